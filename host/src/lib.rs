@@ -1,0 +1,7 @@
+//! Deploys a trained Keras network as a spiking network on a microcontroller.
+//!
+//! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
+
+pub mod model;
+pub mod network;
+pub mod tensor;
