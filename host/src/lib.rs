@@ -4,4 +4,5 @@
 
 pub mod model;
 pub mod network;
+pub mod ops;
 pub mod tensor;
