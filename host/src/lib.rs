@@ -5,4 +5,5 @@
 pub mod data;
 pub mod model;
 pub mod network;
+pub mod ops;
 pub mod tensor;
