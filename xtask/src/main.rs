@@ -9,7 +9,7 @@ use xtask::{Failure, firmware, lint, run, setup, test};
 
 /// The project's chores.
 #[derive(Parser)]
-#[command(name = "cargo xtask", arg_required_else_help = true)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
