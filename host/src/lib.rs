@@ -4,10 +4,11 @@
 
 pub mod assemble;
 pub mod calibrate;
+pub mod import;
 pub mod lower;
 pub mod model;
 pub mod network;
-
 pub mod ops;
 pub mod quantize;
+pub mod shape;
 pub mod tensor;
