@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod calibrate;
+pub mod data;
 pub mod import;
 pub mod lower;
 pub mod model;
