@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod calibrate;
 pub mod data;
+pub mod emulate;
 pub mod import;
 pub mod lower;
 pub mod model;
