@@ -203,6 +203,15 @@ impl DataSet {
         }
     }
 
+    /// All values as floats; a byte b is b · `byte_scale`.
+    #[must_use]
+    pub fn to_floats(&self, byte_scale: f32) -> Vec<f32> {
+        match &self.samples {
+            Samples::U8(v) => v.iter().map(|&b| f32::from(b) * byte_scale).collect(),
+            Samples::F32(v) => v.clone(),
+        }
+    }
+
     /// The first `n` samples; all of them where there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {
