@@ -46,12 +46,12 @@ pub fn setup() -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Missing`], where nothing works.
 pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
-    // The target's library is the better way, so source on the disk does not keep us from asking.
-    match Toolchain::find(target) {
-        Some(Toolchain::Installed) => return Ok(Toolchain::Installed),
-        _ if add_target(target) => {}
-        Some(from_source) => return Ok(from_source),
-        None => install(&["rustc-web", "rust-web-src", "lld"]),
+    // The target's library is the better way, so a compiler with source does not keep us from asking.
+    if Toolchain::find(target) != Some(Toolchain::Installed) {
+        add_target(target);
+    }
+    if Toolchain::find(target).is_none() {
+        install(&["rustc-web", "rust-web-src", "lld"]);
     }
     Toolchain::find(target).ok_or_else(|| Failure::Missing {
         what: format!("a way to build for {target}"),
@@ -61,10 +61,11 @@ pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
     })
 }
 
-/// Asks rustup for the target's library.
-fn add_target(target: &str) -> bool {
-    let known = shell::works("rustup", &["--version"]);
-    known && attempt(Command::new("rustup").args(["target", "add", target]))
+/// Asks rustup for the target's library. Whether it came shows when it is looked for.
+fn add_target(target: &str) {
+    if shell::works("rustup", &["--version"]) {
+        attempt(Command::new("rustup").args(["target", "add", target]));
+    }
 }
 
 /// Asks Debian's package manager for packages. What it could not do shows when they are looked for.
