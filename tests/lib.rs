@@ -1,3 +1,6 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: random networks, a reference engine that is as plain as can be,
+//! and runs on emulated boards.
 
 pub mod boards;
+pub mod network;
+pub mod reference;
