@@ -2,6 +2,8 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+pub mod convert;
+pub mod inspect;
 pub mod model;
 pub mod network;
 pub mod tensor;
