@@ -3,7 +3,9 @@
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
 pub mod convert;
+pub mod import;
 pub mod inspect;
 pub mod model;
 pub mod network;
+pub mod shape;
 pub mod tensor;
