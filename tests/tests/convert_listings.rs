@@ -82,8 +82,19 @@ fn warnings(case: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Compares every field of the golden listing.
+/// Compares every field of the golden listing, and the warnings.
 fn assert_listed_as(case: &str, golden: &Value, conversion: &Conversion) {
+    assert_objects(case, golden, conversion);
+    let messages: Vec<String> = conversion
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(warnings(golden), messages, "{case}: warnings");
+}
+
+/// Compares every field of every object of the golden listing.
+fn assert_objects(case: &str, golden: &Value, conversion: &Conversion) {
     let listed = serde_json::to_value(listing(&conversion.network)).expect("a listing is data");
     for kind in ["nodes", "ensembles", "connections", "probes"] {
         let golden = golden[kind].as_array().expect("the golden listing has it");
@@ -97,12 +108,6 @@ fn assert_listed_as(case: &str, golden: &Value, conversion: &Conversion) {
         golden["net_label"], listed["net_label"],
         "{case}: net_label"
     );
-    let messages: Vec<String> = conversion
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(warnings(golden), messages, "{case}: warnings");
 }
 
 /// The forum thread's network, with regularizers on these layers alone. The golden listings are of
@@ -172,4 +177,124 @@ fn forum_network() {
             assert_listed_as(case, &golden[case], &conversion);
         }
     }
+}
+
+/// The options of a golden case such as `mnist_small|inference_only=True,synapse=0.005`.
+fn options(case: &str) -> ConvertOptions {
+    let (_, arguments) = case.split_once('|').expect("a case has options");
+    let mut options = ConvertOptions::default();
+    for argument in arguments.split(',').filter(|a| !a.is_empty()) {
+        match argument.split_once('=').expect("an option has a value") {
+            ("inference_only", "True") => options.inference_only = true,
+            ("max_to_avg_pool", "True") => options.max_to_avg_pool = true,
+            ("scale_firing_rates", scale) => {
+                options.scale_firing_rates =
+                    ScaleFiringRates::All(scale.parse().expect("a number"));
+            }
+            ("synapse", tau) => {
+                options.synapse = Some(Synapse::Lowpass {
+                    tau: tau.parse().expect("a number"),
+                });
+            }
+            other => panic!("{case}: option {other:?}"),
+        }
+    }
+    options
+}
+
+/// A case of listings_other_models.json: its model, options, and NengoDL's listing.
+fn other_models() -> Vec<(String, Model, ConvertOptions, Value)> {
+    golden("listings_other_models.json.gz")
+        .into_iter()
+        .map(|(case, mut golden)| {
+            let mut options = options(&case);
+            let name = case.split('|').next().expect("a case has a model");
+            let bundled = format!("models/{name}.keras");
+            let model = if root().join(&bundled).exists() {
+                model(&bundled)
+            } else {
+                model(&format!("tests/fixtures/keras/{name}.keras"))
+            };
+            // The one spiking case swaps both of TensorFlow's relu functions, of which the model
+            // has the ReLU layers' alone; here one key stands for both, and is used.
+            if options.scale_firing_rates != ScaleFiringRates::None {
+                options.swap_activations = vec![(
+                    Activation::Relu.into(),
+                    NeuronType::SpikingRectifiedLinear { amplitude: 1.0 }.into(),
+                )];
+                let warnings = golden["warnings"].as_array_mut().expect("warnings");
+                let unused = warnings.pop().expect("the warning of the unused key");
+                assert!(
+                    unused
+                        .as_str()
+                        .is_some_and(|w| w.contains("swap_activations"))
+                );
+            }
+            (case, model, options, golden)
+        })
+        .collect()
+}
+
+#[test]
+fn other_models_to_the_letter() {
+    let cases = other_models();
+    assert_eq!(cases.len(), 11);
+    for (case, model, options, golden) in cases {
+        let options = ConvertOptions {
+            nengo_dl_compat: true,
+            ..options
+        };
+        let conversion = convert(&model, &options).expect("the model converts");
+        assert_listed_as(&case, &golden, &conversion);
+    }
+}
+
+#[test]
+fn other_models_without_layers_that_nengo_dl_lacks() {
+    let mut compared = 0;
+    for (case, model, options, golden) in other_models() {
+        let lacking = ["Dropout", "DepthwiseConv2D"];
+        if model
+            .layers
+            .iter()
+            .any(|layer| lacking.contains(&layer.class_name.as_str()))
+        {
+            continue;
+        }
+        let conversion = convert(&model, &options).expect("the model converts");
+        assert_objects(&case, &golden, &conversion);
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+}
+
+#[test]
+fn all_unsupported_arguments_are_named() {
+    let model = model("models/mnist_small.keras");
+    let conversion = convert(&model, &ConvertOptions::default()).expect("the model converts");
+    let messages: Vec<String> = conversion
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let unsupported = "which are not supported (unless inference_only=True). Falling back to \
+                       TensorNode.";
+    assert_eq!(
+        messages,
+        [
+            "conv2d.kernel_regularizer has value <keras.regularizers.L2 object> != None, which is \
+             not supported (unless inference_only=True). Falling back to TensorNode."
+                .to_owned(),
+            format!(
+                "conv2d_1.kernel_regularizer has value <keras.regularizers.L2 object> != None, \
+                 conv2d_1.activity_regularizer has value <keras.regularizers.L1 object> != None, \
+                 {unsupported}"
+            ),
+            format!(
+                "dense.kernel_regularizer has value <keras.regularizers.L2 object> != None, \
+                 dense.bias_regularizer has value <keras.regularizers.L2 object> != None, \
+                 {unsupported}"
+            ),
+        ]
+    );
 }
