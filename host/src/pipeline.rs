@@ -1,30 +1,18 @@
-//! The whole line from a model to an image, on one page.
+//! The line from a converted network to an image, on one page.
 
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::{
     CalibrateError, Calibration, Samples, bounds_from_weights, calibrate, forward,
 };
-use crate::convert::{Conversion, ConvertError, ConvertOptions, convert};
 use crate::data::DataSet;
 use crate::lower::{Graph, LowerError, lower};
-use crate::model::Model;
+use crate::network::Network;
 use crate::ops::OpsError;
 use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, quantize};
-
-/// Settings of all stages.
-#[derive(Clone, Debug, Default)]
-pub struct BuildOptions {
-    /// How the model becomes a network.
-    pub convert: ConvertOptions,
-    /// How the network becomes integers.
-    pub quantize: QuantizeOptions,
-}
 
 /// An image, and every stage on the way to it.
 #[derive(Debug)]
 pub struct Build {
-    /// The float network, with the converter's warnings.
-    pub conversion: Conversion,
     /// What of it is deployed.
     pub graph: Graph,
     /// What was observed.
@@ -40,8 +28,6 @@ pub struct Build {
 #[expect(missing_docs, reason = "each is the error of the stage of that name")]
 #[non_exhaustive]
 pub enum BuildError {
-    #[error("cannot convert the model: {0}")]
-    Convert(#[from] ConvertError),
     #[error("cannot deploy the network: {0}")]
     Lower(#[from] LowerError),
     #[error("cannot calibrate the network: {0}")]
@@ -52,7 +38,7 @@ pub enum BuildError {
     Assemble(#[from] AssembleError),
 }
 
-/// Takes a trained model to an image.
+/// Takes a converted network to an image.
 ///
 /// Without `samples`, the ranges of activations are bounds from the weights, which can cost much
 /// accuracy. `progress` is told how many more samples are done.
@@ -60,21 +46,19 @@ pub enum BuildError {
 /// # Errors
 /// The first stage that fails.
 pub fn build(
-    model: &Model,
+    network: &Network,
     samples: Option<&Samples>,
-    options: &BuildOptions,
+    options: &QuantizeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Build, BuildError> {
-    let conversion = convert(model, &options.convert)?;
-    let graph = lower(&conversion.network)?;
+    let graph = lower(network)?;
     let calibration = match samples {
         Some(samples) => calibrate(&graph, samples, progress)?,
         None => bounds_from_weights(&graph).map_err(CalibrateError::from)?,
     };
-    let quantized = quantize(&graph, &calibration, &options.quantize)?;
+    let quantized = quantize(&graph, &calibration, options)?;
     let image = assemble(&quantized)?;
     Ok(Build {
-        conversion,
         graph,
         calibration,
         quantized,

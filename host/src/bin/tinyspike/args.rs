@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use tinyspike::convert::ConvertOptions;
-use tinyspike::pipeline::BuildOptions;
 use tinyspike::quantize::QuantizeOptions;
 
 /// Deploy a trained Keras network as a spiking network on a microcontroller.
@@ -89,13 +88,10 @@ pub(crate) struct Convert {
 }
 
 impl Convert {
-    pub(crate) fn options(&self) -> BuildOptions {
-        BuildOptions {
-            convert: self.convert.options(),
-            quantize: QuantizeOptions {
-                steps: self.steps,
-                max_count: self.max_count,
-            },
+    pub(crate) fn quantize(&self) -> QuantizeOptions {
+        QuantizeOptions {
+            steps: self.steps,
+            max_count: self.max_count,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
 use tinyspike::assemble::Image;
-use tinyspike::pipeline::{Build, BuildError, build, samples};
+use tinyspike::convert::{Conversion, convert};
+use tinyspike::lower::Graph;
+use tinyspike::pipeline::{BuildError, build, samples};
 use tinyspike::{data, import};
 
 use crate::args::Convert;
@@ -10,6 +12,8 @@ use crate::{files, progress};
 
 pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let model = import::load(&args.model)?;
+    let conversion = convert(&model, &args.convert.options())?;
+    show_warnings(&conversion);
     let limit = args.calibration_samples as usize;
     let samples = match &args.calibration {
         Some(path) => Some(samples(&data::load(path)?, args.data.byte_scale, limit)),
@@ -18,16 +22,21 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
     let bar = samples
         .as_ref()
         .map(|s| progress::bar("calibrating", s.count as u64));
-    let built = build(&model, samples.as_ref(), &args.options(), &|n| {
-        if let Some(bar) = &bar {
-            bar.inc(n);
-        }
-    });
+    let built = build(
+        &conversion.network,
+        samples.as_ref(),
+        &args.quantize(),
+        &|n| {
+            if let Some(bar) = &bar {
+                bar.inc(n);
+            }
+        },
+    );
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     let built = built.map_err(|e| failure(args, e))?;
-    report(&built);
+    show_omissions(&built.graph);
     if args.calibration.is_none() {
         warn(
             "without calibration data the activation ranges are bounds from the weights, which are \
@@ -55,12 +64,16 @@ fn failure(args: &Convert, error: BuildError) -> Failure {
     }
 }
 
-/// What the user should know of a conversion.
-pub(crate) fn report(built: &Build) {
-    for warning in &built.conversion.warnings {
+/// What the converter has to say.
+pub(crate) fn show_warnings(conversion: &Conversion) {
+    for warning in &conversion.warnings {
         warn(warning);
     }
-    for output in built.graph.outputs.iter().filter(|o| o.dropped_softmax) {
+}
+
+/// What of the network an image leaves out.
+pub(crate) fn show_omissions(graph: &Graph) {
+    for output in graph.outputs.iter().filter(|o| o.dropped_softmax) {
         note(format_args!(
             "the softmax of {:?} is left out of the image: it does not change the ranking",
             output.label

@@ -1,14 +1,16 @@
 //! `tinyspike demo`: the whole line on a bundled network and real data.
 
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::convert::ConvertOptions;
+use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
-use tinyspike::pipeline::{BuildOptions, build, float_accuracy, samples};
+use tinyspike::pipeline::{build, float_accuracy, samples};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{data, import};
 use tinyspike_firmware::{Event, Probe};
 
-use super::{convert, emulate as show};
+use super::convert::{show_omissions, show_warnings, summary};
+use super::emulate as show;
 use crate::args::Demo;
 use crate::diagnostics::Failure;
 use crate::{files, progress};
@@ -29,23 +31,25 @@ pub(crate) fn run(args: &Demo) -> Result<(), Failure> {
         model.layers.len()
     );
 
-    let options = BuildOptions {
-        convert: ConvertOptions {
-            inference_only: true,
-            ..ConvertOptions::default()
-        },
-        ..BuildOptions::default()
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
     };
+    let conversion = convert(&model, &options)?;
+    show_warnings(&conversion);
     let byte_scale = EmulateOptions::default().byte_scale;
     let samples = samples(&calibration, byte_scale, LIMIT);
     let bar = progress::bar("calibrating", samples.count as u64);
-    let built = build(&model, Some(&samples), &options, &|n| bar.inc(n));
+    let options = QuantizeOptions::default();
+    let built = build(&conversion.network, Some(&samples), &options, &|n| {
+        bar.inc(n)
+    });
     bar.finish_and_clear();
     let built = built?;
-    convert::report(&built);
+    show_omissions(&built.graph);
     let bytes = aligned_copy(&built.image);
     let image = Image::parse(&bytes)?;
-    println!("image      {}", convert::summary(&image));
+    println!("image      {}", summary(&image));
 
     one_digit(&image, &test, byte_scale)?;
 
