@@ -1,6 +1,9 @@
 //! Errors as a person reads them: one paragraph, and what to do.
 
+#![expect(clippy::print_stderr, reason = "the tool talks to its user here")]
+
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 /// Why a command failed.
@@ -8,6 +11,8 @@ use std::process::ExitCode;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    /// The reader of our output has gone, as `head` does: nobody is left to tell.
+    unheard: bool,
 }
 
 impl Failure {
@@ -15,6 +20,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: None,
+            unheard: false,
         }
     }
 
@@ -25,7 +31,7 @@ impl Failure {
     }
 }
 
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     /// The error and its causes, each only where it says something new.
     fn from(error: E) -> Self {
         let mut message = error.to_string();
@@ -37,12 +43,21 @@ impl<E: Error> From<E> for Failure {
             }
             cause = error.source();
         }
-        Self::new(message)
+        let unheard = (&error as &dyn Error)
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+        Self {
+            unheard,
+            ..Self::new(message)
+        }
     }
 }
 
 /// Prints a failure; every failure of a command has exit code 1.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
+    if failure.unheard {
+        return ExitCode::SUCCESS;
+    }
     eprintln!("error: {}", failure.message);
     if let Some(hint) = &failure.hint {
         eprintln!("hint: {hint}");

@@ -1,11 +1,5 @@
 //! The command-line tool: reads arguments, calls the library, prints.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command-line tool talks to its user"
-)]
-
 mod args;
 mod cmd;
 mod diagnostics;
@@ -18,7 +12,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    match cmd::run(&args.command) {
+    let mut out = std::io::stdout().lock();
+    match cmd::run(&args.command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => diagnostics::report(&failure),
     }

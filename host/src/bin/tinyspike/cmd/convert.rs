@@ -1,5 +1,7 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
+use std::io::Write;
+
 use tinyspike::assemble::Image;
 use tinyspike::convert::{Conversion, convert};
 use tinyspike::lower::Graph;
@@ -10,7 +12,7 @@ use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::{files, progress};
 
-pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
+pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load(&args.model)?;
     let conversion = convert(&model, &args.convert.options())?;
     show_warnings(&conversion);
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &Convert) -> Result<(), Failure> {
         &tinyspike::assemble::aligned_copy(&built.image),
     )
     .map(|image| summary(&image))?;
-    println!("{}: {image}", args.output.display());
+    writeln!(out, "{}: {image}", args.output.display())?;
     Ok(())
 }
 

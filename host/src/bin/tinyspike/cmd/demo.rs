@@ -1,5 +1,7 @@
 //! `tinyspike demo`: the whole line on a bundled network and real data.
 
+use std::io::Write;
+
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{DataSet, Sample};
@@ -22,14 +24,15 @@ const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration
 /// Calibration samples.
 const LIMIT: usize = 512;
 
-pub(crate) fn run(args: &Demo) -> Result<(), Failure> {
+pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
-    println!(
+    writeln!(
+        out,
         "model      mnist_small, {} layers, trained in Keras on 60,000 handwritten digits",
         model.layers.len()
-    );
+    )?;
 
     let options = ConvertOptions {
         inference_only: true,
@@ -49,9 +52,9 @@ pub(crate) fn run(args: &Demo) -> Result<(), Failure> {
     show_omissions(&built.graph);
     let bytes = aligned_copy(&built.image);
     let image = Image::parse(&bytes)?;
-    println!("image      {}", summary(&image));
+    writeln!(out, "image      {}", summary(&image))?;
 
-    one_digit(&image, &test, byte_scale)?;
+    one_digit(&image, &test, byte_scale, out)?;
 
     let bar = progress::bar("float", test.len() as u64);
     let float = float_accuracy(&built.graph, &test, byte_scale, &|n| bar.inc(n))?;
@@ -59,33 +62,41 @@ pub(crate) fn run(args: &Demo) -> Result<(), Failure> {
     let bar = progress::bar("spiking", test.len() as u64);
     let report = emulate(&image, &test, &EmulateOptions::default(), &|n| bar.inc(n));
     bar.finish_and_clear();
-    println!();
+    writeln!(out)?;
     if let Some(float) = float {
-        println!("float network      {:>11.2} %", float * 100.0);
+        writeln!(out, "float network      {:>11.2} %", float * 100.0)?;
     }
-    println!("spiking network, with the engine that a microcontroller runs:");
-    show::print(&report?);
+    writeln!(
+        out,
+        "spiking network, with the engine that a microcontroller runs:"
+    )?;
+    show::print(&report?, out)?;
     if let Some(path) = &args.output {
         files::write_whole(path, &built.image)?;
-        println!("\nwrote {}", path.display());
+        writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())
 }
 
 /// Shows the first digit and what each layer makes of it, step by step.
-fn one_digit(image: &Image<'_>, test: &DataSet, byte_scale: f32) -> Result<(), Failure> {
+fn one_digit(
+    image: &Image<'_>,
+    test: &DataSet,
+    byte_scale: f32,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let Some(sample) = test.sample(0) else {
         return Ok(());
     };
-    println!("\nthe first test image:\n");
-    draw(sample);
+    writeln!(out, "\nthe first test image:\n")?;
+    draw(sample, out)?;
     let network = image.description();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
     let mut input = Vec::new();
     Encoder::new(image, test, byte_scale)?.encode(sample, &mut input);
     engine.set_input(&input)?;
-    println!();
+    writeln!(out)?;
     for step in 1..=network.steps {
         let mut spikes = Spikes(vec![0; network.ensembles.len()]);
         engine.step_probed(&mut spikes);
@@ -95,11 +106,12 @@ fn one_digit(image: &Image<'_>, test: &DataSet, byte_scale: f32) -> Result<(), F
             .enumerate()
             .map(|(at, n)| format!("{} {n} spikes", network.ensemble_label(at)))
             .collect();
-        println!(
+        writeln!(
+            out,
             "step {step}: {}; the best guess is {}",
             layers.join(", "),
             engine.output(0).class()
-        );
+        )?;
     }
     Ok(())
 }
@@ -115,10 +127,12 @@ impl Probe for Spikes {
     }
 }
 
-fn draw(sample: Sample<'_>) {
+fn draw(sample: Sample<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     const SHADES: [char; 5] = [' ', '.', ':', 'o', '#'];
     const WIDTH: usize = 28;
-    let Sample::U8(pixels) = sample else { return };
+    let Sample::U8(pixels) = sample else {
+        return Ok(());
+    };
     for rows in pixels.chunks(WIDTH) {
         let line: String = rows
             .iter()
@@ -126,7 +140,8 @@ fn draw(sample: Sample<'_>) {
             .flat_map(|c| [c, c])
             .collect();
         if !line.trim().is_empty() {
-            println!("  {}", line.trim_end());
+            writeln!(out, "  {}", line.trim_end())?;
         }
     }
+    Ok(())
 }

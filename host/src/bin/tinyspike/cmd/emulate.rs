@@ -1,5 +1,7 @@
 //! `tinyspike emulate`: an image over a data set.
 
+use std::io::Write;
+
 use tinyspike::data;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
 
@@ -7,7 +9,7 @@ use crate::args::Emulate;
 use crate::diagnostics::Failure;
 use crate::{files, progress};
 
-pub(crate) fn run(args: &Emulate) -> Result<(), Failure> {
+pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
     let mut set = data::load(&args.data)?;
@@ -29,34 +31,45 @@ pub(crate) fn run(args: &Emulate) -> Result<(), Failure> {
         ))
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report);
+        print(&report, out)?;
     }
     Ok(())
 }
 
 /// A report as a person reads it.
-pub(crate) fn print(report: &Report) {
-    println!("samples            {:>12}", report.images);
+pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "samples            {:>12}", report.images)?;
     if let Some(accuracy) = report.accuracy {
-        println!("accuracy           {:>11.2} %", accuracy * 100.0);
+        writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
     }
-    println!("steps              {:>12.2}", report.steps_mean);
-    println!("per sample:");
-    println!("  events           {:>12.1}", report.events_per_image);
-    println!("  spikes           {:>12.1}", report.spikes_per_image);
-    println!("  synaptic ops     {:>12.1}", report.synaptic_ops_per_image);
-    println!("  input ops        {:>12.1}", report.input_ops_per_image);
-    println!(
+    writeln!(out, "steps              {:>12.2}", report.steps_mean)?;
+    writeln!(out, "per sample:")?;
+    writeln!(out, "  events           {:>12.1}", report.events_per_image)?;
+    writeln!(out, "  spikes           {:>12.1}", report.spikes_per_image)?;
+    writeln!(
+        out,
+        "  synaptic ops     {:>12.1}",
+        report.synaptic_ops_per_image
+    )?;
+    writeln!(
+        out,
+        "  input ops        {:>12.1}",
+        report.input_ops_per_image
+    )?;
+    writeln!(
+        out,
         "  neuron updates   {:>12.1}",
         report.neuron_updates_per_image
-    );
+    )?;
     for e in &report.ensembles {
-        println!(
+        writeln!(
+            out,
             "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes {:>10.1} synaptic ops",
             e.label, e.neurons, e.events_per_image, e.spikes_per_image, e.synaptic_ops_per_image
-        );
+        )?;
     }
-    println!("samples per second {:>12.0}", report.images_per_second);
+    writeln!(out, "samples per second {:>12.0}", report.images_per_second)?;
+    Ok(())
 }

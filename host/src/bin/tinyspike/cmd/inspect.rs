@@ -1,5 +1,6 @@
 //! `tinyspike inspect`: what is in a model or an image.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
@@ -13,11 +14,11 @@ use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
 use crate::files;
 
-pub(crate) fn run(args: &Inspect) -> Result<(), Failure> {
+pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     if files::is_image(&args.file) {
-        image(&args.file, args.json)
+        image(&args.file, args.json, out)
     } else {
-        model(args)
+        model(args, out)
     }
 }
 
@@ -29,7 +30,7 @@ struct ModelListing {
     warnings: Vec<String>,
 }
 
-fn model(args: &Inspect) -> Result<(), Failure> {
+fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load(&args.file)?;
     let conversion = convert(&model, &args.convert.options())?;
     let listing = listing(&conversion.network);
@@ -39,12 +40,12 @@ fn model(args: &Inspect) -> Result<(), Failure> {
             listing,
             warnings: warnings.collect(),
         };
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
         for warning in &conversion.warnings {
             warn(warning);
         }
-        print!("{listing}");
+        write!(out, "{listing}")?;
     }
     Ok(())
 }
@@ -232,32 +233,34 @@ fn transform(t: &Transform) -> String {
     }
 }
 
-fn image(path: &Path, json: bool) -> Result<(), Failure> {
+fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
     let image = files::parse_image(path, &bytes)?;
     let listing = describe(&image);
     if json {
-        println!("{}", serde_json::to_string_pretty(&listing)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        out,
         "image, format version {}, checksum {}: {} steps, {} bytes of flash, {} bytes of RAM\n",
         listing.format_version,
         listing.checksum,
         listing.steps,
         listing.flash_bytes,
         listing.ram_bytes
-    );
-    println!("{:>9} {:>9}  section", "offset", "bytes");
+    )?;
+    writeln!(out, "{:>9} {:>9}  section", "offset", "bytes")?;
     for s in &listing.sections {
-        println!("{:>9} {:>9}  {}", s.offset, s.bytes, s.what);
+        writeln!(out, "{:>9} {:>9}  {}", s.offset, s.bytes, s.what)?;
     }
-    println!();
+    writeln!(out)?;
     for i in &listing.inputs {
-        println!("input      {:<20} {:>6} bytes", i.label, i.size);
+        writeln!(out, "input      {:<20} {:>6} bytes", i.label, i.size)?;
     }
     for e in &listing.ensembles {
-        println!(
+        writeln!(
+            out,
             "ensemble   {:<20} {:>6} neurons, {} channels, {} potentials within {}..={}, up to {} spikes a step, {} bytes of RAM",
             e.label,
             e.neurons,
@@ -267,19 +270,21 @@ fn image(path: &Path, json: bool) -> Result<(), Failure> {
             e.potential_bounds[1],
             e.max_count,
             e.ram_bytes
-        );
+        )?;
     }
     for o in &listing.outputs {
-        println!(
+        writeln!(
+            out,
             "output     {:<20} {:>6} values, {} bytes of RAM",
             o.label, o.size, o.ram_bytes
-        );
+        )?;
     }
     for c in &listing.connections {
-        println!(
+        writeln!(
+            out,
             "connection {} -> {}: {}, {} weights",
             c.pre, c.post, c.transform, c.weights
-        );
+        )?;
     }
     Ok(())
 }

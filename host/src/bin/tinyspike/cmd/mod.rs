@@ -5,15 +5,17 @@ mod demo;
 mod emulate;
 mod inspect;
 
+use std::io::Write;
+
 use crate::args::Command;
 use crate::diagnostics::Failure;
 
 /// Runs a command.
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Demo(args) => demo::run(args),
-        Command::Convert(args) => convert::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Emulate(args) => emulate::run(args),
+        Command::Demo(args) => demo::run(args, out),
+        Command::Convert(args) => convert::run(args, out),
+        Command::Inspect(args) => inspect::run(args, out),
+        Command::Emulate(args) => emulate::run(args, out),
     }
 }
