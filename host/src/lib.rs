@@ -4,9 +4,11 @@
 
 pub mod assemble;
 pub mod calibrate;
+pub mod convert;
 pub mod data;
 pub mod emulate;
 pub mod import;
+pub mod inspect;
 pub mod lower;
 pub mod model;
 pub mod network;

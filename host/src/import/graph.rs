@@ -272,7 +272,39 @@ impl Draft {
                 self.model.outputs = tensors;
             }
         }
+        self.count_calls_from_zero();
         Ok(())
+    }
+
+    /// Keras 2 counts the calls of a model that has its own input layer from 1: its call 0 is the
+    /// one that made it. All calls in a file are used, so the highest number tells.
+    fn count_calls_from_zero(&mut self) {
+        let layers = &mut self.model.layers;
+        let mut range: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let used = (layers.iter())
+            .flat_map(|l| &l.calls)
+            .flat_map(|c| &c.inputs)
+            .chain(&self.model.outputs);
+        for tensor in used {
+            let (low, high) = range.entry(tensor.layer).or_insert((usize::MAX, 0));
+            *low = tensor.call.min(*low);
+            *high = tensor.call.max(*high);
+        }
+        range.retain(|&l, &mut (low, high)| {
+            matches!(layers[l].config, LayerConfig::Model(_))
+                && low > 0
+                && high == layers[l].calls.len()
+        });
+        let shift = |tensor: &mut TensorRef| {
+            if range.contains_key(&tensor.layer) {
+                tensor.call -= 1;
+            }
+        };
+        (layers.iter_mut())
+            .flat_map(|l| &mut l.calls)
+            .flat_map(|c| &mut c.inputs)
+            .chain(&mut self.model.outputs)
+            .for_each(shift);
     }
 
     /// Collects the tensors that a value names, in the order of the file. Keras 2 writes
