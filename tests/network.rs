@@ -238,8 +238,14 @@ impl Builder {
     ) -> Ensemble {
         let neurons: usize = shape.iter().product();
         let channels = shape[2];
-        let driven = connections.iter().any(|c| matches!(c.pre, Source::Input(_)));
-        let shift = if driven { self.random.below(9) as u8 } else { 0 };
+        let driven = connections
+            .iter()
+            .any(|c| matches!(c.pre, Source::Input(_)));
+        let shift = if driven {
+            self.random.below(9) as u8
+        } else {
+            0
+        };
         let mut up = 0;
         let mut down = 0;
         let mut dense_input = false;

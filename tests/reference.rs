@@ -22,7 +22,11 @@ impl<'a> Reference<'a> {
     pub fn new(network: &'a Quantized, inputs: &[Vec<u8>]) -> Self {
         let mut reference = Self {
             network,
-            currents: network.ensembles.iter().map(|e| vec![0; e.neurons]).collect(),
+            currents: network
+                .ensembles
+                .iter()
+                .map(|e| vec![0; e.neurons])
+                .collect(),
             potentials: network
                 .ensembles
                 .iter()
@@ -32,8 +36,16 @@ impl<'a> Reference<'a> {
                         .collect()
                 })
                 .collect(),
-            output_currents: network.outputs.iter().map(|o| vec![0; o.bias.len()]).collect(),
-            sums: network.outputs.iter().map(|o| vec![0; o.bias.len()]).collect(),
+            output_currents: network
+                .outputs
+                .iter()
+                .map(|o| vec![0; o.bias.len()])
+                .collect(),
+            sums: network
+                .outputs
+                .iter()
+                .map(|o| vec![0; o.bias.len()])
+                .collect(),
         };
         for c in &network.connections {
             let Source::Input(i) = c.pre else { continue };

@@ -109,5 +109,8 @@ fn an_image_must_be_aligned() {
     bytes[1..5].copy_from_slice(b"TSPK");
     bytes[5] = 1;
     let bytes = aligned_copy(&bytes);
-    assert_eq!(Image::parse(&bytes[1..]).err(), Some(ImageError::Misaligned));
+    assert_eq!(
+        Image::parse(&bytes[1..]).err(),
+        Some(ImageError::Misaligned)
+    );
 }
