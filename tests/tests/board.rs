@@ -6,12 +6,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::calibrate::{Samples, calibrate};
-use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::lower::lower;
-use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
+use tinyspike::pipeline::{self, BuildOptions};
+use tinyspike::quantize::Quantized;
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::network::{inputs, networks};
 use xtask::firmware::Board;
@@ -42,24 +40,16 @@ fn network() -> Quantized {
 fn mnist(count: usize) -> (Vec<u8>, DataSet) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let graph = lower(&convert(&model, &options).unwrap().network).unwrap();
-    let known = data::load(root.join("data/mnist_calibration2k.npz"))
+    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
+    let samples = pipeline::samples(&known, BYTE_SCALE, 200);
+    let options = BuildOptions::default();
+    let image = pipeline::build(&model, Some(&samples), &options, &|_| ())
         .unwrap()
-        .take(200);
-    let samples = Samples {
-        count: known.len(),
-        inputs: vec![known.to_floats(BYTE_SCALE)],
-    };
-    let calibration = calibrate(&graph, &samples, &|_| ()).unwrap();
-    let network = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+        .image;
     let test = data::load(root.join("data/mnist_test10k.npz"))
         .unwrap()
         .take(count);
-    (assemble(&network).unwrap(), test)
+    (image, test)
 }
 
 /// The float that one unit of a byte in MNIST's samples stands for.
