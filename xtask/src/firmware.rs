@@ -143,3 +143,51 @@ impl Size {
         Some(size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF header and a table of segments: virtual and physical address, length in the file and in
+    /// memory.
+    fn elf(segments: &[[u32; 4]]) -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x01\x01".to_vec();
+        bytes.resize(52, 0);
+        bytes[28..32].copy_from_slice(&52u32.to_le_bytes());
+        bytes[42..44].copy_from_slice(&32u16.to_le_bytes());
+        bytes[44..46].copy_from_slice(&(segments.len() as u16).to_le_bytes());
+        for &[virtual_address, physical_address, in_file, in_memory] in segments {
+            let words = [
+                1,
+                0,
+                virtual_address,
+                physical_address,
+                in_file,
+                in_memory,
+                0,
+                4,
+            ];
+            bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn variables_take_ram_and_their_first_values_flash() {
+        let code = [0, 0, 1000, 1000];
+        let data = [0x2000_0000, 1000, 24, 24];
+        let zeroed = [0x2000_0018, 0x2000_0018, 0, 4096];
+        let size = Size::of(&elf(&[code, data, zeroed])).unwrap();
+        assert_eq!((size.flash, size.ram), (1024, 4120));
+    }
+
+    #[test]
+    fn what_is_no_elf_file_has_no_size() {
+        let whole = elf(&[[0, 0, 8, 8]]);
+        assert!(Size::of(&whole).is_some());
+        for cut in 0..whole.len() - 8 {
+            assert_eq!(Size::of(&whole[..cut]), None);
+        }
+        assert_eq!(Size::of(b"MZ"), None);
+    }
+}

@@ -178,3 +178,26 @@ impl Drop for Guard {
         let _ = self.0.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_hangs_is_ended() {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let id = child.id();
+        let start = Instant::now();
+        let status = Guard(child).wait(Duration::from_millis(50)).unwrap();
+        assert_eq!(status, None);
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(!shell::works("kill", &["-0", &id.to_string()]));
+    }
+
+    #[test]
+    fn missing_firmware_says_what_to_do() {
+        let path = PathBuf::from("some/firmware");
+        let message = QemuError::NoFirmware { path }.to_string();
+        assert!(message.contains("some/firmware") && message.contains("cargo xtask test"));
+    }
+}
