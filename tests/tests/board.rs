@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::pipeline::{self, BuildOptions};
-use tinyspike::quantize::Quantized;
+use tinyspike::pipeline;
+use tinyspike::quantize::{QuantizeOptions, Quantized};
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::network::{inputs, networks};
 use xtask::firmware::Board;
@@ -42,8 +43,13 @@ fn mnist(count: usize) -> (Vec<u8>, DataSet) {
     let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
     let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
     let samples = pipeline::samples(&known, BYTE_SCALE, 200);
-    let options = BuildOptions::default();
-    let image = pipeline::build(&model, Some(&samples), &options, &|_| ())
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let quantize = QuantizeOptions::default();
+    let image = pipeline::build(&network, Some(&samples), &quantize, &|_| ())
         .unwrap()
         .image;
     let test = data::load(root.join("data/mnist_test10k.npz"))
