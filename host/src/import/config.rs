@@ -46,6 +46,7 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
         None => (text("module"), name),
     };
     let origin = match package {
+        None if is_function(base, entry) => Origin::Other,
         None if ["SpikingActivation", "Lowpass", "Alpha"].contains(&base) => Origin::KerasSpiking,
         None => Origin::Keras,
         Some(p) if is_keras(p) => Origin::Keras,
@@ -61,13 +62,36 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
     let shown = match (origin, package) {
         (Origin::Keras, _) => base.to_owned(),
         (Origin::KerasSpiking, _) => format!("keras_spiking.{base}"),
-        (Origin::Other, package) => format!("{}.{base}", package.unwrap_or_default()),
+        (Origin::Other, None) => format!("{FUNCTIONS}.{base}"),
+        (Origin::Other, Some(p)) if p.starts_with("keras.src.ops") => format!("{FUNCTIONS}.{base}"),
+        (Origin::Other, Some(package)) => format!("{package}.{base}"),
     };
     Ok(Class {
         base: base.to_owned(),
         shown,
         origin,
     })
+}
+
+/// The module of Keras 3's functions, which may stand among the layers: `x + y` is one.
+pub(super) const FUNCTIONS: &str = "keras.ops";
+
+/// Keras 3's functions have no `trainable` and no `dtype`; its HDF5 files do not tell the module.
+fn is_function(base: &str, entry: &Map<String, Value>) -> bool {
+    const SHARED_NAMES: [&str; 9] = [
+        "Add",
+        "Average",
+        "Concatenate",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Reshape",
+        "Softmax",
+        "Subtract",
+    ];
+    SHARED_NAMES.contains(&base)
+        && (entry.get("config").and_then(Value::as_object))
+            .is_some_and(|c| !c.contains_key("trainable") && !c.contains_key("dtype"))
 }
 
 /// Whether a module holds Keras's layers and models. Those of `keras.src.ops` are functions.

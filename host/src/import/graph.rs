@@ -26,7 +26,11 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
             limit: MAX_CONFIG_BYTES as u64,
         });
     }
-    let value: Value = serde_json::from_slice(json).map_err(Problem::Json)?;
+    parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
+}
+
+/// As [`parse`].
+pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
     let value = plain(value);
     let entry = (value.as_object())
         .ok_or_else(|| Problem::model(format!("it is {}, not an object", shorten(&value))))?;
@@ -60,7 +64,7 @@ fn plain(value: Value) -> Value {
         Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
         Value::Object(mut map) => {
             match map.get("class_name").and_then(Value::as_str) {
-                Some("__tuple__") => {
+                Some("__tuple__" | "TensorShape") => {
                     if let Some(items @ Value::Array(_)) = map.remove("items") {
                         return plain(items);
                     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config::FUNCTIONS;
 use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::weights::{Array, Assignment, first_inputs, slots};
@@ -40,7 +41,7 @@ pub(super) fn fill(
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (layer, input) in model.layers.iter_mut().zip(inputs) {
         // Functions are listed among the layers, but have no group.
-        if layer.class_name.contains(".ops.") {
+        if layer.class_name.starts_with(FUNCTIONS) {
             continue;
         }
         let base = layer.class_name.rsplit('.').next().unwrap_or_default();
