@@ -114,6 +114,11 @@ impl Checkpoint {
         })
     }
 
+    /// The length of the data files.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(Vec::len).sum()
+    }
+
     /// The bytes of a tensor.
     fn bytes(&self, key: &str, entry: &Entry) -> Result<&[u8], Problem> {
         let outside = || refuse(key, "its values lie outside of the data file");
@@ -202,8 +207,11 @@ fn length(bytes: &mut &[u8]) -> Option<usize> {
     usize::try_from(varint(bytes)?).ok()
 }
 
+/// An entry of a table.
+type KeyValue = (Vec<u8>, Vec<u8>);
+
 /// The entries of a table.
-fn table(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn table(bytes: &[u8]) -> Result<Vec<KeyValue>, String> {
     let cut = || "it is cut off or no table".to_owned();
     let start = bytes.len().checked_sub(FOOTER).ok_or_else(cut)?;
     let (_, mut footer) = bytes.split_at(start);
@@ -232,7 +240,7 @@ fn table(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
 }
 
 /// The entries of one block.
-fn block(bytes: &[u8], offset: usize, size: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn block(bytes: &[u8], offset: usize, size: usize) -> Result<Vec<KeyValue>, String> {
     let broken = || format!("the block at byte {offset} is damaged");
     let end = (offset.checked_add(size))
         .and_then(|end| end.checked_add(TRAILER))

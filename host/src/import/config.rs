@@ -526,6 +526,12 @@ pub(super) fn layer_config(
 }
 
 fn spiking_layer(args: &Args<'_>, base: &str) -> Result<Option<LayerConfig>, Problem> {
+    if ["return_state", "stateful", "time_major"]
+        .iter()
+        .any(|k| args.set(k))
+    {
+        return Ok(None);
+    }
     let dt = args.number("dt", 0.001)?;
     let return_sequences = args.flag("return_sequences", true)?;
     let tau = || match args.get("tau_initializer") {

@@ -14,7 +14,7 @@ use crate::shape::{self, Shape};
 const MAX_DEPTH: usize = 16;
 
 /// The most bytes of JSON: real models take some kilobytes for each layer.
-pub(super) const MAX_CONFIG_BYTES: usize = 64 << 20;
+pub(super) const MAX_CONFIG_BYTES: usize = 16 << 20;
 
 /// Reads what `model.to_json()` and the model files hold:
 /// `{"class_name": "Functional", "config": {...}}`.

@@ -27,10 +27,7 @@ pub use error::{ImportError, Problem};
 
 use crate::model::Model;
 use hdf5::Hdf5;
-use weights::{Assignment, MAX_PARAMETERS};
-
-/// The most bytes of a file: a model of the most parameters in float32, with an optimizer's state.
-const MAX_FILE_BYTES: u64 = MAX_PARAMETERS as u64 * 4 * 3;
+use weights::{Assignment, MAX_FILE_BYTES, unpacked_limit};
 
 /// Reads a model.
 ///
@@ -90,15 +87,12 @@ fn too_large(what: &str, found: u64, limit: u64) -> Problem {
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(too_large(
-            "the file's length in bytes",
-            length,
-            MAX_FILE_BYTES,
-        ));
+    let limit = MAX_FILE_BYTES as u64;
+    if length > limit {
+        return Err(too_large("the file's length in bytes", length, limit));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -160,8 +154,8 @@ fn packed_savedmodel(bytes: &[u8]) -> Result<Model, Problem> {
     let broken = |e: std::io::Error| Problem::UnknownFormat {
         found: format!("gzip data that holds no tar archive of a SavedModel ({e})"),
     };
-    // Deflate packs at most 1032 to 1: the limit on the whole is what matters.
-    let unpacked = flate2::read::GzDecoder::new(bytes).take(MAX_FILE_BYTES);
+    let limit = unpacked_limit(bytes.len()) as u64;
+    let unpacked = flate2::read::GzDecoder::new(bytes).take(limit);
     let mut archive = tar::Archive::new(unpacked);
     let mut files = BTreeMap::new();
     for entry in archive.entries().map_err(broken)? {
@@ -208,7 +202,7 @@ fn whole_hdf5(bytes: Vec<u8>) -> Result<Model, Problem> {
 
 /// Reads the weights of a model, in whichever layout the file has.
 fn fill(file: &Hdf5, model: &mut Model) -> Result<(), Problem> {
-    let mut assignment = Assignment::new();
+    let mut assignment = Assignment::new(file.len());
     if let Some(root) = legacy::root(file)? {
         legacy::fill(file, root, model, &mut assignment)
     } else if paths::is(file)? {
@@ -236,7 +230,8 @@ fn keras_archive(bytes: &[u8]) -> Result<Model, Problem> {
         let version = metadata.get("keras_version").and_then(|v| v.as_str());
         model.keras_version = version.map(str::to_owned);
     }
-    let weights = part(&mut archive, "model.weights.h5", MAX_FILE_BYTES)?;
+    let limit = unpacked_limit(bytes.len()) as u64;
+    let weights = part(&mut archive, "model.weights.h5", limit)?;
     let file = Hdf5::open(weights)?;
     fill(&file, &mut model)?;
     Ok(model)

@@ -91,6 +91,9 @@ fn fill_layer(
         LayerConfig::SimpleRnn { .. } | LayerConfig::Gru { .. } | LayerConfig::Lstm { .. } => {
             format!("{group}/cell/vars")
         }
+        LayerConfig::Lowpass { .. } | LayerConfig::Alpha { .. } => {
+            format!("{group}/layer/cell/vars")
+        }
         _ => format!("{group}/vars"),
     };
     for (k, slot) in slots.iter().enumerate() {

@@ -109,7 +109,7 @@ pub(super) fn load(part: impl Fn(&str) -> Result<Vec<u8>, Problem>) -> Result<Mo
         checkpoint: &checkpoint,
         objects: &objects,
     };
-    reader.fill(&mut model, root, &mut Assignment::new())?;
+    reader.fill(&mut model, root, &mut Assignment::new(checkpoint.len()))?;
     Ok(model)
 }
 
