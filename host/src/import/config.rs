@@ -46,7 +46,7 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
         None => (text("module"), name),
     };
     let origin = match package {
-        None if is_function(base, entry) => Origin::Other,
+        None if is_function(entry) => Origin::Other,
         None if ["SpikingActivation", "Lowpass", "Alpha"].contains(&base) => Origin::KerasSpiking,
         None => Origin::Keras,
         Some(p) if is_keras(p) => Origin::Keras,
@@ -77,21 +77,17 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
 pub(super) const FUNCTIONS: &str = "keras.ops";
 
 /// Keras 3's functions have no `trainable` and no `dtype`; its HDF5 files do not tell the module.
-fn is_function(base: &str, entry: &Map<String, Value>) -> bool {
-    const SHARED_NAMES: [&str; 9] = [
-        "Add",
-        "Average",
-        "Concatenate",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Reshape",
-        "Softmax",
-        "Subtract",
-    ];
-    SHARED_NAMES.contains(&base)
-        && (entry.get("config").and_then(Value::as_object))
-            .is_some_and(|c| !c.contains_key("trainable") && !c.contains_key("dtype"))
+fn is_function(entry: &Map<String, Value>) -> bool {
+    let keras3 = (entry.get("inbound_nodes"))
+        .and_then(|nodes| nodes.get(0))
+        .is_some_and(|node| node.get("args").is_some());
+    let config = entry.get("config").and_then(Value::as_object);
+    keras3
+        && config.is_some_and(|c| {
+            ["trainable", "dtype", "layers"]
+                .iter()
+                .all(|k| !c.contains_key(*k))
+        })
 }
 
 /// Whether a module holds Keras's layers and models. Those of `keras.src.ops` are functions.

@@ -148,7 +148,9 @@ pub enum Problem {
         value: f64,
     },
     /// Something is larger than any model that is supported.
-    #[error("{what} is {found}, over the limit of {limit}")]
+    #[error(
+        "{what} is {found}, over the limit of {limit}; the file is damaged, or too large for this tool"
+    )]
     TooLarge {
         /// What is too large.
         what: String,

@@ -76,6 +76,8 @@ fn plain(value: Value) -> Value {
                 }
                 _ => {}
             }
+            // The number of an object in the memory of the program that wrote the file.
+            map.shift_remove("shared_object_id");
             Value::Object(map.into_iter().map(|(k, v)| (k, plain(v))).collect())
         }
         other => other,
