@@ -701,7 +701,13 @@ fn keras_layer(args: &Args<'_>, base: &str, depth: usize) -> Result<Option<Layer
         )?)),
         "InputLayer" => LayerConfig::Input {
             shape: input_shape(args.map).ok_or_else(|| {
-                args.wrong("batch_shape", "an input's shape, such as [null, 28, 28, 1]")
+                let older = args.get("batch_input_shape").is_some();
+                let key = if older {
+                    "batch_input_shape"
+                } else {
+                    "batch_shape"
+                };
+                args.wrong(key, "an input's shape, such as [null, 28, 28, 1]")
             })?,
         },
         "Dense" => {

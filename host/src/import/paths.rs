@@ -200,3 +200,33 @@ pub(super) fn snake_case(class: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn snake_case_is_that_of_keras() {
+        for (class, expected) in [
+            ("Conv2D", "conv2d"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("PReLU", "p_re_lu"),
+            ("ELU", "elu"),
+            ("SimpleRNN", "simple_rnn"),
+            ("GlobalAveragePooling3D", "global_average_pooling3d"),
+            ("BatchNormalization", "batch_normalization"),
+            ("MyABCLayer2x", "my_abc_layer2x"),
+            ("HTTPServer", "http_server"),
+            ("A", "a"),
+            ("Conv_2D", "conv_2d"),
+            ("XYz", "x_yz"),
+            ("AbCdEf", "ab_cd_ef"),
+            ("STFTSpectrogram", "stft_spectrogram"),
+            ("aBCd", "a_b_cd"),
+            ("Élan Vital", "élan_vital"),
+        ] {
+            assert_eq!(snake_case(class), expected);
+        }
+    }
+}
