@@ -150,6 +150,29 @@ fn weights_with_a_configuration_apart() {
     assert_eq!(essence(apart), essence(import::load(&weights).unwrap()));
 }
 
+#[test]
+fn weights_of_a_model_that_was_built_again() {
+    let dir = unpacked("keras2.tar.gz");
+    let (weights, config) = (
+        "seq_built.weights_legacy.h5",
+        dir.path().join("seq_built.json"),
+    );
+    let plain = import::load_with_config(&dir.path().join(weights), &config).unwrap();
+    let json = std::fs::read_to_string(&config).unwrap();
+    // The names that the next session would give.
+    let json = json
+        .replace("dense_4", "dense_1")
+        .replace("dense_3", "dense");
+    std::fs::write(&config, json).unwrap();
+    let again = import::load_with_config(&dir.path().join(weights), &config).unwrap();
+    for (layer, name) in again.layers.iter().zip(["dense_input", "dense", "dense_1"]) {
+        assert_eq!(layer.name, name);
+    }
+    for (a, b) in again.layers.iter().zip(&plain.layers) {
+        assert_eq!(a.weights, b.weights);
+    }
+}
+
 /// What a `.truth` file says of a model, made of our own.
 fn truth(model: &Model) -> String {
     fn shapes(model: &Model, place: &str, out: &mut String) {

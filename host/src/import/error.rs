@@ -10,8 +10,7 @@ use crate::shape::ShapeError;
 pub struct ImportError {
     /// The file, as the caller named it.
     pub file: String,
-    /// What is wrong with it.
-    #[source]
+    /// What is wrong with it. It is in the message, so it is not given as the source again.
     pub problem: Problem,
 }
 

@@ -41,8 +41,8 @@ pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
     let layers = inner.and_then(|c| c.get("layers").or(Some(c)));
     if !(sequential || functional) || layers.is_none_or(|l| !l.is_array()) {
         return Err(Problem::model(format!(
-            "the model is of class {}, whose layers are not in the file; rebuild it as a functional \
-             or Sequential model and save that",
+            "it describes a model of class {}, but only functional and Sequential models state their \
+             layers; rebuild it as one of these and save that",
             class.shown
         )));
     }
@@ -801,16 +801,8 @@ mod tests {
                 "is not an InputLayer",
             ),
             ("/config/layers", json!([]), "has no layers"),
-            (
-                "/config/layers",
-                json!(3),
-                "whose layers are not in the file",
-            ),
-            (
-                "/class_name",
-                json!("MyModel"),
-                "rebuild it as a functional",
-            ),
+            ("/config/layers", json!(3), "state their layers"),
+            ("/class_name", json!("MyModel"), "of class MyModel"),
             (
                 "/config/layers/0/config/batch_input_shape",
                 json!([null, 0]),
