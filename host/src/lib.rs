@@ -2,8 +2,18 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+pub mod assemble;
+pub mod calibrate;
+pub mod convert;
+pub mod data;
+pub mod emulate;
 pub mod import;
+pub mod inspect;
+pub mod lower;
 pub mod model;
 pub mod network;
+pub mod ops;
+pub mod pipeline;
+pub mod quantize;
 pub mod shape;
 pub mod tensor;

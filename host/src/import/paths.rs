@@ -2,8 +2,8 @@
 //! a group, and its variables are numbered.
 //!
 //! The group of a layer is not named after the layer, but after its class in snake case, with a
-//! number from the second one on: `layers/conv2d_1/vars/0`. Keras 2.12 to 2.14 keep the layers in
-//! `_layer_checkpoint_dependencies` and count a layer with weights twice.
+//! number from the second one on: `layers/conv2d_1/vars/0`. Keras 2.12 keeps the layers in
+//! `_layer_checkpoint_dependencies` and counts a layer with weights twice.
 
 use std::collections::BTreeMap;
 
