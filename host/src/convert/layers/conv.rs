@@ -87,7 +87,11 @@ impl LayerConverter for Conv {
                 (depthwise_kernel(call, conv, n_in, multiplier)?, n_in, None)
             }
             Kind::Separable(multiplier) => {
-                let shape = [vec![1; conv.rank], vec![n_in * multiplier, conv.filters]].concat();
+                let shape = [
+                    vec![1; conv.rank],
+                    vec![n_in.saturating_mul(multiplier), conv.filters],
+                ]
+                .concat();
                 (
                     depthwise_kernel(call, conv, n_in, multiplier)?,
                     n_in,
@@ -96,7 +100,7 @@ impl LayerConverter for Conv {
             }
         };
         let n_out = match kind {
-            Kind::Depthwise(multiplier) => n_in * multiplier,
+            Kind::Depthwise(multiplier) => n_in.saturating_mul(multiplier),
             Kind::Full | Kind::Separable(_) => conv.filters,
         };
         let bias = if conv.use_bias {
@@ -220,7 +224,7 @@ fn depthwise_kernel(
         "kernel"
     };
     call.weight(name, &expected)?
-        .reshaped(shape(1, n_in * multiplier))
+        .reshaped(shape(1, n_in.saturating_mul(multiplier)))
         .ok_or_else(|| call.shape_error("the depthwise kernel has no shape".into()))
 }
 
@@ -322,20 +326,21 @@ fn add_causal_padding(
         .kernel_size
         .iter()
         .zip(&conv.dilation_rate)
-        .map(|(size, dilation)| size.saturating_sub(1) * dilation)
+        .map(|(size, dilation)| size.saturating_sub(1).saturating_mul(*dilation))
         .collect();
     let padded = Image {
         spatial: input
             .spatial
             .iter()
             .zip(&before)
-            .map(|(length, zeros)| length + zeros)
+            .map(|(length, zeros)| length.saturating_add(*zeros))
             .collect(),
         channels: input.channels,
         channels_last: input.channels_last,
     };
     let shape = padded.shape();
-    let size = shape.iter().product();
+    let size = super::elements(&shape)
+        .ok_or_else(|| call.shape_error(format!("padded to {}, it is too large", tuple(&shape))))?;
     let label = format!("{}.padding", call.label());
     let node = call.add_node(label, size, size, NodeKind::Passthrough);
     let offset = if input.channels_last {

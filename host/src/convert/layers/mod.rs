@@ -20,6 +20,7 @@ pub(super) use fallback::Fallback;
 use super::options::ConvertOptions;
 use super::registry::{LayerConverter, Registry};
 use crate::model::{Layer, Penalties};
+use crate::shape::MAX_ELEMENTS;
 
 /// The layers that NengoDL converts.
 pub(super) fn register_nengo_dl(registry: &mut Registry) {
@@ -235,4 +236,12 @@ fn axis(axis: isize, rank: usize) -> Option<usize> {
     let from_end = axis.checked_add_unsigned(rank)?;
     let axis = if axis < 0 { from_end } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+/// The number of elements, unless it is more than a tensor may have.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n <= MAX_ELEMENTS)
 }

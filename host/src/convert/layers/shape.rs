@@ -126,6 +126,9 @@ impl LayerConverter for Gather {
             }
             &LayerConfig::RepeatVector { n } => {
                 let size = shape.iter().product();
+                if call.output_shape()?.first() != Some(&n) {
+                    return Err(call.shape_error(format!("the output is not {n} repetitions")));
+                }
                 (0..n).flat_map(|_| 0..size).collect()
             }
             LayerConfig::Cropping {
@@ -259,8 +262,8 @@ impl LayerConverter for UpSampling {
         let fits = input
             .iter()
             .zip(&repeats)
-            .map(|(length, repeat)| length * repeat)
-            .eq(output.iter().copied());
+            .map(|(length, &repeat)| length.checked_mul(repeat))
+            .eq(output.iter().map(|&length| Some(length)));
         if !fits {
             return Err(call.shape_error(format!(
                 "{} repeated {} times is not {}",
