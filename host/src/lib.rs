@@ -2,7 +2,9 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+pub mod import;
 pub mod model;
 pub mod network;
 pub mod ops;
+pub mod shape;
 pub mod tensor;

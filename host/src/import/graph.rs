@@ -1,0 +1,523 @@
+//! From a model's JSON configuration, in the dialect of Keras 2 or Keras 3, to a [`Model`] whose
+//! layers have no weights yet.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::config::{self, class_of, input_shape, shorten, unbatched};
+use super::error::Problem;
+use crate::model::{Call, Layer, LayerConfig, Model, TensorRef};
+use crate::shape::{self, Shape};
+
+/// How deep models and wrappers may be nested.
+const MAX_DEPTH: usize = 16;
+
+/// The most bytes of JSON: real models take some kilobytes for each layer.
+pub(super) const MAX_CONFIG_BYTES: usize = 64 << 20;
+
+/// Reads what `model.to_json()` and the model files hold:
+/// `{"class_name": "Functional", "config": {...}}`.
+pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
+    if json.len() > MAX_CONFIG_BYTES {
+        return Err(Problem::TooLarge {
+            what: "the length of the model's configuration in bytes".to_owned(),
+            found: json.len() as u64,
+            limit: MAX_CONFIG_BYTES as u64,
+        });
+    }
+    let value: Value = serde_json::from_slice(json).map_err(Problem::Json)?;
+    let value = plain(value);
+    let entry = (value.as_object())
+        .ok_or_else(|| Problem::model(format!("it is {}, not an object", shorten(&value))))?;
+    let class = class_of(entry)?;
+    let sequential = class.base == "Sequential";
+    let functional = ["Functional", "Model"].contains(&class.base.as_str());
+    let inner = entry.get("config");
+    let layers = inner.and_then(|c| c.get("layers").or(Some(c)));
+    if !(sequential || functional) || layers.is_none_or(|l| !l.is_array()) {
+        return Err(Problem::model(format!(
+            "the model is of class {}, whose layers are not in the file; rebuild it as a functional \
+             or Sequential model and save that",
+            class.shown
+        )));
+    }
+    let map = match inner {
+        Some(Value::Object(map)) => map.clone(),
+        // Before Keras 2.2.3, a Sequential's configuration was the list of its layers.
+        Some(list) => Map::from_iter([("layers".to_owned(), list.clone())]),
+        None => Map::new(),
+    };
+    let mut model = model(&map, sequential, 0)?;
+    let version = entry.get("keras_version").and_then(Value::as_str);
+    model.keras_version = version.map(str::to_owned);
+    Ok(model)
+}
+
+/// Replaces the objects in which Keras's format wraps tuples and numbers by lists and numbers.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        Value::Object(mut map) => {
+            match map.get("class_name").and_then(Value::as_str) {
+                Some("__tuple__") => {
+                    if let Some(items @ Value::Array(_)) = map.remove("items") {
+                        return plain(items);
+                    }
+                }
+                Some("__numpy__" | "__tensor__") => {
+                    if let Some(value) = map.get_mut("config").and_then(|c| c.get_mut("value")) {
+                        return value.take();
+                    }
+                }
+                _ => {}
+            }
+            Value::Object(map.into_iter().map(|(k, v)| (k, plain(v))).collect())
+        }
+        other => other,
+    }
+}
+
+/// A layer of the graph without its calls: `{"class_name": ..., "config": {...}, ...}`.
+pub(super) fn layer(entry: &Map<String, Value>, depth: usize) -> Result<Layer, Problem> {
+    if depth > MAX_DEPTH {
+        return Err(Problem::model(format!(
+            "models and wrappers are nested more than {MAX_DEPTH} deep"
+        )));
+    }
+    let class = class_of(entry)?;
+    let empty = Map::new();
+    let map = match entry.get("config") {
+        Some(Value::Object(map)) => map,
+        // A nested Sequential of before Keras 2.2.3.
+        Some(Value::Array(_)) if class.base == "Sequential" => entry,
+        _ => &empty,
+    };
+    let name = (map.get("name").or_else(|| entry.get("name")))
+        .and_then(Value::as_str)
+        .ok_or_else(|| Problem::model(format!("a layer of class {} has no name", class.shown)))?;
+    let config = config::layer_config(name, &class, map, depth)?;
+    Ok(Layer {
+        name: name.to_owned(),
+        class_name: class.shown,
+        trainable: map
+            .get("trainable")
+            .and_then(Value::as_bool)
+            .unwrap_or(true),
+        config,
+        weights: Vec::new(),
+        calls: Vec::new(),
+    })
+}
+
+/// A model, whose layers have no weights yet.
+///
+/// # Errors
+/// If the layers do not form a graph, or cannot be applied to their inputs.
+pub(super) fn model(
+    map: &Map<String, Value>,
+    sequential: bool,
+    depth: usize,
+) -> Result<Model, Problem> {
+    let name = map.get("name").and_then(Value::as_str);
+    let name = name.unwrap_or(if sequential { "sequential" } else { "model" });
+    let entries = ["layers", "config"]
+        .iter()
+        .find_map(|k| map.get(*k)?.as_array());
+    let entries: Vec<&Map<String, Value>> = entries
+        .and_then(|list| list.iter().map(Value::as_object).collect())
+        .ok_or_else(|| Problem::model(format!("model \"{name}\" has no list of layers")))?;
+    if entries.is_empty() {
+        return Err(Problem::model(format!("model \"{name}\" has no layers")));
+    }
+    let mut layers = Vec::with_capacity(entries.len() + 1);
+    for entry in &entries {
+        layers.push(layer(entry, depth)?);
+    }
+    let mut draft = Draft {
+        model: Model {
+            name: name.to_owned(),
+            sequential,
+            layers,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            keras_version: None,
+        },
+        stated: BTreeMap::new(),
+    };
+    if sequential {
+        draft.chain(map, &entries)?;
+    } else {
+        draft.connect(map, &entries)?;
+    }
+    draft.finish()
+}
+
+/// A model in the making.
+struct Draft {
+    model: Model,
+    /// The shapes of tensors that the file states.
+    stated: BTreeMap<TensorRef, Shape>,
+}
+
+impl Draft {
+    fn refuse(&self, reason: &str) -> Problem {
+        Problem::model(format!("model \"{}\": {reason}", self.model.name))
+    }
+
+    /// The calls of a sequential model: each layer is applied to the one before.
+    fn chain(
+        &mut self,
+        map: &Map<String, Value>,
+        entries: &[&Map<String, Value>],
+    ) -> Result<(), Problem> {
+        let first = &self.model.layers[0];
+        if !matches!(first.config, LayerConfig::Input { .. }) {
+            // The input is an argument of the first layer, or of the model where it was built late;
+            // a first layer that is a model brings its own.
+            let own = match &first.config {
+                LayerConfig::Model(inner) => match inner.inputs[..] {
+                    [input] => shape::shape_of(inner, input).cloned(),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let shape = (entries[0].get("config").and_then(Value::as_object))
+                .and_then(input_shape)
+                .or_else(|| unbatched(map.get("build_input_shape")?))
+                .or_else(|| unbatched(entries[0].get("build_config")?.get("input_shape")?))
+                .or(own)
+                .ok_or_else(|| {
+                    self.refuse(
+                        "it was saved before it knew the shape of its input; call \
+                         model.build(input_shape) and save it again",
+                    )
+                })?;
+            let input = Layer {
+                name: format!("{}_input", first.name),
+                class_name: "InputLayer".to_owned(),
+                trainable: true,
+                config: LayerConfig::Input { shape },
+                weights: Vec::new(),
+                calls: Vec::new(),
+            };
+            self.model.layers.insert(0, input);
+        }
+        let mut previous = None;
+        for (index, layer) in self.model.layers.iter_mut().enumerate() {
+            let inputs = previous.into_iter().collect();
+            layer.calls.push(Call {
+                inputs,
+                output_shapes: Vec::new(),
+            });
+            previous = Some(TensorRef {
+                layer: index,
+                call: 0,
+                tensor: 0,
+            });
+        }
+        self.model.inputs = vec![TensorRef {
+            layer: 0,
+            call: 0,
+            tensor: 0,
+        }];
+        self.model.outputs = previous.into_iter().collect();
+        Ok(())
+    }
+
+    /// The calls of a functional model, which the file lists as each layer's `inbound_nodes`.
+    fn connect(
+        &mut self,
+        map: &Map<String, Value>,
+        entries: &[&Map<String, Value>],
+    ) -> Result<(), Problem> {
+        let mut names = BTreeMap::new();
+        for (index, (entry, layer)) in entries.iter().zip(&self.model.layers).enumerate() {
+            let name = (entry.get("name").and_then(Value::as_str)).unwrap_or(&layer.name);
+            if names.insert(name.to_owned(), index).is_some() {
+                return Err(self.refuse(&format!("two layers have the name \"{name}\"")));
+            }
+        }
+        for (index, entry) in entries.iter().enumerate() {
+            let nodes = entry.get("inbound_nodes").and_then(Value::as_array);
+            let mut calls = Vec::new();
+            for node in nodes.into_iter().flatten() {
+                let mut inputs = Vec::new();
+                self.tensors(node, &names, &mut inputs)?;
+                calls.push(Call {
+                    inputs,
+                    output_shapes: Vec::new(),
+                });
+            }
+            let layer = &mut self.model.layers[index];
+            if calls.is_empty() && matches!(layer.config, LayerConfig::Input { .. }) {
+                calls.push(Call {
+                    inputs: Vec::new(),
+                    output_shapes: Vec::new(),
+                });
+            }
+            layer.calls = calls;
+        }
+        for (key, is_input) in [("input_layers", true), ("output_layers", false)] {
+            let mut tensors = Vec::new();
+            if let Some(value) = map.get(key) {
+                self.tensors(value, &names, &mut tensors)?;
+            }
+            if tensors.is_empty() {
+                return Err(self.refuse(&format!("it has no {key}")));
+            }
+            if is_input {
+                self.model.inputs = tensors;
+            } else {
+                self.model.outputs = tensors;
+            }
+        }
+        self.count_calls_from_zero();
+        Ok(())
+    }
+
+    /// Keras 2 counts the calls of a model that has its own input layer from 1: its call 0 is the
+    /// one that made it. All calls in a file are used, so the highest number tells.
+    fn count_calls_from_zero(&mut self) {
+        let layers = &mut self.model.layers;
+        let mut range: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let used = (layers.iter())
+            .flat_map(|l| &l.calls)
+            .flat_map(|c| &c.inputs)
+            .chain(&self.model.outputs);
+        for tensor in used {
+            let (low, high) = range.entry(tensor.layer).or_insert((usize::MAX, 0));
+            *low = tensor.call.min(*low);
+            *high = tensor.call.max(*high);
+        }
+        range.retain(|&l, &mut (low, high)| {
+            matches!(layers[l].config, LayerConfig::Model(_))
+                && low > 0
+                && high == layers[l].calls.len()
+        });
+        let shift = |tensor: &mut TensorRef| {
+            if range.contains_key(&tensor.layer) {
+                tensor.call -= 1;
+            }
+        };
+        (layers.iter_mut())
+            .flat_map(|l| &mut l.calls)
+            .flat_map(|c| &mut c.inputs)
+            .chain(&mut self.model.outputs)
+            .for_each(shift);
+    }
+
+    /// Collects the tensors that a value names, in the order of the file. Keras 2 writes
+    /// `["layer", node, tensor]` or `["layer", node, tensor, {arguments}]`; Keras 3
+    /// `{"class_name": "__keras_tensor__", "config": {"keras_history": ["layer", node, tensor]}}`.
+    fn tensors(
+        &mut self,
+        value: &Value,
+        names: &BTreeMap<String, usize>,
+        found: &mut Vec<TensorRef>,
+    ) -> Result<(), Problem> {
+        match value {
+            Value::Array(list) => {
+                if let [
+                    Value::String(name),
+                    Value::Number(call),
+                    Value::Number(tensor),
+                    rest @ ..,
+                ] = &list[..]
+                {
+                    // A constant argument of a function.
+                    if name == "_CONSTANT_VALUE" {
+                        return Ok(());
+                    }
+                    found.push(self.tensor(name, call.as_u64(), tensor.as_u64(), names)?);
+                    for argument in rest {
+                        self.tensors(argument, names, found)?;
+                    }
+                    return Ok(());
+                }
+                if let [Value::String(name), Value::Number(_), ..] = &list[..]
+                    && name == "_CONSTANT_VALUE"
+                {
+                    return Ok(());
+                }
+                for inner in list {
+                    self.tensors(inner, names, found)?;
+                }
+                Ok(())
+            }
+            Value::Object(map) => {
+                if map.get("class_name").and_then(Value::as_str) == Some("__keras_tensor__") {
+                    let config = map.get("config");
+                    let history = config.and_then(|c| c.get("keras_history"));
+                    let Some([Value::String(name), call, tensor]) =
+                        history.and_then(Value::as_array).map(Vec::as_slice)
+                    else {
+                        return Err(self.refuse(&format!(
+                            "the tensor {} has no keras_history",
+                            shorten(value)
+                        )));
+                    };
+                    let tensor = self.tensor(name, call.as_u64(), tensor.as_u64(), names)?;
+                    if let Some(shape) = config.and_then(|c| c.get("shape")).and_then(unbatched) {
+                        self.stated.insert(tensor, shape);
+                    }
+                    found.push(tensor);
+                    return Ok(());
+                }
+                for inner in map.values() {
+                    self.tensors(inner, names, found)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tensor(
+        &self,
+        name: &str,
+        call: Option<u64>,
+        tensor: Option<u64>,
+        names: &BTreeMap<String, usize>,
+    ) -> Result<TensorRef, Problem> {
+        let number = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+        match (names.get(name), number(call), number(tensor)) {
+            (Some(&layer), Some(call), Some(tensor)) => Ok(TensorRef {
+                layer,
+                call,
+                tensor,
+            }),
+            (None, ..) => Err(self.refuse(&format!(
+                "a layer \"{name}\" is used, but there is none of this name"
+            ))),
+            _ => Err(self.refuse(&format!("an output of layer \"{name}\" has no valid index"))),
+        }
+    }
+
+    /// Checks the graph and fills in the shapes.
+    fn finish(mut self) -> Result<Model, Problem> {
+        let order = self.order()?;
+        let stated = std::mem::take(&mut self.stated);
+        shape::infer_model(&mut self.model, &order, |tensor| {
+            stated.get(&tensor).cloned()
+        })?;
+        for &tensor in self.model.inputs.iter().chain(&self.model.outputs) {
+            self.check(tensor)?;
+        }
+        for layer in &self.model.layers {
+            for call in &layer.calls {
+                for &tensor in &call.inputs {
+                    self.check(tensor)?;
+                }
+            }
+        }
+        for &tensor in &self.model.inputs {
+            if !matches!(
+                self.model.layers[tensor.layer].config,
+                LayerConfig::Input { .. }
+            ) {
+                let name = &self.model.layers[tensor.layer].name;
+                return Err(self.refuse(&format!("its input \"{name}\" is not an InputLayer")));
+            }
+        }
+        self.number_axes();
+        Ok(self.model)
+    }
+
+    /// Refuses a tensor that its layer does not have.
+    fn check(&self, tensor: TensorRef) -> Result<(), Problem> {
+        let layer = &self.model.layers[tensor.layer];
+        let shapes = layer.calls.get(tensor.call).map(|c| &c.output_shapes);
+        match shapes {
+            Some(shapes) if shapes.is_empty() || tensor.tensor < shapes.len() => Ok(()),
+            Some(_) => Err(self.refuse(&format!(
+                "output {} of layer \"{}\" is used, but it does not have so many",
+                tensor.tensor, layer.name
+            ))),
+            None => Err(self.refuse(&format!(
+                "call {} of layer \"{}\" is used, but the layer has {} calls",
+                tensor.call,
+                layer.name,
+                layer.calls.len()
+            ))),
+        }
+    }
+
+    /// The calls in an order in which each comes after those that it takes its inputs from.
+    fn order(&self) -> Result<Vec<(usize, usize)>, Problem> {
+        let layers = &self.model.layers;
+        let mut waiting: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut users: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut ready = Vec::new();
+        for (l, layer) in layers.iter().enumerate() {
+            for (c, call) in layer.calls.iter().enumerate() {
+                for tensor in &call.inputs {
+                    if layers[tensor.layer].calls.get(tensor.call).is_none() {
+                        self.check(*tensor)?;
+                    }
+                    users
+                        .entry((tensor.layer, tensor.call))
+                        .or_default()
+                        .push((l, c));
+                }
+                if call.inputs.is_empty() {
+                    ready.push((l, c));
+                } else {
+                    waiting.insert((l, c), call.inputs.len());
+                }
+            }
+        }
+        let mut order = Vec::new();
+        while let Some(at) = ready.pop() {
+            order.push(at);
+            for user in users.get(&at).into_iter().flatten() {
+                if let Some(open) = waiting.get_mut(user) {
+                    *open -= 1;
+                    if *open == 0 {
+                        waiting.remove(user);
+                        ready.push(*user);
+                    }
+                }
+            }
+        }
+        match waiting.keys().next() {
+            Some(&(l, _)) => Err(self.refuse(&format!(
+                "layer \"{}\" takes its own output as its input",
+                layers[l].name
+            ))),
+            None => Ok(order),
+        }
+    }
+
+    /// Keras 2 counts the axes of a normalization from the start, Keras 3 as the user did: both are
+    /// counted from the start here.
+    fn number_axes(&mut self) {
+        for l in 0..self.model.layers.len() {
+            let input = (self.model.layers[l].calls.first())
+                .and_then(|c| c.inputs.first())
+                .and_then(|&r| shape::shape_of(&self.model, r));
+            let Some(rank) = input.map(Vec::len) else {
+                continue;
+            };
+            number_axes(&mut self.model.layers[l].config, rank);
+        }
+    }
+}
+
+fn number_axes(config: &mut LayerConfig, rank: usize) {
+    let number = |axis: &mut isize| {
+        if let Some(index) =
+            (shape::axis_index(*axis, rank).ok()).and_then(|a| isize::try_from(a).ok())
+        {
+            *axis = index + 1;
+        }
+    };
+    match config {
+        LayerConfig::BatchNormalization { axis, .. } => number(axis),
+        LayerConfig::LayerNormalization { axis, .. } => axis.iter_mut().for_each(number),
+        LayerConfig::TimeDistributed { layer } => {
+            number_axes(&mut layer.config, rank.saturating_sub(1));
+        }
+        _ => {}
+    }
+}
