@@ -2,6 +2,7 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+pub mod forward;
 pub mod import;
 pub mod model;
 pub mod network;
