@@ -2,10 +2,16 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+pub mod assemble;
+pub mod calibrate;
+pub mod data;
+pub mod emulate;
 pub mod forward;
 pub mod import;
+pub mod lower;
 pub mod model;
 pub mod network;
 pub mod ops;
+pub mod quantize;
 pub mod shape;
 pub mod tensor;

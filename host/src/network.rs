@@ -233,12 +233,23 @@ pub struct Connection {
 pub enum Transform {
     /// The identity on vectors of this length.
     Identity(usize),
+    /// y = factor x, element by element: Nengo's `Dense` of a scalar or a vector.
+    Diagonal(Diagonal),
     /// y = W x with W of shape `[size_out, size_in]`.
     Dense(Tensor),
     /// y[row] += value x[col] for each entry.
     Sparse(Sparse),
     /// A convolution as Nengo's `Convolution`.
     Convolution(Convolution),
+}
+
+/// A diagonal matrix.
+#[derive(Clone, Debug)]
+pub struct Diagonal {
+    /// Rows and columns.
+    pub size: usize,
+    /// The factor of each element, of shape `[size]`, or of shape `[]` where all have the same.
+    pub factor: Tensor,
 }
 
 /// A sparse matrix of entries (row, column, value).
@@ -301,6 +312,7 @@ impl Transform {
     pub fn size_in(&self) -> usize {
         match self {
             Self::Identity(n) => *n,
+            Self::Diagonal(d) => d.size,
             Self::Dense(w) => w.shape()[1],
             Self::Sparse(s) => s.size_in,
             Self::Convolution(c) => c.input_shape.iter().product(),
@@ -312,6 +324,7 @@ impl Transform {
     pub fn size_out(&self) -> usize {
         match self {
             Self::Identity(n) => *n,
+            Self::Diagonal(d) => d.size,
             Self::Dense(w) => w.shape()[0],
             Self::Sparse(s) => s.size_out,
             Self::Convolution(c) => c.output_shape.iter().product(),

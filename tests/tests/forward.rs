@@ -106,3 +106,39 @@ fn wrong_inputs_are_named() {
         ForwardError::InputCount { .. }
     ));
 }
+
+/// A layer of nearly every class, each with an output of its own; Keras 3.15 made the values.
+#[test]
+fn every_layer() {
+    let model = import::load(&path("tests/fixtures/keras/layers.keras")).unwrap();
+    let mut npz = Npz::open("tests/fixtures/forward/layers.npz");
+    let inputs: Vec<Tensor> = model
+        .inputs
+        .iter()
+        .map(|i| npz.tensor(&format!("x_{}", model.layers[i.layer].name)))
+        .collect();
+    let mut names: Vec<String> = npz.names();
+    names.retain(|n| n.starts_with('y'));
+    names.sort();
+    assert_eq!(names.len(), model.outputs.len());
+    let outputs = forward::forward(&model, &inputs).unwrap();
+    let wrong: Vec<String> = names
+        .iter()
+        .zip(&outputs)
+        .filter_map(|(name, y)| {
+            let expected = npz.tensor(name);
+            if y.shape() != expected.shape() {
+                return Some(format!(
+                    "{name}: {:?} not {:?}",
+                    y.shape(),
+                    expected.shape()
+                ));
+            }
+            let difference = (y.data().iter().zip(expected.data()))
+                .map(|(y, e)| (y - e).abs() / e.abs().max(1.0))
+                .fold(0.0, f32::max);
+            (difference > 2e-6).then(|| format!("{name}: {difference:e}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -94,6 +94,24 @@ pub fn apply_batch(
             }
             Ok(())
         }
+        Transform::Diagonal(d) => {
+            check_len(
+                "the transform's input",
+                d.size.saturating_mul(batch),
+                x.len(),
+            )?;
+            check_len("the transform's output", x.len(), y.len())?;
+            match d.factor.data() {
+                [factor] => y.iter_mut().zip(x).for_each(|(y, x)| *y += factor * x),
+                factors => {
+                    check_len("the diagonal", d.size, factors.len())?;
+                    for ((y, x), factor) in y.iter_mut().zip(x).zip(factors.iter().cycle()) {
+                        *y += factor * x;
+                    }
+                }
+            }
+            Ok(())
+        }
         Transform::Dense(w) => dense(w, batch, x, y),
         Transform::Sparse(s) => sparse(s, batch, x, y),
         Transform::Convolution(c) => {

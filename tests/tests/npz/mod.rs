@@ -21,6 +21,11 @@ impl Npz {
         Self(NpzArchive::open(path(name)).unwrap_or_else(|e| panic!("{name}: {e}")))
     }
 
+    /// The names of the arrays.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.array_names().map(str::to_owned).collect()
+    }
+
     /// An array of any number type, as float32.
     pub(crate) fn tensor(&mut self, name: &str) -> Tensor {
         let array = self
