@@ -130,10 +130,10 @@ pub(super) fn up_sampling(
             "nearest" => (0..len * factor).map(|o| (o / factor, 0, 0.0)).collect(),
             "bilinear" => (0..len * factor)
                 .map(|o| {
-                    let at = (o as f32 + 0.5) / factor as f32 - 0.5;
+                    let at = (o as f64 + 0.5) / factor as f64 - 0.5;
                     let low = at.floor();
-                    let clamp = |v: f32| (v.max(0.0) as usize).min(len - 1);
-                    (clamp(low), clamp(low + 1.0), at - low)
+                    let clamp = |v: f64| (v.max(0.0) as usize).min(len - 1);
+                    (clamp(low), clamp(low + 1.0), (at - low) as f32)
                 })
                 .collect(),
             other => {
