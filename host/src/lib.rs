@@ -4,10 +4,13 @@
 
 pub mod assemble;
 pub mod calibrate;
+pub mod convert;
 pub mod data;
 pub mod emulate;
 pub mod forward;
 pub mod import;
+pub mod import;
+pub mod inspect;
 pub mod lower;
 pub mod model;
 pub mod network;

@@ -5,6 +5,7 @@
 //! signals, a [`Connection`] carries a signal through a [`Transform`] and an optional [`Synapse`], a
 //! [`Probe`] marks what the user wants to see. Connections reach an ensemble's *neurons* directly.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Activation, Layer};
@@ -328,6 +329,139 @@ impl Transform {
             Self::Dense(w) => w.shape()[0],
             Self::Sparse(s) => s.size_out,
             Self::Convolution(c) => c.output_shape.iter().product(),
+        }
+    }
+}
+
+impl NeuronType {
+    /// Nengo's class name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RectifiedLinear { .. } => "RectifiedLinear",
+            Self::SpikingRectifiedLinear { .. } => "SpikingRectifiedLinear",
+            Self::LeakyRelu { .. } => "LeakyReLU",
+            Self::SpikingLeakyRelu { .. } => "SpikingLeakyReLU",
+            Self::Sigmoid { .. } => "Sigmoid",
+            Self::Tanh { .. } => "Tanh",
+            Self::LifRate { .. } => "LIFRate",
+            Self::Lif { .. } => "LIF",
+            Self::AdaptiveLif { .. } => "AdaptiveLIF",
+            Self::RegularSpiking { .. } => "RegularSpiking",
+            Self::PoissonSpiking { .. } => "PoissonSpiking",
+            Self::StochasticSpiking { .. } => "StochasticSpiking",
+        }
+    }
+
+    /// What scales the output; Sigmoid and Tanh have none.
+    #[must_use]
+    pub fn amplitude(&self) -> Option<f32> {
+        match self {
+            Self::Sigmoid { .. } | Self::Tanh { .. } => None,
+            Self::RectifiedLinear { amplitude }
+            | Self::SpikingRectifiedLinear { amplitude }
+            | Self::LeakyRelu { amplitude, .. }
+            | Self::SpikingLeakyRelu { amplitude, .. }
+            | Self::LifRate { amplitude, .. }
+            | Self::Lif { amplitude, .. }
+            | Self::AdaptiveLif { amplitude, .. }
+            | Self::RegularSpiking { amplitude, .. }
+            | Self::PoissonSpiking { amplitude, .. }
+            | Self::StochasticSpiking { amplitude, .. } => Some(*amplitude),
+        }
+    }
+
+    /// The amplitude, to change it.
+    pub fn amplitude_mut(&mut self) -> Option<&mut f32> {
+        match self {
+            Self::Sigmoid { .. } | Self::Tanh { .. } => None,
+            Self::RectifiedLinear { amplitude }
+            | Self::SpikingRectifiedLinear { amplitude }
+            | Self::LeakyRelu { amplitude, .. }
+            | Self::SpikingLeakyRelu { amplitude, .. }
+            | Self::LifRate { amplitude, .. }
+            | Self::Lif { amplitude, .. }
+            | Self::AdaptiveLif { amplitude, .. }
+            | Self::RegularSpiking { amplitude, .. }
+            | Self::PoissonSpiking { amplitude, .. }
+            | Self::StochasticSpiking { amplitude, .. } => Some(amplitude),
+        }
+    }
+}
+
+impl fmt::Display for NeuronType {
+    /// As Nengo writes it: the arguments that differ from Nengo's defaults, such as
+    /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut arguments = Vec::new();
+        let mut show = |name: &str, value: f32, default: f32| {
+            if value != default {
+                arguments.push(format!("{name}={value}"));
+            }
+        };
+        match *self {
+            Self::LeakyRelu { negative_slope, .. }
+            | Self::SpikingLeakyRelu { negative_slope, .. } => {
+                show("negative_slope", negative_slope, f32::NAN);
+            }
+            Self::Sigmoid { tau_ref } | Self::Tanh { tau_ref } => {
+                show("tau_ref", tau_ref, 0.0025);
+            }
+            Self::LifRate {
+                tau_rc, tau_ref, ..
+            } => {
+                show("tau_rc", tau_rc, 0.02);
+                show("tau_ref", tau_ref, 0.002);
+            }
+            Self::Lif {
+                tau_rc,
+                tau_ref,
+                min_voltage,
+                ..
+            } => {
+                show("tau_rc", tau_rc, 0.02);
+                show("tau_ref", tau_ref, 0.002);
+                show("min_voltage", min_voltage, 0.0);
+            }
+            Self::AdaptiveLif {
+                tau_n,
+                inc_n,
+                tau_rc,
+                tau_ref,
+                min_voltage,
+                ..
+            } => {
+                show("tau_n", tau_n, 1.0);
+                show("inc_n", inc_n, 0.01);
+                show("tau_rc", tau_rc, 0.02);
+                show("tau_ref", tau_ref, 0.002);
+                show("min_voltage", min_voltage, 0.0);
+            }
+            Self::RectifiedLinear { .. }
+            | Self::SpikingRectifiedLinear { .. }
+            | Self::RegularSpiking { .. }
+            | Self::PoissonSpiking { .. }
+            | Self::StochasticSpiking { .. } => {}
+        }
+        if let Some(amplitude) = self.amplitude() {
+            show("amplitude", amplitude, 1.0);
+        }
+        if let Self::RegularSpiking { base, .. }
+        | Self::PoissonSpiking { base, .. }
+        | Self::StochasticSpiking { base, .. } = self
+        {
+            arguments.insert(0, format!("base_type={base}"));
+        }
+        write!(f, "{}({})", self.name(), arguments.join(", "))
+    }
+}
+
+impl fmt::Display for Synapse {
+    /// As Nengo writes it, such as `Lowpass(tau=0.005)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lowpass { tau } => write!(f, "Lowpass(tau={tau})"),
+            Self::Alpha { tau } => write!(f, "Alpha(tau={tau})"),
         }
     }
 }

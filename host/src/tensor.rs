@@ -63,6 +63,15 @@ impl Tensor {
         self.data.is_empty()
     }
 
+    /// The array of `f` of each value.
+    #[must_use]
+    pub fn map(&self, f: impl FnMut(f32) -> f32) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            data: self.data.iter().copied().map(f).collect(),
+        }
+    }
+
     /// The same values under another shape of the same length.
     #[must_use]
     pub fn reshaped(&self, shape: Vec<usize>) -> Option<Self> {

@@ -1,0 +1,28 @@
+//! InputLayer.
+
+use super::super::{ConvertError, LayerCall, LayerConverter};
+use crate::network::{NodeKind, Pre};
+
+/// A passthrough node, which the converter opens to the user if it is the whole model's input.
+pub(super) struct Input;
+
+impl LayerConverter for Input {
+    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+        let Ok(shape) = call.output_shape() else {
+            let shape: Vec<String> = call
+                .raw_output_shape()
+                .iter()
+                .skip(usize::from(call.temporal()))
+                .map(|length| length.map_or_else(|| "None".to_owned(), |n| n.to_string()))
+                .collect();
+            return Err(ConvertError::InputShape {
+                layer: call.layer().name.clone(),
+                shape: super::tuple(&shape),
+            });
+        };
+        let size = shape.iter().product();
+        let label = call.plain_label().to_owned();
+        let object = call.add_node(label, size, size, NodeKind::Passthrough);
+        Ok(vec![object.pre])
+    }
+}
