@@ -1,1 +1,33 @@
-//! x
+//! The tinyspike engine: runs a packed image step by step, on a microcontroller and on the host.
+//!
+//! It allocates nothing, uses no floats, and cannot panic: [`Image::parse`] has checked all that it
+//! relies on, and the caller lends it one arena for all its state.
+//!
+//! ```
+//! use tinyspike_firmware::{Engine, Image, InputError, Portable};
+//!
+//! /// The most active class of one input.
+//! fn classify(image: &Image<'_>, arena: &mut [u32], input: &[u8]) -> Result<usize, InputError> {
+//!     let Ok(mut engine) = Engine::<Portable>::new(image, arena) else {
+//!         return Ok(0);
+//!     };
+//!     engine.set_input(input)?;
+//!     for _ in 0..image.description().steps {
+//!         engine.step();
+//!     }
+//!     Ok(engine.output(0).class())
+//! }
+//! ```
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(clippy::float_arithmetic)]
+
+mod engine;
+pub mod kernels;
+mod output;
+
+pub use engine::{ArenaTooSmall, Engine, InputError, Probe};
+pub use kernels::Portable;
+pub use output::Output;
+pub use tinyspike_shared::{Event, Image, ImageError};

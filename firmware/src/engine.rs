@@ -1,0 +1,495 @@
+//! The step loop: which kernel runs on which part of the arena, and in which order.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use tinyspike_shared::Event;
+use tinyspike_shared::image::{
+    Area, Connection, Ensemble, Image, Post, Pre, Section, Transform, Width,
+};
+
+use crate::kernels::{Events, Kernels, Population, Portable, Potential};
+use crate::output::Output;
+
+/// Watches the spikes of a step.
+pub trait Probe {
+    /// Called with some of the spikes of an ensemble, in the order of its neurons; once or more a
+    /// step where the ensemble spikes at all.
+    fn spikes(&mut self, ensemble: usize, events: &[Event]);
+}
+
+/// Watches nothing, and costs nothing.
+impl Probe for () {
+    fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
+}
+
+/// The arena is smaller than the image needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ArenaTooSmall {
+    /// Bytes that the image needs.
+    pub needed: usize,
+    /// Bytes that the caller gave.
+    pub given: usize,
+}
+
+impl fmt::Display for ArenaTooSmall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, given } = self;
+        write!(
+            f,
+            "the network needs an arena of {needed} bytes, {given} were given"
+        )
+    }
+}
+
+impl core::error::Error for ArenaTooSmall {}
+
+/// The inputs do not fit the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum InputError {
+    /// Not as many inputs as the network has.
+    Count {
+        /// How many the network has.
+        expected: usize,
+        /// How many the caller gave.
+        found: usize,
+    },
+    /// An input of another length.
+    Length {
+        /// Which input.
+        input: usize,
+        /// Its length in the network, in bytes.
+        expected: usize,
+        /// The length that the caller gave.
+        found: usize,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count { expected, found } => {
+                write!(f, "the network has {expected} inputs, {found} were given")
+            }
+            Self::Length {
+                input,
+                expected,
+                found,
+            } => write!(
+                f,
+                "input {input} has {expected} places, {found} values were given"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for InputError {}
+
+/// A network at work: an image, the arena that holds its state, and the kernels that run it.
+#[derive(Debug)]
+pub struct Engine<'a, K = Portable, const E: usize = 16, const C: usize = 24> {
+    image: &'a Image<'a, E, C>,
+    arena: &'a mut [u32],
+    kernels: PhantomData<K>,
+}
+
+impl<'a, K, const E: usize, const C: usize> Engine<'a, K, E, C>
+where
+    K: Kernels<i16> + Kernels<i32>,
+{
+    /// Readies a network, with all currents zero and every potential at half its threshold.
+    ///
+    /// # Errors
+    /// Where the arena is smaller than [`Image::arena_bytes`].
+    pub fn new(image: &'a Image<'a, E, C>, arena: &'a mut [u32]) -> Result<Self, ArenaTooSmall> {
+        let needed = image.arena_bytes();
+        let given = core::mem::size_of_val(arena);
+        let Some(arena) = arena.get_mut(..needed / 4) else {
+            return Err(ArenaTooSmall { needed, given });
+        };
+        arena.fill(0);
+        let mut engine = Self {
+            image,
+            arena,
+            kernels: PhantomData,
+        };
+        engine.reset();
+        Ok(engine)
+    }
+
+    /// Sets every potential to half its threshold and every sum to zero. Inputs stay set.
+    pub fn reset(&mut self) {
+        let image = self.image;
+        let layout = image.layout();
+        for (e, area) in image.description().ensembles.iter().zip(&layout.ensembles) {
+            let Some(words) = self.arena.get_mut(state(area)) else {
+                continue;
+            };
+            match e.width {
+                Width::I16 => rest::<i16>(words, e, image.params16(e.threshold)),
+                Width::I32 => rest::<i32>(words, e, image.params32(e.threshold)),
+            }
+        }
+        for area in &layout.outputs {
+            if let Some(words) = self.arena.get_mut(state(area)) {
+                words.fill(0);
+            }
+        }
+    }
+
+    /// Sets the input of a network that has one, and computes the current that it brings.
+    ///
+    /// # Errors
+    /// As [`set_inputs`](Self::set_inputs).
+    pub fn set_input(&mut self, input: &[u8]) -> Result<(), InputError> {
+        self.set_inputs(&[input])
+    }
+
+    /// Sets all inputs, in the image's order, and computes the current that they bring. They stay
+    /// until they are set again.
+    ///
+    /// # Errors
+    /// Where the number of inputs or a length is not the network's; nothing has changed then.
+    pub fn set_inputs(&mut self, inputs: &[&[u8]]) -> Result<(), InputError> {
+        let image = self.image;
+        let network = image.description();
+        if inputs.len() != network.inputs.len() {
+            return Err(InputError::Count {
+                expected: network.inputs.len(),
+                found: inputs.len(),
+            });
+        }
+        for (index, (given, input)) in inputs.iter().zip(&network.inputs).enumerate() {
+            if given.len() != input.size as usize {
+                return Err(InputError::Length {
+                    input: index,
+                    expected: input.size as usize,
+                    found: given.len(),
+                });
+            }
+        }
+        let layout = image.layout();
+        for area in layout.ensembles.iter().chain(&layout.outputs) {
+            if let Some(words) = self.arena.get_mut(current(area)) {
+                words.fill(0);
+            }
+        }
+        for c in &network.connections {
+            let Pre::Input(index) = c.pre else { break };
+            let index = usize::from(index);
+            let (Some(values), Some(input)) = (inputs.get(index), network.inputs.get(index)) else {
+                continue;
+            };
+            self.drive(c, values, input.zero_point);
+        }
+        Ok(())
+    }
+
+    /// Adds the current that one connection brings from an input.
+    fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
+        let image = self.image;
+        let weights = image.weights(c.weights);
+        let Some((area, width, shift)) = target(image, c.post) else {
+            return;
+        };
+        let Some(words) = self.arena.get_mut(current(area)) else {
+            return;
+        };
+        match (&c.transform, width) {
+            (Transform::Convolution(conv), Width::I16) => <K as Kernels<i16>>::drive_convolution(
+                conv,
+                weights,
+                values,
+                zero_point,
+                shift,
+                bytemuck::cast_slice_mut(words),
+            ),
+            (Transform::Convolution(conv), Width::I32) => <K as Kernels<i32>>::drive_convolution(
+                conv,
+                weights,
+                values,
+                zero_point,
+                shift,
+                bytemuck::cast_slice_mut(words),
+            ),
+            (Transform::Dense(dense), _) => {
+                let sums: &mut [i32] = bytemuck::cast_slice_mut(words);
+                let outputs = dense.outputs as usize;
+                let mut events = Events::new();
+                for (source, &value) in (0u16..=u16::MAX).zip(values) {
+                    let value = i16::from(value) - i16::from(zero_point);
+                    if value == 0 {
+                        continue;
+                    }
+                    if events.is_full() {
+                        K::dense(weights, outputs, &events, sums);
+                        events.clear();
+                    }
+                    // There is room: the buffer was emptied where it was full.
+                    let _ = events.push(Event { source, value });
+                }
+                K::dense(weights, outputs, &events, sums);
+            }
+        }
+    }
+
+    /// Runs one step through the whole network.
+    pub fn step(&mut self) {
+        self.step_probed(&mut ());
+    }
+
+    /// Runs one step and shows its spikes to `probe`.
+    pub fn step_probed(&mut self, probe: &mut impl Probe) {
+        let image = self.image;
+        let network = image.description();
+        let layout = image.layout();
+        // Connections from inputs come first; those of each ensemble follow in order.
+        let mut rest = network.connections.as_slice();
+        while let [
+            Connection {
+                pre: Pre::Input(_), ..
+            },
+            tail @ ..,
+        ] = rest
+        {
+            rest = tail;
+        }
+        for (index, (e, area)) in (0u8..).zip(network.ensembles.iter().zip(&layout.ensembles)) {
+            let count = rest
+                .iter()
+                .take_while(|c| c.pre == Pre::Ensemble(index))
+                .count();
+            let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
+            rest = tail;
+            let Some((own, later)) = self.arena.split_at_mut_checked(area.end as usize) else {
+                continue;
+            };
+            let split = area.state as usize;
+            let Some((before, potentials)) = own.split_at_mut_checked(split) else {
+                continue;
+            };
+            let currents = before.get(area.current as usize..).unwrap_or(&[]);
+            let later = Later {
+                words: later,
+                start: area.end as usize,
+            };
+            let outgoing = Outgoing {
+                image,
+                ensemble: usize::from(index),
+                connections: outgoing,
+            };
+            match e.width {
+                Width::I16 => fire::<K, i16, E, C>(
+                    Population {
+                        potentials: bytemuck::cast_slice_mut(potentials),
+                        currents: bytemuck::cast_slice(currents),
+                        bias: image.params16(e.bias),
+                        threshold: image.params16(e.threshold),
+                        max_count: e.max_count,
+                    },
+                    e.neurons as usize,
+                    &outgoing,
+                    later,
+                    probe,
+                ),
+                Width::I32 => fire::<K, i32, E, C>(
+                    Population {
+                        potentials: bytemuck::cast_slice_mut(potentials),
+                        currents: bytemuck::cast_slice(currents),
+                        bias: image.params32(e.bias),
+                        threshold: image.params32(e.threshold),
+                        max_count: e.max_count,
+                    },
+                    e.neurons as usize,
+                    &outgoing,
+                    later,
+                    probe,
+                ),
+            }
+        }
+        for (o, area) in network.outputs.iter().zip(&layout.outputs) {
+            let Some(own) = self.arena.get_mut(area.current as usize..area.end as usize) else {
+                continue;
+            };
+            let Some((currents, sums)) =
+                own.split_at_mut_checked((area.state - area.current) as usize)
+            else {
+                continue;
+            };
+            let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
+            for (sum, bias) in sums.iter_mut().zip(image.params32(o.bias)) {
+                *sum = sum.wrapping_add(*bias);
+            }
+            for (sum, current) in sums.iter_mut().zip(bytemuck::cast_slice(currents)) {
+                *sum = sum.wrapping_add(*current);
+            }
+        }
+    }
+
+    /// What an output has summed up since the last reset; empty where there is no such output.
+    #[must_use]
+    pub fn output(&self, index: usize) -> Output<'_> {
+        let image = self.image;
+        let o = image.description().outputs.get(index);
+        let area = image.layout().outputs.get(index);
+        let sums = area
+            .and_then(|area| self.arena.get(state(area)))
+            .unwrap_or(&[]);
+        let none = Section { offset: 0, len: 0 };
+        Output {
+            sums: bytemuck::cast_slice(sums),
+            multiplier: image.params32(o.map_or(none, |o| o.multiplier)),
+            shift: o.map_or(0, |o| o.shift),
+            scale: o.map_or(
+                tinyspike_shared::fixed::Scale {
+                    mantissa: 1,
+                    exponent: 0,
+                },
+                |o| o.scale,
+            ),
+        }
+    }
+
+    /// V - θ of a neuron, for a debugger's eye; `None` where there is no such neuron.
+    #[must_use]
+    pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
+        let e = self.image.description().ensembles.get(ensemble)?;
+        let area = self.image.layout().ensembles.get(ensemble)?;
+        let words = self.arena.get(state(area))?;
+        if neuron >= e.neurons as usize {
+            return None;
+        }
+        match e.width {
+            Width::I16 => bytemuck::cast_slice::<u32, i16>(words)
+                .get(neuron)
+                .copied()
+                .map(i32::from),
+            Width::I32 => bytemuck::cast_slice::<u32, i32>(words).get(neuron).copied(),
+        }
+    }
+}
+
+fn state(area: &Area) -> Range<usize> {
+    area.state as usize..area.end as usize
+}
+
+fn current(area: &Area) -> Range<usize> {
+    area.current as usize..area.state as usize
+}
+
+/// Puts every potential at half its threshold; it is stored less the threshold.
+fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P]) {
+    let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
+    let thresholds = threshold.iter().cycle();
+    for (v, &threshold) in potentials
+        .iter_mut()
+        .take(e.neurons as usize)
+        .zip(thresholds)
+    {
+        let threshold: i32 = threshold.into();
+        *v = P::wrap(threshold / 2 - threshold);
+    }
+}
+
+/// The area, width and current shift of a target.
+fn target<'a, const E: usize, const C: usize>(
+    image: &'a Image<'_, E, C>,
+    post: Post,
+) -> Option<(&'a Area, Width, u8)> {
+    let network = image.description();
+    let layout = image.layout();
+    match post {
+        Post::Ensemble(e) => {
+            let ensemble = network.ensembles.get(usize::from(e))?;
+            let area = layout.ensembles.get(usize::from(e))?;
+            Some((area, ensemble.width, ensemble.current_shift))
+        }
+        Post::Output(o) => Some((layout.outputs.get(usize::from(o))?, Width::I32, 0)),
+    }
+}
+
+/// The part of the arena behind an ensemble, where all its targets lie.
+struct Later<'a> {
+    words: &'a mut [u32],
+    /// Where it starts in the arena, in words.
+    start: usize,
+}
+
+impl Later<'_> {
+    fn state(&mut self, area: &Area) -> &mut [u32] {
+        let range = state(area);
+        let (Some(from), Some(to)) = (
+            range.start.checked_sub(self.start),
+            range.end.checked_sub(self.start),
+        ) else {
+            return &mut [];
+        };
+        self.words.get_mut(from..to).unwrap_or(&mut [])
+    }
+}
+
+/// Where an ensemble's spikes go.
+struct Outgoing<'a, const E: usize, const C: usize> {
+    image: &'a Image<'a, E, C>,
+    ensemble: usize,
+    connections: &'a [Connection],
+}
+
+/// Updates a population and sends its spikes on, a buffer at a time.
+fn fire<K, P, const E: usize, const C: usize>(
+    mut population: Population<'_, P>,
+    neurons: usize,
+    outgoing: &Outgoing<'_, E, C>,
+    mut later: Later<'_>,
+    probe: &mut impl Probe,
+) where
+    P: Potential,
+    K: Kernels<P> + Kernels<i16> + Kernels<i32>,
+{
+    population.potentials = population.potentials.get_mut(..neurons).unwrap_or(&mut []);
+    let mut events = Events::new();
+    let mut next = 0;
+    while next < neurons {
+        events.clear();
+        let reached = <K as Kernels<P>>::update(&mut population, next, &mut events);
+        if reached <= next {
+            break;
+        }
+        next = reached;
+        if events.is_empty() {
+            continue;
+        }
+        probe.spikes(outgoing.ensemble, &events);
+        for c in outgoing.connections {
+            let Some((area, width, _)) = target(outgoing.image, c.post) else {
+                continue;
+            };
+            let weights = outgoing.image.weights(c.weights);
+            let words = later.state(area);
+            match width {
+                Width::I16 => {
+                    deliver::<K, i16>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                }
+                Width::I32 => {
+                    deliver::<K, i32>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                }
+            }
+        }
+    }
+}
+
+fn deliver<K: Kernels<P>, P: Potential>(
+    c: &Connection,
+    weights: &[i8],
+    events: &[Event],
+    post: &mut [P],
+) {
+    match &c.transform {
+        Transform::Dense(dense) => K::dense(weights, dense.outputs as usize, events, post),
+        Transform::Convolution(conv) => K::convolution(conv, weights, events, post),
+    }
+}

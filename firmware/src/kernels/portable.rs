@@ -1,0 +1,187 @@
+//! The kernels in plain Rust: the reference for all others.
+
+use tinyspike_shared::Event;
+use tinyspike_shared::fixed::round_shift;
+use tinyspike_shared::image::Convolution;
+
+use super::{EVENTS, Events, Kernels, Population, Potential};
+
+/// Plain Rust, for any processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+impl<P: Potential> Kernels<P> for Portable {
+    fn dense(weights: &[i8], outputs: usize, events: &[Event], post: &mut [P]) {
+        for event in events {
+            let start = usize::from(event.source) * outputs;
+            if let Some(row) = weights.get(start..start + outputs) {
+                add_row(row, event.value, post);
+            }
+        }
+    }
+
+    fn convolution(conv: &Convolution, weights: &[i8], events: &[Event], post: &mut [P]) {
+        let channels_in = u32::from(conv.input[2]);
+        let width_in = u32::from(conv.input[1]);
+        let channels = usize::from(conv.output[2]);
+        for event in events {
+            let source = u32::from(event.source);
+            let (Some(place), Some(channel)) = (
+                source.checked_div(channels_in),
+                source.checked_rem(channels_in),
+            ) else {
+                return;
+            };
+            let (Some(y), Some(x)) = (place.checked_div(width_in), place.checked_rem(width_in))
+            else {
+                return;
+            };
+            for (out_y, kernel_y) in taps(conv, 0, y) {
+                for (out_x, kernel_x) in taps(conv, 1, x) {
+                    let tap = kernel_y * u32::from(conv.kernel[1]) + kernel_x;
+                    let from = (tap * channels_in + channel) as usize * channels;
+                    let to = (out_y * u32::from(conv.output[1]) + out_x) as usize * channels;
+                    if let (Some(row), Some(post)) = (
+                        weights.get(from..from + channels),
+                        post.get_mut(to..to + channels),
+                    ) {
+                        add_row(row, event.value, post);
+                    }
+                }
+            }
+        }
+    }
+
+    fn drive_convolution(
+        conv: &Convolution,
+        weights: &[i8],
+        input: &[u8],
+        zero_point: u8,
+        shift: u8,
+        currents: &mut [P],
+    ) {
+        let channels_in = usize::from(conv.input[2]);
+        let channels = usize::from(conv.output[2]);
+        let width = u32::from(conv.output[1]);
+        let places = (0..u32::from(conv.output[0])).flat_map(|y| (0..width).map(move |x| (y, x)));
+        if channels == 0 {
+            return;
+        }
+        for ((out_y, out_x), currents) in places.zip(currents.chunks_exact_mut(channels)) {
+            // A tile of channels at a time, so that the sums stay on the stack.
+            for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
+                let mut sums = [0i32; TILE];
+                for (kernel_y, y) in window(conv, 0, out_y) {
+                    for (kernel_x, x) in window(conv, 1, out_x) {
+                        let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
+                        let tap = (kernel_y * u32::from(conv.kernel[1]) + kernel_x) as usize;
+                        let Some(values) = input.get(place..place + channels_in) else {
+                            continue;
+                        };
+                        for (channel, &value) in values.iter().enumerate() {
+                            let value = i32::from(value) - i32::from(zero_point);
+                            if value == 0 {
+                                continue;
+                            }
+                            let row = (tap * channels_in + channel) * channels + tile * TILE;
+                            for (sum, &w) in sums.iter_mut().zip(weights.get(row..).unwrap_or(&[]))
+                            {
+                                *sum = sum.wrapping_add(value.wrapping_mul(i32::from(w)));
+                            }
+                        }
+                    }
+                }
+                for (current, &sum) in currents.iter_mut().zip(&sums) {
+                    *current = current.plus(round_shift(sum, shift));
+                }
+            }
+        }
+    }
+
+    fn update(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
+        let channels = population.bias.len();
+        let max_count = i32::from(population.max_count);
+        let Some(mut channel) = from.checked_rem(channels) else {
+            return population.potentials.len();
+        };
+        let mut currents = population.currents.iter().skip(from);
+        let mut neuron = from;
+        for v in population.potentials.iter_mut().skip(from) {
+            let (Some(&bias), Some(&threshold)) = (
+                population.bias.get(channel),
+                population.threshold.get(channel),
+            ) else {
+                break;
+            };
+            let current = currents.next().map_or(0, |&c| c.into());
+            let bias: i32 = bias.into();
+            let mut sum = v.plus(bias).plus(current);
+            if sum >= P::wrap(0) {
+                let above: i32 = sum.into();
+                let threshold: i32 = threshold.into();
+                let count = above
+                    .checked_div(threshold)
+                    .map_or(0, |n| n.saturating_add(1))
+                    .min(max_count);
+                sum = sum.plus(threshold.wrapping_mul(count).wrapping_neg());
+                // There is room: a full buffer ends the loop.
+                let _ = events.push(Event {
+                    source: neuron as u16,
+                    value: count as i16,
+                });
+            }
+            *v = sum;
+            neuron += 1;
+            channel += 1;
+            if channel == channels {
+                channel = 0;
+            }
+            if events.len() == EVENTS {
+                break;
+            }
+        }
+        neuron
+    }
+}
+
+/// Channels that `drive_convolution` sums at once.
+const TILE: usize = 16;
+
+/// Adds `value` times each weight to its target.
+fn add_row<P: Potential>(row: &[i8], value: i16, post: &mut [P]) {
+    if value == 1 {
+        for (v, &w) in post.iter_mut().zip(row) {
+            *v = v.plus(i32::from(w));
+        }
+    } else {
+        let value = i32::from(value);
+        for (v, &w) in post.iter_mut().zip(row) {
+            *v = v.plus(value * i32::from(w));
+        }
+    }
+}
+
+/// Along one axis, the targets that a source at `place` reaches, each with the kernel index between.
+fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u32, u32)> {
+    let stride = u32::from(conv.stride[axis]);
+    let kernel = u32::from(conv.kernel[axis]);
+    let padded = place + u32::from(conv.padding[axis]);
+    let last = padded
+        .checked_div(stride)
+        .map_or(0, |t| t.min(u32::from(conv.output[axis]).saturating_sub(1)));
+    (0..=last)
+        .rev()
+        .map(move |target| (target, padded.wrapping_sub(target * stride)))
+        .take_while(move |&(_, tap)| tap < kernel)
+}
+
+/// Along one axis, the kernel indices that a target sees inside the source, each with its place there.
+fn window(conv: &Convolution, axis: usize, target: u32) -> impl Iterator<Item = (u32, u32)> {
+    let start = target * u32::from(conv.stride[axis]);
+    let padding = u32::from(conv.padding[axis]);
+    let input = u32::from(conv.input[axis]);
+    let first = padding.saturating_sub(start);
+    (first..u32::from(conv.kernel[axis]))
+        .map(move |tap| (tap, start + tap - padding))
+        .take_while(move |&(_, place)| place < input)
+}

@@ -1,0 +1,47 @@
+//! What the network says after some steps.
+
+use tinyspike_shared::fixed::{Scale, rescale};
+
+/// The sums of one output, and how to read them.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    pub(crate) sums: &'a [i32],
+    pub(crate) multiplier: &'a [i32],
+    pub(crate) shift: u8,
+    pub(crate) scale: Scale,
+}
+
+impl<'a> Output<'a> {
+    /// The sum of each channel, in units that differ from channel to channel.
+    #[must_use]
+    pub const fn sums(&self) -> &'a [i32] {
+        self.sums
+    }
+
+    /// The value of each channel, all in units of [`scale`](Self::scale) summed over the steps.
+    pub fn values(&self) -> impl Iterator<Item = i32> + use<'a> {
+        let shift = self.shift;
+        self.sums
+            .iter()
+            .zip(self.multiplier)
+            .map(move |(&sum, &multiplier)| rescale(sum, multiplier, shift))
+    }
+
+    /// The float value of one unit.
+    #[must_use]
+    pub const fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The index of the largest value, the first of equals.
+    #[must_use]
+    pub fn class(&self) -> usize {
+        let mut best = (0, i32::MIN);
+        for (i, value) in self.values().enumerate() {
+            if value > best.1 {
+                best = (i, value);
+            }
+        }
+        best.0
+    }
+}

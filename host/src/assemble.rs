@@ -1,0 +1,294 @@
+//! Quantized → image bytes. The same network gives the same bytes.
+
+use tinyspike_shared::fixed::Scale;
+use tinyspike_shared::image::{
+    self, ALIGN, Description, HEADER_LEN, Header, Layout, MAX_INPUTS, MAX_OUTPUTS, Section, Width,
+    checksum,
+};
+
+use crate::lower::{Source, Target};
+use crate::quantize::Quantized;
+
+/// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
+pub const MAX_ENSEMBLES: usize = 64;
+/// The most connections that the host assembles and emulates.
+pub const MAX_CONNECTIONS: usize = 128;
+
+/// An image with room for the largest network that the host handles.
+pub type Image<'a> = image::Image<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>;
+
+/// Why an image cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// More parts than an image can hold.
+    #[error("the network has {found} {what}, an image holds at most {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many an image can hold.
+        limit: usize,
+    },
+    /// Too large an ensemble, input or output for 16-bit addresses.
+    #[error("{label:?} has {found} places, an image addresses at most {limit}")]
+    TooLarge {
+        /// Which.
+        label: String,
+        /// Its size.
+        found: usize,
+        /// The largest size.
+        limit: usize,
+    },
+    /// The image would exceed 32-bit addresses.
+    #[error("the image would be larger than 4 GiB")]
+    Overflow,
+    /// The assembled image does not pass the parser: a mistake of this program.
+    #[error("the assembled image is refused ({0}); please report this")]
+    Refused(#[from] image::ImageError),
+}
+
+/// Packs a network.
+///
+/// # Errors
+/// Where the network has more parts than an image can hold.
+pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
+    check(network)?;
+    // Offsets are written as numbers of varying length, so the description's length depends on them:
+    // lay the sections out from zero, then move them behind the description until that settles.
+    let mut start = HEADER_LEN;
+    let (description, data) = loop {
+        let mut data = Data {
+            start: aligned(start),
+            bytes: Vec::new(),
+        };
+        let labels = labels(network);
+        let description = describe(network, &labels, &mut data)?;
+        let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
+        let end = HEADER_LEN + encoded.len();
+        if aligned(end) <= data.start {
+            let arena_bytes = Layout::of(&description)
+                .ok_or(AssembleError::Overflow)?
+                .bytes();
+            break ((encoded, arena_bytes), data);
+        }
+        start = end.max(start + 1);
+    };
+    let (encoded, arena_bytes) = description;
+    let length =
+        u32::try_from(data.start + data.bytes.len()).map_err(|_| AssembleError::Overflow)?;
+    let mut header = Header {
+        length,
+        description_len: encoded.len() as u32,
+        arena_bytes,
+        checksum: 0,
+    };
+    let mut bytes = header.to_bytes().to_vec();
+    bytes.extend(&encoded);
+    bytes.resize(data.start, 0);
+    bytes.extend(&data.bytes);
+    header.checksum = checksum(&bytes);
+    bytes[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    // The parser is the judge of what an image is.
+    Image::parse(&aligned_copy(&bytes))?;
+    Ok(bytes)
+}
+
+/// A copy of `bytes` that starts at a multiple of the image's alignment.
+#[must_use]
+pub fn aligned_copy(bytes: &[u8]) -> AlignedBytes {
+    let mut words = vec![0u32; bytes.len().div_ceil(ALIGN)];
+    bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+    AlignedBytes {
+        words,
+        len: bytes.len(),
+    }
+}
+
+/// Bytes aligned as an image must be.
+#[derive(Clone, Debug)]
+pub struct AlignedBytes {
+    words: Vec<u32>,
+    len: usize,
+}
+
+impl std::ops::Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+}
+
+fn check(network: &Quantized) -> Result<(), AssembleError> {
+    let count = |what, found, limit| {
+        if found > limit {
+            Err(AssembleError::TooMany { what, found, limit })
+        } else {
+            Ok(())
+        }
+    };
+    count("inputs", network.inputs.len(), MAX_INPUTS)?;
+    count("ensembles", network.ensembles.len(), MAX_ENSEMBLES)?;
+    count("outputs", network.outputs.len(), MAX_OUTPUTS)?;
+    count("connections", network.connections.len(), MAX_CONNECTIONS)?;
+    let inputs = network.inputs.iter().map(|i| (&i.label, i.size));
+    let ensembles = network.ensembles.iter().map(|e| (&e.label, e.neurons));
+    let outputs = network.outputs.iter().map(|o| (&o.label, o.bias.len()));
+    for (label, found) in inputs.chain(ensembles).chain(outputs) {
+        const LIMIT: usize = 1 << 16;
+        if found > LIMIT {
+            return Err(AssembleError::TooLarge {
+                label: label.clone(),
+                found,
+                limit: LIMIT,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn labels(network: &Quantized) -> String {
+    let inputs = network.inputs.iter().map(|i| &i.label);
+    let ensembles = network.ensembles.iter().map(|e| &e.label);
+    let outputs = network.outputs.iter().map(|o| &o.label);
+    inputs
+        .chain(ensembles)
+        .chain(outputs)
+        // A label with a line feed in it would become two.
+        .map(|l| l.replace(['\n', '\r'], " ") + "\n")
+        .collect()
+}
+
+fn aligned(offset: usize) -> usize {
+    offset.next_multiple_of(ALIGN)
+}
+
+/// The sections, as they grow.
+struct Data {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Data {
+    fn push(&mut self, bytes: &[u8]) -> Result<Section, AssembleError> {
+        let offset = self.start + self.bytes.len();
+        self.bytes.extend(bytes);
+        self.bytes.resize(aligned(self.bytes.len()), 0);
+        Ok(Section {
+            offset: u32::try_from(offset).map_err(|_| AssembleError::Overflow)?,
+            len: u32::try_from(bytes.len()).map_err(|_| AssembleError::Overflow)?,
+        })
+    }
+
+    fn push_params(&mut self, values: &[i32], width: Width) -> Result<Section, AssembleError> {
+        let bytes: Vec<u8> = match width {
+            Width::I16 => values
+                .iter()
+                .flat_map(|&v| (v as i16).to_le_bytes())
+                .collect(),
+            Width::I32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
+        self.push(&bytes)
+    }
+}
+
+fn describe<'a>(
+    network: &Quantized,
+    labels: &'a str,
+    data: &mut Data,
+) -> Result<Description<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>, AssembleError> {
+    let mut description = Description {
+        labels,
+        steps: network.steps,
+        inputs: heapless::Vec::new(),
+        ensembles: heapless::Vec::new(),
+        outputs: heapless::Vec::new(),
+        connections: heapless::Vec::new(),
+    };
+    for input in &network.inputs {
+        let input = image::Input {
+            size: input.size as u32,
+            zero_point: input.zero_point,
+            scale: scale(input.scale),
+        };
+        description
+            .inputs
+            .push(input)
+            .map_err(|_| AssembleError::Overflow)?;
+    }
+    for e in &network.ensembles {
+        let ensemble = image::Ensemble {
+            neurons: e.neurons as u32,
+            channels: e.threshold.len() as u32,
+            width: e.width,
+            max_count: e.max_count,
+            current_shift: e.current_shift,
+            threshold: data.push_params(&e.threshold, e.width)?,
+            bias: data.push_params(&e.bias, e.width)?,
+            potential_min: e.potential_min,
+            potential_max: e.potential_max,
+            scale: scale(e.theta),
+        };
+        description
+            .ensembles
+            .push(ensemble)
+            .map_err(|_| AssembleError::Overflow)?;
+    }
+    for o in &network.outputs {
+        let output = image::Output {
+            size: o.bias.len() as u32,
+            bias: data.push_params(&o.bias, Width::I32)?,
+            multiplier: data.push_params(&o.multiplier, Width::I32)?,
+            shift: o.shift,
+            scale: scale(o.scale),
+        };
+        description
+            .outputs
+            .push(output)
+            .map_err(|_| AssembleError::Overflow)?;
+    }
+    for c in &network.connections {
+        let connection = image::Connection {
+            pre: match c.pre {
+                Source::Input(i) => image::Pre::Input(i as u8),
+                Source::Population(p) => image::Pre::Ensemble(p as u8),
+            },
+            post: match c.post {
+                Target::Population(p) => image::Post::Ensemble(p as u8),
+                Target::Output(o) => image::Post::Output(o as u8),
+            },
+            transform: c.transform,
+            weights: data.push(bytemuck::cast_slice(&c.weights))?,
+        };
+        description
+            .connections
+            .push(connection)
+            .map_err(|_| AssembleError::Overflow)?;
+    }
+    Ok(description)
+}
+
+/// The nearest fixed-point scale to a positive float.
+#[must_use]
+pub fn scale(value: f64) -> Scale {
+    if !value.is_finite() || value <= 0.0 {
+        return Scale {
+            mantissa: 0,
+            exponent: 0,
+        };
+    }
+    // Bit 30 is the highest, so that the rounded mantissa fits 32 bits.
+    let exponent = value.log2().floor() as i32 - 30;
+    Scale {
+        mantissa: (value * f64::exp2(-f64::from(exponent))).round() as u32,
+        exponent: exponent as i16,
+    }
+}
+
+/// The float that a scale stands for.
+#[must_use]
+pub fn scale_value(scale: Scale) -> f64 {
+    f64::from(scale.mantissa) * f64::exp2(f64::from(scale.exponent))
+}

@@ -1,0 +1,383 @@
+//! Graph + samples → Calibration: which values the inputs and activations take.
+//!
+//! The float network runs on real inputs, and each population's activations fill a logarithmic
+//! histogram: one pass, bounded memory, any number of samples. Where there are no samples, bounds
+//! follow from the weights; they are far wider than what a network does in practice.
+
+use rayon::prelude::*;
+
+use crate::lower::{Graph, LinearMap, Source, Target};
+use crate::ops::OpsError;
+
+/// The bins of one octave: neighbours differ by 2.2 %.
+const BINS_PER_OCTAVE: usize = 32;
+/// The smallest exponent with bins of its own; what is smaller counts as zero.
+const MIN_EXPONENT: i32 = -24;
+const OCTAVES: usize = 48;
+const BINS: usize = BINS_PER_OCTAVE * OCTAVES;
+/// Samples that run at once.
+const BATCH: usize = 16;
+
+/// Inputs for calibration: for each input of the graph, `count` samples one after another.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// The values, input by input.
+    pub inputs: Vec<Vec<f32>>,
+    /// How many samples.
+    pub count: usize,
+}
+
+/// What was observed, or bounded.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// The range of each input.
+    pub inputs: Vec<Range>,
+    /// The activations of each population.
+    pub populations: Vec<Activations>,
+    /// How many samples it rests on; 0 for bounds from the weights.
+    pub samples: usize,
+}
+
+/// The least and the largest value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The least.
+    pub min: f32,
+    /// The largest.
+    pub max: f32,
+}
+
+/// The distribution of a population's activations.
+#[derive(Clone, Debug)]
+pub struct Activations {
+    /// The largest activation.
+    pub max: f32,
+    /// How many were zero (or too small to matter).
+    pub zeros: u64,
+    /// How many fell into each bin; empty for bounds from the weights.
+    bins: Vec<u64>,
+}
+
+impl Activations {
+    fn new() -> Self {
+        Self {
+            max: 0.0,
+            zeros: 0,
+            bins: vec![0; BINS],
+        }
+    }
+
+    fn add(&mut self, activations: &[f32]) {
+        for &a in activations {
+            match bin(a) {
+                Some(at) => {
+                    self.bins[at] += 1;
+                    self.max = self.max.max(a);
+                }
+                None => self.zeros += 1,
+            }
+        }
+    }
+
+    fn merge(mut self, other: &Self) -> Self {
+        self.max = self.max.max(other.max);
+        self.zeros += other.zeros;
+        for (a, b) in self.bins.iter_mut().zip(&other.bins) {
+            *a += b;
+        }
+        self
+    }
+
+    /// The share of activations above zero.
+    #[must_use]
+    pub fn density(&self) -> f64 {
+        let active: u64 = self.bins.iter().sum();
+        active as f64 / (active + self.zeros).max(1) as f64
+    }
+
+    /// The largest representable activation (the clip) that gives the least mean squared error when
+    /// activations are rounded to `levels` equal steps from zero to it.
+    ///
+    /// Rounding costs at most half a step; what lies above the clip is cut off. Without observations
+    /// this is the bound itself.
+    #[must_use]
+    pub fn best_clip(&self, levels: u32) -> f32 {
+        let levels = f64::from(levels.max(1));
+        let occupied: Vec<(f64, f64)> = self
+            .bins
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| **n > 0)
+            .map(|(at, n)| (centre(at), *n as f64))
+            .collect();
+        let Some(&(top, _)) = occupied.last() else {
+            return self.max;
+        };
+        let error = |clip: f64| -> f64 {
+            let step = clip / levels;
+            occupied
+                .iter()
+                .map(|&(a, n)| {
+                    let shown = (a / step).round().min(levels) * step;
+                    n * (a - shown) * (a - shown)
+                })
+                .sum()
+        };
+        // From the largest activation down to 1/16 of it, in the histogram's own resolution.
+        let candidates =
+            (0..BINS_PER_OCTAVE * 4).map(|k| top * f64::exp2(-(k as f64) / BINS_PER_OCTAVE as f64));
+        let best = candidates
+            .map(|clip| (clip, error(clip)))
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        best.map_or(self.max, |(clip, _)| clip as f32)
+    }
+}
+
+fn bin(a: f32) -> Option<usize> {
+    if a <= 0.0 {
+        return None;
+    }
+    let position = (f64::from(a).log2() - f64::from(MIN_EXPONENT)) * BINS_PER_OCTAVE as f64;
+    (position >= 0.0).then(|| (position as usize).min(BINS - 1))
+}
+
+fn centre(bin: usize) -> f64 {
+    f64::exp2((bin as f64 + 0.5) / BINS_PER_OCTAVE as f64 + f64::from(MIN_EXPONENT))
+}
+
+/// Why calibration failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalibrateError {
+    /// There are no samples.
+    #[error("there are no calibration samples")]
+    NoSamples,
+    /// The data does not fit the network's inputs.
+    #[error(
+        "the calibration data has {found} values for {samples} samples of input {input:?}, which has {expected} places"
+    )]
+    Input {
+        /// The input.
+        input: String,
+        /// Values in a sample.
+        expected: usize,
+        /// Values that were given.
+        found: usize,
+        /// Samples that were given.
+        samples: usize,
+    },
+    /// The data has not as many arrays as the network has inputs.
+    #[error("the network has {expected} inputs, the calibration data has {found}")]
+    Inputs {
+        /// The network's inputs.
+        expected: usize,
+        /// The data's arrays.
+        found: usize,
+    },
+    /// An activation is infinite or not a number.
+    #[error("layer {layer:?}: an activation is not finite; look for a huge weight or input")]
+    NotFinite {
+        /// The population.
+        layer: String,
+    },
+    /// The graph is inconsistent.
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+}
+
+/// Runs the float network on all samples. `progress` is told how many more samples are done.
+///
+/// # Errors
+/// Where the samples do not fit the network, or an activation is not finite.
+pub fn calibrate(
+    graph: &Graph,
+    samples: &Samples,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Calibration, CalibrateError> {
+    check(graph, samples)?;
+    let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
+    let populations = starts
+        .par_iter()
+        .map(|&start| {
+            let count = BATCH.min(samples.count - start);
+            let inputs: Vec<&[f32]> = batch_of(graph, samples, start, count);
+            let values = forward(graph, &inputs, count)?;
+            let found = values
+                .populations
+                .iter()
+                .zip(&graph.populations)
+                .map(|(activations, population)| {
+                    if activations.iter().any(|a| !a.is_finite()) {
+                        return Err(CalibrateError::NotFinite {
+                            layer: population.label.clone(),
+                        });
+                    }
+                    let mut histogram = Activations::new();
+                    histogram.add(activations);
+                    Ok(histogram)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            progress(count as u64);
+            Ok(found)
+        })
+        .try_reduce_with(|a, b| Ok(a.into_iter().zip(&b).map(|(a, b)| a.merge(b)).collect()))
+        .unwrap_or(Err(CalibrateError::NoSamples))?;
+    let inputs = samples
+        .inputs
+        .iter()
+        .map(|values| Range {
+            min: values.iter().copied().fold(f32::INFINITY, f32::min),
+            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        })
+        .collect();
+    Ok(Calibration {
+        inputs,
+        populations,
+        samples: samples.count,
+    })
+}
+
+fn check(graph: &Graph, samples: &Samples) -> Result<(), CalibrateError> {
+    if samples.count == 0 {
+        return Err(CalibrateError::NoSamples);
+    }
+    if samples.inputs.len() != graph.inputs.len() {
+        return Err(CalibrateError::Inputs {
+            expected: graph.inputs.len(),
+            found: samples.inputs.len(),
+        });
+    }
+    for (values, input) in samples.inputs.iter().zip(&graph.inputs) {
+        if Some(values.len()) != input.size().checked_mul(samples.count) {
+            return Err(CalibrateError::Input {
+                input: input.label.clone(),
+                expected: input.size(),
+                found: values.len(),
+                samples: samples.count,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn batch_of<'a>(graph: &Graph, samples: &'a Samples, start: usize, count: usize) -> Vec<&'a [f32]> {
+    graph
+        .inputs
+        .iter()
+        .zip(&samples.inputs)
+        .map(|(input, values)| &values[start * input.size()..(start + count) * input.size()])
+        .collect()
+}
+
+/// What a float run of the graph gives.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// The activations of each population, sample after sample.
+    pub populations: Vec<Vec<f32>>,
+    /// The values of each output, sample after sample.
+    pub outputs: Vec<Vec<f32>>,
+}
+
+/// The float network's answer to a batch of inputs.
+///
+/// # Errors
+/// Where lengths do not match.
+pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values, OpsError> {
+    let mut values = Values {
+        populations: graph
+            .populations
+            .iter()
+            .map(|p| repeat(&p.bias, p.neurons * batch))
+            .collect(),
+        outputs: graph
+            .outputs
+            .iter()
+            .map(|o| repeat(&o.bias, o.bias.len() * batch))
+            .collect(),
+    };
+    let mut links = graph.links.iter().peekable();
+    while let Some(link) = links.next_if(|l| matches!(l.pre, Source::Input(_))) {
+        if let Source::Input(i) = link.pre {
+            send(link, inputs[i], batch, &mut values)?;
+        }
+    }
+    for at in 0..graph.populations.len() {
+        let mut own = std::mem::take(&mut values.populations[at]);
+        for a in &mut own {
+            *a = a.max(0.0);
+        }
+        while let Some(link) = links.next_if(|l| l.pre == Source::Population(at)) {
+            send(link, &own, batch, &mut values)?;
+        }
+        values.populations[at] = own;
+    }
+    Ok(values)
+}
+
+fn repeat(bias: &[f32], len: usize) -> Vec<f32> {
+    bias.iter().copied().cycle().take(len).collect()
+}
+
+fn send(
+    link: &crate::lower::Link,
+    x: &[f32],
+    batch: usize,
+    values: &mut Values,
+) -> Result<(), OpsError> {
+    let y = match link.post {
+        Target::Population(p) => &mut values.populations[p],
+        Target::Output(o) => &mut values.outputs[o],
+    };
+    link.map.apply_batch(batch, x, y)
+}
+
+/// Bounds that follow from the weights alone, for inputs between 0 and 1.
+///
+/// Each neuron's largest activation is bounded by the sum of its positive weights times the bound of
+/// its sources. The bounds hold for every input, and widen with every layer.
+///
+/// # Errors
+/// Where the graph is inconsistent.
+pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
+    let positive = Graph {
+        links: graph
+            .links
+            .iter()
+            .map(|l| crate::lower::Link {
+                map: positive_part(&l.map),
+                ..l.clone()
+            })
+            .collect(),
+        ..graph.clone()
+    };
+    let ones: Vec<Vec<f32>> = graph.inputs.iter().map(|i| vec![1.0; i.size()]).collect();
+    let inputs: Vec<&[f32]> = ones.iter().map(Vec::as_slice).collect();
+    let values = forward(&positive, &inputs, 1)?;
+    Ok(Calibration {
+        inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+        populations: values
+            .populations
+            .iter()
+            .map(|a| Activations {
+                max: a.iter().copied().fold(0.0, f32::max),
+                zeros: 0,
+                bins: Vec::new(),
+            })
+            .collect(),
+        samples: 0,
+    })
+}
+
+fn positive_part(map: &LinearMap) -> LinearMap {
+    let positive = |w: &crate::tensor::Tensor| {
+        let data = w.data().iter().map(|w| w.max(0.0)).collect();
+        crate::tensor::Tensor::new(w.shape().to_vec(), data).unwrap_or_else(|| w.clone())
+    };
+    match map {
+        LinearMap::Dense(w) => LinearMap::Dense(positive(w)),
+        LinearMap::Convolution(c) => LinearMap::Convolution(crate::network::Convolution {
+            kernel: positive(&c.kernel),
+            ..c.clone()
+        }),
+    }
+}

@@ -1,0 +1,14 @@
+//! What travels over a connection in one step.
+
+/// One neuron (or one input place) that has something to say in this step.
+///
+/// A spiking neuron emits `value` = floor(V / threshold) spikes at once, as Nengo's
+/// `SpikingRectifiedLinear` does; an input place carries its quantized value less the zero point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Event {
+    /// The neuron's index in its ensemble, or the place in the input.
+    pub source: u16,
+    /// How many spikes, or the input's value. Never 0.
+    pub value: i16,
+}

@@ -1,0 +1,154 @@
+//! Why an image is refused.
+
+use core::fmt;
+
+/// Why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The first bytes are not an image's.
+    Magic,
+    /// The image has another format version.
+    Version {
+        /// The version that it states.
+        found: u16,
+    },
+    /// Fewer bytes than stated.
+    Truncated {
+        /// Bytes that there should be.
+        stated: u32,
+        /// Bytes that there are.
+        found: usize,
+    },
+    /// The bytes do not start at a multiple of four in memory.
+    Misaligned,
+    /// Reserved header bytes are not zero.
+    Reserved,
+    /// The checksum does not match: the image was altered or damaged.
+    Checksum {
+        /// The checksum in the header.
+        stated: u32,
+        /// The checksum of the bytes.
+        found: u32,
+    },
+    /// The description is not valid postcard data, or not as long as stated.
+    Description,
+    /// More ensembles, connections, inputs or outputs than this build has room for.
+    TooLarge,
+    /// An input is empty or too large to address.
+    Input {
+        /// Which input.
+        index: u8,
+    },
+    /// An ensemble is inconsistent.
+    Ensemble {
+        /// Which ensemble.
+        index: u8,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A connection is inconsistent.
+    Connection {
+        /// Which connection.
+        index: u8,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// An output is inconsistent.
+    Output {
+        /// Which output.
+        index: u8,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The network has no step, no input or no output.
+    Empty,
+    /// The labels are not one for each input, ensemble and output.
+    Labels,
+    /// The stated arena size is not what the network needs.
+    Arena,
+}
+
+/// What is wrong with a part of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Fault {
+    /// A size is zero, above the limit, or not a multiple of the channels.
+    Size,
+    /// A section lies outside the image, is misaligned, or does not have the length that it should.
+    Section {
+        /// Its stated offset in the image, in bytes.
+        offset: u32,
+    },
+    /// A threshold is not positive.
+    Threshold,
+    /// The largest spike count in a step is zero.
+    MaxCount,
+    /// A shift is too large.
+    Shift,
+    /// A source or target does not exist.
+    Index,
+    /// The connections are not sorted by source, or one does not lead forward.
+    Order,
+    /// The transform's sizes do not match its ends, or its geometry is inconsistent.
+    Geometry,
+    /// The stated bounds of the potential do not fit its width.
+    Bounds,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size => f.write_str("a size is zero, too large or no multiple of its channels"),
+            Self::Section { offset } => write!(
+                f,
+                "its section at byte {offset} is out of range, misaligned or of the wrong length"
+            ),
+            Self::Threshold => f.write_str("a threshold is not positive"),
+            Self::MaxCount => f.write_str("the largest spike count is zero"),
+            Self::Shift => f.write_str("a shift is too large"),
+            Self::Index => f.write_str("it names a source or target that does not exist"),
+            Self::Order => f.write_str("it is out of order or does not lead forward"),
+            Self::Geometry => f.write_str("its transform does not fit its ends"),
+            Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
+        }
+    }
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic => f.write_str("this is not a tinyspike image"),
+            Self::Version { found } => write!(
+                f,
+                "the image has format version {found}, this build reads version {}",
+                super::VERSION
+            ),
+            Self::Truncated { stated, found } => write!(
+                f,
+                "the image is cut short: {stated} bytes are stated, {found} are there"
+            ),
+            Self::Misaligned => f.write_str("the image does not start at a multiple of 4 bytes"),
+            Self::Reserved => f.write_str("reserved bytes of the header are not zero"),
+            Self::Checksum { stated, found } => write!(
+                f,
+                "the checksum does not match (stated {stated:08x}, found {found:08x}): the image is damaged"
+            ),
+            Self::Description => f.write_str("the description of the network cannot be read"),
+            Self::TooLarge => f.write_str(
+                "the network has more ensembles or connections than this build can hold",
+            ),
+            Self::Input { index } => write!(f, "input {index}: its size is zero or too large"),
+            Self::Ensemble { index, fault } => write!(f, "ensemble {index}: {fault}"),
+            Self::Connection { index, fault } => write!(f, "connection {index}: {fault}"),
+            Self::Output { index, fault } => write!(f, "output {index}: {fault}"),
+            Self::Empty => f.write_str("the network has no step, no input or no output"),
+            Self::Labels => f.write_str("the labels do not match the network"),
+            Self::Arena => f.write_str("the stated arena size is not what the network needs"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}

@@ -1,0 +1,92 @@
+//! Where the engine keeps its state in the arena.
+//!
+//! The arena is a slice of 32-bit words. Each ensemble in turn has an area for the current of its
+//! inputs (where it has inputs) and one for its potentials; then come the outputs' currents and sums.
+//! An ensemble's area lies before those of all its targets, so that a slice can be split between them.
+
+use heapless::Vec;
+
+use super::description::{Description, MAX_OUTPUTS, Post, Pre};
+
+/// A run of values in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Area {
+    /// Where the input current starts, in words.
+    pub current: u32,
+    /// Where the potentials (or sums) start, in words. The current, if there is one, ends here.
+    pub state: u32,
+    /// Where the next area starts, in words.
+    pub end: u32,
+}
+
+impl Area {
+    /// Whether an input feeds it.
+    #[must_use]
+    pub const fn has_current(&self) -> bool {
+        self.state > self.current
+    }
+}
+
+/// The areas of all ensembles and outputs.
+#[derive(Clone, Debug)]
+pub struct Layout<const E: usize> {
+    /// Of each ensemble.
+    pub ensembles: Vec<Area, E>,
+    /// Of each output.
+    pub outputs: Vec<Area, MAX_OUTPUTS>,
+}
+
+impl<const E: usize> Layout<E> {
+    /// The layout of a network; `None` where it exceeds 32-bit addresses.
+    #[must_use]
+    pub fn of<const C: usize>(network: &Description<'_, E, C>) -> Option<Self> {
+        let driven = |post: Post| {
+            network
+                .connections
+                .iter()
+                .any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post)
+        };
+        let mut next = 0u32;
+        let mut place = |count: u32, bytes: usize, driven: bool| {
+            let words = count.checked_mul(bytes as u32)?.checked_add(3)? / 4;
+            let current = next;
+            let state = current.checked_add(if driven { words } else { 0 })?;
+            next = state.checked_add(words)?;
+            // The whole arena must be addressable in bytes.
+            next.checked_mul(4)?;
+            Some(Area {
+                current,
+                state,
+                end: next,
+            })
+        };
+        let mut layout = Self {
+            ensembles: Vec::new(),
+            outputs: Vec::new(),
+        };
+        for (i, e) in network.ensembles.iter().enumerate() {
+            let area = place(e.neurons, e.width.bytes(), driven(Post::Ensemble(i as u8)))?;
+            layout.ensembles.push(area).ok()?;
+        }
+        for (i, o) in network.outputs.iter().enumerate() {
+            let area = place(o.size, 4, driven(Post::Output(i as u8)))?;
+            layout.outputs.push(area).ok()?;
+        }
+        Some(layout)
+    }
+
+    /// The arena's length in 32-bit words.
+    #[must_use]
+    pub fn words(&self) -> u32 {
+        match (self.outputs.last(), self.ensembles.last()) {
+            (Some(area), _) | (None, Some(area)) => area.end,
+            (None, None) => 0,
+        }
+    }
+
+    /// The arena's length in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u32 {
+        self.words().saturating_mul(4)
+    }
+}

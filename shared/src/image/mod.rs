@@ -1,0 +1,137 @@
+//! The packed image: a network in integers, as one block of bytes that a device reads in place.
+//!
+//! `docs/image-format.md` is the specification. A [`Header`] of fixed size comes first, then the
+//! [`Description`] in postcard's wire format, then the sections: int8 weights, biases and
+//! thresholds, each aligned to four bytes.
+//!
+//! # Invariants
+//! [`Image::parse`] is the only way to an [`Image`], and it checks everything: after it, no accessor
+//! fails, every index and section is in range, connections only lead forward, and every threshold is
+//! positive. The time that it takes grows linearly with the image.
+
+mod description;
+mod error;
+mod header;
+mod layout;
+mod validate;
+
+pub use description::{
+    Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, Output,
+    Post, Pre, Section, Transform, Width,
+};
+pub use error::{Fault, ImageError};
+pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
+pub use layout::{Area, Layout};
+
+/// A checked image over borrowed bytes.
+///
+/// `E` and `C` are the most ensembles and connections that it can hold: they fix its size in RAM.
+#[derive(Clone, Debug)]
+pub struct Image<'a, const E: usize = 16, const C: usize = 24> {
+    bytes: &'a [u8],
+    header: Header,
+    description: Description<'a, E, C>,
+    layout: Layout<E>,
+}
+
+impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
+    /// Checks `bytes` and reads the image in them. Bytes after the image's stated length are ignored,
+    /// so that a whole flash region can be given.
+    ///
+    /// # Errors
+    /// An [`ImageError`] that says what is wrong and where.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        const { assert!(E <= 128 && C <= 254, "indices are bytes") };
+        let header = Header::read(bytes)?;
+        let bytes = bytes
+            .get(..header.length as usize)
+            .ok_or(ImageError::Truncated {
+                stated: header.length,
+                found: bytes.len(),
+            })?;
+        let found = checksum(bytes);
+        if found != header.checksum {
+            return Err(ImageError::Checksum {
+                stated: header.checksum,
+                found,
+            });
+        }
+        let body = bytes
+            .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
+            .ok_or(ImageError::Description)?;
+        let (description, rest) = postcard::take_from_bytes::<Description<'a, E, C>>(body)
+            .map_err(|e| match e {
+                // heapless reports a full vector as a custom error.
+                postcard::Error::SerdeDeCustom => ImageError::TooLarge,
+                _ => ImageError::Description,
+            })?;
+        if !rest.is_empty() {
+            return Err(ImageError::Description);
+        }
+        validate::validate(&description, bytes, &header)?;
+        let layout = Layout::of(&description).ok_or(ImageError::Arena)?;
+        if layout.bytes() != header.arena_bytes {
+            return Err(ImageError::Arena);
+        }
+        Ok(Self {
+            bytes,
+            header,
+            description,
+            layout,
+        })
+    }
+
+    /// The image's bytes, without what follows them in memory.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the network consists of.
+    #[must_use]
+    pub const fn description(&self) -> &Description<'a, E, C> {
+        &self.description
+    }
+
+    /// Where each ensemble's state lies in the arena.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout<E> {
+        &self.layout
+    }
+
+    /// The RAM that the engine needs, in bytes.
+    #[must_use]
+    pub const fn arena_bytes(&self) -> usize {
+        self.header.arena_bytes as usize
+    }
+
+    /// A section of bytes; empty where it is out of range, which parsing has excluded.
+    #[must_use]
+    pub fn section(&self, section: Section) -> &'a [u8] {
+        section.of(self.bytes).unwrap_or(&[])
+    }
+
+    /// A section as int8 weights.
+    #[must_use]
+    pub fn weights(&self, section: Section) -> &'a [i8] {
+        bytemuck::cast_slice(self.section(section))
+    }
+
+    /// A section as int16 parameters.
+    #[must_use]
+    pub fn params16(&self, section: Section) -> &'a [i16] {
+        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    }
+
+    /// A section as int32 parameters.
+    #[must_use]
+    pub fn params32(&self, section: Section) -> &'a [i32] {
+        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,186 @@
+//! The checks that make a parsed description safe to run.
+
+use super::description::{
+    Connection, Convolution, Description, Ensemble, Output, Post, Pre, Section, Transform, Width,
+};
+use super::error::{Fault, ImageError};
+use super::header::{ALIGN, HEADER_LEN, Header};
+
+/// An event names its source in 16 bits.
+const MAX_SOURCES: u32 = 1 << 16;
+
+/// The bytes that sections may lie in.
+struct Bytes<'a> {
+    image: &'a [u8],
+    data_start: u32,
+}
+
+impl<'a> Bytes<'a> {
+    /// The section, if it lies behind the description, is aligned and has `len` bytes.
+    fn section(&self, section: Section, len: Option<u32>) -> Result<&'a [u8], Fault> {
+        let fault = Fault::Section {
+            offset: section.offset,
+        };
+        if len != Some(section.len)
+            || section.offset < self.data_start
+            || !(section.offset as usize).is_multiple_of(ALIGN)
+        {
+            return Err(fault);
+        }
+        section.of(self.image).ok_or(fault)
+    }
+}
+
+/// Checks everything that [`Image`](super::Image) promises.
+pub(super) fn validate<const E: usize, const C: usize>(
+    network: &Description<'_, E, C>,
+    image: &[u8],
+    header: &Header,
+) -> Result<(), ImageError> {
+    let bytes = Bytes {
+        image,
+        data_start: (HEADER_LEN as u32).saturating_add(header.description_len),
+    };
+    if network.steps == 0 || network.inputs.is_empty() || network.outputs.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    let parts = network.inputs.len() + network.ensembles.len() + network.outputs.len();
+    if network.labels.lines().count() != parts {
+        return Err(ImageError::Labels);
+    }
+    for (index, input) in (0u8..).zip(&network.inputs) {
+        if input.size == 0 || input.size > MAX_SOURCES {
+            return Err(ImageError::Input { index });
+        }
+    }
+    for (index, e) in (0u8..).zip(&network.ensembles) {
+        ensemble(e, &bytes).map_err(|fault| ImageError::Ensemble { index, fault })?;
+    }
+    for (index, o) in (0u8..).zip(&network.outputs) {
+        output(o, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
+    }
+    let mut last = Pre::Input(0);
+    for (index, c) in (0u8..).zip(&network.connections) {
+        connection(c, last, network, &bytes)
+            .map_err(|fault| ImageError::Connection { index, fault })?;
+        last = c.pre;
+    }
+    Ok(())
+}
+
+fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
+    if e.neurons == 0
+        || e.neurons > MAX_SOURCES
+        || e.channels == 0
+        || !e.neurons.is_multiple_of(e.channels)
+    {
+        return Err(Fault::Size);
+    }
+    if e.max_count == 0 {
+        return Err(Fault::MaxCount);
+    }
+    if e.current_shift > 31 {
+        return Err(Fault::Shift);
+    }
+    let max = e.width.max();
+    if e.potential_min > e.potential_max || e.potential_max > max || e.potential_min < -max - 1 {
+        return Err(Fault::Bounds);
+    }
+    let len = e.channels.checked_mul(e.width.bytes() as u32);
+    bytes.section(e.bias, len)?;
+    let thresholds = bytes.section(e.threshold, len)?;
+    let positive = match e.width {
+        Width::I16 => thresholds
+            .chunks_exact(2)
+            .all(|t| t.first_chunk().is_some_and(|t| i16::from_le_bytes(*t) > 0)),
+        Width::I32 => thresholds
+            .chunks_exact(4)
+            .all(|t| t.first_chunk().is_some_and(|t| i32::from_le_bytes(*t) > 0)),
+    };
+    if positive {
+        Ok(())
+    } else {
+        Err(Fault::Threshold)
+    }
+}
+
+fn output(o: &Output, bytes: &Bytes<'_>) -> Result<(), Fault> {
+    if o.size == 0 || o.size > MAX_SOURCES {
+        return Err(Fault::Size);
+    }
+    if o.shift > 62 {
+        return Err(Fault::Shift);
+    }
+    let len = o.size.checked_mul(4);
+    bytes.section(o.bias, len)?;
+    bytes.section(o.multiplier, len)?;
+    Ok(())
+}
+
+fn connection<const E: usize, const C: usize>(
+    c: &Connection,
+    last: Pre,
+    network: &Description<'_, E, C>,
+    bytes: &Bytes<'_>,
+) -> Result<(), Fault> {
+    if c.pre < last {
+        return Err(Fault::Order);
+    }
+    let inputs = match c.pre {
+        Pre::Input(i) => network.inputs.get(usize::from(i)).map(|i| i.size),
+        Pre::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.neurons),
+    };
+    let target = match c.post {
+        Post::Ensemble(e) => {
+            if matches!(c.pre, Pre::Ensemble(pre) if pre >= e) {
+                return Err(Fault::Order);
+            }
+            network
+                .ensembles
+                .get(usize::from(e))
+                .map(|e| (e.neurons, e.channels, e.width))
+        }
+        Post::Output(o) => network
+            .outputs
+            .get(usize::from(o))
+            .map(|o| (o.size, o.size, Width::I32)),
+    };
+    let (Some(inputs), Some((outputs, channels, width))) = (inputs, target) else {
+        return Err(Fault::Index);
+    };
+    if c.transform.inputs() != Some(inputs) || c.transform.outputs() != Some(outputs) {
+        return Err(Fault::Geometry);
+    }
+    match &c.transform {
+        // Sums over a whole input are kept in 32 bits.
+        Transform::Dense(_) if matches!(c.pre, Pre::Input(_)) && width == Width::I16 => {
+            return Err(Fault::Geometry);
+        }
+        Transform::Dense(_) => {}
+        Transform::Convolution(conv) => {
+            let per_place = u32::from(conv.output[2]);
+            if !channels.is_multiple_of(per_place) && !per_place.is_multiple_of(channels) {
+                return Err(Fault::Geometry);
+            }
+            convolution(conv)?;
+        }
+    }
+    bytes.section(c.weights, c.transform.weights())?;
+    Ok(())
+}
+
+/// Every window must meet the source, or the geometry is a mistake.
+fn convolution(c: &Convolution) -> Result<(), Fault> {
+    for axis in 0..2 {
+        let (kernel, stride) = (u32::from(c.kernel[axis]), u32::from(c.stride[axis]));
+        let (input, output) = (u32::from(c.input[axis]), u32::from(c.output[axis]));
+        let padding = u32::from(c.padding[axis]);
+        if kernel == 0 || stride == 0 || input == 0 || output == 0 || padding >= kernel {
+            return Err(Fault::Geometry);
+        }
+        if (output - 1) * stride >= input + padding {
+            return Err(Fault::Geometry);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! Random networks in integers.
+
+use proptest::prelude::*;
+use tinyspike::lower::{Source, Target};
+use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized};
+use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
+
+/// One layer to be.
+#[derive(Clone, Debug)]
+enum Layer {
+    Dense(usize),
+    Convolution {
+        channels: usize,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        same: bool,
+    },
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![
+        (1usize..40).prop_map(Layer::Dense),
+        (
+            1usize..20,
+            prop::array::uniform2(1usize..4),
+            prop::array::uniform2(1usize..3),
+            any::<bool>()
+        )
+            .prop_map(|(channels, kernel, stride, same)| Layer::Convolution {
+                channels,
+                kernel,
+                stride,
+                same
+            }),
+    ]
+}
+
+/// Random feed-forward networks of dense and convolutional layers, some with a second connection that
+/// skips a layer. Their weights, thresholds and biases are arbitrary; potentials never leave the
+/// bounds that they state.
+pub fn networks() -> impl Strategy<Value = Quantized> {
+    (
+        prop::array::uniform3(1usize..9),
+        prop::collection::vec(layer(), 0..4),
+        1usize..12,
+        1u16..5,
+        1u8..20,
+        any::<u64>(),
+    )
+        .prop_map(|(shape, layers, outputs, steps, max_count, seed)| {
+            Builder {
+                random: Random(seed | 1),
+                steps,
+                max_count,
+            }
+            .build(shape, &layers, outputs)
+        })
+}
+
+/// Bytes for the network's inputs, mostly zero points.
+#[must_use]
+pub fn inputs(network: &Quantized, seed: u64) -> Vec<Vec<u8>> {
+    let mut random = Random(seed | 1);
+    network
+        .inputs
+        .iter()
+        .map(|input| {
+            (0..input.size)
+                .map(|_| {
+                    if random.below(3) == 0 {
+                        random.below(256) as u8
+                    } else {
+                        input.zero_point
+                    }
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 33) % n
+    }
+
+    fn weight(&mut self) -> i8 {
+        (self.below(255) as i64 - 127) as i8
+    }
+}
+
+struct Builder {
+    random: Random,
+    steps: u16,
+    max_count: u8,
+}
+
+/// What a step can bring to a channel at most, and take from it.
+fn drive(weights: &[i8], channels: usize, most: i64, least: i64) -> (i64, i64) {
+    let mut up = vec![0; channels];
+    let mut down = vec![0; channels];
+    for row in weights.chunks(channels) {
+        for (c, &w) in row.iter().enumerate() {
+            let w = i64::from(w);
+            up[c] += (w * most).max(w * least);
+            down[c] -= (w * most).min(w * least);
+        }
+    }
+    let largest = |v: Vec<i64>| v.into_iter().max().unwrap_or(0);
+    (largest(up), largest(down))
+}
+
+impl Builder {
+    fn build(mut self, shape: [usize; 3], layers: &[Layer], outputs: usize) -> Quantized {
+        let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
+        let mut network = Quantized {
+            steps: self.steps,
+            inputs: vec![Input {
+                label: "in".into(),
+                size: shape.iter().product(),
+                scale: 1.0 / 255.0,
+                zero_point,
+            }],
+            ensembles: Vec::new(),
+            outputs: Vec::new(),
+            connections: Vec::new(),
+        };
+        // The shape that each source has.
+        let mut sources = vec![(Source::Input(0), shape)];
+        for layer in layers {
+            let (pre, shape) = sources[sources.len() - 1];
+            let (transform, out) = self.transform(layer, shape);
+            let at = network.ensembles.len();
+            let mut connections = vec![self.connect(pre, Target::Population(at), transform)];
+            // A skip from the layer before.
+            if sources.len() > 1 && self.random.below(3) == 0 {
+                let (pre, shape) = sources[sources.len() - 2];
+                let dense = Transform::Dense(Dense {
+                    inputs: shape.iter().product::<usize>() as u32,
+                    outputs: out.iter().product::<usize>() as u32,
+                });
+                connections.push(self.connect(pre, Target::Population(at), dense));
+            }
+            let ensemble = self.ensemble(at, out, &connections, &network);
+            network.ensembles.push(ensemble);
+            network.connections.extend(connections);
+            sources.push((Source::Population(at), out));
+        }
+        let (pre, shape) = sources[sources.len() - 1];
+        let dense = Transform::Dense(Dense {
+            inputs: shape.iter().product::<usize>() as u32,
+            outputs: outputs as u32,
+        });
+        let connection = self.connect(pre, Target::Output(0), dense);
+        network.connections.push(connection);
+        network.connections.sort_by_key(|c| c.pre);
+        network.outputs.push(Output {
+            label: "out".into(),
+            bias: (0..outputs)
+                .map(|_| i32::from(self.random.weight()) * 100)
+                .collect(),
+            multiplier: (0..outputs)
+                .map(|_| self.random.below(1 << 15) as i32)
+                .collect(),
+            shift: self.random.below(16) as u8,
+            scale: 0.5,
+        });
+        network
+    }
+
+    fn transform(&mut self, layer: &Layer, shape: [usize; 3]) -> (Transform, [usize; 3]) {
+        match layer {
+            Layer::Dense(n) => (
+                Transform::Dense(Dense {
+                    inputs: shape.iter().product::<usize>() as u32,
+                    outputs: *n as u32,
+                }),
+                [1, 1, *n],
+            ),
+            Layer::Convolution {
+                channels,
+                kernel,
+                stride,
+                same,
+            } => {
+                let mut output = [0, 0, *channels];
+                let mut padding = [0; 2];
+                let mut kernel = *kernel;
+                for axis in 0..2 {
+                    kernel[axis] = kernel[axis].min(shape[axis]);
+                    if *same {
+                        output[axis] = shape[axis].div_ceil(stride[axis]);
+                        let needed = (output[axis] - 1) * stride[axis] + kernel[axis];
+                        padding[axis] = needed.saturating_sub(shape[axis]) / 2;
+                    } else {
+                        output[axis] = (shape[axis] - kernel[axis]) / stride[axis] + 1;
+                    }
+                }
+                (
+                    Transform::Convolution(Convolution {
+                        input: shape.map(|d| d as u16),
+                        output: output.map(|d| d as u16),
+                        kernel: kernel.map(|d| d as u8),
+                        stride: stride.map(|d| d as u8),
+                        padding: padding.map(|d| d as u8),
+                    }),
+                    output,
+                )
+            }
+        }
+    }
+
+    fn connect(&mut self, pre: Source, post: Target, transform: Transform) -> Connection {
+        let n = transform.weights().unwrap_or(0);
+        Connection {
+            pre,
+            post,
+            transform,
+            weights: (0..n).map(|_| self.random.weight()).collect(),
+        }
+    }
+
+    fn ensemble(
+        &mut self,
+        at: usize,
+        shape: [usize; 3],
+        connections: &[Connection],
+        network: &Quantized,
+    ) -> Ensemble {
+        let neurons: usize = shape.iter().product();
+        let channels = shape[2];
+        let driven = connections
+            .iter()
+            .any(|c| matches!(c.pre, Source::Input(_)));
+        let shift = if driven {
+            self.random.below(9) as u8
+        } else {
+            0
+        };
+        let mut up = 0;
+        let mut down = 0;
+        let mut dense_input = false;
+        for c in connections {
+            let fan_in = match &c.transform {
+                Transform::Dense(d) => d.outputs as usize,
+                Transform::Convolution(c) => usize::from(c.output[2]),
+            };
+            let (most, least, shift) = match c.pre {
+                Source::Input(i) => {
+                    let zero = i64::from(network.inputs[i].zero_point);
+                    dense_input |= matches!(c.transform, Transform::Dense(_));
+                    (255 - zero, -zero, shift)
+                }
+                Source::Population(_) => (i64::from(self.max_count), 0, 0),
+            };
+            let (u, d) = drive(&c.weights, fan_in, most, least);
+            up += (u >> shift) + 1;
+            down += (d >> shift) + 1;
+        }
+        let threshold: Vec<i32> = (0..channels)
+            .map(|_| 1 + self.random.below(2000) as i32)
+            .collect();
+        let bias: Vec<i32> = (0..channels)
+            .map(|_| i32::from(self.random.weight()) * 4)
+            .collect();
+        let steps = i64::from(self.steps);
+        let largest = i64::from(*threshold.iter().max().unwrap_or(&1));
+        let max = (up + 512) * steps;
+        let min = -largest - (down + 512) * steps;
+        let width = if !dense_input && max <= 32767 && min >= -32768 {
+            Width::I16
+        } else {
+            Width::I32
+        };
+        Ensemble {
+            label: format!("layer{at}"),
+            neurons,
+            width,
+            max_count: self.max_count,
+            // A matrix on an input is not shifted.
+            current_shift: if dense_input { 0 } else { shift },
+            threshold,
+            bias,
+            potential_min: min as i32,
+            potential_max: max as i32,
+            theta: 0.25,
+        }
+    }
+}

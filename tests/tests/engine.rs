@@ -1,0 +1,59 @@
+//! The engine computes exactly the integer network that the host states, on random networks.
+
+use proptest::prelude::*;
+use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::emulate::HostEngine;
+use tinyspike_firmware::{Event, Probe};
+use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::reference::Reference;
+
+struct Counts(Vec<Vec<i64>>);
+
+impl Probe for Counts {
+    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
+        for e in events {
+            self.0[ensemble][usize::from(e.source)] += i64::from(e.value);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spikes_potentials_and_outputs_equal_the_reference(
+        network in networks(),
+        seed in any::<u64>(),
+    ) {
+        let bytes = aligned_copy(&assemble(&network).unwrap());
+        let image = Image::parse(&bytes).unwrap();
+        let inputs = inputs(&network, seed);
+        let mut reference = Reference::new(&network, &inputs);
+        let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
+        let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+        let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        engine.set_inputs(&given).unwrap();
+        for _ in 0..network.steps {
+            let mut counts =
+                Counts(network.ensembles.iter().map(|e| vec![0; e.neurons]).collect());
+            engine.step_probed(&mut counts);
+            prop_assert_eq!(&counts.0, &reference.step());
+            for (e, ensemble) in network.ensembles.iter().enumerate() {
+                for i in 0..ensemble.neurons {
+                    let threshold = i64::from(ensemble.threshold[i % ensemble.threshold.len()]);
+                    let stored = i64::from(engine.potential(e, i).unwrap());
+                    prop_assert_eq!(stored + threshold, reference.potentials[e][i]);
+                }
+            }
+        }
+        let sums: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
+        prop_assert_eq!(&sums, &reference.sums[0]);
+        // A second run after a reset is the same run.
+        engine.reset();
+        for _ in 0..network.steps {
+            engine.step();
+        }
+        let again: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
+        prop_assert_eq!(again, sums);
+    }
+}
