@@ -2,18 +2,11 @@
 //! connections, warnings, errors. The models are built here, of the shapes that the listings show.
 //!
 //! Every case is compared with `nengo_dl_compat`; by default all but those in [`BETTER`], which
-//! `convert_native.rs` holds. Left out of the comparison are the `verify` results, which concern
+//! `native.rs` holds. Left out of the comparison are the `verify` results, which concern
 //! simulation, and from messages: addresses, the Python exception's class, and the module path of a
 //! layer (`<keras.layers.core.dense.Dense object at ...>` is `<Dense 'dense'>` here). An unsupported
 //! activation's message goes on here with the layer and the remedy.
 
-mod keras;
-
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
-
-use keras::{Net, conv, dense, layer, pool, relu, weight};
 use serde_json::Value;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::inspect::{Listing, TransformListing, listing};
@@ -22,8 +15,11 @@ use tinyspike::model::{
 };
 use tinyspike::network::{NeuronType, Synapse};
 
+use super::keras::{self, Net, conv, dense, layer, pool, relu, weight};
+use super::{golden, messages, without_python};
+
 /// Cases that NengoDL leaves to a TensorNode or refuses, and the default does not.
-const BETTER: [&str; 19] = [
+pub(crate) const BETTER: [&str; 19] = [
     "act_relu6_fn",
     "avgpool_same",
     "concat_0",
@@ -44,17 +40,6 @@ const BETTER: [&str; 19] = [
     "separable",
     "subtract_multi_input",
 ];
-
-fn golden() -> BTreeMap<String, Value> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/golden/edge_cases.json.gz");
-    let file = std::fs::File::open(path).expect("the fixture exists");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .expect("the fixture is text");
-    serde_json::from_str(&text).expect("the fixture is JSON")
-}
 
 /// One layer on one input.
 fn single(
@@ -277,7 +262,7 @@ impl OverTime for Model {
 }
 
 /// The model and the options of a golden case.
-fn case(name: &str) -> (Model, ConvertOptions) {
+pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
     let options = ConvertOptions::default;
     let inference_only = || ConvertOptions {
         inference_only: true,
@@ -819,25 +804,7 @@ fn case(name: &str) -> (Model, ConvertOptions) {
 
 /// A text without what Python alone says.
 fn normalised(text: &str) -> String {
-    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    while let Some(at) = text.find(" at 0x") {
-        let digits = text[at + 6..]
-            .find(|c: char| !c.is_ascii_hexdigit())
-            .expect("an address ends");
-        text.replace_range(at..at + 6 + digits, "");
-    }
-    for (from, to) in [
-        ("[[ ", "[["),
-        (" ]]", "]]"),
-        ("negative_slope=array(", "negative_slope="),
-        ("'voltage': array(", "'voltage': "),
-        (", dtype=float32)", ""),
-        (" ,", ","),
-        ("<keras.layers.core.dense.Dense object>", "<Dense 'dense'>"),
-    ] {
-        text = text.replace(from, to);
-    }
-    text
+    without_python(text).replace("<keras.layers.core.dense.Dense object>", "<Dense 'dense'>")
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -921,17 +888,12 @@ fn assert_case(name: &str, golden: &Value, nengo_dl_compat: bool) {
         .iter()
         .map(|warning| warning.trim_start_matches("UserWarning: ").to_owned())
         .collect();
-    let found: Vec<String> = conversion
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(expected, found, "{name}: warnings");
+    assert_eq!(expected, messages(&conversion), "{name}: warnings");
 }
 
 #[test]
 fn edge_cases_to_the_letter() {
-    let golden = golden();
+    let golden = golden("edge_cases.json.gz");
     assert_eq!(golden.len(), 86);
     for (name, golden) in &golden {
         assert_case(name, golden, true);
@@ -940,7 +902,7 @@ fn edge_cases_to_the_letter() {
 
 #[test]
 fn edge_cases_by_default() {
-    for (name, golden) in &golden() {
+    for (name, golden) in &golden("edge_cases.json.gz") {
         if !BETTER.contains(&name.as_str()) {
             assert_case(name, golden, false);
         }
