@@ -408,8 +408,8 @@ pub(super) struct Call<'p, 'm> {
     pub(super) output_shapes: Vec<Vec<Option<usize>>>,
 }
 
-/// The shape without its time axis, if every length is known and the whole is no larger than a
-/// model's tensors may be.
+/// The shape without its time axis, if every length is known and above 0, and the whole is no larger
+/// than a model's tensors may be.
 pub(super) fn known(shape: &[Option<usize>], temporal: bool) -> Option<Vec<usize>> {
     let shape: Vec<usize> = shape
         .iter()
@@ -417,7 +417,7 @@ pub(super) fn known(shape: &[Option<usize>], temporal: bool) -> Option<Vec<usize
         .copied()
         .collect::<Option<_>>()?;
     let size = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-    (size <= MAX_ELEMENTS).then_some(shape)
+    (1..=MAX_ELEMENTS).contains(&size).then_some(shape)
 }
 
 /// Whether the model or one nested in it has a layer of this name.

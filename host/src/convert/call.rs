@@ -140,7 +140,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             .and_then(|shape| known(shape, self.build.temporal))
             .ok_or_else(|| {
                 self.shape_error(format!(
-                    "the shape of input {input} is not known, or too large"
+                    "the shape of input {input} is not known, empty or too large"
                 ))
             })
     }
@@ -154,7 +154,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             .first()
             .and_then(|shape| known(shape, self.build.temporal))
             .ok_or_else(|| {
-                self.shape_error("the shape of the output is not known, or too large".into())
+                self.shape_error("the shape of the output is not known, empty or too large".into())
             })
     }
 

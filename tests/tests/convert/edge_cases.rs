@@ -19,11 +19,12 @@ use super::keras::{self, Net, conv, dense, layer, pool, relu, weight};
 use super::{golden, messages, without_python};
 
 /// Cases that NengoDL leaves to a TensorNode or refuses, and the default does not.
-pub(crate) const BETTER: [&str; 19] = [
+pub(crate) const BETTER: [&str; 20] = [
     "act_relu6_fn",
     "avgpool_same",
     "concat_0",
     "conv1d_causal",
+    "conv2d_transpose",
     "cropping",
     "depthwise",
     "dilated_conv",
@@ -462,16 +463,15 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             ];
             (Net::single(&[8, 8, 2], layer, &[6, 6, 3]), options())
         }
-        "conv2d_transpose" => (
-            single(
-                &[8, 8, 2],
+        "conv2d_transpose" => {
+            let mut layer = layer(
                 "Conv2DTranspose",
                 "conv2d_transpose",
                 LayerConfig::ConvTranspose(conv(2, 3, 3)),
-                &[10, 10, 3],
-            ),
-            options(),
-        ),
+            );
+            layer.weights = vec![weight("kernel", &[3, 3, 3, 2]), weight("bias", &[3])];
+            (Net::single(&[8, 8, 2], layer, &[10, 10, 3]), options())
+        }
         "upsampling_bilinear" => (
             up_sampling(2, "up_sampling2d", "bilinear", &[4, 4, 2]),
             options(),

@@ -7,13 +7,13 @@ use tinyspike::convert::{ConvertError, ConvertOptions, ScaleFiringRates, convert
 use tinyspike::forward::forward;
 use tinyspike::inspect::listing;
 use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
-use tinyspike::network::{NeuronType, NodeKind, Synapse};
+use tinyspike::network::{Network, NeuronType, NodeKind, Synapse};
 use tinyspike::tensor::Tensor;
 
 use super::edge_cases::{BETTER, case};
 use super::evaluate::evaluate;
 use super::keras::{Net, conv, dense, layer, pool, weight};
-use super::{messages, root};
+use super::{golden, messages, root};
 
 /// Relative to the largest output: float32 against float64.
 const CLOSE: f64 = 1e-5;
@@ -36,16 +36,22 @@ fn inputs(model: &Model) -> Vec<Tensor> {
         .collect()
 }
 
-/// The network computes what Keras does, and has no TensorNode.
-fn assert_as_keras(name: &str, model: &Model, options: &ConvertOptions) -> String {
-    let conversion = convert(model, options).unwrap_or_else(|e| panic!("{name}: {e}"));
-    for node in &conversion.network.nodes {
+/// The network computes what Keras does, and has no TensorNode; returns its listing.
+fn assert_native(name: &str, model: &Model, options: &ConvertOptions) -> String {
+    let network = assert_as_keras(name, model, options);
+    for node in &network.nodes {
         assert!(
             !matches!(node.kind, NodeKind::Tensor(_)),
             "{name}: {}",
             node.label
         );
     }
+    listing(&network).to_string()
+}
+
+/// The network computes what Keras does.
+fn assert_as_keras(name: &str, model: &Model, options: &ConvertOptions) -> Network {
+    let conversion = convert(model, options).unwrap_or_else(|e| panic!("{name}: {e}"));
     let inputs = inputs(model);
     let expected = forward(model, &inputs).expect("the model runs");
     let found = evaluate(&conversion.network, &inputs);
@@ -58,7 +64,7 @@ fn assert_as_keras(name: &str, model: &Model, options: &ConvertOptions) -> Strin
             assert!(difference <= CLOSE, "{name}[{i}]: {expected} != {found}");
         }
     }
-    listing(&conversion.network).to_string()
+    conversion.network
 }
 
 /// Layers that no golden edge case has.
@@ -175,6 +181,34 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     ];
     add("separable_conv1d", Net::single(&[8, 3], separable, &[8, 2]));
 
+    let mut transposed = conv(2, 4, 3);
+    transposed.padding = Padding::Same;
+    transposed.strides = vec![2, 3];
+    transposed.activation = Activation::Relu;
+    let mut transposed = layer(
+        "Conv2DTranspose",
+        "conv2d_transpose",
+        LayerConfig::ConvTranspose(transposed),
+    );
+    transposed.weights = vec![weight("kernel", &[4, 4, 3, 2]), weight("bias", &[3])];
+    add(
+        "conv2d_transpose with same padding and strides",
+        Net::single(&[3, 4, 2], transposed, &[6, 12, 3]),
+    );
+    let mut transposed = conv(1, 2, 2);
+    transposed.strides = vec![3];
+    transposed.data_format = DataFormat::ChannelsFirst;
+    let mut transposed = layer(
+        "Conv1DTranspose",
+        "conv1d_transpose",
+        LayerConfig::ConvTranspose(transposed),
+    );
+    transposed.weights = vec![weight("kernel", &[2, 2, 3]), weight("bias", &[2])];
+    add(
+        "conv1d_transpose with gaps, channels first",
+        Net::single(&[3, 4], transposed, &[2, 12]),
+    );
+
     add(
         "average pooling with same padding and overlap",
         Net::single(
@@ -282,7 +316,7 @@ fn further_cases() -> Vec<(&'static str, Model)> {
 fn native_layers_compute_what_keras_does() {
     let mut text = String::new();
     let mut list = |name: &str, model: &Model, options: &ConvertOptions| {
-        let listing = assert_as_keras(name, model, options);
+        let listing = assert_native(name, model, options);
         writeln!(text, "## {name}\n{listing}").expect("a text grows");
     };
     for name in BETTER {
@@ -316,6 +350,31 @@ fn native_layers_compute_what_keras_does() {
     assert_eq!(text.lines().count(), snapshot.lines().count());
 }
 
+/// Every edge case that NengoDL has verified against Keras, but the temporal ones.
+#[test]
+fn edge_cases_compute_what_keras_does() {
+    let mut compared = 0;
+    for (name, golden) in golden("edge_cases.json.gz") {
+        let (model, options) = case(&name);
+        // These models have no weights here.
+        let weightless = ["lstm", "embedding"].contains(&name.as_str());
+        if golden["verify"] != true || options.temporal_model || weightless {
+            continue;
+        }
+        // Max pooling to average pooling: Keras ran on inputs that are the same everywhere.
+        if options.max_to_avg_pool && name != "maxpool_same_to_avg" {
+            continue;
+        }
+        let options = ConvertOptions {
+            nengo_dl_compat: true,
+            ..options
+        };
+        assert_as_keras(&name, &model, &options);
+        compared += 1;
+    }
+    assert_eq!(compared, 59);
+}
+
 /// The models of the golden listings compute what Keras does, scaled or not.
 #[test]
 fn scaled_networks_compute_what_keras_does() {
@@ -328,7 +387,7 @@ fn scaled_networks_compute_what_keras_does() {
     for file in ["mnist_small", "mnist_mlp"] {
         let path = root().join(format!("models/{file}.keras"));
         let model = tinyspike::import::load(&path).expect("the model loads");
-        assert_as_keras(file, &model, &scaled);
+        assert_native(file, &model, &scaled);
     }
     let path = root().join("tests/fixtures/keras/conv1d_series.keras");
     let model = tinyspike::import::load(&path).expect("the model loads");
@@ -336,7 +395,7 @@ fn scaled_networks_compute_what_keras_does() {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    assert_as_keras("conv1d_series", &model, &options);
+    assert_native("conv1d_series", &model, &options);
 }
 
 #[test]

@@ -105,6 +105,10 @@ pub(super) fn register_extended(registry: &mut Registry) {
         &["SeparableConv1D", "SeparableConv2D"],
         Arc::new(conv::Conv),
     );
+    add(
+        &["Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"],
+        Arc::new(conv::ConvTranspose),
+    );
     add(&["PReLU"], Arc::new(activation::PRelu));
     add(&["Subtract"], Arc::new(merge::Sum));
     add(
@@ -238,10 +242,10 @@ fn axis(axis: isize, rank: usize) -> Option<usize> {
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
 }
 
-/// The number of elements, unless it is more than a tensor may have.
+/// The number of elements, unless it is 0 or more than a tensor may have.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d))
-        .filter(|&n| n <= MAX_ELEMENTS)
+        .filter(|n| (1..=MAX_ELEMENTS).contains(n))
 }

@@ -142,7 +142,15 @@ impl LayerConverter for Gather {
                 for (axis, &(before, after)) in cropping.iter().enumerate() {
                     let axis = place.first + axis;
                     offset[axis] = before;
-                    size[axis] = shape[axis].saturating_sub(before.saturating_add(after));
+                    size[axis] = shape[axis]
+                        .checked_sub(before.saturating_add(after))
+                        .filter(|&left| left > 0)
+                        .ok_or_else(|| {
+                            call.shape_error(format!(
+                                "nothing is left of {} places without {before} and {after}",
+                                shape[axis]
+                            ))
+                        })?;
                 }
                 block(&shape, &offset, &size)
             }
