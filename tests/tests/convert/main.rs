@@ -6,6 +6,7 @@ mod keras;
 mod listings;
 mod malformed;
 mod native;
+mod nested;
 mod registry;
 
 use std::collections::BTreeMap;
