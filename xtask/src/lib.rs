@@ -9,6 +9,7 @@
     reason = "a command-line tool"
 )]
 
+pub mod bench;
 pub mod firmware;
 pub mod lint;
 pub mod qemu;
