@@ -36,7 +36,7 @@ pub struct Args {
     timeout: u64,
 }
 
-fn board(name: &str) -> Result<Board, String> {
+pub(crate) fn board(name: &str) -> Result<Board, String> {
     Board::ALL
         .into_iter()
         .find(|b| b.name() == name)
@@ -122,7 +122,7 @@ pub fn measure(
 }
 
 /// The block of inputs that the samples are for an image.
-fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, Failure> {
+pub(crate) fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, Failure> {
     let argument = |e: &dyn std::fmt::Display| Failure::Argument(e.to_string());
     let bytes = aligned_copy(image);
     let parsed: Image<'_> = Image::parse(&bytes).map_err(|e| argument(&e))?;

@@ -12,6 +12,7 @@
 pub mod bench;
 pub mod firmware;
 pub mod lint;
+pub mod profile;
 pub mod qemu;
 pub mod run;
 pub mod setup;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Failure, bench, firmware, lint, run, setup, test};
+use xtask::{Failure, bench, firmware, lint, profile, run, setup, test};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Qemu(run::Args),
     /// Count the instructions of whole inferences on an emulated board
     Bench(bench::Args),
+    /// Show which functions execute the instructions of an inference
+    Profile(profile::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::Firmware => firmware::build()?,
         Command::Lint => lint::lint()?,
         Command::Bench(args) => bench::run(&args)?,
+        Command::Profile(args) => profile::run(&args)?,
         Command::Qemu(args) => return run::run(&args),
     }
     Ok(ExitCode::SUCCESS)
