@@ -67,6 +67,15 @@ pub enum InputError {
         /// The length that the caller gave.
         found: usize,
     },
+    /// A byte above the largest that the network's bounds are proven for.
+    Range {
+        /// Which input.
+        input: usize,
+        /// The largest byte.
+        max: u8,
+        /// The byte that the caller gave.
+        found: u8,
+    },
 }
 
 impl fmt::Display for InputError {
@@ -82,6 +91,10 @@ impl fmt::Display for InputError {
             } => write!(
                 f,
                 "input {input} has {expected} places, {found} values were given"
+            ),
+            Self::Range { input, max, found } => write!(
+                f,
+                "input {input} takes bytes up to {max}, one of {found} was given"
             ),
         }
     }
@@ -153,7 +166,8 @@ where
     /// until they are set again.
     ///
     /// # Errors
-    /// Where the number of inputs or a length is not the network's; nothing has changed then.
+    /// Where the number of inputs or a length is not the network's, or a byte is above the largest that
+    /// the input takes; nothing has changed then.
     pub fn set_inputs(&mut self, inputs: &[&[u8]]) -> Result<(), InputError> {
         let image = self.image;
         let network = image.description();
@@ -169,6 +183,16 @@ where
                     input: index,
                     expected: input.size as usize,
                     found: given.len(),
+                });
+            }
+            // Most inputs take every byte: nothing to look for.
+            if input.max < u8::MAX
+                && let Some(&found) = given.iter().find(|&&byte| byte > input.max)
+            {
+                return Err(InputError::Range {
+                    input: index,
+                    max: input.max,
+                    found,
                 });
             }
         }
@@ -328,6 +352,31 @@ where
                 *sum = sum.wrapping_add(*current);
             }
         }
+    }
+
+    /// Steps through one inference, shows its spikes to `probe`, and returns how many steps it took:
+    /// the image's, or fewer where the outputs are [decided](Self::decided) early.
+    pub fn infer(&mut self, probe: &mut impl Probe) -> u16 {
+        let steps = self.image.description().steps;
+        for step in 1..steps {
+            self.step_probed(probe);
+            if self.decided() {
+                return step;
+            }
+        }
+        self.step_probed(probe);
+        steps
+    }
+
+    /// Whether more steps on the same input are not worth while: every output has an exit margin, and
+    /// its largest value leads by it.
+    #[must_use]
+    pub fn decided(&self) -> bool {
+        let outputs = &self.image.description().outputs;
+        outputs
+            .iter()
+            .enumerate()
+            .all(|(at, o)| o.exit_margin > 0 && self.output(at).margin() >= o.exit_margin)
     }
 
     /// What an output has summed up since the last reset; empty where there is no such output.

@@ -92,6 +92,7 @@ impl Convert {
         QuantizeOptions {
             steps: self.steps,
             max_count: self.max_count,
+            ..QuantizeOptions::default()
         }
     }
 }
