@@ -45,7 +45,7 @@ pub fn run<K, const E: usize, const C: usize>(
     out: &mut impl Write,
 ) -> Result<(), RunError>
 where
-    K: Kernels<i16> + Kernels<i32>,
+    K: Kernels<u16> + Kernels<u32>,
 {
     let network = image.description();
     writeln!(
@@ -82,7 +82,7 @@ where
         set?;
         write!(out, " input {ticks} steps")?;
         for _ in 0..network.steps {
-            let ((), ticks) = measure.of(|| engine.step());
+            let (_, ticks) = measure.of(|| engine.step());
             write!(out, " {ticks}")?;
         }
         let (class, ticks) = measure.of(|| engine.output(0).class());
