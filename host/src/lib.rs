@@ -9,7 +9,6 @@ pub mod data;
 pub mod emulate;
 pub mod forward;
 pub mod import;
-pub mod import;
 pub mod inspect;
 pub mod lower;
 pub mod model;
