@@ -16,4 +16,5 @@ pub mod network;
 pub mod ops;
 pub mod quantize;
 pub mod shape;
+pub mod simulate;
 pub mod tensor;
