@@ -195,7 +195,15 @@ fn add_at(y: &mut [f32], i: usize, value: f32) {
 }
 
 fn axpy(y: &mut [f32], weights: &[f32], value: f32) {
-    for (y, w) in y.iter_mut().zip(weights) {
+    let n = y.len().min(weights.len());
+    let (y8, y) = y[..n].as_chunks_mut::<8>();
+    let (w8, w) = weights[..n].as_chunks::<8>();
+    for (y, w) in y8.iter_mut().zip(w8) {
+        for (y, w) in y.iter_mut().zip(w) {
+            *y += w * value;
+        }
+    }
+    for (y, w) in y.iter_mut().zip(w) {
         *y += w * value;
     }
 }

@@ -160,21 +160,38 @@ pub(super) fn charge(j: &mut [f32], dt: f32) {
 /// One step of SpikingRectifiedLinear neurons, given [`charge`].
 pub(super) fn integrate(state: &mut Population, charge: &[f32], list: &mut Vec<(u32, f32)>) {
     list.clear();
-    let blocks = state.voltage.chunks_mut(BLOCK).zip(charge.chunks(BLOCK));
-    for (block, (voltage, charge)) in blocks.enumerate() {
-        let mut top = 0.0f32;
+    let n = state.voltage.len().min(charge.len());
+    let (blocks, rest) = state.voltage[..n].as_chunks_mut::<BLOCK>();
+    let (charges, rest_charge) = charge[..n].as_chunks::<BLOCK>();
+    for (block, (voltage, charge)) in blocks.iter_mut().zip(charges).enumerate() {
+        let mut spikes = 0;
         for (v, c) in voltage.iter_mut().zip(charge) {
             *v += c;
-            top = if *v > top { *v } else { top };
+            spikes |= u32::from(*v >= 1.0);
         }
-        if top >= 1.0 {
-            for (i, v) in voltage.iter_mut().enumerate() {
-                if *v >= 1.0 {
-                    let n = v.floor();
-                    *v -= n;
-                    list.push(((block * BLOCK + i) as u32, n));
-                }
-            }
+        if spikes != 0 {
+            fire(voltage, block * BLOCK, list);
+        }
+    }
+    for (v, c) in rest.iter_mut().zip(rest_charge) {
+        *v += c;
+    }
+    fire(rest, n - n % BLOCK, list);
+}
+
+/// Takes the whole spikes out of a block's voltages.
+fn fire(voltage: &mut [f32], first: usize, list: &mut Vec<(u32, f32)>) {
+    let mut due = 0u32;
+    for (i, v) in voltage.iter().enumerate() {
+        due |= u32::from(*v >= 1.0) << i;
+    }
+    while due != 0 {
+        let i = due.trailing_zeros() as usize;
+        due &= due - 1;
+        if let Some(v) = voltage.get_mut(i) {
+            let n = if *v < 2.0 { 1.0 } else { v.floor() };
+            *v -= n;
+            list.push(((first + i) as u32, n));
         }
     }
 }
