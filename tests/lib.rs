@@ -1,4 +1,6 @@
-//! What the end-to-end tests share: random networks, and a reference engine that is as plain as can be.
+//! What the end-to-end tests share: random networks, a reference engine that is as plain as can be,
+//! and runs on emulated boards.
 
+pub mod boards;
 pub mod network;
 pub mod reference;

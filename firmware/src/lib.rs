@@ -23,11 +23,13 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+pub mod boards;
 mod engine;
 pub mod kernels;
 mod output;
+pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};
 pub use kernels::Portable;
 pub use output::Output;
-pub use tinyspike_shared::{Event, Image, ImageError};
+pub use tinyspike_shared::{Event, Image, ImageError, Inputs, InputsError};

@@ -154,17 +154,15 @@ pub enum CalibrateError {
     NoSamples,
     /// The data does not fit the network's inputs.
     #[error(
-        "the calibration data has {found} values for {samples} samples of input {input:?}, which has {expected} places"
+        "a sample of the calibration data has {found} values, the network's input {input:?} has {expected}"
     )]
     Input {
         /// The input.
         input: String,
         /// Values in a sample.
         expected: usize,
-        /// Values that were given.
+        /// Values in a sample that was given.
         found: usize,
-        /// Samples that were given.
-        samples: usize,
     },
     /// The data has not as many arrays as the network has inputs.
     #[error("the network has {expected} inputs, the calibration data has {found}")]
@@ -252,8 +250,7 @@ fn check(graph: &Graph, samples: &Samples) -> Result<(), CalibrateError> {
             return Err(CalibrateError::Input {
                 input: input.label.clone(),
                 expected: input.size(),
-                found: values.len(),
-                samples: samples.count,
+                found: values.len() / samples.count,
             });
         }
     }

@@ -14,6 +14,7 @@ pub mod lower;
 pub mod model;
 pub mod network;
 pub mod ops;
+pub mod pipeline;
 pub mod quantize;
 pub mod shape;
 pub mod simulate;

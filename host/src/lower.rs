@@ -124,30 +124,9 @@ impl LinearMap {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LowerError {
-    /// A layer runs as a TensorNode only because of arguments that matter in training.
-    #[error(
-        "layer {layer:?} runs as a TensorNode on the host because of its {argument}, which only \
-         matters in training: convert with --inference-only to make it native"
-    )]
-    TrainingOnly {
-        /// The layer.
-        layer: String,
-        /// The offending argument.
-        argument: &'static str,
-    },
-    /// A layer has no native form.
-    #[error(
-        "layer {layer:?} ({function}) has no native spiking form and runs as a TensorNode on the host \
-         only: a device image cannot hold it; {advice}"
-    )]
-    TensorNode {
-        /// The layer.
-        layer: String,
-        /// What it computes.
-        function: String,
-        /// What would help.
-        advice: String,
-    },
+    /// Layers run as TensorNodes, which only a host can.
+    #[error("{}", tensor_nodes(.0))]
+    TensorNodes(Vec<Fallback>),
     /// Neurons of a type that the engine does not have.
     #[error(
         "layer {layer:?} has {neuron_type} neurons: a device image can hold RectifiedLinear and \
@@ -183,12 +162,35 @@ pub enum LowerError {
     },
 }
 
+/// A layer that runs as a TensorNode, and what would make it native.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The node's label.
+    pub layer: String,
+    /// What it computes, such as `GRU` or `activation elu`.
+    pub function: String,
+    /// What would make it native.
+    pub advice: String,
+}
+
+fn tensor_nodes(fallbacks: &[Fallback]) -> String {
+    let each: Vec<String> = fallbacks
+        .iter()
+        .map(|f| format!("layer {:?} ({}): {}", f.layer, f.function, f.advice))
+        .collect();
+    format!(
+        "an image cannot hold TensorNodes, which run on the host only; {}",
+        each.join("; ")
+    )
+}
+
 /// Resolves a network into populations and links.
 ///
 /// # Errors
 /// Where a part of the network cannot run on a device: the layer, and what can be done.
 pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     let resolver = Resolver { network };
+    resolver.refuse_tensor_nodes()?;
     let order = topological(network)?;
     let mut rank = vec![0; network.ensembles.len()];
     for (at, id) in order.iter().enumerate() {
@@ -317,6 +319,30 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// Refuses all TensorNodes at once, but for a softmax that only a probe reads.
+    fn refuse_tensor_nodes(&self) -> Result<(), LowerError> {
+        let network = self.network;
+        let last = |id: NodeId| {
+            network.connections.iter().all(|c| c.pre != Pre::Node(id))
+                && network.probes.iter().any(|p| p.target == Pre::Node(id))
+        };
+        let found: Vec<Fallback> = (0..)
+            .map(NodeId)
+            .zip(&network.nodes)
+            .filter_map(|(id, node)| match &node.kind {
+                NodeKind::Tensor(t) if !(is_softmax(t) && last(id)) => {
+                    Some(fallback(&node.label, t))
+                }
+                _ => None,
+            })
+            .collect();
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(LowerError::TensorNodes(found))
+        }
+    }
+
     /// What all connections bring to an object of `size`.
     fn sum_into(&self, post: Post, size: usize) -> Result<Resolved, LowerError> {
         let mut sum = Resolved {
@@ -369,7 +395,7 @@ impl Resolver<'_> {
                 bias: value.data().to_vec(),
             }),
             NodeKind::Passthrough => self.sum_into(Post::Node(node), object.size_in),
-            NodeKind::Tensor(t) => Err(tensor_node(&object.label, t)),
+            NodeKind::Tensor(t) => Err(LowerError::TensorNodes(vec![fallback(&object.label, t)])),
         }
     }
 
@@ -411,41 +437,36 @@ fn is_softmax(t: &TensorNode) -> bool {
     softmax && t.shape_in.len() == 1
 }
 
-fn tensor_node(label: &str, t: &TensorNode) -> LowerError {
-    let (function, penalties, advice) = match &t.func {
-        TensorFunc::Activation(a) => (
-            format!("activation {a}"),
-            None,
-            "use a relu activation, or swap it (--swap-activation)".to_owned(),
-        ),
-        TensorFunc::Layer(layer) => (
-            layer.class_name.clone(),
-            match &layer.config {
+fn fallback(label: &str, t: &TensorNode) -> Fallback {
+    const SWAP: &str = "use a relu activation, or swap it (--swap-activation)";
+    let (function, advice) = match &t.func {
+        TensorFunc::Activation(a) => (format!("activation {a}"), SWAP.to_owned()),
+        TensorFunc::Layer(layer) => {
+            let penalties = match &layer.config {
                 LayerConfig::Conv(c) => Some(&c.penalties),
                 LayerConfig::Dense { penalties, .. } => Some(penalties),
                 _ => None,
-            },
-            match &layer.config {
-                LayerConfig::Pool { .. } | LayerConfig::GlobalPool { .. } => {
-                    "average pooling is native: convert with --max-to-avg-pool".to_owned()
+            };
+            let advice = match (&layer.config, penalties.and_then(training_argument)) {
+                (_, Some(argument)) => format!(
+                    "its {argument} only matters in training, convert with --inference-only to make it native"
+                ),
+                (LayerConfig::Pool { .. } | LayerConfig::GlobalPool { .. }, None) => {
+                    "average pooling is native, convert with --max-to-avg-pool".to_owned()
                 }
-                LayerConfig::BatchNormalization { .. } => {
-                    "convert with --inference-only to make it native".to_owned()
+                (LayerConfig::Softmax { .. }, None) => {
+                    "a softmax can only be left out at the end of the network".to_owned()
                 }
-                _ => "replace it by a layer that has one, or leave it to the host".to_owned(),
-            },
-        ),
+                (LayerConfig::Activation { .. } | LayerConfig::Elu { .. }, None) => SWAP.to_owned(),
+                _ => "convert with --inference-only if it is native then, or replace it".to_owned(),
+            };
+            (layer.class_name.clone(), advice)
+        }
     };
-    match penalties.and_then(training_argument) {
-        Some(argument) => LowerError::TrainingOnly {
-            layer: label.into(),
-            argument,
-        },
-        None => LowerError::TensorNode {
-            layer: label.into(),
-            function,
-            advice,
-        },
+    Fallback {
+        layer: label.into(),
+        function,
+        advice,
     }
 }
 

@@ -15,6 +15,8 @@ compile_error!(
 pub mod event;
 pub mod fixed;
 pub mod image;
+pub mod inputs;
 
 pub use event::Event;
 pub use image::{Image, ImageError};
+pub use inputs::{Inputs, InputsError};

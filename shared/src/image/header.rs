@@ -35,13 +35,13 @@ impl Header {
     /// # Errors
     /// What makes it unreadable.
     pub fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+        if !bytes.starts_with(&MAGIC) {
+            return Err(ImageError::Magic);
+        }
         let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(ImageError::Truncated {
             stated: HEADER_LEN as u32,
             found: bytes.len(),
         })?;
-        if header[..4] != MAGIC {
-            return Err(ImageError::Magic);
-        }
         let version = u16::from_le_bytes([header[4], header[5]]);
         if version != VERSION {
             return Err(ImageError::Version { found: version });

@@ -1,2 +1,20 @@
-//! x
-fn main() {}
+//! The command-line tool: reads arguments, calls the library, prints.
+
+mod args;
+mod cmd;
+mod diagnostics;
+mod files;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let mut out = std::io::stdout().lock();
+    match cmd::run(&args.command, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => diagnostics::report(&failure),
+    }
+}

@@ -1,0 +1,177 @@
+//! Firmware for Arm's MPS2 board with the image AN386 (Cortex-M4), as QEMU's `mps2-an386`.
+//!
+//! It runs every input of the block at [`mps2_an386::INPUTS`] through the image at
+//! [`mps2_an386::IMAGE`] and prints the trace over semihosting; an image or a block that cannot be
+//! used makes it end with an error. With the feature `defmt` it logs to the first UART.
+
+#![no_std]
+#![no_main]
+
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
+use cortex_m_semihosting::hio::{self, HostStream};
+use heapless::String;
+use tinyspike_firmware::boards::{Region, mps2_an386};
+use tinyspike_firmware::{Image, Inputs, trace};
+
+/// The arena's length in words: 2 MiB, half of the board's RAM.
+const ARENA: usize = 512 << 10;
+
+#[entry]
+fn main() -> ! {
+    static mut STATE: [u32; ARENA] = [0; ARENA];
+    match run(STATE) {
+        Ok(()) => exit(EXIT_SUCCESS),
+        Err(Refused) => exit(EXIT_FAILURE),
+    }
+}
+
+/// The reason has been printed.
+struct Refused;
+
+fn run(arena: &mut [u32]) -> Result<(), Refused> {
+    let image: Image<'_> = Image::parse(memory(mps2_an386::IMAGE)).map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!(
+        "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
+        image.header().checksum,
+        image.header().length,
+        image.arena_bytes()
+    );
+    let inputs = Inputs::parse(memory(mps2_an386::INPUTS)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = trace::run(&image, arena, &inputs, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!("{=u32} inputs done", inputs.header().count);
+    Ok(())
+}
+
+/// Prints why nothing can be run.
+fn refuse(reason: impl fmt::Display) -> Refused {
+    if let Ok(mut stderr) = hio::hstderr() {
+        // Where this fails, the exit code still tells.
+        let _ = writeln!(stderr, "error: {reason}");
+    }
+    Refused
+}
+
+fn exit(status: debug::ExitStatus) -> ! {
+    debug::exit(status);
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// What the host has put into a region of the board's memory.
+fn memory(region: Region) -> &'static [u8] {
+    // SAFETY: the region is RAM that the linker script leaves alone, so nothing else refers to it, and
+    // nothing writes to it after reset.
+    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
+}
+
+/// The host's console. It is handed whole blocks, since each call stops the core.
+struct Console {
+    stream: HostStream,
+    block: String<1024>,
+}
+
+impl Console {
+    fn open() -> Result<Self, fmt::Error> {
+        Ok(Self {
+            stream: hio::hstdout().map_err(|()| fmt::Error)?,
+            block: String::new(),
+        })
+    }
+
+    fn flush(&mut self) -> fmt::Result {
+        let written = self.stream.write_str(&self.block);
+        self.block.clear();
+        written
+    }
+}
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.block.push_str(text).is_ok() {
+            return Ok(());
+        }
+        self.flush()?;
+        match self.block.push_str(text) {
+            Ok(()) => Ok(()),
+            // It is longer than a block.
+            Err(_) => self.stream.write_str(text),
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    refuse(info);
+    exit(EXIT_FAILURE)
+}
+
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    refuse(format_args!("hard fault at {:#010x}", frame.pc()));
+    exit(EXIT_FAILURE)
+}
+
+/// Sends defmt's frames through the first UART, a CMSDK APB UART.
+#[cfg(feature = "defmt")]
+mod log {
+    use core::cell::RefCell;
+
+    use critical_section::Mutex;
+    use defmt::Encoder;
+
+    const UART0: usize = 0x4000_4000;
+    const DATA: *mut u32 = UART0 as *mut u32;
+    const STATE: *const u32 = (UART0 + 4) as *const u32;
+    const CONTROL: *mut u32 = (UART0 + 8) as *mut u32;
+    const DIVISOR: *mut u32 = (UART0 + 16) as *mut u32;
+
+    const TRANSMIT_FULL: u32 = 1;
+    const TRANSMIT_ENABLE: u32 = 1;
+    /// 25 MHz / 217 is 115,200 baud.
+    const BAUD_DIVISOR: u32 = 217;
+
+    static ENCODER: Mutex<RefCell<Encoder>> = Mutex::new(RefCell::new(Encoder::new()));
+
+    #[defmt::global_logger]
+    struct Uart;
+
+    // SAFETY: no interrupt is ever enabled, so between `acquire` and `release` nothing else can log.
+    unsafe impl defmt::Logger for Uart {
+        fn acquire() {
+            critical_section::with(|cs| ENCODER.borrow_ref_mut(cs).start_frame(send));
+        }
+
+        unsafe fn flush() {}
+
+        unsafe fn release() {
+            critical_section::with(|cs| ENCODER.borrow_ref_mut(cs).end_frame(send));
+        }
+
+        unsafe fn write(bytes: &[u8]) {
+            critical_section::with(|cs| ENCODER.borrow_ref_mut(cs).write(bytes, send));
+        }
+    }
+
+    fn send(bytes: &[u8]) {
+        // SAFETY: the board has this register at this address, and only this module uses it.
+        unsafe { DIVISOR.write_volatile(BAUD_DIVISOR) };
+        // SAFETY: as above.
+        unsafe { CONTROL.write_volatile(TRANSMIT_ENABLE) };
+        for &byte in bytes {
+            // SAFETY: as above.
+            while unsafe { STATE.read_volatile() } & TRANSMIT_FULL != 0 {}
+            // SAFETY: as above.
+            unsafe { DATA.write_volatile(u32::from(byte)) };
+        }
+    }
+}

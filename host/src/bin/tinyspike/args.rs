@@ -1,0 +1,142 @@
+//! What the user may say, and the typed options that it becomes.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tinyspike::convert::ConvertOptions;
+use tinyspike::quantize::QuantizeOptions;
+
+/// Deploy a trained Keras network as a spiking network on a microcontroller.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Take a bundled network from its Keras file to spikes, and show what it does and costs.
+    Demo(Demo),
+    /// Convert a Keras model to an image for a device.
+    Convert(Convert),
+    /// List what is in a Keras model (as NengoDL lists it) or in an image.
+    Inspect(Inspect),
+    /// Run an image over a data set on this machine, with the engine that devices run.
+    Emulate(Emulate),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Also write the image here.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How a model becomes a network.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConvertFlags {
+    /// Ignore what only matters in training (regularizers, constraints), so that layers become native.
+    #[arg(long)]
+    pub(crate) inference_only: bool,
+    /// Use average pooling in place of max pooling.
+    #[arg(long)]
+    pub(crate) max_to_avg_pool: bool,
+}
+
+impl ConvertFlags {
+    pub(crate) fn options(&self) -> ConvertOptions {
+        ConvertOptions {
+            inference_only: self.inference_only,
+            max_to_avg_pool: self.max_to_avg_pool,
+            ..ConvertOptions::default()
+        }
+    }
+}
+
+/// How bytes in a data file are to be read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DataFlags {
+    /// The value of one unit of a byte in the data: 1/255 for images that the network saw as 0 to 1.
+    #[arg(long, value_name = "X", default_value = "1/255", value_parser = fraction)]
+    pub(crate) byte_scale: f32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Convert {
+    /// A Keras model: .h5 or .keras.
+    pub(crate) model: PathBuf,
+    /// Where to write the image.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
+    /// Real inputs (.npz or IDX), as many as a few hundred: they show which range each layer needs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+    /// Use at most this many calibration samples.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calibration_samples: u32,
+    #[command(flatten)]
+    pub(crate) data: DataFlags,
+    /// Steps of an inference.
+    #[arg(long, value_name = "T", default_value_t = QuantizeOptions::default().steps, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) steps: u16,
+    /// The most spikes that a neuron emits in one step.
+    #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_count, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) max_count: u8,
+}
+
+impl Convert {
+    pub(crate) fn quantize(&self) -> QuantizeOptions {
+        QuantizeOptions {
+            steps: self.steps,
+            max_count: self.max_count,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// A Keras model or an image.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Emulate {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Run only the first N samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Run fewer steps than the image states.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) steps: Option<u16>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A positive number, or a fraction such as `1/255`.
+fn fraction(text: &str) -> Result<f32, String> {
+    let number = |t: &str| t.trim().parse::<f32>().map_err(|e| e.to_string());
+    let value = match text.split_once('/') {
+        Some((a, b)) => number(a)? / number(b)?,
+        None => number(text)?,
+    };
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err("must be a positive number".into())
+    }
+}

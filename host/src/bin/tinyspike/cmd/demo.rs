@@ -1,0 +1,147 @@
+//! `tinyspike demo`: the whole line on a bundled network and real data.
+
+use std::io::Write;
+
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data::{DataSet, Sample};
+use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
+use tinyspike::pipeline::{build, float_accuracy, samples};
+use tinyspike::quantize::QuantizeOptions;
+use tinyspike::{data, import};
+use tinyspike_firmware::{Event, Probe};
+
+use super::convert::{show_omissions, show_warnings, summary};
+use super::emulate as show;
+use crate::args::Demo;
+use crate::diagnostics::Failure;
+use crate::{files, progress};
+
+const MODEL: &[u8] = include_bytes!("../../../../../models/mnist_small.keras");
+const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
+const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
+
+/// Calibration samples.
+const LIMIT: usize = 512;
+
+pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = import::load_bytes("mnist_small.keras", MODEL)?;
+    let test = data::load_bytes("mnist_test10k.npz", TEST)?;
+    let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
+    writeln!(
+        out,
+        "model      mnist_small, {} layers, trained in Keras on 60,000 handwritten digits",
+        model.layers.len()
+    )?;
+
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let conversion = convert(&model, &options)?;
+    show_warnings(&conversion);
+    let byte_scale = EmulateOptions::default().byte_scale;
+    let samples = samples(&calibration, byte_scale, LIMIT);
+    let bar = progress::bar("calibrating", samples.count as u64);
+    let options = QuantizeOptions::default();
+    let built = build(&conversion.network, Some(&samples), &options, &|n| {
+        bar.inc(n)
+    });
+    bar.finish_and_clear();
+    let built = built?;
+    show_omissions(&built.graph);
+    let bytes = aligned_copy(&built.image);
+    let image = Image::parse(&bytes)?;
+    writeln!(out, "image      {}", summary(&image))?;
+
+    one_digit(&image, &test, byte_scale, out)?;
+
+    let bar = progress::bar("float", test.len() as u64);
+    let float = float_accuracy(&built.graph, &test, byte_scale, &|n| bar.inc(n))?;
+    bar.finish_and_clear();
+    let bar = progress::bar("spiking", test.len() as u64);
+    let report = emulate(&image, &test, &EmulateOptions::default(), &|n| bar.inc(n));
+    bar.finish_and_clear();
+    writeln!(out)?;
+    if let Some(float) = float {
+        writeln!(out, "float network      {:>11.2} %", float * 100.0)?;
+    }
+    writeln!(
+        out,
+        "spiking network, with the engine that a microcontroller runs:"
+    )?;
+    show::print(&report?, out)?;
+    if let Some(path) = &args.output {
+        files::write_whole(path, &built.image)?;
+        writeln!(out, "\nwrote {}", path.display())?;
+    }
+    Ok(())
+}
+
+/// Shows the first digit and what each layer makes of it, step by step.
+fn one_digit(
+    image: &Image<'_>,
+    test: &DataSet,
+    byte_scale: f32,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let Some(sample) = test.sample(0) else {
+        return Ok(());
+    };
+    writeln!(out, "\nthe first test image:\n")?;
+    draw(sample, out)?;
+    let network = image.description();
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let mut engine = HostEngine::new(image, &mut arena)?;
+    let mut input = Vec::new();
+    Encoder::new(image, test, byte_scale)?.encode(sample, &mut input);
+    engine.set_input(&input)?;
+    writeln!(out)?;
+    for step in 1..=network.steps {
+        let mut spikes = Spikes(vec![0; network.ensembles.len()]);
+        engine.step_probed(&mut spikes);
+        let layers: Vec<String> = spikes
+            .0
+            .iter()
+            .enumerate()
+            .map(|(at, n)| format!("{} {n} spikes", network.ensemble_label(at)))
+            .collect();
+        writeln!(
+            out,
+            "step {step}: {}; the best guess is {}",
+            layers.join(", "),
+            engine.output(0).class()
+        )?;
+    }
+    Ok(())
+}
+
+struct Spikes(Vec<u32>);
+
+impl Probe for Spikes {
+    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
+        self.0[ensemble] += events
+            .iter()
+            .map(|e| u32::from(e.value.unsigned_abs()))
+            .sum::<u32>();
+    }
+}
+
+fn draw(sample: Sample<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    const SHADES: [char; 5] = [' ', '.', ':', 'o', '#'];
+    const WIDTH: usize = 28;
+    let Sample::U8(pixels) = sample else {
+        return Ok(());
+    };
+    for rows in pixels.chunks(WIDTH) {
+        let line: String = rows
+            .iter()
+            .map(|&p| SHADES[usize::from(p) * (SHADES.len() - 1) / 255])
+            .flat_map(|c| [c, c])
+            .collect();
+        if !line.trim().is_empty() {
+            writeln!(out, "  {}", line.trim_end())?;
+        }
+    }
+    Ok(())
+}

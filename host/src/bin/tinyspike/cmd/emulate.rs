@@ -1,0 +1,75 @@
+//! `tinyspike emulate`: an image over a data set.
+
+use std::io::Write;
+
+use tinyspike::data;
+use tinyspike::emulate::{EmulateOptions, Report, emulate};
+
+use crate::args::Emulate;
+use crate::diagnostics::Failure;
+use crate::{files, progress};
+
+pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(&args.image)?;
+    let image = files::parse_image(&args.image, &bytes)?;
+    let mut set = data::load(&args.data)?;
+    if let Some(limit) = args.limit {
+        set = set.take(limit as usize);
+    }
+    let options = EmulateOptions {
+        steps: args.steps,
+        byte_scale: args.bytes.byte_scale,
+    };
+    let bar = progress::bar("emulating", set.len() as u64);
+    let report = emulate(&image, &set, &options, &|n| bar.inc(n));
+    bar.finish_and_clear();
+    let report = report.map_err(|e| {
+        Failure::new(format!(
+            "{} on {}: {e}",
+            args.image.display(),
+            args.data.display()
+        ))
+    })?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        print(&report, out)?;
+    }
+    Ok(())
+}
+
+/// A report as a person reads it.
+pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "samples            {:>12}", report.images)?;
+    if let Some(accuracy) = report.accuracy {
+        writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
+    }
+    writeln!(out, "steps              {:>12.2}", report.steps_mean)?;
+    writeln!(out, "per sample:")?;
+    writeln!(out, "  events           {:>12.1}", report.events_per_image)?;
+    writeln!(out, "  spikes           {:>12.1}", report.spikes_per_image)?;
+    writeln!(
+        out,
+        "  synaptic ops     {:>12.1}",
+        report.synaptic_ops_per_image
+    )?;
+    writeln!(
+        out,
+        "  input ops        {:>12.1}",
+        report.input_ops_per_image
+    )?;
+    writeln!(
+        out,
+        "  neuron updates   {:>12.1}",
+        report.neuron_updates_per_image
+    )?;
+    for e in &report.ensembles {
+        writeln!(
+            out,
+            "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes {:>10.1} synaptic ops",
+            e.label, e.neurons, e.events_per_image, e.spikes_per_image, e.synaptic_ops_per_image
+        )?;
+    }
+    writeln!(out, "samples per second {:>12.0}", report.images_per_second)?;
+    Ok(())
+}

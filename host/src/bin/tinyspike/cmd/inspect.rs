@@ -1,0 +1,290 @@
+//! `tinyspike inspect`: what is in a model or an image.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use tinyspike::assemble::{Image, scale_value};
+use tinyspike::convert::convert;
+use tinyspike::import;
+use tinyspike::inspect::{Listing, listing};
+use tinyspike_shared::image::{Post, Pre, Transform, VERSION, Width};
+
+use crate::args::Inspect;
+use crate::diagnostics::{Failure, warn};
+use crate::files;
+
+pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
+    if files::is_image(&args.file) {
+        image(&args.file, args.json, out)
+    } else {
+        model(args, out)
+    }
+}
+
+/// A model's listing, and the converter's warnings.
+#[derive(Serialize)]
+struct ModelListing {
+    #[serde(flatten)]
+    listing: Listing,
+    warnings: Vec<String>,
+}
+
+fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = import::load(&args.file)?;
+    let conversion = convert(&model, &args.convert.options())?;
+    let listing = listing(&conversion.network);
+    if args.json {
+        let warnings = conversion.warnings.iter().map(ToString::to_string);
+        let all = ModelListing {
+            listing,
+            warnings: warnings.collect(),
+        };
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+    } else {
+        for warning in &conversion.warnings {
+            warn(warning);
+        }
+        write!(out, "{listing}")?;
+    }
+    Ok(())
+}
+
+/// An image, with all sizes in bytes.
+#[derive(Serialize)]
+struct ImageListing<'a> {
+    format_version: u16,
+    checksum: String,
+    steps: u16,
+    flash_bytes: usize,
+    ram_bytes: usize,
+    sections: Vec<SectionListing>,
+    inputs: Vec<InputListing<'a>>,
+    ensembles: Vec<EnsembleListing<'a>>,
+    outputs: Vec<OutputListing<'a>>,
+    connections: Vec<ConnectionListing<'a>>,
+}
+
+#[derive(Serialize)]
+struct SectionListing {
+    what: String,
+    offset: u32,
+    bytes: u32,
+}
+
+#[derive(Serialize)]
+struct InputListing<'a> {
+    label: &'a str,
+    size: u32,
+    zero_point: u8,
+    scale: f64,
+}
+
+#[derive(Serialize)]
+struct EnsembleListing<'a> {
+    label: &'a str,
+    neurons: u32,
+    channels: u32,
+    potential: &'static str,
+    max_count: u8,
+    activation_per_spike: f64,
+    potential_bounds: [i32; 2],
+    ram_bytes: u32,
+}
+
+#[derive(Serialize)]
+struct OutputListing<'a> {
+    label: &'a str,
+    size: u32,
+    scale: f64,
+    ram_bytes: u32,
+}
+
+#[derive(Serialize)]
+struct ConnectionListing<'a> {
+    pre: &'a str,
+    post: &'a str,
+    transform: String,
+    weights: u32,
+}
+
+fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
+    let network = image.description();
+    let header = image.header();
+    let pre = |pre| match pre {
+        Pre::Input(i) => network.input_label(usize::from(i)),
+        Pre::Ensemble(e) => network.ensemble_label(usize::from(e)),
+    };
+    let post = |post| match post {
+        Post::Ensemble(e) => network.ensemble_label(usize::from(e)),
+        Post::Output(o) => network.output_label(usize::from(o)),
+    };
+    let part = |what: String, section: tinyspike_shared::image::Section| SectionListing {
+        what,
+        offset: section.offset,
+        bytes: section.len,
+    };
+    let mut sections = vec![
+        SectionListing {
+            what: "header".into(),
+            offset: 0,
+            bytes: tinyspike_shared::image::HEADER_LEN as u32,
+        },
+        SectionListing {
+            what: "description".into(),
+            offset: tinyspike_shared::image::HEADER_LEN as u32,
+            bytes: header.description_len,
+        },
+    ];
+    for (at, e) in network.ensembles.iter().enumerate() {
+        let label = network.ensemble_label(at);
+        sections.push(part(format!("{label} thresholds"), e.threshold));
+        sections.push(part(format!("{label} biases"), e.bias));
+    }
+    for (at, o) in network.outputs.iter().enumerate() {
+        let label = network.output_label(at);
+        sections.push(part(format!("{label} biases"), o.bias));
+        sections.push(part(format!("{label} multipliers"), o.multiplier));
+    }
+    for c in &network.connections {
+        let what = format!("{} to {} weights", pre(c.pre), post(c.post));
+        sections.push(part(what, c.weights));
+    }
+    sections.sort_by_key(|s| s.offset);
+    let areas = &image.layout().ensembles;
+    ImageListing {
+        format_version: VERSION,
+        checksum: format!("{:08x}", header.checksum),
+        steps: network.steps,
+        flash_bytes: image.bytes().len(),
+        ram_bytes: image.arena_bytes(),
+        sections,
+        inputs: network
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(at, i)| InputListing {
+                label: network.input_label(at),
+                size: i.size,
+                zero_point: i.zero_point,
+                scale: scale_value(i.scale),
+            })
+            .collect(),
+        ensembles: network
+            .ensembles
+            .iter()
+            .zip(areas)
+            .enumerate()
+            .map(|(at, (e, area))| EnsembleListing {
+                label: network.ensemble_label(at),
+                neurons: e.neurons,
+                channels: e.channels,
+                potential: match e.width {
+                    Width::I16 => "int16",
+                    Width::I32 => "int32",
+                },
+                max_count: e.max_count,
+                activation_per_spike: scale_value(e.scale),
+                potential_bounds: [e.potential_min, e.potential_max],
+                ram_bytes: (area.end - area.current) * 4,
+            })
+            .collect(),
+        outputs: network
+            .outputs
+            .iter()
+            .zip(&image.layout().outputs)
+            .enumerate()
+            .map(|(at, (o, area))| OutputListing {
+                label: network.output_label(at),
+                size: o.size,
+                scale: scale_value(o.scale),
+                ram_bytes: (area.end - area.current) * 4,
+            })
+            .collect(),
+        connections: network
+            .connections
+            .iter()
+            .map(|c| ConnectionListing {
+                pre: pre(c.pre),
+                post: post(c.post),
+                transform: transform(&c.transform),
+                weights: c.weights.len,
+            })
+            .collect(),
+    }
+}
+
+fn transform(t: &Transform) -> String {
+    match t {
+        Transform::Dense(d) => format!("Dense {} x {}", d.inputs, d.outputs),
+        Transform::Convolution(c) => format!(
+            "Convolution {}x{}x{} to {}x{}x{}, kernel {}x{}, stride {}x{}",
+            c.input[0],
+            c.input[1],
+            c.input[2],
+            c.output[0],
+            c.output[1],
+            c.output[2],
+            c.kernel[0],
+            c.kernel[1],
+            c.stride[0],
+            c.stride[1],
+        ),
+    }
+}
+
+fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(path)?;
+    let image = files::parse_image(path, &bytes)?;
+    let listing = describe(&image);
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "image, format version {}, checksum {}: {} steps, {} bytes of flash, {} bytes of RAM\n",
+        listing.format_version,
+        listing.checksum,
+        listing.steps,
+        listing.flash_bytes,
+        listing.ram_bytes
+    )?;
+    writeln!(out, "{:>9} {:>9}  section", "offset", "bytes")?;
+    for s in &listing.sections {
+        writeln!(out, "{:>9} {:>9}  {}", s.offset, s.bytes, s.what)?;
+    }
+    writeln!(out)?;
+    for i in &listing.inputs {
+        writeln!(out, "input      {:<20} {:>6} bytes", i.label, i.size)?;
+    }
+    for e in &listing.ensembles {
+        writeln!(
+            out,
+            "ensemble   {:<20} {:>6} neurons, {} channels, {} potentials within {}..={}, up to {} spikes a step, {} bytes of RAM",
+            e.label,
+            e.neurons,
+            e.channels,
+            e.potential,
+            e.potential_bounds[0],
+            e.potential_bounds[1],
+            e.max_count,
+            e.ram_bytes
+        )?;
+    }
+    for o in &listing.outputs {
+        writeln!(
+            out,
+            "output     {:<20} {:>6} values, {} bytes of RAM",
+            o.label, o.size, o.ram_bytes
+        )?;
+    }
+    for c in &listing.connections {
+        writeln!(
+            out,
+            "connection {} -> {}: {}, {} weights",
+            c.pre, c.post, c.transform, c.weights
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Errors as a person reads them: one paragraph, and what to do.
+
+#![expect(clippy::print_stderr, reason = "the tool talks to its user here")]
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    /// The reader of our output has gone, as `head` does: nobody is left to tell.
+    unheard: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            unheard: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    /// The error and its causes, each only where it says something new.
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        let unheard = (&error as &dyn Error)
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+        Self {
+            unheard,
+            ..Self::new(message)
+        }
+    }
+}
+
+/// Prints a failure; every failure of a command has exit code 1.
+pub(crate) fn report(failure: &Failure) -> ExitCode {
+    if failure.unheard {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {}", failure.message);
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Something that the user should know, on the error stream.
+pub(crate) fn warn(message: impl std::fmt::Display) {
+    eprintln!("warning: {message}");
+}
+
+/// Something that the user may want to know, on the error stream.
+pub(crate) fn note(message: impl std::fmt::Display) {
+    eprintln!("note: {message}");
+}

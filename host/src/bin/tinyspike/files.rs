@@ -1,0 +1,66 @@
+//! Reading and writing whole files.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
+use tinyspike_shared::image::MAGIC;
+
+use crate::diagnostics::Failure;
+
+/// No image is larger than this.
+const MAX_IMAGE: u64 = 1 << 30;
+
+/// Whether a file begins as an image does.
+pub(crate) fn is_image(path: &Path) -> bool {
+    use std::io::Read as _;
+    let mut start = [0; 4];
+    std::fs::File::open(path)
+        .and_then(|mut f| f.read_exact(&mut start))
+        .is_ok()
+        && start == MAGIC
+}
+
+/// The bytes of an image file, unparsed.
+pub(crate) fn read_image(path: &Path) -> Result<AlignedBytes, Failure> {
+    let failed = |e: std::io::Error| Failure::new(format!("cannot read {}: {e}", path.display()));
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_IMAGE {
+        return Err(Failure::new(format!(
+            "{}: {size} bytes are more than any image has",
+            path.display()
+        )));
+    }
+    Ok(aligned_copy(&std::fs::read(path).map_err(failed)?))
+}
+
+/// Parses an image, with the file's name in the error.
+pub(crate) fn parse_image<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>, Failure> {
+    Image::parse(bytes).map_err(|e| {
+        Failure::new(format!("{}: {e}", path.display()))
+            .hint("an image is a file that `tinyspike convert MODEL -o IMAGE` writes")
+    })
+}
+
+/// Writes a file as a whole or not at all: to a temporary file beside it, then a rename.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::new(format!("cannot write {}: {e}", path.display()));
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    // A temporary file is private; an image is an ordinary file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(mode))
+            .map_err(failed)?;
+    }
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Progress bars on the error stream, where it is a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar over `total` samples.
+pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{msg:<12} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .progress_chars("=> ");
+    ProgressBar::new(total).with_style(style).with_message(what)
+}

@@ -1,0 +1,126 @@
+//! The line from a converted network to an image, on one page.
+
+use crate::assemble::{AssembleError, assemble};
+use crate::calibrate::{
+    CalibrateError, Calibration, Samples, bounds_from_weights, calibrate, forward,
+};
+use crate::data::DataSet;
+use crate::lower::{Graph, LowerError, lower};
+use crate::network::Network;
+use crate::ops::OpsError;
+use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, quantize};
+
+/// An image, and every stage on the way to it.
+#[derive(Debug)]
+pub struct Build {
+    /// What of it is deployed.
+    pub graph: Graph,
+    /// What was observed.
+    pub calibration: Calibration,
+    /// The network in integers.
+    pub quantized: Quantized,
+    /// The packed image.
+    pub image: Vec<u8>,
+}
+
+/// Which stage failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is the error of the stage of that name")]
+#[non_exhaustive]
+pub enum BuildError {
+    #[error("cannot deploy the network: {0}")]
+    Lower(#[from] LowerError),
+    #[error("cannot calibrate the network: {0}")]
+    Calibrate(#[from] CalibrateError),
+    #[error("cannot quantize the network: {0}")]
+    Quantize(#[from] QuantizeError),
+    #[error("cannot pack the network: {0}")]
+    Assemble(#[from] AssembleError),
+}
+
+/// Takes a converted network to an image.
+///
+/// Without `samples`, the ranges of activations are bounds from the weights, which can cost much
+/// accuracy. `progress` is told how many more samples are done.
+///
+/// # Errors
+/// The first stage that fails.
+pub fn build(
+    network: &Network,
+    samples: Option<&Samples>,
+    options: &QuantizeOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Build, BuildError> {
+    let graph = lower(network)?;
+    let calibration = match samples {
+        Some(samples) => calibrate(&graph, samples, progress)?,
+        None => bounds_from_weights(&graph).map_err(CalibrateError::from)?,
+    };
+    let quantized = quantize(&graph, &calibration, options)?;
+    let image = assemble(&quantized)?;
+    Ok(Build {
+        graph,
+        calibration,
+        quantized,
+        image,
+    })
+}
+
+/// The first `limit` samples of a data set, for a network with one input.
+#[must_use]
+pub fn samples(data: &DataSet, byte_scale: f32, limit: usize) -> Samples {
+    let count = data.len().min(limit);
+    let mut values = data.to_floats(byte_scale);
+    values.truncate(count * data.sample_size());
+    Samples {
+        inputs: vec![values],
+        count,
+    }
+}
+
+/// The share of samples whose largest value of the first output is the label's, in the float network;
+/// `None` without labels.
+///
+/// # Errors
+/// Where the data does not fit the network.
+pub fn float_accuracy(
+    graph: &Graph,
+    data: &DataSet,
+    byte_scale: f32,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Option<f64>, OpsError> {
+    use rayon::prelude::*;
+    const BATCH: usize = 32;
+    let Some(labels) = data.labels() else {
+        return Ok(None);
+    };
+    let values = data.to_floats(byte_scale);
+    let size = data.sample_size();
+    let correct = values
+        .par_chunks(BATCH * size)
+        .zip(labels.par_chunks(BATCH))
+        .map(|(x, labels)| {
+            let values = forward(graph, &[x], labels.len())?;
+            let outputs = &values.outputs[0];
+            let classes = outputs.len() / labels.len();
+            progress(labels.len() as u64);
+            Ok(outputs
+                .chunks(classes)
+                .zip(labels)
+                .filter(|(y, label)| argmax(y) == **label as usize)
+                .count())
+        })
+        .try_reduce(|| 0, |a, b| Ok::<_, OpsError>(a + b))?;
+    Ok(Some(correct as f64 / labels.len() as f64))
+}
+
+/// The place of the largest value, the first of equals.
+fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v > values[best] {
+            best = i;
+        }
+    }
+    best
+}

@@ -1,0 +1,177 @@
+//! The same image and inputs on the host and on emulated boards: every line of the trace must agree.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data::{self, DataSet};
+use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
+use tinyspike::pipeline;
+use tinyspike::quantize::{QuantizeOptions, Quantized};
+use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
+use tinyspike_tests::network::{inputs, networks};
+use xtask::firmware::Board;
+use xtask::qemu::Outcome;
+
+/// A run on a board; where there can be none, the message says what to do.
+fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
+    boards::run_on_board(board, image, block).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The inputs of a network as one, as a block holds them.
+fn joined(network: &Quantized, seed: u64) -> Vec<u8> {
+    inputs(network, seed).concat()
+}
+
+/// Some network with neurons in it.
+fn network() -> Quantized {
+    networks()
+        .prop_filter("without a neuron nothing spikes", |n| {
+            !n.ensembles.is_empty()
+        })
+        .new_tree(&mut TestRunner::deterministic())
+        .unwrap()
+        .current()
+}
+
+/// The image of `mnist_small`, calibrated on 200 samples, and the first `count` test samples.
+fn mnist(count: usize) -> (Vec<u8>, DataSet) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
+    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
+    let samples = pipeline::samples(&known, BYTE_SCALE, 200);
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let quantize = QuantizeOptions::default();
+    let image = pipeline::build(&network, Some(&samples), &quantize, &|_| ())
+        .unwrap()
+        .image;
+    let test = data::load(root.join("data/mnist_test10k.npz"))
+        .unwrap()
+        .take(count);
+    (image, test)
+}
+
+/// The float that one unit of a byte in MNIST's samples stands for.
+const BYTE_SCALE: f32 = 1.0 / 255.0;
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask test"]
+fn mnist_on_a_board_is_mnist_on_the_host() {
+    const COUNT: usize = 20;
+    let (image, test) = mnist(COUNT);
+    let bytes = aligned_copy(&image);
+    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let encoder = Encoder::new(&parsed, &test, BYTE_SCALE).unwrap();
+    let samples: Vec<Vec<u8>> = (0..COUNT)
+        .map(|i| {
+            let mut bytes = Vec::new();
+            encoder.encode(test.sample(i).unwrap(), &mut bytes);
+            bytes
+        })
+        .collect();
+    let inputs = block(&samples);
+    let host = run_on_host(&image, &inputs).unwrap();
+    let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
+
+    for board in Board::ALL {
+        let outcome = run_on_board(board, &image, &inputs);
+        assert_eq!(outcome.stderr, "");
+        assert!(
+            outcome.stdout == host,
+            "the traces differ:\n{}",
+            outcome.stdout
+        );
+        assert!(outcome.status.success(), "{}", outcome.status);
+
+        // What the emulator counts is what the board printed.
+        let counts: Vec<u64> = outcome
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("step "))
+            .flat_map(str::split_whitespace)
+            .filter_map(|word| word.rsplit_once(':')?.1.parse().ok())
+            .collect();
+        let images = COUNT as f64;
+        assert_eq!(counts.len() as f64, report.events_per_image * images);
+        assert_eq!(
+            counts.iter().sum::<u64>() as f64,
+            report.spikes_per_image * images
+        );
+        let classes: Vec<u32> = outcome
+            .stdout
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("output ")?
+                    .split_once(" class ")?
+                    .1
+                    .split_once(':')
+            })
+            .map(|(class, _)| class.parse().unwrap())
+            .collect();
+        let labels = test.labels().unwrap();
+        let correct = classes.iter().zip(labels).filter(|(a, b)| a == b).count();
+        assert_eq!(classes.len(), COUNT);
+        assert_eq!(Some(correct as f64 / images), report.accuracy);
+        assert!(correct >= 18, "{correct} of {COUNT}");
+
+        let log = decode_log(board, &outcome.log).unwrap();
+        let hash = &host["image ".len()..][..8];
+        assert!(
+            log[0].starts_with(&format!("INFO image {hash} of ")),
+            "{log:?}"
+        );
+        assert_eq!(log[1..], ["INFO 20 inputs done"]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "needs QEMU and the firmware: cargo xtask test"]
+    fn random_networks_agree(network in networks(), seeds in prop::collection::vec(any::<u64>(), 1..4)) {
+        let image = assemble(&network).unwrap();
+        let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
+        let inputs = block(&samples);
+        let host = run_on_host(&image, &inputs).unwrap();
+        for board in Board::ALL {
+            let outcome = run_on_board(board, &image, &inputs);
+            prop_assert_eq!(outcome.stderr, "");
+            prop_assert_eq!(&outcome.stdout, &host);
+            prop_assert!(outcome.status.success());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask test"]
+fn a_board_refuses_what_it_cannot_run() {
+    let network = network();
+    let image = assemble(&network).unwrap();
+    let sample = joined(&network, 1);
+    let inputs = block(std::slice::from_ref(&sample));
+    let mut damaged = image.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let long = block(&[[sample, vec![0]].concat()]);
+    for board in Board::ALL {
+        for (image, inputs, reason) in [
+            (&damaged[..], &inputs[..], "the checksum does not match"),
+            (b"", &inputs, "this is not a tinyspike image"),
+            (&image, b"", "this is not a block of inputs"),
+            (&image, &long, "bytes of input, the block has inputs of"),
+        ] {
+            let outcome = run_on_board(board, image, inputs);
+            assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(reason), "{}", outcome.stderr);
+            assert!(!outcome.stdout.contains("input 0"), "{}", outcome.stdout);
+            assert_eq!(outcome.status.code(), Some(1));
+        }
+    }
+}

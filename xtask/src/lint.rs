@@ -1,0 +1,30 @@
+//! `cargo xtask lint`: formatting and clippy.
+
+use crate::firmware::{self, Board};
+use crate::shell::{self, Failure};
+use crate::toolchain::Toolchain;
+
+/// Checks the formatting of all code, and runs clippy on it with warnings as errors.
+///
+/// # Errors
+/// [`Failure::Status`], where something is to be mended.
+pub fn lint() -> Result<(), Failure> {
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
+    let strict = ["--", "--deny", "warnings"];
+    let workspace = ["clippy", "--workspace", "--all-targets"];
+    shell::run(shell::cargo().args(workspace).args(strict))?;
+    for board in Board::ALL {
+        // Clippy is the default toolchain's, so it can only see targets that this one knows.
+        if Toolchain::find(board.target()) == Some(Toolchain::Installed) {
+            let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board);
+            shell::run(clippy.args(strict))?;
+        } else {
+            println!(
+                "clippy does not see the binary of {}: the target {} has no ready-made library",
+                board.name(),
+                board.target()
+            );
+        }
+    }
+    Ok(())
+}

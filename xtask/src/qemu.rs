@@ -1,0 +1,203 @@
+//! Runs firmware on a board that QEMU emulates.
+//!
+//! QEMU puts the image and the inputs into the board's memory, the firmware runs them all and prints
+//! its trace over semihosting, and its exit code becomes QEMU's. Its log leaves through the first UART.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tinyspike_firmware::boards::{Region, mps2_an386};
+
+use crate::firmware::Board;
+use crate::shell;
+
+const PROGRAM: &str = "qemu-system-arm";
+
+/// What an emulated board is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The board; its firmware must have been built.
+    pub board: Board,
+    /// The image's bytes.
+    pub image: &'a [u8],
+    /// A block of inputs, in the format of `tinyspike_shared::inputs`.
+    pub inputs: &'a [u8],
+    /// When to give up.
+    pub timeout: Duration,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How the firmware ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it, or QEMU, complained of.
+    pub stderr: String,
+    /// The encoded defmt frames that it sent.
+    pub log: Vec<u8>,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QemuError {
+    /// The firmware has not been built.
+    #[error("there is no firmware at {}: `cargo xtask test` builds it and runs all tests", path.display())]
+    NoFirmware {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// QEMU is not there, or does not start.
+    #[error(
+        "{PROGRAM} does not start ({source}): `cargo xtask test` installs it and runs all tests"
+    )]
+    Start {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The firmware did not end in time; QEMU was killed.
+    #[error("the firmware did not end within {timeout:?}; it printed:\n{stdout}{stderr}")]
+    Timeout {
+        /// How long it was given.
+        timeout: Duration,
+        /// What it had printed.
+        stdout: String,
+        /// What it, or QEMU, had complained of.
+        stderr: String,
+    },
+    /// The image or the inputs do not fit the board's memory.
+    #[error("{name}: {found} bytes, and the board has room for {room}")]
+    TooLarge {
+        /// Which of them.
+        name: &'static str,
+        /// Its length in bytes.
+        found: usize,
+        /// The length of its region in bytes.
+        room: u32,
+    },
+    /// A file for QEMU could not be written, or one of QEMU's not be read.
+    #[error("a temporary file: {0}")]
+    File(#[from] io::Error),
+}
+
+/// The version that QEMU states; `None` where it is not installed.
+#[must_use]
+pub fn version() -> Option<String> {
+    let text = shell::read(Command::new(PROGRAM).arg("--version"))?;
+    text.lines().next().map(str::to_owned)
+}
+
+/// Runs firmware to its end.
+///
+/// QEMU never outlives the call: it is killed where the time is up or the caller panics.
+///
+/// # Errors
+/// [`QemuError`], where there is nothing to run, or no end to it. That the firmware itself reports a
+/// failure is no error here, but in [`Outcome::status`].
+pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
+    let elf = run.board.elf();
+    if !elf.is_file() {
+        return Err(QemuError::NoFirmware { path: elf });
+    }
+    let directory = tempfile::tempdir()?;
+    let path = |name: &str| directory.path().join(name);
+    let load = |name: &'static str, bytes: &[u8], region: Region| {
+        if bytes.len() > region.len as usize {
+            let (found, room) = (bytes.len(), region.len);
+            return Err(QemuError::TooLarge { name, found, room });
+        }
+        fs::write(path(name), bytes)?;
+        let file = path(name).display().to_string().replace(',', ",,");
+        Ok(format!(
+            "loader,file={file},addr={:#x},force-raw=on",
+            region.address
+        ))
+    };
+    let image = load("image", run.image, mps2_an386::IMAGE)?;
+    let inputs = load("inputs", run.inputs, mps2_an386::INPUTS)?;
+    let serial = format!("file:{}", path("log").display());
+    let mut qemu = Command::new(PROGRAM);
+    qemu.args(["-machine", run.board.name()])
+        .args(["-display", "none", "-monitor", "none"])
+        .args(["-semihosting-config", "enable=on,target=native"])
+        .args(["-serial", &serial])
+        .arg("-kernel")
+        .arg(&elf)
+        .args(["-device", &image, "-device", &inputs])
+        .stdin(Stdio::null())
+        .stdout(File::create(path("stdout"))?)
+        .stderr(File::create(path("stderr"))?);
+    let child = qemu.spawn().map_err(|source| QemuError::Start { source })?;
+    let status = Guard(child).wait(run.timeout)?;
+    let text = |name: &str| fs::read(path(name)).map(|b| String::from_utf8_lossy(&b).into_owned());
+    let (stdout, stderr) = (text("stdout")?, text("stderr")?);
+    match status {
+        Some(status) => Ok(Outcome {
+            status,
+            stdout,
+            stderr,
+            log: fs::read(path("log"))?,
+        }),
+        None => Err(QemuError::Timeout {
+            timeout: run.timeout,
+            stdout,
+            stderr,
+        }),
+    }
+}
+
+/// A process that ends with its owner.
+struct Guard(Child);
+
+impl Guard {
+    /// How the process ended; `None` where it did not within `timeout`.
+    fn wait(mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It fails only where the process has already ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_hangs_is_ended() {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let id = child.id();
+        let start = Instant::now();
+        let status = Guard(child).wait(Duration::from_millis(50)).unwrap();
+        assert_eq!(status, None);
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(!shell::works("kill", &["-0", &id.to_string()]));
+    }
+
+    #[test]
+    fn missing_firmware_says_what_to_do() {
+        let path = PathBuf::from("some/firmware");
+        let message = QemuError::NoFirmware { path }.to_string();
+        assert!(message.contains("some/firmware") && message.contains("cargo xtask test"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Runs other programs, and says so.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Why a chore failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A program could not be started.
+    #[error("{program} cannot be started: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program ran and failed.
+    #[error("failed ({status}): {command}")]
+    Status {
+        /// The whole command.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
+    /// Something that is needed is not there, and could not be installed.
+    #[error("{what} is missing: {advice}")]
+    Missing {
+        /// What is needed.
+        what: String,
+        /// How to get it.
+        advice: String,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An argument that cannot be used.
+    #[error("{0}")]
+    Argument(String),
+}
+
+impl Failure {
+    /// Wraps an error about a file.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// The workspace's root directory.
+#[must_use]
+pub fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// A `cargo` command in the workspace.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Prints a command, runs it with this process's output, and waits for it.
+///
+/// # Errors
+/// [`Failure`], where it cannot be started or does not succeed.
+pub fn run(command: &mut Command) -> Result<(), Failure> {
+    let shown = show(command);
+    println!("$ {shown}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|source| Failure::Start {
+            program: command.get_program().to_string_lossy().into(),
+            source,
+        })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::Status {
+            command: shown,
+            status: status.to_string(),
+        })
+    }
+}
+
+/// What a command prints, without the white space around it; `None` where it fails or is not there.
+#[must_use]
+pub fn read(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// Whether a program starts and succeeds with these arguments.
+#[must_use]
+pub fn works(program: &str, args: &[&str]) -> bool {
+    read(Command::new(program).args(args)).is_some()
+}
+
+/// A command as a person would type it.
+fn show(command: &Command) -> String {
+    let environment = command.get_envs().filter_map(|(key, value)| {
+        let value = value?.to_string_lossy();
+        Some(format!("{}={value}", key.to_string_lossy()))
+    });
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(program.as_os_str());
+    environment
+        .chain([program.to_string_lossy().into_owned()])
+        .chain(command.get_args().map(|a| a.to_string_lossy().into_owned()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

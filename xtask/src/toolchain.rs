@@ -1,0 +1,124 @@
+//! Decides how to build for a microcontroller.
+//!
+//! The usual way is the target's ready-made standard library, from `rustup target add`. Where there
+//! is none, any compiler that has the library's source beside it builds `core` itself: the sources of
+//! Debian's `rust-web-src`, or of rustup's component `rust-src`. Compiler and source must be of one
+//! version, so they are always taken from one sysroot.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::shell;
+
+/// Cortex-M4 and M7 with a floating-point unit.
+pub const THUMBV7EM: &str = "thumbv7em-none-eabihf";
+/// Cortex-M0 and M0+.
+pub const THUMBV6M: &str = "thumbv6m-none-eabi";
+/// Every target that the engine is built for.
+pub const TARGETS: [&str; 2] = [THUMBV7EM, THUMBV6M];
+
+/// A way to build for one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The default compiler has the target's library.
+    Installed,
+    /// This compiler builds `core` from the source in its sysroot, and this linker links.
+    FromSource {
+        /// The compiler.
+        rustc: PathBuf,
+        /// `ld.lld` or `rust-lld`.
+        linker: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// The way to build for `target` with what is installed; `None` where there is none.
+    #[must_use]
+    pub fn find(target: &str) -> Option<Self> {
+        if has_library(target) {
+            return Some(Self::Installed);
+        }
+        Some(Self::FromSource {
+            rustc: compilers().into_iter().find(|rustc| has_source(rustc))?,
+            linker: linker()?,
+        })
+    }
+
+    /// A `cargo` command with what this way needs: `cargo build` and the like, for `target`.
+    #[must_use]
+    pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
+        let mut command = shell::cargo();
+        command.arg(subcommand);
+        if let Self::FromSource { rustc, linker } = self {
+            let name = target.to_uppercase().replace('-', "_");
+            command
+                .env("RUSTC", rustc)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env(format!("CARGO_TARGET_{name}_LINKER"), linker)
+                .arg("-Zbuild-std=core,compiler_builtins")
+                .arg("-Zbuild-std-features=compiler-builtins-mem");
+        }
+        command.args(["--target", target]);
+        command
+    }
+}
+
+/// Whether the default compiler comes with `core` for the target.
+fn has_library(target: &str) -> bool {
+    let args = ["--print", "target-libdir", "--target", target];
+    let Some(directory) = shell::read(Command::new("rustc").args(args)) else {
+        return false;
+    };
+    std::fs::read_dir(directory).is_ok_and(|files| {
+        files
+            .flatten()
+            .any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+    })
+}
+
+/// The compilers that may build `core`, the best first.
+fn compilers() -> Vec<PathBuf> {
+    let rustup = ["stable", "nightly"].map(|toolchain| {
+        let args = ["which", "--toolchain", toolchain, "rustc"];
+        shell::read(Command::new("rustup").args(args)).map(PathBuf::from)
+    });
+    let default = sysroot(Path::new("rustc")).map(|root| root.join("bin/rustc"));
+    let distribution = Some(PathBuf::from("/usr/bin/rustc"));
+    [default, distribution]
+        .into_iter()
+        .chain(rustup)
+        .flatten()
+        .filter(|rustc| rustc.is_file())
+        .collect()
+}
+
+fn sysroot(rustc: &Path) -> Option<PathBuf> {
+    shell::read(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
+}
+
+/// Whether the library's source is beside the compiler.
+fn has_source(rustc: &Path) -> bool {
+    sysroot(rustc).is_some_and(|root| {
+        root.join("lib/rustlib/src/rust/library/core/src/lib.rs")
+            .is_file()
+    })
+}
+
+/// LLVM's linker: the system's, or the one that comes with rustup's compilers.
+fn linker() -> Option<PathBuf> {
+    let on_path = env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| env::split_paths(&path).collect::<Vec<_>>())
+        .map(|directory| directory.join("ld.lld"))
+        .find(|linker| linker.is_file());
+    let bundled = || {
+        let host = shell::read(Command::new("rustc").args(["--print", "host-tuple"]))?;
+        let linker = sysroot(Path::new("rustc"))?
+            .join("lib/rustlib")
+            .join(host)
+            .join("bin/rust-lld");
+        linker.is_file().then_some(linker)
+    };
+    on_path.or_else(bundled)
+}
