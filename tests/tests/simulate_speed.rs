@@ -13,6 +13,7 @@ use tinyspike::tensor::Tensor;
 
 /// NengoDL on two cores: 5,004 image-steps per second of this network.
 #[test]
+#[expect(clippy::print_stdout, reason = "the measured speed is what it is for")]
 #[ignore = "a measurement, for release builds on an idle machine"]
 fn mnist_small_at_50_steps() {
     let model = import::load(&path("models/mnist_small.keras")).unwrap();
