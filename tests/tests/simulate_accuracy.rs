@@ -21,10 +21,10 @@ use tinyspike::tensor::Tensor;
 
 /// NengoDL counted spikes on this many of the images.
 fn rate_images(model: &str) -> usize {
-    if model.starts_with("mnist_mlp") {
-        100
-    } else {
-        50
+    match model {
+        "mnist_mlp" | "mnist_mlp_nodropout" => 100,
+        "mnist_forum_kr" => 10,
+        _ => 50,
     }
 }
 
