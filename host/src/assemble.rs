@@ -7,7 +7,7 @@ use tinyspike_shared::image::{
 };
 
 use crate::lower::{Source, Target};
-use crate::quantize::Quantized;
+use crate::quantize::{Quantized, Seen};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -258,6 +258,14 @@ fn describe<'a>(
             post: match c.post {
                 Target::Population(p) => image::Post::Ensemble(p as u8),
                 Target::Output(o) => image::Post::Output(o as u8),
+            },
+            source: match &c.source {
+                Seen::Direct => image::SourceMap::Direct,
+                Seen::Window(window) => image::SourceMap::Window(*window),
+                Seen::Table(places) => {
+                    let bytes: Vec<u8> = places.iter().flat_map(|p| p.to_le_bytes()).collect();
+                    image::SourceMap::Table(data.push(&bytes)?)
+                }
             },
             transform: c.transform,
             weights: data.push(bytemuck::cast_slice(&c.weights))?,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
-use tinyspike_shared::image::{Convolution, Pre, Transform};
+use tinyspike_shared::image::{Convolution, Pre, SourceMap, Transform};
 
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
@@ -231,34 +231,55 @@ impl FanOut {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
                 Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
             };
-            match &c.transform {
-                Transform::Dense(d) => counts.iter_mut().for_each(|n| *n += d.outputs),
-                Transform::Convolution(conv) => add_fan_out(conv, counts),
+            let seen = match &c.transform {
+                Transform::Dense(d) => vec![d.outputs; d.inputs as usize],
+                Transform::Convolution(conv) => convolution_fan_out(conv),
+            };
+            match &c.source {
+                SourceMap::Direct => counts.iter_mut().zip(&seen).for_each(|(n, s)| *n += s),
+                SourceMap::Window(window) => {
+                    for (n, source) in counts.iter_mut().zip(0..=u16::MAX) {
+                        *n += window
+                            .places(source)
+                            .map(|at| seen[usize::from(at)])
+                            .sum::<u32>();
+                    }
+                }
+                SourceMap::Table(table) => {
+                    for (n, &at) in counts.iter_mut().zip(image.table(*table)) {
+                        *n += seen.get(usize::from(at)).copied().unwrap_or(0);
+                    }
+                }
             }
         }
         fan_out
     }
 }
 
-fn add_fan_out(conv: &Convolution, counts: &mut [u32]) {
+/// How many weights each place of a convolution's source touches.
+fn convolution_fan_out(conv: &Convolution) -> Vec<u32> {
     let [height, width, channels] = conv.input.map(usize::from);
     let rows: Vec<u32> = (0..height).map(|y| reach(conv, 0, y)).collect();
     let columns: Vec<u32> = (0..width).map(|x| reach(conv, 1, x)).collect();
-    for (at, n) in counts.iter_mut().enumerate() {
-        let place = at / channels;
-        *n += rows[place / width] * columns[place % width] * u32::from(conv.output[2]);
-    }
+    (0..height * width * channels)
+        .map(|at| {
+            let place = at / channels;
+            rows[place / width] * columns[place % width] * u32::from(conv.row())
+        })
+        .collect()
 }
 
 /// How many targets along one axis see a source at `place`.
 fn reach(conv: &Convolution, axis: usize, place: usize) -> u32 {
     let padded = place + usize::from(conv.padding[axis]);
-    let (kernel, stride) = (
-        usize::from(conv.kernel[axis]),
-        usize::from(conv.stride[axis]),
-    );
+    let [kernel, stride, dilation] =
+        [conv.kernel[axis], conv.stride[axis], conv.dilation[axis]].map(usize::from);
     (0..usize::from(conv.output[axis]))
-        .filter(|target| (target * stride..target * stride + kernel).contains(&padded))
+        .filter(|target| {
+            padded
+                .checked_sub(target * stride)
+                .is_some_and(|at| at < kernel * dilation && at.is_multiple_of(dilation))
+        })
         .count() as u32
 }
 
