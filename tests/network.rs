@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
 
 /// One layer to be.
@@ -54,9 +54,9 @@ fn before() -> impl Strategy<Value = Before> {
 
 fn layer() -> impl Strategy<Value = (Before, Layer)> {
     let layer = prop_oneof![
-        (1usize..40).prop_map(Layer::Dense),
+        prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            1usize..20,
+            prop_oneof![1usize..20, Just(8), Just(16)],
             prop::array::uniform2(1usize..4),
             prop::array::uniform2(1usize..3),
             prop::array::uniform2(1usize..3),
@@ -166,6 +166,11 @@ impl Builder {
     fn build(mut self, shape: [usize; 3], layers: &[(Before, Layer)], outputs: usize) -> Quantized {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let mut network = Quantized {
+            target: if self.random.below(2) == 0 {
+                quantize::Target::Portable
+            } else {
+                quantize::Target::CortexM4
+            },
             steps: self.steps,
             inputs: vec![Input {
                 label: "in".into(),

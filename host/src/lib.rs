@@ -7,6 +7,7 @@ pub mod calibrate;
 pub mod convert;
 pub mod data;
 pub mod emulate;
+pub mod forward;
 pub mod import;
 pub mod inspect;
 pub mod lower;

@@ -165,6 +165,7 @@ impl Convolution {
                 expected: "fewer places".to_owned(),
                 found: self.input.to_vec(),
             })?,
+            places: self.output[..2].to_vec(),
             channels_in: self.input[2],
             channels_out: filters,
             groups: self.groups,
