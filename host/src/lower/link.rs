@@ -497,16 +497,16 @@ fn padded(c: &Convolution, w: &Window) -> Option<Convolution> {
         return None;
     }
     let mut padding = [0; 2];
-    for axis in 0..2 {
-        padding[axis] = c.padding[axis].checked_add_signed(w.offset[axis])?;
+    for (axis, padding) in padding.iter_mut().enumerate() {
+        *padding = c.padding[axis].checked_add_signed(w.offset[axis])?;
         let (kernel, dilation) = (c.kernel.shape()[axis], c.dilation[axis]);
         let last = c.output[axis].checked_sub(1)? * c.stride[axis];
         // Where the source reaches beyond what the convolution sees, no window may reach.
         let cut = w.input[axis] as isize + w.offset[axis] > w.output[axis] as isize;
         let reaches = last + (kernel - 1) * dilation >= w.output[axis] + c.padding[axis];
         if w.offset[axis] < 0
-            || padding[axis] > (kernel - 1) * dilation
-            || last >= w.input[axis] + padding[axis]
+            || *padding > (kernel - 1) * dilation
+            || last >= w.input[axis] + *padding
             || cut && reaches
         {
             return None;

@@ -135,17 +135,9 @@ pub enum LowerError {
     /// Layers run as TensorNodes, which only a host can.
     #[error("{}", tensor_nodes(.0))]
     TensorNodes(Vec<Fallback>),
-    /// Neurons of a type that the engine does not have.
-    #[error(
-        "layer {layer:?} has {neuron_type} neurons: a device image can hold RectifiedLinear and \
-         SpikingRectifiedLinear ones; use a relu activation, or swap it (--swap-activation)"
-    )]
-    NeuronType {
-        /// The ensemble.
-        layer: String,
-        /// Its type.
-        neuron_type: String,
-    },
+    /// Neurons of types that the engine does not have.
+    #[error("{}", neuron_types(.0))]
+    NeuronTypes(Vec<ForeignNeurons>),
     /// Something else that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
@@ -183,6 +175,27 @@ pub struct Fallback {
     pub advice: String,
 }
 
+/// An ensemble whose neurons the engine does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignNeurons {
+    /// The ensemble's label.
+    pub layer: String,
+    /// Their type, such as `Tanh`.
+    pub neuron_type: String,
+}
+
+fn neuron_types(foreign: &[ForeignNeurons]) -> String {
+    let each: Vec<String> = foreign
+        .iter()
+        .map(|f| format!("layer {:?} has {} neurons", f.layer, f.neuron_type))
+        .collect();
+    format!(
+        "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
+         relu activations, or swap them (--swap-activation)",
+        each.join(", ")
+    )
+}
+
 fn tensor_nodes(fallbacks: &[Fallback]) -> String {
     let each: Vec<String> = fallbacks
         .iter()
@@ -202,9 +215,27 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     let resolver = Resolver { network };
     resolver.refuse_tensor_nodes()?;
     let order = topological(network)?;
-    let mut rank = vec![0; network.ensembles.len()];
-    for (at, id) in order.iter().enumerate() {
-        rank[id.0] = at;
+    // What stands for each ensemble's output.
+    let mut parts: Vec<Vec<Part>> = vec![Vec::new(); network.ensembles.len()];
+    let mut count = 0;
+    let mut foreign = Vec::new();
+    for id in &order {
+        let ensemble = &network.ensembles[id.0];
+        let Some(halves) = halves(&ensemble.neuron_type) else {
+            foreign.push(ForeignNeurons {
+                layer: ensemble.label.clone(),
+                neuron_type: ensemble.neuron_type.name().into(),
+            });
+            continue;
+        };
+        parts[id.0] = halves;
+        for part in &mut parts[id.0] {
+            part.population = count;
+            count += 1;
+        }
+    }
+    if !foreign.is_empty() {
+        return Err(LowerError::NeuronTypes(foreign));
     }
 
     let mut inputs = Vec::new();
@@ -221,76 +252,89 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     if inputs.is_empty() {
         return Err(LowerError::Empty { what: "input" });
     }
-    let source = |pre: Pre| match pre {
-        Pre::Node(n) => input_of.get(n.0).copied().flatten().map(Source::Input),
-        Pre::Neurons(e) => rank.get(e.0).map(|&at| Source::Population(at)),
+    // The sources that an object's output is made of, each with its factor.
+    let sources = |pre: Pre| -> Vec<(Source, f32)> {
+        match pre {
+            Pre::Node(n) => {
+                let input = input_of.get(n.0).copied().flatten();
+                input.map(|i| (Source::Input(i), 1.0)).into_iter().collect()
+            }
+            Pre::Neurons(e) => parts[e.0]
+                .iter()
+                .map(|part| (Source::Population(part.population), part.factor))
+                .collect(),
+        }
     };
-
     let shape_of = |source: Source, populations: &[Population]| match source {
         Source::Input(i) => planes(&inputs[i].shape),
         Source::Population(p) => populations[p].shape,
     };
     let mut links = Vec::new();
     let mut populations = Vec::new();
-    for (at, id) in order.iter().enumerate() {
+    for id in &order {
         let ensemble = &network.ensembles[id.0];
         let label = &ensemble.label;
-        let amplitude = amplitude(label, &ensemble.neuron_type)?;
         let resolved = resolver.sum_into(Post::Neurons(*id), ensemble.n_neurons)?;
-        // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
-        let gain = ensemble.gain * amplitude;
         let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
-        let mut bias: Vec<f32> = resolved.bias.iter().map(|b| b * gain).collect();
-        for (b, own) in bias.iter_mut().zip(own_bias) {
-            *b += own * amplitude;
+        let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
+        for (c, own) in current.iter_mut().zip(own_bias) {
+            *c += own;
         }
         let (shape, order) = device_order(ensemble);
-        let bias: Vec<f32> = order
-            .rows()
-            .iter()
-            .map(|row| bias[row[0].0 as usize])
-            .collect();
-        let order = order.scaled(gain);
-        for (pre, path) in resolved.terms {
-            let pre = source(pre).ok_or_else(|| unsupported(label, "its source", REPORT))?;
-            let from = shape_of(pre, &populations);
-            let (source, map) = link::finish(path.then(&order), from, shape)
-                .map_err(|what| unsupported(label, what, COMPOSITION))?;
-            links.push(Link {
-                pre,
-                post: Target::Population(at),
-                source,
-                map,
+        for part in &parts[id.0] {
+            // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
+            let bias: Vec<f32> = order
+                .rows()
+                .iter()
+                .map(|row| current[row[0].0 as usize] * part.gain)
+                .collect();
+            for (pre, path) in &resolved.terms {
+                for (pre, factor) in sources(*pre) {
+                    let order = order.scaled(ensemble.gain * part.gain * factor);
+                    let from = shape_of(pre, &populations);
+                    let (source, map) = link::finish(path.clone().then(&order), from, shape)
+                        .map_err(|what| unsupported(label, what, COMPOSITION))?;
+                    links.push(Link {
+                        pre,
+                        post: Target::Population(part.population),
+                        source,
+                        map,
+                    });
+                }
+            }
+            let channels = if is_periodic(&bias, shape[2]) {
+                shape[2]
+            } else {
+                ensemble.n_neurons
+            };
+            populations.push(Population {
+                label: format!("{label}{}", part.suffix),
+                neurons: ensemble.n_neurons,
+                shape,
+                channels,
+                bias: bias[..channels].to_vec(),
             });
         }
-        let channels = match is_periodic(&bias, shape[2]) {
-            true => shape[2],
-            false => ensemble.n_neurons,
-        };
-        populations.push(Population {
-            label: label.clone(),
-            neurons: ensemble.n_neurons,
-            shape,
-            channels,
-            bias: bias[..channels].to_vec(),
-        });
     }
 
     let mut outputs = Vec::new();
     for probe in &network.probes {
         let (resolved, dropped_softmax) = resolver.output(probe.target)?;
         let at = outputs.len();
-        for (pre, path) in resolved.terms {
-            let pre = source(pre).ok_or_else(|| unsupported(&probe.label, "its source", REPORT))?;
-            let from = shape_of(pre, &populations);
-            let (source, map) = link::finish(path, from, [1, 1, resolved.bias.len()])
-                .map_err(|what| unsupported(&probe.label, what, COMPOSITION))?;
-            links.push(Link {
-                pre,
-                post: Target::Output(at),
-                source,
-                map,
-            });
+        let size = resolved.bias.len();
+        for (pre, path) in &resolved.terms {
+            for (pre, factor) in sources(*pre) {
+                let path = path.clone().then(&Wiring::identity(size).scaled(factor));
+                let from = shape_of(pre, &populations);
+                let (source, map) = link::finish(path, from, [1, 1, size])
+                    .map_err(|what| unsupported(&probe.label, what, COMPOSITION))?;
+                links.push(Link {
+                    pre,
+                    post: Target::Output(at),
+                    source,
+                    map,
+                });
+            }
         }
         outputs.push(Output {
             label: probe.label.clone(),
@@ -312,7 +356,6 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
 
 const COMPOSITION: &str =
     "an activation (such as relu) between the two layers makes each a layer of its own";
-const REPORT: &str = "please report this network";
 
 fn unsupported(layer: &str, what: impl Into<String>, advice: &'static str) -> LowerError {
     LowerError::Unsupported {
@@ -359,18 +402,54 @@ fn device_order(ensemble: &Ensemble) -> ([usize; 3], Wiring) {
     }
 }
 
-fn amplitude(layer: &str, neuron_type: &NeuronType) -> Result<f32, LowerError> {
-    match neuron_type {
+/// A population that stands for an ensemble, or for a half of one.
+#[derive(Clone)]
+struct Part {
+    /// Index into [`Graph::populations`].
+    population: usize,
+    /// What is added to the ensemble's label.
+    suffix: &'static str,
+    /// The current is multiplied by this: by the amplitude, and by -1 for the half below zero.
+    gain: f32,
+    /// The ensemble's output has this much of the population's activation.
+    factor: f32,
+}
+
+/// The rectified populations that an ensemble is made of. A leaky rectifier is the difference of two:
+/// max(J, 0) - slope max(-J, 0).
+fn halves(neuron_type: &NeuronType) -> Option<Vec<Part>> {
+    let half = |suffix, gain, factor| Part {
+        population: 0,
+        suffix,
+        gain,
+        factor,
+    };
+    Some(match *neuron_type {
         NeuronType::RectifiedLinear { amplitude }
-        | NeuronType::SpikingRectifiedLinear { amplitude } => Ok(*amplitude),
-        other => {
-            let debug = format!("{other:?}");
-            Err(LowerError::NeuronType {
-                layer: layer.into(),
-                neuron_type: debug.split([' ', '{']).next().unwrap_or("").into(),
-            })
+        | NeuronType::SpikingRectifiedLinear { amplitude } => vec![half("", amplitude, 1.0)],
+        NeuronType::LeakyRelu {
+            negative_slope,
+            amplitude,
         }
-    }
+        | NeuronType::SpikingLeakyRelu {
+            negative_slope,
+            amplitude,
+        } => vec![
+            half(".positive", amplitude, 1.0),
+            half(".negative", -amplitude, -negative_slope),
+        ],
+        NeuronType::RegularSpiking {
+            ref base,
+            amplitude,
+        } => {
+            let mut parts = halves(base)?;
+            for part in &mut parts {
+                part.gain *= amplitude;
+            }
+            parts
+        }
+        _ => return None,
+    })
 }
 
 /// What reaches an object: Σ transform · source + bias.
