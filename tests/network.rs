@@ -111,7 +111,7 @@ pub fn inputs(network: &Quantized, seed: u64) -> Vec<Vec<u8>> {
             (0..input.size)
                 .map(|_| {
                     if random.below(3) == 0 {
-                        random.below(256) as u8
+                        random.below(u64::from(input.max) + 1) as u8
                     } else {
                         input.zero_point
                     }
@@ -165,6 +165,7 @@ fn drive(weights: &[i8], row: usize, most: i64, least: i64) -> (i64, i64) {
 impl Builder {
     fn build(mut self, shape: [usize; 3], layers: &[(Before, Layer)], outputs: usize) -> Quantized {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
+        let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
             target: if self.random.below(2) == 0 {
                 quantize::Target::Portable
@@ -177,6 +178,7 @@ impl Builder {
                 size: shape.iter().product(),
                 scale: 1.0 / 255.0,
                 zero_point,
+                max,
             }],
             ensembles: Vec::new(),
             outputs: Vec::new(),
@@ -226,6 +228,7 @@ impl Builder {
                 .map(|_| self.random.below(1 << 15) as i32)
                 .collect(),
             shift: self.random.below(16) as u8,
+            exit_margin: self.random.below(2000) as u32,
             scale: 0.5,
         });
         network
@@ -379,10 +382,13 @@ impl Builder {
             };
             let (most, least, shift) = match c.pre {
                 Source::Input(i) => {
-                    let zero = i64::from(network.inputs[i].zero_point);
+                    let Input {
+                        zero_point, max, ..
+                    } = &network.inputs[i];
+                    let zero = i64::from(*zero_point);
                     whole_input |=
                         matches!(c.transform, Transform::Dense(_)) || c.source != Seen::Direct;
-                    (255 - zero, -zero, shift)
+                    (i64::from(*max) - zero, -zero, shift)
                 }
                 Source::Population(_) => (i64::from(self.max_count), 0, 0),
             };

@@ -68,6 +68,15 @@ pub enum InputError {
         /// The length that the caller gave.
         found: usize,
     },
+    /// A byte above the largest that the network's bounds are proven for.
+    Range {
+        /// Which input.
+        input: usize,
+        /// The largest byte.
+        max: u8,
+        /// The byte that the caller gave.
+        found: u8,
+    },
 }
 
 impl fmt::Display for InputError {
@@ -83,6 +92,10 @@ impl fmt::Display for InputError {
             } => write!(
                 f,
                 "input {input} has {expected} places, {found} values were given"
+            ),
+            Self::Range { input, max, found } => write!(
+                f,
+                "input {input} takes bytes up to {max}, one of {found} was given"
             ),
         }
     }
@@ -180,7 +193,8 @@ where
     /// until they are set again.
     ///
     /// # Errors
-    /// Where the number of inputs or a length is not the network's; nothing has changed then.
+    /// Where the number of inputs or a length is not the network's, or a byte is above the largest that
+    /// the input takes; nothing has changed then.
     pub fn set_inputs(&mut self, inputs: &[&[u8]]) -> Result<(), InputError> {
         let image = self.image;
         let network = image.description();
@@ -196,6 +210,16 @@ where
                     input: index,
                     expected: input.size as usize,
                     found: given.len(),
+                });
+            }
+            // Most inputs take every byte: nothing to look for.
+            if input.max < u8::MAX
+                && let Some(&found) = given.iter().find(|&&byte| byte > input.max)
+            {
+                return Err(InputError::Range {
+                    input: index,
+                    max: input.max,
+                    found,
                 });
             }
         }
@@ -386,6 +410,25 @@ where
             }
         }
         true
+    }
+
+    /// Steps to the end of an inference, shows its spikes to `probe`, and returns how many steps it
+    /// took since the last reset: the image's, or fewer where the outputs are [decided](Self::decided)
+    /// early.
+    pub fn infer(&mut self, probe: &mut impl Probe) -> u16 {
+        while self.step_probed(probe) && !self.decided() {}
+        self.taken
+    }
+
+    /// Whether more steps on the same input are not worth while: every output has an exit margin, and
+    /// its largest value leads by it.
+    #[must_use]
+    pub fn decided(&self) -> bool {
+        let outputs = &self.image.description().outputs;
+        outputs
+            .iter()
+            .enumerate()
+            .all(|(at, o)| o.exit_margin > 0 && self.output(at).margin() >= o.exit_margin)
     }
 
     /// What an output has summed up since the last reset; empty where there is no such output.

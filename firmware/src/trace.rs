@@ -9,7 +9,8 @@
 //!
 //! The first line names the image by its checksum. Each `step` line has the step (from 0), the
 //! ensemble, and `neuron:count` for every neuron that spiked; ensembles without a spike have no line.
-//! An `output` line has the class and the values after the last step.
+//! An `output` line has the class and the values after the last step, which comes early where the
+//! image allows it and the outputs are decided.
 
 use core::fmt::{self, Write};
 
@@ -74,7 +75,7 @@ impl From<fmt::Error> for RunError {
     }
 }
 
-/// Runs all inputs, each from rest and for the image's number of steps, and writes the trace to `out`.
+/// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`.
 ///
 /// # Errors
 /// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
@@ -119,6 +120,9 @@ pub fn run<const E: usize, const C: usize>(
             let mut spikes = Spikes::new(image, step, out);
             engine.step_probed(&mut spikes);
             spikes.end()?;
+            if engine.decided() {
+                break;
+            }
         }
         for index in 0..network.outputs.len() {
             let output = engine.output(index);

@@ -246,6 +246,7 @@ fn describe<'a>(
         let input = image::Input {
             size: input.size as u32,
             zero_point: input.zero_point,
+            max: input.max,
             scale: scale(input.scale),
         };
         description
@@ -277,6 +278,7 @@ fn describe<'a>(
             bias: data.push_params(&o.bias, Width::I32)?,
             multiplier: data.push_params(&o.multiplier, Width::I32)?,
             shift: o.shift,
+            exit_margin: o.exit_margin,
             scale: scale(o.scale),
         };
         description

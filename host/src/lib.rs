@@ -5,6 +5,8 @@
 pub mod assemble;
 pub mod calibrate;
 pub mod convert;
+pub mod correct;
+pub mod cost;
 pub mod data;
 pub mod emulate;
 pub mod forward;

@@ -43,7 +43,7 @@ pub enum Target {
 }
 
 /// How to quantize.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
     /// Steps of an inference.
     pub steps: u16,
@@ -51,6 +51,57 @@ pub struct QuantizeOptions {
     pub max_count: u8,
     /// The kernels that the image is for.
     pub target: Target,
+    /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
+    /// or the share of the activations above zero that stay below it.
+    pub percentile: Option<f64>,
+    /// How many bits an input's bytes use, 1 to 8. With fewer, small values become zero, which costs
+    /// nothing to run.
+    pub input_bits: u8,
+    /// What differs in single layers, in the order of the graph's populations; layers beyond the end
+    /// have the defaults.
+    pub layers: Vec<LayerOptions>,
+}
+
+/// How to quantize one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerOptions {
+    /// The most spikes that a neuron emits in one step; `None` for the network's.
+    pub max_count: Option<u8>,
+    /// The largest activation that can be shown, as a multiple of the one with the least squared error.
+    pub clip: f64,
+}
+
+impl Default for LayerOptions {
+    /// The network's count, and the clip with the least squared error.
+    fn default() -> Self {
+        Self {
+            max_count: None,
+            clip: 1.0,
+        }
+    }
+}
+
+impl QuantizeOptions {
+    fn layer(&self, at: usize) -> LayerOptions {
+        self.layers.get(at).copied().unwrap_or_default()
+    }
+
+    /// The most spikes in a step of a population's neurons.
+    #[must_use]
+    pub fn count(&self, at: usize) -> u8 {
+        self.layer(at).max_count.unwrap_or(self.max_count)
+    }
+
+    fn valid(&self) -> bool {
+        self.steps > 0
+            && self.max_count > 0
+            && (1..=8).contains(&self.input_bits)
+            && self.percentile.is_none_or(|p| p > 0.0 && p <= 1.0)
+            && self
+                .layers
+                .iter()
+                .all(|l| l.max_count != Some(0) && l.clip.is_finite() && l.clip > 0.0)
+    }
 }
 
 impl Default for QuantizeOptions {
@@ -60,6 +111,9 @@ impl Default for QuantizeOptions {
             steps: 2,
             max_count: 15,
             target: Target::default(),
+            percentile: None,
+            input_bits: 8,
+            layers: Vec::new(),
         }
     }
 }
@@ -81,7 +135,7 @@ pub struct Quantized {
     pub connections: Vec<Connection>,
 }
 
-/// A quantized input: value = `scale` (byte - `zero_point`).
+/// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said at the type")]
 pub struct Input {
@@ -89,6 +143,7 @@ pub struct Input {
     pub size: usize,
     pub scale: f64,
     pub zero_point: u8,
+    pub max: u8,
 }
 
 /// Integrate-and-fire neurons.
@@ -127,6 +182,8 @@ pub struct Output {
     pub multiplier: Vec<i32>,
     /// The product is shifted right by this.
     pub shift: u8,
+    /// The lead of the largest value at which an inference may end, in common units; 0 for none.
+    pub exit_margin: u32,
     /// The common unit.
     pub scale: f64,
 }
@@ -158,7 +215,9 @@ pub enum Seen {
 #[non_exhaustive]
 pub enum QuantizeError {
     /// Settings that make no sense.
-    #[error("--steps and --max-count must be at least 1")]
+    #[error(
+        "steps, max_count and every layer's max_count must be at least 1, input_bits 1 to 8, every clip a positive number, and a percentile above 0 and at most 1"
+    )]
     Options,
     /// A geometry beyond the image's fields.
     #[error("layer {layer:?}: {what} of {value} is more than an image can hold ({limit})")]
@@ -201,7 +260,7 @@ pub fn quantize(
     calibration: &Calibration,
     options: &QuantizeOptions,
 ) -> Result<Quantized, QuantizeError> {
-    if options.steps == 0 || options.max_count == 0 {
+    if !options.valid() {
         return Err(QuantizeError::Options);
     }
     let inputs: Vec<Input> = graph
@@ -209,24 +268,33 @@ pub fn quantize(
         .iter()
         .zip(&calibration.inputs)
         .map(|(input, range)| {
-            let (scale, zero_point) = input_encoding(f64::from(range.min), f64::from(range.max));
+            let max = u8::MAX >> (8 - options.input_bits);
+            let (scale, zero_point) =
+                input_encoding(f64::from(range.min), f64::from(range.max), max);
             Input {
                 label: input.label.clone(),
                 size: input.size(),
                 scale,
                 zero_point,
+                max,
             }
         })
         .collect();
-    let levels = u32::from(options.max_count) * u32::from(options.steps);
     let thetas: Vec<f64> = calibration
         .populations
         .iter()
-        .map(|activations| {
-            let clip = f64::from(activations.best_clip(levels));
+        .enumerate()
+        .map(|(at, activations)| {
+            let count = options.count(at);
+            let levels = u32::from(count) * u32::from(options.steps);
+            let clip = match options.percentile {
+                Some(share) => activations.percentile(share),
+                None => activations.best_clip(levels),
+            };
+            let clip = f64::from(clip) * options.layer(at).clip;
             // A layer that was never active still needs a threshold.
             let clip = if clip > 0.0 { clip } else { 1.0 };
-            clip / f64::from(options.max_count)
+            clip / f64::from(count)
         })
         .collect();
 
@@ -261,16 +329,17 @@ pub fn quantize(
     })
 }
 
-/// The scale and zero point of a byte that covers the range. Zero is always exact, so that empty
-/// places of an input cost nothing.
+/// The scale and zero point of bytes from 0 to `largest` that cover the range. Zero is always exact, so
+/// that empty places of an input cost nothing.
 #[must_use]
-pub fn input_encoding(min: f64, max: f64) -> (f64, u8) {
+pub fn input_encoding(min: f64, max: f64, largest: u8) -> (f64, u8) {
     let (min, max) = (min.min(0.0), max.max(0.0));
-    let scale = (max - min) / 255.0;
+    let steps = f64::from(largest);
+    let scale = (max - min) / steps;
     if scale <= 0.0 {
-        return (1.0 / 255.0, 0);
+        return (1.0 / steps, 0);
     }
-    (scale, (-min / scale).round().clamp(0.0, 255.0) as u8)
+    (scale, (-min / scale).round().clamp(0.0, steps) as u8)
 }
 
 struct Context<'a> {
@@ -312,15 +381,7 @@ impl<'a> Context<'a> {
             .filter(|(_, l)| l.post == post)
             .map(|(index, link)| {
                 let value = self.event_value(link.pre);
-                let (weights, channels, span) = match &link.map {
-                    LinearMap::Dense(d) => {
-                        let shape = d.weights.shape();
-                        let reached = d.first..d.first + shape[0];
-                        let weights = transposed(d.weights.data(), shape);
-                        (weights, reached.collect(), self.size(post))
-                    }
-                    LinearMap::Convolution(c) => (by_source(c), channels(c), c.output[2]),
-                };
+                let (weights, channels, span) = image_order(&link.map, self.size(post));
                 FanIn {
                     index,
                     link,
@@ -360,9 +421,9 @@ impl<'a> Context<'a> {
         match pre {
             Source::Input(i) => {
                 let zero = i64::from(self.inputs[i].zero_point);
-                (255 - zero, -zero)
+                (i64::from(self.inputs[i].max) - zero, -zero)
             }
-            Source::Population(_) => (i64::from(self.options.max_count), 0),
+            Source::Population(p) => (i64::from(self.options.count(p)), 0),
         }
     }
 
@@ -444,11 +505,11 @@ impl<'a> Context<'a> {
             weights.push(q);
         }
         let steps = i64::from(self.options.steps);
-        let max_count = i64::from(self.options.max_count);
+        let max_count = i64::from(self.options.count(at));
         let mut wide = Wide {
             theta,
             shift,
-            max_count: self.options.max_count,
+            max_count: self.options.count(at),
             threshold: Vec::with_capacity(population.channels),
             bias: Vec::with_capacity(population.channels),
             min: 0,
@@ -524,6 +585,7 @@ impl<'a> Context<'a> {
                 bias: bias.into_iter().map(|b| b as i32).collect(),
                 multiplier,
                 shift: (MULTIPLIER_BITS - fraction) as u8,
+                exit_margin: 0,
                 scale: largest * f64::exp2(-f64::from(fraction)),
             },
             weights,
@@ -622,6 +684,20 @@ fn check_finite(layer: &str, fan_in: &[FanIn<'_>], bias: &[f32]) -> Result<(), Q
         Err(QuantizeError::NotFinite {
             layer: layer.into(),
         })
+    }
+}
+
+/// A link's weights in the image's order, the channel of the target of each (repeating), and how many
+/// channels of its `targets` the link tells apart.
+fn image_order(map: &LinearMap, targets: usize) -> (Vec<f64>, Vec<usize>, usize) {
+    match map {
+        LinearMap::Dense(d) => {
+            let shape = d.weights.shape();
+            let reached = d.first..d.first + shape[0];
+            let weights = transposed(d.weights.data(), shape);
+            (weights, reached.collect(), targets)
+        }
+        LinearMap::Convolution(c) => (by_source(c), channels(c), c.output[2]),
     }
 }
 

@@ -85,6 +85,14 @@ impl<'a> Weights<'a> {
             layout: self.layout,
         })
     }
+
+    /// All weights, row after row.
+    pub fn values(&self) -> impl Iterator<Item = i8> + use<'a> {
+        let layout = self.layout;
+        let (groups, rest) = self.bytes.as_chunks::<4>();
+        let groups = groups.iter().flat_map(move |&group| decode(layout, group));
+        groups.chain(rest.iter().copied())
+    }
 }
 
 /// The weights from one source to neighbouring targets.

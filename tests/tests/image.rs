@@ -24,7 +24,7 @@ fn run(bytes: &[u8]) -> Result<(), ImageError> {
         .description()
         .inputs
         .iter()
-        .map(|i| vec![200; i.size as usize])
+        .map(|i| vec![i.max.min(200); i.size as usize])
         .collect();
     let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     engine.set_inputs(&given).expect("the inputs fit");
@@ -179,6 +179,7 @@ fn mapped() -> Quantized {
             size: 50,
             scale: 1.0,
             zero_point: 0,
+            max: 255,
         }],
         ensembles: vec![ensemble("a", 64), ensemble("b", 4)],
         outputs: vec![Output {
@@ -186,6 +187,7 @@ fn mapped() -> Quantized {
             bias: vec![0; 4],
             multiplier: vec![1; 4],
             shift: 0,
+            exit_margin: 0,
             scale: 1.0,
         }],
         connections: vec![

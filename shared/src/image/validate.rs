@@ -51,7 +51,7 @@ pub(super) fn validate<const E: usize, const C: usize>(
         return Err(ImageError::Labels);
     }
     for (index, input) in (0u8..).zip(&network.inputs) {
-        if input.size == 0 || input.size > MAX_SOURCES {
+        if input.size == 0 || input.size > MAX_SOURCES || input.zero_point > input.max {
             return Err(ImageError::Input { index });
         }
     }

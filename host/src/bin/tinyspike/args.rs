@@ -114,6 +114,7 @@ impl Convert {
             steps: self.steps,
             max_count: self.max_count,
             target: self.target.into(),
+            ..QuantizeOptions::default()
         }
     }
 }
