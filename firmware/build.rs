@@ -6,6 +6,12 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(tinyspike_dsp)");
+    let target = env::var("TARGET")?;
+    // The compiler does not tell of the DSP extension, which these targets have.
+    if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") {
+        println!("cargo::rustc-cfg=tinyspike_dsp");
+    }
     if env::var_os("CARGO_FEATURE_BOARD_MPS2_AN386").is_some() {
         let board = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards/mps2-an386");
         println!("cargo::rerun-if-changed={}", board.display());

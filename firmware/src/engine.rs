@@ -10,7 +10,7 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::Weights;
 
-use crate::kernels::{Events, Kernels, Population, Portable, Potential};
+use crate::kernels::{Events, Kernels, Native, Population, Potential};
 use crate::output::Output;
 
 /// Watches the spikes of a step.
@@ -105,7 +105,7 @@ impl core::error::Error for InputError {}
 
 /// A network at work: an image, the arena that holds its state, and the kernels that run it.
 #[derive(Debug)]
-pub struct Engine<'a, K = Portable, const E: usize = 16, const C: usize = 24> {
+pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     image: &'a Image<'a, E, C>,
     arena: &'a mut [u32],
     /// Steps since the last reset.

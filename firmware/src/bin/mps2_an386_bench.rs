@@ -15,7 +15,7 @@ use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::debug::{EXIT_FAILURE, EXIT_SUCCESS};
 use tinyspike_firmware::bench::{self, Meter};
 use tinyspike_firmware::boards::mps2_an386;
-use tinyspike_firmware::{Image, Inputs, Portable};
+use tinyspike_firmware::{Image, Inputs, Native};
 
 use support::{Console, Refused, Stack, exit, memory, refuse};
 
@@ -36,7 +36,7 @@ fn run(arena: &mut [u32]) -> Result<(), Refused> {
     let inputs = Inputs::parse(memory(mps2_an386::INPUTS)).map_err(refuse)?;
     let mut console = Console::open().map_err(refuse)?;
     let mut meter = Timer::start();
-    let run = bench::run::<Portable, _, _>(&image, arena, &inputs, &mut meter, &mut console);
+    let run = bench::run::<Native, _, _>(&image, arena, &inputs, &mut meter, &mut console);
     console.flush().map_err(refuse)?;
     run.map_err(refuse)
 }
