@@ -8,7 +8,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::{self, Layout};
 
 use crate::lower::{self, Source};
-use crate::quantize::{Quantized, Target};
+use crate::quantize::{Quantized, Seen, Target};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -64,6 +64,7 @@ fn layout(target: Target, pre: Source, transform: &Transform, width: Width) -> L
         (Target::CortexM4, Transform::Convolution(c))
             if width == Width::I16
                 && !from_input
+                && c.is_plain()
                 && c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
         {
             Layout::Pairs
@@ -76,7 +77,7 @@ fn layout(target: Target, pre: Source, transform: &Transform, width: Width) -> L
 fn encoded(weights: &[i8], transform: &Transform, layout: Layout) -> Vec<u8> {
     let row = match transform {
         Transform::Dense(d) => d.outputs as usize,
-        Transform::Convolution(c) => usize::from(c.output[2]),
+        Transform::Convolution(c) => usize::from(c.row()),
     };
     let stride = match transform {
         Transform::Dense(_) => layout.stride(row),
@@ -309,6 +310,14 @@ fn describe<'a>(
             post: match c.post {
                 lower::Target::Population(p) => image::Post::Ensemble(p as u8),
                 lower::Target::Output(o) => image::Post::Output(o as u8),
+            },
+            source: match &c.source {
+                Seen::Direct => image::SourceMap::Direct,
+                Seen::Window(window) => image::SourceMap::Window(*window),
+                Seen::Table(places) => {
+                    let bytes: Vec<u8> = places.iter().flat_map(|p| p.to_le_bytes()).collect();
+                    image::SourceMap::Table(data.push(&bytes)?)
+                }
             },
             transform: c.transform,
             weights: data.push(&encoded(&c.weights, &c.transform, layout))?,

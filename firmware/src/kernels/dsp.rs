@@ -585,6 +585,7 @@ fn scatter(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mu
         && weights.bytes.len() == (kernel_y * kernel_x * row) as usize;
     let targets = post.as_mut_ptr().cast::<u32>();
     let fast = fits
+        && conv.is_plain()
         && weights.layout == Layout::Pairs
         && channels.is_multiple_of(8)
         && channels_in > 0

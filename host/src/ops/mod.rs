@@ -8,6 +8,7 @@ mod gemm;
 mod window;
 
 pub use conv::ConvPlan;
+pub(crate) use conv::split_channels;
 pub use gemm::{MatMut, MatRef, gemm};
 pub use window::{Axis, OUTSIDE, Taps};
 
