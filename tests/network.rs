@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized};
+use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized};
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
 
 /// One layer to be.
@@ -19,9 +19,9 @@ enum Layer {
 
 fn layer() -> impl Strategy<Value = Layer> {
     prop_oneof![
-        (1usize..40).prop_map(Layer::Dense),
+        prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            1usize..20,
+            prop_oneof![1usize..20, Just(8), Just(16)],
             prop::array::uniform2(1usize..4),
             prop::array::uniform2(1usize..3),
             any::<bool>()
@@ -68,7 +68,7 @@ pub fn inputs(network: &Quantized, seed: u64) -> Vec<Vec<u8>> {
             (0..input.size)
                 .map(|_| {
                     if random.below(3) == 0 {
-                        random.below(256) as u8
+                        random.below(u64::from(input.max) + 1) as u8
                     } else {
                         input.zero_point
                     }
@@ -122,13 +122,20 @@ fn drive(weights: &[i8], channels: usize, most: i64, least: i64) -> (i64, i64) {
 impl Builder {
     fn build(mut self, shape: [usize; 3], layers: &[Layer], outputs: usize) -> Quantized {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
+        let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
+            target: if self.random.below(2) == 0 {
+                quantize::Target::Portable
+            } else {
+                quantize::Target::CortexM4
+            },
             steps: self.steps,
             inputs: vec![Input {
                 label: "in".into(),
                 size: shape.iter().product(),
                 scale: 1.0 / 255.0,
                 zero_point,
+                max,
             }],
             ensembles: Vec::new(),
             outputs: Vec::new(),
@@ -172,6 +179,7 @@ impl Builder {
                 .map(|_| self.random.below(1 << 15) as i32)
                 .collect(),
             shift: self.random.below(16) as u8,
+            exit_margin: self.random.below(2000) as u32,
             scale: 0.5,
         });
         network
@@ -256,9 +264,12 @@ impl Builder {
             };
             let (most, least, shift) = match c.pre {
                 Source::Input(i) => {
-                    let zero = i64::from(network.inputs[i].zero_point);
+                    let Input {
+                        zero_point, max, ..
+                    } = &network.inputs[i];
+                    let zero = i64::from(*zero_point);
                     dense_input |= matches!(c.transform, Transform::Dense(_));
-                    (255 - zero, -zero, shift)
+                    (i64::from(*max) - zero, -zero, shift)
                 }
                 Source::Population(_) => (i64::from(self.max_count), 0, 0),
             };

@@ -59,7 +59,7 @@ pub fn measure<T>(meter: &mut impl Meter, work: impl FnOnce() -> T) -> Measured<
 }
 
 /// Runs all inputs through an image, whose parsing was measured, each from rest and for the image's
-/// number of steps, and writes the measurements to `out`.
+/// number of steps or until the outputs are decided, and writes the measurements to `out`.
 ///
 /// # Errors
 /// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
@@ -71,7 +71,7 @@ pub fn run<K, const E: usize, const C: usize>(
     out: &mut impl Write,
 ) -> Result<(), RunError>
 where
-    K: Kernels<i16> + Kernels<i32>,
+    K: Kernels<u16> + Kernels<u32>,
 {
     let image = &parsed.result;
     let network = image.description();
@@ -110,9 +110,15 @@ where
         write!(out, " input {} steps", set.ticks)?;
         let mut stack = reset.stack.max(set.stack);
         for _ in 0..network.steps {
-            let step = measure(meter, || engine.step());
+            let step = measure(meter, || {
+                engine.step();
+                engine.decided()
+            });
             write!(out, " {}", step.ticks)?;
             stack = stack.max(step.stack);
+            if step.result {
+                break;
+            }
         }
         let output = measure(meter, || engine.output(0).class());
         writeln!(

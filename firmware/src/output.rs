@@ -33,6 +33,24 @@ impl<'a> Output<'a> {
         self.scale
     }
 
+    /// By how much the largest value leads the second largest; 0 where there are not two.
+    #[must_use]
+    pub fn margin(&self) -> u32 {
+        let (mut first, mut second) = (i32::MIN, i32::MIN);
+        for value in self.values() {
+            if value > first {
+                second = first;
+                first = value;
+            } else if value > second {
+                second = value;
+            }
+        }
+        if self.sums.len() < 2 {
+            return 0;
+        }
+        first.abs_diff(second)
+    }
+
     /// The index of the largest value, the first of equals.
     #[must_use]
     pub fn class(&self) -> usize {

@@ -9,7 +9,8 @@
 //!
 //! The first line names the image by its checksum. Each `step` line has the step (from 0), the
 //! ensemble, and `neuron:count` for every neuron that spiked; ensembles without a spike have no line.
-//! An `output` line has the class and the values after the last step.
+//! An `output` line has the class and the values after the last step, which comes early where the
+//! image allows it and the outputs are decided.
 
 use core::fmt::{self, Write};
 
@@ -18,7 +19,7 @@ use tinyspike_shared::image::MAX_INPUTS;
 use tinyspike_shared::{Event, Image, Inputs};
 
 use crate::engine::{ArenaTooSmall, Engine, InputError, Probe};
-use crate::kernels::Portable;
+use crate::kernels::Native;
 
 /// Why a run ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl From<fmt::Error> for RunError {
     }
 }
 
-/// Runs all inputs, each from rest and for the image's number of steps, and writes the trace to `out`.
+/// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`.
 ///
 /// # Errors
 /// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
@@ -100,7 +101,7 @@ pub fn run<const E: usize, const C: usize>(
     if u64::from(found) != expected {
         return Err(RunError::Size { expected, found });
     }
-    let mut engine: Engine<'_, Portable, E, C> = Engine::new(image, arena)?;
+    let mut engine: Engine<'_, Native, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
         writeln!(out, "input {number}")?;
         let mut rest = input;
@@ -119,6 +120,9 @@ pub fn run<const E: usize, const C: usize>(
             let mut spikes = Spikes::new(image, step, out);
             engine.step_probed(&mut spikes);
             spikes.end()?;
+            if engine.decided() {
+                break;
+            }
         }
         for index in 0..network.outputs.len() {
             let output = engine.output(index);

@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
-use tinyspike_firmware::{Event, Probe};
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::Header;
 
 use crate::assemble::{Image, aligned_copy};
 use crate::data::DataSet;
-use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
+use crate::emulate::{self, EmulateError, EmulateOptions, Encoder};
 
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,7 +269,9 @@ pub struct Report {
     /// Weights that an inference touched: by inputs and by spikes.
     pub synaptic_ops_per_inference: f64,
     /// Neurons that an inference updated.
-    pub neuron_updates_per_inference: u64,
+    pub neuron_updates_per_inference: f64,
+    /// Steps of an inference, which an image may end early.
+    pub steps_per_inference: f64,
     /// Whole inferences.
     pub inference: Spread,
     /// Bringing the network to rest.
@@ -338,7 +339,7 @@ impl fmt::Display for Report {
         ] {
             writeln!(f, "{name:<28} {value:>14.2}")?;
         }
-        writeln!(f, "{:<28} {updates:>14}", "neuron updates")?;
+        writeln!(f, "{:<28} {updates:>14.1}", "neuron updates")?;
         let each = self.instructions_per_neuron_update;
         writeln!(f, "{:<28} {each:>14.2}", "  instructions for each")?;
         let (image, arena, stack) = (self.image_bytes, self.arena_bytes, self.stack_bytes);
@@ -370,7 +371,7 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let parsed: Image<'_> = Image::parse(&bytes)?;
     let operations = operations(&parsed, data, options.byte_scale)?;
     let network = parsed.description();
-    let steps = f64::from(network.steps);
+    let steps: usize = inferences.iter().map(|i| i.steps.len()).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
     let images = inferences.len().max(1) as f64;
     let ops: u64 = operations.iter().map(|o| o.input + o.spikes).sum();
@@ -395,6 +396,7 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let image_bytes = parsed.bytes().len() as u64;
     let spread = |of: fn(&Inference) -> u64| Spread::of(inferences.iter().map(of));
     let all_steps = spread(Inference::all_steps);
+    let steps = steps as f64 / images;
     let updates = neurons as f64 * steps;
     Ok(Report {
         board: board.name().to_owned(),
@@ -405,13 +407,14 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
             right.filter(|(i, label)| i.class == **label).count() as f64 / images
         }),
         instructions_per_inference: total as f64 / images,
-        instructions_per_step: all_steps.mean / steps,
+        instructions_per_step: all_steps.mean / steps.max(1.0),
         instructions_per_synaptic_op: total as f64 / ops.max(1) as f64,
         marginal_instructions_per_spike_op: step.slope,
         marginal_instructions_per_input_op: input.slope,
         instructions_per_neuron_update: step.start / updates.max(1.0),
         synaptic_ops_per_inference: ops as f64 / images,
-        neuron_updates_per_inference: neurons * u64::from(network.steps),
+        neuron_updates_per_inference: updates,
+        steps_per_inference: steps,
         inference: spread(Inference::instructions),
         reset: spread(|i| i.reset),
         input: spread(|i| i.input),
@@ -441,58 +444,18 @@ fn operations(
     data: &DataSet,
     byte_scale: f32,
 ) -> Result<Vec<Operations>, BenchError> {
-    let encoder = Encoder::new(image, data, byte_scale)?;
-    let fan_out = FanOut::of(image);
-    let zero_point = image
-        .description()
-        .inputs
-        .first()
-        .map_or(0, |i| i.zero_point);
-    let mut arena = vec![0; image.arena_bytes() / 4];
-    let mut all = Vec::with_capacity(data.len());
-    // The arena has the size that the image states.
-    let Ok(mut engine) = HostEngine::new(image, &mut arena) else {
-        return Ok(all);
+    let options = EmulateOptions {
+        byte_scale,
+        ..EmulateOptions::default()
     };
-    let mut input = Vec::new();
-    for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
-        encoder.encode(sample, &mut input);
-        engine.reset();
-        engine.set_input(&input).map_err(EmulateError::from)?;
-        let mut counter = Counter {
-            fan_out: &fan_out,
-            ops: 0,
-        };
-        for _ in 0..image.description().steps {
-            engine.step_probed(&mut counter);
-        }
-        let touched = input.iter().zip(fan_out.inputs.iter().flatten());
-        all.push(Operations {
-            input: touched
-                .filter(|(byte, _)| **byte != zero_point)
-                .map(|(_, ops)| u64::from(*ops))
-                .sum(),
-            spikes: counter.ops,
-        });
-    }
-    Ok(all)
-}
-
-struct Counter<'a> {
-    fan_out: &'a FanOut,
-    ops: u64,
-}
-
-impl Probe for Counter<'_> {
-    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
-        let Some(fan_out) = self.fan_out.ensembles.get(ensemble) else {
-            return;
-        };
-        let ops = events
-            .iter()
-            .filter_map(|e| fan_out.get(usize::from(e.source)));
-        self.ops += ops.map(|&n| u64::from(n)).sum::<u64>();
-    }
+    let one = |at| {
+        let run = emulate::run(image, data, at..at + 1, &options, &|_| ())?;
+        Ok(Operations {
+            input: run.input.ops,
+            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
+        })
+    };
+    (0..data.len()).map(one).collect()
 }
 
 /// The line with the least squared distances to some points.

@@ -54,34 +54,43 @@ pub struct Activations {
     pub max: f32,
     /// How many were zero (or too small to matter).
     pub zeros: u64,
+    /// The largest activation of each channel.
+    pub channel_max: Vec<f32>,
     /// How many fell into each bin; empty for bounds from the weights.
     bins: Vec<u64>,
 }
 
 impl Activations {
-    fn new() -> Self {
+    fn new(channels: usize) -> Self {
         Self {
             max: 0.0,
             zeros: 0,
+            channel_max: vec![0.0; channels],
             bins: vec![0; BINS],
         }
     }
 
     fn add(&mut self, activations: &[f32]) {
-        for &a in activations {
-            match bin(a) {
-                Some(at) => {
-                    self.bins[at] += 1;
-                    self.max = self.max.max(a);
+        for neurons in activations.chunks(self.channel_max.len().max(1)) {
+            for (&a, max) in neurons.iter().zip(&mut self.channel_max) {
+                match bin(a) {
+                    Some(at) => {
+                        self.bins[at] += 1;
+                        *max = max.max(a);
+                    }
+                    None => self.zeros += 1,
                 }
-                None => self.zeros += 1,
             }
         }
+        self.max = self.channel_max.iter().copied().fold(0.0, f32::max);
     }
 
     fn merge(mut self, other: &Self) -> Self {
         self.max = self.max.max(other.max);
         self.zeros += other.zeros;
+        for (a, b) in self.channel_max.iter_mut().zip(&other.channel_max) {
+            *a = a.max(*b);
+        }
         for (a, b) in self.bins.iter_mut().zip(&other.bins) {
             *a += b;
         }
@@ -93,6 +102,31 @@ impl Activations {
     pub fn density(&self) -> f64 {
         let active: u64 = self.bins.iter().sum();
         active as f64 / (active + self.zeros).max(1) as f64
+    }
+
+    /// The activation that a share `q` of those above zero does not exceed, in the histogram's
+    /// resolution of 2.2 %; the bound itself without observations.
+    #[must_use]
+    pub fn percentile(&self, q: f64) -> f32 {
+        let active: u64 = self.bins.iter().sum();
+        let wanted = q.clamp(0.0, 1.0) * active as f64;
+        let mut seen = 0;
+        for (at, n) in self.bins.iter().enumerate() {
+            seen += n;
+            if *n > 0 && seen as f64 >= wanted {
+                return (centre(at) as f32).min(self.max);
+            }
+        }
+        self.max
+    }
+
+    /// The share of activations above `clip`, in the histogram's resolution.
+    #[must_use]
+    pub fn share_above(&self, clip: f64) -> f64 {
+        let all: u64 = self.zeros + self.bins.iter().sum::<u64>();
+        let bins = self.bins.iter().enumerate();
+        let above: u64 = bins.filter(|b| centre(b.0) > clip).map(|b| b.1).sum();
+        above as f64 / all.max(1) as f64
     }
 
     /// The largest representable activation (the clip) that gives the least mean squared error when
@@ -210,7 +244,7 @@ pub fn calibrate(
                             layer: population.label.clone(),
                         });
                     }
-                    let mut histogram = Activations::new();
+                    let mut histogram = Activations::new(population.channels);
                     histogram.add(activations);
                     Ok(histogram)
                 })
@@ -355,9 +389,16 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
         populations: values
             .populations
             .iter()
-            .map(|a| Activations {
+            .zip(&graph.populations)
+            .map(|(a, p)| Activations {
                 max: a.iter().copied().fold(0.0, f32::max),
                 zeros: 0,
+                channel_max: a.chunks(p.channels.max(1)).fold(
+                    vec![0.0; p.channels],
+                    |most: Vec<f32>, neurons| {
+                        most.iter().zip(neurons).map(|(a, b)| a.max(*b)).collect()
+                    },
+                ),
                 bins: Vec::new(),
             })
             .collect(),

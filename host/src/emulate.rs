@@ -1,5 +1,6 @@
 //! An image on the host: the device's own engine over a whole data set, many samples at a time.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -23,14 +24,17 @@ pub struct EmulateOptions {
     pub steps: Option<u16>,
     /// The float that one unit of a byte in the data stands for.
     pub byte_scale: f32,
+    /// Whether an inference ends early where the image allows it.
+    pub early_exit: bool,
 }
 
 impl Default for EmulateOptions {
-    /// The image's steps; bytes are 0 to 1 in 255 parts.
+    /// The image's steps, ending early where it allows that; bytes are 0 to 1 in 255 parts.
     fn default() -> Self {
         Self {
             steps: None,
             byte_scale: 1.0 / 255.0,
+            early_exit: true,
         }
     }
 }
@@ -80,6 +84,8 @@ pub struct Report {
     pub accuracy: Option<f64>,
     /// How many steps an inference took.
     pub steps_mean: f64,
+    /// The most steps that one took.
+    pub steps_max: u16,
     /// Events beyond the input: neurons that spiked in a step, whatever their count.
     pub events_per_image: f64,
     /// Spikes: events times their counts.
@@ -90,10 +96,31 @@ pub struct Report {
     pub input_ops_per_image: f64,
     /// Neurons updated, over all steps.
     pub neuron_updates_per_image: f64,
+    /// The columns of NeuroBench's tables.
+    #[serde(flatten)]
+    pub neurobench: NeuroBench,
     /// Samples per second of this run on this machine, all threads together.
     pub images_per_second: f64,
     /// Each ensemble's share.
     pub ensembles: Vec<EnsembleReport>,
+}
+
+/// The static and workload metrics that NeuroBench's harness reports, by its definitions; one "model
+/// execution" is one inference with all its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct NeuroBench {
+    /// Bytes of weights, parameters and state: the image and the arena.
+    pub footprint: u64,
+    /// The share of weights that are zero.
+    pub connection_sparsity: f64,
+    /// The share of neuron updates that gave no spike.
+    pub activation_sparsity: f64,
+    /// Nonzero weights times activations of exactly one spike, per inference: additions.
+    pub effective_acs: f64,
+    /// Nonzero weights times other nonzero activations, inputs included, per inference.
+    pub effective_macs: f64,
+    /// All weights times all activations, zero or not, per inference; those of a static input once.
+    pub dense_ops: f64,
 }
 
 /// What one ensemble did.
@@ -116,6 +143,7 @@ pub struct EnsembleReport {
 pub struct Encoder {
     scale: f64,
     zero_point: u8,
+    max: u8,
     byte_scale: f32,
 }
 
@@ -140,6 +168,7 @@ impl Encoder {
         Ok(Self {
             scale: scale_value(input.scale),
             zero_point: input.zero_point,
+            max: input.max,
             byte_scale,
         })
     }
@@ -163,50 +192,124 @@ impl Encoder {
     fn byte(&self, value: f32) -> u8 {
         let steps = (f64::from(value) / self.scale).round() + f64::from(self.zero_point);
         // A cast clamps to the range and takes no number for 0.
-        steps as u8
+        (steps as u8).min(self.max)
     }
 }
 
-/// Counts of one ensemble.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    events: u64,
-    spikes: u64,
-    ops: u64,
+/// What a run did, before means are taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// What came out, sample by sample.
+    pub trials: Vec<Trial>,
+    /// What each ensemble did, over all samples.
+    pub ensembles: Vec<Activity>,
+    /// What the input did, over all samples; its places are its neurons, its bytes its counts.
+    pub input: Activity,
 }
 
-impl Tally {
-    fn add(&mut self, other: Self) {
+/// What came out for one sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
+    /// After each step the class, and by how much its value led the second largest.
+    pub leads: Vec<Lead>,
+}
+
+impl Trial {
+    /// The class after the last step.
+    #[must_use]
+    pub fn class(&self) -> usize {
+        self.leads.last().map_or(0, |l| l.class)
+    }
+
+    /// How many steps it took.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.leads.len()
+    }
+}
+
+/// The state of the first output after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// The largest value's place.
+    pub class: usize,
+    /// Its distance to the second largest, in the output's units.
+    pub margin: u32,
+}
+
+/// Counts over all samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Neurons (or places) that had something to say, step by step.
+    pub events: u64,
+    /// Their counts.
+    pub spikes: u64,
+    /// Weights that they touched.
+    pub ops: u64,
+    /// Those of events of count one.
+    pub single_ops: u64,
+    /// Weights that are not zero, touched by events of count one.
+    pub acs: u64,
+    /// Weights that are not zero, touched by other events.
+    pub macs: u64,
+}
+
+impl Activity {
+    fn count(&mut self, value: u64, reach: Reach) {
+        let (weights, nonzero) = (u64::from(reach.weights), u64::from(reach.nonzero));
+        self.events += 1;
+        self.spikes += value;
+        self.ops += weights;
+        if value == 1 {
+            self.single_ops += weights;
+            self.acs += nonzero;
+        } else {
+            self.macs += nonzero;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.spikes += other.spikes;
         self.ops += other.ops;
+        self.single_ops += other.single_ops;
+        self.acs += other.acs;
+        self.macs += other.macs;
     }
 }
 
 struct Counter<'a> {
-    tallies: Vec<Tally>,
+    ensembles: Vec<Activity>,
     fan_out: &'a FanOut,
 }
 
 impl Probe for Counter<'_> {
     fn spikes(&mut self, ensemble: usize, events: &[Event]) {
-        let tally = &mut self.tallies[ensemble];
+        let activity = &mut self.ensembles[ensemble];
         let fan_out = &self.fan_out.ensembles[ensemble];
-        tally.events += events.len() as u64;
         for e in events {
-            tally.spikes += e.value.unsigned_abs() as u64;
-            tally.ops += u64::from(fan_out[usize::from(e.source)]);
+            let count = u64::from(e.value.unsigned_abs());
+            activity.count(count, fan_out[usize::from(e.source)]);
         }
     }
 }
 
-/// How many weights an event of each source touches.
+/// How many weights an event of one source touches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// All of them.
+    pub weights: u32,
+    /// Those that are not zero.
+    pub nonzero: u32,
+}
+
+/// The reach of every source of an image.
 #[derive(Clone, Debug)]
 pub struct FanOut {
     /// By ensemble and neuron.
-    pub ensembles: Vec<Vec<u32>>,
+    pub ensembles: Vec<Vec<Reach>>,
     /// By input and place.
-    pub inputs: Vec<Vec<u32>>,
+    pub inputs: Vec<Vec<Reach>>,
 }
 
 impl FanOut {
@@ -214,60 +317,85 @@ impl FanOut {
     #[must_use]
     pub fn of(image: &Image<'_>) -> Self {
         let network = image.description();
+        let none = |n: u32| vec![Reach::default(); n as usize];
         let mut fan_out = Self {
-            ensembles: network
-                .ensembles
-                .iter()
-                .map(|e| vec![0; e.neurons as usize])
-                .collect(),
-            inputs: network
-                .inputs
-                .iter()
-                .map(|i| vec![0; i.size as usize])
-                .collect(),
+            ensembles: network.ensembles.iter().map(|e| none(e.neurons)).collect(),
+            inputs: network.inputs.iter().map(|i| none(i.size)).collect(),
         };
         for c in &network.connections {
             let counts = match c.pre {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
                 Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
             };
+            let weights: Vec<i8> = image.weights(c).values().collect();
             match &c.transform {
-                Transform::Dense(d) => counts.iter_mut().for_each(|n| *n += d.outputs),
-                Transform::Convolution(conv) => add_fan_out(conv, counts),
+                Transform::Dense(d) => {
+                    for (n, row) in counts.iter_mut().zip(weights.chunks(d.outputs as usize)) {
+                        n.add(Reach::of(row));
+                    }
+                }
+                Transform::Convolution(conv) => add_fan_out(conv, &weights, counts),
             }
         }
         fan_out
     }
-}
 
-fn add_fan_out(conv: &Convolution, counts: &mut [u32]) {
-    let [height, width, channels] = conv.input.map(usize::from);
-    let rows: Vec<u32> = (0..height).map(|y| reach(conv, 0, y)).collect();
-    let columns: Vec<u32> = (0..width).map(|x| reach(conv, 1, x)).collect();
-    for (at, n) in counts.iter_mut().enumerate() {
-        let place = at / channels;
-        *n += rows[place / width] * columns[place % width] * u32::from(conv.output[2]);
+    /// The weights that all sources of ensembles reach together, and those of inputs.
+    fn totals(&self) -> (u64, u64) {
+        let sum = |sources: &[Vec<Reach>]| {
+            let all = sources.iter().flatten();
+            all.map(|r| u64::from(r.weights)).sum()
+        };
+        (sum(&self.ensembles), sum(&self.inputs))
     }
 }
 
-/// How many targets along one axis see a source at `place`.
-fn reach(conv: &Convolution, axis: usize, place: usize) -> u32 {
+impl Reach {
+    fn of(row: &[i8]) -> Self {
+        Self {
+            weights: row.len() as u32,
+            nonzero: row.iter().filter(|w| **w != 0).count() as u32,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.weights += other.weights;
+        self.nonzero += other.nonzero;
+    }
+}
+
+fn add_fan_out(conv: &Convolution, weights: &[i8], counts: &mut [Reach]) {
+    let [height, width, channels] = conv.input.map(usize::from);
+    let rows: Vec<Reach> = weights
+        .chunks(usize::from(conv.output[2]).max(1))
+        .map(Reach::of)
+        .collect();
+    let taps = |axis: usize, size: usize| -> Vec<Vec<usize>> {
+        (0..size).map(|place| taps(conv, axis, place)).collect()
+    };
+    let (vertical, horizontal) = (taps(0, height), taps(1, width));
+    let columns = usize::from(conv.kernel[1]);
+    for (at, n) in counts.iter_mut().enumerate() {
+        let (place, channel) = (at / channels, at % channels);
+        for y in &vertical[place / width] {
+            for x in &horizontal[place % width] {
+                n.add(rows[(y * columns + x) * channels + channel]);
+            }
+        }
+    }
+}
+
+/// Along one axis, the kernel indices through which targets see a source at `place`.
+fn taps(conv: &Convolution, axis: usize, place: usize) -> Vec<usize> {
     let padded = place + usize::from(conv.padding[axis]);
     let (kernel, stride) = (
         usize::from(conv.kernel[axis]),
         usize::from(conv.stride[axis]),
     );
     (0..usize::from(conv.output[axis]))
-        .filter(|target| (target * stride..target * stride + kernel).contains(&padded))
-        .count() as u32
-}
-
-/// What one chunk of samples adds.
-#[derive(Default)]
-struct Part {
-    correct: u64,
-    input_ops: u64,
-    tallies: Vec<Tally>,
+        .filter_map(|target| padded.checked_sub(target * stride))
+        .filter(|tap| *tap < kernel)
+        .collect()
 }
 
 /// Runs every sample of `data` through the image. `progress` is told how many more are done.
@@ -280,6 +408,23 @@ pub fn emulate(
     options: &EmulateOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Report, EmulateError> {
+    let start = Instant::now();
+    let run = run(image, data, 0..data.len(), options, progress)?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(report(image, data, &run, seconds))
+}
+
+/// Runs the samples of `data` in `range` through the image. `progress` is told how many more are done.
+///
+/// # Errors
+/// Where the data does not fit the image, or more steps are asked for than the image has.
+pub fn run(
+    image: &Image<'_>,
+    data: &DataSet,
+    range: Range<usize>,
+    options: &EmulateOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Run, EmulateError> {
     let network = image.description();
     let encoder = Encoder::new(image, data, options.byte_scale)?;
     let steps = match options.steps {
@@ -292,104 +437,143 @@ pub fn emulate(
         Some(asked) => asked,
         None => network.steps,
     };
-    let fan_out = FanOut::of(image);
-    let start = Instant::now();
-    let chunks: Vec<usize> = (0..data.len()).step_by(CHUNK).collect();
-    let total = chunks
+    let setup = Setup {
+        image,
+        data,
+        steps,
+        early_exit: options.early_exit,
+        encoder: &encoder,
+        fan_out: &FanOut::of(image),
+    };
+    let starts: Vec<usize> = range.clone().step_by(CHUNK).collect();
+    let parts = starts
         .par_iter()
         .map(|&from| {
-            let to = (from + CHUNK).min(data.len());
-            let part = run_chunk(image, data, from..to, steps, &encoder, &fan_out)?;
+            let to = (from + CHUNK).min(range.end);
+            let part = run_chunk(&setup, from..to)?;
             progress((to - from) as u64);
             Ok::<_, EmulateError>(part)
         })
-        .try_reduce(Part::default, |mut a, b| {
-            a.correct += b.correct;
-            a.input_ops += b.input_ops;
-            if a.tallies.is_empty() {
-                a.tallies = b.tallies;
-            } else {
-                for (a, b) in a.tallies.iter_mut().zip(b.tallies) {
-                    a.add(b);
-                }
-            }
-            Ok(a)
-        })?;
-    let seconds = start.elapsed().as_secs_f64();
-
-    let images = data.len();
-    let mean = |sum: u64| sum as f64 / images as f64;
-    let mut all = Tally::default();
-    for tally in &total.tallies {
-        all.add(*tally);
+        .collect::<Result<Vec<Run>, _>>()?;
+    let mut all = Run {
+        ensembles: vec![Activity::default(); network.ensembles.len()],
+        ..Run::default()
+    };
+    for part in parts {
+        all.trials.extend(part.trials);
+        all.input.add(&part.input);
+        for (a, b) in all.ensembles.iter_mut().zip(&part.ensembles) {
+            a.add(b);
+        }
     }
+    Ok(all)
+}
+
+/// The means of a run over all of `data` that took `seconds`.
+fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report {
+    let network = image.description();
+    let images = run.trials.len();
+    let mean = |sum: u64| sum as f64 / images.max(1) as f64;
+    let mut all = Activity::default();
+    for activity in &run.ensembles {
+        all.add(activity);
+    }
+    let steps: u64 = run.trials.iter().map(|t| t.steps() as u64).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
-    Ok(Report {
+    let updates = neurons * steps;
+    let weights = network.connections.iter();
+    let zeros: u64 = weights
+        .clone()
+        .map(|c| image.weights(c).values().filter(|w| *w == 0).count() as u64)
+        .sum();
+    let weights: u64 = weights.map(|c| u64::from(c.weights.len)).sum();
+    let (from_ensembles, from_inputs) = FanOut::of(image).totals();
+    Report {
         images,
-        accuracy: data.labels().map(|_| mean(total.correct)),
-        steps_mean: f64::from(steps),
+        accuracy: data.labels().map(|labels| {
+            let right = |(t, l): &(&Trial, &u32)| t.class() == **l as usize;
+            mean(run.trials.iter().zip(labels).filter(right).count() as u64)
+        }),
+        steps_mean: mean(steps),
+        steps_max: run.trials.iter().map(Trial::steps).max().unwrap_or(0) as u16,
         events_per_image: mean(all.events),
         spikes_per_image: mean(all.spikes),
         synaptic_ops_per_image: mean(all.ops),
-        input_ops_per_image: mean(total.input_ops),
-        neuron_updates_per_image: (neurons * u64::from(steps)) as f64,
+        input_ops_per_image: mean(run.input.ops),
+        neuron_updates_per_image: mean(updates),
+        neurobench: NeuroBench {
+            footprint: (image.bytes().len() + image.arena_bytes()) as u64,
+            connection_sparsity: zeros as f64 / weights.max(1) as f64,
+            activation_sparsity: 1.0 - all.events as f64 / updates.max(1) as f64,
+            effective_acs: mean(all.acs + run.input.acs),
+            effective_macs: mean(all.macs + run.input.macs),
+            dense_ops: from_inputs as f64 + from_ensembles as f64 * mean(steps),
+        },
         images_per_second: images as f64 / seconds.max(1e-9),
         ensembles: network
             .ensembles
             .iter()
-            .zip(&total.tallies)
+            .zip(&run.ensembles)
             .enumerate()
-            .map(|(at, (e, tally))| EnsembleReport {
+            .map(|(at, (e, activity))| EnsembleReport {
                 label: network.ensemble_label(at).to_owned(),
                 neurons: e.neurons as usize,
-                events_per_image: mean(tally.events),
-                spikes_per_image: mean(tally.spikes),
-                synaptic_ops_per_image: mean(tally.ops),
+                events_per_image: mean(activity.events),
+                spikes_per_image: mean(activity.spikes),
+                synaptic_ops_per_image: mean(activity.ops),
             })
             .collect(),
-    })
+    }
 }
 
-fn run_chunk(
-    image: &Image<'_>,
-    data: &DataSet,
-    samples: std::ops::Range<usize>,
+/// What all chunks of a run share.
+struct Setup<'a> {
+    image: &'a Image<'a>,
+    data: &'a DataSet,
     steps: u16,
-    encoder: &Encoder,
-    fan_out: &FanOut,
-) -> Result<Part, EmulateError> {
-    let network = image.description();
+    early_exit: bool,
+    encoder: &'a Encoder,
+    fan_out: &'a FanOut,
+}
+
+fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateError> {
+    let Setup { image, data, .. } = *setup;
     let mut arena = vec![0u32; image.arena_bytes() / 4];
-    let mut part = Part::default();
+    let mut run = Run::default();
     let mut counter = Counter {
-        tallies: vec![Tally::default(); network.ensembles.len()],
-        fan_out,
+        ensembles: vec![Activity::default(); image.description().ensembles.len()],
+        fan_out: setup.fan_out,
     };
     // The arena has the size that the image states.
     let Ok(mut engine) = HostEngine::new(image, &mut arena) else {
-        return Ok(part);
+        return Ok(run);
     };
-    let zero = encoder.zero_point;
+    let zero = setup.encoder.zero_point;
     let mut input = Vec::with_capacity(data.sample_size());
     for i in samples {
         let Some(sample) = data.sample(i) else { break };
-        encoder.encode(sample, &mut input);
+        setup.encoder.encode(sample, &mut input);
         engine.reset();
         engine.set_input(&input)?;
-        for _ in 0..steps {
+        let mut trial = Trial::default();
+        for _ in 0..setup.steps {
             engine.step_probed(&mut counter);
+            let output = engine.output(0);
+            trial.leads.push(Lead {
+                class: output.class(),
+                margin: output.margin(),
+            });
+            if setup.early_exit && engine.decided() {
+                break;
+            }
         }
-        part.input_ops += input
-            .iter()
-            .zip(&fan_out.inputs[0])
-            .filter(|(byte, _)| **byte != zero)
-            .map(|(_, ops)| u64::from(*ops))
-            .sum::<u64>();
-        let label = data.labels().and_then(|l| l.get(i));
-        if label.is_some_and(|&l| l as usize == engine.output(0).class()) {
-            part.correct += 1;
+        run.trials.push(trial);
+        for (byte, reach) in input.iter().zip(&setup.fan_out.inputs[0]) {
+            if *byte != zero {
+                run.input.count(u64::from(byte.abs_diff(zero)), *reach);
+            }
         }
     }
-    part.tallies = counter.tallies;
-    Ok(part)
+    run.ensembles = counter.ensembles;
+    Ok(run)
 }

@@ -18,7 +18,7 @@
 use tinyspike_shared::image::{Convolution as ConvShape, Dense, Transform, Width};
 
 use crate::calibrate::Calibration;
-use crate::lower::{Graph, LinearMap, Link, Source, Target};
+use crate::lower::{self, Graph, LinearMap, Link, Source};
 use crate::network::Convolution;
 
 /// Largest magnitude of a weight.
@@ -32,13 +32,77 @@ const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
 const MULTIPLIER_BITS: i32 = 15;
 
+/// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Target {
+    /// Plain rows.
+    Portable,
+    /// Cores with the DSP extension: Cortex-M4, M7, M33.
+    #[default]
+    CortexM4,
+}
+
 /// How to quantize.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
     /// Steps of an inference.
     pub steps: u16,
     /// The most spikes that a neuron emits in one step.
     pub max_count: u8,
+    /// The kernels that the image is for.
+    pub target: Target,
+    /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
+    /// or the share of the activations above zero that stay below it.
+    pub percentile: Option<f64>,
+    /// How many bits an input's bytes use, 1 to 8. With fewer, small values become zero, which costs
+    /// nothing to run.
+    pub input_bits: u8,
+    /// What differs in single layers, in the order of the graph's populations; layers beyond the end
+    /// have the defaults.
+    pub layers: Vec<LayerOptions>,
+}
+
+/// How to quantize one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerOptions {
+    /// The most spikes that a neuron emits in one step; `None` for the network's.
+    pub max_count: Option<u8>,
+    /// The largest activation that can be shown, as a multiple of the one with the least squared error.
+    pub clip: f64,
+}
+
+impl Default for LayerOptions {
+    /// The network's count, and the clip with the least squared error.
+    fn default() -> Self {
+        Self {
+            max_count: None,
+            clip: 1.0,
+        }
+    }
+}
+
+impl QuantizeOptions {
+    fn layer(&self, at: usize) -> LayerOptions {
+        self.layers.get(at).copied().unwrap_or_default()
+    }
+
+    /// The most spikes in a step of a population's neurons.
+    #[must_use]
+    pub fn count(&self, at: usize) -> u8 {
+        self.layer(at).max_count.unwrap_or(self.max_count)
+    }
+
+    fn valid(&self) -> bool {
+        self.steps > 0
+            && self.max_count > 0
+            && (1..=8).contains(&self.input_bits)
+            && self.percentile.is_none_or(|p| p > 0.0 && p <= 1.0)
+            && self
+                .layers
+                .iter()
+                .all(|l| l.max_count != Some(0) && l.clip.is_finite() && l.clip > 0.0)
+    }
 }
 
 impl Default for QuantizeOptions {
@@ -47,6 +111,10 @@ impl Default for QuantizeOptions {
         Self {
             steps: 2,
             max_count: 15,
+            target: Target::default(),
+            percentile: None,
+            input_bits: 8,
+            layers: Vec::new(),
         }
     }
 }
@@ -54,6 +122,8 @@ impl Default for QuantizeOptions {
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
+    /// The kernels that the image is for.
+    pub target: Target,
     /// Steps of an inference.
     pub steps: u16,
     /// The inputs.
@@ -66,7 +136,7 @@ pub struct Quantized {
     pub connections: Vec<Connection>,
 }
 
-/// A quantized input: value = `scale` (byte - `zero_point`).
+/// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said at the type")]
 pub struct Input {
@@ -74,6 +144,7 @@ pub struct Input {
     pub size: usize,
     pub scale: f64,
     pub zero_point: u8,
+    pub max: u8,
 }
 
 /// Integrate-and-fire neurons.
@@ -112,6 +183,8 @@ pub struct Output {
     pub multiplier: Vec<i32>,
     /// The product is shifted right by this.
     pub shift: u8,
+    /// The lead of the largest value at which an inference may end, in common units; 0 for none.
+    pub exit_margin: u32,
     /// The common unit.
     pub scale: f64,
 }
@@ -121,7 +194,7 @@ pub struct Output {
 #[expect(missing_docs, reason = "as in the graph")]
 pub struct Connection {
     pub pre: Source,
-    pub post: Target,
+    pub post: lower::Target,
     pub transform: Transform,
     pub weights: Vec<i8>,
 }
@@ -131,7 +204,9 @@ pub struct Connection {
 #[non_exhaustive]
 pub enum QuantizeError {
     /// Settings that make no sense.
-    #[error("--steps and --max-count must be at least 1")]
+    #[error(
+        "steps, max_count and every layer's max_count must be at least 1, input_bits 1 to 8, every clip a positive number, and a percentile above 0 and at most 1"
+    )]
     Options,
     /// A geometry beyond the image's fields.
     #[error("layer {layer:?}: {what} of {value} is more than an image can hold ({limit})")]
@@ -174,7 +249,7 @@ pub fn quantize(
     calibration: &Calibration,
     options: &QuantizeOptions,
 ) -> Result<Quantized, QuantizeError> {
-    if options.steps == 0 || options.max_count == 0 {
+    if !options.valid() {
         return Err(QuantizeError::Options);
     }
     let inputs: Vec<Input> = graph
@@ -182,24 +257,33 @@ pub fn quantize(
         .iter()
         .zip(&calibration.inputs)
         .map(|(input, range)| {
-            let (scale, zero_point) = input_encoding(f64::from(range.min), f64::from(range.max));
+            let max = u8::MAX >> (8 - options.input_bits);
+            let (scale, zero_point) =
+                input_encoding(f64::from(range.min), f64::from(range.max), max);
             Input {
                 label: input.label.clone(),
                 size: input.size(),
                 scale,
                 zero_point,
+                max,
             }
         })
         .collect();
-    let levels = u32::from(options.max_count) * u32::from(options.steps);
     let thetas: Vec<f64> = calibration
         .populations
         .iter()
-        .map(|activations| {
-            let clip = f64::from(activations.best_clip(levels));
+        .enumerate()
+        .map(|(at, activations)| {
+            let count = options.count(at);
+            let levels = u32::from(count) * u32::from(options.steps);
+            let clip = match options.percentile {
+                Some(share) => activations.percentile(share),
+                None => activations.best_clip(levels),
+            };
+            let clip = f64::from(clip) * options.layer(at).clip;
             // A layer that was never active still needs a threshold.
             let clip = if clip > 0.0 { clip } else { 1.0 };
-            clip / f64::from(options.max_count)
+            clip / f64::from(count)
         })
         .collect();
 
@@ -212,19 +296,20 @@ pub fn quantize(
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
     for (at, population) in graph.populations.iter().enumerate() {
-        let fan_in = context.fan_in(Target::Population(at));
+        let fan_in = context.fan_in(lower::Target::Population(at));
         let (ensemble, weights) = context.ensemble(at, population, &fan_in)?;
         ensembles.push(ensemble);
         context.place(&fan_in, weights, &mut connections)?;
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let fan_in = context.fan_in(Target::Output(at));
+        let fan_in = context.fan_in(lower::Target::Output(at));
         let (output, weights) = context.output(output, &fan_in)?;
         outputs.push(output);
         context.place(&fan_in, weights, &mut connections)?;
     }
     Ok(Quantized {
+        target: options.target,
         steps: options.steps,
         inputs,
         ensembles,
@@ -233,16 +318,17 @@ pub fn quantize(
     })
 }
 
-/// The scale and zero point of a byte that covers the range. Zero is always exact, so that empty
-/// places of an input cost nothing.
+/// The scale and zero point of bytes from 0 to `largest` that cover the range. Zero is always exact, so
+/// that empty places of an input cost nothing.
 #[must_use]
-pub fn input_encoding(min: f64, max: f64) -> (f64, u8) {
+pub fn input_encoding(min: f64, max: f64, largest: u8) -> (f64, u8) {
     let (min, max) = (min.min(0.0), max.max(0.0));
-    let scale = (max - min) / 255.0;
+    let steps = f64::from(largest);
+    let scale = (max - min) / steps;
     if scale <= 0.0 {
-        return (1.0 / 255.0, 0);
+        return (1.0 / steps, 0);
     }
-    (scale, (-min / scale).round().clamp(0.0, 255.0) as u8)
+    (scale, (-min / scale).round().clamp(0.0, steps) as u8)
 }
 
 struct Context<'a> {
@@ -274,19 +360,13 @@ struct Drive {
 }
 
 impl<'a> Context<'a> {
-    fn fan_in(&self, post: Target) -> Vec<FanIn<'a>> {
+    fn fan_in(&self, post: lower::Target) -> Vec<FanIn<'a>> {
         let links = self.graph.links.iter().enumerate();
         links
             .filter(|(_, l)| l.post == post)
             .map(|(index, link)| {
                 let value = self.event_value(link.pre);
-                let (weights, channels) = match &link.map {
-                    LinearMap::Dense(w) => (transposed(w.data(), w.shape()), w.shape()[0]),
-                    LinearMap::Convolution(c) => (
-                        c.kernel.data().iter().map(|&w| f64::from(w)).collect(),
-                        c.output_shape.last().copied().unwrap_or(1),
-                    ),
-                };
+                let (weights, channels) = image_order(&link.map);
                 FanIn {
                     index,
                     link,
@@ -310,9 +390,9 @@ impl<'a> Context<'a> {
         match pre {
             Source::Input(i) => {
                 let zero = i64::from(self.inputs[i].zero_point);
-                (255 - zero, -zero)
+                (i64::from(self.inputs[i].max) - zero, -zero)
             }
-            Source::Population(_) => (i64::from(self.options.max_count), 0),
+            Source::Population(p) => (i64::from(self.options.count(p)), 0),
         }
     }
 
@@ -394,11 +474,11 @@ impl<'a> Context<'a> {
             weights.push(q);
         }
         let steps = i64::from(self.options.steps);
-        let max_count = i64::from(self.options.max_count);
+        let max_count = i64::from(self.options.count(at));
         let mut wide = Wide {
             theta,
             shift,
-            max_count: self.options.max_count,
+            max_count: self.options.count(at),
             threshold: Vec::with_capacity(population.channels),
             bias: Vec::with_capacity(population.channels),
             min: 0,
@@ -475,6 +555,7 @@ impl<'a> Context<'a> {
                 bias: bias.into_iter().map(|b| b as i32).collect(),
                 multiplier,
                 shift: (MULTIPLIER_BITS - fraction) as u8,
+                exit_margin: 0,
                 scale: largest * f64::exp2(-f64::from(fraction)),
             },
             weights,
@@ -503,8 +584,8 @@ impl<'a> Context<'a> {
     ) -> Result<(), QuantizeError> {
         for (f, weights) in fan_in.iter().zip(weights) {
             let layer = match f.link.post {
-                Target::Population(p) => &self.graph.populations[p].label,
-                Target::Output(o) => &self.graph.outputs[o].label,
+                lower::Target::Population(p) => &self.graph.populations[p].label,
+                lower::Target::Output(o) => &self.graph.outputs[o].label,
             };
             connections[f.index] = Some(Connection {
                 pre: f.link.pre,
@@ -567,6 +648,18 @@ fn check_finite(layer: &str, fan_in: &[FanIn<'_>], bias: &[f32]) -> Result<(), Q
         Err(QuantizeError::NotFinite {
             layer: layer.into(),
         })
+    }
+}
+
+/// A link's weights in the image's order, and their innermost length: the number of channels of the
+/// target that they tell apart.
+pub(crate) fn image_order(map: &LinearMap) -> (Vec<f64>, usize) {
+    match map {
+        LinearMap::Dense(w) => (transposed(w.data(), w.shape()), w.shape()[0]),
+        LinearMap::Convolution(c) => (
+            c.kernel.data().iter().map(|&w| f64::from(w)).collect(),
+            c.output_shape.last().copied().unwrap_or(1),
+        ),
     }
 }
 

@@ -33,27 +33,55 @@ proptest! {
         let mut engine = HostEngine::new(&image, &mut arena).unwrap();
         let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
         engine.set_inputs(&given).unwrap();
-        for _ in 0..network.steps {
+        for step in 0..network.steps {
             let mut counts =
                 Counts(network.ensembles.iter().map(|e| vec![0; e.neurons]).collect());
-            engine.step_probed(&mut counts);
+            prop_assert!(engine.step_probed(&mut counts));
             prop_assert_eq!(&counts.0, &reference.step());
+            if step + 1 == network.steps {
+                // Potentials are not kept after the last step.
+                continue;
+            }
             for (e, ensemble) in network.ensembles.iter().enumerate() {
                 for i in 0..ensemble.neurons {
-                    let threshold = i64::from(ensemble.threshold[i % ensemble.threshold.len()]);
+                    let channel = i % ensemble.threshold.len();
+                    let ahead = i64::from(ensemble.bias[channel] - ensemble.threshold[channel]);
                     let stored = i64::from(engine.potential(e, i).unwrap());
-                    prop_assert_eq!(stored + threshold, reference.potentials[e][i]);
+                    prop_assert_eq!(stored - ahead, reference.potentials[e][i]);
                 }
             }
         }
         let sums: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
         prop_assert_eq!(&sums, &reference.sums[0]);
-        // A second run after a reset is the same run.
+        // The bounds hold for no more steps.
+        prop_assert!(!engine.step());
+        // A second run after a reset is the same run, as far as the exit margin lets it go.
+        let (margin, size) = (network.outputs[0].exit_margin, network.outputs[0].bias.len());
         engine.reset();
-        for _ in 0..network.steps {
-            engine.step();
+        engine.set_inputs(&given).unwrap();
+        let mut plain = Reference::new(&network, &inputs);
+        let mut steps = 0;
+        loop {
+            plain.step();
+            steps += 1;
+            let mut values: Vec<i64> = (0..size)
+                .map(|i| {
+                    let output = &network.outputs[0];
+                    let product = plain.sums[0][i] * i64::from(output.multiplier[i]);
+                    // Half up, exactly.
+                    (2 * product + (1 << output.shift)) >> (output.shift + 1)
+                })
+                .collect();
+            values.sort_unstable();
+            let leads = size > 1
+                && margin > 0
+                && values[size - 1] - values[size - 2] >= i64::from(margin);
+            if leads || steps == network.steps {
+                break;
+            }
         }
+        prop_assert_eq!(engine.infer(&mut ()), steps);
         let again: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
-        prop_assert_eq!(again, sums);
+        prop_assert_eq!(&again, &plain.sums[0]);
     }
 }

@@ -20,7 +20,7 @@ fn run(bytes: &[u8]) -> Result<(), ImageError> {
         .description()
         .inputs
         .iter()
-        .map(|i| vec![200; i.size as usize])
+        .map(|i| vec![i.max.min(200); i.size as usize])
         .collect();
     let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     engine.set_inputs(&given).expect("the inputs fit");

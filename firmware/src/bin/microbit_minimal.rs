@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use tinyspike_firmware::boards::{MICROBIT, Region};
-use tinyspike_firmware::{Engine, Image, Inputs, Portable};
+use tinyspike_firmware::{Engine, Image, Inputs, Native};
 
 /// The arena's length in words.
 const ARENA: usize = 2432;
@@ -26,7 +26,7 @@ fn main() -> ! {
 fn classify(arena: &mut [u32]) -> Option<usize> {
     let image: Image<'_, 4, 6> = Image::parse(memory(MICROBIT.image)).ok()?;
     let inputs = Inputs::parse(memory(MICROBIT.inputs)).ok()?;
-    let mut engine = Engine::<Portable, 4, 6>::new(&image, arena).ok()?;
+    let mut engine = Engine::<Native, 4, 6>::new(&image, arena).ok()?;
     engine.set_input(inputs.iter().next()?).ok()?;
     for _ in 0..image.description().steps {
         engine.step();

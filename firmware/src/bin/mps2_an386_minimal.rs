@@ -9,7 +9,7 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use tinyspike_firmware::boards::{MPS2_AN386, Region};
-use tinyspike_firmware::{Engine, Image, Inputs, Portable};
+use tinyspike_firmware::{Engine, Image, Inputs, Native};
 
 /// The arena's length in words.
 const ARENA: usize = 512 << 10;
@@ -26,7 +26,7 @@ fn main() -> ! {
 fn classify(arena: &mut [u32]) -> Option<usize> {
     let image: Image<'_, 16, 24> = Image::parse(memory(MPS2_AN386.image)).ok()?;
     let inputs = Inputs::parse(memory(MPS2_AN386.inputs)).ok()?;
-    let mut engine = Engine::<Portable, 16, 24>::new(&image, arena).ok()?;
+    let mut engine = Engine::<Native, 16, 24>::new(&image, arena).ok()?;
     engine.set_input(inputs.iter().next()?).ok()?;
     for _ in 0..image.description().steps {
         engine.step();

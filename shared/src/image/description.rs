@@ -4,6 +4,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::Scale;
+use crate::weights::Layout;
 
 /// The most inputs that a network can have.
 pub const MAX_INPUTS: usize = 4;
@@ -107,8 +108,10 @@ impl Width {
 pub struct Input {
     /// How many places.
     pub size: u32,
-    /// The byte that stands for 0.0.
+    /// The byte that stands for 0.0; at most `max`.
     pub zero_point: u8,
+    /// The largest byte: the bounds of potentials are proven for no larger one.
+    pub max: u8,
     /// The float value of one quantization step: value = scale (byte - zero point).
     pub scale: Scale,
 }
@@ -157,6 +160,9 @@ pub struct Output {
     pub multiplier: Section,
     /// The product with the multiplier is divided by 2^this, rounded to nearest.
     pub shift: u8,
+    /// The inference may end once the largest value leads the second by this, in rescaled units;
+    /// 0 where it may not.
+    pub exit_margin: u32,
     /// The float value of one unit after rescaling.
     pub scale: Scale,
 }
@@ -193,6 +199,8 @@ pub struct Connection {
     pub transform: Transform,
     /// The int8 weights, in the order that the transform states.
     pub weights: Section,
+    /// How they lie within a row.
+    pub layout: Layout,
 }
 
 /// Which neurons a connection joins, and in which order its weights lie.

@@ -13,7 +13,7 @@ use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, emulate};
 use tinyspike::import;
 use tinyspike::pipeline;
-use tinyspike::quantize::QuantizeOptions;
+use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
@@ -229,9 +229,10 @@ fn measure() -> Result<Results, Failure> {
     let mut networks = Vec::new();
     for case in &CASES {
         eprintln!("{}", case.network);
-        let image = convert_case(case, &calibration)?;
+        let image = convert_case(case, Target::default(), &calibration)?;
         let mut boards = Vec::new();
         for &board in case.boards {
+            let image = convert_case(case, target(board), &calibration)?;
             let data = test.clone().take(case.images);
             let options = BenchOptions {
                 board,
@@ -295,7 +296,15 @@ fn commit() -> String {
     commit
 }
 
-fn convert_case(case: &Case, calibration: &DataSet) -> Result<Vec<u8>, Failure> {
+/// The layout of weights that a board's kernels are the fastest with.
+const fn target(board: Board) -> Target {
+    match board {
+        Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
+        _ => Target::Portable,
+    }
+}
+
+fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Vec<u8>, Failure> {
     let path = shell::root()
         .join("models")
         .join(case.network)
@@ -311,6 +320,8 @@ fn convert_case(case: &Case, calibration: &DataSet) -> Result<Vec<u8>, Failure> 
     let options = QuantizeOptions {
         steps: case.steps,
         max_count: case.max_count,
+        target,
+        ..QuantizeOptions::default()
     };
     let built = pipeline::build(&network, Some(&samples), &options, &|_| ()).map_err(argument)?;
     Ok(built.image)

@@ -15,12 +15,9 @@ use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
 use tinyspike_firmware::bench::{self, Measured, Meter};
 use tinyspike_firmware::boards::{Board, Region};
-use tinyspike_firmware::{Image, Inputs, Portable};
+use tinyspike_firmware::{Image, Inputs, Native};
 
 pub(crate) use stack::Stack;
-
-/// The kernels that are the fastest on this processor.
-pub(crate) type Native = Portable;
 
 /// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
 /// `C` are the most ensembles and connections of a network.

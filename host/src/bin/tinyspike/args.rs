@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use tinyspike::convert::ConvertOptions;
-use tinyspike::quantize::QuantizeOptions;
+use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike_board::firmware::Board;
 
 /// Deploy a trained Keras network as a spiking network on a microcontroller.
@@ -88,6 +88,27 @@ pub(crate) struct Convert {
     /// The most spikes that a neuron emits in one step.
     #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_count, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: u8,
+    /// The kernels that the image is laid out for; every engine runs every image.
+    #[arg(long, value_enum, default_value = "cortex-m4")]
+    pub(crate) target: TargetName,
+}
+
+/// A target by its name on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum TargetName {
+    /// Plain rows of weights
+    Portable,
+    /// Cores with the DSP extension: Cortex-M4, M7, M33
+    CortexM4,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::Portable => Self::Portable,
+            TargetName::CortexM4 => Self::CortexM4,
+        }
+    }
 }
 
 impl Convert {
@@ -95,6 +116,8 @@ impl Convert {
         QuantizeOptions {
             steps: self.steps,
             max_count: self.max_count,
+            target: self.target.into(),
+            ..QuantizeOptions::default()
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let options = EmulateOptions {
         steps: args.steps,
         byte_scale: args.bytes.byte_scale,
+        early_exit: true,
     };
     let bar = progress::bar("emulating", set.len() as u64);
     let report = emulate(&image, &set, &options, &|n| bar.inc(n));
@@ -44,7 +45,11 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     if let Some(accuracy) = report.accuracy {
         writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
     }
-    writeln!(out, "steps              {:>12.2}", report.steps_mean)?;
+    writeln!(
+        out,
+        "steps              {:>12.2} (at most {})",
+        report.steps_mean, report.steps_max
+    )?;
     writeln!(out, "per sample:")?;
     writeln!(out, "  events           {:>12.1}", report.events_per_image)?;
     writeln!(out, "  spikes           {:>12.1}", report.spikes_per_image)?;
@@ -70,6 +75,17 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
             e.label, e.neurons, e.events_per_image, e.spikes_per_image, e.synaptic_ops_per_image
         )?;
     }
+    let bench = &report.neurobench;
+    writeln!(out, "as NeuroBench counts:")?;
+    writeln!(out, "  footprint        {:>12} bytes", bench.footprint)?;
+    writeln!(
+        out,
+        "  sparsity         {:>12.4} of connections, {:.4} of activations",
+        bench.connection_sparsity, bench.activation_sparsity
+    )?;
+    writeln!(out, "  effective ACs    {:>12.1}", bench.effective_acs)?;
+    writeln!(out, "  effective MACs   {:>12.1}", bench.effective_macs)?;
+    writeln!(out, "  dense operations {:>12.1}", bench.dense_ops)?;
     writeln!(out, "samples per second {:>12.0}", report.images_per_second)?;
     Ok(())
 }

@@ -1,0 +1,697 @@
+//! Kernels for Cortex-M cores with the DSP extension: M4, M7, M33.
+//!
+//! Two 16-bit sums share a word. Weights in the layout `Pairs` or `Quads` come out of flash in the right
+//! halves with one extension instruction for every two, so that a count times two weights, added to two
+//! sums, is one multiply-accumulate. The inner loops are in assembly, because what they cost is decided
+//! by which sixteen registers hold what.
+
+use core::arch::{asm, global_asm};
+
+use tinyspike_shared::Event;
+use tinyspike_shared::image::Convolution;
+use tinyspike_shared::weights::{Layout, Weights};
+
+use super::{EVENTS, Events, Kernels, Population, Portable, Potential};
+
+/// The kernels for cores with the DSP extension. What has no fast form here is left to [`Portable`].
+#[derive(Clone, Copy, Debug)]
+pub struct Dsp;
+
+/// A row of weights, and what it is multiplied by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    /// Where the row goes on; each tile moves it forward. Null ends a list.
+    row: *const u8,
+    /// The factor.
+    value: i32,
+}
+
+impl Term {
+    /// The end of a list.
+    const END: Self = Self {
+        row: core::ptr::null(),
+        value: 0,
+    };
+}
+
+/// Where the taps of one event lie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Taps {
+    /// Targets along a row.
+    columns: u32,
+    /// Rows of targets.
+    rows: u32,
+    /// Blocks of channels for each target.
+    blocks: u32,
+    /// Bytes from the end of one tap's weights to the start of the next tap's in the same row.
+    weights_column: i32,
+    /// Bytes from there to the first tap of the next row.
+    weights_row: i32,
+    /// Bytes from the end of the last target of a row to the first of the next row.
+    targets_row: i32,
+}
+
+// SAFETY: each is called only through the declarations below, with what their comments ask for.
+global_asm!(
+    ".syntax unified",
+    ".thumb",
+    // void tinyspike_add_quads(Term *terms, uint32_t sums[8])
+    // sums of 16 unsigned lanes += rows, whatever their values.
+    ".section .text.tinyspike_add_quads,\"ax\",%progbits",
+    ".global tinyspike_add_quads",
+    ".type tinyspike_add_quads,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_add_quads:",
+    "push {{r1, r4-r11, lr}}",
+    "ldm r1, {{r4-r11}}",
+    "1:",
+    ".rept 2",
+    "ldr r1, [r0], #8",
+    "cmp r1, #0",
+    "beq 2f",
+    "ldm r1!, {{r2, r3, r12, lr}}",
+    "uxtab16 r4, r4, r2",
+    "uxtab16 r5, r5, r2, ror #8",
+    "uxtab16 r6, r6, r3",
+    "uxtab16 r7, r7, r3, ror #8",
+    "uxtab16 r8, r8, r12",
+    "uxtab16 r9, r9, r12, ror #8",
+    "uxtab16 r10, r10, lr",
+    "uxtab16 r11, r11, lr, ror #8",
+    "str r1, [r0, #-8]",
+    ".endr",
+    "b 1b",
+    "2:",
+    "pop {{r1}}",
+    "stm r1, {{r4-r11}}",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_add_quads, . - tinyspike_add_quads",
+    // void tinyspike_mla_quads(Term *terms, uint32_t sums[8])
+    // sums of 16 unsigned lanes += value * row.
+    ".section .text.tinyspike_mla_quads,\"ax\",%progbits",
+    ".global tinyspike_mla_quads",
+    ".type tinyspike_mla_quads,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_mla_quads:",
+    "push {{r1, r4-r11, lr}}",
+    "ldm r1, {{r4-r11}}",
+    "1:",
+    ".rept 2",
+    "ldrd r1, r2, [r0], #8",
+    "cmp r1, #0",
+    "beq 2f",
+    "ldrd r3, r12, [r1], #8",
+    "uxtb16 lr, r3",
+    "mla r4, lr, r2, r4",
+    "uxtb16 lr, r3, ror #8",
+    "mla r5, lr, r2, r5",
+    "uxtb16 lr, r12",
+    "mla r6, lr, r2, r6",
+    "uxtb16 lr, r12, ror #8",
+    "mla r7, lr, r2, r7",
+    "ldrd r3, r12, [r1], #8",
+    "uxtb16 lr, r3",
+    "mla r8, lr, r2, r8",
+    "uxtb16 lr, r3, ror #8",
+    "mla r9, lr, r2, r9",
+    "uxtb16 lr, r12",
+    "mla r10, lr, r2, r10",
+    "uxtb16 lr, r12, ror #8",
+    "mla r11, lr, r2, r11",
+    "str r1, [r0, #-8]",
+    ".endr",
+    "b 1b",
+    "2:",
+    "pop {{r1}}",
+    "stm r1, {{r4-r11}}",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_mla_quads, . - tinyspike_mla_quads",
+    // void tinyspike_mac_quads(Term *terms, int32_t sums[8])
+    // sums of 8 words += value * (row + 128), for any 16-bit value.
+    ".section .text.tinyspike_mac_quads,\"ax\",%progbits",
+    ".global tinyspike_mac_quads",
+    ".type tinyspike_mac_quads,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_mac_quads:",
+    "push {{r1, r4-r11, lr}}",
+    "ldm r1, {{r4-r11}}",
+    "1:",
+    ".rept 2",
+    "ldrd r1, r2, [r0], #8",
+    "cmp r1, #0",
+    "beq 2f",
+    "ldrd r3, r12, [r1], #8",
+    "uxtb16 lr, r3",
+    "smlabb r4, lr, r2, r4",
+    "smlatb r5, lr, r2, r5",
+    "uxtb16 lr, r3, ror #8",
+    "smlabb r6, lr, r2, r6",
+    "smlatb r7, lr, r2, r7",
+    "uxtb16 lr, r12",
+    "smlabb r8, lr, r2, r8",
+    "smlatb r9, lr, r2, r9",
+    "uxtb16 lr, r12, ror #8",
+    "smlabb r10, lr, r2, r10",
+    "smlatb r11, lr, r2, r11",
+    "str r1, [r0, #-8]",
+    ".endr",
+    "b 1b",
+    "2:",
+    "pop {{r1}}",
+    "stm r1, {{r4-r11}}",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_mac_quads, . - tinyspike_mac_quads",
+    // void tinyspike_scatter_pairs_16(uint32_t *targets, const int8_t *weights, int32_t value,
+    //                                 const Taps *taps)
+    // sp: columns left, rows left, blocks left, taps
+    ".section .text.tinyspike_scatter_pairs_16,\"ax\",%progbits",
+    ".global tinyspike_scatter_pairs_16",
+    ".type tinyspike_scatter_pairs_16,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_scatter_pairs_16:",
+    "push {{r4-r11, lr}}",
+    "sub sp, #16",
+    "ldrd r4, r5, [r3]",
+    "str r3, [sp, #12]",
+    "1:", // a row
+    "strd r4, r5, [sp]",
+    "2:", // a target
+    "ldr r3, [sp, #12]",
+    "ldr r3, [r3, #8]",
+    "3:", // a block of channels
+    "str r3, [sp, #8]",
+    "ldm r0, {{r4-r11}}",
+    "ldrd r12, lr, [r1], #8",
+    "sxtb16 r3, r12",
+    "mla r4, r3, r2, r4",
+    "sxtb16 r3, r12, ror #8",
+    "mla r5, r3, r2, r5",
+    "sxtb16 r3, lr",
+    "mla r6, r3, r2, r6",
+    "sxtb16 r3, lr, ror #8",
+    "mla r7, r3, r2, r7",
+    "ldrd r12, lr, [r1], #8",
+    "sxtb16 r3, r12",
+    "mla r8, r3, r2, r8",
+    "sxtb16 r3, r12, ror #8",
+    "mla r9, r3, r2, r9",
+    "sxtb16 r3, lr",
+    "mla r10, r3, r2, r10",
+    "sxtb16 r3, lr, ror #8",
+    "mla r11, r3, r2, r11",
+    "stm r0!, {{r4-r11}}",
+    "ldr r3, [sp, #8]",
+    "subs r3, #1",
+    "bne 3b",
+    "ldr r3, [sp, #12]",
+    "ldr r12, [r3, #12]",
+    "add r1, r12",
+    "ldr r4, [sp]",
+    "subs r4, #1",
+    "str r4, [sp]",
+    "bne 2b",
+    "ldrd r6, r7, [r3, #16]",
+    "add r1, r6",
+    "add r0, r7",
+    "ldr r4, [r3]",
+    "ldr r5, [sp, #4]",
+    "subs r5, #1",
+    "bne 1b",
+    "add sp, #16",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_scatter_pairs_16, . - tinyspike_scatter_pairs_16",
+    // The same with blocks of 8 channels.
+    ".section .text.tinyspike_scatter_pairs_8,\"ax\",%progbits",
+    ".global tinyspike_scatter_pairs_8",
+    ".type tinyspike_scatter_pairs_8,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_scatter_pairs_8:",
+    "push {{r4-r11, lr}}",
+    "sub sp, #16",
+    "ldrd r4, r5, [r3]",
+    "str r3, [sp, #12]",
+    "1:", // a row
+    "strd r4, r5, [sp]",
+    "2:", // a target
+    "ldr r3, [sp, #12]",
+    "ldr r3, [r3, #8]",
+    "3:", // a block of channels
+    "str r3, [sp, #8]",
+    "ldm r0, {{r4-r7}}",
+    "ldrd r12, lr, [r1], #8",
+    "sxtb16 r3, r12",
+    "mla r4, r3, r2, r4",
+    "sxtb16 r3, r12, ror #8",
+    "mla r5, r3, r2, r5",
+    "sxtb16 r3, lr",
+    "mla r6, r3, r2, r6",
+    "sxtb16 r3, lr, ror #8",
+    "mla r7, r3, r2, r7",
+    "stm r0!, {{r4-r7}}",
+    "ldr r3, [sp, #8]",
+    "subs r3, #1",
+    "bne 3b",
+    "ldr r3, [sp, #12]",
+    "ldr r12, [r3, #12]",
+    "add r1, r12",
+    "ldr r4, [sp]",
+    "subs r4, #1",
+    "str r4, [sp]",
+    "bne 2b",
+    "ldrd r6, r7, [r3, #16]",
+    "add r1, r6",
+    "add r0, r7",
+    "ldr r4, [r3]",
+    "ldr r5, [sp, #4]",
+    "subs r5, #1",
+    "bne 1b",
+    "add sp, #16",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_scatter_pairs_8, . - tinyspike_scatter_pairs_8",
+    ".text",
+);
+
+unsafe extern "C" {
+    fn tinyspike_add_quads(terms: *mut Term, sums: *mut [u32; 8]);
+    fn tinyspike_mla_quads(terms: *mut Term, sums: *mut [u32; 8]);
+    fn tinyspike_mac_quads(terms: *mut Term, sums: *mut [i32; 8]);
+    fn tinyspike_scatter_pairs_16(
+        targets: *mut u32,
+        weights: *const i8,
+        value: i32,
+        taps: *const Taps,
+    );
+    fn tinyspike_scatter_pairs_8(
+        targets: *mut u32,
+        weights: *const i8,
+        value: i32,
+        taps: *const Taps,
+    );
+}
+
+/// Targets in a tile of a dense row.
+const TILE: usize = 16;
+/// The largest value for which lanes of 16 bits hold enough terms to be worth while.
+const LANE_VALUE: i16 = 31;
+/// 255 times this still fits 16 bits.
+const LANE_BUDGET: i32 = 257;
+/// What `Quads` adds to every weight.
+const SURPLUS: i32 = 128;
+
+/// The terms of a dense product: values of one from the front, others from the back, each part with an
+/// end behind it.
+struct Terms {
+    list: [Term; EVENTS + 2],
+    ones: usize,
+    others: usize,
+    /// The sum of all values.
+    total: i32,
+}
+
+impl Terms {
+    const fn new() -> Self {
+        Self {
+            list: [Term::END; EVENTS + 2],
+            ones: 0,
+            others: 0,
+            total: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.ones = 0;
+        self.others = 0;
+        self.total = 0;
+    }
+
+    fn push(&mut self, row: *const u8, value: i32, to_front: bool) {
+        let at = if to_front {
+            self.ones += 1;
+            self.ones - 1
+        } else {
+            self.others += 1;
+            EVENTS + 1 - self.others
+        };
+        if let Some(term) = self.list.get_mut(at) {
+            *term = Term { row, value };
+        }
+        self.total += value;
+    }
+
+    /// Ends both parts, and returns where they start.
+    fn parts(&mut self) -> (*mut Term, *mut Term) {
+        if let Some(end) = self.list.get_mut(self.ones) {
+            *end = Term::END;
+        }
+        if let Some(end) = self.list.last_mut() {
+            *end = Term::END;
+        }
+        let start = self.list.as_mut_ptr();
+        (start, start.wrapping_add(EVENTS + 1 - self.others))
+    }
+}
+
+/// Adds the terms to all targets; the terms' rows are used up.
+fn multiply_lanes<P: Potential>(terms: &mut Terms, post: &mut [P]) {
+    let surplus = SURPLUS * terms.total;
+    let (has_ones, has_others) = (terms.ones > 0, terms.others > 0);
+    let (ones, others) = terms.parts();
+    for tile in post.chunks_exact_mut(TILE) {
+        let mut sums = [0u32; TILE / 2];
+        if has_ones {
+            // SAFETY: the list has an end, each row has a whole tile left, and `sums` is a tile's.
+            unsafe { tinyspike_add_quads(ones, &raw mut sums) };
+        }
+        if has_others {
+            // SAFETY: as above.
+            unsafe { tinyspike_mla_quads(others, &raw mut sums) };
+        }
+        let (pairs, _) = tile.as_chunks_mut::<2>();
+        for ([low, high], sum) in pairs.iter_mut().zip(sums) {
+            *low = low.plus((sum & 0xffff) as i32 - surplus);
+            *high = high.plus((sum >> 16) as i32 - surplus);
+        }
+    }
+}
+
+/// As [`multiply_lanes`], for terms of any value, all in the second part.
+fn multiply_words<P: Potential>(terms: &mut Terms, post: &mut [P]) {
+    let surplus = SURPLUS.wrapping_mul(terms.total);
+    let (_, others) = terms.parts();
+    for tile in post.chunks_exact_mut(TILE / 2) {
+        let mut sums = [0i32; TILE / 2];
+        // SAFETY: the list has an end, each row has half a tile left, and `sums` is half a tile's.
+        unsafe { tinyspike_mac_quads(others, &raw mut sums) };
+        for (v, sum) in tile.iter_mut().zip(sums) {
+            *v = v.plus(sum.wrapping_sub(surplus));
+        }
+    }
+}
+
+fn dense<P: Potential>(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P])
+where
+    Portable: Kernels<P>,
+{
+    let Some(rows) = weights.bytes.len().checked_div(outputs) else {
+        return;
+    };
+    let base: *const u8 = weights.bytes.as_ptr().cast();
+    let fast = weights.layout == Layout::Quads
+        && outputs.is_multiple_of(TILE)
+        && post.len() >= outputs
+        && base.cast::<u32>().is_aligned();
+    if !fast {
+        return <Portable as Kernels<P>>::dense(weights, outputs, events, post);
+    }
+    let post = post.get_mut(..outputs).unwrap_or(&mut []);
+    let in_lanes = events.iter().all(|e| (1..=LANE_VALUE).contains(&e.value));
+    let mut terms = Terms::new();
+    for event in events {
+        let source = usize::from(event.source);
+        if source >= rows {
+            continue;
+        }
+        let row = base.wrapping_add(source * outputs);
+        let value = i32::from(event.value);
+        if in_lanes {
+            if terms.total + value > LANE_BUDGET {
+                multiply_lanes(&mut terms, post);
+                terms.clear();
+            }
+            terms.push(row, value, value == 1);
+        } else {
+            terms.push(row, value, false);
+        }
+    }
+    if in_lanes {
+        multiply_lanes(&mut terms, post);
+    } else {
+        multiply_words(&mut terms, post);
+    }
+}
+
+/// The targets along one axis that see a source.
+#[derive(Clone, Copy)]
+struct Span {
+    /// The first target.
+    first: u32,
+    /// How many there are; each next one is reached `stride` taps earlier.
+    count: u32,
+    /// The kernel place between the source and the first target.
+    tap: u32,
+}
+
+fn span(conv: &Convolution, axis: usize, place: u32) -> Span {
+    let stride = u32::from(conv.stride[axis]).max(1);
+    let kernel = u32::from(conv.kernel[axis]);
+    let padded = place + u32::from(conv.padding[axis]);
+    let first = match padded.checked_sub(kernel) {
+        None => 0,
+        Some(beyond) => beyond / stride + 1,
+    };
+    let end = (padded / stride + 1).min(conv.output[axis].into());
+    Span {
+        first,
+        count: end.saturating_sub(first),
+        tap: padded.wrapping_sub(first * stride),
+    }
+}
+
+/// Scatters events over potentials of 16 bits.
+fn scatter(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
+    let [_, width, channels_in] = conv.input.map(u32::from);
+    let [out_height, out_width, channels] = conv.output.map(u32::from);
+    let sources = u32::from(conv.input[0]) * width * channels_in;
+    let (kernel_y, kernel_x) = (u32::from(conv.kernel[0]), u32::from(conv.kernel[1]));
+    let row = channels_in * channels;
+    let fits = post.len() == (out_height * out_width * channels) as usize
+        && weights.bytes.len() == (kernel_y * kernel_x * row) as usize;
+    let targets = post.as_mut_ptr().cast::<u32>();
+    let fast = fits
+        && weights.layout == Layout::Pairs
+        && channels.is_multiple_of(8)
+        && channels_in > 0
+        && width > 0
+        && targets.is_aligned()
+        && weights.bytes.as_ptr().cast::<u32>().is_aligned();
+    if !fast {
+        return <Portable as Kernels<u16>>::convolution(conv, weights, events, post);
+    }
+    let wide = channels.is_multiple_of(16);
+    let weights_step = u32::from(conv.stride[1]) * row;
+    let mut taps = Taps {
+        columns: 0,
+        rows: 0,
+        blocks: channels / if wide { 16 } else { 8 },
+        weights_column: -((weights_step + channels) as i32),
+        weights_row: 0,
+        targets_row: 0,
+    };
+    let mut place = u32::MAX;
+    let mut first_target = targets;
+    let mut first_weights = weights.bytes.as_ptr();
+    for event in events {
+        let source = u32::from(event.source);
+        if source >= sources {
+            continue;
+        }
+        // The compiler cannot know that `channels_in` and `width` are not 0.
+        let at = source.checked_div(channels_in).unwrap_or(0);
+        let channel = source - at * channels_in;
+        if at != place {
+            place = at;
+            let line = at.checked_div(width).unwrap_or(0);
+            let y = span(conv, 0, line);
+            let x = span(conv, 1, at - line * width);
+            taps.columns = x.count;
+            taps.rows = y.count;
+            taps.weights_row = (x.count * weights_step) as i32
+                - (u32::from(conv.stride[0]) * kernel_x * row) as i32;
+            taps.targets_row = ((out_width - x.count) * channels * 2) as i32;
+            first_target =
+                targets.wrapping_add(((y.first * out_width + x.first) * channels / 2) as usize);
+            first_weights = weights
+                .bytes
+                .as_ptr()
+                .wrapping_add(((y.tap * kernel_x + x.tap) * row) as usize);
+        }
+        if taps.columns == 0 || taps.rows == 0 {
+            continue;
+        }
+        let row = first_weights.wrapping_add((channel * channels) as usize);
+        let value = i32::from(event.value);
+        if wide {
+            // SAFETY: the spans name targets inside `post` and taps inside the kernel, whose sizes are
+            // those of the geometry; both are aligned, as are rows of a multiple of 8 channels.
+            unsafe { tinyspike_scatter_pairs_16(first_target, row, value, &raw const taps) };
+        } else {
+            // SAFETY: as above.
+            unsafe { tinyspike_scatter_pairs_8(first_target, row, value, &raw const taps) };
+        }
+    }
+}
+
+/// Adds two lanes of 16 bits, each modulo 2^16.
+fn add_lanes(a: u32, b: u32) -> u32 {
+    let sum;
+    // SAFETY: the instruction reads and writes registers only.
+    unsafe {
+        asm!("uadd16 {}, {}, {}", out(reg) sum, in(reg) a, in(reg) b, options(pure, nomem, nostack));
+    }
+    sum
+}
+
+/// Words that an update looks at together.
+const GROUP: usize = 4;
+/// The top bits of both lanes.
+const TOPS: u32 = 0x8000_8000;
+
+/// What the neurons of a group share.
+struct Group<'a> {
+    threshold: &'a [i16],
+    max_count: u32,
+    more: bool,
+}
+
+impl Group<'_> {
+    /// Fires one lane that has reached its threshold: the count, and the potential that is left.
+    fn fire(&self, lane: u32, channel: usize) -> (u32, u32) {
+        let threshold = self
+            .threshold
+            .get(channel)
+            .map_or(0, |&t| u32::from(t as u16));
+        let above = lane & 0x7fff;
+        let count = above.checked_div(threshold).unwrap_or(0) + 1;
+        let count = count.min(self.max_count);
+        (count, lane.wrapping_sub(count * threshold) & 0xffff)
+    }
+}
+
+fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> Option<usize> {
+    const NEURONS: usize = GROUP * 2;
+    let channels = population.threshold.len();
+    let neurons = population.potentials.len();
+    if !channels.is_multiple_of(NEURONS)
+        || !from.is_multiple_of(NEURONS)
+        || !population.currents.is_empty()
+    {
+        return None;
+    }
+    let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
+    let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
+    let mut channel = from.checked_rem(channels)?;
+    let mut neuron = from;
+    let group = Group {
+        threshold: population.threshold,
+        max_count: population.max_count.into(),
+        more: population.more,
+    };
+    let (groups, _) = words.as_chunks_mut::<GROUP>();
+    for words in groups.get_mut(from / NEURONS..)? {
+        if (words[0] | words[1] | words[2] | words[3]) & TOPS != 0 {
+            if events.capacity() - events.len() < NEURONS {
+                return Some(neuron);
+            }
+            for (k, word) in words.iter_mut().enumerate() {
+                let (low, high) = (*word & 0xffff, *word >> 16);
+                let source = neuron + 2 * k;
+                let (mut left_low, mut left_high) = (low, high);
+                if low & 0x8000 != 0 {
+                    let (count, left) = group.fire(low, channel + 2 * k);
+                    left_low = left;
+                    let _ = events.push(Event {
+                        source: source as u16,
+                        value: count as i16,
+                    });
+                }
+                if high & 0x8000 != 0 {
+                    let (count, left) = group.fire(high, channel + 2 * k + 1);
+                    left_high = left;
+                    let _ = events.push(Event {
+                        source: (source + 1) as u16,
+                        value: count as i16,
+                    });
+                }
+                if group.more {
+                    *word = left_low | (left_high << 16);
+                }
+            }
+        }
+        if group.more {
+            let from = channel / 2;
+            for (word, &bias) in words.iter_mut().zip(bias.get(from..from + GROUP)?) {
+                *word = add_lanes(*word, bias);
+            }
+        }
+        neuron += NEURONS;
+        channel += NEURONS;
+        if channel == channels {
+            channel = 0;
+        }
+    }
+    Some(neuron.min(neurons))
+}
+
+impl Kernels<u16> for Dsp {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u16]) {
+        dense(weights, outputs, events, post);
+    }
+
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
+        scatter(conv, weights, events, post);
+    }
+
+    fn drive_convolution(
+        conv: &Convolution,
+        weights: Weights<'_>,
+        input: &[u8],
+        zero_point: u8,
+        shift: u8,
+        currents: &mut [u16],
+    ) {
+        <Portable as Kernels<u16>>::drive_convolution(
+            conv, weights, input, zero_point, shift, currents,
+        );
+    }
+
+    fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
+        match update(population, from, events) {
+            Some(next) if next > from => next,
+            _ => Portable::update(population, from, events),
+        }
+    }
+}
+
+impl Kernels<u32> for Dsp {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u32]) {
+        dense(weights, outputs, events, post);
+    }
+
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u32]) {
+        <Portable as Kernels<u32>>::convolution(conv, weights, events, post);
+    }
+
+    fn drive_convolution(
+        conv: &Convolution,
+        weights: Weights<'_>,
+        input: &[u8],
+        zero_point: u8,
+        shift: u8,
+        currents: &mut [u32],
+    ) {
+        <Portable as Kernels<u32>>::drive_convolution(
+            conv, weights, input, zero_point, shift, currents,
+        );
+    }
+
+    fn update(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
+        Portable::update(population, from, events)
+    }
+}
