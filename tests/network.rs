@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized};
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
+use tinyspike_shared::weights::Layout;
 
 /// One layer to be.
 #[derive(Clone, Debug)]
@@ -228,7 +229,7 @@ impl Builder {
     }
 
     fn connect(&mut self, pre: Source, post: Target, transform: Transform) -> Connection {
-        let n = transform.weights().unwrap_or(0);
+        let n = transform.weights(Layout::Rows).unwrap_or(0);
         Connection {
             pre,
             post,

@@ -110,6 +110,8 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     arena: &'a mut [u32],
     /// Steps since the last reset.
     taken: u16,
+    /// Whether an input has been set since the last reset.
+    driven: bool,
     kernels: PhantomData<K>,
 }
 
@@ -131,6 +133,7 @@ where
             image,
             arena,
             taken: 0,
+            driven: false,
             kernels: PhantomData,
         };
         engine.reset();
@@ -141,6 +144,7 @@ where
     /// at its zero point. The steps of an inference begin anew.
     pub fn reset(&mut self) {
         self.taken = 0;
+        self.driven = false;
         for index in 0..self.image.layout().ensembles.len() {
             self.rest(index);
         }
@@ -223,7 +227,10 @@ where
                 });
             }
         }
-        self.clear_inputs();
+        if self.driven {
+            self.clear_inputs();
+        }
+        self.driven = true;
         for c in &network.connections {
             let Pre::Input(index) = c.pre else { break };
             let index = usize::from(index);
@@ -489,16 +496,17 @@ fn current(area: &Area) -> Range<usize> {
 /// Puts every potential at half its threshold.
 fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P::Param], bias: &[P::Param]) {
     let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
-    let channels = threshold.len().max(1);
-    for places in potentials
-        .get_mut(..e.neurons as usize)
-        .unwrap_or(&mut [])
-        .chunks_mut(channels)
-    {
-        for ((v, &threshold), &bias) in places.iter_mut().zip(threshold).zip(bias) {
-            let threshold: i32 = threshold.into();
-            *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
-        }
+    let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+    for ((v, &threshold), &bias) in potentials.iter_mut().zip(threshold).zip(bias) {
+        let threshold: i32 = threshold.into();
+        *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
+    }
+    // All places are like the first: copy what is there behind it until all is filled.
+    let mut filled = threshold.len();
+    while filled > 0 && filled < potentials.len() {
+        let more = filled.min(potentials.len() - filled);
+        potentials.copy_within(..more, filled);
+        filled += more;
     }
 }
 

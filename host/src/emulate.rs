@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
-use tinyspike_shared::image::{Convolution, Pre, Transform};
+use tinyspike_shared::image::{Connection, Convolution, Pre, Transform};
 
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
@@ -327,7 +327,7 @@ impl FanOut {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
                 Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
             };
-            let weights: Vec<i8> = image.weights(c).values().collect();
+            let weights = plain_weights(image, c);
             match &c.transform {
                 Transform::Dense(d) => {
                     for (n, row) in counts.iter_mut().zip(weights.chunks(d.outputs as usize)) {
@@ -362,6 +362,19 @@ impl Reach {
         self.weights += other.weights;
         self.nonzero += other.nonzero;
     }
+}
+
+/// A connection's weights in plain rows, without those that only fill up a layout.
+fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
+    let values: Vec<i8> = image.weights(c).values().collect();
+    let Transform::Dense(d) = &c.transform else {
+        return values;
+    };
+    let row = d.outputs as usize;
+    values
+        .chunks(c.layout.stride(row).max(1))
+        .flat_map(|filled| filled.iter().take(row).copied())
+        .collect()
 }
 
 fn add_fan_out(conv: &Convolution, weights: &[i8], counts: &mut [Reach]) {
@@ -481,12 +494,12 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     let steps: u64 = run.trials.iter().map(|t| t.steps() as u64).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
     let updates = neurons * steps;
-    let weights = network.connections.iter();
-    let zeros: u64 = weights
-        .clone()
-        .map(|c| image.weights(c).values().filter(|w| *w == 0).count() as u64)
-        .sum();
-    let weights: u64 = weights.map(|c| u64::from(c.weights.len)).sum();
+    let (mut weights, mut zeros) = (0, 0);
+    for c in &network.connections {
+        let plain = plain_weights(image, c);
+        weights += plain.len() as u64;
+        zeros += plain.iter().filter(|w| **w == 0).count() as u64;
+    }
     let (from_ensembles, from_inputs) = FanOut::of(image).totals();
     Report {
         images,

@@ -20,4 +20,5 @@ pub mod ops;
 pub mod pipeline;
 pub mod quantize;
 pub mod shape;
+pub mod simulate;
 pub mod tensor;

@@ -27,6 +27,9 @@ const WEIGHT_MAX: f64 = 127.0;
 const THRESHOLD_MAX: f64 = 4096.0;
 /// An int16 potential is chosen only where every threshold keeps at least this resolution.
 const THRESHOLD_MIN_16: i64 = 24;
+/// Ranges of weights that are tried to fit potentials into int16: 16 bits are worth one bit of weights,
+/// for they halve the RAM and the work of a step.
+const WEIGHT_RANGES_16: [f64; 5] = [WEIGHT_MAX, 112.0, 96.0, 80.0, 64.0];
 /// The highest shift that is tried to fit an input current into int16.
 const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
@@ -409,9 +412,13 @@ impl<'a> Context<'a> {
             .iter()
             .any(|f| is_input(f) && matches!(f.link.map, LinearMap::Dense(_)));
         if !needs_32 {
-            let shifts = if driven { 0..=SHIFT_MAX } else { 0..=0 };
-            for shift in shifts {
-                let (ensemble, weights) = self.ensemble_at(at, population, fan_in, shift);
+            // Inputs are divided further, weights made a little coarser, until the bounds fit.
+            let shifts = 0..=if driven { SHIFT_MAX } else { 0 };
+            let finest = if driven { 1 } else { WEIGHT_RANGES_16.len() };
+            let tries = shifts
+                .flat_map(|shift| WEIGHT_RANGES_16[..finest].iter().map(move |r| (shift, *r)));
+            for (shift, range) in tries {
+                let (ensemble, weights) = self.ensemble_at(at, population, fan_in, shift, range);
                 if ensemble.fits(Width::I16)
                     && ensemble.threshold.iter().all(|&t| t >= THRESHOLD_MIN_16)
                 {
@@ -419,7 +426,7 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        let (ensemble, weights) = self.ensemble_at(at, population, fan_in, 0);
+        let (ensemble, weights) = self.ensemble_at(at, population, fan_in, 0, WEIGHT_MAX);
         if !ensemble.fits(Width::I32) {
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
@@ -430,13 +437,15 @@ impl<'a> Context<'a> {
         Ok((ensemble.finish(population, Width::I32), weights))
     }
 
-    /// The ensemble with input currents divided by 2^`shift`, and its bounds.
+    /// The ensemble with input currents divided by 2^`shift` and weights within ±`weight_range`, and its
+    /// bounds.
     fn ensemble_at(
         &self,
         at: usize,
         population: &crate::lower::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
+        weight_range: f64,
     ) -> (Wide, Weights) {
         let theta = self.thetas[at];
         let scale = f64::exp2(f64::from(shift));
@@ -444,6 +453,7 @@ impl<'a> Context<'a> {
         let mut units = channel_units(fan_in, period, |f| if is_input(f) { scale } else { 1.0 });
         let mut thresholds = vec![0i64; period];
         for (unit, threshold) in units.iter_mut().zip(&mut thresholds) {
+            *unit *= WEIGHT_MAX / weight_range;
             let steps = if *unit > 0.0 {
                 theta / *unit
             } else {

@@ -6,6 +6,8 @@
 //! by which sixteen registers hold what.
 
 use core::arch::{asm, global_asm};
+use core::mem::MaybeUninit;
+use core::num::NonZeroU32;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
@@ -275,10 +277,112 @@ global_asm!(
     "add sp, #16",
     "pop {{r4-r11, pc}}",
     ".size tinyspike_scatter_pairs_8, . - tinyspike_scatter_pairs_8",
+    // void tinyspike_drive_window(const uint8_t *input, const int8_t *weights, uint32_t currents[4],
+    //                             const Window *window)
+    // sp: currents, window, rows left
+    ".section .text.tinyspike_drive_window,\"ax\",%progbits",
+    ".global tinyspike_drive_window",
+    ".type tinyspike_drive_window,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_drive_window:",
+    "push {{r2, r3, r4-r11, lr}}",
+    "sub sp, #4",
+    "ldrd r12, r4, [r3]",
+    "mov r5, r4",
+    "mov r6, r4",
+    "mov r7, r4",
+    "mov r8, r4",
+    "mov r9, r4",
+    "mov r10, r4",
+    "mov r11, r4",
+    "1:", // a row
+    "str r12, [sp]",
+    "ldr r3, [sp, #8]",
+    "ldr lr, [r3, #8]",
+    "2:", // a value
+    "ldrb r2, [r0], #1",
+    "cbz r2, 3f",
+    "ldr r3, [r1]",
+    "sxtb16 r12, r3",
+    "smlabb r4, r12, r2, r4",
+    "smlatb r6, r12, r2, r6",
+    "sxtb16 r12, r3, ror #8",
+    "smlabb r5, r12, r2, r5",
+    "smlatb r7, r12, r2, r7",
+    "ldr r3, [r1, #4]",
+    "sxtb16 r12, r3",
+    "smlabb r8, r12, r2, r8",
+    "smlatb r10, r12, r2, r10",
+    "sxtb16 r12, r3, ror #8",
+    "smlabb r9, r12, r2, r9",
+    "smlatb r11, r12, r2, r11",
+    "3:",
+    "ldr r3, [sp, #8]",
+    "ldr r3, [r3, #12]",
+    "add r1, r3",
+    "subs lr, #1",
+    "bne 2b",
+    "ldr r3, [sp, #8]",
+    "ldrd r2, r3, [r3, #16]",
+    "add r0, r2",
+    "add r1, r3",
+    "ldr r12, [sp]",
+    "subs r12, #1",
+    "bne 1b",
+    "ldrd r0, r3, [sp, #4]",
+    "ldr lr, [r3, #24]",
+    "ldm r0, {{r1, r2, r3, r12}}",
+    "asr r4, r4, lr",
+    "asr r5, r5, lr",
+    "pkhbt r4, r4, r5, lsl #16",
+    "uadd16 r1, r1, r4",
+    "asr r6, r6, lr",
+    "asr r7, r7, lr",
+    "pkhbt r6, r6, r7, lsl #16",
+    "uadd16 r2, r2, r6",
+    "asr r8, r8, lr",
+    "asr r9, r9, lr",
+    "pkhbt r8, r8, r9, lsl #16",
+    "uadd16 r3, r3, r8",
+    "asr r10, r10, lr",
+    "asr r11, r11, lr",
+    "pkhbt r10, r10, r11, lsl #16",
+    "uadd16 r12, r12, r10",
+    "stm r0, {{r1, r2, r3, r12}}",
+    "add sp, #12",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_drive_window, . - tinyspike_drive_window",
     ".text",
 );
 
+/// A window of the input, for a block of 8 channels.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Rows of the input.
+    rows: u32,
+    /// What each sum starts with, for rounding.
+    half: u32,
+    /// Values in a row.
+    run: u32,
+    /// Bytes from a value's weights to the next value's.
+    weights_value: u32,
+    /// Bytes from the end of a row of the input to the next row of the window.
+    input_row: u32,
+    /// Bytes from the end of a row's weights to the next row's.
+    weights_row: u32,
+    /// What the sums are shifted right by.
+    shift: u32,
+}
+
 unsafe extern "C" {
+    fn tinyspike_drive_window(
+        input: *const u8,
+        weights: *const i8,
+        currents: *mut u32,
+        window: *const Window,
+    );
     fn tinyspike_add_quads(terms: *mut Term, sums: *mut [u32; 8]);
     fn tinyspike_mla_quads(terms: *mut Term, sums: *mut [u32; 8]);
     fn tinyspike_mac_quads(terms: *mut Term, sums: *mut [i32; 8]);
@@ -308,7 +412,7 @@ const SURPLUS: i32 = 128;
 /// The terms of a dense product: values of one from the front, others from the back, each part with an
 /// end behind it.
 struct Terms {
-    list: [Term; EVENTS + 2],
+    list: [MaybeUninit<Term>; EVENTS + 2],
     ones: usize,
     others: usize,
     /// The sum of all values.
@@ -318,7 +422,7 @@ struct Terms {
 impl Terms {
     const fn new() -> Self {
         Self {
-            list: [Term::END; EVENTS + 2],
+            list: [MaybeUninit::uninit(); EVENTS + 2],
             ones: 0,
             others: 0,
             total: 0,
@@ -333,27 +437,33 @@ impl Terms {
 
     fn push(&mut self, row: *const u8, value: i32, to_front: bool) {
         let at = if to_front {
-            self.ones += 1;
-            self.ones - 1
+            self.ones
         } else {
-            self.others += 1;
-            EVENTS + 1 - self.others
+            EVENTS - self.others
         };
         if let Some(term) = self.list.get_mut(at) {
-            *term = Term { row, value };
+            term.write(Term { row, value });
+        }
+        if to_front {
+            self.ones += 1;
+        } else {
+            self.others += 1;
         }
         self.total += value;
     }
 
     /// Ends both parts, and returns where they start.
     fn parts(&mut self) -> (*mut Term, *mut Term) {
-        if let Some(end) = self.list.get_mut(self.ones) {
-            *end = Term::END;
-        }
         if let Some(end) = self.list.last_mut() {
-            *end = Term::END;
+            end.write(Term::END);
         }
-        let start = self.list.as_mut_ptr();
+        // One place is left between the parts even where there are `EVENTS` terms.
+        if let Some(end) = self.list.get_mut(self.ones)
+            && self.others < EVENTS
+        {
+            end.write(Term::END);
+        }
+        let start = self.list.as_mut_ptr().cast::<Term>();
         (start, start.wrapping_add(EVENTS + 1 - self.others))
     }
 }
@@ -363,7 +473,7 @@ fn multiply_lanes<P: Potential>(terms: &mut Terms, post: &mut [P]) {
     let surplus = SURPLUS * terms.total;
     let (has_ones, has_others) = (terms.ones > 0, terms.others > 0);
     let (ones, others) = terms.parts();
-    for tile in post.chunks_exact_mut(TILE) {
+    for tile in post.chunks_mut(TILE) {
         let mut sums = [0u32; TILE / 2];
         if has_ones {
             // SAFETY: the list has an end, each row has a whole tile left, and `sums` is a tile's.
@@ -373,10 +483,9 @@ fn multiply_lanes<P: Potential>(terms: &mut Terms, post: &mut [P]) {
             // SAFETY: as above.
             unsafe { tinyspike_mla_quads(others, &raw mut sums) };
         }
-        let (pairs, _) = tile.as_chunks_mut::<2>();
-        for ([low, high], sum) in pairs.iter_mut().zip(sums) {
-            *low = low.plus((sum & 0xffff) as i32 - surplus);
-            *high = high.plus((sum >> 16) as i32 - surplus);
+        let lanes = sums.iter().flat_map(|sum| [sum & 0xffff, sum >> 16]);
+        for (v, lane) in tile.iter_mut().zip(lanes) {
+            *v = v.plus(lane as i32 - surplus);
         }
     }
 }
@@ -385,7 +494,7 @@ fn multiply_lanes<P: Potential>(terms: &mut Terms, post: &mut [P]) {
 fn multiply_words<P: Potential>(terms: &mut Terms, post: &mut [P]) {
     let surplus = SURPLUS.wrapping_mul(terms.total);
     let (_, others) = terms.parts();
-    for tile in post.chunks_exact_mut(TILE / 2) {
+    for tile in post.chunks_mut(TILE / 2) {
         let mut sums = [0i32; TILE / 2];
         // SAFETY: the list has an end, each row has half a tile left, and `sums` is half a tile's.
         unsafe { tinyspike_mac_quads(others, &raw mut sums) };
@@ -399,12 +508,13 @@ fn dense<P: Potential>(weights: Weights<'_>, outputs: usize, events: &[Event], p
 where
     Portable: Kernels<P>,
 {
-    let Some(rows) = weights.bytes.len().checked_div(outputs) else {
+    let stride = weights.layout.stride(outputs);
+    let Some(rows) = weights.bytes.len().checked_div(stride) else {
         return;
     };
     let base: *const u8 = weights.bytes.as_ptr().cast();
     let fast = weights.layout == Layout::Quads
-        && outputs.is_multiple_of(TILE)
+        && stride.is_multiple_of(TILE)
         && post.len() >= outputs
         && base.cast::<u32>().is_aligned();
     if !fast {
@@ -418,7 +528,7 @@ where
         if source >= rows {
             continue;
         }
-        let row = base.wrapping_add(source * outputs);
+        let row = base.wrapping_add(source * stride);
         let value = i32::from(event.value);
         if in_lanes {
             if terms.total + value > LANE_BUDGET {
@@ -553,32 +663,13 @@ const GROUP: usize = 4;
 /// The top bits of both lanes.
 const TOPS: u32 = 0x8000_8000;
 
-/// What the neurons of a group share.
-struct Group<'a> {
-    threshold: &'a [i16],
-    max_count: u32,
-    more: bool,
-}
-
-impl Group<'_> {
-    /// Fires one lane that has reached its threshold: the count, and the potential that is left.
-    fn fire(&self, lane: u32, channel: usize) -> (u32, u32) {
-        let threshold = self
-            .threshold
-            .get(channel)
-            .map_or(0, |&t| u32::from(t as u16));
-        let above = lane & 0x7fff;
-        let count = above.checked_div(threshold).unwrap_or(0) + 1;
-        let count = count.min(self.max_count);
-        (count, lane.wrapping_sub(count * threshold) & 0xffff)
-    }
-}
-
+/// Integrates neurons from `from` on, where their number and channels allow for groups; `None` where
+/// they do not.
 fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> Option<usize> {
     const NEURONS: usize = GROUP * 2;
     let channels = population.threshold.len();
-    let neurons = population.potentials.len();
     if !channels.is_multiple_of(NEURONS)
+        || population.bias.len() != channels
         || !from.is_multiple_of(NEURONS)
         || !population.currents.is_empty()
     {
@@ -586,45 +677,50 @@ fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events
     }
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
     let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
+    let max_count = u32::from(population.max_count);
+    let more = population.more;
     let mut channel = from.checked_rem(channels)?;
     let mut neuron = from;
-    let group = Group {
-        threshold: population.threshold,
-        max_count: population.max_count.into(),
-        more: population.more,
-    };
+    let mut len = events.len();
+    let spikes = events.as_mut_ptr();
     let (groups, _) = words.as_chunks_mut::<GROUP>();
     for words in groups.get_mut(from / NEURONS..)? {
         if (words[0] | words[1] | words[2] | words[3]) & TOPS != 0 {
-            if events.capacity() - events.len() < NEURONS {
-                return Some(neuron);
+            if len > EVENTS - NEURONS {
+                break;
             }
-            for (k, word) in words.iter_mut().enumerate() {
-                let (low, high) = (*word & 0xffff, *word >> 16);
-                let source = neuron + 2 * k;
-                let (mut left_low, mut left_high) = (low, high);
-                if low & 0x8000 != 0 {
-                    let (count, left) = group.fire(low, channel + 2 * k);
-                    left_low = left;
-                    let _ = events.push(Event {
-                        source: source as u16,
-                        value: count as i16,
-                    });
+            let mut at = channel;
+            for word in &mut *words {
+                if *word & TOPS == 0 {
+                    at += 2;
+                    continue;
                 }
-                if high & 0x8000 != 0 {
-                    let (count, left) = group.fire(high, channel + 2 * k + 1);
-                    left_high = left;
-                    let _ = events.push(Event {
-                        source: (source + 1) as u16,
-                        value: count as i16,
-                    });
+                let mut left = [*word & 0xffff, *word >> 16];
+                for lane in &mut left {
+                    if *lane & 0x8000 != 0 {
+                        // SAFETY: `at` is below `channels`, and thresholds are positive.
+                        let threshold = unsafe {
+                            let threshold = *population.threshold.get_unchecked(at);
+                            NonZeroU32::new_unchecked(u32::from(threshold as u16))
+                        };
+                        let count = ((*lane & 0x7fff) / threshold + 1).min(max_count);
+                        *lane = lane.wrapping_sub(count * threshold.get()) & 0xffff;
+                        let event = Event {
+                            source: (neuron + at - channel) as u16,
+                            value: count as i16,
+                        };
+                        // SAFETY: the buffer has room for a group.
+                        unsafe { spikes.add(len).write(event) };
+                        len += 1;
+                    }
+                    at += 1;
                 }
-                if group.more {
-                    *word = left_low | (left_high << 16);
+                if more {
+                    *word = left[0] | (left[1] << 16);
                 }
             }
         }
-        if group.more {
+        if more {
             let from = channel / 2;
             for (word, &bias) in words.iter_mut().zip(bias.get(from..from + GROUP)?) {
                 *word = add_lanes(*word, bias);
@@ -636,7 +732,94 @@ fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events
             channel = 0;
         }
     }
-    Some(neuron.min(neurons))
+    // SAFETY: all up to `len` have been written, and it is at most the capacity.
+    unsafe { events.set_len(len) };
+    Some(neuron)
+}
+
+/// The most values in a row of an input for which empty windows are found in advance.
+const ROW: usize = 256;
+
+/// Brings an input's current to potentials or currents of 16 bits.
+fn drive(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    input: &[u8],
+    shift: u8,
+    currents: &mut [u16],
+) -> Option<()> {
+    let [height, width, channels_in] = conv.input.map(usize::from);
+    let [out_height, out_width, channels] = conv.output.map(usize::from);
+    let [kernel_y, kernel_x] = conv.kernel.map(usize::from);
+    let [stride_y, stride_x] = conv.stride.map(usize::from);
+    let line = width * channels_in;
+    let run = kernel_x * channels_in;
+    let fits = weights.layout == Layout::Rows
+        && conv.padding == [0, 0]
+        && channels.is_multiple_of(8)
+        && line <= ROW
+        && run > 0
+        && kernel_y > 0
+        && (out_height.max(1) - 1) * stride_y + kernel_y <= height
+        && (out_width.max(1) - 1) * stride_x + kernel_x <= width
+        && weights.bytes.len() == kernel_y * run * channels
+        && input.len() == height * line
+        && currents.len() == out_height * out_width * channels
+        && weights.bytes.as_ptr().cast::<u32>().is_aligned();
+    if !fits {
+        return None;
+    }
+    let words: &mut [u32] = bytemuck::try_cast_slice_mut(currents).ok()?;
+    let window = Window {
+        rows: kernel_y as u32,
+        half: if shift == 0 {
+            0
+        } else {
+            1 << (shift.min(31) - 1)
+        },
+        run: run as u32,
+        weights_value: channels as u32,
+        input_row: (line - run) as u32,
+        weights_row: 0,
+        shift: u32::from(shift.min(31)),
+    };
+    let mut places = words.chunks_exact_mut(channels / 2);
+    for out_y in 0..out_height {
+        let rows = input.get(out_y * stride_y * line..)?;
+        // Which values are zero in all rows of the window.
+        let mut any = [0u32; ROW / 4];
+        for row in rows.chunks(line).take(kernel_y) {
+            let (whole, rest) = row.as_chunks::<4>();
+            for (any, &word) in any.iter_mut().zip(whole) {
+                *any |= u32::from_le_bytes(word);
+            }
+            if !rest.is_empty() {
+                *any.get_mut(whole.len())? = u32::MAX;
+            }
+        }
+        let any: &[u8] = bytemuck::cast_slice(&any);
+        for out_x in 0..out_width {
+            let place = places.next()?;
+            let start = out_x * stride_x * channels_in;
+            if any.get(start..start + run)?.iter().all(|&v| v == 0) {
+                continue;
+            }
+            let values = rows.get(start..)?;
+            for (block, currents) in place.chunks_exact_mut(4).enumerate() {
+                // SAFETY: the window lies inside the input, its taps inside the kernel, whose rows are
+                // aligned as they are multiples of 8 channels; `currents` has 8 lanes.
+                unsafe {
+                    tinyspike_drive_window(
+                        values.as_ptr(),
+                        weights.bytes.as_ptr().wrapping_add(block * 8),
+                        currents.as_mut_ptr(),
+                        &raw const window,
+                    );
+                }
+            }
+        }
+    }
+    Some(())
 }
 
 impl Kernels<u16> for Dsp {
@@ -656,9 +839,12 @@ impl Kernels<u16> for Dsp {
         shift: u8,
         currents: &mut [u16],
     ) {
-        <Portable as Kernels<u16>>::drive_convolution(
-            conv, weights, input, zero_point, shift, currents,
-        );
+        let driven = zero_point == 0 && drive(conv, weights, input, shift, currents).is_some();
+        if !driven {
+            <Portable as Kernels<u16>>::drive_convolution(
+                conv, weights, input, zero_point, shift, currents,
+            );
+        }
     }
 
     fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {

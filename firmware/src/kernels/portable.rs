@@ -13,10 +13,12 @@ pub struct Portable;
 
 impl<P: Potential> Kernels<P> for Portable {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
+        let stride = weights.layout.stride(outputs);
+        let post = post.get_mut(..outputs).unwrap_or(&mut []);
         for event in events {
-            let start = usize::from(event.source) * outputs;
-            if let Some(row) = weights.row(start, outputs) {
-                add_row(row, event.value, post);
+            let start = usize::from(event.source) * stride;
+            if let Some(row) = weights.row(start, stride) {
+                add_row(row, event.value, &mut *post);
             }
         }
     }

@@ -264,11 +264,14 @@ impl Transform {
         }
     }
 
-    /// The number of weights.
+    /// The number of weights in a layout, those that fill up rows included.
     #[must_use]
-    pub fn weights(&self) -> Option<u32> {
+    pub fn weights(&self, layout: Layout) -> Option<u32> {
         match self {
-            Self::Dense(d) => d.inputs.checked_mul(d.outputs),
+            Self::Dense(d) => {
+                let stride = layout.stride(d.outputs as usize);
+                d.inputs.checked_mul(u32::try_from(stride).ok()?)
+            }
             Self::Convolution(c) => volume(&[
                 c.kernel[0].into(),
                 c.kernel[1].into(),

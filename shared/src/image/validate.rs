@@ -166,14 +166,15 @@ fn connection<const E: usize, const C: usize>(
             convolution(conv)?;
         }
     }
-    let row = match &c.transform {
-        Transform::Dense(d) => d.outputs,
-        Transform::Convolution(conv) => conv.output[2].into(),
+    let whole_groups = match (&c.transform, c.layout) {
+        (_, Layout::Rows) | (Transform::Dense(_), Layout::Quads) => true,
+        (Transform::Dense(d), Layout::Pairs) => d.outputs.is_multiple_of(4),
+        (Transform::Convolution(conv), _) => conv.output[2].is_multiple_of(4),
     };
-    if c.layout != Layout::Rows && !row.is_multiple_of(4) {
+    if !whole_groups {
         return Err(Fault::Layout);
     }
-    bytes.section(c.weights, c.transform.weights())?;
+    bytes.section(c.weights, c.transform.weights(c.layout))?;
     Ok(())
 }
 
