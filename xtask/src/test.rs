@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust.
 
-use crate::shell::{self, Failure};
 use crate::{firmware, lint, setup};
+use tinyspike_board::shell::{self, Failure};
 
 /// Installs what is missing, builds the firmware, checks formatting and lints, and runs all tests,
 /// those on emulated boards included.
