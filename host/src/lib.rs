@@ -17,5 +17,7 @@ pub mod network;
 pub mod ops;
 pub mod pipeline;
 pub mod quantize;
+pub mod report;
 pub mod shape;
 pub mod tensor;
+pub mod tune;

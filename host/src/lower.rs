@@ -106,6 +106,15 @@ pub enum LinearMap {
 }
 
 impl LinearMap {
+    /// How many weights it has.
+    #[must_use]
+    pub fn weights(&self) -> usize {
+        match self {
+            Self::Dense(w) => w.data().len(),
+            Self::Convolution(c) => c.kernel.data().len(),
+        }
+    }
+
     /// y += W x.
     ///
     /// # Errors
