@@ -1,9 +1,9 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
 //! The samples are split into a fit part, from which ranges and biases follow, and a held-out part, on
-//! which every candidate runs with the device's own engine. A candidate keeps the accuracy where its
-//! drop against the float network *on the same samples*, plus one standard error of that paired
-//! difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
+//! every candidate runs with the device's own engine. A candidate keeps the accuracy where its
+//! drop against the float network *on the same samples*, with one more sample taken for lost, plus one
+//! standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
 //! taken. First a grid of steps and counts is screened on a part of the held-out samples; then the best
 //! ones are refined a setting at a time: counts and clips of single layers, input bits, bias correction.
 //!
@@ -173,8 +173,8 @@ impl Paired {
         (self.lost as f64 - self.gained as f64) / self.samples.max(1) as f64
     }
 
-    /// The standard error of the drop. One more pair that differs is assumed, so that few samples
-    /// without a difference do not pass for certainty.
+    /// The standard error of the drop, with one more sample taken for lost than was seen, so that few
+    /// samples without a difference do not pass for certainty.
     #[must_use]
     pub fn error(&self) -> f64 {
         let n = self.samples.max(1) as f64;
@@ -183,10 +183,11 @@ impl Paired {
         ((differ / n - drop * drop) / n).max(0.0).sqrt()
     }
 
-    /// The drop plus its standard error: exceeded by the true drop with a chance of about 16 %.
+    /// The drop if one more sample were lost, plus its standard error. The one more stands for the luck
+    /// of having been chosen.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        self.drop() + self.error()
+        self.drop() + 1.0 / self.samples.max(1) as f64 + self.error()
     }
 }
 
@@ -798,8 +799,11 @@ impl fmt::Display for Tuned {
         if self.kept {
             writeln!(
                 f,
-                "drop + standard error is within {bound:.2} points; the best of many candidates on the \
-                 same samples, so expect new data to show up to a standard error more"
+                "with one more sample lost, plus one standard error, it is {:.2}, within {bound:.2}: new data \
+                 stays within {bound:.2} points with a chance of about 84 % if it is like these samples, \
+                 somewhat less as it is the best of many, and less if the network was \
+                 trained on them",
+                paired.upper() * 100.0
             )?;
         } else {
             writeln!(
