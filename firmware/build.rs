@@ -10,10 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let board = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards/mps2-an386");
         println!("cargo::rerun-if-changed={}", board.display());
         println!("cargo::rustc-link-search={}", board.display());
-        println!("cargo::rustc-link-arg-bin=mps2_an386=--nmagic");
-        println!("cargo::rustc-link-arg-bin=mps2_an386=-Tlink.x");
+        println!("cargo::rustc-link-arg-bins=--nmagic");
+        println!("cargo::rustc-link-arg-bins=-Tlink.x");
         if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
-            println!("cargo::rustc-link-arg-bin=mps2_an386=-Tdefmt.x");
+            println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike_firmware::trace::{self, RunError};
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::{Header, Inputs, InputsError};
-use xtask::firmware::Board;
+use xtask::firmware::{Board, Program};
 use xtask::qemu::{self, Outcome, QemuError};
 
 /// How long an emulated board may take for a run.
@@ -73,6 +73,9 @@ pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
 pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome, QemuError> {
     qemu::run(&qemu::Run {
         board,
+        program: Program::Trace,
+        count: false,
+        plugin: None,
         image,
         inputs: block,
         timeout: TIMEOUT,
@@ -84,7 +87,7 @@ pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome,
 /// # Errors
 /// [`LogError`], where the bytes are not what this firmware logs.
 pub fn decode_log(board: Board, log: &[u8]) -> Result<Vec<String>, LogError> {
-    let elf = std::fs::read(board.elf())?;
+    let elf = std::fs::read(board.elf(Program::Trace))?;
     let table = Table::parse(&elf).map_err(|e| LogError::Table(e.to_string()))?;
     let table = table.ok_or_else(|| LogError::Table("there is none".into()))?;
     let mut decoder = table.new_stream_decoder();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized};
+use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized};
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
 
 /// One layer to be.
@@ -19,9 +19,9 @@ enum Layer {
 
 fn layer() -> impl Strategy<Value = Layer> {
     prop_oneof![
-        (1usize..40).prop_map(Layer::Dense),
+        prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            1usize..20,
+            prop_oneof![1usize..20, Just(8), Just(16)],
             prop::array::uniform2(1usize..4),
             prop::array::uniform2(1usize..3),
             any::<bool>()
@@ -124,6 +124,11 @@ impl Builder {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
+            target: if self.random.below(2) == 0 {
+                quantize::Target::Portable
+            } else {
+                quantize::Target::CortexM4
+            },
             steps: self.steps,
             inputs: vec![Input {
                 label: "in".into(),

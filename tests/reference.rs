@@ -101,8 +101,8 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Adds W x to y.
-fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
+/// Adds W x to y, with weights of any size.
+pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
     match &c.transform {
         Transform::Dense(d) => {
             let outputs = d.outputs as usize;

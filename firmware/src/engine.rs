@@ -8,6 +8,7 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::{
     Area, Connection, Ensemble, Image, Post, Pre, Section, Transform, Width,
 };
+use tinyspike_shared::weights::Weights;
 
 use crate::kernels::{Events, Kernels, Population, Portable, Potential};
 use crate::output::Output;
@@ -107,14 +108,16 @@ impl core::error::Error for InputError {}
 pub struct Engine<'a, K = Portable, const E: usize = 16, const C: usize = 24> {
     image: &'a Image<'a, E, C>,
     arena: &'a mut [u32],
+    /// Steps since the last reset.
+    taken: u16,
     kernels: PhantomData<K>,
 }
 
 impl<'a, K, const E: usize, const C: usize> Engine<'a, K, E, C>
 where
-    K: Kernels<i16> + Kernels<i32>,
+    K: Kernels<u16> + Kernels<u32>,
 {
-    /// Readies a network, with all currents zero and every potential at half its threshold.
+    /// Readies a network, at rest.
     ///
     /// # Errors
     /// Where the arena is smaller than [`Image::arena_bytes`].
@@ -124,32 +127,56 @@ where
         let Some(arena) = arena.get_mut(..needed / 4) else {
             return Err(ArenaTooSmall { needed, given });
         };
-        arena.fill(0);
         let mut engine = Self {
             image,
             arena,
+            taken: 0,
             kernels: PhantomData,
         };
         engine.reset();
         Ok(engine)
     }
 
-    /// Sets every potential to half its threshold and every sum to zero. Inputs stay set.
+    /// Brings the network to rest: every potential at half its threshold, every sum zero, every input
+    /// at its zero point. The steps of an inference begin anew.
     pub fn reset(&mut self) {
-        let image = self.image;
-        let layout = image.layout();
-        for (e, area) in image.description().ensembles.iter().zip(&layout.ensembles) {
-            let Some(words) = self.arena.get_mut(state(area)) else {
-                continue;
-            };
-            match e.width {
-                Width::I16 => rest::<i16>(words, e, image.params16(e.threshold)),
-                Width::I32 => rest::<i32>(words, e, image.params32(e.threshold)),
+        self.taken = 0;
+        for index in 0..self.image.layout().ensembles.len() {
+            self.rest(index);
+        }
+        for area in &self.image.layout().outputs {
+            if let Some(words) = self.arena.get_mut(whole(area)) {
+                words.fill(0);
             }
         }
-        for area in &layout.outputs {
-            if let Some(words) = self.arena.get_mut(state(area)) {
-                words.fill(0);
+    }
+
+    /// Brings one ensemble to rest, without input.
+    fn rest(&mut self, index: usize) {
+        let image = self.image;
+        let (Some(e), Some(area)) = (
+            image.description().ensembles.get(index),
+            image.layout().ensembles.get(index),
+        ) else {
+            return;
+        };
+        if let Some(words) = self.arena.get_mut(current(area)) {
+            words.fill(0);
+        }
+        if let Some(words) = self.arena.get_mut(state(area)) {
+            match e.width {
+                Width::I16 => rest::<u16>(
+                    words,
+                    e,
+                    image.params16(e.threshold),
+                    image.params16(e.bias),
+                ),
+                Width::I32 => rest::<u32>(
+                    words,
+                    e,
+                    image.params32(e.threshold),
+                    image.params32(e.bias),
+                ),
             }
         }
     }
@@ -196,12 +223,7 @@ where
                 });
             }
         }
-        let layout = image.layout();
-        for area in layout.ensembles.iter().chain(&layout.outputs) {
-            if let Some(words) = self.arena.get_mut(current(area)) {
-                words.fill(0);
-            }
-        }
+        self.clear_inputs();
         for c in &network.connections {
             let Pre::Input(index) = c.pre else { break };
             let index = usize::from(index);
@@ -213,18 +235,44 @@ where
         Ok(())
     }
 
+    /// Takes back what inputs have brought.
+    fn clear_inputs(&mut self) {
+        let image = self.image;
+        let network = image.description();
+        for c in &network.connections {
+            let Pre::Input(_) = c.pre else { break };
+            let Some((area, ..)) = target(image, c.post) else {
+                continue;
+            };
+            if area.has_current() {
+                if let Some(words) = self.arena.get_mut(current(area)) {
+                    words.fill(0);
+                }
+            } else if let Post::Ensemble(e) = c.post {
+                self.rest(usize::from(e));
+            } else if let Some(words) = self.arena.get_mut(state(area)) {
+                words.fill(0);
+            }
+        }
+    }
+
     /// Adds the current that one connection brings from an input.
     fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
         let image = self.image;
-        let weights = image.weights(c.weights);
+        let weights = image.weights(c);
         let Some((area, width, shift)) = target(image, c.post) else {
             return;
         };
-        let Some(words) = self.arena.get_mut(current(area)) else {
+        let range = if area.has_current() {
+            current(area)
+        } else {
+            state(area)
+        };
+        let Some(words) = self.arena.get_mut(range) else {
             return;
         };
         match (&c.transform, width) {
-            (Transform::Convolution(conv), Width::I16) => <K as Kernels<i16>>::drive_convolution(
+            (Transform::Convolution(conv), Width::I16) => <K as Kernels<u16>>::drive_convolution(
                 conv,
                 weights,
                 values,
@@ -232,7 +280,7 @@ where
                 shift,
                 bytemuck::cast_slice_mut(words),
             ),
-            (Transform::Convolution(conv), Width::I32) => <K as Kernels<i32>>::drive_convolution(
+            (Transform::Convolution(conv), Width::I32) => <K as Kernels<u32>>::drive_convolution(
                 conv,
                 weights,
                 values,
@@ -241,7 +289,7 @@ where
                 bytemuck::cast_slice_mut(words),
             ),
             (Transform::Dense(dense), _) => {
-                let sums: &mut [i32] = bytemuck::cast_slice_mut(words);
+                let sums: &mut [u32] = words;
                 let outputs = dense.outputs as usize;
                 let mut events = Events::new();
                 for (source, &value) in (0u16..=u16::MAX).zip(values) {
@@ -261,15 +309,22 @@ where
         }
     }
 
-    /// Runs one step through the whole network.
-    pub fn step(&mut self) {
-        self.step_probed(&mut ());
+    /// Runs one step through the whole network, and says whether it did: after as many steps as the
+    /// image states it does nothing until the next reset, for the bounds of the potentials are proven
+    /// for no more.
+    pub fn step(&mut self) -> bool {
+        self.step_probed(&mut ())
     }
 
-    /// Runs one step and shows its spikes to `probe`.
-    pub fn step_probed(&mut self, probe: &mut impl Probe) {
+    /// Runs one step, as [`step`](Self::step) does, and shows its spikes to `probe`.
+    pub fn step_probed(&mut self, probe: &mut impl Probe) -> bool {
         let image = self.image;
         let network = image.description();
+        if self.taken >= network.steps {
+            return false;
+        }
+        self.taken += 1;
+        let more = self.taken < network.steps;
         let layout = image.layout();
         // Connections from inputs come first; those of each ensemble follow in order.
         let mut rest = network.connections.as_slice();
@@ -307,26 +362,28 @@ where
                 connections: outgoing,
             };
             match e.width {
-                Width::I16 => fire::<K, i16, E, C>(
+                Width::I16 => fire::<K, u16, E, C>(
                     Population {
                         potentials: bytemuck::cast_slice_mut(potentials),
                         currents: bytemuck::cast_slice(currents),
                         bias: image.params16(e.bias),
                         threshold: image.params16(e.threshold),
                         max_count: e.max_count,
+                        more,
                     },
                     e.neurons as usize,
                     &outgoing,
                     later,
                     probe,
                 ),
-                Width::I32 => fire::<K, i32, E, C>(
+                Width::I32 => fire::<K, u32, E, C>(
                     Population {
                         potentials: bytemuck::cast_slice_mut(potentials),
                         currents: bytemuck::cast_slice(currents),
                         bias: image.params32(e.bias),
                         threshold: image.params32(e.threshold),
                         max_count: e.max_count,
+                        more,
                     },
                     e.neurons as usize,
                     &outgoing,
@@ -352,20 +409,15 @@ where
                 *sum = sum.wrapping_add(*current);
             }
         }
+        true
     }
 
-    /// Steps through one inference, shows its spikes to `probe`, and returns how many steps it took:
-    /// the image's, or fewer where the outputs are [decided](Self::decided) early.
+    /// Steps to the end of an inference, shows its spikes to `probe`, and returns how many steps it
+    /// took since the last reset: the image's, or fewer where the outputs are [decided](Self::decided)
+    /// early.
     pub fn infer(&mut self, probe: &mut impl Probe) -> u16 {
-        let steps = self.image.description().steps;
-        for step in 1..steps {
-            self.step_probed(probe);
-            if self.decided() {
-                return step;
-            }
-        }
-        self.step_probed(probe);
-        steps
+        while self.step_probed(probe) && !self.decided() {}
+        self.taken
     }
 
     /// Whether more steps on the same input are not worth while: every output has an exit margin, and
@@ -403,7 +455,8 @@ where
         }
     }
 
-    /// V - θ of a neuron, for a debugger's eye; `None` where there is no such neuron.
+    /// V - θ of a neuron, plus the bias of the step to come, for a debugger's eye; `None` where there
+    /// is no such neuron. After the last step potentials need not be kept.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
         let e = self.image.description().ensembles.get(ensemble)?;
@@ -413,13 +466,16 @@ where
             return None;
         }
         match e.width {
-            Width::I16 => bytemuck::cast_slice::<u32, i16>(words)
+            Width::I16 => bytemuck::cast_slice::<u32, u16>(words)
                 .get(neuron)
-                .copied()
-                .map(i32::from),
-            Width::I32 => bytemuck::cast_slice::<u32, i32>(words).get(neuron).copied(),
+                .map(|v| v.value()),
+            Width::I32 => words.get(neuron).map(|v| v.value()),
         }
     }
+}
+
+fn whole(area: &Area) -> Range<usize> {
+    area.current as usize..area.end as usize
 }
 
 fn state(area: &Area) -> Range<usize> {
@@ -430,17 +486,19 @@ fn current(area: &Area) -> Range<usize> {
     area.current as usize..area.state as usize
 }
 
-/// Puts every potential at half its threshold; it is stored less the threshold.
-fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P]) {
+/// Puts every potential at half its threshold.
+fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P::Param], bias: &[P::Param]) {
     let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
-    let thresholds = threshold.iter().cycle();
-    for (v, &threshold) in potentials
-        .iter_mut()
-        .take(e.neurons as usize)
-        .zip(thresholds)
+    let channels = threshold.len().max(1);
+    for places in potentials
+        .get_mut(..e.neurons as usize)
+        .unwrap_or(&mut [])
+        .chunks_mut(channels)
     {
-        let threshold: i32 = threshold.into();
-        *v = P::wrap(threshold / 2 - threshold);
+        for ((v, &threshold), &bias) in places.iter_mut().zip(threshold).zip(bias) {
+            let threshold: i32 = threshold.into();
+            *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
+        }
     }
 }
 
@@ -497,7 +555,7 @@ fn fire<K, P, const E: usize, const C: usize>(
     probe: &mut impl Probe,
 ) where
     P: Potential,
-    K: Kernels<P> + Kernels<i16> + Kernels<i32>,
+    K: Kernels<P> + Kernels<u16> + Kernels<u32>,
 {
     population.potentials = population.potentials.get_mut(..neurons).unwrap_or(&mut []);
     let mut events = Events::new();
@@ -517,14 +575,14 @@ fn fire<K, P, const E: usize, const C: usize>(
             let Some((area, width, _)) = target(outgoing.image, c.post) else {
                 continue;
             };
-            let weights = outgoing.image.weights(c.weights);
+            let weights = outgoing.image.weights(c);
             let words = later.state(area);
             match width {
                 Width::I16 => {
-                    deliver::<K, i16>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                    deliver::<K, u16>(c, weights, &events, bytemuck::cast_slice_mut(words));
                 }
                 Width::I32 => {
-                    deliver::<K, i32>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                    deliver::<K, u32>(c, weights, &events, bytemuck::cast_slice_mut(words));
                 }
             }
         }
@@ -533,7 +591,7 @@ fn fire<K, P, const E: usize, const C: usize>(
 
 fn deliver<K: Kernels<P>, P: Potential>(
     c: &Connection,
-    weights: &[i8],
+    weights: Weights<'_>,
     events: &[Event],
     post: &mut [P],
 ) {

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+pub mod bench;
 pub mod boards;
 mod engine;
 pub mod kernels;

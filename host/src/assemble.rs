@@ -2,12 +2,13 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    self, ALIGN, Description, HEADER_LEN, Header, Layout, MAX_INPUTS, MAX_OUTPUTS, Section, Width,
-    checksum,
+    self, ALIGN, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
+    Width, checksum,
 };
+use tinyspike_shared::weights::{self, Layout};
 
-use crate::lower::{Source, Target};
-use crate::quantize::Quantized;
+use crate::lower::{self, Source};
+use crate::quantize::{Quantized, Target};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -49,7 +50,39 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Packs a network.
+/// Channels that the DSP kernels take at a time in a dense row.
+const DSP_DENSE: u32 = 16;
+/// Channels that they take at a time in a convolution.
+const DSP_CONVOLUTION: u16 = 8;
+
+/// The layout of a connection's weights.
+fn layout(target: Target, transform: &Transform, width: Width) -> Layout {
+    match (target, transform) {
+        (Target::Portable, _) => Layout::Rows,
+        (Target::CortexM4, Transform::Dense(d)) if d.outputs.is_multiple_of(DSP_DENSE) => {
+            Layout::Quads
+        }
+        (Target::CortexM4, Transform::Convolution(c))
+            if width == Width::I16 && c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
+        {
+            Layout::Pairs
+        }
+        (Target::CortexM4, _) => Layout::Rows,
+    }
+}
+
+/// Weights in a layout's bytes.
+fn encoded(weights: &[i8], layout: Layout) -> Vec<u8> {
+    let (groups, rest) = weights.as_chunks::<4>();
+    groups
+        .iter()
+        .flat_map(|&group| weights::encode(layout, group))
+        .chain(rest.iter().copied())
+        .map(|b| b as u8)
+        .collect()
+}
+
+/// Packs a network, laid out for its target's kernels.
 ///
 /// # Errors
 /// Where the network has more parts than an image can hold.
@@ -68,7 +101,7 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
         let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
         let end = HEADER_LEN + encoded.len();
         if aligned(end) <= data.start {
-            let arena_bytes = Layout::of(&description)
+            let arena_bytes = image::Layout::of(&description)
                 .ok_or(AssembleError::Overflow)?
                 .bytes();
             break ((encoded, arena_bytes), data);
@@ -252,17 +285,23 @@ fn describe<'a>(
             .map_err(|_| AssembleError::Overflow)?;
     }
     for c in &network.connections {
+        let width = match c.post {
+            lower::Target::Population(p) => network.ensembles[p].width,
+            lower::Target::Output(_) => Width::I32,
+        };
+        let layout = layout(network.target, &c.transform, width);
         let connection = image::Connection {
             pre: match c.pre {
                 Source::Input(i) => image::Pre::Input(i as u8),
                 Source::Population(p) => image::Pre::Ensemble(p as u8),
             },
             post: match c.post {
-                Target::Population(p) => image::Post::Ensemble(p as u8),
-                Target::Output(o) => image::Post::Output(o as u8),
+                lower::Target::Population(p) => image::Post::Ensemble(p as u8),
+                lower::Target::Output(o) => image::Post::Output(o as u8),
             },
             transform: c.transform,
-            weights: data.push(bytemuck::cast_slice(&c.weights))?,
+            weights: data.push(&encoded(&c.weights, layout))?,
+            layout,
         };
         description
             .connections

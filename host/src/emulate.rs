@@ -327,14 +327,14 @@ impl FanOut {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
                 Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
             };
-            let weights = image.weights(c.weights);
+            let weights: Vec<i8> = image.weights(c).values().collect();
             match &c.transform {
                 Transform::Dense(d) => {
                     for (n, row) in counts.iter_mut().zip(weights.chunks(d.outputs as usize)) {
                         n.add(Reach::of(row));
                     }
                 }
-                Transform::Convolution(conv) => add_fan_out(conv, weights, counts),
+                Transform::Convolution(conv) => add_fan_out(conv, &weights, counts),
             }
         }
         fan_out
@@ -484,10 +484,7 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     let weights = network.connections.iter();
     let zeros: u64 = weights
         .clone()
-        .map(|c| {
-            let weights = image.weights(c.weights);
-            weights.iter().filter(|w| **w == 0).count() as u64
-        })
+        .map(|c| image.weights(c).values().filter(|w| *w == 0).count() as u64)
         .sum();
     let weights: u64 = weights.map(|c| u64::from(c.weights.len)).sum();
     let (from_ensembles, from_inputs) = FanOut::of(image).totals();

@@ -9,6 +9,7 @@ pub mod correct;
 pub mod cost;
 pub mod data;
 pub mod emulate;
+pub mod forward;
 pub mod import;
 pub mod inspect;
 pub mod lower;

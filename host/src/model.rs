@@ -339,7 +339,7 @@ pub enum LayerConfig {
         spiking_aware_training: bool,
         return_sequences: bool,
     },
-    /// keras_spiking.Lowpass. Weights: level_smoothing (the initial level), tau.
+    /// keras_spiking.Lowpass. Weights: initial_level, tau.
     Lowpass {
         tau_initializer: f64,
         dt: f64,

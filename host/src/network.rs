@@ -238,7 +238,7 @@ pub enum Transform {
     Diagonal(Diagonal),
     /// y = W x with W of shape `[size_out, size_in]`.
     Dense(Tensor),
-    /// y[row] += value x[col] for each entry.
+    /// `y[row] += value * x[col]` for each entry.
     Sparse(Sparse),
     /// A convolution as Nengo's `Convolution`.
     Convolution(Convolution),

@@ -18,7 +18,7 @@
 use tinyspike_shared::image::{Convolution as ConvShape, Dense, Transform, Width};
 
 use crate::calibrate::Calibration;
-use crate::lower::{Graph, LinearMap, Link, Source, Target};
+use crate::lower::{self, Graph, LinearMap, Link, Source};
 use crate::network::Convolution;
 
 /// Largest magnitude of a weight.
@@ -32,6 +32,17 @@ const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
 const MULTIPLIER_BITS: i32 = 15;
 
+/// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Target {
+    /// Plain rows.
+    Portable,
+    /// Cores with the DSP extension: Cortex-M4, M7, M33.
+    #[default]
+    CortexM4,
+}
+
 /// How to quantize.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
@@ -39,6 +50,8 @@ pub struct QuantizeOptions {
     pub steps: u16,
     /// The most spikes that a neuron emits in one step.
     pub max_count: u8,
+    /// The kernels that the image is for.
+    pub target: Target,
     /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
     /// or the share of the activations above zero that stay below it.
     pub percentile: Option<f64>,
@@ -98,6 +111,7 @@ impl Default for QuantizeOptions {
         Self {
             steps: 2,
             max_count: 15,
+            target: Target::default(),
             percentile: None,
             input_bits: 8,
             layers: Vec::new(),
@@ -108,6 +122,8 @@ impl Default for QuantizeOptions {
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
+    /// The kernels that the image is for.
+    pub target: Target,
     /// Steps of an inference.
     pub steps: u16,
     /// The inputs.
@@ -178,7 +194,7 @@ pub struct Output {
 #[expect(missing_docs, reason = "as in the graph")]
 pub struct Connection {
     pub pre: Source,
-    pub post: Target,
+    pub post: lower::Target,
     pub transform: Transform,
     pub weights: Vec<i8>,
 }
@@ -280,19 +296,20 @@ pub fn quantize(
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
     for (at, population) in graph.populations.iter().enumerate() {
-        let fan_in = context.fan_in(Target::Population(at));
+        let fan_in = context.fan_in(lower::Target::Population(at));
         let (ensemble, weights) = context.ensemble(at, population, &fan_in)?;
         ensembles.push(ensemble);
         context.place(&fan_in, weights, &mut connections)?;
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let fan_in = context.fan_in(Target::Output(at));
+        let fan_in = context.fan_in(lower::Target::Output(at));
         let (output, weights) = context.output(output, &fan_in)?;
         outputs.push(output);
         context.place(&fan_in, weights, &mut connections)?;
     }
     Ok(Quantized {
+        target: options.target,
         steps: options.steps,
         inputs,
         ensembles,
@@ -343,7 +360,7 @@ struct Drive {
 }
 
 impl<'a> Context<'a> {
-    fn fan_in(&self, post: Target) -> Vec<FanIn<'a>> {
+    fn fan_in(&self, post: lower::Target) -> Vec<FanIn<'a>> {
         let links = self.graph.links.iter().enumerate();
         links
             .filter(|(_, l)| l.post == post)
@@ -567,8 +584,8 @@ impl<'a> Context<'a> {
     ) -> Result<(), QuantizeError> {
         for (f, weights) in fan_in.iter().zip(weights) {
             let layer = match f.link.post {
-                Target::Population(p) => &self.graph.populations[p].label,
-                Target::Output(o) => &self.graph.outputs[o].label,
+                lower::Target::Population(p) => &self.graph.populations[p].label,
+                lower::Target::Output(o) => &self.graph.outputs[o].label,
             };
             connections[f.index] = Some(Connection {
                 pre: f.link.pre,

@@ -16,7 +16,7 @@ pub const MAX_ELEMENTS: usize = 1 << 28;
 
 /// How many calls of layers [`infer_model`] looks at before it gives up: nested models that call
 /// each other several times at every level would otherwise take exponential time.
-const MAX_CALLS: usize = 1 << 20;
+const MAX_CALLS: usize = 1 << 16;
 
 /// Why a layer cannot be applied to its inputs.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -99,6 +99,10 @@ pub(crate) fn shape_of(model: &Model, tensor: TensorRef) -> Option<&Shape> {
         .get(tensor.tensor)
 }
 
+fn too_many_calls() -> String {
+    format!("the nested models make more than {MAX_CALLS} calls of layers")
+}
+
 fn error(layer: &Layer, reason: String) -> ShapeError {
     ShapeError {
         layer: layer.name.clone(),
@@ -112,12 +116,9 @@ fn infer_within(
     inputs: &[Shape],
     budget: &mut usize,
 ) -> Result<Vec<Shape>, ShapeError> {
-    *budget = budget.checked_sub(1).ok_or_else(|| {
-        error(
-            layer,
-            format!("the nested models make more than {MAX_CALLS} calls of layers"),
-        )
-    })?;
+    *budget = budget
+        .checked_sub(1)
+        .ok_or_else(|| error(layer, too_many_calls()))?;
     if let LayerConfig::Model(inner) = &layer.config {
         return infer_nested(layer, inner, inputs, budget);
     }
@@ -209,7 +210,7 @@ fn infer_nested(
         for (l, c) in pending {
             *budget = budget
                 .checked_sub(1)
-                .ok_or_else(|| error(layer, "the nested models make too many calls".to_owned()))?;
+                .ok_or_else(|| error(layer, too_many_calls()))?;
             let given: Option<Vec<Shape>> = (model.layers[l].calls[c].inputs.iter())
                 .map(|r| shapes[r.layer][r.call].get(r.tensor).cloned())
                 .collect();
@@ -694,4 +695,109 @@ fn output(config: &LayerConfig, inputs: &[Shape]) -> Result<Option<Shape>, Strin
 /// How many places a window of `k` dilated by `d` spans.
 fn span(k: usize, d: usize) -> Result<usize, String> {
     add(mul(k.saturating_sub(1), d)?, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn infer(config: LayerConfig, inputs: &[&[usize]]) -> Result<Vec<Shape>, ShapeError> {
+        let layer = Layer {
+            name: "l".to_owned(),
+            class_name: "L".to_owned(),
+            trainable: true,
+            config,
+            weights: Vec::new(),
+            calls: Vec::new(),
+        };
+        let inputs: Vec<Shape> = (inputs.iter())
+            .map(|shape| shape.iter().map(|&d| Some(d)).collect())
+            .collect();
+        infer_within(&layer, &inputs, &mut MAX_CALLS.clone())
+    }
+
+    // What Keras infers for the layers is in the importer's fixtures; here is what it refuses.
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let pool = |pool_size: usize| LayerConfig::Pool {
+            kind: crate::model::PoolKind::Max,
+            rank: 1,
+            pool_size: vec![pool_size],
+            strides: vec![1],
+            padding: Padding::Valid,
+            data_format: DataFormat::ChannelsLast,
+        };
+        let pad = |n| LayerConfig::ZeroPadding {
+            rank: 1,
+            padding: vec![(n, n)],
+            data_format: DataFormat::ChannelsLast,
+        };
+        let up = |n| LayerConfig::UpSampling {
+            rank: 1,
+            size: vec![n],
+            data_format: DataFormat::ChannelsLast,
+            interpolation: "nearest".to_owned(),
+        };
+        let reshape = |shape: &[isize]| LayerConfig::Reshape {
+            target_shape: shape.to_vec(),
+        };
+        let cases: Vec<(LayerConfig, &[&[usize]], &str)> = vec![
+            (pool(6), &[&[5, 2]], "window over 6 places"),
+            (pool(2), &[&[5]], "rank 2"),
+            (pool(2), &[&[5, 2], &[5, 2]], "given 2"),
+            (pad(usize::MAX), &[&[5, 2]], "out of range"),
+            (up(usize::MAX), &[&[5, 2]], "out of range"),
+            (up(MAX_ELEMENTS), &[&[1, 2]], "elements"),
+            (reshape(&[4, 4]), &[&[5, 3]], "cannot be reshaped to (4, 4)"),
+            (reshape(&[-1, -1]), &[&[5, 3]], "cannot be reshaped"),
+            (reshape(&[-1, 0]), &[&[5, 3]], "cannot be reshaped"),
+            (LayerConfig::Add, &[&[5, 3], &[5, 2]], "cannot be merged"),
+            (LayerConfig::Add, &[&[5, 3]], "at least two"),
+            (LayerConfig::Subtract, &[&[5], &[5], &[5]], "two inputs"),
+            (
+                LayerConfig::Concatenate { axis: 0 },
+                &[&[5], &[5]],
+                "batch axis",
+            ),
+            (
+                LayerConfig::Concatenate { axis: -1 },
+                &[&[5, 3], &[4, 3]],
+                "concatenated",
+            ),
+            (
+                LayerConfig::Concatenate { axis: isize::MIN },
+                &[&[5]],
+                "outside",
+            ),
+            (
+                LayerConfig::Permute { dims: vec![1, 1] },
+                &[&[5, 3]],
+                "permutation",
+            ),
+            (LayerConfig::RepeatVector { n: 2 }, &[&[5, 3]], "rank 1"),
+        ];
+        for (config, inputs, part) in cases {
+            let error = infer(config, inputs).unwrap_err();
+            assert!(error.to_string().contains(part), "{part}: {error}");
+            assert_eq!((error.layer.as_str(), error.class.as_str()), ("l", "L"));
+        }
+    }
+
+    #[test]
+    fn unknown_lengths_stay_unknown() {
+        assert_eq!(
+            reshape(&vec![None, Some(4)], &[-1, 2]),
+            Ok(vec![None, Some(2)])
+        );
+        assert_eq!(
+            broadcast(&[None, Some(1)], &[Some(3)]),
+            Ok(vec![None, Some(3)])
+        );
+        assert_eq!(
+            concatenate(1, &[vec![None, Some(4)], vec![Some(2), Some(4)]]),
+            Ok(vec![None, Some(4)])
+        );
+        assert_eq!(display(&[None, Some(3)]), "(None, 3)");
+        assert_eq!(display(&[]), "()");
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! The samples are split into a fit part, from which ranges and biases follow, and a held-out part, on
 //! every candidate runs with the device's own engine. A candidate keeps the accuracy where its
-//! drop against the float network *on the same samples*, with one more sample taken for lost, plus one
-//! standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
+//! drop against the float network *on the same samples*, with one more sample taken for lost and gains
+//! beyond the losses for luck, plus one standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
 //! taken. First a grid of steps and counts is screened on a part of the held-out samples; then the best
 //! ones are refined a setting at a time: counts and clips of single layers, input bits, bias correction.
 //!
@@ -23,7 +23,7 @@ use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::lower::Graph;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, samples};
-use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, Quantized, quantize};
+use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, quantize};
 use crate::report::{BudgetError, Budgets};
 
 /// Fewer samples than this say nothing about an accuracy.
@@ -58,6 +58,8 @@ pub struct TuneOptions {
     pub max_drop: f64,
     /// The processor whose instructions are to be few.
     pub target: CostTarget,
+    /// The kernels that the image is laid out for.
+    pub layout: Target,
     /// What image and state may take.
     pub budgets: Budgets,
     /// For the split of the samples and the order of the search.
@@ -80,6 +82,7 @@ impl Default for TuneOptions {
         Self {
             max_drop: 0.002,
             target: CostTarget::CortexM4,
+            layout: Target::CortexM4,
             budgets: Budgets::default(),
             seed: 0,
             steps: None,
@@ -136,9 +139,10 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn options(&self) -> QuantizeOptions {
+    fn options(&self, layout: Target) -> QuantizeOptions {
         QuantizeOptions {
             steps: self.steps,
+            target: layout,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
             layers: self
@@ -183,11 +187,11 @@ impl Paired {
         ((differ / n - drop * drop) / n).max(0.0).sqrt()
     }
 
-    /// The drop if one more sample were lost, plus its standard error. The one more stands for the luck
-    /// of having been chosen.
+    /// The drop, at least 0, if one more sample were lost, plus its standard error. Quantization does not
+    /// make a network better: a gain is luck, and so in part is having been chosen.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        self.drop() + 1.0 / self.samples.max(1) as f64 + self.error()
+        self.drop().max(0.0) + 1.0 / self.samples.max(1) as f64 + self.error()
     }
 }
 
@@ -427,11 +431,10 @@ impl Search<'_> {
             }
         }
         if begun.is_empty() {
-            let best =
-                points
-                    .iter()
-                    .cloned()
-                    .reduce(|a, b| if self.better(&b, &a) { b } else { a });
+            let best = points
+                .iter()
+                .cloned()
+                .reduce(|a, b| if self.better(&b, &a) { b } else { a });
             begun.extend(best);
         }
         for (at, start) in begun.iter().enumerate() {
@@ -552,7 +555,7 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options();
+        let options = setting.options(self.options.layout);
         let byte_scale = self.options.byte_scale;
         let corrected = if setting.corrected {
             correct_biases(
@@ -799,7 +802,7 @@ impl fmt::Display for Tuned {
         if self.kept {
             writeln!(
                 f,
-                "with one more sample lost, plus one standard error, it is {:.2}, within {bound:.2}: new data \
+                "at least 0, with one more sample lost, plus one standard error, that is {:.2}, within {bound:.2}: new data \
                  stays within {bound:.2} points with a chance of about 84 % if it is like these samples, \
                  somewhat less as it is the best of many, and less if the network was \
                  trained on them",

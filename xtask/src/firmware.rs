@@ -37,20 +37,44 @@ impl Board {
         }
     }
 
-    const fn binary(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "mps2_an386",
+    const fn binary(self, program: Program) -> &'static str {
+        match (self, program) {
+            (Self::Mps2An386, Program::Trace) => "mps2_an386",
+            (Self::Mps2An386, Program::Bench) => "mps2_an386_bench",
         }
     }
 
-    /// Where the built firmware lies.
+    /// Where a program's built firmware lies.
     #[must_use]
-    pub fn elf(self) -> PathBuf {
+    pub fn elf(self, program: Program) -> PathBuf {
         target_directory()
             .join(self.target())
             .join("release")
-            .join(self.binary())
+            .join(self.binary(program))
     }
+
+    /// Ticks of the board's timer in a second.
+    #[must_use]
+    pub const fn timer_hz(self) -> u64 {
+        match self {
+            Self::Mps2An386 => 25_000_000,
+        }
+    }
+}
+
+/// What a board's firmware does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// It prints every spike.
+    Trace,
+    /// It measures each part of an inference.
+    Bench,
+}
+
+impl Program {
+    /// Every program.
+    pub const ALL: [Self; 2] = [Self::Trace, Self::Bench];
 }
 
 /// Firmware has a build directory of its own: it may come from another compiler than the host's code.
@@ -59,15 +83,25 @@ fn target_directory() -> PathBuf {
 }
 
 /// A `cargo` command on one board's binary.
-pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board) -> Command {
+pub(crate) fn cargo(
+    toolchain: &Toolchain,
+    subcommand: &str,
+    board: Board,
+    program: Program,
+) -> Command {
+    // Logging would count as a part of what is measured.
+    let log = match program {
+        Program::Trace => ",defmt",
+        Program::Bench => "",
+    };
     let mut command = toolchain.cargo(subcommand, board.target());
     command
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
         .args(["--release", "--package", PACKAGE])
-        .args(["--bin", board.binary()])
-        .args(["--features", &format!("board-{},defmt", board.name())]);
+        .args(["--bin", board.binary(program)])
+        .args(["--features", &format!("board-{}{log}", board.name())]);
     command
 }
 
@@ -83,23 +117,33 @@ pub fn build() -> Result<(), Failure> {
         shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))?;
     }
     for board in Board::ALL {
-        let toolchain = find(board.target())?;
-        shell::run(&mut cargo(&toolchain, "build", board))?;
-        let elf = board.elf();
-        let bytes = std::fs::read(&elf).map_err(Failure::file(&elf))?;
-        let size = Size::of(&bytes).ok_or_else(|| Failure::Missing {
-            what: format!("a 32-bit ELF file at {}", elf.display()),
-            advice: "remove the file and build again".into(),
-        })?;
-        println!(
-            "{}: {} ({} bytes of flash, {} bytes of RAM)",
-            board.name(),
-            elf.display(),
-            size.flash,
-            size.ram
-        );
+        for program in Program::ALL {
+            let elf = build_program(board, program)?;
+            let bytes = std::fs::read(&elf).map_err(Failure::file(&elf))?;
+            let size = Size::of(&bytes).ok_or_else(|| Failure::Missing {
+                what: format!("a 32-bit ELF file at {}", elf.display()),
+                advice: "remove the file and build again".into(),
+            })?;
+            println!(
+                "{}: {} ({} bytes of flash, {} bytes of RAM)",
+                board.name(),
+                elf.display(),
+                size.flash,
+                size.ram
+            );
+        }
     }
     Ok(())
+}
+
+/// Builds one program for one board: where it lies then.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_program(board: Board, program: Program) -> Result<PathBuf, Failure> {
+    let toolchain = find(board.target())?;
+    shell::run(&mut cargo(&toolchain, "build", board, program))?;
+    Ok(board.elf(program))
 }
 
 /// What is installed for `target`, or what can be installed now.

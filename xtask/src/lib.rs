@@ -9,8 +9,10 @@
     reason = "a command-line tool"
 )]
 
+pub mod bench;
 pub mod firmware;
 pub mod lint;
+pub mod profile;
 pub mod qemu;
 pub mod run;
 pub mod setup;

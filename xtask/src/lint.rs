@@ -1,6 +1,6 @@
 //! `cargo xtask lint`: formatting and clippy.
 
-use crate::firmware::{self, Board};
+use crate::firmware::{self, Board, Program};
 use crate::shell::{self, Failure};
 use crate::toolchain::Toolchain;
 
@@ -16,8 +16,10 @@ pub fn lint() -> Result<(), Failure> {
     for board in Board::ALL {
         // Clippy is the default toolchain's, so it can only see targets that this one knows.
         if Toolchain::find(board.target()) == Some(Toolchain::Installed) {
-            let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board);
-            shell::run(clippy.args(strict))?;
+            for program in Program::ALL {
+                let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board, program);
+                shell::run(clippy.args(strict))?;
+            }
         } else {
             println!(
                 "clippy does not see the binary of {}: the target {} has no ready-made library",

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Failure, firmware, lint, run, setup, test};
+use xtask::{Failure, bench, firmware, lint, profile, run, setup, test};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -27,6 +27,10 @@ enum Command {
     Lint,
     /// Run an image on an emulated board and print the trace
     Qemu(run::Args),
+    /// Count the instructions of whole inferences on an emulated board
+    Bench(bench::Args),
+    /// Show which functions execute the instructions of an inference
+    Profile(profile::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,8 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::Setup => setup::setup()?,
         Command::Firmware => firmware::build()?,
         Command::Lint => lint::lint()?,
+        Command::Bench(args) => bench::run(&args)?,
+        Command::Profile(args) => profile::run(&args)?,
         Command::Qemu(args) => return run::run(&args),
     }
     Ok(ExitCode::SUCCESS)

@@ -12,16 +12,28 @@ use std::time::{Duration, Instant};
 
 use tinyspike_firmware::boards::{Region, mps2_an386};
 
-use crate::firmware::Board;
+use crate::firmware::{Board, Program};
 use crate::shell;
 
 const PROGRAM: &str = "qemu-system-arm";
 
+/// What an instruction takes in a run that counts them, in nanoseconds of virtual time: a power of
+/// two, and so large that a timer of 16 MHz tells any two numbers of instructions apart.
+pub const INSTRUCTION_NS: u64 = 1 << INSTRUCTION_SHIFT;
+const INSTRUCTION_SHIFT: u32 = 7;
+
 /// What an emulated board is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// The board; its firmware must have been built.
+    /// The board.
     pub board: Board,
+    /// What its firmware does; it must have been built.
+    pub program: Program,
+    /// Whether virtual time is to follow the executed instructions: each takes
+    /// [`INSTRUCTION_NS`]. It makes the run slower, and its timers deterministic.
+    pub count: bool,
+    /// A plugin for QEMU, with its arguments: `FILE,key=value`.
+    pub plugin: Option<&'a str>,
     /// The image's bytes.
     pub image: &'a [u8],
     /// A block of inputs, in the format of `tinyspike_shared::inputs`.
@@ -101,7 +113,7 @@ pub fn version() -> Option<String> {
 /// [`QemuError`], where there is nothing to run, or no end to it. That the firmware itself reports a
 /// failure is no error here, but in [`Outcome::status`].
 pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
-    let elf = run.board.elf();
+    let elf = run.board.elf(run.program);
     if !elf.is_file() {
         return Err(QemuError::NoFirmware { path: elf });
     }
@@ -133,6 +145,12 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
         .stdin(Stdio::null())
         .stdout(File::create(path("stdout"))?)
         .stderr(File::create(path("stderr"))?);
+    if run.count {
+        qemu.args(["-icount", &format!("shift={INSTRUCTION_SHIFT},sleep=off")]);
+    }
+    if let Some(plugin) = run.plugin {
+        qemu.args(["-plugin", plugin]);
+    }
     let child = qemu.spawn().map_err(|source| QemuError::Start { source })?;
     let status = Guard(child).wait(run.timeout)?;
     let text = |name: &str| fs::read(path(name)).map(|b| String::from_utf8_lossy(&b).into_owned());

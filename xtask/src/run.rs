@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tinyspike_shared::inputs;
 
-use crate::firmware::Board;
+use crate::firmware::{Board, Program};
 use crate::qemu::{self, QemuError};
 use crate::shell::Failure;
 
@@ -53,6 +53,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     block.extend_from_slice(&values[..count * size]);
     let outcome = qemu::run(&qemu::Run {
         board: Board::Mps2An386,
+        program: Program::Trace,
+        count: false,
+        plugin: None,
         image: &image,
         inputs: &block,
         timeout: Duration::from_secs(args.timeout),

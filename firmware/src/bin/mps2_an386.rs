@@ -7,15 +7,17 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
+#[expect(dead_code, reason = "this firmware does not measure its stack")]
+mod support;
+
 use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, entry, exception};
-use cortex_m_semihosting::debug::{self, EXIT_FAILURE, EXIT_SUCCESS};
-use cortex_m_semihosting::hio::{self, HostStream};
-use heapless::String;
-use tinyspike_firmware::boards::{Region, mps2_an386};
+use cortex_m_semihosting::debug::{EXIT_FAILURE, EXIT_SUCCESS};
+use tinyspike_firmware::boards::mps2_an386;
 use tinyspike_firmware::{Image, Inputs, trace};
+
+use support::{Console, Refused, exit, memory, refuse};
 
 /// The arena's length in words: 2 MiB, half of the board's RAM.
 const ARENA: usize = 512 << 10;
@@ -28,9 +30,6 @@ fn main() -> ! {
         Err(Refused) => exit(EXIT_FAILURE),
     }
 }
-
-/// The reason has been printed.
-struct Refused;
 
 fn run(arena: &mut [u32]) -> Result<(), Refused> {
     let image: Image<'_> = Image::parse(memory(mps2_an386::IMAGE)).map_err(refuse)?;
@@ -49,64 +48,6 @@ fn run(arena: &mut [u32]) -> Result<(), Refused> {
     #[cfg(feature = "defmt")]
     defmt::info!("{=u32} inputs done", inputs.header().count);
     Ok(())
-}
-
-/// Prints why nothing can be run.
-fn refuse(reason: impl fmt::Display) -> Refused {
-    if let Ok(mut stderr) = hio::hstderr() {
-        // Where this fails, the exit code still tells.
-        let _ = writeln!(stderr, "error: {reason}");
-    }
-    Refused
-}
-
-fn exit(status: debug::ExitStatus) -> ! {
-    debug::exit(status);
-    loop {
-        cortex_m::asm::wfi();
-    }
-}
-
-/// What the host has put into a region of the board's memory.
-fn memory(region: Region) -> &'static [u8] {
-    // SAFETY: the region is RAM that the linker script leaves alone, so nothing else refers to it, and
-    // nothing writes to it after reset.
-    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
-}
-
-/// The host's console. It is handed whole blocks, since each call stops the core.
-struct Console {
-    stream: HostStream,
-    block: String<1024>,
-}
-
-impl Console {
-    fn open() -> Result<Self, fmt::Error> {
-        Ok(Self {
-            stream: hio::hstdout().map_err(|()| fmt::Error)?,
-            block: String::new(),
-        })
-    }
-
-    fn flush(&mut self) -> fmt::Result {
-        let written = self.stream.write_str(&self.block);
-        self.block.clear();
-        written
-    }
-}
-
-impl fmt::Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.block.push_str(text).is_ok() {
-            return Ok(());
-        }
-        self.flush()?;
-        match self.block.push_str(text) {
-            Ok(()) => Ok(()),
-            // It is longer than a block.
-            Err(_) => self.stream.write_str(text),
-        }
-    }
 }
 
 #[panic_handler]

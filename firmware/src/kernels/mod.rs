@@ -9,6 +9,7 @@ mod portable;
 use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
+use tinyspike_shared::weights::Weights;
 
 pub use portable::Portable;
 
@@ -18,59 +19,99 @@ pub const EVENTS: usize = 64;
 /// A buffer of events on the stack.
 pub type Events = Vec<Event, EVENTS>;
 
-/// An integer that holds a potential: `i16` or `i32`.
-pub trait Potential: bytemuck::Pod + Into<i32> + Ord {
-    /// The low bits of a sum. The host has proven that they are all of it.
-    fn wrap(sum: i32) -> Self;
+/// A stored potential: `u16` or `u32`, for a value of 16 or 32 bits plus half the range.
+///
+/// What is stored is V - θ plus the bias of the coming step. The top bit says whether the neuron
+/// spikes, and sums of 16 bits never borrow from their neighbours in a word.
+pub trait Potential: bytemuck::Pod {
+    /// The type of thresholds and biases.
+    type Param: bytemuck::Pod + Into<i32>;
 
-    /// This value plus an addend, modulo the width.
+    /// Stores a value. The host has proven that it fits.
+    fn store(value: i32) -> Self;
+
+    /// The stored value.
+    fn value(self) -> i32;
+
+    /// The stored value plus an addend, modulo the width.
     #[must_use]
+    fn plus(self, addend: i32) -> Self;
+
+    /// The bits as a plain signed number, which is how currents are kept.
+    fn current(self) -> i32;
+}
+
+impl Potential for u16 {
+    type Param = i16;
+
+    fn store(value: i32) -> Self {
+        (value as Self) ^ (1 << 15)
+    }
+
+    fn value(self) -> i32 {
+        i32::from((self ^ (1 << 15)) as i16)
+    }
+
     fn plus(self, addend: i32) -> Self {
-        Self::wrap(self.into().wrapping_add(addend))
+        self.wrapping_add(addend as Self)
+    }
+
+    fn current(self) -> i32 {
+        i32::from(self as i16)
     }
 }
 
-impl Potential for i16 {
-    fn wrap(sum: i32) -> Self {
-        sum as Self
-    }
-}
+impl Potential for u32 {
+    type Param = i32;
 
-impl Potential for i32 {
-    fn wrap(sum: i32) -> Self {
-        sum
+    fn store(value: i32) -> Self {
+        (value as Self) ^ (1 << 31)
+    }
+
+    fn value(self) -> i32 {
+        (self ^ (1 << 31)) as i32
+    }
+
+    fn plus(self, addend: i32) -> Self {
+        self.wrapping_add(addend as Self)
+    }
+
+    fn current(self) -> i32 {
+        self as i32
     }
 }
 
 /// The neurons of one ensemble, as an update sees them.
 #[derive(Debug)]
-pub struct Population<'a, P> {
-    /// V - θ of each neuron.
+pub struct Population<'a, P: Potential> {
+    /// The potential of each neuron.
     pub potentials: &'a mut [P],
-    /// The current that inputs bring to each neuron; empty where no input does.
+    /// The current that inputs bring to each neuron; empty where none is kept.
     pub currents: &'a [P],
     /// The current that each channel receives in every step.
-    pub bias: &'a [P],
+    pub bias: &'a [P::Param],
     /// θ of each channel.
-    pub threshold: &'a [P],
+    pub threshold: &'a [P::Param],
     /// The most spikes that a neuron emits in a step.
     pub max_count: u8,
+    /// Whether another step follows. If none does, potentials may be left as they are.
+    pub more: bool,
 }
 
 /// The inner loops for potentials of type `P`.
 pub trait Kernels<P: Potential> {
     /// Adds `value` times the row of weights of each event's source to all targets.
     /// `weights` is `[sources][outputs]`.
-    fn dense(weights: &[i8], outputs: usize, events: &[Event], post: &mut [P]);
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]);
 
     /// Adds `value` times the kernel, placed where each event's source is, to the targets.
-    fn convolution(conv: &Convolution, weights: &[i8], events: &[Event], post: &mut [P]);
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]);
 
     /// Adds to `currents` the convolution of (`input` - `zero_point`), divided by 2^`shift` and
     /// rounded to nearest, ties up.
     fn drive_convolution(
         conv: &Convolution,
-        weights: &[i8],
+        weights: Weights<'_>,
         input: &[u8],
         zero_point: u8,
         shift: u8,

@@ -3,6 +3,7 @@
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::round_shift;
 use tinyspike_shared::image::Convolution;
+use tinyspike_shared::weights::{Row, Weights};
 
 use super::{EVENTS, Events, Kernels, Population, Potential};
 
@@ -11,16 +12,16 @@ use super::{EVENTS, Events, Kernels, Population, Potential};
 pub struct Portable;
 
 impl<P: Potential> Kernels<P> for Portable {
-    fn dense(weights: &[i8], outputs: usize, events: &[Event], post: &mut [P]) {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
         for event in events {
             let start = usize::from(event.source) * outputs;
-            if let Some(row) = weights.get(start..start + outputs) {
+            if let Some(row) = weights.row(start, outputs) {
                 add_row(row, event.value, post);
             }
         }
     }
 
-    fn convolution(conv: &Convolution, weights: &[i8], events: &[Event], post: &mut [P]) {
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
         let channels_in = u32::from(conv.input[2]);
         let width_in = u32::from(conv.input[1]);
         let channels = usize::from(conv.output[2]);
@@ -41,10 +42,9 @@ impl<P: Potential> Kernels<P> for Portable {
                     let tap = kernel_y * u32::from(conv.kernel[1]) + kernel_x;
                     let from = (tap * channels_in + channel) as usize * channels;
                     let to = (out_y * u32::from(conv.output[1]) + out_x) as usize * channels;
-                    if let (Some(row), Some(post)) = (
-                        weights.get(from..from + channels),
-                        post.get_mut(to..to + channels),
-                    ) {
+                    if let (Some(row), Some(post)) =
+                        (weights.row(from, channels), post.get_mut(to..to + channels))
+                    {
                         add_row(row, event.value, post);
                     }
                 }
@@ -54,7 +54,7 @@ impl<P: Potential> Kernels<P> for Portable {
 
     fn drive_convolution(
         conv: &Convolution,
-        weights: &[i8],
+        weights: Weights<'_>,
         input: &[u8],
         zero_point: u8,
         shift: u8,
@@ -84,9 +84,10 @@ impl<P: Potential> Kernels<P> for Portable {
                                 continue;
                             }
                             let row = (tap * channels_in + channel) * channels + tile * TILE;
-                            for (sum, &w) in sums.iter_mut().zip(weights.get(row..).unwrap_or(&[]))
-                            {
-                                *sum = sum.wrapping_add(value.wrapping_mul(i32::from(w)));
+                            if let Some(row) = weights.row(row, currents.len()) {
+                                row.zip(&mut sums, |sum, w| {
+                                    *sum = sum.wrapping_add(value.wrapping_mul(w));
+                                });
                             }
                         }
                     }
@@ -113,11 +114,12 @@ impl<P: Potential> Kernels<P> for Portable {
             ) else {
                 break;
             };
-            let current = currents.next().map_or(0, |&c| c.into());
-            let bias: i32 = bias.into();
-            let mut sum = v.plus(bias).plus(current);
-            if sum >= P::wrap(0) {
-                let above: i32 = sum.into();
+            let mut sum = *v;
+            if let Some(current) = currents.next() {
+                sum = sum.plus(current.current());
+            }
+            let above = sum.value();
+            if above >= 0 {
                 let threshold: i32 = threshold.into();
                 let count = above
                     .checked_div(threshold)
@@ -130,7 +132,7 @@ impl<P: Potential> Kernels<P> for Portable {
                     value: count as i16,
                 });
             }
-            *v = sum;
+            *v = sum.plus(bias.into());
             neuron += 1;
             channel += 1;
             if channel == channels {
@@ -148,16 +150,12 @@ impl<P: Potential> Kernels<P> for Portable {
 const TILE: usize = 16;
 
 /// Adds `value` times each weight to its target.
-fn add_row<P: Potential>(row: &[i8], value: i16, post: &mut [P]) {
+fn add_row<P: Potential>(row: Row<'_>, value: i16, post: &mut [P]) {
     if value == 1 {
-        for (v, &w) in post.iter_mut().zip(row) {
-            *v = v.plus(i32::from(w));
-        }
+        row.zip(post, |v, w| *v = v.plus(w));
     } else {
         let value = i32::from(value);
-        for (v, &w) in post.iter_mut().zip(row) {
-            *v = v.plus(value * i32::from(w));
-        }
+        row.zip(post, |v, w| *v = v.plus(value * w));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::network::{
     Connection, Ensemble, EnsembleId, Network, Node, NodeId, NodeKind, Post, Pre, Probe, ProbeId,
     Subnetwork, SubnetworkId,
 };
+use crate::shape::MAX_ELEMENTS;
 
 /// Where a layer stands: the index of each model layer that holds it, then its own.
 pub(super) type LayerPath = Vec<usize>;
@@ -62,19 +63,27 @@ impl<'m> Build<'m> {
 
     /// Checks the factors of `scale_firing_rates`, and that each belongs to a layer.
     pub(super) fn check_scales(&mut self, model: &Model) -> Result<(), ConvertError> {
-        let scales: Vec<(String, f32)> = match &self.options.scale_firing_rates {
-            ScaleFiringRates::None => return Ok(()),
-            ScaleFiringRates::All(scale) => vec![("*".to_owned(), *scale)],
-            ScaleFiringRates::PerLayer(scales) => {
-                scales.iter().map(|(l, s)| (l.clone(), *s)).collect()
-            }
+        let scales: Vec<(Option<&str>, f32)> = match &self.options.scale_firing_rates {
+            ScaleFiringRates::None => Vec::new(),
+            ScaleFiringRates::All(scale) => vec![(None, *scale)],
+            ScaleFiringRates::PerLayer(scales) => scales
+                .iter()
+                .map(|(layer, scale)| (Some(layer.as_str()), *scale))
+                .collect(),
         };
         for (layer, scale) in scales {
             if !(scale.is_finite() && scale > 0.0) {
-                return Err(ConvertError::ScaleFiringRates { layer, scale });
+                return Err(ConvertError::ScaleFiringRates {
+                    layer: layer.map(str::to_owned),
+                    scale,
+                });
             }
-            if layer != "*" && !self.options.nengo_dl_compat && !has_layer(model, &layer) {
-                self.warnings.push(Warning::UnknownScaledLayer(layer));
+            if let Some(layer) = layer
+                && !self.options.nengo_dl_compat
+                && !has_layer(model, layer)
+            {
+                self.warnings
+                    .push(Warning::UnknownScaledLayer(layer.to_owned()));
             }
         }
         Ok(())
@@ -101,10 +110,13 @@ impl<'m> Build<'m> {
             let input = &mut self.network.nodes[node.0];
             input.size_in = 0;
             let layer = &model.layers[tensor.layer];
-            if let LayerConfig::Input { shape } = &layer.config {
-                let shape = known(shape, self.temporal).unwrap_or_else(|| vec![input.size_out]);
-                input.kind = NodeKind::Input { shape };
-            }
+            let shape = layer
+                .calls
+                .get(tensor.call)
+                .and_then(|call| call.output_shapes.get(tensor.tensor))
+                .and_then(|shape| known(shape, self.temporal))
+                .unwrap_or_else(|| vec![input.size_out]);
+            input.kind = NodeKind::Input { shape };
             inputs.push((layer.name.clone(), node));
         }
         let mut outputs = Vec::new();
@@ -190,13 +202,17 @@ impl<'m> Build<'m> {
             outputs.insert((index, call), made);
         }
         let mut inputs = Vec::new();
-        for source in sources(model, &model.inputs, &outputs)? {
-            match source.object {
-                Pre::Node(node) => inputs.push(node),
-                Pre::Neurons(_) => {
+        let sources_of_inputs = sources(model, &model.inputs, &outputs)?;
+        for (tensor, source) in model.inputs.iter().zip(sources_of_inputs) {
+            match (source.object, &model.layers[tensor.layer].config) {
+                (Pre::Node(node), LayerConfig::Input { .. }) => inputs.push(node),
+                _ => {
                     return Err(ConvertError::Graph {
                         model: model.name.clone(),
-                        problem: "an input of the model is not an InputLayer".into(),
+                        problem: format!(
+                            "the input '{}' is not an InputLayer",
+                            model.layers[tensor.layer].name
+                        ),
                     });
                 }
             }
@@ -252,20 +268,20 @@ impl<'m> Build<'m> {
             (_, verdict) => {
                 let reason = verdict.err().unwrap_or_default();
                 let may_fall_back = registered.is_none_or(|c| c.allow_fallback());
-                if !(self.options.allow_fallback && may_fall_back) {
-                    return Err(ConvertError::NotConvertible {
-                        layer: layer.name.clone(),
-                        reason,
-                        fallback_would_help: may_fall_back,
-                    });
-                }
                 let inputs = layer.calls.first().map_or(1, |call| call.inputs.len());
-                if inputs != 1 && !self.options.nengo_dl_compat {
+                if inputs != 1 && may_fall_back && !self.options.nengo_dl_compat {
                     return Err(ConvertError::MultipleInputs {
                         layer: layer.name.clone(),
                         class: type_name(&layer.class_name).to_owned(),
                         inputs,
                         reason,
+                    });
+                }
+                if !(self.options.allow_fallback && may_fall_back) {
+                    return Err(ConvertError::NotConvertible {
+                        layer: layer.name.clone(),
+                        reason,
+                        fallback_would_help: may_fall_back,
                     });
                 }
                 self.warnings.push(Warning::Fallback {
@@ -392,9 +408,16 @@ pub(super) struct Call<'p, 'm> {
     pub(super) output_shapes: Vec<Vec<Option<usize>>>,
 }
 
-/// The shape without its time axis, if every length is known.
+/// The shape without its time axis, if every length is known and above 0, and the whole is no larger
+/// than a model's tensors may be.
 pub(super) fn known(shape: &[Option<usize>], temporal: bool) -> Option<Vec<usize>> {
-    shape.iter().skip(usize::from(temporal)).copied().collect()
+    let shape: Vec<usize> = shape
+        .iter()
+        .skip(usize::from(temporal))
+        .copied()
+        .collect::<Option<_>>()?;
+    let size = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    (1..=MAX_ELEMENTS).contains(&size).then_some(shape)
 }
 
 /// Whether the model or one nested in it has a layer of this name.

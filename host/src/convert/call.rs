@@ -138,7 +138,11 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         self.input_shapes
             .get(input)
             .and_then(|shape| known(shape, self.build.temporal))
-            .ok_or_else(|| self.shape_error(format!("the shape of input {input} is not known")))
+            .ok_or_else(|| {
+                self.shape_error(format!(
+                    "the shape of input {input} is not known, empty or too large"
+                ))
+            })
     }
 
     /// The shape of the first output, without batch and time.
@@ -149,7 +153,9 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         self.output_shapes
             .first()
             .and_then(|shape| known(shape, self.build.temporal))
-            .ok_or_else(|| self.shape_error("the shape of the output is not known".into()))
+            .ok_or_else(|| {
+                self.shape_error("the shape of the output is not known, empty or too large".into())
+            })
     }
 
     /// The output's shape as the model has it.

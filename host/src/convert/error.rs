@@ -83,12 +83,11 @@ pub enum ConvertError {
         reason: String,
     },
     /// A factor of `scale_firing_rates` is not a finite number above 0.
-    #[error(
-        "scale_firing_rates is {scale} for layer '{layer}', but must be a finite number above 0"
-    )]
+    #[error("scale_firing_rates is {scale}{}, but must be a finite number above 0",
+        layer.as_ref().map_or_else(String::new, |layer| format!(" for layer '{layer}'")))]
     ScaleFiringRates {
-        /// The layer.
-        layer: String,
+        /// The layer; `None` if the factor is for all.
+        layer: Option<String>,
         /// The factor.
         scale: f32,
     },

@@ -10,7 +10,7 @@
 //!
 //! - Dropout, noise and ActivityRegularization layers are the identity and leave no object: a
 //!   converted network is never trained here, so `inference_only` makes no difference to them.
-//! - Depthwise, separable, dilated, grouped and causal convolution, `Dense` on more than one axis,
+//! - Depthwise, separable, transposed, dilated, grouped and causal convolution, `Dense` on more than one axis,
 //!   `same` average pooling, PReLU, ReLU with a maximum, `relu6`, `leaky_relu`, Subtract, Permute,
 //!   RepeatVector, Cropping, Rescaling, and `Flatten` of channels_first data.
 //! - All unsupported arguments of a layer are named, not the first alone, and a layer of several

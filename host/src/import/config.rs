@@ -46,6 +46,7 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
         None => (text("module"), name),
     };
     let origin = match package {
+        None if is_function(entry) => Origin::Other,
         None if ["SpikingActivation", "Lowpass", "Alpha"].contains(&base) => Origin::KerasSpiking,
         None => Origin::Keras,
         Some(p) if is_keras(p) => Origin::Keras,
@@ -61,13 +62,32 @@ pub(super) fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
     let shown = match (origin, package) {
         (Origin::Keras, _) => base.to_owned(),
         (Origin::KerasSpiking, _) => format!("keras_spiking.{base}"),
-        (Origin::Other, package) => format!("{}.{base}", package.unwrap_or_default()),
+        (Origin::Other, None) => format!("{FUNCTIONS}.{base}"),
+        (Origin::Other, Some(p)) if p.starts_with("keras.src.ops") => format!("{FUNCTIONS}.{base}"),
+        (Origin::Other, Some(package)) => format!("{package}.{base}"),
     };
     Ok(Class {
         base: base.to_owned(),
         shown,
         origin,
     })
+}
+
+/// The module of Keras 3's functions, which may stand among the layers: `x + y` is one.
+pub(super) const FUNCTIONS: &str = "keras.ops";
+
+/// Keras 3's functions have no `trainable` and no `dtype`; its HDF5 files do not tell the module.
+fn is_function(entry: &Map<String, Value>) -> bool {
+    let keras3 = (entry.get("inbound_nodes"))
+        .and_then(|nodes| nodes.get(0))
+        .is_some_and(|node| node.get("args").is_some());
+    let config = entry.get("config").and_then(Value::as_object);
+    keras3
+        && config.is_some_and(|c| {
+            ["trainable", "dtype", "layers"]
+                .iter()
+                .all(|k| !c.contains_key(*k))
+        })
 }
 
 /// Whether a module holds Keras's layers and models. Those of `keras.src.ops` are functions.
@@ -502,6 +522,12 @@ pub(super) fn layer_config(
 }
 
 fn spiking_layer(args: &Args<'_>, base: &str) -> Result<Option<LayerConfig>, Problem> {
+    if ["return_state", "stateful", "time_major"]
+        .iter()
+        .any(|k| args.set(k))
+    {
+        return Ok(None);
+    }
     let dt = args.number("dt", 0.001)?;
     let return_sequences = args.flag("return_sequences", true)?;
     let tau = || match args.get("tau_initializer") {
@@ -675,7 +701,13 @@ fn keras_layer(args: &Args<'_>, base: &str, depth: usize) -> Result<Option<Layer
         )?)),
         "InputLayer" => LayerConfig::Input {
             shape: input_shape(args.map).ok_or_else(|| {
-                args.wrong("batch_shape", "an input's shape, such as [null, 28, 28, 1]")
+                let older = args.get("batch_input_shape").is_some();
+                let key = if older {
+                    "batch_input_shape"
+                } else {
+                    "batch_shape"
+                };
+                args.wrong(key, "an input's shape, such as [null, 28, 28, 1]")
             })?,
         },
         "Dense" => {

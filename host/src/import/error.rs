@@ -10,8 +10,7 @@ use crate::shape::ShapeError;
 pub struct ImportError {
     /// The file, as the caller named it.
     pub file: String,
-    /// What is wrong with it.
-    #[source]
+    /// What is wrong with it. It is in the message, so it is not given as the source again.
     pub problem: Problem,
 }
 
@@ -148,7 +147,9 @@ pub enum Problem {
         value: f64,
     },
     /// Something is larger than any model that is supported.
-    #[error("{what} is {found}, over the limit of {limit}")]
+    #[error(
+        "{what} is {found}, over the limit of {limit}; the file is damaged, or too large for this tool"
+    )]
     TooLarge {
         /// What is too large.
         what: String,

@@ -14,7 +14,7 @@ use crate::shape::{self, Shape};
 const MAX_DEPTH: usize = 16;
 
 /// The most bytes of JSON: real models take some kilobytes for each layer.
-pub(super) const MAX_CONFIG_BYTES: usize = 64 << 20;
+pub(super) const MAX_CONFIG_BYTES: usize = 16 << 20;
 
 /// Reads what `model.to_json()` and the model files hold:
 /// `{"class_name": "Functional", "config": {...}}`.
@@ -26,7 +26,11 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
             limit: MAX_CONFIG_BYTES as u64,
         });
     }
-    let value: Value = serde_json::from_slice(json).map_err(Problem::Json)?;
+    parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
+}
+
+/// As [`parse`].
+pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
     let value = plain(value);
     let entry = (value.as_object())
         .ok_or_else(|| Problem::model(format!("it is {}, not an object", shorten(&value))))?;
@@ -37,8 +41,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
     let layers = inner.and_then(|c| c.get("layers").or(Some(c)));
     if !(sequential || functional) || layers.is_none_or(|l| !l.is_array()) {
         return Err(Problem::model(format!(
-            "the model is of class {}, whose layers are not in the file; rebuild it as a functional \
-             or Sequential model and save that",
+            "it describes a model of class {}, but only functional and Sequential models state their \
+             layers; rebuild it as one of these and save that",
             class.shown
         )));
     }
@@ -60,7 +64,7 @@ fn plain(value: Value) -> Value {
         Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
         Value::Object(mut map) => {
             match map.get("class_name").and_then(Value::as_str) {
-                Some("__tuple__") => {
+                Some("__tuple__" | "TensorShape") => {
                     if let Some(items @ Value::Array(_)) = map.remove("items") {
                         return plain(items);
                     }
@@ -72,6 +76,8 @@ fn plain(value: Value) -> Value {
                 }
                 _ => {}
             }
+            // The number of an object in the memory of the program that wrote the file.
+            map.shift_remove("shared_object_id");
             Value::Object(map.into_iter().map(|(k, v)| (k, plain(v))).collect())
         }
         other => other,
@@ -519,5 +525,342 @@ fn number_axes(config: &mut LayerConfig, rank: usize) {
             number_axes(&mut layer.config, rank.saturating_sub(1));
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Activation, Penalties, Penalty};
+
+    fn read(value: &Value) -> Result<Model, Problem> {
+        parse(value.to_string().as_bytes())
+    }
+
+    /// A functional model of an input of `shape` and one layer.
+    fn with_layer(shape: &Value, class: &str, mut config: Value) -> Value {
+        config["name"] = json!("l");
+        json!({"class_name": "Functional", "config": {"name": "m", "layers": [
+            {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+             "config": {"batch_input_shape": shape, "name": "in"}},
+            {"class_name": class, "name": "l", "config": config,
+             "inbound_nodes": [[["in", 0, 0, {}]]]},
+        ], "input_layers": [["in", 0, 0]], "output_layers": [["l", 0, 0]]}})
+    }
+
+    fn config_of(class: &str, config: Value) -> LayerConfig {
+        let model = read(&with_layer(&json!([null, 4]), class, config)).unwrap();
+        model.layers[1].config.clone()
+    }
+
+    fn refusal(value: &Value) -> String {
+        read(value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn activations_in_every_spelling() {
+        let function = |module: &str| {
+            json!({"module": module, "class_name": "function", "config": "relu",
+                   "registered_name": "function"})
+        };
+        let layer = |class: &str, config: Value| {
+            json!({"module": "keras.layers", "class_name": class, "config": config,
+                   "registered_name": null})
+        };
+        for (value, expected) in [
+            (json!("relu"), Some(Activation::Relu)),
+            (json!("silu"), Some(Activation::Swish)),
+            (json!("softmax_v2"), Some(Activation::Softmax)),
+            (json!(null), Some(Activation::Linear)),
+            (function("builtins"), Some(Activation::Relu)),
+            (function("my.module"), None),
+            (json!("my_function"), None),
+            (
+                layer("ReLU", json!({"max_value": null})),
+                Some(Activation::Relu),
+            ),
+            (
+                layer("ReLU", json!({"max_value": 6.0})),
+                Some(Activation::Relu6),
+            ),
+            (layer("ReLU", json!({"max_value": 5.0})), None),
+            (layer("ReLU", json!({"negative_slope": 0.1})), None),
+            (
+                layer("LeakyReLU", json!({"negative_slope": 0.2})),
+                Some(Activation::LeakyRelu),
+            ),
+            (layer("LeakyReLU", json!({"alpha": 0.3})), None),
+            (
+                layer("Softmax", json!({"axis": -1})),
+                Some(Activation::Softmax),
+            ),
+            (layer("ELU", json!({"alpha": 0.5})), None),
+            (
+                layer("Activation", json!({"activation": "tanh"})),
+                Some(Activation::Tanh),
+            ),
+        ] {
+            let found = match config_of("Activation", json!({"activation": value})) {
+                LayerConfig::Activation { activation } => Some(activation),
+                LayerConfig::Unknown { .. } => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{value}");
+        }
+        let text = refusal(&with_layer(
+            &json!([null, 4]),
+            "Activation",
+            json!({"activation": 3}),
+        ));
+        assert!(
+            text.contains("layer \"l\"") && text.contains("activation function"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn penalties_in_both_dialects() {
+        let penalty = |value: Value| match config_of(
+            "Dense",
+            json!({"units": 2, "kernel_regularizer": value}),
+        ) {
+            LayerConfig::Dense { penalties, .. } => {
+                let Penalties {
+                    kernel_regularizer: Some(Penalty { class, config }),
+                    ..
+                } = penalties
+                else {
+                    panic!("none")
+                };
+                (class, config)
+            }
+            other => panic!("{other:?}"),
+        };
+        let keras = |class: &str| format!("keras.regularizers.{class}");
+        let amount = json!({"l2": 0.5});
+        assert_eq!(
+            penalty(json!({"class_name": "L2", "config": {"l2": 0.5}})),
+            (keras("L2"), amount.clone())
+        );
+        assert_eq!(
+            penalty(json!({"module": "keras.regularizers", "class_name": "L2",
+                           "config": {"l2": 0.5}, "registered_name": null})),
+            (keras("L2"), amount.clone())
+        );
+        assert_eq!(penalty(json!("l1_l2")).0, keras("L1L2"));
+        assert_eq!(
+            penalty(json!({"class_name": "Mine>Soft", "config": {"l2": 0.5}})),
+            ("Mine.Soft".to_owned(), amount)
+        );
+    }
+
+    #[test]
+    fn classes_of_others_are_unknown_and_named_with_their_package() {
+        for (class, shown) in [
+            ("Lambda", "Lambda"),
+            ("Mine>Dense", "Mine.Dense"),
+            ("Keras>Unheard", "Keras.Unheard"),
+        ] {
+            let mut value = with_layer(&json!([null, 4]), class, json!({"units": 2}));
+            let model = read(&value).unwrap();
+            assert!(
+                matches!(model.layers[1].config, LayerConfig::Unknown { .. }),
+                "{class}"
+            );
+            assert_eq!(model.layers[1].class_name, shown);
+            assert_eq!(model.layers[1].calls[0].output_shapes, Vec::<Shape>::new());
+            value["config"]["layers"][1]["class_name"] = json!("Dense");
+            value["config"]["layers"][1]["module"] = json!("mine.layers");
+            assert_eq!(
+                read(&value).unwrap().layers[1].class_name,
+                "mine.layers.Dense"
+            );
+        }
+        // What `LayerConfig` cannot hold is not run wrongly.
+        for (class, config) in [
+            ("LSTM", json!({"units": 2, "return_state": true})),
+            ("BatchNormalization", json!({"axis": [1, 2]})),
+            (
+                "Conv2DTranspose",
+                json!({"filters": 1, "kernel_size": 2, "output_padding": 1}),
+            ),
+            ("LayerNormalization", json!({"rms_scaling": true})),
+        ] {
+            assert!(
+                matches!(config_of(class, config), LayerConfig::Unknown { .. }),
+                "{class}"
+            );
+        }
+    }
+
+    #[test]
+    fn sequential_models_find_their_input() {
+        let dense = |extra: Value| {
+            let mut config = json!({"name": "d", "units": 2});
+            for (key, value) in extra.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+            json!({"class_name": "Dense", "config": config})
+        };
+        let layers = |list: Value| json!({"class_name": "Sequential", "config": list});
+        let with_shape = dense(json!({"batch_input_shape": [null, 3]}));
+        let inner = layers(json!({"name": "inner", "layers": [with_shape.clone()]}));
+        for value in [
+            layers(json!({"name": "s", "layers": [with_shape.clone()]})),
+            layers(json!([with_shape])),
+            layers(
+                json!({"name": "s", "build_input_shape": [null, 3], "layers": [dense(json!({}))]}),
+            ),
+            layers(json!({"name": "s", "layers": [
+                {"class_name": "InputLayer", "config": {"name": "d_input", "batch_shape": [null, 3]}},
+                dense(json!({})),
+            ]})),
+            layers(json!({"name": "s", "layers": [inner, dense(json!({}))]})),
+        ] {
+            let model = read(&value).unwrap();
+            assert!(model.sequential);
+            let LayerConfig::Input { shape } = &model.layers[0].config else {
+                panic!("{value}");
+            };
+            assert_eq!(shape, &[Some(3)], "{value}");
+            let last = model.layers.last().unwrap();
+            assert_eq!(last.calls[0].output_shapes, [[Some(2)]]);
+        }
+        let text = refusal(&layers(json!({"name": "s", "layers": [dense(json!({}))]})));
+        assert!(text.contains("model.build(input_shape)"), "{text}");
+    }
+
+    #[test]
+    fn tensors_in_arguments_by_name_are_inputs() {
+        let mut value = with_layer(&json!([null, 4]), "TFOpLambda", json!({}));
+        value["config"]["layers"][1]["inbound_nodes"] = json!([["in", 0, 0, {"y": ["in", 0, 0], "name": null}], ["_CONSTANT_VALUE", -1, 3, {}]]);
+        let model = read(&value).unwrap();
+        let input = TensorRef {
+            layer: 0,
+            call: 0,
+            tensor: 0,
+        };
+        assert_eq!(model.layers[1].calls[0].inputs, [input, input]);
+        let tensor = json!({"class_name": "__keras_tensor__", "config":
+            {"shape": [null, 4], "dtype": "float32", "keras_history": ["in", 0, 0]}});
+        value["config"]["layers"][1]["inbound_nodes"] =
+            json!([{"args": [], "kwargs": {"x": tensor, "y": [tensor]}}]);
+        value["config"]["input_layers"] = json!({"a": ["in", 0, 0]});
+        let model = read(&value).unwrap();
+        assert_eq!(model.layers[1].calls[0].inputs, [input, input]);
+        assert_eq!(model.inputs, [input]);
+    }
+
+    #[test]
+    fn refuses_graphs_that_are_none() {
+        let good = || with_layer(&json!([null, 4]), "ReLU", json!({}));
+        assert!(read(&good()).is_ok());
+        let change = |pointer: &str, to: Value| {
+            let mut value = good();
+            *value.pointer_mut(pointer).unwrap() = to;
+            refusal(&value)
+        };
+        for (pointer, to, part) in [
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["l", 0, 0, {}]]]),
+                "its own output",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["x", 0, 0, {}]]]),
+                "there is none",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["in", 1, 0, {}]]]),
+                "has 1 calls",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["in", 0, 1, {}]]]),
+                "does not have so many",
+            ),
+            (
+                "/config/layers/1/name",
+                json!("in"),
+                "two layers have the name",
+            ),
+            (
+                "/config/output_layers",
+                json!([]),
+                "it has no output_layers",
+            ),
+            (
+                "/config/input_layers",
+                json!([["l", 0, 0]]),
+                "is not an InputLayer",
+            ),
+            ("/config/layers", json!([]), "has no layers"),
+            ("/config/layers", json!(3), "state their layers"),
+            ("/class_name", json!("MyModel"), "of class MyModel"),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, 0]),
+                "length 0",
+            ),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, 65536, 65536]),
+                "elements",
+            ),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, -1]),
+                "batch_input_shape",
+            ),
+        ] {
+            let text = change(pointer, to);
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(
+            parse(b"{")
+                .unwrap_err()
+                .to_string()
+                .contains("not valid JSON")
+        );
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    /// A model that calls the model below it twice, `depth` levels deep, for inputs of any length.
+    fn tower(depth: usize, length: &Value) -> Value {
+        let layer = if depth == 0 {
+            json!({"class_name": "ReLU", "name": "b", "config": {"name": "b"},
+                   "inbound_nodes": [[["in", 0, 0, {}]], [["b", 0, 0, {}]]]})
+        } else {
+            let mut inner = tower(depth - 1, &json!(null));
+            inner["config"]["name"] = json!("b");
+            inner["name"] = json!("b");
+            inner["inbound_nodes"] = json!([[["in", 0, 0, {}]], [["b", 0, 0, {}]]]);
+            inner
+        };
+        json!({"class_name": "Functional", "config": {"name": "m", "layers": [
+            {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+             "config": {"batch_input_shape": [null, length, 3], "name": "in"}},
+            layer,
+        ], "input_layers": [["in", 0, 0]], "output_layers": [["b", 1, 0]]}})
+    }
+
+    #[test]
+    fn nested_models_are_inferred_in_bounded_time() {
+        let model = read(&tower(5, &json!(8))).unwrap();
+        assert_eq!(model.layers[1].calls[1].output_shapes, [[Some(8), Some(3)]]);
+        let now = Instant::now();
+        assert!(refusal(&tower(15, &json!(8))).contains("calls of layers"));
+        assert!(refusal(&tower(20, &json!(null))).contains("deep"));
+        assert!(
+            now.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            now.elapsed()
+        );
     }
 }

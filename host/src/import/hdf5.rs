@@ -4,23 +4,27 @@ use hdf5_reader::messages::datatype::Datatype;
 use hdf5_reader::{ByteOrder, Hdf5File, OpenOptions};
 
 use super::error::Problem;
-use super::weights::MAX_PARAMETERS;
+use super::weights::unpacked_limit;
 
 /// The bytes that every HDF5 file starts with (Keras writes no user block before them).
 pub(super) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
-/// The most bytes that one dataset may take.
-const MAX_READ_BYTES: usize = MAX_PARAMETERS * 8;
-
 /// An open HDF5 file.
 pub(super) struct Hdf5 {
     file: Hdf5File,
+    bytes: usize,
 }
 
 fn problem(object: &str, error: &hdf5_reader::error::Error) -> Problem {
+    use hdf5_reader::error::Error;
+    let reason = match error {
+        // The library shows its own types here.
+        Error::TypeMismatch { .. } => "it is of another type than Keras gives it".to_owned(),
+        other => other.to_string(),
+    };
     Problem::Hdf5 {
         object: object.to_owned(),
-        reason: error.to_string(),
+        reason,
     }
 }
 
@@ -43,11 +47,21 @@ fn found<T>(object: &str, result: hdf5_reader::error::Result<T>) -> Result<Optio
 impl Hdf5 {
     /// Opens the content of an HDF5 file.
     pub(super) fn open(bytes: Vec<u8>) -> Result<Self, Problem> {
+        let length = bytes.len();
+        let limit = unpacked_limit(length);
         let options = OpenOptions::default()
-            .with_max_read_bytes(MAX_READ_BYTES)
-            .with_max_chunk_bytes(MAX_READ_BYTES);
+            .with_max_read_bytes(limit)
+            .with_max_chunk_bytes(limit);
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(|e| problem("/", &e))?;
-        Ok(Self { file })
+        Ok(Self {
+            file,
+            bytes: length,
+        })
+    }
+
+    /// The length of the file.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is a group of this path.

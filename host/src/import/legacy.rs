@@ -2,6 +2,8 @@
 //! a list of its arrays in Keras's order. The arrays of a model that is used as a layer, or of a
 //! wrapper, are in one list: all that training changes, then all others.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::weights::{Array, Assignment, Slot, first_inputs, slots};
@@ -34,12 +36,14 @@ pub(super) fn fill(
     model: &mut Model,
     assignment: &mut Assignment,
 ) -> Result<(), Problem> {
+    let mut renamed = renamed(file, root, model)?;
     let inputs = first_inputs(model);
     for (layer, input) in model.layers.iter_mut().zip(inputs) {
         let name = layer.name.clone();
         let mut leaves = Vec::new();
         collect(layer, input.as_ref(), true, &mut leaves)?;
-        let arrays = arrays(file, &format!("{}/{name}", root.trim_end_matches('/')))?;
+        let group = renamed.remove(&name).unwrap_or_else(|| name.clone());
+        let arrays = arrays(file, &join(root, &group))?;
         if let [leaf] = &mut leaves[..]
             && leaf.unknown
         {
@@ -64,6 +68,49 @@ pub(super) fn fill(
         distribute(leaves, arrays, assignment)?;
     }
     Ok(())
+}
+
+fn join(root: &str, group: &str) -> String {
+    format!("{}/{group}", root.trim_end_matches('/'))
+}
+
+/// The groups of the layers that the file has under other names. Keras numbers the layers of a
+/// session, so the same model built again has other names: then, as in Keras, those with weights
+/// correspond in their order.
+fn renamed(
+    file: &Hdf5,
+    root: &str,
+    model: &mut Model,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let names = file.texts(root, "layer_names")?.unwrap_or_default();
+    let inputs = first_inputs(model);
+    let mut ours = Vec::new();
+    for (layer, input) in model.layers.iter_mut().zip(inputs) {
+        let name = layer.name.clone();
+        let mut leaves = Vec::new();
+        collect(layer, input.as_ref(), true, &mut leaves)?;
+        if leaves.iter().any(|leaf| leaf.unknown) {
+            return Ok(BTreeMap::new());
+        }
+        if leaves.iter().any(|leaf| !leaf.slots.is_empty()) {
+            ours.push(name);
+        }
+    }
+    let known: BTreeSet<&String> = names.iter().collect();
+    if ours.iter().all(|name| known.contains(name)) {
+        return Ok(BTreeMap::new());
+    }
+    let mut theirs = Vec::new();
+    for name in names {
+        let weights = file.texts(&join(root, &name), "weight_names")?;
+        if weights.is_some_and(|w| !w.is_empty()) {
+            theirs.push(name);
+        }
+    }
+    if ours.len() != theirs.len() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(ours.into_iter().zip(theirs).collect())
 }
 
 /// Gives the arrays to the layers: first those that training changes, in the layers' order.

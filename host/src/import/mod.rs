@@ -6,16 +6,20 @@
 //! |---|---|---|---|
 //! | zip archive (`.keras`) | Keras 2.12 and later | `config.json` | `model.weights.h5` |
 //! | HDF5 (`.h5`) | Keras 2 and 3 | attribute `model_config` | `model_weights/<layer>` |
+//! | directory, or `.tar.gz` of one (SavedModel) | Keras 2 | `keras_metadata.pb` | a TensorFlow checkpoint |
 //! | HDF5 (`.weights.h5`) | `save_weights` | given apart | either layout |
 
+mod checkpoint;
 mod config;
 mod error;
 mod graph;
 mod hdf5;
 mod legacy;
 mod paths;
+mod savedmodel;
 mod weights;
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -23,10 +27,7 @@ pub use error::{ImportError, Problem};
 
 use crate::model::Model;
 use hdf5::Hdf5;
-use weights::{Assignment, MAX_PARAMETERS};
-
-/// The most bytes of a file: a model of the most parameters in float32, with an optimizer's state.
-const MAX_FILE_BYTES: u64 = MAX_PARAMETERS as u64 * 4 * 3;
+use weights::{Assignment, MAX_FILE_BYTES, unpacked_limit};
 
 /// Reads a model.
 ///
@@ -34,9 +35,12 @@ const MAX_FILE_BYTES: u64 = MAX_PARAMETERS as u64 * 4 * 3;
 /// If the file cannot be read, is of no supported kind, is damaged, or holds no functional or
 /// sequential model. The error names the file.
 pub fn load(path: &Path) -> Result<Model, ImportError> {
-    let name = path.display().to_string();
-    let bytes = read(path).map_err(|p| p.in_file(&name))?;
-    from_bytes(bytes).map_err(|p| p.in_file(&name))
+    let model = if path.is_dir() {
+        directory(path)
+    } else {
+        read(path).and_then(from_bytes)
+    };
+    model.map_err(|p| p.in_file(&path.display().to_string()))
 }
 
 /// Reads a model from a file's content; `name` stands for the file in messages.
@@ -83,15 +87,12 @@ fn too_large(what: &str, found: u64, limit: u64) -> Problem {
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(too_large(
-            "the file's length in bytes",
-            length,
-            MAX_FILE_BYTES,
-        ));
+    let limit = MAX_FILE_BYTES as u64;
+    if length > limit {
+        return Err(too_large("the file's length in bytes", length, limit));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -100,6 +101,8 @@ fn from_bytes(bytes: Vec<u8>) -> Result<Model, Problem> {
         whole_hdf5(bytes)
     } else if bytes.starts_with(b"PK") {
         keras_archive(&bytes)
+    } else if bytes.starts_with(&[0x1f, 0x8b]) {
+        packed_savedmodel(&bytes)
     } else {
         Err(Problem::UnknownFormat {
             found: kind(&bytes).to_owned(),
@@ -121,6 +124,68 @@ fn kind(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// A directory: a SavedModel, if it is any model.
+fn directory(path: &Path) -> Result<Model, Problem> {
+    if !path.join(savedmodel::GRAPH).is_file() {
+        return Err(Problem::UnknownFormat {
+            found: format!("a directory without {}", savedmodel::GRAPH),
+        });
+    }
+    if !path.join(savedmodel::METADATA).is_file() {
+        return Err(Problem::SavedModel {
+            part: savedmodel::METADATA.to_owned(),
+            reason: NO_METADATA.to_owned(),
+        });
+    }
+    savedmodel::load(|part| {
+        read(&path.join(part)).map_err(|problem| Problem::SavedModel {
+            part: part.to_owned(),
+            reason: problem.to_string(),
+        })
+    })
+}
+
+/// Why a SavedModel has no description of the layers.
+const NO_METADATA: &str = "it is missing, as in a SavedModel that was exported to run, or was \
+     written by another program than Keras 2.5 to 2.15";
+
+/// A SavedModel as `.tar.gz`.
+fn packed_savedmodel(bytes: &[u8]) -> Result<Model, Problem> {
+    let broken = |e: std::io::Error| Problem::UnknownFormat {
+        found: format!("gzip data that holds no tar archive of a SavedModel ({e})"),
+    };
+    let limit = unpacked_limit(bytes.len()) as u64;
+    let unpacked = flate2::read::GzDecoder::new(bytes).take(limit);
+    let mut archive = tar::Archive::new(unpacked);
+    let mut files = BTreeMap::new();
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let path = entry.path().map_err(broken)?.to_string_lossy().into_owned();
+        if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).map_err(broken)?;
+            files.insert(path, content);
+        }
+    }
+    let root = (files.keys()).find_map(|path| path.strip_suffix(savedmodel::GRAPH));
+    let Some(root) = root.map(str::to_owned) else {
+        return Err(Problem::UnknownFormat {
+            found: format!("a gzip archive without {}", savedmodel::GRAPH),
+        });
+    };
+    savedmodel::load(|part| {
+        let found = files.get(&format!("{root}{part}"));
+        found.cloned().ok_or_else(|| Problem::SavedModel {
+            part: part.to_owned(),
+            reason: if part == savedmodel::METADATA {
+                NO_METADATA.to_owned()
+            } else {
+                "it is missing".to_owned()
+            },
+        })
+    })
+}
+
 /// An `.h5` file with the whole model.
 fn whole_hdf5(bytes: Vec<u8>) -> Result<Model, Problem> {
     let file = Hdf5::open(bytes)?;
@@ -137,7 +202,7 @@ fn whole_hdf5(bytes: Vec<u8>) -> Result<Model, Problem> {
 
 /// Reads the weights of a model, in whichever layout the file has.
 fn fill(file: &Hdf5, model: &mut Model) -> Result<(), Problem> {
-    let mut assignment = Assignment::new();
+    let mut assignment = Assignment::new(file.len());
     if let Some(root) = legacy::root(file)? {
         legacy::fill(file, root, model, &mut assignment)
     } else if paths::is(file)? {
@@ -165,7 +230,8 @@ fn keras_archive(bytes: &[u8]) -> Result<Model, Problem> {
         let version = metadata.get("keras_version").and_then(|v| v.as_str());
         model.keras_version = version.map(str::to_owned);
     }
-    let weights = part(&mut archive, "model.weights.h5", MAX_FILE_BYTES)?;
+    let limit = unpacked_limit(bytes.len()) as u64;
+    let weights = part(&mut archive, "model.weights.h5", limit)?;
     let file = Hdf5::open(weights)?;
     fill(&file, &mut model)?;
     Ok(model)

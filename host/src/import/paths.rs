@@ -2,11 +2,12 @@
 //! a group, and its variables are numbered.
 //!
 //! The group of a layer is not named after the layer, but after its class in snake case, with a
-//! number from the second one on: `layers/conv2d_1/vars/0`. Keras 2.12 to 2.14 keep the layers in
-//! `_layer_checkpoint_dependencies` and count a layer with weights twice.
+//! number from the second one on: `layers/conv2d_1/vars/0`. Keras 2.12 keeps the layers in
+//! `_layer_checkpoint_dependencies` and counts a layer with weights twice.
 
 use std::collections::BTreeMap;
 
+use super::config::FUNCTIONS;
 use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::weights::{Array, Assignment, first_inputs, slots};
@@ -19,8 +20,8 @@ const LAYERS: &str = "layers";
 const DEPENDENCIES: &str = "_layer_checkpoint_dependencies";
 /// How deep the groups of a layer of an unknown class may be nested.
 const MAX_DEPTH: usize = 16;
-/// The most arrays of a layer of an unknown class.
-const MAX_ARRAYS: usize = 4096;
+/// The most groups and arrays of a layer of an unknown class. Groups may hold each other.
+const MAX_OBJECTS: usize = 4096;
 
 /// Whether the file is of this format.
 pub(super) fn is(file: &Hdf5) -> Result<bool, Problem> {
@@ -40,7 +41,7 @@ pub(super) fn fill(
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (layer, input) in model.layers.iter_mut().zip(inputs) {
         // Functions are listed among the layers, but have no group.
-        if layer.class_name.contains(".ops.") {
+        if layer.class_name.starts_with(FUNCTIONS) {
             continue;
         }
         let base = layer.class_name.rsplit('.').next().unwrap_or_default();
@@ -82,13 +83,16 @@ fn fill_layer(
             return fill_layer(file, layer, input, &format!("{group}/layer"), assignment);
         }
         LayerConfig::Unknown { .. } => {
-            let mut arrays = Vec::new();
-            collect(file, group, "", 0, &mut arrays)?;
-            layer.weights = assignment.all(&layer.name, arrays)?;
+            let mut found = Found::default();
+            found.collect(file, group, "", 0)?;
+            layer.weights = assignment.all(&layer.name, found.arrays)?;
             return Ok(());
         }
         LayerConfig::SimpleRnn { .. } | LayerConfig::Gru { .. } | LayerConfig::Lstm { .. } => {
             format!("{group}/cell/vars")
+        }
+        LayerConfig::Lowpass { .. } | LayerConfig::Alpha { .. } => {
+            format!("{group}/layer/cell/vars")
         }
         _ => format!("{group}/vars"),
     };
@@ -117,39 +121,49 @@ fn array<'a>(file: &'a Hdf5, path: &str, name: &str) -> Result<Option<Array<'a>>
     }))
 }
 
-/// All arrays below a group, named by their paths without the `vars`.
-fn collect<'a>(
-    file: &'a Hdf5,
-    group: &str,
-    name: &str,
-    depth: usize,
-    arrays: &mut Vec<Array<'a>>,
-) -> Result<(), Problem> {
-    let (groups, datasets) = file.members(group)?;
-    if depth > MAX_DEPTH || arrays.len() + datasets.len() > MAX_ARRAYS {
-        return Err(Problem::Hdf5 {
-            object: group.to_owned(),
-            reason: format!(
-                "more than {MAX_ARRAYS} arrays or {MAX_DEPTH} levels of groups for one layer"
-            ),
-        });
-    }
-    let join = |part: &str| match name {
-        "" => part.to_owned(),
-        _ => format!("{name}/{part}"),
-    };
-    for dataset in datasets {
-        arrays.extend(array(file, &format!("{group}/{dataset}"), &join(&dataset))?);
-    }
-    for child in groups {
-        let inner = if child == "vars" {
-            name.to_owned()
-        } else {
-            join(&child)
+/// What a layer of an unknown class has.
+#[derive(Default)]
+struct Found<'a> {
+    arrays: Vec<Array<'a>>,
+    objects: usize,
+}
+
+impl<'a> Found<'a> {
+    /// Adds all arrays below a group, named by their paths without the `vars`.
+    fn collect(
+        &mut self,
+        file: &'a Hdf5,
+        group: &str,
+        name: &str,
+        depth: usize,
+    ) -> Result<(), Problem> {
+        let (groups, datasets) = file.members(group)?;
+        self.objects += groups.len() + datasets.len();
+        if depth > MAX_DEPTH || self.objects > MAX_OBJECTS {
+            return Err(Problem::Hdf5 {
+                object: group.to_owned(),
+                reason: format!(
+                    "one layer has more than {MAX_OBJECTS} objects or {MAX_DEPTH} levels of groups"
+                ),
+            });
+        }
+        let join = |part: &str| match name {
+            "" => part.to_owned(),
+            _ => format!("{name}/{part}"),
         };
-        collect(file, &format!("{group}/{child}"), &inner, depth + 1, arrays)?;
+        for dataset in datasets {
+            let array = array(file, &format!("{group}/{dataset}"), &join(&dataset))?;
+            self.arrays.extend(array);
+        }
+        for child in groups {
+            let inner = match child.as_str() {
+                "vars" => name.to_owned(),
+                _ => join(&child),
+            };
+            self.collect(file, &format!("{group}/{child}"), &inner, depth + 1)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Keras's `to_snake_case`: `LeakyReLU` becomes `leaky_re_lu`, `Conv2DTranspose` `conv2d_transpose`.
@@ -185,4 +199,34 @@ pub(super) fn snake_case(class: &str) -> String {
         previous = Some(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn snake_case_is_that_of_keras() {
+        for (class, expected) in [
+            ("Conv2D", "conv2d"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("PReLU", "p_re_lu"),
+            ("ELU", "elu"),
+            ("SimpleRNN", "simple_rnn"),
+            ("GlobalAveragePooling3D", "global_average_pooling3d"),
+            ("BatchNormalization", "batch_normalization"),
+            ("MyABCLayer2x", "my_abc_layer2x"),
+            ("HTTPServer", "http_server"),
+            ("A", "a"),
+            ("Conv_2D", "conv_2d"),
+            ("XYz", "x_yz"),
+            ("AbCdEf", "ab_cd_ef"),
+            ("STFTSpectrogram", "stft_spectrogram"),
+            ("aBCd", "a_b_cd"),
+            ("Élan Vital", "élan_vital"),
+        ] {
+            assert_eq!(snake_case(class), expected);
+        }
+    }
 }

@@ -12,6 +12,18 @@ use crate::tensor::Tensor;
 /// The most parameters of a model: 1 GiB of float32.
 pub(super) const MAX_PARAMETERS: usize = 1 << 28;
 
+/// How many bytes a container of `packed` bytes may be unpacked to. Keras does not compress, and
+/// others hardly can: more is a claim that is made to exhaust the memory.
+pub(super) fn unpacked_limit(packed: usize) -> usize {
+    packed
+        .saturating_mul(16)
+        .saturating_add(64 << 20)
+        .min(MAX_FILE_BYTES)
+}
+
+/// The most bytes of a file: a model of the most parameters in float32, with an optimizer's state.
+pub(super) const MAX_FILE_BYTES: usize = MAX_PARAMETERS * 4 * 3;
+
 /// A weight that a layer has by its configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
@@ -37,14 +49,15 @@ pub(super) struct Array<'a> {
 
 /// Makes weights of arrays, and keeps count of how many parameters there are.
 pub(super) struct Assignment {
+    limit: usize,
     left: usize,
 }
 
 impl Assignment {
-    pub(super) fn new() -> Self {
-        Self {
-            left: MAX_PARAMETERS,
-        }
+    /// For a container of that many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        let limit = MAX_PARAMETERS.min(unpacked_limit(bytes) / 4);
+        Self { limit, left: limit }
     }
 
     /// The weight that `array` holds for a slot of layer `layer`.
@@ -107,8 +120,8 @@ impl Assignment {
                 ),
                 found: (array.shape.iter())
                     .fold(1u64, |n, &d| n.saturating_mul(d))
-                    .saturating_add((MAX_PARAMETERS - self.left) as u64),
-                limit: MAX_PARAMETERS as u64,
+                    .saturating_add((self.limit - self.left) as u64),
+                limit: self.limit as u64,
             });
         };
         self.left -= len;
@@ -351,6 +364,22 @@ fn slots_of(config: &LayerConfig, input: Option<&Shape>) -> Result<Vec<Slot>, St
             if *use_bias {
                 push("bias", Some(vec![gates]), true);
             }
+        }
+        LayerConfig::Lowpass { .. } => {
+            let size = input.map(|input| {
+                let axes = input.iter().copied().skip(1);
+                [Some(1)].into_iter().chain(axes).collect::<Shape>()
+            });
+            push("initial_level", size.clone(), true);
+            push("tau", size, true);
+        }
+        LayerConfig::Alpha { .. } => {
+            let size = input.map(|input| {
+                let axes = input.iter().skip(1);
+                axes.copied().try_fold(1usize, |n, d| n.checked_mul(d?))
+            });
+            push("initial_level", Some(vec![size.flatten()]), true);
+            push("tau", Some(vec![size.flatten()]), true);
         }
         _ => {}
     }

@@ -226,7 +226,7 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
     let mut neuron_type = ensemble.neuron_type.to_string();
     if let Some(voltage) = &ensemble.initial_voltage {
         let values: Vec<String> = voltage.data().iter().map(f32::to_string).collect();
-        let arguments = neuron_type.trim_end_matches(')');
+        let arguments = neuron_type.strip_suffix(')').unwrap_or(&neuron_type);
         neuron_type = format!(
             "{arguments}, initial_state={{'voltage': [{}]}})",
             values.join(", ")

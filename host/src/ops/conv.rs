@@ -13,6 +13,8 @@ const PATCH_VALUES: usize = 1 << 16;
 pub struct ConvPlan {
     /// Which input place each output place sees under each kernel place.
     pub taps: Taps,
+    /// The output's places along each axis.
+    pub places: Vec<usize>,
     /// Channels of the input.
     pub channels_in: usize,
     /// Channels of the output.
@@ -101,10 +103,10 @@ impl ConvPlan {
                 kernel_shape,
             ));
         }
-        let taps = (0..rank)
+        let (taps, places) = (0..rank)
             .map(|a| Axis::new(places[a], kernel[a], strides[a], dilation[a], padding))
             .collect::<Option<Vec<_>>>()
-            .and_then(|axes| Taps::new(&axes))
+            .and_then(|axes| Some((Taps::new(&axes)?, axes.iter().map(|a| a.output).collect())))
             .ok_or_else(|| {
                 shape_error(
                     "a convolution's input",
@@ -114,6 +116,7 @@ impl ConvPlan {
             })?;
         Ok(Self {
             taps,
+            places,
             channels_in,
             channels_out,
             groups,
@@ -165,6 +168,10 @@ impl ConvPlan {
         if depth == 0 || self.size_out() == 0 {
             return Ok(());
         }
+        if group_in == 1 && self.channels_last {
+            self.depthwise(kernel, x, y);
+            return Ok(());
+        }
         let rows = (PATCH_VALUES / depth).clamp(1, self.taps.output);
         let mut patches = vec![0.0; rows * depth];
         let (place_in, channel_in) = self.strides(self.taps.input, self.channels_in);
@@ -214,6 +221,36 @@ impl ConvPlan {
             }
         }
         Ok(())
+    }
+
+    /// Each input channel has its own outputs: too little for a matrix product.
+    fn depthwise(&self, kernel: &[f32], x: &[f32], y: &mut [f32]) {
+        let multiplier = self.channels_out / self.channels_in;
+        for (x, y) in x
+            .chunks_exact(self.size_in())
+            .zip(y.chunks_exact_mut(self.size_out()))
+        {
+            for (y, window) in y
+                .chunks_exact_mut(self.channels_out)
+                .zip(self.taps.windows())
+            {
+                for (kernel, &place) in kernel.chunks_exact(self.channels_out).zip(window) {
+                    if place == OUTSIDE {
+                        continue;
+                    }
+                    let x = &x[place as usize * self.channels_in..][..self.channels_in];
+                    for ((y, k), x) in y
+                        .chunks_exact_mut(multiplier)
+                        .zip(kernel.chunks_exact(multiplier))
+                        .zip(x)
+                    {
+                        for (y, k) in y.iter_mut().zip(k) {
+                            *y += x * k;
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Values from one place to the next, and from one channel to the next.

@@ -4,6 +4,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::Scale;
+use crate::weights::Layout;
 
 /// The most inputs that a network can have.
 pub const MAX_INPUTS: usize = 4;
@@ -198,6 +199,8 @@ pub struct Connection {
     pub transform: Transform,
     /// The int8 weights, in the order that the transform states.
     pub weights: Section,
+    /// How they lie within a row.
+    pub layout: Layout,
 }
 
 /// Which neurons a connection joins, and in which order its weights lie.

@@ -96,6 +96,8 @@ pub enum Fault {
     Geometry,
     /// The stated bounds of the potential do not fit its width.
     Bounds,
+    /// The weights' layout needs rows of a multiple of four.
+    Layout,
 }
 
 impl fmt::Display for Fault {
@@ -112,6 +114,7 @@ impl fmt::Display for Fault {
             Self::Index => f.write_str("it names a source or target that does not exist"),
             Self::Order => f.write_str("it is out of order or does not lead forward"),
             Self::Geometry => f.write_str("its transform does not fit its ends"),
+            Self::Layout => f.write_str("its weights' layout needs rows of a multiple of four"),
             Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
         }
     }

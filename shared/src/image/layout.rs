@@ -1,7 +1,8 @@
 //! Where the engine keeps its state in the arena.
 //!
 //! The arena is a slice of 32-bit words. Each ensemble in turn has an area for the current of its
-//! inputs (where it has inputs) and one for its potentials; then come the outputs' currents and sums.
+//! inputs (where an input feeds it, and
+//! there is more than one step) and one for its potentials; then come the outputs' currents and sums.
 //! An ensemble's area lies before those of all its targets, so that a slice can be split between them.
 
 use heapless::Vec;
@@ -20,7 +21,7 @@ pub struct Area {
 }
 
 impl Area {
-    /// Whether an input feeds it.
+    /// Whether it keeps the current of its inputs.
     #[must_use]
     pub const fn has_current(&self) -> bool {
         self.state > self.current
@@ -40,11 +41,13 @@ impl<const E: usize> Layout<E> {
     /// The layout of a network; `None` where it exceeds 32-bit addresses.
     #[must_use]
     pub fn of<const C: usize>(network: &Description<'_, E, C>) -> Option<Self> {
+        // In a single step the current goes straight to the potential.
         let driven = |post: Post| {
-            network
-                .connections
-                .iter()
-                .any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post)
+            network.steps > 1
+                && network
+                    .connections
+                    .iter()
+                    .any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post)
         };
         let mut next = 0u32;
         let mut place = |count: u32, bytes: usize, driven: bool| {

@@ -23,6 +23,8 @@ pub use error::{Fault, ImageError};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
 pub use layout::{Area, Layout};
 
+use crate::weights::Weights;
+
 /// A checked image over borrowed bytes.
 ///
 /// `E` and `C` are the most ensembles and connections that it can hold: they fix its size in RAM.
@@ -117,10 +119,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         section.of(self.bytes).unwrap_or(&[])
     }
 
-    /// A section as int8 weights.
+    /// The weights of a connection.
     #[must_use]
-    pub fn weights(&self, section: Section) -> &'a [i8] {
-        bytemuck::cast_slice(self.section(section))
+    pub fn weights(&self, connection: &Connection) -> Weights<'a> {
+        Weights {
+            bytes: bytemuck::cast_slice(self.section(connection.weights)),
+            layout: connection.layout,
+        }
     }
 
     /// A section as int16 parameters.

@@ -5,6 +5,7 @@ use super::description::{
 };
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
+use crate::weights::Layout;
 
 /// An event names its source in 16 bits.
 const MAX_SOURCES: u32 = 1 << 16;
@@ -164,6 +165,13 @@ fn connection<const E: usize, const C: usize>(
             }
             convolution(conv)?;
         }
+    }
+    let row = match &c.transform {
+        Transform::Dense(d) => d.outputs,
+        Transform::Convolution(conv) => conv.output[2].into(),
+    };
+    if c.layout != Layout::Rows && !row.is_multiple_of(4) {
+        return Err(Fault::Layout);
     }
     bytes.section(c.weights, c.transform.weights())?;
     Ok(())

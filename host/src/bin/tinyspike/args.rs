@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use tinyspike::convert::ConvertOptions;
 use tinyspike::cost::CostTarget;
-use tinyspike::quantize::QuantizeOptions;
+use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
 use tinyspike::tune::TuneOptions;
 
@@ -101,9 +101,6 @@ pub(crate) struct Convert {
     /// Percentage points of accuracy that tuning may give up.
     #[arg(long, value_name = "POINTS", default_value_t = 0.2, requires = "tune")]
     pub(crate) max_drop: f64,
-    /// The processor whose instructions tuning predicts: cortex-m0, cortex-m4 or cortex-m55.
-    #[arg(long, value_name = "CPU", default_value = "cortex-m4", value_parser = target, requires = "tune")]
-    pub(crate) target: CostTarget,
     /// Seed of tuning: the split of the samples and the order of the search.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "tune")]
     pub(crate) seed: u64,
@@ -122,6 +119,42 @@ pub(crate) struct Convert {
     /// Show what quantization did to each layer.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
+    /// Every engine runs every image.
+    #[arg(long, value_enum, default_value = "cortex-m4")]
+    pub(crate) target: TargetName,
+}
+
+/// A target by its name on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum TargetName {
+    /// Plain rows of weights
+    Portable,
+    /// Cortex-M0 and M0+: plain rows of weights
+    CortexM0,
+    /// Cores with the DSP extension: Cortex-M4, M7, M33
+    CortexM4,
+    /// Cortex-M55: plain rows of weights
+    CortexM55,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::CortexM4 => Self::CortexM4,
+            TargetName::Portable | TargetName::CortexM0 | TargetName::CortexM55 => Self::Portable,
+        }
+    }
+}
+
+impl From<TargetName> for CostTarget {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::CortexM4 => Self::CortexM4,
+            TargetName::Portable | TargetName::CortexM0 => Self::CortexM0,
+            TargetName::CortexM55 => Self::CortexM55,
+        }
+    }
 }
 
 impl Convert {
@@ -132,6 +165,7 @@ impl Convert {
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
             percentile: self.percentile,
+            target: self.target.into(),
             ..default
         }
     }
@@ -147,7 +181,8 @@ impl Convert {
     pub(crate) fn tuning(&self) -> Option<TuneOptions> {
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
-            target: self.target,
+            target: self.target.into(),
+            layout: self.target.into(),
             budgets: self.budgets(),
             seed: self.seed,
             steps: self.steps,
@@ -188,14 +223,6 @@ pub(crate) struct Emulate {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn target(text: &str) -> Result<CostTarget, String> {
-    let known = CostTarget::ALL.into_iter();
-    known.clone().find(|t| t.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = known.map(CostTarget::name).collect();
-        format!("known are {}", names.join(", "))
-    })
 }
 
 /// A number of bytes, with K or M for their multiples of 1024.

@@ -1,8 +1,8 @@
-//! Conv1D to Conv3D, and depthwise and separable convolution.
+//! Conv1D to Conv3D, depthwise, separable and transposed convolution.
 
 use super::super::call::Connect;
 use super::super::{ConvertError, ConvertOptions, LayerCall, LayerConverter, Object};
-use super::{Arguments, tuple};
+use super::{Arguments, coordinates, index_of, row_major, tuple};
 use crate::model::{self, DataFormat, Layer, LayerConfig, Padding};
 use crate::network::{Convolution, NodeKind, Pre, Sparse, Transform};
 use crate::tensor::Tensor;
@@ -65,8 +65,7 @@ impl LayerConverter for Conv {
         call.set_channels_last(channels_last);
         let input = Image::of(call, &call.input_shape(0)?, conv)?;
         let n_in = input.channels;
-        let divisible = conv.groups != 0 && n_in % conv.groups == 0;
-        if !divisible {
+        if conv.groups == 0 || n_in % conv.groups != 0 {
             return Err(call.shape_error(format!(
                 "{n_in} channels do not fall into {} groups",
                 conv.groups
@@ -87,7 +86,11 @@ impl LayerConverter for Conv {
                 (depthwise_kernel(call, conv, n_in, multiplier)?, n_in, None)
             }
             Kind::Separable(multiplier) => {
-                let shape = [vec![1; conv.rank], vec![n_in * multiplier, conv.filters]].concat();
+                let shape = [
+                    vec![1; conv.rank],
+                    vec![n_in.saturating_mul(multiplier), conv.filters],
+                ]
+                .concat();
                 (
                     depthwise_kernel(call, conv, n_in, multiplier)?,
                     n_in,
@@ -96,7 +99,7 @@ impl LayerConverter for Conv {
             }
         };
         let n_out = match kind {
-            Kind::Depthwise(multiplier) => n_in * multiplier,
+            Kind::Depthwise(multiplier) => n_in.saturating_mul(multiplier),
             Kind::Full | Kind::Separable(_) => conv.filters,
         };
         let bias = if conv.use_bias {
@@ -148,6 +151,94 @@ fn connect(
             },
         ),
     }
+}
+
+/// A transposed convolution: a plain one, with the kernel reversed, of the input set among zeros.
+pub(super) struct ConvTranspose;
+
+impl LayerConverter for ConvTranspose {
+    fn convertible(&self, layer: &Layer, options: &ConvertOptions) -> Result<(), String> {
+        let mut arguments = Arguments::of(layer, options);
+        if let LayerConfig::ConvTranspose(conv) = &layer.config {
+            arguments.penalties(&conv.penalties);
+        }
+        arguments.verdict()
+    }
+
+    fn has_weights(&self) -> bool {
+        true
+    }
+
+    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+        let LayerConfig::ConvTranspose(conv) = &call.layer().config else {
+            return Err(call.configuration_error());
+        };
+        let channels_last = conv.data_format == DataFormat::ChannelsLast;
+        call.set_channels_last(channels_last);
+        let input = Image::of(call, &call.input_shape(0)?, conv)?;
+        // The kernel of the convolution whose gradient this is.
+        let shape = [conv.kernel_size.as_slice(), &[conv.filters, input.channels]].concat();
+        let kernel = reversed(call.weight("kernel", &shape)?)
+            .ok_or_else(|| call.shape_error("the kernel has no shape".into()))?;
+        let bias = if conv.use_bias {
+            Some(call.weight("bias", &[conv.filters])?.clone())
+        } else {
+            None
+        };
+        let mut axes = Vec::with_capacity(conv.rank);
+        for (axis, &length) in input.spatial.iter().enumerate() {
+            let stride = conv.strides[axis];
+            let window = window(conv.kernel_size[axis], conv.dilation_rate[axis]);
+            let surplus = window.saturating_sub(stride);
+            let (output, before) = match conv.padding {
+                Padding::Valid => (length.saturating_mul(stride).saturating_add(surplus), 0),
+                Padding::Same | Padding::Causal => (length.saturating_mul(stride), surplus / 2),
+            };
+            if stride == 0 || window == 0 || conv.kernel_size[axis] == 0 {
+                return Err(call.shape_error("a window or a stride is 0".into()));
+            }
+            axes.push(Stuffing {
+                length: output.saturating_add(window - 1),
+                before: window - 1 - before,
+                step: stride,
+            });
+        }
+        let object = call.add_object(Some(conv.activation.into()), None)?;
+        if let Some(bias) = bias {
+            add_bias(call, object, &bias, channels_last)?;
+        }
+        let (stuffed, pre) = add_stuffed(call, &input, &axes)?;
+        let plain = model::Conv {
+            strides: vec![1; conv.rank],
+            padding: Padding::Valid,
+            ..conv.clone()
+        };
+        let convolution = transform(call, &plain, &stuffed, kernel, 1)?;
+        connect(call, Some(pre), object, convolution)?;
+        Ok(vec![object.pre])
+    }
+}
+
+/// The kernel `[k.., out, in]` of a transposed convolution, its windows reversed, as `[k.., in, out]`.
+fn reversed(kernel: &Tensor) -> Option<Tensor> {
+    let [window @ .., n_out, n_in] = kernel.shape() else {
+        return None;
+    };
+    let plane = n_out * n_in;
+    let mut data = Vec::with_capacity(kernel.len());
+    for values in kernel.data().chunks(plane.max(1)).rev() {
+        for inner in 0..*n_in {
+            data.extend(values.iter().skip(inner).step_by(*n_in));
+        }
+    }
+    Tensor::new([window, &[*n_in, *n_out]].concat(), data)
+}
+
+/// How many places a kernel of `size` covers.
+fn window(size: usize, dilation: usize) -> usize {
+    size.saturating_sub(1)
+        .saturating_mul(dilation)
+        .saturating_add(1)
 }
 
 /// The spatial axes and the channels of a shape.
@@ -220,7 +311,7 @@ fn depthwise_kernel(
         "kernel"
     };
     call.weight(name, &expected)?
-        .reshaped(shape(1, n_in * multiplier))
+        .reshaped(shape(1, n_in.saturating_mul(multiplier)))
         .ok_or_else(|| call.shape_error("the depthwise kernel has no shape".into()))
 }
 
@@ -241,10 +332,7 @@ fn transform(
             conv.strides[axis],
             conv.dilation_rate[axis],
         );
-        let window = size
-            .saturating_sub(1)
-            .saturating_mul(dilation)
-            .saturating_add(1);
+        let window = window(size, dilation);
         let places = if same {
             length
         } else {
@@ -318,39 +406,68 @@ fn add_causal_padding(
             problem: "String 'causal' must be one of ['same', 'valid']".into(),
         });
     }
-    let before: Vec<usize> = conv
-        .kernel_size
-        .iter()
-        .zip(&conv.dilation_rate)
-        .map(|(size, dilation)| size.saturating_sub(1) * dilation)
+    let axes: Vec<Stuffing> = (input.spatial.iter())
+        .zip(conv.kernel_size.iter().zip(&conv.dilation_rate))
+        .map(|(&length, (size, &dilation))| {
+            let before = size.saturating_sub(1).saturating_mul(dilation);
+            Stuffing {
+                length: length.saturating_add(before),
+                before,
+                step: 1,
+            }
+        })
         .collect();
-    let padded = Image {
-        spatial: input
-            .spatial
-            .iter()
-            .zip(&before)
-            .map(|(length, zeros)| length + zeros)
-            .collect(),
+    add_stuffed(call, input, &axes)
+}
+
+/// How the places of an axis are set into a longer one: the first at `before`, each at `step` from
+/// the one before it.
+struct Stuffing {
+    length: usize,
+    before: usize,
+    step: usize,
+}
+
+/// Adds the node `X.padding` that has the input's values among zeros.
+fn add_stuffed(
+    call: &mut LayerCall<'_, '_>,
+    input: &Image,
+    axes: &[Stuffing],
+) -> Result<(Image, Pre), ConvertError> {
+    let stuffed = Image {
+        spatial: axes.iter().map(|axis| axis.length).collect(),
         channels: input.channels,
         channels_last: input.channels_last,
     };
-    let shape = padded.shape();
-    let size = shape.iter().product();
+    let shape = stuffed.shape();
+    let size = super::elements(&shape)
+        .ok_or_else(|| call.shape_error(format!("padded to {}, it is too large", tuple(&shape))))?;
+    let mut before: Vec<usize> = axes.iter().map(|axis| axis.before).collect();
+    let mut steps: Vec<usize> = axes.iter().map(|axis| axis.step).collect();
+    let channel_axis = if input.channels_last { axes.len() } else { 0 };
+    before.insert(channel_axis, 0);
+    steps.insert(channel_axis, 1);
+    let strides = row_major(&shape);
+    let from = input.shape();
+    let places: Vec<usize> = (0..from.iter().product())
+        .map(|element| {
+            let place: Vec<usize> = (coordinates(element, &from).iter())
+                .zip(before.iter().zip(&steps))
+                .map(|(place, (before, step))| before + place * step)
+                .collect();
+            index_of(&place, &strides)
+        })
+        .collect();
     let label = format!("{}.padding", call.label());
     let node = call.add_node(label, size, size, NodeKind::Passthrough);
-    let offset = if input.channels_last {
-        [before.as_slice(), &[0]].concat()
-    } else {
-        [&[0], before.as_slice()].concat()
-    };
     call.connect(
         node,
         Connect {
-            post_slice: Some(super::shape::block(&shape, &offset, &input.shape()).into()),
+            post_slice: Some(places.into()),
             ..Connect::default()
         },
     )?;
-    Ok((padded, node.pre))
+    Ok((stuffed, node.pre))
 }
 
 /// Adds `X.bias`, which holds one weight for each filter, and `X.bias_relay`, which spreads it.

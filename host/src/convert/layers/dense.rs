@@ -54,10 +54,12 @@ impl LayerConverter for Dense {
         if call.options().nengo_dl_compat && places != 1 {
             return Err(ConvertError::Validation {
                 layer: call.layer().name.clone(),
-                parameter: "Connection.transform",
+                parameter: "init",
                 problem: format!(
-                    "Transform input size ({n_in}) not equal to connection input size ({})",
-                    n_in * places
+                    "Shape of initial value ({units}, {n_in}) does not match expected shape \
+                     ({}, {})",
+                    places * units,
+                    places * n_in
                 ),
             });
         }

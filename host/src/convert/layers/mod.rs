@@ -20,6 +20,7 @@ pub(super) use fallback::Fallback;
 use super::options::ConvertOptions;
 use super::registry::{LayerConverter, Registry};
 use crate::model::{Layer, Penalties};
+use crate::shape::MAX_ELEMENTS;
 
 /// The layers that NengoDL converts.
 pub(super) fn register_nengo_dl(registry: &mut Registry) {
@@ -103,6 +104,10 @@ pub(super) fn register_extended(registry: &mut Registry) {
     add(
         &["SeparableConv1D", "SeparableConv2D"],
         Arc::new(conv::Conv),
+    );
+    add(
+        &["Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"],
+        Arc::new(conv::ConvTranspose),
     );
     add(&["PReLU"], Arc::new(activation::PRelu));
     add(&["Subtract"], Arc::new(merge::Sum));
@@ -235,4 +240,12 @@ fn axis(axis: isize, rank: usize) -> Option<usize> {
     let from_end = axis.checked_add_unsigned(rank)?;
     let axis = if axis < 0 { from_end } else { axis };
     usize::try_from(axis).ok().filter(|&axis| axis < rank)
+}
+
+/// The number of elements, unless it is 0 or more than a tensor may have.
+fn elements(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|n| (1..=MAX_ELEMENTS).contains(n))
 }

@@ -2,7 +2,7 @@
 
 use super::super::call::Connect;
 use super::super::{ConvertError, ConvertOptions, LayerCall, LayerConverter};
-use super::{Arguments, coordinates, index_of, row_major, tuple};
+use super::{Arguments, coordinates, elements, index_of, row_major, tuple};
 use crate::model::{DataFormat, Layer, LayerConfig, Padding, PoolKind};
 use crate::network::{Convolution, Pre, Sparse, Transform};
 use crate::tensor::Tensor;
@@ -122,16 +122,7 @@ impl LayerConverter for Pool {
                     })?,
             )
         } else {
-            let kernel_shape = [window.as_slice(), &[channels, channels]].concat();
-            let n: usize = window.iter().product();
-            let weight = (1.0 / n as f64) as f32;
-            let mut kernel = vec![0.0; n * channels * channels];
-            for plane in kernel.chunks_mut((channels * channels).max(1)) {
-                for value in plane.iter_mut().step_by(channels + 1) {
-                    *value = weight;
-                }
-            }
-            let kernel = Tensor::new(kernel_shape, kernel)
+            let (kernel, groups) = average_kernel(&window, channels)
                 .ok_or_else(|| call.shape_error("the window has no size".into()))?;
             Transform::Convolution(Convolution {
                 input_shape: input_shape.clone(),
@@ -140,7 +131,7 @@ impl LayerConverter for Pool {
                 strides,
                 dilation: vec![1; rank],
                 same_padding: false,
-                groups: 1,
+                groups,
                 channels_last,
             })
         };
@@ -155,6 +146,33 @@ impl LayerConverter for Pool {
         )?;
         Ok(vec![object.pre])
     }
+}
+
+/// The most values of a kernel that is written out for all pairs of channels.
+const MAX_EYE_VALUES: usize = 1 << 24;
+
+/// The kernel that averages a window, and its groups: NengoDL's 1/n for each channel with itself
+/// and 0 for all other pairs, or, where that were too large, a group for each channel.
+fn average_kernel(window: &[usize], channels: usize) -> Option<(Tensor, usize)> {
+    let n = elements(window)?;
+    let weight = (1.0 / n as f64) as f32;
+    let values = channels
+        .checked_mul(channels)
+        .and_then(|pairs| pairs.checked_mul(n))
+        .filter(|&values| values <= MAX_EYE_VALUES);
+    let Some(values) = values else {
+        let shape = [window, &[1, channels]].concat();
+        elements(&shape)?;
+        return Some((Tensor::filled(shape, weight), channels));
+    };
+    let mut kernel = vec![0.0; values];
+    for plane in kernel.chunks_mut((channels * channels).max(1)) {
+        for value in plane.iter_mut().step_by(channels + 1) {
+            *value = weight;
+        }
+    }
+    let kernel = Tensor::new([window, &[channels, channels]].concat(), kernel)?;
+    Some((kernel, 1))
 }
 
 /// Windows over padded data.
@@ -187,22 +205,29 @@ impl Windows<'_> {
         } else {
             (from[0], to[0])
         };
+        // At most so many entries: no window covers more than all places.
+        let covered: Vec<usize> = (0..rank)
+            .map(|axis| self.window[axis].min(self.spatial[axis]))
+            .collect();
+        elements(&[covered.as_slice(), &[elements(&output)?]].concat())?;
         let mut indices = Vec::new();
         let mut values = Vec::new();
         for place in 0..self.places.iter().product() {
             let place = coordinates(place, self.places);
-            let elements: Vec<usize> = (0..self.window.iter().product())
-                .filter_map(|offset| {
-                    let offset = coordinates(offset, self.window);
-                    let at: Option<Vec<usize>> = (0..rank)
-                        .map(|axis| {
-                            (place[axis] * self.strides[axis] + offset[axis])
-                                .checked_sub(self.before(axis))
-                                .filter(|&at| at < self.spatial[axis])
-                        })
-                        .collect();
-                    at.map(|at| index_of(&at, spatial_from))
+            let first: Vec<usize> = (0..rank)
+                .map(|axis| (place[axis] * self.strides[axis]).saturating_sub(self.before(axis)))
+                .collect();
+            let lengths: Vec<usize> = (0..rank)
+                .map(|axis| {
+                    let end = (place[axis] * self.strides[axis])
+                        .saturating_add(self.window[axis])
+                        .saturating_sub(self.before(axis));
+                    end.min(self.spatial[axis]) - first[axis]
                 })
+                .collect();
+            let base = index_of(&first, spatial_from);
+            let elements: Vec<usize> = (0..lengths.iter().product())
+                .map(|offset| base + index_of(&coordinates(offset, &lengths), spatial_from))
                 .collect();
             let weight = (1.0 / elements.len() as f64) as f32;
             for channel in 0..channels {
@@ -224,7 +249,8 @@ impl Windows<'_> {
 
     /// How many zeros `same` padding puts before an axis.
     fn before(&self, axis: usize) -> usize {
-        let covered = (self.places[axis] - 1) * self.strides[axis] + self.window[axis];
+        let covered =
+            ((self.places[axis] - 1) * self.strides[axis]).saturating_add(self.window[axis]);
         covered.saturating_sub(self.spatial[axis]) / 2
     }
 }

@@ -126,6 +126,9 @@ impl LayerConverter for Gather {
             }
             &LayerConfig::RepeatVector { n } => {
                 let size = shape.iter().product();
+                if call.output_shape()?.first() != Some(&n) {
+                    return Err(call.shape_error(format!("the output is not {n} repetitions")));
+                }
                 (0..n).flat_map(|_| 0..size).collect()
             }
             LayerConfig::Cropping {
@@ -139,7 +142,15 @@ impl LayerConverter for Gather {
                 for (axis, &(before, after)) in cropping.iter().enumerate() {
                     let axis = place.first + axis;
                     offset[axis] = before;
-                    size[axis] = shape[axis].saturating_sub(before.saturating_add(after));
+                    size[axis] = shape[axis]
+                        .checked_sub(before.saturating_add(after))
+                        .filter(|&left| left > 0)
+                        .ok_or_else(|| {
+                            call.shape_error(format!(
+                                "nothing is left of {} places without {before} and {after}",
+                                shape[axis]
+                            ))
+                        })?;
                 }
                 block(&shape, &offset, &size)
             }
@@ -259,8 +270,8 @@ impl LayerConverter for UpSampling {
         let fits = input
             .iter()
             .zip(&repeats)
-            .map(|(length, repeat)| length * repeat)
-            .eq(output.iter().copied());
+            .map(|(length, &repeat)| length.checked_mul(repeat))
+            .eq(output.iter().map(|&length| Some(length)));
         if !fits {
             return Err(call.shape_error(format!(
                 "{} repeated {} times is not {}",

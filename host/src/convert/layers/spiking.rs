@@ -52,7 +52,13 @@ impl LayerConverter for SpikingActivation {
     }
 
     fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-        let LayerConfig::SpikingActivation { activation, dt, .. } = call.layer().config else {
+        let LayerConfig::SpikingActivation {
+            activation,
+            dt,
+            seed,
+            ..
+        } = call.layer().config
+        else {
             return Err(call.configuration_error());
         };
         warn_of_dt(call, "SpikingActivation", dt);
@@ -68,10 +74,52 @@ impl LayerConverter for SpikingActivation {
             base: Box::new(base),
             amplitude: 1.0,
         };
-        let object = call.add_object(Some(spiking.into()), None)?;
+        let size = call.output_shape()?.iter().product();
+        let voltage = seed.map(|seed| Tensor::vector(stateless_uniform(seed, size)));
+        let label = call.label();
+        let object = call.add_ensemble(label, spiking, None, voltage)?;
         call.connect(object, Connect::default())?;
         Ok(vec![object.pre])
     }
+}
+
+/// What `tf.random.stateless_uniform([n], seed=(seed, seed))` returns, from which keras_spiking
+/// takes the voltages at the start: Philox 4x32-10 with a key and counter mixed from the seed.
+/// Without a seed it draws another one in every session, and the network fixes no voltages.
+fn stateless_uniform(seed: u64, n: usize) -> Vec<f32> {
+    let halves = |word: u64| [word as u32, (word >> 32) as u32];
+    let [low, high] = halves(seed);
+    let [key_low, key_high, counter_low, counter_high] =
+        philox([low, high, low, high], [0x3ec8_f720, 0x0246_1e29]);
+    (0u64..)
+        .flat_map(|block| {
+            let [low, high] = halves(block);
+            philox([low, high, counter_low, counter_high], [key_low, key_high])
+        })
+        // 23 random bits as the fraction of a number in [1, 2).
+        .map(|bits| f32::from_bits(0x3f80_0000 | (bits & 0x007f_ffff)) - 1.0)
+        .take(n)
+        .collect()
+}
+
+/// One block of Philox 4x32-10 (Salmon et al., 2011).
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    let halves = |word: u64| ((word >> 32) as u32, word as u32);
+    for _ in 0..10 {
+        let (high0, low0) = halves(0xd251_1f53 * u64::from(counter[0]));
+        let (high1, low1) = halves(0xcd9e_8d57 * u64::from(counter[2]));
+        counter = [
+            high1 ^ counter[1] ^ key[0],
+            low1,
+            high0 ^ counter[3] ^ key[1],
+            low0,
+        ];
+        key = [
+            key[0].wrapping_add(0x9e37_79b9),
+            key[1].wrapping_add(0xbb67_ae85),
+        ];
+    }
+    counter
 }
 
 /// A node behind a connection that carries the layer's filter.

@@ -1,12 +1,8 @@
 //! The converter's networks are listed as NengoDL 3.6 lists its own, object for object.
 //!
-//! What is normalised on NengoDL's side is what Python alone says: addresses, NumPy's types of
-//! numbers (`"26"`, `array(0.1, dtype=float32)`), line breaks in index lists, and
+//! What is normalised on NengoDL's side is what says something of Python alone: addresses, NumPy's
+//! types of numbers (`"26"`, `array(0.1, dtype=float32)`), line breaks in index lists, and
 //! DeprecationWarnings.
-
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tinyspike::convert::{Conversion, ConvertOptions, ScaleFiringRates, convert};
@@ -15,19 +11,7 @@ use tinyspike::inspect::listing;
 use tinyspike::model::{Activation, LayerConfig, Model, Penalties};
 use tinyspike::network::{NeuronType, Synapse};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn golden(name: &str) -> BTreeMap<String, Value> {
-    let path = root().join("tests/fixtures/golden").join(name);
-    let file = std::fs::File::open(path).expect("the fixture exists");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .expect("the fixture is text");
-    serde_json::from_str(&text).expect("the fixture is JSON")
-}
+use super::{golden, messages, root, without_python};
 
 fn model(path: &str) -> Model {
     import::load(&root().join(path)).expect("the model loads")
@@ -49,20 +33,8 @@ fn normalised(value: &Value) -> Value {
 }
 
 fn normalised_text(text: &str) -> Value {
-    if let Ok(number) = text.parse::<u64>() {
-        return number.into();
-    }
-    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    while let Some(at) = text.find(" at 0x") {
-        let digits = text[at + 6..]
-            .find(|c: char| !c.is_ascii_hexdigit())
-            .expect("an address ends");
-        text.replace_range(at..at + 6 + digits, "");
-    }
-    for (from, to) in [("[[ ", "[["), (" ]]", "]]"), (", dtype=float32)", "")] {
-        text = text.replace(from, to);
-    }
-    Value::String(text.replace("negative_slope=array(", "negative_slope="))
+    text.parse::<u64>()
+        .map_or_else(|_| Value::String(without_python(text)), Value::from)
 }
 
 /// The warnings of the converter among those of a Python run.
@@ -85,12 +57,7 @@ fn warnings(case: &Value) -> Vec<String> {
 /// Compares every field of the golden listing, and the warnings.
 fn assert_listed_as(case: &str, golden: &Value, conversion: &Conversion) {
     assert_objects(case, golden, conversion);
-    let messages: Vec<String> = conversion
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(warnings(golden), messages, "{case}: warnings");
+    assert_eq!(warnings(golden), messages(conversion), "{case}: warnings");
 }
 
 /// Compares every field of every object of the golden listing.
@@ -272,15 +239,10 @@ fn other_models_without_layers_that_nengo_dl_lacks() {
 fn all_unsupported_arguments_are_named() {
     let model = model("models/mnist_small.keras");
     let conversion = convert(&model, &ConvertOptions::default()).expect("the model converts");
-    let messages: Vec<String> = conversion
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
     let unsupported = "which are not supported (unless inference_only=True). Falling back to \
                        TensorNode.";
     assert_eq!(
-        messages,
+        messages(&conversion),
         [
             "conv2d.kernel_regularizer has value <keras.regularizers.L2 object> != None, which is \
              not supported (unless inference_only=True). Falling back to TensorNode."
