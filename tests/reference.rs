@@ -102,7 +102,7 @@ impl<'a> Reference<'a> {
 }
 
 /// Adds what a connection brings from x to y.
-fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
+pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
     let seen = match &c.source {
         Seen::Direct => x.to_vec(),
         Seen::Window(window) => through(window, x),

@@ -21,9 +21,6 @@ pub enum CostTarget {
 }
 
 impl CostTarget {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::CortexM0, Self::CortexM4, Self::CortexM55];
-
     /// The name that a user writes.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -212,6 +212,29 @@ impl DataSet {
         }
     }
 
+    /// The samples at `indices`, in that order; `None` where that is none at all or one is past the end.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Option<Self> {
+        fn gather<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Option<Vec<T>> {
+            let mut all = Vec::with_capacity(indices.len() * size);
+            for &i in indices {
+                let start = i.checked_mul(size)?;
+                all.extend_from_slice(values.get(start..start.checked_add(size)?)?);
+            }
+            Some(all)
+        }
+        let size = self.sample_size();
+        let samples = match &self.samples {
+            Samples::U8(v) => Samples::U8(gather(v, indices, size)?),
+            Samples::F32(v) => Samples::F32(gather(v, indices, size)?),
+        };
+        let labels = match &self.labels {
+            Some(labels) => Some(gather(labels, indices, 1)?),
+            None => None,
+        };
+        Self::new(self.shape.clone(), samples, labels)
+    }
+
     /// The first `n` samples; all of them where there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {

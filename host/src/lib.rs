@@ -19,6 +19,8 @@ pub mod network;
 pub mod ops;
 pub mod pipeline;
 pub mod quantize;
+pub mod report;
 pub mod shape;
 pub mod simulate;
 pub mod tensor;
+pub mod tune;

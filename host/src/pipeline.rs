@@ -115,7 +115,7 @@ pub fn float_accuracy(
 }
 
 /// The place of the largest value, the first of equals.
-fn argmax(values: &[f32]) -> usize {
+pub(crate) fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
     for (i, v) in values.iter().enumerate() {
         if *v > values[best] {

@@ -699,7 +699,7 @@ fn check_finite(layer: &str, fan_in: &[FanIn<'_>], bias: &[f32]) -> Result<(), Q
 
 /// A link's weights in the image's order, the channel of the target of each (repeating), and how many
 /// channels of its `targets` the link tells apart.
-fn image_order(map: &LinearMap, targets: usize) -> (Vec<f64>, Vec<usize>, usize) {
+pub(crate) fn image_order(map: &LinearMap, targets: usize) -> (Vec<f64>, Vec<usize>, usize) {
     match map {
         LinearMap::Dense(d) => {
             let shape = d.weights.shape();

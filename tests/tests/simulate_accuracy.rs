@@ -4,7 +4,6 @@
 //! it, or with `UPDATE_DOCS=1` to write it:
 //! `cargo test --release -p tinyspike-tests --test simulate_accuracy -- --ignored`.
 
-#[expect(dead_code, reason = "not every test lists names")]
 mod npz;
 
 use std::fmt::Write;

@@ -1,6 +1,5 @@
 //! How fast the simulator is: `cargo test --release -p tinyspike-tests --test simulate_speed -- --ignored --nocapture`.
 
-#[expect(dead_code, reason = "not every test lists names")]
 mod npz;
 
 use npz::{Npz, path};

@@ -1,6 +1,5 @@
 //! Converted networks compute what their Keras models compute.
 
-#[expect(dead_code, reason = "not every test lists names")]
 mod npz;
 
 use npz::{Npz, path};

@@ -11,3 +11,12 @@ pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
     .progress_chars("=> ");
     ProgressBar::new(total).with_style(style).with_message(what)
 }
+
+/// A counter of things whose number is not known before.
+pub(crate) fn count(what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:<12} {human_pos} candidates, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(what)
+}

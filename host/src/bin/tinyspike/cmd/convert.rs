@@ -2,42 +2,48 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::Image;
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::calibrate::Calibration;
 use tinyspike::convert::{Conversion, convert};
-use tinyspike::lower::Graph;
+use tinyspike::data::DataSet;
+use tinyspike::lower::{Graph, lower};
+use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build, samples};
+use tinyspike::quantize::Quantized;
+use tinyspike::report::report;
+use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{data, import};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::{files, progress};
 
+/// Calibration samples unless the user says how many.
+const SAMPLES: usize = 512;
+
+/// What an image came from.
+struct Built {
+    graph: Graph,
+    calibration: Calibration,
+    quantized: Quantized,
+    image: Vec<u8>,
+}
+
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load(&args.model)?;
     let conversion = convert(&model, &args.convert.options())?;
     show_warnings(&conversion);
-    let limit = args.calibration_samples as usize;
-    let samples = match &args.calibration {
-        Some(path) => Some(samples(&data::load(path)?, args.data.byte_scale, limit)),
-        None => None,
+    let set = args.calibration.as_ref().map(data::load).transpose()?;
+    let built = match (args.tuning(), set) {
+        (Some(options), Some(set)) => {
+            let set = match args.calibration_samples {
+                Some(limit) => set.take(limit as usize),
+                None => set,
+            };
+            tuned(args, &conversion.network, &set, &options, out)?
+        }
+        (_, set) => plain(args, &conversion.network, set.as_ref())?,
     };
-    let bar = samples
-        .as_ref()
-        .map(|s| progress::bar("calibrating", s.count as u64));
-    let built = build(
-        &conversion.network,
-        samples.as_ref(),
-        &args.quantize(),
-        &|n| {
-            if let Some(bar) = &bar {
-                bar.inc(n);
-            }
-        },
-    );
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    let built = built.map_err(|e| failure(args, e))?;
     show_omissions(&built.graph);
     if args.calibration.is_none() {
         warn(
@@ -46,14 +52,69 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
              hundred real inputs (--calibration FILE) avoid it",
         );
     }
+    let bytes = aligned_copy(&built.image);
+    let image = files::parse_image(&args.output, &bytes)?;
+    args.budgets()
+        .check(&image)
+        .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
+    let report = report(&built.graph, &built.calibration, &built.quantized, &image);
+    if let Some(path) = &args.report {
+        let mut json = serde_json::to_string_pretty(&report)?;
+        json.push('\n');
+        files::write_whole(path, json.as_bytes())?;
+    }
     files::write_whole(&args.output, &built.image)?;
-    let image = files::parse_image(
-        &args.output,
-        &tinyspike::assemble::aligned_copy(&built.image),
-    )
-    .map(|image| summary(&image))?;
-    writeln!(out, "{}: {image}", args.output.display())?;
+    if args.verbose {
+        writeln!(out, "{report}")?;
+    }
+    writeln!(out, "{}: {}", args.output.display(), summary(&image))?;
     Ok(())
+}
+
+/// An image with the settings that the user gives.
+fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Built, Failure> {
+    let limit = args.calibration_samples.map_or(SAMPLES, |n| n as usize);
+    let samples = set.map(|set| samples(set, args.data.byte_scale, limit));
+    let bar = samples
+        .as_ref()
+        .map(|s| progress::bar("calibrating", s.count as u64));
+    let built = build(network, samples.as_ref(), &args.quantize(), &|n| {
+        if let Some(bar) = &bar {
+            bar.inc(n);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let built = built.map_err(|e| failure(args, e))?;
+    Ok(Built {
+        graph: built.graph,
+        calibration: built.calibration,
+        quantized: built.quantized,
+        image: built.image,
+    })
+}
+
+/// The best image that a search finds.
+fn tuned(
+    args: &Convert,
+    network: &Network,
+    set: &DataSet,
+    options: &TuneOptions,
+    out: &mut dyn Write,
+) -> Result<Built, Failure> {
+    let graph = lower(network).map_err(|e| failure(args, e.into()))?;
+    let bar = progress::count("tuning");
+    let tuned = tune(&graph, set, options, &|n| bar.inc(n));
+    bar.finish_and_clear();
+    let tuned = tuned.map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
+    writeln!(out, "{tuned}")?;
+    Ok(Built {
+        graph: tuned.graph,
+        calibration: tuned.calibration,
+        quantized: tuned.quantized,
+        image: tuned.image,
+    })
 }
 
 fn failure(args: &Convert, error: BuildError) -> Failure {

@@ -1,0 +1,387 @@
+//! Graph + Calibration + Quantized → what quantization did to each layer, as a table and as JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+use tinyspike_shared::image::{Post, Pre, Width};
+
+use crate::assemble::Image;
+use crate::calibrate::Calibration;
+use crate::lower::{Graph, Source, Target};
+use crate::quantize::{Quantized, image_order};
+
+/// What quantization did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Samples that the ranges rest on; 0 for bounds from the weights.
+    pub calibration_samples: usize,
+    /// The inputs.
+    pub inputs: Vec<InputReport>,
+    /// The layers of neurons.
+    pub layers: Vec<LayerReport>,
+    /// The synapses.
+    pub connections: Vec<ConnectionReport>,
+    /// The whole arena.
+    pub ram_bytes: usize,
+    /// The whole image.
+    pub flash_bytes: usize,
+}
+
+/// An input's bytes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InputReport {
+    /// Its label.
+    pub label: String,
+    /// The float of one unit.
+    pub scale: f64,
+    /// The byte of 0.0.
+    pub zero_point: u8,
+    /// The largest byte.
+    pub max: u8,
+    /// Bits of a byte that are used.
+    pub bits: u32,
+}
+
+/// A layer's activations and potentials.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// The ensemble's label.
+    pub label: String,
+    /// How many neurons.
+    pub neurons: usize,
+    /// The activation that one spike in one step stands for.
+    pub scale: f64,
+    /// The most spikes in a step.
+    pub max_count: u8,
+    /// The largest activation that spikes can show.
+    pub clip: f64,
+    /// The largest activation that was seen.
+    pub largest: f32,
+    /// The smallest and the largest of the channels' largest activations.
+    pub channel_range: [f32; 2],
+    /// The share of activations above the clip.
+    pub clipped: f64,
+    /// The share of activations above zero.
+    pub density: f64,
+    /// Bits of a potential.
+    pub bits: u32,
+    /// The proven least and largest potential less the threshold.
+    pub bounds: [i32; 2],
+    /// The smallest and the largest threshold.
+    pub thresholds: [i32; 2],
+    /// What input currents are shifted right by.
+    pub current_shift: u8,
+    /// State.
+    pub ram_bytes: usize,
+    /// Thresholds and biases.
+    pub flash_bytes: usize,
+}
+
+/// A connection's weights.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConnectionReport {
+    /// Where it begins.
+    pub pre: String,
+    /// Where it ends.
+    pub post: String,
+    /// How many weights.
+    pub weights: usize,
+    /// Bits of a weight.
+    pub bits: u32,
+    /// The signal-to-noise ratio of the weights in decibels, with the best scale for each channel;
+    /// `None` where all weights are exact.
+    pub sqnr_db: Option<f64>,
+    /// Weights beyond the largest integer.
+    pub clipped: usize,
+    /// The share of weights that became zero.
+    pub zero: f64,
+    /// The weights' bytes.
+    pub flash_bytes: usize,
+}
+
+/// Describes every layer of a quantized network and its image.
+#[must_use]
+pub fn report(
+    graph: &Graph,
+    calibration: &Calibration,
+    quantized: &Quantized,
+    image: &Image<'_>,
+) -> Report {
+    let network = image.description();
+    let inputs = quantized.inputs.iter().map(|input| InputReport {
+        label: input.label.clone(),
+        scale: input.scale,
+        zero_point: input.zero_point,
+        max: input.max,
+        bits: u8::BITS - input.max.leading_zeros(),
+    });
+    let areas = network.ensembles.iter().zip(&image.layout().ensembles);
+    let layers = quantized
+        .ensembles
+        .iter()
+        .zip(&calibration.populations)
+        .zip(areas)
+        .map(|((e, seen), (packed, area))| {
+            let clip = e.theta * f64::from(e.max_count);
+            let channels = seen.channel_max.iter().copied();
+            LayerReport {
+                label: e.label.clone(),
+                neurons: e.neurons,
+                scale: e.theta,
+                max_count: e.max_count,
+                clip,
+                largest: seen.max,
+                channel_range: [
+                    channels.clone().reduce(f32::min).unwrap_or(0.0),
+                    channels.reduce(f32::max).unwrap_or(0.0),
+                ],
+                clipped: seen.share_above(clip),
+                density: seen.density(),
+                bits: match e.width {
+                    Width::I16 => 16,
+                    Width::I32 => 32,
+                },
+                bounds: [e.potential_min, e.potential_max],
+                thresholds: [
+                    e.threshold.iter().copied().min().unwrap_or(0),
+                    e.threshold.iter().copied().max().unwrap_or(0),
+                ],
+                current_shift: e.current_shift,
+                ram_bytes: (area.end - area.current) as usize * 4,
+                flash_bytes: (packed.threshold.len + packed.bias.len) as usize,
+            }
+        });
+    // Connections stand in the order of the graph's links.
+    let linked = quantized.connections.iter().zip(&graph.links);
+    let connections = linked.map(|(c, link)| {
+        let targets = match c.post {
+            Target::Population(p) => graph.populations[p].neurons,
+            Target::Output(o) => graph.outputs[o].bias.len(),
+        };
+        let (weights, row, _) = image_order(&link.map, targets);
+        let quality = Quality::of(&weights, &c.weights, row.len());
+        let zeros = c.weights.iter().filter(|w| **w == 0).count();
+        ConnectionReport {
+            pre: match c.pre {
+                Source::Input(i) => quantized.inputs[i].label.clone(),
+                Source::Population(p) => quantized.ensembles[p].label.clone(),
+            },
+            post: match c.post {
+                Target::Population(p) => quantized.ensembles[p].label.clone(),
+                Target::Output(o) => quantized.outputs[o].label.clone(),
+            },
+            weights: c.weights.len(),
+            bits: 8,
+            sqnr_db: quality.decibels(),
+            clipped: quality.clipped,
+            zero: zeros as f64 / c.weights.len().max(1) as f64,
+            flash_bytes: c.weights.len(),
+        }
+    });
+    Report {
+        calibration_samples: calibration.samples,
+        inputs: inputs.collect(),
+        layers: layers.collect(),
+        connections: connections.collect(),
+        ram_bytes: image.arena_bytes(),
+        flash_bytes: image.bytes().len(),
+    }
+}
+
+/// How well integers stand for weights.
+struct Quality {
+    signal: f64,
+    noise: f64,
+    clipped: usize,
+}
+
+impl Quality {
+    /// Of `q` for `weights`, rows over `channels`, each with the scale that fits it best.
+    fn of(weights: &[f64], q: &[i8], channels: usize) -> Self {
+        let channels = channels.max(1);
+        let mut products = vec![0.0; channels];
+        let mut squares = vec![0.0; channels];
+        for (at, (w, q)) in weights.iter().zip(q).enumerate() {
+            let q = f64::from(*q);
+            products[at % channels] += w * q;
+            squares[at % channels] += q * q;
+        }
+        let mut quality = Self {
+            signal: 0.0,
+            noise: 0.0,
+            clipped: 0,
+        };
+        for (at, (w, q)) in weights.iter().zip(q).enumerate() {
+            let channel = at % channels;
+            let scale = products[channel] / squares[channel].max(f64::MIN_POSITIVE);
+            let difference = w - f64::from(*q) * scale;
+            quality.signal += w * w;
+            quality.noise += difference * difference;
+            if q.unsigned_abs() == 127 && difference.abs() > scale.abs() {
+                quality.clipped += 1;
+            }
+        }
+        quality
+    }
+
+    fn decibels(&self) -> Option<f64> {
+        (self.noise > 0.0 && self.signal > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for i in &self.inputs {
+            writeln!(
+                f,
+                "input {}: {} bits, one unit is {:.6}, zero at {}",
+                i.label, i.bits, i.scale, i.zero_point
+            )?;
+        }
+        writeln!(
+            f,
+            "{:<20} {:>7} {:>10} {:>5} {:>9} {:>9} {:>8} {:>7} {:>4} {:>17} {:>8} {:>8}",
+            "layer",
+            "neurons",
+            "per spike",
+            "count",
+            "clip",
+            "largest",
+            "clipped",
+            "active",
+            "bits",
+            "potential",
+            "RAM",
+            "flash"
+        )?;
+        for l in &self.layers {
+            writeln!(
+                f,
+                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
+                l.label,
+                l.neurons,
+                l.scale,
+                l.max_count,
+                l.clip,
+                l.largest,
+                l.clipped * 100.0,
+                l.density * 100.0,
+                l.bits,
+                format!("{}..={}", l.bounds[0], l.bounds[1]),
+                l.ram_bytes,
+                l.flash_bytes
+            )?;
+        }
+        writeln!(
+            f,
+            "{:<41} {:>9} {:>5} {:>8} {:>8} {:>7} {:>9}",
+            "connection", "weights", "bits", "SQNR", "clipped", "zero", "flash"
+        )?;
+        for c in &self.connections {
+            writeln!(
+                f,
+                "{:<41} {:>9} {:>5} {:>8} {:>8} {:>6.1}% {:>9}",
+                format!("{} -> {}", c.pre, c.post),
+                c.weights,
+                c.bits,
+                c.sqnr_db.map_or("exact".into(), |db| format!("{db:.1} dB")),
+                c.clipped,
+                c.zero * 100.0,
+                c.flash_bytes
+            )?;
+        }
+        write!(
+            f,
+            "in all {} bytes of RAM, {} bytes of flash; ranges from {} samples",
+            self.ram_bytes, self.flash_bytes, self.calibration_samples
+        )
+    }
+}
+
+/// What an image and its state may take, without the firmware's own needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// The most bytes of the arena.
+    pub ram: Option<u64>,
+    /// The most bytes of the image.
+    pub flash: Option<u64>,
+}
+
+/// An image is too large.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the network needs {needed} bytes of {what}, {over} more than the {limit} that are allowed; the largest parts are {largest}"
+)]
+pub struct BudgetError {
+    /// `RAM` or `flash`.
+    pub what: &'static str,
+    /// What it needs.
+    pub needed: u64,
+    /// What is allowed.
+    pub limit: u64,
+    /// The difference.
+    pub over: u64,
+    /// The largest parts, each with its bytes.
+    pub largest: String,
+}
+
+impl Budgets {
+    /// Checks an image.
+    ///
+    /// # Errors
+    /// Where a budget is exceeded: by how much, and what takes most.
+    pub fn check(&self, image: &Image<'_>) -> Result<(), BudgetError> {
+        let network = image.description();
+        let ensembles = image.layout().ensembles.iter().enumerate();
+        let ram = ensembles.map(|(at, area)| {
+            let label = format!("the state of {:?}", network.ensemble_label(at));
+            (u64::from(area.end - area.current) * 4, label)
+        });
+        check("RAM", image.arena_bytes() as u64, self.ram, ram.collect())?;
+        let flash = network.connections.iter().map(|c| {
+            let pre = match c.pre {
+                Pre::Input(i) => network.input_label(i.into()),
+                Pre::Ensemble(e) => network.ensemble_label(e.into()),
+            };
+            let post = match c.post {
+                Post::Ensemble(e) => network.ensemble_label(e.into()),
+                Post::Output(o) => network.output_label(o.into()),
+            };
+            let label = format!("the weights from {pre:?} to {post:?}");
+            (u64::from(c.weights.len), label)
+        });
+        check(
+            "flash",
+            image.bytes().len() as u64,
+            self.flash,
+            flash.collect(),
+        )
+    }
+}
+
+fn check(
+    what: &'static str,
+    needed: u64,
+    limit: Option<u64>,
+    mut parts: Vec<(u64, String)>,
+) -> Result<(), BudgetError> {
+    const NAMED: usize = 3;
+    match limit {
+        Some(limit) if needed > limit => {
+            parts.sort_by_key(|part| std::cmp::Reverse(part.0));
+            let named: Vec<String> = parts
+                .iter()
+                .take(NAMED)
+                .map(|(bytes, label)| format!("{label} ({bytes} bytes)"))
+                .collect();
+            Err(BudgetError {
+                what,
+                needed,
+                limit,
+                over: needed - limit,
+                largest: named.join(", "),
+            })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,893 @@
+//! Graph + samples → the cheapest image that keeps the accuracy.
+//!
+//! The samples are split into a fit part, from which ranges and biases follow, and a held-out part, on
+//! every candidate runs with the device's own engine. A candidate keeps the accuracy where its
+//! drop against the float network *on the same samples*, with one more sample taken for lost and gains
+//! beyond the losses for luck, plus one standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
+//! taken. First a grid of steps and counts is screened on a part of the held-out samples; then the best
+//! ones are refined a setting at a time: counts and clips of single layers, input bits, bias correction.
+//!
+//! The choice among many candidates by the same samples favours lucky ones: what is reported is
+//! somewhat better than what new data will show, by about the standard error that is reported with it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
+use crate::calibrate::{CalibrateError, Calibration, calibrate, forward};
+use crate::correct::{CorrectError, Means, correct_biases, float_means};
+use crate::cost::{CostTarget, DenseMacs};
+use crate::data::DataSet;
+use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
+use crate::lower::Graph;
+use crate::ops::OpsError;
+use crate::pipeline::{argmax, samples};
+use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, quantize};
+use crate::report::{BudgetError, Budgets};
+
+/// Fewer samples than this say nothing about an accuracy.
+const MIN_SAMPLES: usize = 100;
+/// Ranges need no more samples than this.
+const MAX_FIT: usize = 2048;
+/// Means need no more samples than this.
+const MAX_CORRECT: usize = 128;
+/// Multiplications (of the dense network) that a candidate's screening and its full run may cost.
+const SCREEN_MACS: u64 = 1 << 31;
+const FULL_MACS: u64 = 12_000_000_000;
+/// Samples of a screening.
+const SCREEN: std::ops::RangeInclusive<u64> = 128..=400;
+/// The steps and counts of the grid, and which products of the two.
+const STEPS: [u16; 6] = [1, 2, 3, 4, 6, 8];
+const COUNTS: [u8; 11] = [1, 2, 3, 5, 7, 10, 15, 23, 31, 47, 63];
+const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
+/// Grid points that are refined.
+const STARTS: usize = 3;
+/// How far a layer's clip may move from the one with the least squared error, and by how much at once.
+const CLIPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
+const CLIP_STEP: f64 = 1.2;
+/// Exit margins that are tried: this many quantiles of those that were seen.
+const MARGINS: usize = 48;
+/// The most rows of the front that are shown.
+const SHOWN: usize = 12;
+
+/// What to look for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TuneOptions {
+    /// How much accuracy may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
+    pub max_drop: f64,
+    /// The processor whose instructions are to be few.
+    pub target: CostTarget,
+    /// The kernels that the image is laid out for.
+    pub layout: Target,
+    /// What image and state may take.
+    pub budgets: Budgets,
+    /// For the split of the samples and the order of the search.
+    pub seed: u64,
+    /// Steps of an inference; `None` to search.
+    pub steps: Option<u16>,
+    /// The most spikes in a step; `None` to search.
+    pub max_count: Option<u8>,
+    /// Whether an inference may end early.
+    pub early_exit: bool,
+    /// The most candidates that are run on all held-out samples.
+    pub evaluations: usize,
+    /// The float that one unit of a byte in the data stands for.
+    pub byte_scale: f32,
+}
+
+impl Default for TuneOptions {
+    /// A drop of 0.2 points on a Cortex-M4, all else free.
+    fn default() -> Self {
+        Self {
+            max_drop: 0.002,
+            target: CostTarget::CortexM4,
+            layout: Target::CortexM4,
+            budgets: Budgets::default(),
+            seed: 0,
+            steps: None,
+            max_count: None,
+            early_exit: true,
+            evaluations: 80,
+            byte_scale: 1.0 / 255.0,
+        }
+    }
+}
+
+/// Why tuning failed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is the error of the stage of that name")]
+#[non_exhaustive]
+pub enum TuneError {
+    #[error(
+        "tuning needs at least {MIN_SAMPLES} calibration samples to tell accuracies apart, there are {0}"
+    )]
+    TooFew(usize),
+    #[error("tuning needs a network with one input and an output of at least two values")]
+    Shape,
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    #[error(transparent)]
+    Correct(#[from] CorrectError),
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    #[error(transparent)]
+    Emulate(#[from] EmulateError),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+}
+
+/// One choice of everything that the search varies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// Steps of an inference, at most.
+    pub steps: u16,
+    /// The most spikes in a step, layer by layer.
+    pub max_counts: Vec<u8>,
+    /// The clip of each layer, as a multiple of the one with the least squared error.
+    pub clips: Vec<f64>,
+    /// The bits of an input's bytes.
+    pub input_bits: u8,
+    /// Whether biases are corrected.
+    pub corrected: bool,
+    /// The lead at which an inference may end, in the output's units; 0 for never.
+    pub exit_margin: u32,
+}
+
+impl Setting {
+    fn options(&self, layout: Target) -> QuantizeOptions {
+        QuantizeOptions {
+            steps: self.steps,
+            target: layout,
+            max_count: self.max_counts.iter().copied().max().unwrap_or(1),
+            input_bits: self.input_bits,
+            layers: self
+                .max_counts
+                .iter()
+                .zip(&self.clips)
+                .map(|(&count, &clip)| LayerOptions {
+                    max_count: Some(count),
+                    clip,
+                })
+                .collect(),
+            ..QuantizeOptions::default()
+        }
+    }
+}
+
+/// Accuracies of two networks on the same samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Paired {
+    /// How many samples.
+    pub samples: usize,
+    /// Right in the float network only.
+    pub lost: usize,
+    /// Right in the spiking network only.
+    pub gained: usize,
+}
+
+impl Paired {
+    /// The share of samples by which the spiking network is worse.
+    #[must_use]
+    pub fn drop(&self) -> f64 {
+        (self.lost as f64 - self.gained as f64) / self.samples.max(1) as f64
+    }
+
+    /// The standard error of the drop, with one more sample taken for lost than was seen, so that few
+    /// samples without a difference do not pass for certainty.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        let n = self.samples.max(1) as f64;
+        let differ = (self.lost + self.gained + 1) as f64;
+        let drop = self.drop();
+        ((differ / n - drop * drop) / n).max(0.0).sqrt()
+    }
+
+    /// The drop, at least 0, if one more sample were lost, plus its standard error. Quantization does not
+    /// make a network better: a gain is luck, and so in part is having been chosen.
+    #[must_use]
+    pub fn upper(&self) -> f64 {
+        self.drop().max(0.0) + 1.0 / self.samples.max(1) as f64 + self.error()
+    }
+}
+
+/// A candidate that ran.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// What was chosen.
+    pub setting: Setting,
+    /// The share of held-out samples that it has right (or, without labels, as the float network has).
+    pub accuracy: f64,
+    /// Against the float network.
+    pub paired: Paired,
+    /// Predicted instructions of an inference, in the mean.
+    pub instructions: f64,
+    /// Weights that events beyond the input touch in an inference, in the mean.
+    pub synaptic_ops: f64,
+    /// Weights that the input touches, in the mean.
+    pub input_ops: f64,
+    /// Steps of an inference, in the mean.
+    pub steps_mean: f64,
+    /// The arena.
+    pub ram_bytes: usize,
+    /// The image.
+    pub flash_bytes: usize,
+}
+
+/// The result of a search.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// What was looked for.
+    pub options: TuneOptions,
+    /// What was chosen.
+    pub chosen: Point,
+    /// Whether it keeps the accuracy, by the rule that the module states.
+    pub kept: bool,
+    /// The candidates that no other beats in accuracy, instructions, RAM and flash together; by cost.
+    pub front: Vec<Point>,
+    /// The accuracy of the float network on the held-out samples; `None` without labels.
+    pub float_accuracy: Option<f64>,
+    /// Samples that ranges and biases follow from.
+    pub fit: usize,
+    /// Candidates that ran, screenings included.
+    pub candidates: usize,
+    /// What an int8 network that computes everything would take.
+    pub dense_instructions: f64,
+    /// The graph with corrected biases.
+    pub graph: Graph,
+    /// What was observed.
+    pub calibration: Calibration,
+    /// The network in integers.
+    pub quantized: Quantized,
+    /// The packed image.
+    pub image: Vec<u8>,
+}
+
+/// Searches. `progress` is told how many candidates have run.
+///
+/// # Errors
+/// Where the samples do not fit or are too few, or nothing fits the budgets.
+pub fn tune(
+    graph: &Graph,
+    data: &DataSet,
+    options: &TuneOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Tuned, TuneError> {
+    if data.len() < MIN_SAMPLES {
+        return Err(TuneError::TooFew(data.len()));
+    }
+    let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
+    if graph.inputs.len() != 1 || classes < 2 {
+        return Err(TuneError::Shape);
+    }
+    let mut random = Random(options.seed);
+    let mut order: Vec<usize> = (0..data.len()).collect();
+    random.shuffle(&mut order);
+    let (fit, held) = order.split_at((data.len() / 4).min(MAX_FIT));
+    let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
+        return Err(TuneError::TooFew(data.len()));
+    };
+    let calibration = calibrate(
+        graph,
+        &samples(&fit, options.byte_scale, fit.len()),
+        &|_| {},
+    )?;
+    let means = float_means(graph, &fit.clone().take(MAX_CORRECT), options.byte_scale)?;
+    let float = float_classes(graph, &held, options.byte_scale)?;
+    let mut search = Search {
+        graph,
+        calibration: &calibration,
+        options,
+        correct_on: fit.clone().take(MAX_CORRECT),
+        means,
+        wanted: match held.labels() {
+            Some(labels) => labels.iter().map(|&l| l as usize).collect(),
+            None => float.clone(),
+        },
+        float,
+        held,
+        screen: 0,
+        full: 0,
+        candidates: 0,
+        progress,
+    };
+    search.size_runs()?;
+    let points = search.points(&mut random)?;
+    search.finish(points, fit.len())
+}
+
+/// The float network's class of every sample.
+fn float_classes(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<usize>, OpsError> {
+    use rayon::prelude::*;
+    const BATCH: usize = 32;
+    let size = data.sample_size();
+    let classes = data
+        .to_floats(byte_scale)
+        .par_chunks(BATCH * size)
+        .map(|x| {
+            let batch = x.len() / size;
+            let values = forward(graph, &[x], batch)?;
+            let outputs = &values.outputs[0];
+            Ok(outputs
+                .chunks(outputs.len() / batch)
+                .map(argmax)
+                .collect::<Vec<_>>())
+        })
+        .collect::<Result<Vec<_>, OpsError>>()?;
+    Ok(classes.concat())
+}
+
+struct Search<'a> {
+    graph: &'a Graph,
+    calibration: &'a Calibration,
+    options: &'a TuneOptions,
+    correct_on: DataSet,
+    means: Means,
+    held: DataSet,
+    /// The right class of each held-out sample.
+    wanted: Vec<usize>,
+    /// The float network's class of each.
+    float: Vec<usize>,
+    /// How many held-out samples a screening runs on, and how many a full run.
+    screen: usize,
+    full: usize,
+    candidates: usize,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// A candidate with the network itself.
+struct Made {
+    point: Point,
+    graph: Graph,
+    quantized: Quantized,
+    image: Vec<u8>,
+}
+
+impl Search<'_> {
+    /// Settles how many samples a run can afford.
+    fn size_runs(&mut self) -> Result<(), TuneError> {
+        let quantized = quantize(self.graph, self.calibration, &QuantizeOptions::default())?;
+        let bytes = aligned_copy(&assemble(&quantized)?);
+        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let macs = DenseMacs::of(&image);
+        let macs = (macs.convolution + macs.matrix).max(1);
+        let screen = (SCREEN_MACS / macs).clamp(*SCREEN.start(), *SCREEN.end());
+        let full = (FULL_MACS / macs).max(*SCREEN.end());
+        self.full = self.held.len().min(full as usize);
+        self.screen = self.full.min(screen as usize);
+        Ok(())
+    }
+
+    fn first(&self, steps: u16, count: u8) -> Setting {
+        let layers = self.graph.populations.len();
+        Setting {
+            steps,
+            max_counts: vec![count; layers],
+            clips: vec![1.0; layers],
+            input_bits: 8,
+            corrected: true,
+            exit_margin: 0,
+        }
+    }
+
+    fn passes(&self, point: &Point) -> bool {
+        point.paired.upper() <= self.options.max_drop && self.fits(point)
+    }
+
+    fn fits(&self, point: &Point) -> bool {
+        let Budgets { ram, flash } = self.options.budgets;
+        ram.is_none_or(|most| point.ram_bytes as u64 <= most)
+            && flash.is_none_or(|most| point.flash_bytes as u64 <= most)
+    }
+
+    /// Whether `a` is to be preferred: what keeps the bounds, then what is cheap; where neither keeps
+    /// them, what comes closer.
+    fn better(&self, a: &Point, b: &Point) -> bool {
+        let rank = |p: &Point| (self.passes(p), self.fits(p));
+        match rank(a).cmp(&rank(b)) {
+            std::cmp::Ordering::Equal if self.passes(a) => a.instructions < b.instructions,
+            std::cmp::Ordering::Equal => a.paired.upper() < b.paired.upper(),
+            order => order.is_gt(),
+        }
+    }
+
+    /// All points that ran on the full part.
+    fn points(&mut self, random: &mut Random) -> Result<Vec<Point>, TuneError> {
+        let mut screened = Vec::new();
+        for (steps, count) in self.grid() {
+            let setting = self.first(steps, count);
+            if let Some(made) = self.run(&setting, self.screen)? {
+                screened.push(made.point);
+            }
+        }
+        // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
+        let hopeful = |p: &Point| p.paired.drop() - p.paired.error() <= self.options.max_drop;
+        let mut starts: Vec<Point> = screened.iter().filter(|p| hopeful(p)).cloned().collect();
+        starts.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
+        screened.sort_by(|a, b| a.paired.upper().total_cmp(&b.paired.upper()));
+        starts.extend(screened);
+        let mut points: Vec<Point> = Vec::new();
+        let mut begun = Vec::new();
+        // The cheapest that also hold on the full part.
+        for start in &starts {
+            if begun.len() == STARTS || points.len() >= self.options.evaluations / 3 {
+                break;
+            }
+            if points
+                .iter()
+                .any(|p| same_but_exit(&p.setting, &start.setting))
+            {
+                continue;
+            }
+            if let Some(made) = self.run(&start.setting, self.full)? {
+                if self.passes(&made.point) {
+                    begun.push(made.point.clone());
+                }
+                points.push(made.point);
+            }
+        }
+        if begun.is_empty() {
+            let best = points
+                .iter()
+                .cloned()
+                .reduce(|a, b| if self.better(&b, &a) { b } else { a });
+            begun.extend(best);
+        }
+        for (at, start) in begun.iter().enumerate() {
+            let left = self.options.evaluations.saturating_sub(points.len());
+            let share = points.len() + left / (begun.len() - at);
+            self.refine(start, share, random, &mut points)?;
+        }
+        Ok(points)
+    }
+
+    fn grid(&self) -> Vec<(u16, u8)> {
+        let steps: Vec<u16> = self.options.steps.map_or(STEPS.to_vec(), |s| vec![s]);
+        let counts: Vec<u8> = self.options.max_count.map_or(COUNTS.to_vec(), |c| vec![c]);
+        let all = || {
+            let counts = &counts;
+            steps
+                .iter()
+                .flat_map(move |&s| counts.iter().map(move |&c| (s, c)))
+        };
+        let inside: Vec<_> = all()
+            .filter(|&(s, c)| LEVELS.contains(&(u32::from(s) * u32::from(c))))
+            .collect();
+        if inside.is_empty() {
+            all().collect()
+        } else {
+            inside
+        }
+    }
+
+    /// Improves a setting, one thing at a time, until nothing helps or `until` points have run.
+    fn refine(
+        &mut self,
+        start: &Point,
+        until: usize,
+        random: &mut Random,
+        points: &mut Vec<Point>,
+    ) -> Result<(), TuneError> {
+        let mut best = start.clone();
+        let mut best_screened = match self.run(&best.setting, self.screen)? {
+            Some(made) => made.point,
+            None => return Ok(()),
+        };
+        loop {
+            let mut moves = self.moves(&best.setting);
+            random.shuffle(&mut moves);
+            let mut improved = false;
+            for setting in moves {
+                if points.len() >= until {
+                    return Ok(());
+                }
+                let Some(screened) = self.run(&setting, self.screen)? else {
+                    continue;
+                };
+                let screened = screened.point;
+                let p = &screened.paired;
+                let hopeless = p.drop() - p.error() > self.options.max_drop;
+                let dearer = screened.instructions >= best_screened.instructions;
+                if self.passes(&best) && (hopeless || dearer) {
+                    continue;
+                }
+                let Some(made) = self.run(&setting, self.full)? else {
+                    continue;
+                };
+                points.push(made.point.clone());
+                if self.better(&made.point, &best) {
+                    best = made.point;
+                    best_screened = screened;
+                    improved = true;
+                    break;
+                }
+            }
+            if !improved {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The settings next to one.
+    fn moves(&self, from: &Setting) -> Vec<Setting> {
+        let mut moves = Vec::new();
+        for bits in [from.input_bits - 1, from.input_bits + 1] {
+            if (1..=8).contains(&bits) {
+                moves.push(Setting {
+                    input_bits: bits,
+                    ..from.clone()
+                });
+            }
+        }
+        moves.push(Setting {
+            corrected: !from.corrected,
+            ..from.clone()
+        });
+        for layer in 0..from.max_counts.len() {
+            let count = from.max_counts[layer];
+            let lower = COUNTS.iter().rev().find(|c| **c < count);
+            let higher = COUNTS.iter().find(|c| **c > count);
+            if self.options.max_count.is_none() {
+                for &other in lower.into_iter().chain(higher) {
+                    let mut setting = from.clone();
+                    setting.max_counts[layer] = other;
+                    moves.push(setting);
+                }
+            }
+            for factor in [CLIP_STEP, 1.0 / CLIP_STEP] {
+                let clip = from.clips[layer] * factor;
+                if CLIPS.contains(&clip) {
+                    let mut setting = from.clone();
+                    setting.clips[layer] = clip;
+                    moves.push(setting);
+                }
+            }
+        }
+        moves
+    }
+
+    /// Builds a candidate and runs it on the first `count` held-out samples; `None` where it cannot be
+    /// built within 32 bits.
+    fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
+        self.candidates += 1;
+        (self.progress)(1);
+        let options = setting.options(self.options.layout);
+        let byte_scale = self.options.byte_scale;
+        let corrected = if setting.corrected {
+            correct_biases(
+                self.graph,
+                self.calibration,
+                &options,
+                &self.means,
+                &self.correct_on,
+                byte_scale,
+            )
+            .map(Some)
+        } else {
+            Ok(None)
+        };
+        let graph = match corrected {
+            Ok(graph) => graph.unwrap_or_else(|| self.graph.clone()),
+            Err(CorrectError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let mut quantized = match quantize(&graph, self.calibration, &options) {
+            Ok(quantized) => quantized,
+            Err(QuantizeError::Overflow { .. }) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let mut bytes = assemble(&quantized)?;
+        let mut point = self.measure(setting, &bytes, count, None)?;
+        if self.options.early_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
+            let (whole, trials) = point;
+            let margin = self.exit_margin(&trials);
+            if margin > 0 {
+                quantized.outputs[0].exit_margin = margin;
+                bytes = assemble(&quantized)?;
+                let setting = Setting {
+                    exit_margin: margin,
+                    ..setting.clone()
+                };
+                point = self.measure(&setting, &bytes, count, Some(margin))?;
+            } else {
+                point = (whole, trials);
+            }
+        }
+        Ok(Some(Made {
+            point: point.0,
+            graph,
+            quantized,
+            image: bytes,
+        }))
+    }
+
+    fn measure(
+        &self,
+        setting: &Setting,
+        bytes: &[u8],
+        count: usize,
+        exit: Option<u32>,
+    ) -> Result<(Point, Vec<Trial>), TuneError> {
+        let bytes = aligned_copy(bytes);
+        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let options = EmulateOptions {
+            byte_scale: self.options.byte_scale,
+            early_exit: exit.is_some(),
+            ..EmulateOptions::default()
+        };
+        let run = run(&image, &self.held, 0..count, &options, &|_| {})?;
+        let samples = run.trials.len().max(1) as f64;
+        let paired = self.paired(run.trials.iter().map(Trial::class));
+        let float = self.float.iter().zip(&self.wanted).take(count);
+        let float_right = float.filter(|(f, w)| f == w).count();
+        let ops: u64 = run.ensembles.iter().map(|a| a.ops).sum();
+        let steps: usize = run.trials.iter().map(Trial::steps).sum();
+        let point = Point {
+            setting: Setting {
+                exit_margin: exit.unwrap_or(0),
+                ..setting.clone()
+            },
+            accuracy: float_right as f64 / samples - paired.drop(),
+            paired,
+            instructions: self
+                .options
+                .target
+                .coefficients()
+                .instructions(&image, &run),
+            synaptic_ops: ops as f64 / samples,
+            input_ops: run.input.ops as f64 / samples,
+            steps_mean: steps as f64 / samples,
+            ram_bytes: image.arena_bytes(),
+            flash_bytes: image.bytes().len(),
+        };
+        Ok((point, run.trials))
+    }
+
+    /// The first samples' classes against the float network's.
+    fn paired(&self, classes: impl Iterator<Item = usize>) -> Paired {
+        let mut paired = Paired {
+            samples: 0,
+            lost: 0,
+            gained: 0,
+        };
+        for ((class, float), wanted) in classes.zip(&self.float).zip(&self.wanted) {
+            paired.samples += 1;
+            match (float == wanted, class == *wanted) {
+                (true, false) => paired.lost += 1,
+                (false, true) => paired.gained += 1,
+                _ => {}
+            }
+        }
+        paired
+    }
+
+    /// The smallest lead at which to stop that keeps the accuracy; 0 where there is none.
+    fn exit_margin(&self, trials: &[Trial]) -> u32 {
+        let before_last = |t: &'_ Trial| t.leads.len().saturating_sub(1);
+        let mut seen: Vec<u32> = trials
+            .iter()
+            .flat_map(|t| t.leads.iter().take(before_last(t)).map(|l| l.margin))
+            .collect();
+        seen.sort_unstable();
+        let at_end = self.paired(trials.iter().map(Trial::class));
+        let bound = self.options.max_drop.max(at_end.upper());
+        (0..MARGINS)
+            .filter_map(|q| seen.get(q * seen.len() / MARGINS).copied())
+            .find(|&margin| {
+                let classes = trials.iter().map(|t| {
+                    let early = t.leads.iter().find(|l| l.margin >= margin);
+                    early.map_or(t.class(), |l| l.class)
+                });
+                margin > 0 && self.paired(classes).upper() <= bound
+            })
+            .unwrap_or(0)
+    }
+
+    fn finish(&mut self, mut points: Vec<Point>, fit: usize) -> Result<Tuned, TuneError> {
+        points.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
+        let chosen = points
+            .iter()
+            .cloned()
+            .reduce(|a, b| if self.better(&b, &a) { b } else { a })
+            .ok_or(TuneError::Shape)?;
+        let mut plain = chosen.setting.clone();
+        plain.exit_margin = 0;
+        let made = self.run(&plain, self.full)?.ok_or(TuneError::Shape)?;
+        let bytes = aligned_copy(&made.image);
+        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        self.options.budgets.check(&image)?;
+        let front = points
+            .iter()
+            .filter(|p| !points.iter().any(|q| dominates(q, p)))
+            .cloned()
+            .collect();
+        let right = self.float.iter().zip(&self.wanted).take(self.full);
+        let right = right.filter(|(f, w)| f == w).count();
+        Ok(Tuned {
+            options: *self.options,
+            kept: self.passes(&made.point),
+            chosen: made.point,
+            front,
+            float_accuracy: self
+                .held
+                .labels()
+                .map(|_| right as f64 / self.full.max(1) as f64),
+            fit,
+            candidates: self.candidates,
+            dense_instructions: self
+                .options
+                .target
+                .coefficients()
+                .dense_instructions(&image),
+            graph: made.graph,
+            calibration: self.calibration.clone(),
+            quantized: made.quantized,
+            image: made.image,
+        })
+    }
+}
+
+/// Whether two settings are equal but for the exit margin, which follows from the rest.
+fn same_but_exit(a: &Setting, b: &Setting) -> bool {
+    let mut a = a.clone();
+    a.exit_margin = b.exit_margin;
+    a == *b
+}
+
+/// Whether `a` is at least as good as `b` everywhere, and better somewhere.
+fn dominates(a: &Point, b: &Point) -> bool {
+    let no_worse = a.accuracy >= b.accuracy
+        && a.instructions <= b.instructions
+        && a.ram_bytes <= b.ram_bytes
+        && a.flash_bytes <= b.flash_bytes;
+    let better = a.accuracy > b.accuracy
+        || a.instructions < b.instructions
+        || a.ram_bytes < b.ram_bytes
+        || a.flash_bytes < b.flash_bytes;
+    no_worse && better
+}
+
+impl fmt::Display for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paired = &self.chosen.paired;
+        writeln!(
+            f,
+            "{} candidates; ranges from {} samples, accuracy on {} others{}",
+            self.candidates,
+            self.fit,
+            paired.samples,
+            match self.float_accuracy {
+                Some(float) => format!(" (float network: {:.2} %)", float * 100.0),
+                None => ": without labels, agreement with the float network".into(),
+            }
+        )?;
+        writeln!(
+            f,
+            "{:>9} {:>7} {:>13} {:>13} {:>9} {:>9}  steps, counts, input bits",
+            "accuracy", "drop", "instructions", "synaptic ops", "RAM", "flash"
+        )?;
+        for p in self.front.iter().take(SHOWN) {
+            let chosen = same_but_exit(&p.setting, &self.chosen.setting);
+            writeln!(
+                f,
+                "{:>8.2}% {:>+7.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {}{}",
+                p.accuracy * 100.0,
+                p.paired.drop() * 100.0,
+                p.instructions,
+                p.synaptic_ops,
+                p.ram_bytes,
+                p.flash_bytes,
+                p.steps_mean,
+                p.setting.max_counts,
+                p.setting.input_bits,
+                if chosen { "  <- chosen" } else { "" }
+            )?;
+        }
+        if self.front.len() > SHOWN {
+            writeln!(f, "  and {} dearer ones", self.front.len() - SHOWN)?;
+        }
+        let bound = self.options.max_drop * 100.0;
+        writeln!(
+            f,
+            "the drop is {:+.2} points with a standard error of {:.2} ({} samples lost, {} gained)",
+            paired.drop() * 100.0,
+            paired.error() * 100.0,
+            paired.lost,
+            paired.gained
+        )?;
+        if self.kept {
+            writeln!(
+                f,
+                "at least 0, with one more sample lost, plus one standard error, that is {:.2}, within {bound:.2}: new data \
+                 stays within {bound:.2} points with a chance of about 84 % if it is like these samples, \
+                 somewhat less as it is the best of many, and less if the network was \
+                 trained on them",
+                paired.upper() * 100.0
+            )?;
+        } else {
+            writeln!(
+                f,
+                "no candidate can be shown to stay within {bound:.2} points on {} samples; this one comes \
+                 closest. More calibration samples make the standard error smaller",
+                paired.samples
+            )?;
+        }
+        let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
+        let name = self.options.target.name();
+        if spiking < dense {
+            write!(
+                f,
+                "predicted {spiking:.0} instructions on {name}; computing everything in int8 would take \
+                 about {dense:.0}, {:.1} times as many",
+                dense / spiking
+            )
+        } else {
+            write!(
+                f,
+                "predicted {spiking:.0} instructions on {name}: computing everything in int8 would be \
+                 cheaper, about {dense:.0}. Spikes do not pay for this network at this accuracy"
+            )
+        }
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Fisher and Yates's shuffle.
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, (self.next() % (i as u64 + 1)) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_error_is_that_of_a_paired_difference() {
+        let paired = Paired {
+            samples: 1000,
+            lost: 9,
+            gained: 4,
+        };
+        assert!((paired.drop() - 0.005).abs() < 1e-12);
+        // sqrt((14/1000 - 0.005²) / 1000)
+        assert!((paired.error() - 0.003_738_315).abs() < 1e-8);
+        let equal = Paired {
+            samples: 50,
+            lost: 0,
+            gained: 0,
+        };
+        assert!(equal.error() > 0.0, "no certainty from 50 samples");
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation_and_repeats_for_a_seed() {
+        let shuffled = |seed| {
+            let mut items: Vec<usize> = (0..100).collect();
+            Random(seed).shuffle(&mut items);
+            items
+        };
+        assert_eq!(shuffled(3), shuffled(3));
+        assert_ne!(shuffled(3), shuffled(4));
+        let mut sorted = shuffled(3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+}
