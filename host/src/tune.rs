@@ -30,11 +30,16 @@ use crate::report::{BudgetError, Budgets};
 const MIN_SAMPLES: usize = 100;
 /// Ranges need no more samples than this.
 const MAX_FIT: usize = 2048;
-/// Means need no more samples than this.
-const MAX_CORRECT: usize = 128;
-/// Multiplications (of the dense network) that a candidate's screening and its full run may cost.
+/// Samples that means are taken over.
+const CORRECT: std::ops::RangeInclusive<u64> = 48..=128;
+/// Multiplications (of the dense network) that a candidate's screening may cost, and all full runs
+/// together: large networks are screened on fewer samples, and fewer of their candidates run in full.
 const SCREEN_MACS: u64 = 1 << 31;
-const FULL_MACS: u64 = 12_000_000_000;
+const FULL_MACS: u64 = 120_000_000_000;
+/// The fewest candidates that run in full.
+const MIN_FULL: usize = 12;
+/// The most held-out samples.
+const MAX_HELD: usize = 10_000;
 /// Samples of a screening.
 const SCREEN: std::ops::RangeInclusive<u64> = 128..=400;
 /// The steps and counts of the grid, and which products of the two.
@@ -70,7 +75,7 @@ pub struct TuneOptions {
     pub max_count: Option<u8>,
     /// Whether an inference may end early.
     pub early_exit: bool,
-    /// The most candidates that are run on all held-out samples.
+    /// The most candidates that are run on all held-out samples; large networks get fewer.
     pub evaluations: usize,
     /// The float that one unit of a byte in the data stands for.
     pub byte_scale: f32,
@@ -268,6 +273,7 @@ pub fn tune(
     let mut order: Vec<usize> = (0..data.len()).collect();
     random.shuffle(&mut order);
     let (fit, held) = order.split_at((data.len() / 4).min(MAX_FIT));
+    let held = &held[..held.len().min(MAX_HELD)];
     let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
         return Err(TuneError::TooFew(data.len()));
     };
@@ -276,13 +282,15 @@ pub fn tune(
         &samples(&fit, options.byte_scale, fit.len()),
         &|_| {},
     )?;
-    let means = float_means(graph, &fit.clone().take(MAX_CORRECT), options.byte_scale)?;
+    let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
+    let correct_on = fit.clone().take(sizes.correct);
+    let means = float_means(graph, &correct_on, options.byte_scale)?;
     let float = float_classes(graph, &held, options.byte_scale)?;
     let mut search = Search {
         graph,
         calibration: &calibration,
         options,
-        correct_on: fit.clone().take(MAX_CORRECT),
+        correct_on,
         means,
         wanted: match held.labels() {
             Some(labels) => labels.iter().map(|&l| l as usize).collect(),
@@ -290,12 +298,10 @@ pub fn tune(
         },
         float,
         held,
-        screen: 0,
-        full: 0,
+        sizes,
         candidates: 0,
         progress,
     };
-    search.size_runs()?;
     let points = search.points(&mut random)?;
     search.finish(points, fit.len())
 }
@@ -332,11 +338,46 @@ struct Search<'a> {
     wanted: Vec<usize>,
     /// The float network's class of each.
     float: Vec<usize>,
-    /// How many held-out samples a screening runs on, and how many a full run.
-    screen: usize,
-    full: usize,
+    sizes: Sizes,
     candidates: usize,
     progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// What the search can afford.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Samples of a screening.
+    screen: usize,
+    /// Samples of a full run.
+    full: usize,
+    /// Full runs.
+    evaluations: usize,
+    /// Samples that biases are corrected on.
+    correct: usize,
+}
+
+impl Sizes {
+    fn of(
+        graph: &Graph,
+        calibration: &Calibration,
+        held: usize,
+        options: &TuneOptions,
+    ) -> Result<Self, TuneError> {
+        let quantized = quantize(graph, calibration, &QuantizeOptions::default())?;
+        let bytes = aligned_copy(&assemble(&quantized)?);
+        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let macs = DenseMacs::of(&image);
+        let macs = (macs.convolution + macs.matrix).max(1);
+        let screen = (SCREEN_MACS / macs).clamp(*SCREEN.start(), *SCREEN.end());
+        let correct = (SCREEN_MACS / 4 / macs).clamp(*CORRECT.start(), *CORRECT.end());
+        let affordable = FULL_MACS / (macs * held as u64);
+        Ok(Self {
+            screen: held.min(screen as usize),
+            full: held,
+            evaluations: options.evaluations.min((affordable as usize).max(MIN_FULL)),
+            correct: correct as usize,
+        })
+    }
 }
 
 /// A candidate with the network itself.
@@ -348,20 +389,6 @@ struct Made {
 }
 
 impl Search<'_> {
-    /// Settles how many samples a run can afford.
-    fn size_runs(&mut self) -> Result<(), TuneError> {
-        let quantized = quantize(self.graph, self.calibration, &QuantizeOptions::default())?;
-        let bytes = aligned_copy(&assemble(&quantized)?);
-        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
-        let macs = DenseMacs::of(&image);
-        let macs = (macs.convolution + macs.matrix).max(1);
-        let screen = (SCREEN_MACS / macs).clamp(*SCREEN.start(), *SCREEN.end());
-        let full = (FULL_MACS / macs).max(*SCREEN.end());
-        self.full = self.held.len().min(full as usize);
-        self.screen = self.full.min(screen as usize);
-        Ok(())
-    }
-
     fn first(&self, steps: u16, count: u8) -> Setting {
         let layers = self.graph.populations.len();
         Setting {
@@ -400,7 +427,7 @@ impl Search<'_> {
         let mut screened = Vec::new();
         for (steps, count) in self.grid() {
             let setting = self.first(steps, count);
-            if let Some(made) = self.run(&setting, self.screen)? {
+            if let Some(made) = self.run(&setting, self.sizes.screen)? {
                 screened.push(made.point);
             }
         }
@@ -414,7 +441,7 @@ impl Search<'_> {
         let mut begun = Vec::new();
         // The cheapest that also hold on the full part.
         for start in &starts {
-            if begun.len() == STARTS || points.len() >= self.options.evaluations / 3 {
+            if begun.len() == STARTS || points.len() >= self.sizes.evaluations / 2 {
                 break;
             }
             if points
@@ -423,7 +450,7 @@ impl Search<'_> {
             {
                 continue;
             }
-            if let Some(made) = self.run(&start.setting, self.full)? {
+            if let Some(made) = self.run(&start.setting, self.sizes.full)? {
                 if self.passes(&made.point) {
                     begun.push(made.point.clone());
                 }
@@ -438,7 +465,7 @@ impl Search<'_> {
             begun.extend(best);
         }
         for (at, start) in begun.iter().enumerate() {
-            let left = self.options.evaluations.saturating_sub(points.len());
+            let left = self.sizes.evaluations.saturating_sub(points.len());
             let share = points.len() + left / (begun.len() - at);
             self.refine(start, share, random, &mut points)?;
         }
@@ -473,7 +500,7 @@ impl Search<'_> {
         points: &mut Vec<Point>,
     ) -> Result<(), TuneError> {
         let mut best = start.clone();
-        let mut best_screened = match self.run(&best.setting, self.screen)? {
+        let mut best_screened = match self.run(&best.setting, self.sizes.screen)? {
             Some(made) => made.point,
             None => return Ok(()),
         };
@@ -485,7 +512,7 @@ impl Search<'_> {
                 if points.len() >= until {
                     return Ok(());
                 }
-                let Some(screened) = self.run(&setting, self.screen)? else {
+                let Some(screened) = self.run(&setting, self.sizes.screen)? else {
                     continue;
                 };
                 let screened = screened.point;
@@ -495,7 +522,7 @@ impl Search<'_> {
                 if self.passes(&best) && (hopeless || dearer) {
                     continue;
                 }
-                let Some(made) = self.run(&setting, self.full)? else {
+                let Some(made) = self.run(&setting, self.sizes.full)? else {
                     continue;
                 };
                 points.push(made.point.clone());
@@ -696,7 +723,7 @@ impl Search<'_> {
             .ok_or(TuneError::Shape)?;
         let mut plain = chosen.setting.clone();
         plain.exit_margin = 0;
-        let made = self.run(&plain, self.full)?.ok_or(TuneError::Shape)?;
+        let made = self.run(&plain, self.sizes.full)?.ok_or(TuneError::Shape)?;
         let bytes = aligned_copy(&made.image);
         let image = Image::parse(&bytes).map_err(AssembleError::from)?;
         self.options.budgets.check(&image)?;
@@ -705,7 +732,7 @@ impl Search<'_> {
             .filter(|p| !points.iter().any(|q| dominates(q, p)))
             .cloned()
             .collect();
-        let right = self.float.iter().zip(&self.wanted).take(self.full);
+        let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
         let right = right.filter(|(f, w)| f == w).count();
         Ok(Tuned {
             options: *self.options,
@@ -715,7 +742,7 @@ impl Search<'_> {
             float_accuracy: self
                 .held
                 .labels()
-                .map(|_| right as f64 / self.full.max(1) as f64),
+                .map(|_| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
             dense_instructions: self

@@ -2,13 +2,14 @@
 
 use proptest::prelude::*;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::calibrate::calibrate;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet, Samples};
 use tinyspike::emulate::{EmulateOptions, emulate};
 use tinyspike::import;
 use tinyspike::lower::{Graph, Source, Target, lower};
-use tinyspike::pipeline::float_accuracy;
-use tinyspike::quantize::Quantized;
+use tinyspike::pipeline::{float_accuracy, samples};
+use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
 use tinyspike::report::{Budgets, report};
 use tinyspike::tune::{TuneError, TuneOptions, Tuned, tune};
 use tinyspike_tests::network::{inputs, networks};
@@ -152,8 +153,17 @@ fn budgets_are_kept_or_refused_with_the_largest_parts() {
         flash: Some(image.bytes().len() as u64),
     };
     assert_eq!(enough.check(&image), Ok(()));
+}
 
-    let report = report(&found.graph, &found.calibration, &found.quantized, &image);
+#[test]
+fn a_report_describes_every_layer() {
+    let graph = graph();
+    let samples = samples(&calibration(), 1.0 / 255.0, 200);
+    let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();
+    let quantized = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    let bytes = aligned_copy(&assemble(&quantized).unwrap());
+    let image = Image::parse(&bytes).unwrap();
+    let report = report(&graph, &calibration, &quantized, &image);
     assert_eq!(report.ram_bytes, image.arena_bytes());
     for c in &report.connections {
         let db = c.sqnr_db.unwrap();
