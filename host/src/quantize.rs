@@ -22,8 +22,10 @@ use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap}
 
 /// Largest magnitude of a weight.
 const WEIGHT_MAX: f64 = 127.0;
-/// A threshold needs no more resolution than this; a channel of tiny weights uses less of int8.
-const THRESHOLD_MAX: f64 = 4096.0;
+/// The largest threshold of an int16 potential; a channel of tiny weights uses less of int8 then.
+const THRESHOLD_MAX_16: f64 = 4096.0;
+/// The largest threshold of an int32 potential.
+const THRESHOLD_MAX_32: f64 = 1_048_576.0;
 /// An int16 potential is chosen only where every threshold keeps at least this resolution.
 const THRESHOLD_MIN_16: i64 = 24;
 /// Ranges of weights that are tried to fit potentials into int16: 16 bits are worth one bit of weights,
@@ -450,7 +452,8 @@ impl<'a> Context<'a> {
             let tries = shifts
                 .flat_map(|shift| WEIGHT_RANGES_16[..finest].iter().map(move |r| (shift, *r)));
             for (shift, range) in tries {
-                let (ensemble, weights) = self.ensemble_at(at, population, fan_in, shift, range);
+                let (ensemble, weights) =
+                    self.ensemble_at(at, population, fan_in, shift, (range, THRESHOLD_MAX_16));
                 if ensemble.fits(Width::I16)
                     && ensemble.threshold.iter().all(|&t| t >= THRESHOLD_MIN_16)
                 {
@@ -458,7 +461,8 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        let (ensemble, weights) = self.ensemble_at(at, population, fan_in, 0, WEIGHT_MAX);
+        let (ensemble, weights) =
+            self.ensemble_at(at, population, fan_in, 0, (WEIGHT_MAX, THRESHOLD_MAX_32));
         if !ensemble.fits(Width::I32) {
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
@@ -470,14 +474,14 @@ impl<'a> Context<'a> {
     }
 
     /// The ensemble with input currents divided by 2^`shift` and weights within ±`weight_range`, and its
-    /// bounds.
+    /// bounds. No threshold exceeds `threshold_max`.
     fn ensemble_at(
         &self,
         at: usize,
         population: &crate::lower::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
-        weight_range: f64,
+        (weight_range, threshold_max): (f64, f64),
     ) -> (Wide, Weights) {
         let theta = self.thetas[at];
         let scale = f64::exp2(f64::from(shift));
@@ -489,9 +493,9 @@ impl<'a> Context<'a> {
             let steps = if *unit > 0.0 {
                 theta / *unit
             } else {
-                THRESHOLD_MAX
+                threshold_max
             };
-            let whole = steps.floor().clamp(1.0, THRESHOLD_MAX);
+            let whole = steps.floor().clamp(1.0, threshold_max);
             *threshold = whole as i64;
             *unit = theta / whole;
         }
