@@ -4,6 +4,7 @@
 ///
 /// A spiking neuron emits `value` = floor(V / threshold) spikes at once, as Nengo's
 /// `SpikingRectifiedLinear` does; an input place carries its quantized value less the zero point.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Event {

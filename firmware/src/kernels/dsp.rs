@@ -353,8 +353,182 @@ global_asm!(
     "add sp, #12",
     "pop {{r4-r11, pc}}",
     ".size tinyspike_drive_window, . - tinyspike_drive_window",
+    // void tinyspike_fire(Fire *fire)
+    // Looks at groups of 8 neurons and writes an event for each that spikes.
+    ".section .text.tinyspike_fire,\"ax\",%progbits",
+    ".global tinyspike_fire",
+    ".type tinyspike_fire,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_fire:",
+    "push {{r4-r11, lr}}",
+    "ldrd r1, r2, [r0]",
+    "ldr r3, [r0, #8]",
+    "ldr r6, [r0, #20]",
+    "ldr r8, [r0, #28]",
+    "ldr r9, [r0, #32]",
+    "mov lr, #0x80008000",
+    "1:", // a group
+    "ldm r1!, {{r4, r5, r7, r10}}",
+    "orr r11, r4, r5",
+    "orr r12, r7, r10",
+    "orr r11, r11, r12",
+    "tst r11, lr",
+    "bne 3f",
+    "2:", // the next group
+    "add r8, #8",
+    "add r3, #16",
+    "ldr r11, [r0, #16]",
+    "cmp r3, r11",
+    "it eq",
+    "ldreq r3, [r0, #12]",
+    "subs r2, #1",
+    "bne 1b",
+    "b 9f",
+    "3:", // a group with spikes
+    "ldr r11, [r0, #24]",
+    "cmp r6, r11",
+    "bhi 8f",
+    "tst r4, #0x8000",
+    "beq 10f",
+    "ldrh r11, [r3, #0]",
+    "ubfx r12, r4, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #0",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "10:",
+    "cmp r4, #0",
+    "bpl 11f",
+    "ldrh r11, [r3, #2]",
+    "ubfx r12, r4, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #1",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "11:",
+    "tst r5, #0x8000",
+    "beq 12f",
+    "ldrh r11, [r3, #4]",
+    "ubfx r12, r5, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #2",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "12:",
+    "cmp r5, #0",
+    "bpl 13f",
+    "ldrh r11, [r3, #6]",
+    "ubfx r12, r5, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #3",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "13:",
+    "tst r7, #0x8000",
+    "beq 14f",
+    "ldrh r11, [r3, #8]",
+    "ubfx r12, r7, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #4",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "14:",
+    "cmp r7, #0",
+    "bpl 15f",
+    "ldrh r11, [r3, #10]",
+    "ubfx r12, r7, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #5",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "15:",
+    "tst r10, #0x8000",
+    "beq 16f",
+    "ldrh r11, [r3, #12]",
+    "ubfx r12, r10, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #6",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "16:",
+    "cmp r10, #0",
+    "bpl 17f",
+    "ldrh r11, [r3, #14]",
+    "ubfx r12, r10, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "add r11, r8, #7",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "17:",
+    "b 2b",
+    "8:", // no room
+    "sub r1, #16",
+    "9:", // out
+    "strd r1, r2, [r0]",
+    "str r3, [r0, #8]",
+    "str r6, [r0, #20]",
+    "str r8, [r0, #28]",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_fire, . - tinyspike_fire",
     ".text",
 );
+
+/// Groups of 8 neurons in their last step.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Fire {
+    /// The potentials of the next group.
+    words: *const u32,
+    /// How many groups are left.
+    groups: u32,
+    /// The thresholds of the next group.
+    threshold: *const i16,
+    /// The thresholds of all channels.
+    thresholds: *const i16,
+    /// Their end.
+    thresholds_end: *const i16,
+    /// Where the next event goes.
+    events: *mut Event,
+    /// The last place for events behind which there is room for a group.
+    events_last: *mut Event,
+    /// The next neuron.
+    source: u32,
+    /// The most spikes in a step.
+    max_count: u32,
+}
 
 /// A window of the input, for a block of 8 channels.
 #[repr(C)]
@@ -377,6 +551,7 @@ struct Window {
 }
 
 unsafe extern "C" {
+    fn tinyspike_fire(fire: *mut Fire);
     fn tinyspike_drive_window(
         input: *const u8,
         weights: *const i8,
@@ -483,9 +658,14 @@ fn multiply_lanes<P: Potential>(terms: &mut Terms, post: &mut [P]) {
             // SAFETY: as above.
             unsafe { tinyspike_mla_quads(others, &raw mut sums) };
         }
-        let lanes = sums.iter().flat_map(|sum| [sum & 0xffff, sum >> 16]);
-        for (v, lane) in tile.iter_mut().zip(lanes) {
-            *v = v.plus(lane as i32 - surplus);
+        let (pairs, last) = tile.as_chunks_mut::<2>();
+        for ([low, high], sum) in pairs.iter_mut().zip(sums) {
+            *low = low.plus((sum & 0xffff) as i32 - surplus);
+            *high = high.plus((sum >> 16) as i32 - surplus);
+        }
+        // A tile of an odd number of targets ends with half a word.
+        if let ([v], Some(sum)) = (last, sums.get(pairs.len())) {
+            *v = v.plus((sum & 0xffff) as i32 - surplus);
         }
     }
 }
@@ -684,6 +864,33 @@ fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events
     let mut neuron = from;
     let mut len = events.len();
     let spikes = events.as_mut_ptr();
+    if !more {
+        let groups = words.len() / GROUP - from / NEURONS;
+        if groups == 0 || len > EVENTS - NEURONS {
+            return None;
+        }
+        let thresholds = population.threshold.as_ptr_range();
+        let mut fire = Fire {
+            words: words.get(from / 2..)?.as_ptr(),
+            groups: groups as u32,
+            threshold: thresholds.start.wrapping_add(channel),
+            thresholds: thresholds.start,
+            thresholds_end: thresholds.end,
+            events: spikes.wrapping_add(len),
+            events_last: spikes.wrapping_add(EVENTS - NEURONS),
+            source: from as u32,
+            max_count,
+        };
+        // SAFETY: there are so many groups, channels are whole groups, thresholds are positive, and
+        // events stop while there is room for a group.
+        let written = unsafe {
+            tinyspike_fire(&raw mut fire);
+            fire.events.offset_from(spikes)
+        };
+        // SAFETY: so many events have been written.
+        unsafe { events.set_len(written as usize) };
+        return Some(fire.source as usize);
+    }
     let (groups, _) = words.as_chunks_mut::<GROUP>();
     for words in groups.get_mut(from / NEURONS..)? {
         if (words[0] | words[1] | words[2] | words[3]) & TOPS != 0 {
@@ -785,10 +992,12 @@ fn drive(
         shift: u32::from(shift.min(31)),
     };
     let mut places = words.chunks_exact_mut(channels / 2);
+    let mut any = [0u32; ROW / 4 + 1];
     for out_y in 0..out_height {
         let rows = input.get(out_y * stride_y * line..)?;
         // Which values are zero in all rows of the window.
-        let mut any = [0u32; ROW / 4];
+        let any = any.get_mut(..line.div_ceil(4) + 1)?;
+        any.fill(0);
         for row in rows.chunks(line).take(kernel_y) {
             let (whole, rest) = row.as_chunks::<4>();
             for (any, &word) in any.iter_mut().zip(whole) {
@@ -798,11 +1007,17 @@ fn drive(
                 *any.get_mut(whole.len())? = u32::MAX;
             }
         }
-        let any: &[u8] = bytemuck::cast_slice(&any);
+        let any: &[u8] = bytemuck::cast_slice(any);
         for out_x in 0..out_width {
             let place = places.next()?;
             let start = out_x * stride_x * channels_in;
-            if any.get(start..start + run)?.iter().all(|&v| v == 0) {
+            let empty = if run <= 4 {
+                let four = any.get(start..)?.first_chunk::<4>()?;
+                u32::from_le_bytes(*four) << (8 * (4 - run as u32)) == 0
+            } else {
+                any.get(start..start + run)?.iter().all(|&v| v == 0)
+            };
+            if empty {
                 continue;
             }
             let values = rows.get(start..)?;
