@@ -368,7 +368,7 @@ fn check(
     const NAMED: usize = 3;
     match limit {
         Some(limit) if needed > limit => {
-            parts.sort_by(|a, b| b.0.cmp(&a.0));
+            parts.sort_by_key(|part| std::cmp::Reverse(part.0));
             let named: Vec<String> = parts
                 .iter()
                 .take(NAMED)

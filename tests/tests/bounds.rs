@@ -58,14 +58,14 @@ fn reach(network: &Quantized, at: usize) -> Reach {
             send(&part(false), &vec![down; size], end);
         }
         let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-        for i in 0..e.neurons {
-            for end in 0..2 {
-                let value = (ends[end][i] + half) >> shift;
-                match c.pre {
-                    Source::Input(_) => reach.current[i][end] += value,
-                    Source::Population(_) => reach.events[i][end] += value,
-                }
-            }
+        let sums = match c.pre {
+            Source::Input(_) => &mut reach.current,
+            Source::Population(_) => &mut reach.events,
+        };
+        let [up, down] = ends;
+        for (sum, (up, down)) in sums.iter_mut().zip(up.into_iter().zip(down)) {
+            sum[0] += (up + half) >> shift;
+            sum[1] += (down + half) >> shift;
         }
     }
     reach
