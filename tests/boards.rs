@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use defmt_decoder::{DecodeError, Table};
 use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu::{self, Outcome, QemuError};
 use tinyspike_firmware::trace::{self, RunError};
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::{Header, Inputs, InputsError};
-use xtask::firmware::{Board, Program};
-use xtask::qemu::{self, Outcome, QemuError};
 
 /// How long an emulated board may take for a run.
 const TIMEOUT: Duration = Duration::from_secs(60);

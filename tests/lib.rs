@@ -2,5 +2,6 @@
 //! and runs on emulated boards.
 
 pub mod boards;
+pub mod model;
 pub mod network;
 pub mod reference;

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized};
-use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
+use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
+use tinyspike_shared::weights::Layout;
 
 /// One layer to be.
 #[derive(Clone, Debug)]
@@ -13,31 +14,74 @@ enum Layer {
         channels: usize,
         kernel: [usize; 2],
         stride: [usize; 2],
+        dilation: [usize; 2],
         same: bool,
+        grouped: bool,
     },
 }
 
-fn layer() -> impl Strategy<Value = Layer> {
-    prop_oneof![
+/// What a layer does to its source.
+#[derive(Clone, Debug)]
+enum Before {
+    Nothing,
+    Window {
+        pool: [usize; 2],
+        repeat: [usize; 2],
+        offset: [i16; 2],
+        /// What the layer sees is as large as what the source fills, and this much larger.
+        margin: [i16; 2],
+    },
+    Table {
+        places: [usize; 3],
+    },
+}
+
+fn before() -> impl Strategy<Value = Before> {
+    let window = (
+        prop::array::uniform2(1usize..4),
+        prop::array::uniform2(1usize..3),
+        prop::array::uniform2(-2i16..3),
+        prop::array::uniform2(-2i16..3),
+    )
+        .prop_map(|(pool, repeat, offset, margin)| Before::Window {
+            pool,
+            repeat,
+            offset,
+            margin,
+        });
+    let table = prop::array::uniform3(1usize..7).prop_map(|places| Before::Table { places });
+    prop_oneof![3 => Just(Before::Nothing), 2 => window, 1 => table]
+}
+
+fn layer() -> impl Strategy<Value = (Before, Layer)> {
+    let layer = prop_oneof![
         prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
             prop_oneof![1usize..20, Just(8), Just(16)],
             prop::array::uniform2(1usize..4),
             prop::array::uniform2(1usize..3),
+            prop::array::uniform2(1usize..3),
+            any::<bool>(),
             any::<bool>()
         )
-            .prop_map(|(channels, kernel, stride, same)| Layer::Convolution {
-                channels,
-                kernel,
-                stride,
-                same
+            .prop_map(|(channels, kernel, stride, dilation, same, grouped)| {
+                Layer::Convolution {
+                    channels,
+                    kernel,
+                    stride,
+                    dilation,
+                    same,
+                    grouped,
+                }
             }),
-    ]
+    ];
+    (before(), layer)
 }
 
-/// Random feed-forward networks of dense and convolutional layers, some with a second connection that
-/// skips a layer. Their weights, thresholds and biases are arbitrary; potentials never leave the
-/// bounds that they state.
+/// Random feed-forward networks of dense and convolutional layers: grouped and dilated ones, some
+/// that see their source through a window or a table, some that reach only a part of their target,
+/// some with a second connection that skips a layer. Their weights, thresholds and biases are
+/// arbitrary; potentials never leave the bounds that they state.
 pub fn networks() -> impl Strategy<Value = Quantized> {
     (
         prop::array::uniform3(1usize..9),
@@ -104,11 +148,11 @@ struct Builder {
     max_count: u8,
 }
 
-/// What a step can bring to a channel at most, and take from it.
-fn drive(weights: &[i8], channels: usize, most: i64, least: i64) -> (i64, i64) {
-    let mut up = vec![0; channels];
-    let mut down = vec![0; channels];
-    for row in weights.chunks(channels) {
+/// What a step can bring to a channel at most, and take from it; `row` is the weights' inner length.
+fn drive(weights: &[i8], row: usize, most: i64, least: i64) -> (i64, i64) {
+    let mut up = vec![0; row];
+    let mut down = vec![0; row];
+    for row in weights.chunks(row) {
         for (c, &w) in row.iter().enumerate() {
             let w = i64::from(w);
             up[c] += (w * most).max(w * least);
@@ -120,7 +164,7 @@ fn drive(weights: &[i8], channels: usize, most: i64, least: i64) -> (i64, i64) {
 }
 
 impl Builder {
-    fn build(mut self, shape: [usize; 3], layers: &[Layer], outputs: usize) -> Quantized {
+    fn build(mut self, shape: [usize; 3], layers: &[(Before, Layer)], outputs: usize) -> Quantized {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
@@ -143,19 +187,24 @@ impl Builder {
         };
         // The shape that each source has.
         let mut sources = vec![(Source::Input(0), shape)];
-        for layer in layers {
+        for (before, layer) in layers {
             let (pre, shape) = sources[sources.len() - 1];
+            let (seen, shape) = self.seen(before, shape);
             let (transform, out) = self.transform(layer, shape);
             let at = network.ensembles.len();
-            let mut connections = vec![self.connect(pre, Target::Population(at), transform)];
+            let first = self.connect(pre, Target::Population(at), seen, transform);
+            let mut connections = vec![first];
             // A skip from the layer before.
             if sources.len() > 1 && self.random.below(3) == 0 {
                 let (pre, shape) = sources[sources.len() - 2];
+                let size = out.iter().product::<usize>() as u64;
+                let first = self.random.below(size);
                 let dense = Transform::Dense(Dense {
                     inputs: shape.iter().product::<usize>() as u32,
-                    outputs: out.iter().product::<usize>() as u32,
+                    outputs: (1 + self.random.below(size - first)) as u32,
+                    first: first as u32,
                 });
-                connections.push(self.connect(pre, Target::Population(at), dense));
+                connections.push(self.connect(pre, Target::Population(at), Seen::Direct, dense));
             }
             let ensemble = self.ensemble(at, out, &connections, &network);
             network.ensembles.push(ensemble);
@@ -166,8 +215,9 @@ impl Builder {
         let dense = Transform::Dense(Dense {
             inputs: shape.iter().product::<usize>() as u32,
             outputs: outputs as u32,
+            first: 0,
         });
-        let connection = self.connect(pre, Target::Output(0), dense);
+        let connection = self.connect(pre, Target::Output(0), Seen::Direct, dense);
         network.connections.push(connection);
         network.connections.sort_by_key(|c| c.pre);
         network.outputs.push(Output {
@@ -185,32 +235,81 @@ impl Builder {
         network
     }
 
+    /// How a layer sees a source of this shape, and the shape that it sees.
+    fn seen(&mut self, before: &Before, shape: [usize; 3]) -> (Seen, [usize; 3]) {
+        match before {
+            Before::Nothing => (Seen::Direct, shape),
+            Before::Window {
+                pool,
+                repeat,
+                offset,
+                margin,
+            } => {
+                let mut output = shape;
+                for axis in 0..2 {
+                    let filled = shape[axis].div_ceil(pool[axis]) * repeat[axis];
+                    output[axis] = filled.saturating_add_signed(margin[axis].into()).max(1);
+                }
+                let window = Window {
+                    input: shape.map(|d| d as u16),
+                    output: output.map(|d| d as u16),
+                    pool: pool.map(|d| d as u8),
+                    repeat: repeat.map(|d| d as u8),
+                    offset: *offset,
+                };
+                (Seen::Window(window), output)
+            }
+            Before::Table { places } => {
+                let seen = places.iter().product::<usize>() as u64;
+                let table = (0..shape.iter().product())
+                    .map(|_| match self.random.below(seen + 2) {
+                        at if at < seen => at as u16,
+                        _ => NOWHERE,
+                    })
+                    .collect();
+                (Seen::Table(table), *places)
+            }
+        }
+    }
+
     fn transform(&mut self, layer: &Layer, shape: [usize; 3]) -> (Transform, [usize; 3]) {
         match layer {
-            Layer::Dense(n) => (
-                Transform::Dense(Dense {
-                    inputs: shape.iter().product::<usize>() as u32,
-                    outputs: *n as u32,
-                }),
-                [1, 1, *n],
-            ),
+            Layer::Dense(n) => {
+                // Some targets beyond those that it reaches, before and behind.
+                let (before, behind) = (self.random.below(3), self.random.below(3));
+                (
+                    Transform::Dense(Dense {
+                        inputs: shape.iter().product::<usize>() as u32,
+                        outputs: *n as u32,
+                        first: before as u32,
+                    }),
+                    [1, 1, *n + (before + behind) as usize],
+                )
+            }
             Layer::Convolution {
                 channels,
                 kernel,
                 stride,
+                dilation,
                 same,
+                grouped,
             } => {
-                let mut output = [0, 0, *channels];
+                let groups = if *grouped { shape[2] } else { 1 };
+                let filters = channels.next_multiple_of(groups);
+                let first = self.random.below(3) as usize;
+                let behind = self.random.below(3) as usize;
+                let mut output = [0, 0, first + filters + behind];
                 let mut padding = [0; 2];
                 let mut kernel = *kernel;
                 for axis in 0..2 {
-                    kernel[axis] = kernel[axis].min(shape[axis]);
+                    kernel[axis] = kernel[axis].min((shape[axis] - 1) / dilation[axis] + 1);
+                    let span = (kernel[axis] - 1) * dilation[axis] + 1;
                     if *same {
                         output[axis] = shape[axis].div_ceil(stride[axis]);
-                        let needed = (output[axis] - 1) * stride[axis] + kernel[axis];
+                        let needed = (output[axis] - 1) * stride[axis] + span;
                         padding[axis] = needed.saturating_sub(shape[axis]) / 2;
                     } else {
-                        output[axis] = (shape[axis] - kernel[axis]) / stride[axis] + 1;
+                        output[axis] = (shape[axis] - span) / stride[axis] + 1;
                     }
                 }
                 (
@@ -220,6 +319,10 @@ impl Builder {
                         kernel: kernel.map(|d| d as u8),
                         stride: stride.map(|d| d as u8),
                         padding: padding.map(|d| d as u8),
+                        dilation: dilation.map(|d| d as u8),
+                        groups: groups as u16,
+                        filters: filters as u16,
+                        first: first as u16,
                     }),
                     output,
                 )
@@ -227,11 +330,18 @@ impl Builder {
         }
     }
 
-    fn connect(&mut self, pre: Source, post: Target, transform: Transform) -> Connection {
-        let n = transform.weights().unwrap_or(0);
+    fn connect(
+        &mut self,
+        pre: Source,
+        post: Target,
+        source: Seen,
+        transform: Transform,
+    ) -> Connection {
+        let n = transform.weights(Layout::Rows).unwrap_or(0);
         Connection {
             pre,
             post,
+            source,
             transform,
             weights: (0..n).map(|_| self.random.weight()).collect(),
         }
@@ -256,11 +366,20 @@ impl Builder {
         };
         let mut up = 0;
         let mut down = 0;
-        let mut dense_input = false;
+        let mut whole_input = false;
         for c in connections {
-            let fan_in = match &c.transform {
+            let row = match &c.transform {
                 Transform::Dense(d) => d.outputs as usize,
-                Transform::Convolution(c) => usize::from(c.output[2]),
+                Transform::Convolution(c) => usize::from(c.row()),
+            };
+            let crowd = match &c.source {
+                Seen::Direct => 1,
+                Seen::Window(w) => i64::from(w.pool[0]) * i64::from(w.pool[1]),
+                Seen::Table(places) => {
+                    let count = |at: &u16| places.iter().filter(|p| *p == at).count();
+                    let largest = places.iter().filter(|at| **at != NOWHERE).map(count).max();
+                    largest.unwrap_or(0) as i64
+                }
             };
             let (most, least, shift) = match c.pre {
                 Source::Input(i) => {
@@ -268,12 +387,13 @@ impl Builder {
                         zero_point, max, ..
                     } = &network.inputs[i];
                     let zero = i64::from(*zero_point);
-                    dense_input |= matches!(c.transform, Transform::Dense(_));
+                    whole_input |=
+                        matches!(c.transform, Transform::Dense(_)) || c.source != Seen::Direct;
                     (i64::from(*max) - zero, -zero, shift)
                 }
                 Source::Population(_) => (i64::from(self.max_count), 0, 0),
             };
-            let (u, d) = drive(&c.weights, fan_in, most, least);
+            let (u, d) = drive(&c.weights, row, most * crowd, least * crowd);
             up += (u >> shift) + 1;
             down += (d >> shift) + 1;
         }
@@ -287,7 +407,7 @@ impl Builder {
         let largest = i64::from(*threshold.iter().max().unwrap_or(&1));
         let max = (up + 512) * steps;
         let min = -largest - (down + 512) * steps;
-        let width = if !dense_input && max <= 32767 && min >= -32768 {
+        let width = if !whole_input && max <= 32767 && min >= -32768 {
             Width::I16
         } else {
             Width::I32
@@ -297,8 +417,8 @@ impl Builder {
             neurons,
             width,
             max_count: self.max_count,
-            // A matrix on an input is not shifted.
-            current_shift: if dense_input { 0 } else { shift },
+            // What comes event by event from an input is not shifted.
+            current_shift: if whole_input { 0 } else { shift },
             threshold,
             bias,
             potential_min: min as i32,

@@ -1,8 +1,8 @@
 //! The integer network as its definition says it, in 64-bit integers and with no thought of speed.
 
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Quantized};
-use tinyspike_shared::image::{Convolution, Transform};
+use tinyspike::quantize::{Connection, Quantized, Seen};
+use tinyspike_shared::image::{Convolution, Transform, Window};
 
 /// A network at work: every potential, every sum, and the extremes that potentials reached.
 #[derive(Debug)]
@@ -101,39 +101,88 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Adds W x to y, with weights of any size.
+/// Adds what a connection brings from x to y.
 pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
+    let seen = match &c.source {
+        Seen::Direct => x.to_vec(),
+        Seen::Window(window) => through(window, x),
+        Seen::Table(table) => {
+            let n = c.transform.inputs().unwrap() as usize;
+            let sum = |at| {
+                let to_here = table
+                    .iter()
+                    .zip(x)
+                    .filter(|(to, _)| usize::from(**to) == at);
+                to_here.map(|(_, x)| x).sum()
+            };
+            (0..n).map(sum).collect()
+        }
+    };
     match &c.transform {
         Transform::Dense(d) => {
             let outputs = d.outputs as usize;
-            for (i, x) in x.iter().enumerate() {
-                for (o, y) in y.iter_mut().enumerate() {
-                    *y += x * i64::from(c.weights[i * outputs + o]);
+            for (i, x) in seen.iter().enumerate() {
+                for o in 0..outputs {
+                    y[d.first as usize + o] += x * i64::from(c.weights[i * outputs + o]);
                 }
             }
         }
-        Transform::Convolution(conv) => convolve(conv, &c.weights, x, y),
+        Transform::Convolution(conv) => convolve(conv, &c.weights, &seen, y),
     }
+}
+
+/// What a window shows, seen from its output: each place asks every place of the source.
+fn through(w: &Window, x: &[i64]) -> Vec<i64> {
+    let [height, width, channels] = w.input.map(i64::from);
+    let [out_height, out_width, _] = w.output.map(i64::from);
+    // The place before repetition and offset, if there is one.
+    let pooled =
+        |axis: usize, at: i64| (at - i64::from(w.offset[axis])).div_euclid(w.repeat[axis].into());
+    let mut y = Vec::new();
+    for oy in 0..out_height {
+        for ox in 0..out_width {
+            for c in 0..channels {
+                let mut sum = 0;
+                for iy in 0..height {
+                    for ix in 0..width {
+                        if iy / i64::from(w.pool[0]) == pooled(0, oy)
+                            && ix / i64::from(w.pool[1]) == pooled(1, ox)
+                        {
+                            sum += x[((iy * width + ix) * channels + c) as usize];
+                        }
+                    }
+                }
+                y.push(sum);
+            }
+        }
+    }
+    y
 }
 
 fn convolve(c: &Convolution, weights: &[i8], x: &[i64], y: &mut [i64]) {
     let [height, width, channels_in] = c.input.map(i64::from);
     let [out_height, out_width, channels] = c.output.map(i64::from);
+    let groups = i64::from(c.groups);
+    let (inner, outer) = (channels_in / groups, i64::from(c.filters) / groups);
+    let dilation = c.dilation.map(i64::from);
     for oy in 0..out_height {
         for ox in 0..out_width {
             for ky in 0..i64::from(c.kernel[0]) {
                 for kx in 0..i64::from(c.kernel[1]) {
-                    let iy = oy * i64::from(c.stride[0]) + ky - i64::from(c.padding[0]);
-                    let ix = ox * i64::from(c.stride[1]) + kx - i64::from(c.padding[1]);
+                    let iy =
+                        oy * i64::from(c.stride[0]) + ky * dilation[0] - i64::from(c.padding[0]);
+                    let ix =
+                        ox * i64::from(c.stride[1]) + kx * dilation[1] - i64::from(c.padding[1]);
                     if iy < 0 || iy >= height || ix < 0 || ix >= width {
                         continue;
                     }
-                    for i in 0..channels_in {
-                        for o in 0..channels {
+                    for f in 0..i64::from(c.filters) {
+                        let group = f / outer;
+                        for i in group * inner..(group + 1) * inner {
                             let tap = (ky * i64::from(c.kernel[1]) + kx) * channels_in + i;
-                            let w = i64::from(weights[(tap * channels + o) as usize]);
-                            y[((oy * out_width + ox) * channels + o) as usize] +=
-                                w * x[((iy * width + ix) * channels_in + i) as usize];
+                            let w = i64::from(weights[(tap * outer + f % outer) as usize]);
+                            let to = (oy * out_width + ox) * channels + i64::from(c.first) + f;
+                            y[to as usize] += w * x[((iy * width + ix) * channels_in + i) as usize];
                         }
                     }
                 }

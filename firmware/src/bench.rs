@@ -3,12 +3,13 @@
 //! ```text
 //! image 8c1f03aa: 40200 bytes, arena 12344 bytes
 //! empty 16
+//! parse 90122 stack 3000 holds 2500
 //! input 0 reset 2212 input 90231 steps 40110 39871 output 320 class 7 stack 512
 //! ```
 //!
-//! All numbers but the class and the stack are ticks of the [`Meter`], each with the ticks of an
+//! All numbers but the class and those of bytes are ticks of the [`Meter`], each with the ticks of an
 //! `empty` measurement in it; `steps` has one for every step. `stack` is the most bytes of stack that
-//! any part took.
+//! any part took, and `holds` how many the parsed image keeps.
 
 use core::fmt::Write;
 
@@ -32,13 +33,38 @@ pub trait Meter {
     fn depth(&self) -> u32;
 }
 
-/// Runs all inputs, each from rest and for the image's number of steps, and writes the measurements to
-/// `out`.
+/// What some work returned, and what it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<T> {
+    /// What it returned.
+    pub result: T,
+    /// Ticks of the meter.
+    pub ticks: u32,
+    /// Bytes of stack.
+    pub stack: u32,
+}
+
+/// Measures some work.
+pub fn measure<T>(meter: &mut impl Meter, work: impl FnOnce() -> T) -> Measured<T> {
+    meter.paint();
+    let before = meter.ticks();
+    let result = work();
+    let ticks = meter.ticks().wrapping_sub(before);
+    let stack = meter.depth();
+    Measured {
+        result,
+        ticks,
+        stack,
+    }
+}
+
+/// Runs all inputs through an image, whose parsing was measured, each from rest and for the image's
+/// number of steps or until the outputs are decided, and writes the measurements to `out`.
 ///
 /// # Errors
 /// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
 pub fn run<K, const E: usize, const C: usize>(
-    image: &Image<'_, E, C>,
+    parsed: &Measured<Image<'_, E, C>>,
     arena: &mut [u32],
     inputs: &Inputs<'_>,
     meter: &mut impl Meter,
@@ -47,6 +73,7 @@ pub fn run<K, const E: usize, const C: usize>(
 where
     K: Kernels<u16> + Kernels<u32>,
 {
+    let image = &parsed.result;
     let network = image.description();
     writeln!(
         out,
@@ -55,9 +82,10 @@ where
         image.header().length,
         image.arena_bytes(),
     )?;
-    let mut measure = Measure { meter, stack: 0 };
-    let ((), empty) = measure.of(|| ());
-    writeln!(out, "empty {empty}")?;
+    writeln!(out, "empty {}", measure(meter, || ()).ticks)?;
+    let (ticks, stack) = (parsed.ticks, parsed.stack);
+    let holds = core::mem::size_of_val(image);
+    writeln!(out, "parse {ticks} stack {stack} holds {holds}")?;
     let expected = network.inputs.iter().map(|i| u64::from(i.size)).sum();
     let found = inputs.header().size;
     if u64::from(found) != expected {
@@ -75,36 +103,31 @@ where
             let _ = parts.push(part);
             rest = tail;
         }
-        measure.stack = 0;
-        let ((), ticks) = measure.of(|| engine.reset());
-        write!(out, "input {number} reset {ticks}")?;
-        let (set, ticks) = measure.of(|| engine.set_inputs(&parts));
-        set?;
-        write!(out, " input {ticks} steps")?;
+        let reset = measure(meter, || engine.reset());
+        write!(out, "input {number} reset {}", reset.ticks)?;
+        let set = measure(meter, || engine.set_inputs(&parts));
+        set.result?;
+        write!(out, " input {} steps", set.ticks)?;
+        let mut stack = reset.stack.max(set.stack);
         for _ in 0..network.steps {
-            let (_, ticks) = measure.of(|| engine.step());
-            write!(out, " {ticks}")?;
+            let step = measure(meter, || {
+                engine.step();
+                engine.decided()
+            });
+            write!(out, " {}", step.ticks)?;
+            stack = stack.max(step.stack);
+            if step.result {
+                break;
+            }
         }
-        let (class, ticks) = measure.of(|| engine.output(0).class());
-        writeln!(out, " output {ticks} class {class} stack {}", measure.stack)?;
+        let output = measure(meter, || engine.output(0).class());
+        writeln!(
+            out,
+            " output {} class {} stack {}",
+            output.ticks,
+            output.result,
+            stack.max(output.stack)
+        )?;
     }
     Ok(())
-}
-
-struct Measure<'a, M> {
-    meter: &'a mut M,
-    /// The most that a part took since it was last set to zero.
-    stack: u32,
-}
-
-impl<M: Meter> Measure<'_, M> {
-    /// What `work` returns, and the ticks that it took.
-    fn of<T>(&mut self, work: impl FnOnce() -> T) -> (T, u32) {
-        self.meter.paint();
-        let before = self.meter.ticks();
-        let result = work();
-        let ticks = self.meter.ticks().wrapping_sub(before);
-        self.stack = self.stack.max(self.meter.depth());
-        (result, ticks)
-    }
 }

@@ -9,18 +9,40 @@ pub struct Region {
     pub len: u32,
 }
 
-/// Arm's MPS2 with the image AN386 (Cortex-M4): both lie in the PSRAM of 16 MiB.
-pub mod mps2_an386 {
-    use super::Region;
+/// What a board's firmware and the host agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// Where the packed image lies.
+    pub image: Region,
+    /// Where the block of inputs lies.
+    pub inputs: Region,
+}
 
-    /// The packed image.
-    pub const IMAGE: Region = Region {
-        address: 0x2100_0000,
-        len: 8 << 20,
-    };
-    /// The block of inputs.
-    pub const INPUTS: Region = Region {
-        address: 0x2180_0000,
-        len: 8 << 20,
-    };
+/// Arm's MPS2 with the image AN386 (Cortex-M4): both lie in the PSRAM of 16 MiB.
+pub const MPS2_AN386: Board = in_psram(0x2100_0000);
+
+/// Arm's MPS2 with the image AN500 (Cortex-M7): both lie in the PSRAM of 16 MiB.
+pub const MPS2_AN500: Board = in_psram(0x6000_0000);
+
+/// The BBC micro:bit (nRF51822, Cortex-M0): both lie in flash, behind the firmware.
+pub const MICROBIT: Board = Board {
+    image: Region {
+        address: 0xc000,
+        len: 0x1_e000,
+    },
+    inputs: Region {
+        address: 0x2_a000,
+        len: 0x1_6000,
+    },
+};
+
+const fn in_psram(address: u32) -> Board {
+    const HALF: u32 = 8 << 20;
+    Board {
+        image: Region { address, len: HALF },
+        inputs: Region {
+            address: address + HALF,
+            len: HALF,
+        },
+    }
 }

@@ -6,11 +6,11 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, Post, Pre, Section, Transform, Width,
+    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, Section, SourceMap, Transform, Width,
 };
 use tinyspike_shared::weights::Weights;
 
-use crate::kernels::{Events, Kernels, Population, Portable, Potential};
+use crate::kernels::{Events, Kernels, Native, Population, Potential};
 use crate::output::Output;
 
 /// Watches the spikes of a step.
@@ -105,11 +105,13 @@ impl core::error::Error for InputError {}
 
 /// A network at work: an image, the arena that holds its state, and the kernels that run it.
 #[derive(Debug)]
-pub struct Engine<'a, K = Portable, const E: usize = 16, const C: usize = 24> {
+pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     image: &'a Image<'a, E, C>,
     arena: &'a mut [u32],
     /// Steps since the last reset.
     taken: u16,
+    /// Whether an input has been set since the last reset.
+    driven: bool,
     kernels: PhantomData<K>,
 }
 
@@ -131,6 +133,7 @@ where
             image,
             arena,
             taken: 0,
+            driven: false,
             kernels: PhantomData,
         };
         engine.reset();
@@ -141,6 +144,7 @@ where
     /// at its zero point. The steps of an inference begin anew.
     pub fn reset(&mut self) {
         self.taken = 0;
+        self.driven = false;
         for index in 0..self.image.layout().ensembles.len() {
             self.rest(index);
         }
@@ -223,7 +227,10 @@ where
                 });
             }
         }
-        self.clear_inputs();
+        if self.driven {
+            self.clear_inputs();
+        }
+        self.driven = true;
         for c in &network.connections {
             let Pre::Input(index) = c.pre else { break };
             let index = usize::from(index);
@@ -271,41 +278,41 @@ where
         let Some(words) = self.arena.get_mut(range) else {
             return;
         };
-        match (&c.transform, width) {
-            (Transform::Convolution(conv), Width::I16) => <K as Kernels<u16>>::drive_convolution(
-                conv,
-                weights,
-                values,
-                zero_point,
-                shift,
-                bytemuck::cast_slice_mut(words),
-            ),
-            (Transform::Convolution(conv), Width::I32) => <K as Kernels<u32>>::drive_convolution(
-                conv,
-                weights,
-                values,
-                zero_point,
-                shift,
-                bytemuck::cast_slice_mut(words),
-            ),
-            (Transform::Dense(dense), _) => {
+        let convolution = match &c.transform {
+            Transform::Convolution(conv) if c.source == SourceMap::Direct => conv,
+            // All else goes event by event, undivided; parsing has made sure that 32 bits are there.
+            _ => {
                 let sums: &mut [u32] = words;
-                let outputs = dense.outputs as usize;
-                let mut events = Events::new();
-                for (source, &value) in (0u16..=u16::MAX).zip(values) {
-                    let value = i16::from(value) - i16::from(zero_point);
-                    if value == 0 {
-                        continue;
-                    }
-                    if events.is_full() {
-                        K::dense(weights, outputs, &events, sums);
-                        events.clear();
-                    }
-                    // There is room: the buffer was emptied where it was full.
-                    let _ = events.push(Event { source, value });
-                }
-                K::dense(weights, outputs, &events, sums);
+                let events = (0u16..=u16::MAX)
+                    .zip(values)
+                    .map(|(source, &value)| Event {
+                        source,
+                        value: i16::from(value) - i16::from(zero_point),
+                    })
+                    .filter(|event| event.value != 0);
+                in_buffers(events, |events| {
+                    deliver::<K, u32, E, C>(image, c, weights, events, sums);
+                });
+                return;
             }
+        };
+        match width {
+            Width::I16 => <K as Kernels<u16>>::drive_convolution(
+                convolution,
+                weights,
+                values,
+                zero_point,
+                shift,
+                bytemuck::cast_slice_mut(words),
+            ),
+            Width::I32 => <K as Kernels<u32>>::drive_convolution(
+                convolution,
+                weights,
+                values,
+                zero_point,
+                shift,
+                bytemuck::cast_slice_mut(words),
+            ),
         }
     }
 
@@ -489,16 +496,17 @@ fn current(area: &Area) -> Range<usize> {
 /// Puts every potential at half its threshold.
 fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P::Param], bias: &[P::Param]) {
     let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
-    let channels = threshold.len().max(1);
-    for places in potentials
-        .get_mut(..e.neurons as usize)
-        .unwrap_or(&mut [])
-        .chunks_mut(channels)
-    {
-        for ((v, &threshold), &bias) in places.iter_mut().zip(threshold).zip(bias) {
-            let threshold: i32 = threshold.into();
-            *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
-        }
+    let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+    for ((v, &threshold), &bias) in potentials.iter_mut().zip(threshold).zip(bias) {
+        let threshold: i32 = threshold.into();
+        *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
+    }
+    // All places are like the first: copy what is there behind it until all is filled.
+    let mut filled = threshold.len();
+    while filled > 0 && filled < potentials.len() {
+        let more = filled.min(potentials.len() - filled);
+        potentials.copy_within(..more, filled);
+        filled += more;
     }
 }
 
@@ -579,24 +587,78 @@ fn fire<K, P, const E: usize, const C: usize>(
             let words = later.state(area);
             match width {
                 Width::I16 => {
-                    deliver::<K, u16>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                    let post = bytemuck::cast_slice_mut(words);
+                    deliver::<K, u16, E, C>(outgoing.image, c, weights, &events, post);
                 }
                 Width::I32 => {
-                    deliver::<K, u32>(c, weights, &events, bytemuck::cast_slice_mut(words));
+                    let post = bytemuck::cast_slice_mut(words);
+                    deliver::<K, u32, E, C>(outgoing.image, c, weights, &events, post);
                 }
             }
         }
     }
 }
 
-fn deliver<K: Kernels<P>, P: Potential>(
+/// Sends events over a connection, through the map of its source.
+fn deliver<K: Kernels<P>, P: Potential, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    weights: Weights<'_>,
+    events: &[Event],
+    post: &mut [P],
+) {
+    match &c.source {
+        SourceMap::Direct => scatter::<K, P>(c, weights, events, post),
+        SourceMap::Window(window) => {
+            let seen = events.iter().flat_map(|event| {
+                let value = event.value;
+                let places = window.places(event.source);
+                places.map(move |source| Event { source, value })
+            });
+            in_buffers(seen, |events| scatter::<K, P>(c, weights, events, post));
+        }
+        SourceMap::Table(table) => {
+            let table = image.table(*table);
+            let seen = events.iter().filter_map(|event| {
+                let source = *table.get(usize::from(event.source))?;
+                let value = event.value;
+                (source != NOWHERE).then_some(Event { source, value })
+            });
+            in_buffers(seen, |events| scatter::<K, P>(c, weights, events, post));
+        }
+    }
+}
+
+/// Hands events over, a buffer at a time.
+fn in_buffers(events: impl Iterator<Item = Event>, mut hand_over: impl FnMut(&[Event])) {
+    let mut buffer = Events::new();
+    for event in events {
+        // There is room: the buffer is emptied where it is full.
+        let _ = buffer.push(event);
+        if buffer.is_full() {
+            hand_over(&buffer);
+            buffer.clear();
+        }
+    }
+    if !buffer.is_empty() {
+        hand_over(&buffer);
+    }
+}
+
+/// Sends events that name places of the transform's source.
+fn scatter<K: Kernels<P>, P: Potential>(
     c: &Connection,
     weights: Weights<'_>,
     events: &[Event],
     post: &mut [P],
 ) {
     match &c.transform {
-        Transform::Dense(dense) => K::dense(weights, dense.outputs as usize, events, post),
+        Transform::Dense(dense) => {
+            let (first, outputs) = (dense.first as usize, dense.outputs as usize);
+            let post = post.get_mut(first..).unwrap_or(&mut []);
+            let post = post.get_mut(..outputs).unwrap_or(&mut []);
+            K::dense(weights, outputs, events, post);
+        }
         Transform::Convolution(conv) => K::convolution(conv, weights, events, post),
     }
 }

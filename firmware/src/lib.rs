@@ -4,11 +4,11 @@
 //! relies on, and the caller lends it one arena for all its state.
 //!
 //! ```
-//! use tinyspike_firmware::{Engine, Image, InputError, Portable};
+//! use tinyspike_firmware::{Engine, Image, InputError, Native};
 //!
 //! /// The most active class of one input.
 //! fn classify(image: &Image<'_>, arena: &mut [u32], input: &[u8]) -> Result<usize, InputError> {
-//!     let Ok(mut engine) = Engine::<Portable>::new(image, arena) else {
+//!     let Ok(mut engine) = Engine::<Native>::new(image, arena) else {
 //!         return Ok(0);
 //!     };
 //!     engine.set_input(input)?;
@@ -20,7 +20,7 @@
 //! ```
 
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
 pub mod bench;
@@ -31,6 +31,6 @@ mod output;
 pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};
-pub use kernels::Portable;
+pub use kernels::{Native, Portable};
 pub use output::Output;
 pub use tinyspike_shared::{Event, Image, ImageError, Inputs, InputsError};

@@ -19,7 +19,7 @@ use tinyspike_shared::image::MAX_INPUTS;
 use tinyspike_shared::{Event, Image, Inputs};
 
 use crate::engine::{ArenaTooSmall, Engine, InputError, Probe};
-use crate::kernels::Portable;
+use crate::kernels::Native;
 
 /// Why a run ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn run<const E: usize, const C: usize>(
     if u64::from(found) != expected {
         return Err(RunError::Size { expected, found });
     }
-    let mut engine: Engine<'_, Portable, E, C> = Engine::new(image, arena)?;
+    let mut engine: Engine<'_, Native, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
         writeln!(out, "input {number}")?;
         let mut rest = input;

@@ -8,7 +8,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::{self, Layout};
 
 use crate::lower::{self, Source};
-use crate::quantize::{Quantized, Target};
+use crate::quantize::{Quantized, Seen, Target};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -50,20 +50,22 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Channels that the DSP kernels take at a time in a dense row.
-const DSP_DENSE: u32 = 16;
+/// Dense rows shorter than this are not worth filling up for the DSP kernels.
+const DSP_DENSE: u32 = 8;
 /// Channels that they take at a time in a convolution.
 const DSP_CONVOLUTION: u16 = 8;
 
 /// The layout of a connection's weights.
-fn layout(target: Target, transform: &Transform, width: Width) -> Layout {
+fn layout(target: Target, pre: Source, transform: &Transform, width: Width) -> Layout {
+    let from_input = matches!(pre, Source::Input(_));
     match (target, transform) {
         (Target::Portable, _) => Layout::Rows,
-        (Target::CortexM4, Transform::Dense(d)) if d.outputs.is_multiple_of(DSP_DENSE) => {
-            Layout::Quads
-        }
+        (Target::CortexM4, Transform::Dense(d)) if d.outputs >= DSP_DENSE => Layout::Quads,
         (Target::CortexM4, Transform::Convolution(c))
-            if width == Width::I16 && c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
+            if width == Width::I16
+                && !from_input
+                && c.is_plain()
+                && c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
         {
             Layout::Pairs
         }
@@ -72,14 +74,24 @@ fn layout(target: Target, transform: &Transform, width: Width) -> Layout {
 }
 
 /// Weights in a layout's bytes.
-fn encoded(weights: &[i8], layout: Layout) -> Vec<u8> {
-    let (groups, rest) = weights.as_chunks::<4>();
-    groups
-        .iter()
-        .flat_map(|&group| weights::encode(layout, group))
-        .chain(rest.iter().copied())
-        .map(|b| b as u8)
-        .collect()
+fn encoded(weights: &[i8], transform: &Transform, layout: Layout) -> Vec<u8> {
+    let row = match transform {
+        Transform::Dense(d) => d.outputs as usize,
+        Transform::Convolution(c) => usize::from(c.row()),
+    };
+    let stride = match transform {
+        Transform::Dense(_) => layout.stride(row),
+        Transform::Convolution(_) => row,
+    };
+    let mut bytes = Vec::with_capacity(weights.len());
+    let mut filled = vec![0; stride];
+    for row in weights.chunks(row.max(1)) {
+        filled[..row.len()].copy_from_slice(row);
+        let (groups, rest) = filled.as_chunks::<4>();
+        let groups = groups.iter().flat_map(|&g| weights::encode(layout, g));
+        bytes.extend(groups.chain(rest.iter().copied()).map(|b| b as u8));
+    }
+    bytes
 }
 
 /// Packs a network, laid out for its target's kernels.
@@ -289,7 +301,7 @@ fn describe<'a>(
             lower::Target::Population(p) => network.ensembles[p].width,
             lower::Target::Output(_) => Width::I32,
         };
-        let layout = layout(network.target, &c.transform, width);
+        let layout = layout(network.target, c.pre, &c.transform, width);
         let connection = image::Connection {
             pre: match c.pre {
                 Source::Input(i) => image::Pre::Input(i as u8),
@@ -299,8 +311,16 @@ fn describe<'a>(
                 lower::Target::Population(p) => image::Post::Ensemble(p as u8),
                 lower::Target::Output(o) => image::Post::Output(o as u8),
             },
+            source: match &c.source {
+                Seen::Direct => image::SourceMap::Direct,
+                Seen::Window(window) => image::SourceMap::Window(*window),
+                Seen::Table(places) => {
+                    let bytes: Vec<u8> = places.iter().flat_map(|p| p.to_le_bytes()).collect();
+                    image::SourceMap::Table(data.push(&bytes)?)
+                }
+            },
             transform: c.transform,
-            weights: data.push(&encoded(&c.weights, layout))?,
+            weights: data.push(&encoded(&c.weights, &c.transform, layout))?,
             layout,
         };
         description

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::lower::{Graph, LinearMap, Source, Target};
+use crate::lower::{Graph, Source, Target};
 use crate::ops::OpsError;
 
 /// The bins of one octave: neighbours differ by 2.2 %.
@@ -359,7 +359,7 @@ fn send(
         Target::Population(p) => &mut values.populations[p],
         Target::Output(o) => &mut values.outputs[o],
     };
-    link.map.apply_batch(batch, x, y)
+    link.apply_batch(batch, x, y)
 }
 
 /// Bounds that follow from the weights alone, for inputs between 0 and 1.
@@ -375,7 +375,7 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
             .links
             .iter()
             .map(|l| crate::lower::Link {
-                map: positive_part(&l.map),
+                map: l.map.map(|w| w.max(0.0)),
                 ..l.clone()
             })
             .collect(),
@@ -404,18 +404,4 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
             .collect(),
         samples: 0,
     })
-}
-
-fn positive_part(map: &LinearMap) -> LinearMap {
-    let positive = |w: &crate::tensor::Tensor| {
-        let data = w.data().iter().map(|w| w.max(0.0)).collect();
-        crate::tensor::Tensor::new(w.shape().to_vec(), data).unwrap_or_else(|| w.clone())
-    };
-    match map {
-        LinearMap::Dense(w) => LinearMap::Dense(positive(w)),
-        LinearMap::Convolution(c) => LinearMap::Convolution(crate::network::Convolution {
-            kernel: positive(&c.kernel),
-            ..c.clone()
-        }),
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
-use tinyspike_shared::image::{Convolution, Pre, Transform};
+use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
@@ -327,14 +327,28 @@ impl FanOut {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
                 Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
             };
-            let weights: Vec<i8> = image.weights(c).values().collect();
-            match &c.transform {
-                Transform::Dense(d) => {
-                    for (n, row) in counts.iter_mut().zip(weights.chunks(d.outputs as usize)) {
-                        n.add(Reach::of(row));
+            let weights = plain_weights(image, c);
+            let seen = match &c.transform {
+                Transform::Dense(d) => weights
+                    .chunks((d.outputs as usize).max(1))
+                    .map(Reach::of)
+                    .collect(),
+                Transform::Convolution(conv) => convolution_fan_out(conv, &weights),
+            };
+            match &c.source {
+                SourceMap::Direct => counts.iter_mut().zip(&seen).for_each(|(n, s)| n.add(*s)),
+                SourceMap::Window(window) => {
+                    for (n, source) in counts.iter_mut().zip(0..=u16::MAX) {
+                        for at in window.places(source) {
+                            n.add(seen[usize::from(at)]);
+                        }
                     }
                 }
-                Transform::Convolution(conv) => add_fan_out(conv, &weights, counts),
+                SourceMap::Table(table) => {
+                    for (n, &at) in counts.iter_mut().zip(image.table(*table)) {
+                        n.add(seen.get(usize::from(at)).copied().unwrap_or_default());
+                    }
+                }
             }
         }
         fan_out
@@ -364,10 +378,24 @@ impl Reach {
     }
 }
 
-fn add_fan_out(conv: &Convolution, weights: &[i8], counts: &mut [Reach]) {
+/// A connection's weights in plain rows, without those that only fill up a layout.
+fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
+    let values: Vec<i8> = image.weights(c).values().collect();
+    let Transform::Dense(d) = &c.transform else {
+        return values;
+    };
+    let row = d.outputs as usize;
+    values
+        .chunks(c.layout.stride(row).max(1))
+        .flat_map(|filled| filled.iter().take(row).copied())
+        .collect()
+}
+
+/// How many weights each place of a convolution's source reaches.
+fn convolution_fan_out(conv: &Convolution, weights: &[i8]) -> Vec<Reach> {
     let [height, width, channels] = conv.input.map(usize::from);
     let rows: Vec<Reach> = weights
-        .chunks(usize::from(conv.output[2]).max(1))
+        .chunks(usize::from(conv.row()).max(1))
         .map(Reach::of)
         .collect();
     let taps = |axis: usize, size: usize| -> Vec<Vec<usize>> {
@@ -375,7 +403,8 @@ fn add_fan_out(conv: &Convolution, weights: &[i8], counts: &mut [Reach]) {
     };
     let (vertical, horizontal) = (taps(0, height), taps(1, width));
     let columns = usize::from(conv.kernel[1]);
-    for (at, n) in counts.iter_mut().enumerate() {
+    let mut reached = vec![Reach::default(); height * width * channels];
+    for (at, n) in reached.iter_mut().enumerate() {
         let (place, channel) = (at / channels, at % channels);
         for y in &vertical[place / width] {
             for x in &horizontal[place % width] {
@@ -383,18 +412,18 @@ fn add_fan_out(conv: &Convolution, weights: &[i8], counts: &mut [Reach]) {
             }
         }
     }
+    reached
 }
 
 /// Along one axis, the kernel indices through which targets see a source at `place`.
 fn taps(conv: &Convolution, axis: usize, place: usize) -> Vec<usize> {
     let padded = place + usize::from(conv.padding[axis]);
-    let (kernel, stride) = (
-        usize::from(conv.kernel[axis]),
-        usize::from(conv.stride[axis]),
-    );
+    let [kernel, stride, dilation] =
+        [conv.kernel[axis], conv.stride[axis], conv.dilation[axis]].map(usize::from);
     (0..usize::from(conv.output[axis]))
         .filter_map(|target| padded.checked_sub(target * stride))
-        .filter(|tap| *tap < kernel)
+        .filter(|at| *at < kernel * dilation && at.is_multiple_of(dilation))
+        .map(|at| at / dilation)
         .collect()
 }
 
@@ -481,12 +510,12 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     let steps: u64 = run.trials.iter().map(|t| t.steps() as u64).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
     let updates = neurons * steps;
-    let weights = network.connections.iter();
-    let zeros: u64 = weights
-        .clone()
-        .map(|c| image.weights(c).values().filter(|w| *w == 0).count() as u64)
-        .sum();
-    let weights: u64 = weights.map(|c| u64::from(c.weights.len)).sum();
+    let (mut weights, mut zeros) = (0, 0);
+    for c in &network.connections {
+        let plain = plain_weights(image, c);
+        weights += plain.len() as u64;
+        zeros += plain.iter().filter(|w| **w == 0).count() as u64;
+    }
     let (from_ensembles, from_inputs) = FanOut::of(image).totals();
     Report {
         images,

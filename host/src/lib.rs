@@ -3,6 +3,7 @@
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
 pub mod assemble;
+pub mod bench;
 pub mod calibrate;
 pub mod convert;
 pub mod correct;
@@ -20,5 +21,6 @@ pub mod pipeline;
 pub mod quantize;
 pub mod report;
 pub mod shape;
+pub mod simulate;
 pub mod tensor;
 pub mod tune;

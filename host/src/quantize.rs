@@ -15,18 +15,22 @@
 //! largest value at any time within `steps` steps, in whatever order events are added. The narrowest
 //! type that holds them is chosen; the bounds are kept in the image.
 
-use tinyspike_shared::image::{Convolution as ConvShape, Dense, Transform, Width};
+use tinyspike_shared::image::{self, Transform, Width};
 
 use crate::calibrate::Calibration;
-use crate::lower::{self, Graph, LinearMap, Link, Source};
-use crate::network::Convolution;
+use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 
 /// Largest magnitude of a weight.
 const WEIGHT_MAX: f64 = 127.0;
-/// A threshold needs no more resolution than this; a channel of tiny weights uses less of int8.
-const THRESHOLD_MAX: f64 = 4096.0;
+/// The largest threshold of an int16 potential; a channel of tiny weights uses less of int8 then.
+const THRESHOLD_MAX_16: f64 = 4096.0;
+/// The largest threshold of an int32 potential.
+const THRESHOLD_MAX_32: f64 = 1_048_576.0;
 /// An int16 potential is chosen only where every threshold keeps at least this resolution.
 const THRESHOLD_MIN_16: i64 = 24;
+/// Ranges of weights that are tried to fit potentials into int16: 16 bits are worth one bit of weights,
+/// for they halve the RAM and the work of a step.
+const WEIGHT_RANGES_16: [f64; 5] = [WEIGHT_MAX, 112.0, 96.0, 80.0, 64.0];
 /// The highest shift that is tried to fit an input current into int16.
 const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
@@ -195,8 +199,20 @@ pub struct Output {
 pub struct Connection {
     pub pre: Source,
     pub post: lower::Target,
+    pub source: Seen,
     pub transform: Transform,
     pub weights: Vec<i8>,
+}
+
+/// What the weights see of a connection's source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// The source as it is.
+    Direct,
+    /// Sums over neighbours, repetitions and offsets.
+    Window(image::Window),
+    /// For each place of the source, the place that it stands for, or [`image::NOWHERE`].
+    Table(Vec<u16>),
 }
 
 /// Why a network cannot be quantized.
@@ -338,15 +354,19 @@ struct Context<'a> {
     options: &'a QuantizeOptions,
 }
 
-/// One link into a target, with its weights as a matrix of rows over channels.
+/// One link into a target, with its weights in the image's order.
 struct FanIn<'a> {
     /// Index into the graph's links.
     index: usize,
     link: &'a Link,
     /// The weights times the value of one event, in the image's order.
     weights: Vec<f64>,
-    /// The weights' innermost length: the number of channels of the target that they tell apart.
-    channels: usize,
+    /// The channel of the target of each weight; repeats as often as needed.
+    channels: Vec<usize>,
+    /// How many channels of the target the link tells apart.
+    span: usize,
+    /// How many events of the source can reach one place that the weights see.
+    crowd: i64,
 }
 
 /// The quantized weights of one link, and what they can bring in a step.
@@ -366,15 +386,31 @@ impl<'a> Context<'a> {
             .filter(|(_, l)| l.post == post)
             .map(|(index, link)| {
                 let value = self.event_value(link.pre);
-                let (weights, channels) = image_order(&link.map);
+                let (weights, channels, span) = image_order(&link.map, self.size(post));
                 FanIn {
                     index,
                     link,
                     weights: weights.into_iter().map(|w| w * value).collect(),
                     channels,
+                    span,
+                    crowd: link.source.crowd(self.source_size(link.pre)) as i64,
                 }
             })
             .collect()
+    }
+
+    fn size(&self, post: lower::Target) -> usize {
+        match post {
+            lower::Target::Population(p) => self.graph.populations[p].neurons,
+            lower::Target::Output(o) => self.graph.outputs[o].bias.len(),
+        }
+    }
+
+    fn source_size(&self, pre: Source) -> usize {
+        match pre {
+            Source::Input(i) => self.graph.inputs[i].size(),
+            Source::Population(p) => self.graph.populations[p].neurons,
+        }
     }
 
     /// The activation that one unit of an event's value stands for.
@@ -404,14 +440,20 @@ impl<'a> Context<'a> {
     ) -> Result<(Ensemble, Weights), QuantizeError> {
         check_finite(&population.label, fan_in, &population.bias)?;
         let driven = fan_in.iter().any(|f| is_input(f));
-        // A matrix on an input sums in 32 bits: its row is as long as the input.
-        let needs_32 = fan_in
-            .iter()
-            .any(|f| is_input(f) && matches!(f.link.map, LinearMap::Dense(_)));
+        // What comes event by event from an input sums in 32 bits.
+        let needs_32 = fan_in.iter().any(|f| {
+            let whole = matches!(f.link.map, LinearMap::Dense(_));
+            is_input(f) && (whole || f.link.source != SourceMap::Direct)
+        });
         if !needs_32 {
-            let shifts = if driven { 0..=SHIFT_MAX } else { 0..=0 };
-            for shift in shifts {
-                let (ensemble, weights) = self.ensemble_at(at, population, fan_in, shift);
+            // Inputs are divided further, weights made a little coarser, until the bounds fit.
+            let shifts = 0..=if driven { SHIFT_MAX } else { 0 };
+            let finest = if driven { 1 } else { WEIGHT_RANGES_16.len() };
+            let tries = shifts
+                .flat_map(|shift| WEIGHT_RANGES_16[..finest].iter().map(move |r| (shift, *r)));
+            for (shift, range) in tries {
+                let (ensemble, weights) =
+                    self.ensemble_at(at, population, fan_in, shift, (range, THRESHOLD_MAX_16));
                 if ensemble.fits(Width::I16)
                     && ensemble.threshold.iter().all(|&t| t >= THRESHOLD_MIN_16)
                 {
@@ -419,7 +461,8 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        let (ensemble, weights) = self.ensemble_at(at, population, fan_in, 0);
+        let (ensemble, weights) =
+            self.ensemble_at(at, population, fan_in, 0, (WEIGHT_MAX, THRESHOLD_MAX_32));
         if !ensemble.fits(Width::I32) {
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
@@ -430,13 +473,15 @@ impl<'a> Context<'a> {
         Ok((ensemble.finish(population, Width::I32), weights))
     }
 
-    /// The ensemble with input currents divided by 2^`shift`, and its bounds.
+    /// The ensemble with input currents divided by 2^`shift` and weights within ±`weight_range`, and its
+    /// bounds. No threshold exceeds `threshold_max`.
     fn ensemble_at(
         &self,
         at: usize,
         population: &crate::lower::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
+        (weight_range, threshold_max): (f64, f64),
     ) -> (Wide, Weights) {
         let theta = self.thetas[at];
         let scale = f64::exp2(f64::from(shift));
@@ -444,12 +489,13 @@ impl<'a> Context<'a> {
         let mut units = channel_units(fan_in, period, |f| if is_input(f) { scale } else { 1.0 });
         let mut thresholds = vec![0i64; period];
         for (unit, threshold) in units.iter_mut().zip(&mut thresholds) {
+            *unit *= WEIGHT_MAX / weight_range;
             let steps = if *unit > 0.0 {
                 theta / *unit
             } else {
-                THRESHOLD_MAX
+                threshold_max
             };
-            let whole = steps.floor().clamp(1.0, THRESHOLD_MAX);
+            let whole = steps.floor().clamp(1.0, threshold_max);
             *threshold = whole as i64;
             *unit = theta / whole;
         }
@@ -458,7 +504,7 @@ impl<'a> Context<'a> {
         for f in fan_in {
             let per_unit = if is_input(f) { scale } else { 1.0 };
             let q = quantized(f, &units, per_unit);
-            let mut drive = self.drive(f, &q);
+            let mut drive = self.drive(f, &q, period);
             if is_input(f) && shift > 0 {
                 for d in &mut drive {
                     // Rounding adds at most one.
@@ -466,8 +512,7 @@ impl<'a> Context<'a> {
                     d.down = (d.down >> shift) + 1;
                 }
             }
-            for (at, total) in drives.iter_mut().enumerate() {
-                let d = drive[at % f.channels];
+            for (total, d) in drives.iter_mut().zip(drive) {
                 total.up += d.up;
                 total.down += d.down;
             }
@@ -537,9 +582,8 @@ impl<'a> Context<'a> {
         let mut weights = Vec::with_capacity(fan_in.len());
         for f in fan_in {
             let q = quantized(f, &units, 1.0);
-            let drive = self.drive(f, &q);
-            for (at, total) in drives.iter_mut().enumerate() {
-                let d = drive[at % f.channels];
+            let drive = self.drive(f, &q, size);
+            for (total, d) in drives.iter_mut().zip(drive) {
                 total.up += d.up;
                 total.down += d.down;
             }
@@ -579,16 +623,21 @@ impl<'a> Context<'a> {
         ))
     }
 
-    /// The most that a link can bring to each of its channels in one step.
-    fn drive(&self, f: &FanIn<'_>, q: &[i8]) -> Vec<Drive> {
+    /// The most that a link can bring in one step to any of its channels that share a unit.
+    fn drive(&self, f: &FanIn<'_>, q: &[i8], period: usize) -> Vec<Drive> {
         let (most, least) = self.event_range(f.link.pre);
-        let mut drives = vec![Drive::default(); f.channels];
-        for row in q.chunks(f.channels.max(1)) {
-            for (drive, &w) in drives.iter_mut().zip(row) {
-                let w = i64::from(w);
-                drive.up += (w * most).max(w * least);
-                drive.down -= (w * most).min(w * least);
-            }
+        let (most, least) = (most * f.crowd, least * f.crowd);
+        let mut each = vec![Drive::default(); f.span];
+        for (&channel, &w) in f.channels.iter().cycle().zip(q) {
+            let w = i64::from(w);
+            each[channel].up += (w * most).max(w * least);
+            each[channel].down -= (w * most).min(w * least);
+        }
+        let mut drives = vec![Drive::default(); period];
+        for (at, d) in each.into_iter().enumerate() {
+            let drive = &mut drives[at % period];
+            drive.up = drive.up.max(d.up);
+            drive.down = drive.down.max(d.down);
         }
         drives
     }
@@ -607,6 +656,7 @@ impl<'a> Context<'a> {
             connections[f.index] = Some(Connection {
                 pre: f.link.pre,
                 post: f.link.post,
+                source: seen(layer, &f.link.source)?,
                 transform: transform(layer, &f.link.map)?,
                 weights,
             });
@@ -668,15 +718,17 @@ fn check_finite(layer: &str, fan_in: &[FanIn<'_>], bias: &[f32]) -> Result<(), Q
     }
 }
 
-/// A link's weights in the image's order, and their innermost length: the number of channels of the
-/// target that they tell apart.
-pub(crate) fn image_order(map: &LinearMap) -> (Vec<f64>, usize) {
+/// A link's weights in the image's order, the channel of the target of each (repeating), and how many
+/// channels of its `targets` the link tells apart.
+pub(crate) fn image_order(map: &LinearMap, targets: usize) -> (Vec<f64>, Vec<usize>, usize) {
     match map {
-        LinearMap::Dense(w) => (transposed(w.data(), w.shape()), w.shape()[0]),
-        LinearMap::Convolution(c) => (
-            c.kernel.data().iter().map(|&w| f64::from(w)).collect(),
-            c.output_shape.last().copied().unwrap_or(1),
-        ),
+        LinearMap::Dense(d) => {
+            let shape = d.weights.shape();
+            let reached = d.first..d.first + shape[0];
+            let weights = transposed(d.weights.data(), shape);
+            (weights, reached.collect(), targets)
+        }
+        LinearMap::Convolution(c) => (by_source(c), channels(c), c.output[2]),
     }
 }
 
@@ -692,9 +744,37 @@ fn transposed(data: &[f32], shape: &[usize]) -> Vec<f64> {
     rows
 }
 
-/// How many units of their own the channels of a target need: as few as its links tell apart.
+/// A convolution's weights as `[kernel y][kernel x][input channel][filter of its group]`.
+fn by_source(c: &Convolution) -> Vec<f64> {
+    let (filters, inputs) = (c.filters(), c.input[2]);
+    let (inner, outer) = (inputs / c.groups, filters / c.groups);
+    let taps = c.kernel.shape()[0] * c.kernel.shape()[1];
+    (0..taps)
+        .flat_map(|tap| (0..inputs).map(move |input| (tap, input)))
+        .flat_map(|(tap, input)| {
+            let row = (tap * inner + input % inner) * filters + input / inner * outer;
+            &c.kernel.data()[row..row + outer]
+        })
+        .map(|&w| f64::from(w))
+        .collect()
+}
+
+/// The target's channel of each weight under one place of the kernel.
+fn channels(c: &Convolution) -> Vec<usize> {
+    let (inner, outer) = (c.input[2] / c.groups, c.filters() / c.groups);
+    (0..c.input[2])
+        .flat_map(|input| (0..outer).map(move |f| c.first + input / inner * outer + f))
+        .collect()
+}
+
+/// How many units of their own the channels of a target can have: as many as all its links and its
+/// parameters tell apart.
 fn period(fan_in: &[FanIn<'_>], channels: usize) -> usize {
-    fan_in.iter().map(|f| f.channels).min().unwrap_or(channels)
+    fan_in.iter().fold(channels, |n, f| gcd(n, f.span))
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The smallest unit of each channel for which all its weights fit int8; `scale` says how many units
@@ -707,11 +787,9 @@ fn channel_units(
     let mut units = vec![0f64; period];
     for f in fan_in {
         let scale = scale(f);
-        for row in f.weights.chunks(f.channels.max(1)) {
-            for (channel, w) in row.iter().enumerate() {
-                let unit = &mut units[channel % period];
-                *unit = unit.max(w.abs() * scale / WEIGHT_MAX);
-            }
+        for (channel, w) in f.channels.iter().cycle().zip(&f.weights) {
+            let unit = &mut units[channel % period];
+            *unit = unit.max(w.abs() * scale / WEIGHT_MAX);
         }
     }
     units
@@ -721,9 +799,9 @@ fn channel_units(
 fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
     f.weights
         .iter()
-        .enumerate()
-        .map(|(at, w)| {
-            let unit = units[(at % f.channels) % units.len()] / per_unit;
+        .zip(f.channels.iter().cycle())
+        .map(|(w, channel)| {
+            let unit = units[channel % units.len()] / per_unit;
             if unit > 0.0 {
                 (w / unit).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
             } else {
@@ -733,94 +811,66 @@ fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
         .collect()
 }
 
+/// A link's map of its source in the image's terms.
+fn seen(layer: &str, source: &SourceMap) -> Result<Seen, QuantizeError> {
+    Ok(match source {
+        SourceMap::Direct => Seen::Direct,
+        SourceMap::Window(w) => Seen::Window(image::Window {
+            input: shape(layer, w.input)?,
+            output: shape(layer, w.output)?,
+            pool: pair(layer, "a pool", w.pool)?,
+            repeat: pair(layer, "an upsampling", w.repeat)?,
+            // Lowering makes no window with a larger offset.
+            offset: w
+                .offset
+                .map(|o| o.clamp(i16::MIN.into(), i16::MAX.into()) as i16),
+        }),
+        SourceMap::Table { to, .. } => Seen::Table(
+            to.iter()
+                .map(|to| match to {
+                    Some(to) => fit(layer, "a number of inputs", *to as usize),
+                    None => Ok(image::NOWHERE),
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+    })
+}
+
 /// A link's geometry in the image's terms.
 fn transform(layer: &str, map: &LinearMap) -> Result<Transform, QuantizeError> {
-    let c = match map {
-        LinearMap::Dense(w) => {
-            return Ok(Transform::Dense(Dense {
-                inputs: fit(layer, "a number of inputs", w.shape()[1])?,
-                outputs: fit(layer, "a number of outputs", w.shape()[0])?,
-            }));
+    Ok(match map {
+        LinearMap::Dense(d) => Transform::Dense(image::Dense {
+            inputs: fit(layer, "a number of inputs", d.weights.shape()[1])?,
+            outputs: fit(layer, "a number of outputs", d.weights.shape()[0])?,
+            first: fit(layer, "a first output", d.first)?,
+        }),
+        LinearMap::Convolution(c) => {
+            let kernel = [c.kernel.shape()[0], c.kernel.shape()[1]];
+            Transform::Convolution(image::Convolution {
+                input: shape(layer, c.input)?,
+                output: shape(layer, c.output)?,
+                kernel: pair(layer, "a kernel", kernel)?,
+                stride: pair(layer, "a stride", c.stride)?,
+                padding: pair(layer, "a padding", c.padding)?,
+                dilation: pair(layer, "a dilation", c.dilation)?,
+                groups: fit(layer, "a number of groups", c.groups)?,
+                filters: fit(layer, "a number of filters", c.filters())?,
+                first: fit(layer, "a first output channel", c.first)?,
+            })
         }
-        LinearMap::Convolution(c) => c,
-    };
-    let axis = |k: usize| Axis::of(c, k);
-    // A convolution over one axis is one over two, of height 1.
-    let axes = match c.strides.len() {
-        1 => [Axis::SINGLE, axis(0)],
-        _ => [axis(0), axis(1)],
-    };
-    let channels = |shape: &[usize]| shape.last().copied().unwrap_or(0);
-    let [y, x] = axes;
-    Ok(Transform::Convolution(ConvShape {
-        input: [
-            fit(layer, "an input height", y.input)?,
-            fit(layer, "an input width", x.input)?,
-            fit(
-                layer,
-                "a number of input channels",
-                channels(&c.input_shape),
-            )?,
-        ],
-        output: [
-            fit(layer, "an output height", y.output)?,
-            fit(layer, "an output width", x.output)?,
-            fit(
-                layer,
-                "a number of output channels",
-                channels(&c.output_shape),
-            )?,
-        ],
-        kernel: [
-            fit(layer, "a kernel height", y.kernel)?,
-            fit(layer, "a kernel width", x.kernel)?,
-        ],
-        stride: [
-            fit(layer, "a stride", y.stride)?,
-            fit(layer, "a stride", x.stride)?,
-        ],
-        padding: [
-            fit(layer, "a padding", y.padding)?,
-            fit(layer, "a padding", x.padding)?,
-        ],
-    }))
+    })
 }
 
-#[derive(Clone, Copy)]
-struct Axis {
-    input: usize,
-    output: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+fn shape(layer: &str, [height, width, channels]: [usize; 3]) -> Result<[u16; 3], QuantizeError> {
+    Ok([
+        fit(layer, "a height", height)?,
+        fit(layer, "a width", width)?,
+        fit(layer, "a number of channels", channels)?,
+    ])
 }
 
-impl Axis {
-    const SINGLE: Self = Self {
-        input: 1,
-        output: 1,
-        kernel: 1,
-        stride: 1,
-        padding: 0,
-    };
-
-    fn of(c: &Convolution, k: usize) -> Self {
-        let (input, output) = (c.input_shape[k], c.output_shape[k]);
-        let (kernel, stride) = (c.kernel.shape()[k], c.strides[k]);
-        // TensorFlow's rule: the smaller half of the zeros stands before.
-        let padding = if c.same_padding {
-            ((output.saturating_sub(1) * stride + kernel).saturating_sub(input)) / 2
-        } else {
-            0
-        };
-        Self {
-            input,
-            output,
-            kernel,
-            stride,
-            padding,
-        }
-    }
+fn pair(layer: &str, what: &'static str, [y, x]: [usize; 2]) -> Result<[u8; 2], QuantizeError> {
+    Ok([fit(layer, what, y)?, fit(layer, what, x)?])
 }
 
 fn fit<T: TryFrom<usize>>(

@@ -151,15 +151,15 @@ pub fn report(
                 flash_bytes: (packed.threshold.len + packed.bias.len) as usize,
             }
         });
-    let connections = quantized.connections.iter().map(|c| {
-        let link = graph
-            .links
-            .iter()
-            .find(|l| l.pre == c.pre && l.post == c.post && l.map.weights() == c.weights.len());
-        let quality = link.map(|l| {
-            let (weights, channels) = image_order(&l.map);
-            Quality::of(&weights, &c.weights, channels)
-        });
+    // Connections stand in the order of the graph's links.
+    let linked = quantized.connections.iter().zip(&graph.links);
+    let connections = linked.map(|(c, link)| {
+        let targets = match c.post {
+            Target::Population(p) => graph.populations[p].neurons,
+            Target::Output(o) => graph.outputs[o].bias.len(),
+        };
+        let (weights, row, _) = image_order(&link.map, targets);
+        let quality = Quality::of(&weights, &c.weights, row.len());
         let zeros = c.weights.iter().filter(|w| **w == 0).count();
         ConnectionReport {
             pre: match c.pre {
@@ -172,8 +172,8 @@ pub fn report(
             },
             weights: c.weights.len(),
             bits: 8,
-            sqnr_db: quality.as_ref().and_then(Quality::decibels),
-            clipped: quality.map_or(0, |q| q.clipped),
+            sqnr_db: quality.decibels(),
+            clipped: quality.clipped,
             zero: zeros as f64 / c.weights.len().max(1) as f64,
             flash_bytes: c.weights.len(),
         }

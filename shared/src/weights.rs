@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The order and encoding of weights within a row. Rows in a layout other than `Rows` have a length
-/// that is a multiple of four.
+/// The order and encoding of weights within a row. Rows of `Pairs` have a length that is a multiple of
+/// four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Layout {
@@ -24,6 +24,21 @@ pub enum Layout {
     /// Zero-extended to 16 bits, neither products nor sums below 2^16 borrow; the surplus is 128 times
     /// the sum of the counts.
     Quads,
+}
+
+impl Layout {
+    /// The length in bytes of a dense row of so many targets. Rows of `Quads` are filled up to a
+    /// multiple of 16, for the kernels take 16 targets at a time.
+    #[must_use]
+    pub const fn stride(self, targets: usize) -> usize {
+        match self {
+            Self::Rows | Self::Pairs => targets,
+            Self::Quads => match targets.checked_next_multiple_of(16) {
+                Some(stride) => stride,
+                None => targets,
+            },
+        }
+    }
 }
 
 /// The weights of a group of four in the layout's bytes.

@@ -6,15 +6,16 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::bench::{BenchOptions, Inference, measure};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
 use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Quantized};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu::Outcome;
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::network::{inputs, networks};
-use xtask::firmware::Board;
-use xtask::qemu::Outcome;
 
 /// A run on a board; where there can be none, the message says what to do.
 fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
@@ -58,6 +59,13 @@ fn mnist(count: usize) -> (Vec<u8>, DataSet) {
     (image, test)
 }
 
+/// The boards with a program that prints every spike.
+fn traced() -> impl Iterator<Item = Board> {
+    Board::ALL
+        .into_iter()
+        .filter(|board| board.programs().contains(&Program::Trace))
+}
+
 /// The float that one unit of a byte in MNIST's samples stands for.
 const BYTE_SCALE: f32 = 1.0 / 255.0;
 
@@ -80,7 +88,7 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
     let host = run_on_host(&image, &inputs).unwrap();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
 
-    for board in Board::ALL {
+    for board in traced() {
         let outcome = run_on_board(board, &image, &inputs);
         assert_eq!(outcome.stderr, "");
         assert!(
@@ -131,6 +139,47 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
     }
 }
 
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask test"]
+fn instructions_are_counted_alike_in_every_run() {
+    let (image, test) = mnist(3);
+    let bytes = aligned_copy(&image);
+    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
+    for board in Board::ALL {
+        let options = BenchOptions {
+            board,
+            ..BenchOptions::default()
+        };
+        let first = measure(&image, &test, &options).unwrap();
+        assert_eq!(first, measure(&image, &test, &options).unwrap());
+
+        // Wrong units would be off by far more.
+        let ops = report.synaptic_ops_per_image + report.input_ops_per_image;
+        let mean = first
+            .inferences
+            .iter()
+            .map(Inference::instructions)
+            .sum::<u64>() as f64
+            / 3.0;
+        assert!(
+            (0.2..60.0).contains(&(mean / ops)),
+            "{mean} instructions for {ops} operations"
+        );
+        for inference in &first.inferences {
+            assert_eq!(
+                inference.steps.len(),
+                usize::from(parsed.description().steps)
+            );
+            assert!(inference.input > 0 && inference.steps.iter().all(|&n| n > 0));
+            assert!((64..4096).contains(&inference.stack), "{}", inference.stack);
+        }
+        let right = first.inferences.iter().zip(test.labels().unwrap());
+        let right = right.filter(|(i, label)| i.class == **label).count();
+        assert_eq!(Some(right as f64 / 3.0), report.accuracy);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -141,7 +190,7 @@ proptest! {
         let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
         let inputs = block(&samples);
         let host = run_on_host(&image, &inputs).unwrap();
-        for board in Board::ALL {
+        for board in traced() {
             let outcome = run_on_board(board, &image, &inputs);
             prop_assert_eq!(outcome.stderr, "");
             prop_assert_eq!(&outcome.stdout, &host);
@@ -160,7 +209,7 @@ fn a_board_refuses_what_it_cannot_run() {
     let mut damaged = image.clone();
     *damaged.last_mut().unwrap() ^= 1;
     let long = block(&[[sample, vec![0]].concat()]);
-    for board in Board::ALL {
+    for board in traced() {
         for (image, inputs, reason) in [
             (&damaged[..], &inputs[..], "the checksum does not match"),
             (b"", &inputs, "this is not a tinyspike image"),

@@ -8,7 +8,9 @@ use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine};
 use tinyspike::import;
-use tinyspike::lower::{Graph, Input, LinearMap, Link, Output, Population, Source, Target, lower};
+use tinyspike::lower::{
+    Dense, Graph, Input, LinearMap, Link, Output, Population, Source, SourceMap, Target, lower,
+};
 use tinyspike::pipeline::samples;
 use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
 use tinyspike::tensor::Tensor;
@@ -62,10 +64,10 @@ fn reach(network: &Quantized, at: usize) -> Reach {
             Source::Input(_) => &mut reach.current,
             Source::Population(_) => &mut reach.events,
         };
-        let [up, down] = ends;
-        for (sum, (up, down)) in sums.iter_mut().zip(up.into_iter().zip(down)) {
-            sum[0] += (up + half) >> shift;
-            sum[1] += (down + half) >> shift;
+        for (end, values) in ends.iter().enumerate() {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                sum[end] += (value + half) >> shift;
+            }
         }
     }
     reach
@@ -149,7 +151,11 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                 Link {
                     pre,
                     post,
-                    map: LinearMap::Dense(Tensor::new(vec![rows, columns], data).unwrap()),
+                    source: SourceMap::Direct,
+                    map: LinearMap::Dense(Dense {
+                        weights: Tensor::new(vec![rows, columns], data).unwrap(),
+                        first: 0,
+                    }),
                 }
             };
             let (mut pre, mut size) = (Source::Input(0), inputs);
@@ -168,8 +174,9 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                 graph.populations.push(Population {
                     label: format!("layer{at}"),
                     neurons,
+                    shape: [1, 1, neurons],
                     channels: neurons,
-                    bias: bias.data().to_vec(),
+                    bias: bias.weights.data().to_vec(),
                 });
                 (pre, size) = (Source::Population(at), neurons);
             }
@@ -181,7 +188,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
             };
             let sign = |v: &f32| if signed { *v } else { v.abs() };
             let samples = Samples {
-                inputs: vec![values.data().iter().map(sign).collect()],
+                inputs: vec![values.weights.data().iter().map(sign).collect()],
                 count: 8,
             };
             (graph, samples)

@@ -1,8 +1,8 @@
 //! `cargo xtask lint`: formatting and clippy.
 
-use crate::firmware::{self, Board, Program};
-use crate::shell::{self, Failure};
-use crate::toolchain::Toolchain;
+use tinyspike_board::firmware::{self, Board};
+use tinyspike_board::shell::{self, Failure};
+use tinyspike_board::toolchain::Toolchain;
 
 /// Checks the formatting of all code, and runs clippy on it with warnings as errors.
 ///
@@ -16,7 +16,7 @@ pub fn lint() -> Result<(), Failure> {
     for board in Board::ALL {
         // Clippy is the default toolchain's, so it can only see targets that this one knows.
         if Toolchain::find(board.target()) == Some(Toolchain::Installed) {
-            for program in Program::ALL {
+            for &program in board.programs() {
                 let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board, program);
                 shell::run(clippy.args(strict))?;
             }

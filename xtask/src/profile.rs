@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use object::{Object as _, ObjectSymbol as _, SymbolKind};
+use tinyspike::bench::{BenchOptions, block};
 use tinyspike::data;
 
-use crate::bench;
-use crate::firmware::{self, Board, Program};
-use crate::qemu;
-use crate::shell::{self, Failure};
+use tinyspike_board::elf::{Function, functions};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::{Failure, qemu, shell};
+
+use crate::firmware;
 
 /// What `cargo xtask profile` is given.
 #[derive(clap::Args, Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 10)]
     limit: usize,
     /// The board that QEMU emulates
-    #[arg(long, default_value = "mps2-an386", value_parser = bench::board)]
+    #[arg(long, default_value = "mps2-an386", value_parser = Board::from_name)]
     board: Board,
     /// Show the functions that execute the most instructions
     #[arg(long, default_value_t = 15)]
@@ -53,17 +54,6 @@ pub struct Count {
     pub jumped: u64,
 }
 
-/// A function of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Its name, without the compiler's hash.
-    pub name: String,
-    /// Where it starts.
-    pub address: u64,
-    /// Its length in bytes.
-    pub length: u64,
-}
-
 /// Builds what is needed, runs the samples, and prints the profile.
 ///
 /// # Errors
@@ -76,13 +66,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|e| Failure::Argument(e.to_string()))?
         .take(args.limit);
     let functions = functions(&elf)?;
-    let counts = count(
-        args.board,
-        &plugin,
-        &functions,
-        &image,
-        &bench::block(&image, &data)?,
-    )?;
+    let scale = BenchOptions::default().byte_scale;
+    let inputs = block(&image, &data, scale).map_err(|e| Failure::Argument(e.to_string()))?;
+    let counts = count(args.board, &plugin, &functions, &image, &inputs)?;
     match &args.function {
         Some(name) => list(&elf, &functions, &counts, name),
         None => print(&functions, &counts, data.len(), args.top),
@@ -91,7 +77,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Builds the plugin: where it lies.
-fn build_plugin() -> Result<PathBuf, Failure> {
+pub(crate) fn build_plugin() -> Result<PathBuf, Failure> {
     shell::run(shell::cargo().args(["build", "--release", "--package", "insn-count"]))?;
     let name = format!(
         "{}insn_count{}",
@@ -103,34 +89,9 @@ fn build_plugin() -> Result<PathBuf, Failure> {
     Ok(target.join("release").join(name))
 }
 
-/// The functions of a program, by address.
-///
-/// # Errors
-/// [`Failure`], where the file is no program.
-pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
-    let bytes = fs::read(elf).map_err(Failure::file(elf))?;
-    let object = object::File::parse(bytes.as_slice())
-        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
-    let mut functions: Vec<Function> = object
-        .symbols()
-        .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
-        .filter_map(|s| {
-            Some(Function {
-                name: format!("{:#}", rustc_demangle::demangle(s.name().ok()?)),
-                // The lowest bit says that it is Thumb code.
-                address: s.address() & !1,
-                length: s.size(),
-            })
-        })
-        .collect();
-    functions.sort_by_key(|f| f.address);
-    functions.dedup_by_key(|f| f.address);
-    Ok(functions)
-}
-
 /// Counts the instructions of the inferences on a board whose firmware is built. What reads the timer
 /// is left out.
-fn count(
+pub(crate) fn count(
     board: Board,
     plugin: &Path,
     functions: &[Function],

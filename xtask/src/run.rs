@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tinyspike_shared::inputs;
 
-use crate::firmware::{Board, Program};
-use crate::qemu::{self, QemuError};
-use crate::shell::Failure;
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu::{self, QemuError};
+use tinyspike_board::shell::Failure;
 
 /// What `cargo xtask qemu` is given.
 #[derive(clap::Args, Clone, Debug)]

@@ -3,9 +3,9 @@
 use std::io::{IsTerminal, stdin};
 use std::process::Command;
 
-use crate::qemu;
-use crate::shell::{self, Failure};
-use crate::toolchain::{TARGETS, Toolchain};
+use tinyspike_board::qemu;
+use tinyspike_board::shell::{self, Failure};
+use tinyspike_board::toolchain::{TARGETS, Toolchain};
 
 /// Makes sure that firmware can be built and run: formatter and linter, a toolchain for each target,
 /// and QEMU.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust.
 
-use crate::shell::{self, Failure};
 use crate::{firmware, lint, setup};
+use tinyspike_board::shell::{self, Failure};
 
 /// Installs what is missing, builds the firmware, checks formatting and lints, and runs all tests,
 /// those on emulated boards included.
@@ -13,8 +13,9 @@ pub fn test() -> Result<(), Failure> {
     firmware::build()?;
     lint::lint()?;
     shell::run(shell::cargo().args(["test", "--workspace"]))?;
-    // Tests that need the firmware and QEMU are ignored by plain `cargo test`.
-    let boards = ["test", "--package", "tinyspike-tests", "--tests"];
+    // Tests that need the firmware and QEMU are ignored by plain `cargo test`. Other ignored ones are
+    // measurements.
+    let boards = ["test", "--package", "tinyspike-tests", "--test", "board"];
     shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
     println!("cargo xtask test: everything passed");
     Ok(())

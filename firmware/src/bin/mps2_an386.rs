@@ -1,20 +1,16 @@
 //! Firmware for Arm's MPS2 board with the image AN386 (Cortex-M4), as QEMU's `mps2-an386`.
 //!
-//! It runs every input of the block at [`mps2_an386::INPUTS`] through the image at
-//! [`mps2_an386::IMAGE`] and prints the trace over semihosting; an image or a block that cannot be
-//! used makes it end with an error. With the feature `defmt` it logs to the first UART.
+//! It runs every input that the host has put where [`MPS2_AN386`] says and prints the trace over
+//! semihosting; an image or a block that cannot be used makes it end with an error. With the feature `defmt` it logs to the first UART.
 
 #![no_std]
 #![no_main]
 
-#[expect(dead_code, reason = "this firmware does not measure its stack")]
 mod support;
 
-use core::panic::PanicInfo;
-
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use cortex_m_semihosting::debug::{EXIT_FAILURE, EXIT_SUCCESS};
-use tinyspike_firmware::boards::mps2_an386;
+use tinyspike_firmware::boards::MPS2_AN386;
 use tinyspike_firmware::{Image, Inputs, trace};
 
 use support::{Console, Refused, exit, memory, refuse};
@@ -32,7 +28,7 @@ fn main() -> ! {
 }
 
 fn run(arena: &mut [u32]) -> Result<(), Refused> {
-    let image: Image<'_> = Image::parse(memory(mps2_an386::IMAGE)).map_err(refuse)?;
+    let image: Image<'_> = Image::parse(memory(MPS2_AN386.image)).map_err(refuse)?;
     #[cfg(feature = "defmt")]
     defmt::info!(
         "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
@@ -40,7 +36,7 @@ fn run(arena: &mut [u32]) -> Result<(), Refused> {
         image.header().length,
         image.arena_bytes()
     );
-    let inputs = Inputs::parse(memory(mps2_an386::INPUTS)).map_err(refuse)?;
+    let inputs = Inputs::parse(memory(MPS2_AN386.inputs)).map_err(refuse)?;
     let mut console = Console::open().map_err(refuse)?;
     let run = trace::run(&image, arena, &inputs, &mut console);
     console.flush().map_err(refuse)?;
@@ -48,18 +44,6 @@ fn run(arena: &mut [u32]) -> Result<(), Refused> {
     #[cfg(feature = "defmt")]
     defmt::info!("{=u32} inputs done", inputs.header().count);
     Ok(())
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    refuse(info);
-    exit(EXIT_FAILURE)
-}
-
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    refuse(format_args!("hard fault at {:#010x}", frame.pc()));
-    exit(EXIT_FAILURE)
 }
 
 /// Sends defmt's frames through the first UART, a CMSDK APB UART.

@@ -4,6 +4,12 @@
 //! bit what [`Portable`] returns. Sums never overflow: the host has proven the bounds of every
 //! potential, so the order of additions does not matter.
 
+#[cfg(tinyspike_dsp)]
+#[expect(
+    unsafe_code,
+    reason = "kernels in assembly, each call with its argument"
+)]
+mod dsp;
 mod portable;
 
 use heapless::Vec;
@@ -11,7 +17,16 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::Weights;
 
+#[cfg(tinyspike_dsp)]
+pub use dsp::Dsp;
 pub use portable::Portable;
+
+/// The fastest kernels for the processor that this is built for.
+#[cfg(tinyspike_dsp)]
+pub type Native = Dsp;
+/// The fastest kernels for the processor that this is built for.
+#[cfg(not(tinyspike_dsp))]
+pub type Native = Portable;
 
 /// How many events are handed over at once.
 pub const EVENTS: usize = 64;

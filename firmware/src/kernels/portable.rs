@@ -13,10 +13,12 @@ pub struct Portable;
 
 impl<P: Potential> Kernels<P> for Portable {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
+        let stride = weights.layout.stride(outputs);
+        let post = post.get_mut(..outputs).unwrap_or(&mut []);
         for event in events {
-            let start = usize::from(event.source) * outputs;
-            if let Some(row) = weights.row(start, outputs) {
-                add_row(row, event.value, post);
+            let start = usize::from(event.source) * stride;
+            if let Some(row) = weights.row(start, stride) {
+                add_row(row, event.value, &mut *post);
             }
         }
     }
@@ -25,6 +27,8 @@ impl<P: Potential> Kernels<P> for Portable {
         let channels_in = u32::from(conv.input[2]);
         let width_in = u32::from(conv.input[1]);
         let channels = usize::from(conv.output[2]);
+        let row_len = usize::from(conv.row());
+        let group_inputs = u32::from(conv.group_inputs());
         for event in events {
             let source = u32::from(event.source);
             let (Some(place), Some(channel)) = (
@@ -37,13 +41,16 @@ impl<P: Potential> Kernels<P> for Portable {
             else {
                 return;
             };
+            let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
+            let first = usize::from(conv.first) + group * row_len;
             for (out_y, kernel_y) in taps(conv, 0, y) {
                 for (out_x, kernel_x) in taps(conv, 1, x) {
                     let tap = kernel_y * u32::from(conv.kernel[1]) + kernel_x;
-                    let from = (tap * channels_in + channel) as usize * channels;
-                    let to = (out_y * u32::from(conv.output[1]) + out_x) as usize * channels;
+                    let from = (tap * channels_in + channel) as usize * row_len;
+                    let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
+                    let to = place * channels + first;
                     if let (Some(row), Some(post)) =
-                        (weights.row(from, channels), post.get_mut(to..to + channels))
+                        (weights.row(from, row_len), post.get_mut(to..to + row_len))
                     {
                         add_row(row, event.value, post);
                     }
@@ -62,38 +69,48 @@ impl<P: Potential> Kernels<P> for Portable {
     ) {
         let channels_in = usize::from(conv.input[2]);
         let channels = usize::from(conv.output[2]);
+        let row_len = usize::from(conv.row());
+        let group_inputs = usize::from(conv.group_inputs());
+        let first = usize::from(conv.first);
+        let filters = first..first + usize::from(conv.filters);
         let width = u32::from(conv.output[1]);
         let places = (0..u32::from(conv.output[0])).flat_map(|y| (0..width).map(move |x| (y, x)));
-        if channels == 0 {
+        if channels == 0 || row_len == 0 {
             return;
         }
         for ((out_y, out_x), currents) in places.zip(currents.chunks_exact_mut(channels)) {
-            // A tile of channels at a time, so that the sums stay on the stack.
-            for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
-                let mut sums = [0i32; TILE];
-                for (kernel_y, y) in window(conv, 0, out_y) {
-                    for (kernel_x, x) in window(conv, 1, out_x) {
-                        let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
-                        let tap = (kernel_y * u32::from(conv.kernel[1]) + kernel_x) as usize;
-                        let Some(values) = input.get(place..place + channels_in) else {
-                            continue;
-                        };
-                        for (channel, &value) in values.iter().enumerate() {
-                            let value = i32::from(value) - i32::from(zero_point);
-                            if value == 0 {
+            let currents = currents.get_mut(filters.clone()).unwrap_or(&mut []);
+            for (group, currents) in currents.chunks_exact_mut(row_len).enumerate() {
+                let from = group * group_inputs;
+                // A tile of channels at a time, so that the sums stay on the stack.
+                for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
+                    let mut sums = [0i32; TILE];
+                    for (kernel_y, y) in window(conv, 0, out_y) {
+                        for (kernel_x, x) in window(conv, 1, out_x) {
+                            let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
+                            let tap = (kernel_y * u32::from(conv.kernel[1]) + kernel_x) as usize;
+                            let start = place + from;
+                            let Some(values) = input.get(start..start + group_inputs) else {
                                 continue;
-                            }
-                            let row = (tap * channels_in + channel) * channels + tile * TILE;
-                            if let Some(row) = weights.row(row, currents.len()) {
-                                row.zip(&mut sums, |sum, w| {
-                                    *sum = sum.wrapping_add(value.wrapping_mul(w));
-                                });
+                            };
+                            for (channel, &value) in values.iter().enumerate() {
+                                let value = i32::from(value) - i32::from(zero_point);
+                                if value == 0 {
+                                    continue;
+                                }
+                                let row = tap * channels_in + from + channel;
+                                let row = row * row_len + tile * TILE;
+                                if let Some(row) = weights.row(row, currents.len()) {
+                                    row.zip(&mut sums, |sum, w| {
+                                        *sum = sum.wrapping_add(value.wrapping_mul(w));
+                                    });
+                                }
                             }
                         }
                     }
-                }
-                for (current, &sum) in currents.iter_mut().zip(&sums) {
-                    *current = current.plus(round_shift(sum, shift));
+                    for (current, &sum) in currents.iter_mut().zip(&sums) {
+                        *current = current.plus(round_shift(sum, shift));
+                    }
                 }
             }
         }
@@ -162,7 +179,8 @@ fn add_row<P: Potential>(row: Row<'_>, value: i16, post: &mut [P]) {
 /// Along one axis, the targets that a source at `place` reaches, each with the kernel index between.
 fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u32, u32)> {
     let stride = u32::from(conv.stride[axis]);
-    let kernel = u32::from(conv.kernel[axis]);
+    let dilation = u32::from(conv.dilation[axis]).max(1);
+    let span = u32::from(conv.kernel[axis]) * dilation;
     let padded = place + u32::from(conv.padding[axis]);
     let last = padded
         .checked_div(stride)
@@ -170,16 +188,24 @@ fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u3
     (0..=last)
         .rev()
         .map(move |target| (target, padded.wrapping_sub(target * stride)))
-        .take_while(move |&(_, tap)| tap < kernel)
+        .take_while(move |&(_, at)| at < span)
+        .filter_map(move |(target, at)| {
+            if dilation == 1 {
+                Some((target, at))
+            } else {
+                at.is_multiple_of(dilation).then(|| (target, at / dilation))
+            }
+        })
 }
 
 /// Along one axis, the kernel indices that a target sees inside the source, each with its place there.
 fn window(conv: &Convolution, axis: usize, target: u32) -> impl Iterator<Item = (u32, u32)> {
     let start = target * u32::from(conv.stride[axis]);
     let padding = u32::from(conv.padding[axis]);
+    let dilation = u32::from(conv.dilation[axis]).max(1);
     let input = u32::from(conv.input[axis]);
-    let first = padding.saturating_sub(start);
+    let first = padding.saturating_sub(start).div_ceil(dilation);
     (first..u32::from(conv.kernel[axis]))
-        .map(move |tap| (tap, start + tap - padding))
+        .map(move |tap| (tap, start + tap * dilation - padding))
         .take_while(move |&(_, place)| place < input)
 }

@@ -1,7 +1,8 @@
 //! The Keras forward pass: what a [`Model`] computes for a batch, as Keras computes it at inference.
 //!
 //! It is what a converted network is verified against, and what runs the layers that have no native
-//! form in a network. Tensors here carry the batch axis first.
+//! form in a network. Tensors here carry the batch axis first. Where versions of Keras differ, it is
+//! Keras 3: `hard_sigmoid` is relu6(x + 3) / 6, which was clip(0.2 x + 0.5, 0, 1) in Keras 2.
 
 mod activation;
 mod axes;

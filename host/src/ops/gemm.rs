@@ -123,7 +123,7 @@ impl<'a> MatMut<'a> {
     }
 }
 
-/// Adds A B to C.
+/// Adds A B to C. A row of C does not depend on how many rows there are, to the bit.
 ///
 /// # Errors
 /// [`OpsError`] where the shapes do not fit, or a slice is shorter than its shape and strides need.
@@ -138,11 +138,43 @@ pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError>
     if a.rows == 0 || a.cols == 0 || b.cols == 0 {
         return Ok(());
     }
-    if a.rows.min(a.cols).min(b.cols) < SMALL {
+    if a.cols.min(b.cols) < SMALL {
         return small(a, b, c);
+    }
+    if a.rows < SMALL {
+        return padded(a, b, c);
     }
     let (a, b, mut c) = (a.view()?, b.view()?, c.view()?);
     c.gemm(1.0, &a, &b, 1.0);
+    Ok(())
+}
+
+/// With rows of zeros for those that are missing, so that a few rows are summed as many are.
+fn padded(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
+    a.check()?;
+    c.check()?;
+    let mut rows = vec![0.0; SMALL * a.cols];
+    let mut sums = vec![0.0; SMALL * c.cols];
+    for (row, values) in rows.chunks_exact_mut(a.cols).take(a.rows).enumerate() {
+        for (col, value) in values.iter_mut().enumerate() {
+            *value = a.data[row * a.row_stride + col * a.col_stride];
+        }
+    }
+    for (row, values) in sums.chunks_exact_mut(c.cols).take(c.rows).enumerate() {
+        for (col, value) in values.iter_mut().enumerate() {
+            *value = c.data[row * c.row_stride + col * c.col_stride];
+        }
+    }
+    gemm(
+        MatRef::row_major(&rows, SMALL, a.cols),
+        b,
+        MatMut::row_major(&mut sums, SMALL, c.cols),
+    )?;
+    for (row, values) in sums.chunks_exact(c.cols).take(c.rows).enumerate() {
+        for (col, value) in values.iter().enumerate() {
+            c.data[row * c.row_stride + col * c.col_stride] = *value;
+        }
+    }
     Ok(())
 }
 
@@ -160,20 +192,4 @@ fn small(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
         }
     }
     Ok(())
-}
-
-/// The dot product, in eight interleaved partial sums; as long as the shorter slice.
-#[must_use]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let n = a.len().min(b.len());
-    let (a8, a_rest) = a[..n].as_chunks::<8>();
-    let (b8, b_rest) = b[..n].as_chunks::<8>();
-    let mut sums = [0.0f32; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
 }

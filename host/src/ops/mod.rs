@@ -8,7 +8,8 @@ mod gemm;
 mod window;
 
 pub use conv::ConvPlan;
-pub use gemm::{MatMut, MatRef, dot, gemm};
+pub(crate) use conv::split_channels;
+pub use gemm::{MatMut, MatRef, gemm};
 pub use window::{Axis, OUTSIDE, Taps};
 
 use thiserror::Error;
@@ -140,14 +141,6 @@ pub fn dense(w: &Tensor, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), O
         y.len(),
     )?;
     if cols == 0 || rows == 0 {
-        return Ok(());
-    }
-    if batch <= 4 {
-        for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(rows)) {
-            for (y, w) in y.iter_mut().zip(w.data().chunks_exact(cols)) {
-                *y += dot(w, x);
-            }
-        }
         return Ok(());
     }
     // Seen as x Wᵀ.

@@ -195,12 +195,76 @@ pub struct Connection {
     pub pre: Pre,
     /// Where they go.
     pub post: Post,
+    /// What the transform sees of the source.
+    pub source: SourceMap,
     /// Which neurons it joins.
     pub transform: Transform,
     /// The int8 weights, in the order that the transform states.
     pub weights: Section,
     /// How they lie within a row.
     pub layout: Layout,
+}
+
+/// Which places of a transform's source an event stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SourceMap {
+    /// Its own.
+    Direct,
+    /// One or several, or none, by a rule along each axis.
+    Window(Window),
+    /// One, or none: `u16` for each place of the source, [`NOWHERE`] for none.
+    Table(Section),
+}
+
+/// In a [`SourceMap::Table`]: an event from here reaches nothing.
+pub const NOWHERE: u16 = u16::MAX;
+
+/// Pooling, repetition and an offset along each of two axes; channels stay.
+///
+/// Place (y, x, c) of the source stands for the places (Y, X, c) of the transform's source with
+/// Y = floor(y / pool) repeat + offset + k for every k below `repeat`, and X likewise, as far as
+/// they lie inside `output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Window {
+    /// Height, width and channels of the source.
+    pub input: [u16; 3],
+    /// Height, width and channels of what the transform sees.
+    pub output: [u16; 3],
+    /// How many neighbours along each axis stand for one place.
+    pub pool: [u8; 2],
+    /// How many places along each axis they stand for.
+    pub repeat: [u8; 2],
+    /// How far those lie behind the origin.
+    pub offset: [i16; 2],
+}
+
+impl Window {
+    /// The places that an event from `source` stands for.
+    pub fn places(&self, source: u16) -> impl Iterator<Item = u16> + use<> {
+        let Self { input, output, .. } = *self;
+        let source = u32::from(source);
+        let channels = u32::from(input[2]).max(1);
+        let columns = u32::from(input[1]).max(1);
+        let (place, channel) = (source / channels, source % channels);
+        let columns_seen = self.axis(1, place % columns);
+        let width = u32::from(output[1]);
+        self.axis(0, place / columns).flat_map(move |y| {
+            columns_seen
+                .clone()
+                .map(move |x| ((y * width + x) * channels + channel) as u16)
+        })
+    }
+
+    /// Along one axis, the places that `place` stands for.
+    fn axis(&self, axis: usize, place: u32) -> core::ops::Range<u32> {
+        let repeat = i32::from(self.repeat[axis]);
+        let pooled = place.checked_div(self.pool[axis].into()).unwrap_or(0);
+        let first = pooled as i32 * repeat + i32::from(self.offset[axis]);
+        let end = i32::from(self.output[axis]);
+        first.clamp(0, end) as u32..(first + repeat).clamp(0, end) as u32
+    }
 }
 
 /// Which neurons a connection joins, and in which order its weights lie.
@@ -219,18 +283,24 @@ pub enum Transform {
 pub struct Dense {
     /// Sources.
     pub inputs: u32,
-    /// Targets.
+    /// Targets that it reaches: those from `first` on.
     pub outputs: u32,
+    /// The first target that it reaches.
+    pub first: u32,
 }
 
-/// A cross-correlation over two axes: target (y, x) sees the sources (y s - p + k, x s - p + k).
-/// Weights lie as `[kernel y][kernel x][input channel][output channel]`.
+/// A cross-correlation over two axes: target (y, x) sees the sources (y s - p + k d, x s - p + k d)
+/// for stride s, padding p and dilation d.
+///
+/// The channels of the source form `groups`, as do the filters; each group of filters sees its group
+/// of channels alone. Filter f brings to channel `first` + f of the target. Weights lie as
+/// `[kernel y][kernel x][input channel][filter of its group]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Convolution {
     /// Height, width and channels of the source.
     pub input: [u16; 3],
-    /// Height, width and channels of the target.
+    /// Height, width and channels of the whole target.
     pub output: [u16; 3],
     /// Height and width of the kernel.
     pub kernel: [u8; 2],
@@ -238,10 +308,48 @@ pub struct Convolution {
     pub stride: [u8; 2],
     /// Rows of zeros above and columns of zeros to the left.
     pub padding: [u8; 2],
+    /// Rows and columns of the source from one kernel place to the next.
+    pub dilation: [u8; 2],
+    /// Groups of channels and filters.
+    pub groups: u16,
+    /// How many channels of the target it reaches.
+    pub filters: u16,
+    /// The first channel of the target that it reaches.
+    pub first: u16,
+}
+
+impl Convolution {
+    /// Whether it is the common kind: one group, no dilation, every channel of the target.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.groups == 1
+            && self.dilation[0] == 1
+            && self.dilation[1] == 1
+            && self.filters == self.output[2]
+            && self.first == 0
+    }
+
+    /// Filters of a group: the length of a row of weights.
+    #[must_use]
+    pub const fn row(&self) -> u16 {
+        match self.filters.checked_div(self.groups) {
+            Some(row) => row,
+            None => 0,
+        }
+    }
+
+    /// Input channels of a group.
+    #[must_use]
+    pub const fn group_inputs(&self) -> u16 {
+        match self.input[2].checked_div(self.groups) {
+            Some(inputs) => inputs,
+            None => 0,
+        }
+    }
 }
 
 /// The number of elements of a shape; `None` where it exceeds 32 bits.
-fn volume(dims: &[u32]) -> Option<u32> {
+pub(super) fn volume(dims: &[u32]) -> Option<u32> {
     dims.iter().try_fold(1u32, |n, &d| n.checked_mul(d))
 }
 
@@ -255,25 +363,28 @@ impl Transform {
         }
     }
 
-    /// The number of targets.
+    /// The least number of targets that it needs; a convolution needs exactly so many.
     #[must_use]
     pub fn outputs(&self) -> Option<u32> {
         match self {
-            Self::Dense(d) => Some(d.outputs),
+            Self::Dense(d) => d.first.checked_add(d.outputs),
             Self::Convolution(c) => volume(&c.output.map(u32::from)),
         }
     }
 
-    /// The number of weights.
+    /// The number of weights in a layout, those that fill up rows included.
     #[must_use]
-    pub fn weights(&self) -> Option<u32> {
+    pub fn weights(&self, layout: Layout) -> Option<u32> {
         match self {
-            Self::Dense(d) => d.inputs.checked_mul(d.outputs),
+            Self::Dense(d) => {
+                let stride = layout.stride(d.outputs as usize);
+                d.inputs.checked_mul(u32::try_from(stride).ok()?)
+            }
             Self::Convolution(c) => volume(&[
                 c.kernel[0].into(),
                 c.kernel[1].into(),
                 c.input[2].into(),
-                c.output[2].into(),
+                c.row().into(),
             ]),
         }
     }

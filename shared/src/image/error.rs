@@ -96,6 +96,12 @@ pub enum Fault {
     Geometry,
     /// The stated bounds of the potential do not fit its width.
     Bounds,
+    /// The window or table of the source does not fit the source or the transform.
+    Source,
+    /// The groups, filters or targets of a transform do not fit its channels.
+    Channels,
+    /// Sums over a whole input, or over parts of one, need a target of 32 bits.
+    Width,
     /// The weights' layout needs rows of a multiple of four.
     Layout,
 }
@@ -116,6 +122,9 @@ impl fmt::Display for Fault {
             Self::Geometry => f.write_str("its transform does not fit its ends"),
             Self::Layout => f.write_str("its weights' layout needs rows of a multiple of four"),
             Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
+            Self::Source => f.write_str("the map of its source does not fit its ends"),
+            Self::Channels => f.write_str("its groups or filters do not fit its channels"),
+            Self::Width => f.write_str("it needs a target of 32 bits"),
         }
     }
 }

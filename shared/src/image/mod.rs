@@ -16,8 +16,8 @@ mod layout;
 mod validate;
 
 pub use description::{
-    Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, Output,
-    Post, Pre, Section, Transform, Width,
+    Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
+    Output, Post, Pre, Section, SourceMap, Transform, Width, Window,
 };
 pub use error::{Fault, ImageError};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
@@ -126,6 +126,12 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
             bytes: bytemuck::cast_slice(self.section(connection.weights)),
             layout: connection.layout,
         }
+    }
+
+    /// A section as a table of places.
+    #[must_use]
+    pub fn table(&self, section: Section) -> &'a [u16] {
+        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
     }
 
     /// A section as int16 parameters.

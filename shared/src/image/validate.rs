@@ -1,7 +1,8 @@
 //! The checks that make a parsed description safe to run.
 
 use super::description::{
-    Connection, Convolution, Description, Ensemble, Output, Post, Pre, Section, Transform, Width,
+    Connection, Convolution, Description, Ensemble, NOWHERE, Output, Post, Pre, Section, SourceMap,
+    Transform, Width, volume,
 };
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
@@ -149,44 +150,97 @@ fn connection<const E: usize, const C: usize>(
     let (Some(inputs), Some((outputs, channels, width))) = (inputs, target) else {
         return Err(Fault::Index);
     };
-    if c.transform.inputs() != Some(inputs) || c.transform.outputs() != Some(outputs) {
-        return Err(Fault::Geometry);
+    source(c, inputs, bytes)?;
+    let whole = matches!(c.transform, Transform::Dense(_)) || c.source != SourceMap::Direct;
+    if matches!(c.pre, Pre::Input(_)) && whole && width == Width::I16 {
+        return Err(Fault::Width);
     }
     match &c.transform {
-        // Sums over a whole input are kept in 32 bits.
-        Transform::Dense(_) if matches!(c.pre, Pre::Input(_)) && width == Width::I16 => {
+        Transform::Dense(_) if c.transform.outputs().is_none_or(|needed| needed > outputs) => {
             return Err(Fault::Geometry);
         }
         Transform::Dense(_) => {}
         Transform::Convolution(conv) => {
             let per_place = u32::from(conv.output[2]);
-            if !channels.is_multiple_of(per_place) && !per_place.is_multiple_of(channels) {
+            if c.transform.outputs() != Some(outputs)
+                || per_place == 0
+                || !channels.is_multiple_of(per_place) && !per_place.is_multiple_of(channels)
+            {
                 return Err(Fault::Geometry);
             }
             convolution(conv)?;
         }
     }
-    let row = match &c.transform {
-        Transform::Dense(d) => d.outputs,
-        Transform::Convolution(conv) => conv.output[2].into(),
+    let whole_groups = match (&c.transform, c.layout) {
+        (_, Layout::Rows) | (Transform::Dense(_), Layout::Quads) => true,
+        (Transform::Dense(d), Layout::Pairs) => d.outputs.is_multiple_of(4),
+        (Transform::Convolution(conv), _) => conv.row().is_multiple_of(4),
     };
-    if c.layout != Layout::Rows && !row.is_multiple_of(4) {
+    if !whole_groups {
         return Err(Fault::Layout);
     }
-    bytes.section(c.weights, c.transform.weights())?;
+    bytes.section(c.weights, c.transform.weights(c.layout))?;
     Ok(())
+}
+
+/// Every event must stand for places that the transform has.
+fn source(c: &Connection, inputs: u32, bytes: &Bytes<'_>) -> Result<(), Fault> {
+    let Some(seen) = c.transform.inputs() else {
+        return Err(Fault::Geometry);
+    };
+    match &c.source {
+        SourceMap::Direct if seen != inputs => Err(Fault::Geometry),
+        SourceMap::Direct => Ok(()),
+        _ if seen == 0 || seen > MAX_SOURCES => Err(Fault::Source),
+        SourceMap::Window(w) => {
+            let axes = (0..2).all(|axis| w.pool[axis] > 0 && w.repeat[axis] > 0);
+            let fits = match &c.transform {
+                Transform::Dense(_) => true,
+                Transform::Convolution(conv) => conv.input == w.output,
+            };
+            if axes
+                && fits
+                && w.input[2] == w.output[2]
+                && volume(&w.input.map(u32::from)) == Some(inputs)
+                && volume(&w.output.map(u32::from)) == Some(seen)
+            {
+                Ok(())
+            } else {
+                Err(Fault::Source)
+            }
+        }
+        SourceMap::Table(table) => {
+            let table = bytes.section(*table, inputs.checked_mul(2))?;
+            let inside = table.chunks_exact(2).all(|place| {
+                place
+                    .first_chunk()
+                    .map(|p| u16::from_le_bytes(*p))
+                    .is_some_and(|p| p == NOWHERE || u32::from(p) < seen)
+            });
+            if inside { Ok(()) } else { Err(Fault::Source) }
+        }
+    }
 }
 
 /// Every window must meet the source, or the geometry is a mistake.
 fn convolution(c: &Convolution) -> Result<(), Fault> {
+    if c.groups == 0
+        || c.filters == 0
+        || !c.input[2].is_multiple_of(c.groups)
+        || !c.filters.is_multiple_of(c.groups)
+        || u32::from(c.first) + u32::from(c.filters) > u32::from(c.output[2])
+    {
+        return Err(Fault::Channels);
+    }
     for axis in 0..2 {
         let (kernel, stride) = (u32::from(c.kernel[axis]), u32::from(c.stride[axis]));
         let (input, output) = (u32::from(c.input[axis]), u32::from(c.output[axis]));
         let padding = u32::from(c.padding[axis]);
-        if kernel == 0 || stride == 0 || input == 0 || output == 0 || padding >= kernel {
+        let dilation = u32::from(c.dilation[axis]);
+        if kernel == 0 || stride == 0 || dilation == 0 || input == 0 || output == 0 {
             return Err(Fault::Geometry);
         }
-        if (output - 1) * stride >= input + padding {
+        if padding > (kernel - 1) * dilation || (output - 1) * stride >= input + padding {
             return Err(Fault::Geometry);
         }
     }

@@ -22,6 +22,7 @@ impl Npz {
     }
 
     /// The names of the arrays.
+    #[allow(dead_code, reason = "not every test asks for them")]
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.array_names().map(str::to_owned).collect()
     }

@@ -1,14 +1,61 @@
 //! What the firmware of emulated boards shares: the host's console, memory that the host has filled,
-//! the stack's depth.
+//! what measures, and how a program ends.
+
+#![allow(dead_code, reason = "each program uses a part of it")]
+
+pub(crate) mod cmsdk;
+mod stack;
 
 use core::fmt::{self, Write};
-use core::ptr;
+use core::panic::PanicInfo;
 
-use cortex_m::register::msp;
+use cortex_m_rt::{ExceptionFrame, exception};
 use cortex_m_semihosting::debug;
 use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
-use tinyspike_firmware::boards::Region;
+use tinyspike_firmware::bench::{self, Measured, Meter};
+use tinyspike_firmware::boards::{Board, Region};
+use tinyspike_firmware::{Image, Inputs, Native};
+
+pub(crate) use stack::Stack;
+
+/// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
+/// `C` are the most ensembles and connections of a network.
+pub(crate) fn measure<const E: usize, const C: usize>(
+    board: &Board,
+    arena: &mut [u32],
+    mut meter: impl Meter,
+) -> ! {
+    let mut run = || {
+        let parsed = bench::measure(&mut meter, || Image::parse(memory(board.image)));
+        let image: Measured<Image<'_, E, C>> = Measured {
+            result: parsed.result.map_err(refuse)?,
+            ticks: parsed.ticks,
+            stack: parsed.stack,
+        };
+        let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+        let mut console = Console::open().map_err(refuse)?;
+        let run = bench::run::<Native, E, C>(&image, arena, &inputs, &mut meter, &mut console);
+        console.flush().map_err(refuse)?;
+        run.map_err(refuse)
+    };
+    match run() {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    refuse(info);
+    exit(debug::EXIT_FAILURE)
+}
+
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    refuse(format_args!("hard fault at {:#010x}", frame.pc()));
+    exit(debug::EXIT_FAILURE)
+}
 
 /// The reason has been printed.
 pub(crate) struct Refused;
@@ -69,58 +116,5 @@ impl fmt::Write for Console {
             // It is longer than a block.
             Err(_) => self.stream.write_str(text),
         }
-    }
-}
-
-/// The free part of the stack, as it was when it was last painted.
-pub(crate) struct Stack {
-    /// Where the painted part starts and ends.
-    low: *mut u32,
-    high: *mut u32,
-    /// The stack pointer then.
-    top: u32,
-}
-
-/// What no program is likely to write.
-const PAINT: u32 = 0xc5a3_5ca7;
-/// The most bytes that are painted.
-const PAINTED: u32 = 16 << 10;
-/// Bytes below the stack pointer that are not painted, for the painting code's own frames.
-const OWN: u32 = 128;
-
-impl Stack {
-    pub(crate) const fn new() -> Self {
-        Self {
-            low: ptr::null_mut(),
-            high: ptr::null_mut(),
-            top: 0,
-        }
-    }
-
-    #[inline(never)]
-    pub(crate) fn paint(&mut self) {
-        self.top = msp::read();
-        let bottom = cortex_m_rt::heap_start() as u32;
-        let high = self.top.saturating_sub(OWN).max(bottom);
-        let low = high.saturating_sub(PAINTED).max(bottom);
-        (self.low, self.high) = (low as *mut u32, high as *mut u32);
-        let mut at = self.low;
-        while at < self.high {
-            // SAFETY: these words lie above all variables and below the stack pointer, further than this
-            // code's own frames reach: nothing refers to them.
-            unsafe { at.write_volatile(PAINT) };
-            at = at.wrapping_add(1);
-        }
-    }
-
-    /// How far the stack has grown since it was painted, in bytes.
-    #[inline(never)]
-    pub(crate) fn depth(&self) -> u32 {
-        let mut at = self.low;
-        // SAFETY: the word is RAM that `paint` has written.
-        while at < self.high && unsafe { at.read_volatile() } == PAINT {
-            at = at.wrapping_add(1);
-        }
-        self.top - at as u32
     }
 }

@@ -8,6 +8,7 @@ use tinyspike::cost::CostTarget;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
 use tinyspike::tune::TuneOptions;
+use tinyspike_board::firmware::Board;
 
 /// Deploy a trained Keras network as a spiking network on a microcontroller.
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Run an image over a data set on this machine, with the engine that devices run.
     Emulate(Emulate),
+    /// Count the instructions that an image's inferences take on an emulated board.
+    Bench(Bench),
 }
 
 #[derive(Debug, clap::Args)]
@@ -223,6 +226,35 @@ pub(crate) struct Emulate {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// Where to run it: emulated:mps2-an386 (Cortex-M4), emulated:mps2-an500 (Cortex-M7),
+    /// emulated:microbit (Cortex-M0).
+    #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = emulated)]
+    pub(crate) on: Board,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Run only the first N samples.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An emulated board, such as `emulated:mps2-an386`.
+fn emulated(text: &str) -> Result<Board, String> {
+    let name = text
+        .strip_prefix("emulated:")
+        .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
+    Board::from_name(name)
 }
 
 /// A number of bytes, with K or M for their multiples of 1024.

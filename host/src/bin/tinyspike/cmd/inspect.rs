@@ -8,7 +8,7 @@ use tinyspike::assemble::{Image, scale_value};
 use tinyspike::convert::convert;
 use tinyspike::import;
 use tinyspike::inspect::{Listing, listing};
-use tinyspike_shared::image::{Post, Pre, Transform, VERSION, Width};
+use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
 
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
@@ -207,30 +207,59 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
             .map(|c| ConnectionListing {
                 pre: pre(c.pre),
                 post: post(c.post),
-                transform: transform(&c.transform),
+                transform: transform(&c.source, &c.transform),
                 weights: c.weights.len,
             })
             .collect(),
     }
 }
 
-fn transform(t: &Transform) -> String {
+fn transform(source: &SourceMap, t: &Transform) -> String {
+    let shape = |[y, x, c]: [u16; 3]| format!("{y}x{x}x{c}");
+    let pair = |[y, x]: [u8; 2]| format!("{y}x{x}");
+    let mut text = match source {
+        SourceMap::Direct => String::new(),
+        SourceMap::Window(w) => {
+            let mut text = format!("window {} to {}", shape(w.input), shape(w.output));
+            for (what, value) in [("pool", w.pool), ("repeat", w.repeat)] {
+                if value != [1; 2] {
+                    text += &format!(", {what} {}", pair(value));
+                }
+            }
+            if w.offset != [0; 2] {
+                text += &format!(", offset {},{}", w.offset[0], w.offset[1]);
+            }
+            text + "; "
+        }
+        SourceMap::Table(_) => "table; ".to_owned(),
+    };
     match t {
-        Transform::Dense(d) => format!("Dense {} x {}", d.inputs, d.outputs),
-        Transform::Convolution(c) => format!(
-            "Convolution {}x{}x{} to {}x{}x{}, kernel {}x{}, stride {}x{}",
-            c.input[0],
-            c.input[1],
-            c.input[2],
-            c.output[0],
-            c.output[1],
-            c.output[2],
-            c.kernel[0],
-            c.kernel[1],
-            c.stride[0],
-            c.stride[1],
-        ),
+        Transform::Dense(d) => {
+            text += &format!("Dense {} x {}", d.inputs, d.outputs);
+            if d.first > 0 {
+                text += &format!(" from {} on", d.first);
+            }
+        }
+        Transform::Convolution(c) => {
+            text += &format!(
+                "Convolution {} to {}, kernel {}, stride {}",
+                shape(c.input),
+                shape(c.output),
+                pair(c.kernel),
+                pair(c.stride)
+            );
+            if c.dilation != [1; 2] {
+                text += &format!(", dilation {}", pair(c.dilation));
+            }
+            if c.groups > 1 {
+                text += &format!(", {} groups", c.groups);
+            }
+            if c.filters < c.output[2] {
+                text += &format!(", {} filters from {} on", c.filters, c.first);
+            }
+        }
     }
+    text
 }
 
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

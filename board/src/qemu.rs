@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tinyspike_firmware::boards::{Region, mps2_an386};
+use tinyspike_firmware::boards::Region;
 
 use crate::firmware::{Board, Program};
 use crate::shell;
@@ -131,8 +131,9 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
             region.address
         ))
     };
-    let image = load("image", run.image, mps2_an386::IMAGE)?;
-    let inputs = load("inputs", run.inputs, mps2_an386::INPUTS)?;
+    let regions = run.board.regions();
+    let image = load("image", run.image, regions.image)?;
+    let inputs = load("inputs", run.inputs, regions.inputs)?;
     let serial = format!("file:{}", path("log").display());
     let mut qemu = Command::new(PROGRAM);
     qemu.args(["-machine", run.board.name()])

@@ -1,17 +1,27 @@
 //! Network → Graph: what of a converted network a device has to compute.
 //!
-//! Bias nodes, relays and passthrough nodes are resolved into links between populations, each with one
-//! transform, and a bias vector for each target; gain and amplitude are folded into them. A softmax at
-//! an output is left out: it does not change the ranking. What integers and events cannot express is
-//! refused here, with the layer's name and what can be done.
+//! Bias nodes, relays and passthrough nodes are resolved into links between populations, and a bias
+//! vector for each target; gain and amplitude are folded into them. Whatever is linear between two
+//! populations becomes one set of weights and a map of the source before them: batch normalization and
+//! scales go into the weights, as do linear layers; pooling, padding, upsampling, slices and orders of
+//! elements go into the weights where they can, else into the map. Populations keep their channels
+//! last, whatever the layer does. A softmax at an output is left out: it does not change the ranking.
+//! What integers and events cannot express is refused here, with the layer's name and what can be done.
+
+mod link;
+mod path;
+mod wiring;
 
 use crate::model::{Activation, LayerConfig, Penalties};
 use crate::network::{
-    Convolution, Diagonal, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre,
-    TensorFunc, TensorNode, Transform,
+    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre, TensorFunc, TensorNode,
 };
 use crate::ops::{self, OpsError};
 use crate::tensor::Tensor;
+
+pub use link::{Convolution, Dense, LinearMap, SourceMap, Window};
+use path::Path;
+use wiring::Wiring;
 
 /// A network as populations of integrate-and-fire neurons and links between them; still in floats.
 #[derive(Clone, Debug)]
@@ -50,6 +60,8 @@ pub struct Population {
     pub label: String,
     /// How many neurons.
     pub neurons: usize,
+    /// Height, width and channels; neurons lie in this order.
+    pub shape: [usize; 3],
     /// Neuron i belongs to channel i mod `channels`.
     pub channels: usize,
     /// The bias of each channel.
@@ -92,40 +104,27 @@ pub struct Link {
     pub pre: Source,
     /// Where it ends.
     pub post: Target,
+    /// What the weights see of the source.
+    pub source: SourceMap,
     /// The weights.
     pub map: LinearMap,
 }
 
-/// The weights of a link.
-#[derive(Clone, Debug)]
-pub enum LinearMap {
-    /// A full matrix `[outputs, inputs]`.
-    Dense(Tensor),
-    /// A convolution over one or two axes, channels last, without dilation or groups.
-    Convolution(Convolution),
-}
-
-impl LinearMap {
-    /// How many weights it has.
-    #[must_use]
-    pub fn weights(&self) -> usize {
-        match self {
-            Self::Dense(w) => w.data().len(),
-            Self::Convolution(c) => c.kernel.data().len(),
-        }
-    }
-
-    /// y += W x.
+impl Link {
+    /// Adds what `batch` sources in `x` bring to as many targets in `y`.
     ///
     /// # Errors
     /// Where the lengths do not match.
     pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
-        match self {
-            Self::Dense(w) => ops::dense(w, batch, x, y),
-            Self::Convolution(c) => {
-                ops::ConvPlan::new(c)?.apply_batch(c.kernel.data(), batch, x, y)
-            }
+        if self.source == SourceMap::Direct {
+            return self.map.apply_batch(batch, x, y);
         }
+        let (inputs, places) = (x.len() / batch.max(1), self.map.inputs());
+        let mut seen = vec![0.0; batch * places];
+        for (x, seen) in x.chunks(inputs.max(1)).zip(seen.chunks_mut(places.max(1))) {
+            self.source.for_each(inputs, |from, to| seen[to] += x[from]);
+        }
+        self.map.apply_batch(batch, &seen, y)
     }
 }
 
@@ -136,24 +135,18 @@ pub enum LowerError {
     /// Layers run as TensorNodes, which only a host can.
     #[error("{}", tensor_nodes(.0))]
     TensorNodes(Vec<Fallback>),
-    /// Neurons of a type that the engine does not have.
-    #[error(
-        "layer {layer:?} has {neuron_type} neurons: a device image can hold RectifiedLinear and \
-         SpikingRectifiedLinear ones; use a relu activation, or swap it (--swap-activation)"
-    )]
-    NeuronType {
-        /// The ensemble.
-        layer: String,
-        /// Its type.
-        neuron_type: String,
-    },
-    /// Something else that images cannot hold yet.
-    #[error("layer {layer:?}: {what} cannot be deployed to a device")]
+    /// Neurons of types that the engine does not have.
+    #[error("{}", neuron_types(.0))]
+    NeuronTypes(Vec<ForeignNeurons>),
+    /// Something else that images cannot hold.
+    #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
         /// The object.
         layer: String,
         /// What it has.
         what: String,
+        /// What can be done.
+        advice: &'static str,
     },
     /// The graph has no input or no output.
     #[error("the network has no {what}: there is nothing to deploy")]
@@ -182,6 +175,27 @@ pub struct Fallback {
     pub advice: String,
 }
 
+/// An ensemble whose neurons the engine does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignNeurons {
+    /// The ensemble's label.
+    pub layer: String,
+    /// Their type, such as `Tanh`.
+    pub neuron_type: String,
+}
+
+fn neuron_types(foreign: &[ForeignNeurons]) -> String {
+    let each: Vec<String> = foreign
+        .iter()
+        .map(|f| format!("layer {:?} has {} neurons", f.layer, f.neuron_type))
+        .collect();
+    format!(
+        "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
+         relu activations, or swap them (--swap-activation)",
+        each.join(", ")
+    )
+}
+
 fn tensor_nodes(fallbacks: &[Fallback]) -> String {
     let each: Vec<String> = fallbacks
         .iter()
@@ -201,9 +215,27 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     let resolver = Resolver { network };
     resolver.refuse_tensor_nodes()?;
     let order = topological(network)?;
-    let mut rank = vec![0; network.ensembles.len()];
-    for (at, id) in order.iter().enumerate() {
-        rank[id.0] = at;
+    // What stands for each ensemble's output.
+    let mut parts: Vec<Vec<Part>> = vec![Vec::new(); network.ensembles.len()];
+    let mut count = 0;
+    let mut foreign = Vec::new();
+    for id in &order {
+        let ensemble = &network.ensembles[id.0];
+        let Some(halves) = halves(&ensemble.neuron_type) else {
+            foreign.push(ForeignNeurons {
+                layer: ensemble.label.clone(),
+                neuron_type: ensemble.neuron_type.name().into(),
+            });
+            continue;
+        };
+        parts[id.0] = halves;
+        for part in &mut parts[id.0] {
+            part.population = count;
+            count += 1;
+        }
+    }
+    if !foreign.is_empty() {
+        return Err(LowerError::NeuronTypes(foreign));
     }
 
     let mut inputs = Vec::new();
@@ -220,58 +252,89 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     if inputs.is_empty() {
         return Err(LowerError::Empty { what: "input" });
     }
-    let source = |pre: Pre| match pre {
-        Pre::Node(n) => input_of.get(n.0).copied().flatten().map(Source::Input),
-        Pre::Neurons(e) => rank.get(e.0).map(|&at| Source::Population(at)),
+    // The sources that an object's output is made of, each with its factor.
+    let sources = |pre: Pre| -> Vec<(Source, f32)> {
+        match pre {
+            Pre::Node(n) => {
+                let input = input_of.get(n.0).copied().flatten();
+                input.map(|i| (Source::Input(i), 1.0)).into_iter().collect()
+            }
+            Pre::Neurons(e) => parts[e.0]
+                .iter()
+                .map(|part| (Source::Population(part.population), part.factor))
+                .collect(),
+        }
     };
-
+    let shape_of = |source: Source, populations: &[Population]| match source {
+        Source::Input(i) => planes(&inputs[i].shape),
+        Source::Population(p) => populations[p].shape,
+    };
     let mut links = Vec::new();
     let mut populations = Vec::new();
-    for (at, id) in order.iter().enumerate() {
+    for id in &order {
         let ensemble = &network.ensembles[id.0];
-        let amplitude = amplitude(&ensemble.label, &ensemble.neuron_type)?;
+        let label = &ensemble.label;
         let resolved = resolver.sum_into(Post::Neurons(*id), ensemble.n_neurons)?;
-        // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
-        let gain = ensemble.gain * amplitude;
         let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
-        let mut bias: Vec<f32> = resolved.bias.iter().map(|b| b * gain).collect();
-        for (b, own) in bias.iter_mut().zip(own_bias) {
-            *b += own * amplitude;
+        let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
+        for (c, own) in current.iter_mut().zip(own_bias) {
+            *c += own;
         }
-        let mut channels = ensemble.n_neurons;
-        for (pre, transform) in resolved.terms {
-            let map = linear_map(&ensemble.label, &transform, gain)?;
-            if let LinearMap::Convolution(c) = &map {
-                channels = c.output_shape.last().copied().unwrap_or(channels);
+        let (shape, order) = device_order(ensemble);
+        for part in &parts[id.0] {
+            // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
+            let bias: Vec<f32> = order
+                .rows()
+                .iter()
+                .map(|row| current[row[0].0 as usize] * part.gain)
+                .collect();
+            for (pre, path) in &resolved.terms {
+                for (pre, factor) in sources(*pre) {
+                    let order = order.scaled(ensemble.gain * part.gain * factor);
+                    let from = shape_of(pre, &populations);
+                    let (source, map) = link::finish(path.clone().then(&order), from, shape)
+                        .map_err(|what| unsupported(label, what, COMPOSITION))?;
+                    links.push(Link {
+                        pre,
+                        post: Target::Population(part.population),
+                        source,
+                        map,
+                    });
+                }
             }
-            links.push(Link {
-                pre: source(pre).ok_or_else(|| unsupported(&ensemble.label, "its source"))?,
-                post: Target::Population(at),
-                map,
+            let channels = if is_periodic(&bias, shape[2]) {
+                shape[2]
+            } else {
+                ensemble.n_neurons
+            };
+            populations.push(Population {
+                label: format!("{label}{}", part.suffix),
+                neurons: ensemble.n_neurons,
+                shape,
+                channels,
+                bias: bias[..channels].to_vec(),
             });
         }
-        if !is_periodic(&bias, channels) {
-            channels = ensemble.n_neurons;
-        }
-        bias.truncate(channels);
-        populations.push(Population {
-            label: ensemble.label.clone(),
-            neurons: ensemble.n_neurons,
-            channels,
-            bias,
-        });
     }
 
     let mut outputs = Vec::new();
     for probe in &network.probes {
         let (resolved, dropped_softmax) = resolver.output(probe.target)?;
         let at = outputs.len();
-        for (pre, transform) in resolved.terms {
-            links.push(Link {
-                pre: source(pre).ok_or_else(|| unsupported(&probe.label, "its source"))?,
-                post: Target::Output(at),
-                map: linear_map(&probe.label, &transform, 1.0)?,
-            });
+        let size = resolved.bias.len();
+        for (pre, path) in &resolved.terms {
+            for (pre, factor) in sources(*pre) {
+                let path = path.clone().then(&Wiring::identity(size).scaled(factor));
+                let from = shape_of(pre, &populations);
+                let (source, map) = link::finish(path, from, [1, 1, size])
+                    .map_err(|what| unsupported(&probe.label, what, COMPOSITION))?;
+                links.push(Link {
+                    pre,
+                    post: Target::Output(at),
+                    source,
+                    map,
+                });
+            }
         }
         outputs.push(Output {
             label: probe.label.clone(),
@@ -291,36 +354,119 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     })
 }
 
-fn unsupported(layer: &str, what: impl Into<String>) -> LowerError {
+const COMPOSITION: &str =
+    "an activation (such as relu) between the two layers makes each a layer of its own";
+
+fn unsupported(layer: &str, what: impl Into<String>, advice: &'static str) -> LowerError {
     LowerError::Unsupported {
         layer: layer.into(),
         what: what.into(),
+        advice,
     }
 }
 
+/// Whether the values repeat, but for the rounding of sums.
 fn is_periodic(values: &[f32], period: usize) -> bool {
-    values.iter().skip(period).zip(values).all(|(a, b)| a == b)
+    let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    values
+        .iter()
+        .enumerate()
+        .all(|(at, v)| (v - values[at % period]).abs() <= largest * 1e-6)
 }
 
-fn amplitude(layer: &str, neuron_type: &NeuronType) -> Result<f32, LowerError> {
-    match neuron_type {
-        NeuronType::RectifiedLinear { amplitude }
-        | NeuronType::SpikingRectifiedLinear { amplitude } => Ok(*amplitude),
-        other => {
-            let debug = format!("{other:?}");
-            Err(LowerError::NeuronType {
-                layer: layer.into(),
-                neuron_type: debug.split([' ', '{']).next().unwrap_or("").into(),
-            })
-        }
+/// A shape as height, width and channels.
+fn planes(shape: &[usize]) -> [usize; 3] {
+    match *shape {
+        [] => [1, 1, 1],
+        [channels] => [1, 1, channels],
+        [width, channels] => [1, width, channels],
+        [height, width, channels] => [height, width, channels],
+        [ref places @ .., channels] => [1, places.iter().product(), channels],
     }
+}
+
+/// The shape in which a device holds an ensemble's neurons, and how they get there from Keras's order.
+fn device_order(ensemble: &Ensemble) -> ([usize; 3], Wiring) {
+    let n = ensemble.n_neurons;
+    let shape = &ensemble.shape;
+    if shape.iter().product::<usize>() != n {
+        return ([1, 1, n], Wiring::identity(n));
+    }
+    match shape.split_first() {
+        Some((&channels, places)) if !ensemble.channels_last && !places.is_empty() => {
+            let last = [places, &[channels]].concat();
+            let order = Wiring::channels_last(places.iter().product(), channels);
+            (planes(&last), order)
+        }
+        _ => (planes(shape), Wiring::identity(n)),
+    }
+}
+
+/// A population that stands for an ensemble, or for a half of one.
+#[derive(Clone)]
+struct Part {
+    /// Index into [`Graph::populations`].
+    population: usize,
+    /// What is added to the ensemble's label.
+    suffix: &'static str,
+    /// The current is multiplied by this: by the amplitude, and by -1 for the half below zero.
+    gain: f32,
+    /// The ensemble's output has this much of the population's activation.
+    factor: f32,
+}
+
+/// The rectified populations that an ensemble is made of. A leaky rectifier is the difference of two:
+/// max(J, 0) - slope max(-J, 0).
+fn halves(neuron_type: &NeuronType) -> Option<Vec<Part>> {
+    let half = |suffix, gain, factor| Part {
+        population: 0,
+        suffix,
+        gain,
+        factor,
+    };
+    Some(match *neuron_type {
+        NeuronType::RectifiedLinear { amplitude }
+        | NeuronType::SpikingRectifiedLinear { amplitude } => vec![half("", amplitude, 1.0)],
+        NeuronType::LeakyRelu {
+            negative_slope,
+            amplitude,
+        }
+        | NeuronType::SpikingLeakyRelu {
+            negative_slope,
+            amplitude,
+        } => vec![
+            half(".positive", amplitude, 1.0),
+            half(".negative", -amplitude, -negative_slope),
+        ],
+        NeuronType::RegularSpiking {
+            ref base,
+            amplitude,
+        } => {
+            let mut parts = halves(base)?;
+            for part in &mut parts {
+                part.gain *= amplitude;
+            }
+            parts
+        }
+        _ => return None,
+    })
 }
 
 /// What reaches an object: Σ transform · source + bias.
 #[derive(Clone)]
 struct Resolved {
-    terms: Vec<(Pre, Transform)>,
+    terms: Vec<(Pre, Path)>,
     bias: Vec<f32>,
+}
+
+impl Resolved {
+    /// The source itself.
+    fn source(pre: Pre, path: Wiring) -> Self {
+        Self {
+            bias: vec![0.0; path.outputs()],
+            terms: vec![(pre, Path::of(path))],
+        }
+    }
 }
 
 struct Resolver<'a> {
@@ -361,20 +507,43 @@ impl Resolver<'_> {
         for c in self.network.connections.iter().filter(|c| c.post == post) {
             let label = self.label(post);
             if c.synapse.is_some() {
-                return Err(unsupported(label, "a synapse with a filter"));
-            }
-            if c.pre_slice.is_some() || c.post_slice.is_some() {
-                return Err(unsupported(label, "a connection to a part of a layer"));
+                return Err(unsupported(
+                    label,
+                    "a synapse with a filter",
+                    "convert without one (--synapse none)",
+                ));
             }
             let from = self.output_of(c.pre)?;
+            let places = |slice: &[usize]| slice.to_vec();
+            let pre_slice = c.pre_slice.as_deref().map(places);
+            let post_slice = c.post_slice.as_deref().map(places);
             if from.bias.iter().any(|&b| b != 0.0) {
-                let through = ops_at(label, |y| ops::apply(&c.transform, &from.bias, y), size)?;
-                for (b, t) in sum.bias.iter_mut().zip(through) {
-                    *b += t;
+                let seen: Vec<f32> = match &pre_slice {
+                    Some(places) => places.iter().map(|&at| from.bias[at]).collect(),
+                    None => from.bias.clone(),
+                };
+                let outputs = c.transform.size_out();
+                let through = ops_at(label, |y| ops::apply(&c.transform, &seen, y), outputs)?;
+                for (i, b) in through.iter().enumerate() {
+                    let at = post_slice.as_ref().map_or(i, |places| places[i]);
+                    sum.bias[at] += b;
                 }
             }
-            for (pre, inner) in &from.terms {
-                sum.terms.push((*pre, compose(label, &c.transform, inner)?));
+            let before = pre_slice.map(|places| Wiring::gather(from.bias.len(), places));
+            let after = post_slice.map(|places| Wiring::spread(size, &places));
+            for (pre, path) in from.terms {
+                let path = match &before {
+                    Some(wiring) => path.then(wiring),
+                    None => path,
+                };
+                let path = path
+                    .then_transform(&c.transform)
+                    .map_err(|what| unsupported(label, what, COMPOSITION))?;
+                let path = match &after {
+                    Some(wiring) => path.then(wiring),
+                    None => path,
+                };
+                sum.terms.push((pre, path));
             }
         }
         Ok(sum)
@@ -384,21 +553,15 @@ impl Resolver<'_> {
     fn output_of(&self, pre: Pre) -> Result<Resolved, LowerError> {
         let node = match pre {
             Pre::Neurons(e) => {
-                let n = self.network.ensembles[e.0].n_neurons;
-                return Ok(Resolved {
-                    terms: vec![(pre, Transform::Identity(n))],
-                    bias: vec![0.0; n],
-                });
+                let (_, order) = device_order(&self.network.ensembles[e.0]);
+                return Ok(Resolved::source(pre, order.inverse()));
             }
             Pre::Node(n) => n,
         };
         let NodeId(at) = node;
         let object = &self.network.nodes[at];
         match &object.kind {
-            NodeKind::Input { .. } => Ok(Resolved {
-                terms: vec![(pre, Transform::Identity(object.size_out))],
-                bias: vec![0.0; object.size_out],
-            }),
+            NodeKind::Input { .. } => Ok(Resolved::source(pre, Wiring::identity(object.size_out))),
             NodeKind::Constant(value) => Ok(Resolved {
                 terms: Vec::new(),
                 bias: value.data().to_vec(),
@@ -504,177 +667,6 @@ fn ops_at(
     Ok(y)
 }
 
-/// outer ∘ inner as one transform.
-fn compose(layer: &str, outer: &Transform, inner: &Transform) -> Result<Transform, LowerError> {
-    Ok(match (outer, inner) {
-        (Transform::Identity(_), t) | (t, Transform::Identity(_)) => t.clone(),
-        (Transform::Diagonal(d), t) => scale_rows(t, &diagonal(d))
-            .ok_or_else(|| unsupported(layer, "a scale that differs within a channel"))?,
-        (t, Transform::Diagonal(d)) => scale_columns(t, &diagonal(d))
-            .ok_or_else(|| unsupported(layer, "a scale that differs within a channel"))?,
-        (Transform::Dense(outer), Transform::Dense(inner)) => product(layer, outer, inner)?,
-        _ => {
-            return Err(unsupported(
-                layer,
-                "two linear layers in a row, of which one is a convolution or pooling,",
-            ));
-        }
-    })
-}
-
-fn diagonal(d: &Diagonal) -> Vec<f32> {
-    match d.factor.data() {
-        [one] => vec![*one; d.size],
-        all => all.to_vec(),
-    }
-}
-
-/// diag(factor) W.
-fn scale_rows(t: &Transform, factor: &[f32]) -> Option<Transform> {
-    match t {
-        Transform::Dense(w) => {
-            let columns = *w.shape().get(1)?;
-            let rows = w.data().chunks(columns.max(1));
-            let data = rows
-                .zip(factor)
-                .flat_map(|(row, f)| row.iter().map(move |w| w * f))
-                .collect();
-            Tensor::new(w.shape().to_vec(), data).map(Transform::Dense)
-        }
-        Transform::Convolution(c) if c.channels_last => {
-            let channels = *c.output_shape.last()?;
-            if !is_periodic(factor, channels) {
-                return None;
-            }
-            let data = c
-                .kernel
-                .data()
-                .chunks(channels)
-                .flat_map(|taps| taps.iter().zip(factor).map(|(w, f)| w * f))
-                .collect();
-            Some(Transform::Convolution(Convolution {
-                kernel: Tensor::new(c.kernel.shape().to_vec(), data)?,
-                ..c.clone()
-            }))
-        }
-        Transform::Diagonal(d) => {
-            let data = diagonal(d).iter().zip(factor).map(|(a, b)| a * b).collect();
-            Some(Transform::Diagonal(Diagonal {
-                size: d.size,
-                factor: Tensor::vector(data),
-            }))
-        }
-        _ => None,
-    }
-}
-
-/// W diag(factor).
-fn scale_columns(t: &Transform, factor: &[f32]) -> Option<Transform> {
-    match t {
-        Transform::Dense(w) => {
-            let data = w
-                .data()
-                .chunks(factor.len().max(1))
-                .flat_map(|row| row.iter().zip(factor).map(|(w, f)| w * f))
-                .collect();
-            Tensor::new(w.shape().to_vec(), data).map(Transform::Dense)
-        }
-        Transform::Convolution(c) if c.channels_last && c.groups == 1 => {
-            let inputs = *c.input_shape.last()?;
-            let outputs = *c.output_shape.last()?;
-            if !is_periodic(factor, inputs) {
-                return None;
-            }
-            let data = c
-                .kernel
-                .data()
-                .chunks(outputs.max(1))
-                .zip(factor[..inputs].iter().cycle())
-                .flat_map(|(row, f)| row.iter().map(move |w| w * f))
-                .collect();
-            Some(Transform::Convolution(Convolution {
-                kernel: Tensor::new(c.kernel.shape().to_vec(), data)?,
-                ..c.clone()
-            }))
-        }
-        _ => None,
-    }
-}
-
-fn product(layer: &str, outer: &Tensor, inner: &Tensor) -> Result<Transform, LowerError> {
-    let (rows, columns) = (outer.shape()[0], inner.shape()[1]);
-    // W_outer W_inner, a column of W_inner at a time.
-    let transposed: Vec<f32> = (0..columns)
-        .flat_map(|c| inner.data().iter().skip(c).step_by(columns.max(1)))
-        .copied()
-        .collect();
-    let by_column = ops_at(
-        layer,
-        |y| ops::dense(outer, columns, &transposed, y),
-        rows * columns,
-    )?;
-    let data = (0..rows)
-        .flat_map(|r| by_column.iter().skip(r).step_by(rows.max(1)))
-        .copied()
-        .collect();
-    Tensor::new(vec![rows, columns], data)
-        .map(Transform::Dense)
-        .ok_or_else(|| unsupported(layer, "a product of matrices"))
-}
-
-/// A transform in one of the forms that images have, times `gain`.
-fn linear_map(layer: &str, t: &Transform, gain: f32) -> Result<LinearMap, LowerError> {
-    let scaled = |w: &Tensor| {
-        let data = w.data().iter().map(|w| w * gain).collect();
-        Tensor::new(w.shape().to_vec(), data)
-            .ok_or_else(|| unsupported(layer, "an inconsistent shape"))
-    };
-    match t {
-        Transform::Dense(w) => Ok(LinearMap::Dense(scaled(w)?)),
-        Transform::Convolution(c) => {
-            if c.groups != 1 || c.dilation.iter().any(|&d| d != 1) {
-                return Err(unsupported(layer, "a grouped or dilated convolution"));
-            }
-            if !c.channels_last {
-                return Err(unsupported(layer, "a convolution with channels first"));
-            }
-            if c.strides.len() > 2 {
-                return Err(unsupported(layer, "a convolution over three axes"));
-            }
-            Ok(LinearMap::Convolution(Convolution {
-                kernel: scaled(&c.kernel)?,
-                ..c.clone()
-            }))
-        }
-        Transform::Identity(n) => one_to_one(layer, &vec![gain; *n]),
-        Transform::Diagonal(d) => {
-            let factor: Vec<f32> = diagonal(d).iter().map(|f| f * gain).collect();
-            one_to_one(layer, &factor)
-        }
-        Transform::Sparse(_) => Err(unsupported(layer, "a sparse transform of a signal")),
-    }
-}
-
-/// The largest one-to-one link that is spelt out as a matrix.
-const MAX_ONE_TO_ONE: usize = 256;
-
-fn one_to_one(layer: &str, factor: &[f32]) -> Result<LinearMap, LowerError> {
-    let n = factor.len();
-    if n > MAX_ONE_TO_ONE {
-        return Err(unsupported(
-            layer,
-            format!("a one-to-one connection of {n} neurons (at most {MAX_ONE_TO_ONE})"),
-        ));
-    }
-    let mut data = vec![0.0; n * n];
-    for (i, f) in factor.iter().enumerate() {
-        data[i * n + i] = *f;
-    }
-    Tensor::new(vec![n, n], data)
-        .map(LinearMap::Dense)
-        .ok_or_else(|| unsupported(layer, "an inconsistent shape"))
-}
-
 /// Ensembles in an order in which every connection leads forward.
 fn topological(network: &Network) -> Result<Vec<EnsembleId>, LowerError> {
     /// The ensembles that reach an object through nodes alone.
@@ -707,6 +699,7 @@ fn topological(network: &Network) -> Result<Vec<EnsembleId>, LowerError> {
             return Err(unsupported(
                 &network.ensembles[stuck].label,
                 "a loop of connections",
+                "unroll it",
             ));
         };
         placed[at] = true;

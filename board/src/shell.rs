@@ -48,7 +48,7 @@ pub enum Failure {
 
 impl Failure {
     /// Wraps an error about a file.
-    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
@@ -57,8 +57,8 @@ impl Failure {
 /// The workspace's root directory.
 #[must_use]
 pub fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_owned()
+    let board = Path::new(env!("CARGO_MANIFEST_DIR"));
+    board.parent().unwrap_or(board).to_owned()
 }
 
 /// A `cargo` command in the workspace.
@@ -75,7 +75,7 @@ pub fn cargo() -> Command {
 /// [`Failure`], where it cannot be started or does not succeed.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     let shown = show(command);
-    println!("$ {shown}");
+    eprintln!("$ {shown}");
     let status = command
         .stdin(Stdio::null())
         .status()

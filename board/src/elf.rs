@@ -1,0 +1,172 @@
+//! What the firmware's ELF files say: how large a program is, and where its functions are.
+
+use std::fs;
+use std::path::Path;
+
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
+
+use crate::shell::Failure;
+
+/// What a program takes of a microcontroller's memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Code, constants, and the first values of variables.
+    pub flash: u64,
+    /// Variables; the stack comes on top.
+    pub ram: u64,
+}
+
+impl Size {
+    /// The size of the program in a file.
+    ///
+    /// # Errors
+    /// [`Failure`], where the file cannot be read or is no program.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = fs::read(path).map_err(Failure::file(path))?;
+        Self::of(&bytes).ok_or_else(|| Failure::Missing {
+            what: format!("a 32-bit ELF file at {}", path.display()),
+            advice: "remove the file and build again".into(),
+        })
+    }
+
+    /// The size of a 32-bit little-endian ELF program, from the segments that are loaded.
+    #[must_use]
+    pub fn of(elf: &[u8]) -> Option<Self> {
+        let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
+        let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
+        if elf.get(..6)? != b"\x7fELF\x01\x01" {
+            return None;
+        }
+        let (table, entry, count) = (word(28)? as usize, half(42)?, half(44)?);
+        let mut size = Self::default();
+        for i in 0..usize::from(count) {
+            let at = i.checked_mul(usize::from(entry))?.checked_add(table)?;
+            const LOAD: u32 = 1;
+            if word(at)? != LOAD {
+                continue;
+            }
+            let (virtual_address, physical_address) = (word(at + 8)?, word(at + 12)?);
+            let (in_file, in_memory) = (word(at + 16)?, word(at + 20)?);
+            size.flash += u64::from(in_file);
+            // What is copied or cleared at the start lives elsewhere than where it is stored.
+            if virtual_address != physical_address || in_file == 0 {
+                size.ram += u64::from(in_memory);
+            }
+        }
+        Some(size)
+    }
+}
+
+/// A function of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, without the compiler's hash.
+    pub name: String,
+    /// Where it starts.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// The functions of a program, by address.
+///
+/// # Errors
+/// [`Failure`], where the file is no program.
+pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
+    let bytes = fs::read(elf).map_err(Failure::file(elf))?;
+    let object = object::File::parse(bytes.as_slice())
+        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+    let mut functions: Vec<Function> = object
+        .symbols()
+        .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
+        .filter_map(|s| {
+            Some(Function {
+                name: format!("{:#}", rustc_demangle::demangle(s.name().ok()?)),
+                // The lowest bit says that it is Thumb code.
+                address: s.address() & !1,
+                length: s.size(),
+            })
+        })
+        .collect();
+    functions.sort_by_key(|f| f.address);
+    functions.dedup_by_key(|f| f.address);
+    Ok(functions)
+}
+
+/// A program's machine code.
+#[derive(Clone, Debug)]
+pub struct Code(Vec<(u64, Vec<u8>)>);
+
+impl Code {
+    /// The code in a file.
+    ///
+    /// # Errors
+    /// [`Failure`], where the file cannot be read or is no program.
+    pub fn read(elf: &Path) -> Result<Self, Failure> {
+        let bytes = fs::read(elf).map_err(Failure::file(elf))?;
+        let object = object::File::parse(bytes.as_slice())
+            .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+        let sections = object
+            .sections()
+            .filter(|s| s.kind() == SectionKind::Text)
+            .filter_map(|s| Some((s.address(), s.data().ok()?.to_vec())));
+        Ok(Self(sections.collect()))
+    }
+
+    /// The two bytes at an address as a number.
+    #[must_use]
+    pub fn half(&self, address: u64) -> Option<u16> {
+        self.0.iter().find_map(|(start, bytes)| {
+            let at = usize::try_from(address.checked_sub(*start)?).ok()?;
+            Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF header and a table of segments: virtual and physical address, length in the file and in
+    /// memory.
+    fn elf(segments: &[[u32; 4]]) -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x01\x01".to_vec();
+        bytes.resize(52, 0);
+        bytes[28..32].copy_from_slice(&52u32.to_le_bytes());
+        bytes[42..44].copy_from_slice(&32u16.to_le_bytes());
+        bytes[44..46].copy_from_slice(&(segments.len() as u16).to_le_bytes());
+        for &[virtual_address, physical_address, in_file, in_memory] in segments {
+            let words = [
+                1,
+                0,
+                virtual_address,
+                physical_address,
+                in_file,
+                in_memory,
+                0,
+                4,
+            ];
+            bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn variables_take_ram_and_their_first_values_flash() {
+        let code = [0, 0, 1000, 1000];
+        let data = [0x2000_0000, 1000, 24, 24];
+        let zeroed = [0x2000_0018, 0x2000_0018, 0, 4096];
+        let size = Size::of(&elf(&[code, data, zeroed])).unwrap();
+        assert_eq!((size.flash, size.ram), (1024, 4120));
+    }
+
+    #[test]
+    fn what_is_no_elf_file_has_no_size() {
+        let whole = elf(&[[0, 0, 8, 8]]);
+        assert!(Size::of(&whole).is_some());
+        for cut in 0..whole.len() - 8 {
+            assert_eq!(Size::of(&whole[..cut]), None);
+        }
+        assert_eq!(Size::of(b"MZ"), None);
+    }
+}

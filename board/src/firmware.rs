@@ -1,0 +1,182 @@
+//! The boards, and how their programs are built.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use tinyspike_firmware::boards;
+
+use crate::shell::{self, Failure};
+use crate::toolchain::{self, Toolchain};
+
+/// The package of the engine and of the boards' programs.
+pub const PACKAGE: &str = "tinyspike-firmware";
+
+/// A board that firmware is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Board {
+    /// Arm's MPS2 with the Cortex-M4 image AN386, as QEMU emulates it.
+    Mps2An386,
+    /// Arm's MPS2 with the Cortex-M7 image AN500, as QEMU emulates it.
+    Mps2An500,
+    /// The BBC micro:bit with its Cortex-M0, as QEMU emulates it.
+    Microbit,
+}
+
+impl Board {
+    /// Every board.
+    pub const ALL: [Self; 3] = [Self::Mps2An386, Self::Mps2An500, Self::Microbit];
+
+    /// The board's name, which is its machine's in QEMU.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "mps2-an386",
+            Self::Mps2An500 => "mps2-an500",
+            Self::Microbit => "microbit",
+        }
+    }
+
+    /// The board with a name.
+    ///
+    /// # Errors
+    /// The names that there are.
+    pub fn from_name(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|b| b.name() == name);
+        known.ok_or_else(|| format!("the boards are {}", Self::ALL.map(Self::name).join(", ")))
+    }
+
+    /// Its processor.
+    #[must_use]
+    pub const fn core(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "Cortex-M4",
+            Self::Mps2An500 => "Cortex-M7",
+            Self::Microbit => "Cortex-M0",
+        }
+    }
+
+    /// The compiler's target.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Mps2An386 | Self::Mps2An500 => toolchain::THUMBV7EM,
+            Self::Microbit => toolchain::THUMBV6M,
+        }
+    }
+
+    /// Where its firmware looks for the image and the inputs.
+    #[must_use]
+    pub const fn regions(self) -> boards::Board {
+        match self {
+            Self::Mps2An386 => boards::MPS2_AN386,
+            Self::Mps2An500 => boards::MPS2_AN500,
+            Self::Microbit => boards::MICROBIT,
+        }
+    }
+
+    /// The programs that it has.
+    #[must_use]
+    pub const fn programs(self) -> &'static [Program] {
+        match self {
+            Self::Mps2An386 => &[Program::Trace, Program::Bench, Program::Minimal],
+            Self::Mps2An500 => &[Program::Bench],
+            Self::Microbit => &[Program::Bench, Program::Minimal],
+        }
+    }
+
+    /// The name of a program's binary.
+    #[must_use]
+    pub fn binary(self, program: Program) -> String {
+        let name = self.name().replace('-', "_");
+        match program {
+            Program::Trace => name,
+            Program::Bench => name + "_bench",
+            Program::Minimal => name + "_minimal",
+        }
+    }
+
+    /// Where a program's built firmware lies.
+    #[must_use]
+    pub fn elf(self, program: Program) -> PathBuf {
+        target_directory()
+            .join(self.target())
+            .join("release")
+            .join(self.binary(program))
+    }
+
+    /// Ticks of the timer that its bench firmware reads, in a second.
+    #[must_use]
+    pub const fn timer_hz(self) -> u64 {
+        match self {
+            Self::Mps2An386 | Self::Mps2An500 => 25_000_000,
+            Self::Microbit => 16_000_000,
+        }
+    }
+}
+
+/// What a board's firmware does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// It prints every spike.
+    Trace,
+    /// It measures each part of an inference.
+    Bench,
+    /// It classifies one input and is silent: the size of the engine.
+    Minimal,
+}
+
+/// Firmware has a build directory of its own: it may come from another compiler than the host's code.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    shell::root().join("target/firmware")
+}
+
+/// A `cargo` command on one board's binary.
+#[must_use]
+pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
+    // Logging would count as a part of what is measured.
+    let log = match program {
+        Program::Trace => ",defmt",
+        Program::Bench | Program::Minimal => "",
+    };
+    let mut command = toolchain.cargo(subcommand, board.target());
+    command
+        .env("CARGO_TARGET_DIR", target_directory())
+        // Without it, defmt leaves out all but errors.
+        .env("DEFMT_LOG", "info")
+        .args(["--release", "--package", PACKAGE])
+        .args(["--bin", &board.binary(program)])
+        .args(["--features", &format!("board-{}{log}", board.name())]);
+    command
+}
+
+/// Builds one program for one board: where it lies then.
+///
+/// # Errors
+/// [`Failure`], where the build fails.
+pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<PathBuf, Failure> {
+    shell::run(&mut cargo(toolchain, "build", board, program))?;
+    Ok(board.elf(program))
+}
+
+/// Builds one program for one board with what is installed: where it lies then.
+///
+/// # Errors
+/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
+    let sources = shell::root().join("firmware/Cargo.toml");
+    if !sources.is_file() {
+        return Err(Failure::Missing {
+            what: format!("the firmware's source at {}", sources.display()),
+            advice: "run this program from the checkout that it was built in".into(),
+        });
+    }
+    let target = board.target();
+    let toolchain = Toolchain::find(target).ok_or_else(|| Failure::Missing {
+        what: format!("a way to build for {target}"),
+        advice: "run `cargo xtask setup` in the checkout, which installs one".into(),
+    })?;
+    build(&toolchain, board, program)
+}

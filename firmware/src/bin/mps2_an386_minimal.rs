@@ -1,0 +1,49 @@
+//! The least that a product needs: it classifies the first input of the block that [`MPS2_AN386`] names, and
+//! tells nobody. Its size is what the engine takes of a microcontroller's flash.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use cortex_m_rt::entry;
+use tinyspike_firmware::boards::{MPS2_AN386, Region};
+use tinyspike_firmware::{Engine, Image, Inputs, Native};
+
+/// The arena's length in words.
+const ARENA: usize = 512 << 10;
+
+#[entry]
+fn main() -> ! {
+    static mut STATE: [u32; ARENA] = [0; ARENA];
+    black_box(classify(STATE));
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+fn classify(arena: &mut [u32]) -> Option<usize> {
+    let image: Image<'_, 16, 24> = Image::parse(memory(MPS2_AN386.image)).ok()?;
+    let inputs = Inputs::parse(memory(MPS2_AN386.inputs)).ok()?;
+    let mut engine = Engine::<Native, 16, 24>::new(&image, arena).ok()?;
+    engine.set_input(inputs.iter().next()?).ok()?;
+    for _ in 0..image.description().steps {
+        engine.step();
+    }
+    Some(engine.output(0).class())
+}
+
+/// What the host has put into a region of the board's memory.
+fn memory(region: Region) -> &'static [u8] {
+    // SAFETY: the region is memory that the linker script leaves alone, so nothing else refers to it, and
+    // nothing writes to it after reset.
+    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    loop {
+        cortex_m::asm::wfi();
+    }
+}

@@ -1,0 +1,546 @@
+//! What an image's inferences take on an emulated board, to the instruction.
+//!
+//! QEMU gives each instruction the same virtual time, so a timer of the board counts instructions, to
+//! the last one, and always the same number. What reading the timer takes is measured and taken off.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tinyspike_board::elf::Size;
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
+use tinyspike_shared::image::ImageError;
+use tinyspike_shared::inputs::Header;
+
+use crate::assemble::{Image, aligned_copy};
+use crate::data::DataSet;
+use crate::emulate::{self, EmulateError, EmulateOptions, Encoder};
+
+/// How to measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchOptions {
+    /// The board; its programs must have been built.
+    pub board: Board,
+    /// The float that one unit of a byte in the data stands for.
+    pub byte_scale: f32,
+    /// When to give up.
+    pub timeout: Duration,
+}
+
+impl Default for BenchOptions {
+    /// A Cortex-M4; bytes are 0 to 1 in 255 parts; ten minutes.
+    fn default() -> Self {
+        Self {
+            board: Board::Mps2An386,
+            byte_scale: 1.0 / 255.0,
+            timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The image cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The data does not fit the image.
+    #[error(transparent)]
+    Data(#[from] EmulateError),
+    /// The board could not be run.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// The firmware refused.
+    #[error("{board} cannot run this image: {reason}")]
+    Refused {
+        /// The board.
+        board: &'static str,
+        /// What the firmware said.
+        reason: String,
+    },
+    /// The firmware printed something else than measurements.
+    #[error(
+        "the firmware's measurements cannot be read, it may be older than this program: build it again. It printed:\n{0}"
+    )]
+    Unreadable(String),
+    /// The firmware's file says no size.
+    #[error(transparent)]
+    Firmware(#[from] tinyspike_board::Failure),
+}
+
+/// What one inference took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inference {
+    /// Instructions to bring the network to rest.
+    pub reset: u64,
+    /// Instructions to set the input.
+    pub input: u64,
+    /// Instructions of each step.
+    pub steps: Vec<u64>,
+    /// Instructions to find the class.
+    pub output: u64,
+    /// The class.
+    pub class: u32,
+    /// The most stack that any of these took, in bytes.
+    pub stack: u64,
+}
+
+impl Inference {
+    /// Instructions of all of it.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.reset + self.input + self.all_steps() + self.output
+    }
+
+    /// Instructions of all steps.
+    #[must_use]
+    pub fn all_steps(&self) -> u64 {
+        self.steps.iter().sum()
+    }
+}
+
+/// What a run on a board took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measurements {
+    /// Instructions to parse and check the image, once.
+    pub parse: u64,
+    /// The most stack that this took, in bytes.
+    pub parse_stack: u64,
+    /// Bytes that the parsed image keeps.
+    pub parsed_bytes: u64,
+    /// Each inference.
+    pub inferences: Vec<Inference>,
+}
+
+/// Runs samples through an image on a board whose firmware is built.
+///
+/// # Errors
+/// [`BenchError`], where the image or the data cannot be used, or the firmware not be run.
+pub fn measure(
+    image: &[u8],
+    data: &DataSet,
+    options: &BenchOptions,
+) -> Result<Measurements, BenchError> {
+    let block = block(image, data, options.byte_scale)?;
+    let outcome = qemu::run(&qemu::Run {
+        board: options.board,
+        program: Program::Bench,
+        count: true,
+        plugin: None,
+        image,
+        inputs: &block,
+        timeout: options.timeout,
+    })?;
+    if !outcome.status.success() {
+        return Err(BenchError::Refused {
+            board: options.board.name(),
+            reason: outcome.stderr.trim().to_owned(),
+        });
+    }
+    parse(&outcome.stdout, options.board.timer_hz())
+        .filter(|m| m.inferences.len() == data.len())
+        .ok_or(BenchError::Unreadable(outcome.stdout))
+}
+
+/// The block of inputs that the samples are for an image.
+///
+/// # Errors
+/// [`BenchError`], where the image or the data cannot be used.
+pub fn block(image: &[u8], data: &DataSet, byte_scale: f32) -> Result<Vec<u8>, BenchError> {
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes)?;
+    let encoder = Encoder::new(&image, data, byte_scale)?;
+    let header = Header {
+        count: data.len() as u32,
+        size: data.sample_size() as u32,
+    };
+    let mut block = header.to_bytes().to_vec();
+    let mut sample = Vec::new();
+    for values in (0..data.len()).filter_map(|i| data.sample(i)) {
+        encoder.encode(values, &mut sample);
+        block.extend_from_slice(&sample);
+    }
+    Ok(block)
+}
+
+/// Reads what the firmware has printed.
+fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
+    // A tick is less than half an instruction's time, so the nearest number of instructions is it.
+    let instructions = |ticks: u64| {
+        let (n, d) = (ticks.checked_mul(1_000_000_000)?, timer_hz * INSTRUCTION_NS);
+        Some((n + d / 2) / d)
+    };
+    let mut empty = 0;
+    let mut measurements = Measurements::default();
+    for line in text.lines() {
+        let mut words = line.split_whitespace().peekable();
+        match words.next()? {
+            "empty" => empty = instructions(words.next()?.parse().ok()?)?,
+            "parse" => {
+                let ticks = words.next()?.parse().ok()?;
+                measurements.parse = instructions(ticks)?.checked_sub(empty)?;
+                words.next().filter(|w| *w == "stack")?;
+                measurements.parse_stack = words.next()?.parse().ok()?;
+                words.next().filter(|w| *w == "holds")?;
+                measurements.parsed_bytes = words.next()?.parse().ok()?;
+            }
+            "input" => {
+                words.next()?;
+                let mut inference = Inference::default();
+                let count = |word: Option<&str>| -> Option<u64> {
+                    instructions(word?.parse().ok()?)?.checked_sub(empty)
+                };
+                while let Some(key) = words.next() {
+                    match key {
+                        "reset" => inference.reset = count(words.next())?,
+                        "input" => inference.input = count(words.next())?,
+                        "output" => inference.output = count(words.next())?,
+                        "class" => inference.class = words.next()?.parse().ok()?,
+                        "stack" => inference.stack = words.next()?.parse().ok()?,
+                        "steps" => {
+                            while let Some(word) =
+                                words.next_if(|w| w.starts_with(|c: char| c.is_ascii_digit()))
+                            {
+                                inference.steps.push(count(Some(word))?);
+                            }
+                        }
+                        _ => return None,
+                    }
+                }
+                measurements.inferences.push(inference);
+            }
+            _ => {}
+        }
+    }
+    Some(measurements)
+}
+
+/// Mean, median and worst of some counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The median, the larger of two.
+    pub median: u64,
+    /// The largest.
+    pub worst: u64,
+}
+
+impl Spread {
+    /// Of some counts; zeros where there are none.
+    #[must_use]
+    pub fn of(counts: impl IntoIterator<Item = u64>) -> Self {
+        let mut counts: Vec<u64> = counts.into_iter().collect();
+        counts.sort_unstable();
+        Self {
+            mean: counts.iter().sum::<u64>() as f64 / counts.len().max(1) as f64,
+            median: counts.get(counts.len() / 2).copied().unwrap_or(0),
+            worst: counts.last().copied().unwrap_or(0),
+        }
+    }
+}
+
+/// What an image takes on a board. Instructions are executed ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The board's name.
+    pub board: String,
+    /// Its processor.
+    pub core: String,
+    /// How many samples were run.
+    pub images: usize,
+    /// The share of them whose class is the label's; `None` without labels.
+    pub accuracy: Option<f64>,
+    /// Mean instructions of a whole inference: reset, input, all steps, output.
+    pub instructions_per_inference: f64,
+    /// Mean instructions of a step.
+    pub instructions_per_step: f64,
+    /// Mean instructions of an inference for each weight that an input or a spike touched in it.
+    pub instructions_per_synaptic_op: f64,
+    /// What one more weight touched by a spike costs in a step: the slope of a line through all
+    /// samples. It is 0 where the samples do not differ.
+    pub marginal_instructions_per_spike_op: f64,
+    /// What one more weight touched by the input costs when it is set, likewise.
+    pub marginal_instructions_per_input_op: f64,
+    /// What a neuron's update costs in a step: that line where no weight is touched, for each neuron.
+    pub instructions_per_neuron_update: f64,
+    /// Weights that an inference touched: by inputs and by spikes.
+    pub synaptic_ops_per_inference: f64,
+    /// Neurons that an inference updated.
+    pub neuron_updates_per_inference: f64,
+    /// Steps of an inference, which an image may end early.
+    pub steps_per_inference: f64,
+    /// Whole inferences.
+    pub inference: Spread,
+    /// Bringing the network to rest.
+    pub reset: Spread,
+    /// Setting the input.
+    pub input: Spread,
+    /// All steps of an inference.
+    pub steps: Spread,
+    /// Finding the class.
+    pub output: Spread,
+    /// Bytes of flash: code and image. `None` where the board has no program that shows the code's.
+    pub flash_bytes: Option<u64>,
+    /// Bytes of flash that a complete firmware takes without the image.
+    pub code_bytes: Option<u64>,
+    /// Bytes of flash that the image takes, weights and all.
+    pub image_bytes: u64,
+    /// Bytes of RAM: arena, parsed image and stack.
+    pub ram_bytes: u64,
+    /// Bytes of the arena.
+    pub arena_bytes: u64,
+    /// Bytes that the parsed image keeps: its description and layout.
+    pub parsed_bytes: u64,
+    /// The most bytes of stack below the caller, in an inference or in parsing.
+    pub stack_bytes: u64,
+    /// Instructions to parse and check the image, once.
+    pub parse_instructions: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (board, core, images) = (&self.board, &self.core, self.images);
+        writeln!(f, "{images} samples on {board} ({core})")?;
+        if let Some(accuracy) = self.accuracy {
+            writeln!(f, "accuracy {:.2} %", accuracy * 100.0)?;
+        }
+        let (title, mean, median, worst) = ("instructions", "mean", "median", "worst");
+        writeln!(f, "{title:<28} {mean:>14} {median:>12} {worst:>12}")?;
+        for (name, spread) in [
+            ("inference", self.inference),
+            ("  to rest", self.reset),
+            ("  setting the input", self.input),
+            ("  steps", self.steps),
+            ("  finding the class", self.output),
+        ] {
+            let Spread {
+                mean,
+                median,
+                worst,
+            } = spread;
+            writeln!(f, "{name:<28} {mean:>14.1} {median:>12} {worst:>12}")?;
+        }
+        let ops = self.synaptic_ops_per_inference;
+        let updates = self.neuron_updates_per_inference;
+        writeln!(f, "{:<28} {ops:>14.1}", "synaptic ops")?;
+        for (name, value) in [
+            ("  instructions for each", self.instructions_per_synaptic_op),
+            (
+                "  one more, by a spike",
+                self.marginal_instructions_per_spike_op,
+            ),
+            (
+                "  one more, by the input",
+                self.marginal_instructions_per_input_op,
+            ),
+        ] {
+            writeln!(f, "{name:<28} {value:>14.2}")?;
+        }
+        writeln!(f, "{:<28} {updates:>14.1}", "neuron updates")?;
+        let each = self.instructions_per_neuron_update;
+        writeln!(f, "{:<28} {each:>14.2}", "  instructions for each")?;
+        let (image, arena, stack) = (self.image_bytes, self.arena_bytes, self.stack_bytes);
+        let parsed = self.parsed_bytes;
+        write!(f, "flash: {image} bytes of image")?;
+        if let Some(code) = self.code_bytes {
+            write!(f, ", {code} of code")?;
+        }
+        write!(
+            f,
+            "\nRAM: {arena} bytes of arena, {parsed} of parsed image, {stack} of stack"
+        )
+    }
+}
+
+/// Measures an image on a board whose firmware is built.
+///
+/// # Errors
+/// As [`measure`].
+pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Report, BenchError> {
+    let Measurements {
+        parse,
+        parse_stack,
+        parsed_bytes,
+        inferences,
+    } = measure(image, data, options)?;
+    let board = options.board;
+    let bytes = aligned_copy(image);
+    let parsed: Image<'_> = Image::parse(&bytes)?;
+    let operations = operations(&parsed, data, options.byte_scale)?;
+    let network = parsed.description();
+    let steps: usize = inferences.iter().map(|i| i.steps.len()).sum();
+    let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
+    let images = inferences.len().max(1) as f64;
+    let ops: u64 = operations.iter().map(|o| o.input + o.spikes).sum();
+    let total: u64 = inferences.iter().map(Inference::instructions).sum();
+    let line = |x: fn(&Operations) -> u64, y: fn(&Inference) -> u64| {
+        Line::through(
+            operations
+                .iter()
+                .zip(&inferences)
+                .map(|(o, i)| (x(o) as f64, y(i) as f64)),
+        )
+    };
+    let step = line(|o| o.spikes, Inference::all_steps);
+    let input = line(|o| o.input, |i| i.input);
+    let deepest = inferences.iter().map(|i| i.stack).max().unwrap_or(0);
+    let stack_bytes = deepest.max(parse_stack);
+    let arena_bytes = parsed.arena_bytes() as u64;
+    let code_bytes = match board.programs().contains(&Program::Minimal) {
+        true => Some(Size::read(&board.elf(Program::Minimal))?.flash),
+        false => None,
+    };
+    let image_bytes = parsed.bytes().len() as u64;
+    let spread = |of: fn(&Inference) -> u64| Spread::of(inferences.iter().map(of));
+    let all_steps = spread(Inference::all_steps);
+    let steps = steps as f64 / images;
+    let updates = neurons as f64 * steps;
+    Ok(Report {
+        board: board.name().to_owned(),
+        core: board.core().to_owned(),
+        images: inferences.len(),
+        accuracy: data.labels().map(|labels| {
+            let right = inferences.iter().zip(labels);
+            right.filter(|(i, label)| i.class == **label).count() as f64 / images
+        }),
+        instructions_per_inference: total as f64 / images,
+        instructions_per_step: all_steps.mean / steps.max(1.0),
+        instructions_per_synaptic_op: total as f64 / ops.max(1) as f64,
+        marginal_instructions_per_spike_op: step.slope,
+        marginal_instructions_per_input_op: input.slope,
+        instructions_per_neuron_update: step.start / updates.max(1.0),
+        synaptic_ops_per_inference: ops as f64 / images,
+        neuron_updates_per_inference: updates,
+        steps_per_inference: steps,
+        inference: spread(Inference::instructions),
+        reset: spread(|i| i.reset),
+        input: spread(|i| i.input),
+        steps: all_steps,
+        output: spread(|i| i.output),
+        flash_bytes: code_bytes.map(|code| code + image_bytes),
+        code_bytes,
+        image_bytes,
+        ram_bytes: arena_bytes + parsed_bytes + stack_bytes,
+        arena_bytes,
+        parsed_bytes,
+        stack_bytes,
+        parse_instructions: parse,
+    })
+}
+
+/// The weights that an inference touched.
+#[derive(Clone, Copy, Debug, Default)]
+struct Operations {
+    input: u64,
+    spikes: u64,
+}
+
+/// What each sample does, by the host's engine.
+fn operations(
+    image: &Image<'_>,
+    data: &DataSet,
+    byte_scale: f32,
+) -> Result<Vec<Operations>, BenchError> {
+    let options = EmulateOptions {
+        byte_scale,
+        ..EmulateOptions::default()
+    };
+    let one = |at| {
+        let run = emulate::run(image, data, at..at + 1, &options, &|_| ())?;
+        Ok(Operations {
+            input: run.input.ops,
+            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
+        })
+    };
+    (0..data.len()).map(one).collect()
+}
+
+/// The line with the least squared distances to some points.
+struct Line {
+    start: f64,
+    slope: f64,
+}
+
+impl Line {
+    fn through(points: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
+        let n = points.clone().count().max(1) as f64;
+        let (x, y) = points
+            .clone()
+            .fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+        let (xx, xy) = points.fold((0.0, 0.0), |(a, b), (px, py)| {
+            (a + (px - x) * (px - x), b + (px - x) * (py - y))
+        });
+        let slope = if xx > 0.0 { xy / xx } else { 0.0 };
+        Self {
+            start: y - slope * x,
+            slope,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_become_instructions_less_the_timers_own() {
+        // At 128 ns an instruction and 25 MHz: 3.2 ticks each, rounded down or up.
+        let text = "image 00000000: 4 bytes, arena 8 bytes\nempty 16\n\
+                    parse 3216 stack 100 holds 50\n\
+                    input 0 reset 48 input 340 steps 3217 3219 output 35 class 7 stack 64\n";
+        let expected = Inference {
+            reset: 10,
+            input: 101,
+            steps: vec![1000, 1001],
+            output: 6,
+            class: 7,
+            stack: 64,
+        };
+        let measurements = parse(text, 25_000_000).unwrap();
+        assert_eq!(
+            measurements.inferences.as_slice(),
+            std::slice::from_ref(&expected)
+        );
+        assert_eq!(measurements.parse, 1000);
+        assert_eq!(
+            (measurements.parse_stack, measurements.parsed_bytes),
+            (100, 50)
+        );
+        assert_eq!(expected.instructions(), 2118);
+        assert_eq!(parse("input 0 something 3\n", 25_000_000), None);
+        assert_eq!(parse("empty 16\ninput 0 reset 0\n", 25_000_000), None);
+    }
+
+    #[test]
+    fn every_number_of_instructions_is_told_apart() {
+        for (hz, board) in Board::ALL.map(|b| (b.timer_hz(), b.name())) {
+            for n in (0..2000u64).chain(1 << 23..(1 << 23) + 2000) {
+                let exact = n * INSTRUCTION_NS * hz;
+                let least = exact / 1_000_000_000;
+                // The timer may have been anywhere within a tick.
+                for ticks in [least, exact.div_ceil(1_000_000_000)] {
+                    let text = format!("empty 0\ninput 0 reset {ticks}\n");
+                    assert_eq!(parse(&text, hz).unwrap().inferences[0].reset, n, "{board}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_through_points_on_it_is_it() {
+        let points = [(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)];
+        let line = Line::through(points.into_iter());
+        assert!((line.slope - 2.0).abs() < 1e-12 && (line.start - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_spread_has_a_median_and_a_worst() {
+        let spread = Spread::of([4, 1, 100, 3]);
+        assert_eq!((spread.median, spread.worst), (4, 100));
+        assert!((spread.mean - 27.0).abs() < 1e-12);
+        assert_eq!(Spread::of([]), Spread::default());
+    }
+}

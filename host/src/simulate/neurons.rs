@@ -1,0 +1,329 @@
+//! Neuron types: the state of a population and its step, in float32 as NengoDL computes it.
+
+use super::random::RandomState;
+use crate::network::NeuronType;
+
+/// Neurons that are looked at together for spikes.
+const BLOCK: usize = 16;
+
+/// What has come out of an object in a step: its non-zero places, in order, to be multiplied by
+/// `scale`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Events {
+    /// Place and value; of spiking neurons, the number of spikes.
+    pub(super) list: Vec<(u32, f32)>,
+    /// The size of one spike.
+    pub(super) scale: f32,
+}
+
+impl Events {
+    /// The non-zero ones of these values.
+    pub(super) fn fill(&mut self, values: &[f32]) {
+        self.scale = 1.0;
+        self.list.clear();
+        for (i, &v) in values.iter().enumerate() {
+            if v != 0.0 {
+                self.list.push((i as u32, v));
+            }
+        }
+    }
+
+    /// Adds the values to `y`.
+    pub(super) fn add_to(&self, y: &mut [f32]) {
+        for &(i, n) in &self.list {
+            if let Some(y) = y.get_mut(i as usize) {
+                *y += n * self.scale;
+            }
+        }
+    }
+}
+
+/// What a population remembers.
+#[derive(Clone, Debug)]
+pub(super) struct Population {
+    voltage: Vec<f32>,
+    refractory: Vec<f32>,
+    adaptation: Vec<f32>,
+    rng: Option<RandomState>,
+}
+
+impl Population {
+    /// The state at the start, with these voltages; `seed` is the ensemble's.
+    pub(super) fn new(neuron_type: &NeuronType, voltage: &[f32], seed: u32) -> Self {
+        let n = voltage.len();
+        let zeros = |wanted: bool| vec![0.0; if wanted { n } else { 0 }];
+        let adaptive = matches!(neuron_type, NeuronType::AdaptiveLif { .. });
+        let random = matches!(
+            neuron_type,
+            NeuronType::PoissonSpiking { .. } | NeuronType::StochasticSpiking { .. }
+        );
+        Self {
+            voltage: if is_integrator(neuron_type) {
+                voltage.to_vec()
+            } else {
+                Vec::new()
+            },
+            refractory: zeros(adaptive || matches!(neuron_type, NeuronType::Lif { .. })),
+            adaptation: zeros(adaptive),
+            rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
+        }
+    }
+}
+
+impl Population {
+    /// Empty for neurons without.
+    pub(super) fn voltage(&self) -> &[f32] {
+        &self.voltage
+    }
+}
+
+/// Whether the type has a voltage.
+pub(super) fn is_integrator(neuron_type: &NeuronType) -> bool {
+    matches!(
+        neuron_type,
+        NeuronType::SpikingRectifiedLinear { .. }
+            | NeuronType::SpikingLeakyRelu { .. }
+            | NeuronType::Lif { .. }
+            | NeuronType::AdaptiveLif { .. }
+            | NeuronType::RegularSpiking { .. }
+    )
+}
+
+/// Whether the output is a function of the present current alone.
+pub(super) fn is_rate(neuron_type: &NeuronType) -> bool {
+    matches!(
+        neuron_type,
+        NeuronType::RectifiedLinear { .. }
+            | NeuronType::LeakyRelu { .. }
+            | NeuronType::Sigmoid { .. }
+            | NeuronType::Tanh { .. }
+            | NeuronType::LifRate { .. }
+    )
+}
+
+fn rectify(j: f32) -> f32 {
+    if j > 0.0 { j } else { 0.0 }
+}
+
+/// The rate of a non-spiking type for each current, in place; `false` for a spiking type.
+pub(super) fn rates(neuron_type: &NeuronType, j: &mut [f32]) -> bool {
+    match *neuron_type {
+        NeuronType::RectifiedLinear { amplitude } => {
+            for j in j {
+                *j = rectify(*j) * amplitude;
+            }
+        }
+        NeuronType::LeakyRelu {
+            negative_slope,
+            amplitude,
+        } => {
+            for j in j {
+                *j = (rectify(*j) - negative_slope * rectify(-*j)) * amplitude;
+            }
+        }
+        NeuronType::Sigmoid { tau_ref } => {
+            for j in j {
+                *j = 1.0 / (1.0 + (-*j).exp()) / tau_ref;
+            }
+        }
+        NeuronType::Tanh { tau_ref } => {
+            for j in j {
+                *j = j.tanh() / tau_ref;
+            }
+        }
+        NeuronType::LifRate {
+            tau_rc,
+            tau_ref,
+            amplitude,
+        } => {
+            for j in j {
+                let above = *j - 1.0;
+                *j = if above > 0.0 {
+                    amplitude / (tau_ref + tau_rc * (1.0 / above.max(1e-15)).ln_1p())
+                } else {
+                    0.0
+                };
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// What a rectifying integrator's voltage gains in a step from each current, in place.
+pub(super) fn charge(j: &mut [f32], dt: f32) {
+    for j in j {
+        *j = rectify(*j) * dt;
+    }
+}
+
+/// One step of SpikingRectifiedLinear neurons, given [`charge`].
+pub(super) fn integrate(state: &mut Population, charge: &[f32], list: &mut Vec<(u32, f32)>) {
+    list.clear();
+    let n = state.voltage.len().min(charge.len());
+    let (blocks, rest) = state.voltage[..n].as_chunks_mut::<BLOCK>();
+    let (charges, rest_charge) = charge[..n].as_chunks::<BLOCK>();
+    for (block, (voltage, charge)) in blocks.iter_mut().zip(charges).enumerate() {
+        let mut spikes = 0;
+        for (v, c) in voltage.iter_mut().zip(charge) {
+            *v += c;
+            spikes |= u32::from(*v >= 1.0);
+        }
+        if spikes != 0 {
+            fire(voltage, block * BLOCK, list);
+        }
+    }
+    for (v, c) in rest.iter_mut().zip(rest_charge) {
+        *v += c;
+    }
+    fire(rest, n - n % BLOCK, list);
+}
+
+/// Takes the whole spikes out of a block's voltages.
+fn fire(voltage: &mut [f32], first: usize, list: &mut Vec<(u32, f32)>) {
+    let mut due = 0u32;
+    for (i, v) in voltage.iter().enumerate() {
+        due |= u32::from(*v >= 1.0) << i;
+    }
+    while due != 0 {
+        let i = due.trailing_zeros() as usize;
+        due &= due - 1;
+        if let Some(v) = voltage.get_mut(i) {
+            let n = if *v < 2.0 { 1.0 } else { v.floor() };
+            *v -= n;
+            list.push(((first + i) as u32, n));
+        }
+    }
+}
+
+/// One step: from the currents `j`, which are used up, to what comes out.
+pub(super) fn step(
+    neuron_type: &NeuronType,
+    state: &mut Population,
+    j: &mut [f32],
+    dt: f32,
+    out: &mut Events,
+) {
+    out.list.clear();
+    match neuron_type {
+        NeuronType::SpikingRectifiedLinear { amplitude } => {
+            out.scale = amplitude / dt;
+            charge(j, dt);
+            integrate(state, j, &mut out.list);
+        }
+        NeuronType::SpikingLeakyRelu {
+            negative_slope,
+            amplitude,
+        } => {
+            out.scale = amplitude / dt;
+            for (i, (v, j)) in state.voltage.iter_mut().zip(j.iter()).enumerate() {
+                *v += (rectify(*j) - negative_slope * rectify(-*j)) * dt;
+                let n = v.floor() + if *v < 0.0 { 1.0 } else { 0.0 };
+                *v -= n;
+                if n != 0.0 {
+                    out.list.push((i as u32, n));
+                }
+            }
+        }
+        NeuronType::Lif {
+            tau_rc,
+            tau_ref,
+            min_voltage,
+            amplitude,
+        } => {
+            out.scale = amplitude / dt;
+            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
+            for (i, ((v, refractory), j)) in cells.zip(j.iter()).enumerate() {
+                let delta = (dt - *refractory).clamp(0.0, dt);
+                *v += (*v - j) * (-delta / tau_rc).exp_m1();
+                if *v > 1.0 {
+                    *refractory = tau_ref + tau_rc * ((1.0 - *v) / (j - 1.0)).ln_1p();
+                    *v = 0.0;
+                    out.list.push((i as u32, 1.0));
+                } else {
+                    *refractory -= dt;
+                    *v = v.max(*min_voltage);
+                }
+            }
+        }
+        NeuronType::AdaptiveLif {
+            tau_n,
+            inc_n,
+            tau_rc,
+            tau_ref,
+            min_voltage,
+            amplitude,
+        } => {
+            out.scale = amplitude / dt;
+            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
+            let cells = cells.zip(&mut state.adaptation).zip(j.iter());
+            for (i, (((v, refractory), adaptation), j)) in cells.enumerate() {
+                let j = j - *adaptation;
+                *refractory -= dt;
+                let delta = (dt - *refractory).clamp(0.0, dt);
+                *v -= (j - *v) * (-delta / tau_rc).exp_m1();
+                let mut output = 0.0;
+                if *v > 1.0 {
+                    *refractory = tau_ref + (dt + tau_rc * (-(*v - 1.0) / (j - 1.0)).ln_1p());
+                    *v = 0.0;
+                    output = out.scale;
+                    out.list.push((i as u32, 1.0));
+                } else {
+                    *v = v.max(*min_voltage);
+                }
+                *adaptation += (dt / tau_n) * (inc_n * output - *adaptation);
+            }
+        }
+        NeuronType::RegularSpiking { base, amplitude } => {
+            out.scale = amplitude / dt;
+            rates(base, j);
+            for (i, (v, rate)) in state.voltage.iter_mut().zip(j.iter()).enumerate() {
+                *v += rate * dt;
+                let n = v.floor();
+                *v -= n;
+                if n != 0.0 {
+                    out.list.push((i as u32, n));
+                }
+            }
+        }
+        NeuronType::PoissonSpiking { base, amplitude } => {
+            out.scale = amplitude / dt;
+            rates(base, j);
+            if let Some(rng) = &mut state.rng {
+                for (i, rate) in j.iter().enumerate() {
+                    let n = rng.poisson(f64::from(rate.abs() * dt)) as f32 * sign(*rate);
+                    if n != 0.0 {
+                        out.list.push((i as u32, n));
+                    }
+                }
+            }
+        }
+        NeuronType::StochasticSpiking { base, amplitude } => {
+            out.scale = amplitude / dt;
+            rates(base, j);
+            if let Some(rng) = &mut state.rng {
+                for (i, rate) in j.iter().enumerate() {
+                    let expected = dt * rate.abs();
+                    let whole = expected.floor();
+                    let more = rng.random_sample() < f64::from(expected - whole);
+                    let n = (whole + if more { 1.0 } else { 0.0 }) * sign(*rate);
+                    if n != 0.0 {
+                        out.list.push((i as u32, n));
+                    }
+                }
+            }
+        }
+        NeuronType::RectifiedLinear { .. }
+        | NeuronType::LeakyRelu { .. }
+        | NeuronType::Sigmoid { .. }
+        | NeuronType::Tanh { .. }
+        | NeuronType::LifRate { .. } => {
+            rates(neuron_type, j);
+            out.fill(j);
+        }
+    }
+}
+
+fn sign(x: f32) -> f32 {
+    if x < 0.0 { -1.0 } else { 1.0 }
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask bench`: what inferences take on emulated boards, to the instruction.
+//!
+//! Without an image it measures the bundled networks on every board, as [`suite`] lists them, and
+//! writes the results to `benches/results.json`; [`docs`] makes tables of these.
+
+mod cycles;
+mod docs;
+mod suite;
+
+use std::fs;
+use std::path::PathBuf;
+
+use tinyspike::bench::{BenchOptions, bench};
+use tinyspike::data;
+use tinyspike_board::Failure;
+use tinyspike_board::firmware::{Board, Program};
+
+use crate::firmware;
+
+/// What `cargo xtask bench` is given.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Measure this packed image instead of the bundled networks
+    #[arg(long, requires = "data")]
+    image: Option<PathBuf>,
+    /// The samples for it: .npz with x and y, or IDX
+    #[arg(long, requires = "image")]
+    data: Option<PathBuf>,
+    /// Run only the first N samples on it
+    #[arg(long, default_value_t = 100, requires = "image")]
+    limit: usize,
+    /// The board that QEMU emulates for it
+    #[arg(long, default_value = "mps2-an386", value_parser = Board::from_name, requires = "image")]
+    board: Board,
+    /// Measure again and fail where a count is more than 2 % above the stored one; write nothing
+    #[arg(long, conflicts_with_all = ["image", "write_docs"])]
+    check: bool,
+    /// Write the tables of docs/performance.md from the stored results, without measuring
+    #[arg(long, conflicts_with = "image")]
+    write_docs: bool,
+}
+
+/// Builds the firmware, measures, and prints or writes the results.
+///
+/// # Errors
+/// [`Failure`], where a file cannot be used, the firmware not be built or run, or a check fails.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    match (&args.image, &args.data) {
+        (Some(image), Some(data)) => one(args, image, data),
+        _ if args.write_docs => docs::write(&suite::stored()?),
+        _ if args.check => suite::check(),
+        _ => suite::write(),
+    }
+}
+
+/// Measures one image.
+fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
+    build(args.board)?;
+    let image = fs::read(image).map_err(Failure::file(image))?;
+    let data = data::load(samples).map_err(argument)?.take(args.limit);
+    let options = BenchOptions {
+        board: args.board,
+        ..BenchOptions::default()
+    };
+    println!("{}", bench(&image, &data, &options).map_err(argument)?);
+    Ok(())
+}
+
+/// Builds what measuring on a board needs.
+fn build(board: Board) -> Result<(), Failure> {
+    for program in [Program::Bench, Program::Minimal] {
+        if board.programs().contains(&program) {
+            firmware::build_program(board, program)?;
+        }
+    }
+    Ok(())
+}
+
+fn argument(error: impl std::fmt::Display) -> Failure {
+    Failure::Argument(error.to_string())
+}

@@ -1,0 +1,372 @@
+//! The bundled networks on every board.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::bench::{BenchOptions, Report, bench, block};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data::{self, DataSet};
+use tinyspike::emulate::{EmulateOptions, emulate};
+use tinyspike::import;
+use tinyspike::pipeline;
+use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike_board::elf::{Code, functions};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::{Failure, qemu, shell};
+
+use super::{argument, build, cycles, docs};
+use crate::profile;
+
+/// A network, how it is converted, and what it is measured against.
+struct Case {
+    /// Its file in `models/`, without the ending.
+    network: &'static str,
+    steps: u16,
+    max_count: u8,
+    /// How many test samples are run on a board.
+    images: usize,
+    boards: &'static [Board],
+    /// Executed instructions of TensorFlow Lite for Microcontrollers with CMSIS-NN on the same
+    /// network in int8, GCC 12.2 -O3, the same emulator; on a Cortex-M4 and a Cortex-M0.
+    rival: Rival,
+}
+
+struct Rival {
+    m4: u64,
+    m4_cycles: u64,
+    m0: Option<u64>,
+}
+
+const ALL: &[Board] = &Board::ALL;
+const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
+
+const CASES: [Case; 3] = [
+    Case {
+        network: "mnist_small",
+        steps: 1,
+        max_count: 15,
+        images: 100,
+        boards: ALL,
+        rival: Rival {
+            m4: 367_600,
+            m4_cycles: 488_000,
+            m0: Some(909_000),
+        },
+    },
+    Case {
+        network: "mnist_mlp",
+        steps: 1,
+        max_count: 15,
+        images: 100,
+        boards: ALL,
+        rival: Rival {
+            m4: 198_900,
+            m4_cycles: 246_000,
+            m0: Some(629_000),
+        },
+    },
+    Case {
+        network: "mnist_forum_kr",
+        steps: 1,
+        max_count: 15,
+        images: 20,
+        boards: LARGE,
+        rival: Rival {
+            m4: 23_640_000,
+            m4_cycles: 30_000_000,
+            m0: None,
+        },
+    },
+];
+
+/// Calibration samples.
+const CALIBRATION: usize = 512;
+/// Inferences that the plugin watches for an estimate of cycles.
+const WATCHED: usize = 3;
+/// Test samples of a run on the host.
+const ON_HOST: usize = 1000;
+/// How much a count may grow before a check fails.
+const TOLERANCE: f64 = 1.02;
+
+/// All that was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Results {
+    /// The commit of the source; with `+` where files had been changed.
+    pub(super) commit: String,
+    /// The compiler of the firmware.
+    pub(super) rustc: String,
+    /// The emulator.
+    pub(super) qemu: String,
+    pub(super) networks: Vec<NetworkResults>,
+}
+
+/// One network on all its boards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NetworkResults {
+    pub(super) network: String,
+    pub(super) steps: u16,
+    pub(super) max_count: u8,
+    pub(super) boards: Vec<BoardResults>,
+    /// On this machine, for information: it is another number in every run.
+    pub(super) host: HostResults,
+}
+
+/// One network on one board.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct BoardResults {
+    #[serde(flatten)]
+    pub(super) report: Report,
+    /// Estimated cycles of an inference, where there is a model of the processor.
+    pub(super) estimated_cycles: Option<f64>,
+    /// The rival's instructions.
+    pub(super) rival_instructions: Option<u64>,
+    /// The rival's cycles by a like estimate.
+    pub(super) rival_cycles: Option<u64>,
+}
+
+/// The emulator's speed on the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct HostResults {
+    /// The share of 1000 test samples whose class is the label's.
+    pub(super) accuracy: Option<f64>,
+    pub(super) images_per_second_one_thread: f64,
+    pub(super) image_steps_per_second_one_thread: f64,
+    pub(super) images_per_second_all_threads: f64,
+    pub(super) image_steps_per_second_all_threads: f64,
+    pub(super) threads: usize,
+}
+
+fn results_path() -> PathBuf {
+    shell::root().join("benches/results.json")
+}
+
+/// Measures everything and stores the results.
+pub(super) fn write() -> Result<(), Failure> {
+    let results = measure()?;
+    let path = results_path();
+    let mut json = serde_json::to_string_pretty(&results).map_err(argument)?;
+    json.push('\n');
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+    }
+    fs::write(&path, json).map_err(Failure::file(&path))?;
+    println!("{}", docs::tables(&results));
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The stored results.
+pub(super) fn stored() -> Result<Results, Failure> {
+    let path = results_path();
+    let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+    serde_json::from_str(&text).map_err(|e| Failure::Argument(format!("{}: {e}", path.display())))
+}
+
+/// Measures everything again and compares it with the stored results.
+pub(super) fn check() -> Result<(), Failure> {
+    let stored = stored()?;
+    let now = measure()?;
+    let mut worse = Vec::new();
+    for network in &now.networks {
+        for board in &network.boards {
+            let name = format!("{} on {}", network.network, board.report.board);
+            let before = stored
+                .networks
+                .iter()
+                .find(|n| n.network == network.network)
+                .and_then(|n| {
+                    n.boards
+                        .iter()
+                        .find(|b| b.report.board == board.report.board)
+                });
+            let Some(before) = before else {
+                worse.push(format!("{name}: nothing is stored"));
+                continue;
+            };
+            for (what, before, after) in counts(&before.report, &board.report) {
+                println!("{name}: {what} {before:.1} -> {after:.1}");
+                if after > before * TOLERANCE {
+                    worse.push(format!(
+                        "{name}: {what} rose from {before:.1} to {after:.1}"
+                    ));
+                }
+            }
+        }
+    }
+    if worse.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Argument(format!(
+        "{}\n`cargo xtask bench` stores new results",
+        worse.join("\n")
+    )))
+}
+
+/// The counts that a check compares.
+fn counts(before: &Report, after: &Report) -> [(&'static str, f64, f64); 5] {
+    let of = |f: fn(&Report) -> f64| (f(before), f(after));
+    [
+        ("instructions of an inference", of(|r| r.inference.mean)),
+        ("the worst inference", of(|r| r.inference.worst as f64)),
+        ("set_input", of(|r| r.input.mean)),
+        ("steps", of(|r| r.steps.mean)),
+        ("reset", of(|r| r.reset.mean)),
+    ]
+    .map(|(name, (before, after))| (name, before, after))
+}
+
+fn measure() -> Result<Results, Failure> {
+    for board in Board::ALL {
+        build(board)?;
+    }
+    let plugin = profile::build_plugin()?;
+    let calibration = load("data/mnist_calibration2k.npz")?;
+    let test = load("data/mnist_test10k.npz")?;
+    let mut networks = Vec::new();
+    for case in &CASES {
+        eprintln!("{}", case.network);
+        let image = convert_case(case, Target::default(), &calibration)?;
+        let mut boards = Vec::new();
+        for &board in case.boards {
+            let image = convert_case(case, target(board), &calibration)?;
+            let data = test.clone().take(case.images);
+            let options = BenchOptions {
+                board,
+                ..BenchOptions::default()
+            };
+            let report = bench(&image, &data, &options).map_err(argument)?;
+            let (rival_instructions, rival_cycles, cycles_of_each) = match board {
+                Board::Mps2An386 => {
+                    let data = test.clone().take(WATCHED);
+                    (
+                        Some(case.rival.m4),
+                        Some(case.rival.m4_cycles),
+                        Some(cycles_per_instruction(board, &plugin, &image, &data)?),
+                    )
+                }
+                Board::Mps2An500 => (Some(case.rival.m4), None, None),
+                _ => (case.rival.m0, None, None),
+            };
+            eprintln!(
+                "  {}: {:.0} instructions",
+                board.name(),
+                report.instructions_per_inference
+            );
+            boards.push(BoardResults {
+                estimated_cycles: cycles_of_each.map(|c| c * report.instructions_per_inference),
+                report,
+                rival_instructions,
+                rival_cycles,
+            });
+        }
+        networks.push(NetworkResults {
+            network: case.network.to_owned(),
+            steps: case.steps,
+            max_count: case.max_count,
+            boards,
+            host: on_host(&image, &test)?,
+        });
+    }
+    Ok(Results {
+        commit: commit(),
+        rustc: shell::read(Command::new("rustc").arg("--version")).unwrap_or_default(),
+        qemu: qemu::version().unwrap_or_default(),
+        networks,
+    })
+}
+
+fn load(path: &str) -> Result<DataSet, Failure> {
+    data::load(shell::root().join(path)).map_err(argument)
+}
+
+/// The commit that is measured.
+fn commit() -> String {
+    let git =
+        |args: &[&str]| shell::read(Command::new("git").args(args).current_dir(shell::root()));
+    let mut commit = git(&["rev-parse", "HEAD"]).unwrap_or_default();
+    // Results are no source.
+    let changed = git(&["status", "--porcelain", "--", ":!benches", ":!docs"]);
+    if changed.is_none_or(|files| !files.is_empty()) {
+        commit.push('+');
+    }
+    commit
+}
+
+/// The layout of weights that a board's kernels are the fastest with.
+const fn target(board: Board) -> Target {
+    match board {
+        Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
+        _ => Target::Portable,
+    }
+}
+
+fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Vec<u8>, Failure> {
+    let path = shell::root()
+        .join("models")
+        .join(case.network)
+        .with_extension("keras");
+    let model = import::load(&path).map_err(argument)?;
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).map_err(argument)?.network;
+    let byte_scale = EmulateOptions::default().byte_scale;
+    let samples = pipeline::samples(calibration, byte_scale, CALIBRATION);
+    let options = QuantizeOptions {
+        steps: case.steps,
+        max_count: case.max_count,
+        target,
+        ..QuantizeOptions::default()
+    };
+    let built = pipeline::build(&network, Some(&samples), &options, &|_| ()).map_err(argument)?;
+    Ok(built.image)
+}
+
+/// Estimated cycles of an instruction, on the average of some inferences.
+fn cycles_per_instruction(
+    board: Board,
+    plugin: &Path,
+    image: &[u8],
+    data: &DataSet,
+) -> Result<f64, Failure> {
+    let elf = board.elf(Program::Bench);
+    let inputs = block(image, data, BenchOptions::default().byte_scale).map_err(argument)?;
+    let counts = profile::count(board, plugin, &functions(&elf)?, image, &inputs)?;
+    let executed: u64 = counts.iter().map(|c| c.executed).sum();
+    let cycles = cycles::estimate(&Code::read(&elf)?, &counts);
+    Ok(cycles as f64 / executed.max(1) as f64)
+}
+
+fn on_host(image: &[u8], test: &DataSet) -> Result<HostResults, Failure> {
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes).map_err(argument)?;
+    let data = test.clone().take(ON_HOST);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(argument)?;
+        let start = Instant::now();
+        let report = pool
+            .install(|| emulate(&image, &data, &EmulateOptions::default(), &|_| ()))
+            .map_err(argument)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok::<_, Failure>((report, data.len() as f64 / seconds.max(1e-9)))
+    };
+    let (_, one) = run(1)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (report, all) = run(threads)?;
+    Ok(HostResults {
+        accuracy: report.accuracy,
+        images_per_second_one_thread: one,
+        image_steps_per_second_one_thread: one * report.steps_mean,
+        images_per_second_all_threads: all,
+        image_steps_per_second_all_threads: all * report.steps_mean,
+        threads,
+    })
+}
