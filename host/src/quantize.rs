@@ -533,14 +533,31 @@ impl<'a> Context<'a> {
             let class = channel % period;
             let bias = (f64::from(bias) / units[class]).round() as i64;
             let threshold = thresholds[class];
-            let up = drives[class].up + bias.max(0);
-            let down = drives[class].down - bias.min(0);
+            let Drive { up, down } = drives[class];
             let start = threshold / 2 - threshold;
-            // After an update a potential is below zero, unless its count was cut off: then each
-            // step adds at most `up` and takes `max_count` thresholds.
-            let kept = (up - max_count * threshold).max(0);
-            wide.max = wide.max.max(start.max(-1) + up + kept * (steps - 1));
-            wide.min = wide.min.min((-threshold).min(start) - down * steps);
+            // What whole steps can add and take; within a step the bias may come first or last.
+            let rise = (up + bias).max(0);
+            let fall = (down - bias).max(0);
+            let (up, down) = (up + bias.max(0), down - bias.min(0));
+            let later = steps - 1;
+            wide.min = wide.min.min(start - down - fall * later);
+            if start + up + rise * later < 0 {
+                // It never spikes.
+                wide.max = wide.max.max(start + up + rise * later);
+            } else {
+                // After an update a potential is below zero, unless its count was cut off: then each
+                // step adds at most `rise` and takes `max_count` thresholds. A spike leaves it at the
+                // negative threshold or above.
+                let from = if later == 0 { start } else { -1 };
+                let kept = (rise - max_count * threshold).max(0);
+                wide.max = wide.max.max(from.max(start) + up + kept * later);
+                let fallen = if later == 0 {
+                    0
+                } else {
+                    down + fall * (later - 1)
+                };
+                wide.min = wide.min.min(-threshold - fallen);
+            }
             wide.threshold.push(threshold);
             wide.bias.push(bias);
         }

@@ -232,7 +232,8 @@ pub struct Tuned {
     pub chosen: Point,
     /// Whether it keeps the accuracy, by the rule that the module states.
     pub kept: bool,
-    /// The candidates that no other beats in accuracy, instructions, RAM and flash together; by cost.
+    /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
+    /// that was chosen; by cost.
     pub front: Vec<Point>,
     /// The accuracy of the float network on the held-out samples; `None` without labels.
     pub float_accuracy: Option<f64>,
@@ -729,7 +730,7 @@ impl Search<'_> {
         self.options.budgets.check(&image)?;
         let front = points
             .iter()
-            .filter(|p| !points.iter().any(|q| dominates(q, p)))
+            .filter(|p| **p == chosen || !points.iter().any(|q| dominates(q, p)))
             .cloned()
             .collect();
         let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
@@ -798,7 +799,7 @@ impl fmt::Display for Tuned {
             "accuracy", "drop", "instructions", "synaptic ops", "RAM", "flash"
         )?;
         for p in self.front.iter().take(SHOWN) {
-            let chosen = same_but_exit(&p.setting, &self.chosen.setting);
+            let chosen = p.setting == self.chosen.setting;
             writeln!(
                 f,
                 "{:>8.2}% {:>+7.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {}{}",

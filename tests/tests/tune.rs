@@ -167,7 +167,13 @@ fn a_report_describes_every_layer() {
     assert_eq!(report.ram_bytes, image.arena_bytes());
     for c in &report.connections {
         let db = c.sqnr_db.unwrap();
-        assert!((25.0..60.0).contains(&db), "{db} dB for int8 weights");
+        // Input weights use part of int8 only: a threshold has at most 12 bits.
+        let least = if c.pre == report.inputs[0].label {
+            15.0
+        } else {
+            30.0
+        };
+        assert!((least..60.0).contains(&db), "{db} dB for int8 weights");
         assert_eq!(c.clipped, 0);
     }
     assert!(report.layers[0].channel_range[1] <= report.layers[0].largest);

@@ -77,7 +77,7 @@ pub(crate) struct Convert {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) convert: ConvertFlags,
-    /// Real inputs (.npz or IDX), as many as a few hundred: they show which range each layer needs.
+    /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
     /// Use at most this many calibration samples: 512 unless said, all of them to tune.
