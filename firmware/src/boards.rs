@@ -27,12 +27,12 @@ pub const MPS2_AN500: Board = in_psram(0x6000_0000);
 /// The BBC micro:bit (nRF51822, Cortex-M0): both lie in flash, behind the firmware.
 pub const MICROBIT: Board = Board {
     image: Region {
-        address: 0xc000,
+        address: 0xe000,
         len: 0x1_e000,
     },
     inputs: Region {
-        address: 0x2_a000,
-        len: 0x1_6000,
+        address: 0x2_c000,
+        len: 0x1_4000,
     },
 };
 
