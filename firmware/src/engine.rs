@@ -283,13 +283,7 @@ where
             // All else goes event by event, undivided; parsing has made sure that 32 bits are there.
             _ => {
                 let sums: &mut [u32] = words;
-                let events = (0u16..=u16::MAX)
-                    .zip(values)
-                    .map(|(source, &value)| Event {
-                        source,
-                        value: i16::from(value) - i16::from(zero_point),
-                    })
-                    .filter(|event| event.value != 0);
+                let events = nonzero(values, zero_point);
                 in_buffers(events, |events| {
                     deliver::<K, u32, E, C>(image, c, weights, events, sums);
                 });
@@ -332,6 +326,8 @@ where
         }
         self.taken += 1;
         let more = self.taken < network.steps;
+        // At rest, potentials hold the bias of the first step.
+        let first = self.taken == 1;
         let layout = image.layout();
         // Connections from inputs come first; those of each ensemble follow in order.
         let mut rest = network.connections.as_slice();
@@ -373,7 +369,7 @@ where
                     Population {
                         potentials: bytemuck::cast_slice_mut(potentials),
                         currents: bytemuck::cast_slice(currents),
-                        bias: image.params16(e.bias),
+                        bias: if first { &[] } else { image.params16(e.bias) },
                         threshold: image.params16(e.threshold),
                         max_count: e.max_count,
                         more,
@@ -387,7 +383,7 @@ where
                     Population {
                         potentials: bytemuck::cast_slice_mut(potentials),
                         currents: bytemuck::cast_slice(currents),
-                        bias: image.params32(e.bias),
+                        bias: if first { &[] } else { image.params32(e.bias) },
                         threshold: image.params32(e.threshold),
                         max_count: e.max_count,
                         more,
@@ -462,8 +458,8 @@ where
         }
     }
 
-    /// V - θ of a neuron, plus the bias of the step to come, for a debugger's eye; `None` where there
-    /// is no such neuron. After the last step potentials need not be kept.
+    /// V - θ of a neuron, for a debugger's eye; `None` where there is no such neuron. At rest it holds
+    /// the bias of the first step already; after the last step it need not be kept.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
         let e = self.image.description().ensembles.get(ensemble)?;
@@ -566,11 +562,14 @@ fn fire<K, P, const E: usize, const C: usize>(
     K: Kernels<P> + Kernels<u16> + Kernels<u32>,
 {
     population.potentials = population.potentials.get_mut(..neurons).unwrap_or(&mut []);
+    if !population.bias.is_empty() || !population.currents.is_empty() {
+        <K as Kernels<P>>::settle(&mut population);
+    }
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {
         events.clear();
-        let reached = <K as Kernels<P>>::update(&mut population, next, &mut events);
+        let reached = <K as Kernels<P>>::fire(&mut population, next, &mut events);
         if reached <= next {
             break;
         }
@@ -629,17 +628,36 @@ fn deliver<K: Kernels<P>, P: Potential, const E: usize, const C: usize>(
     }
 }
 
+/// The events of an input: a place for each byte that is not the zero point, of which most are.
+fn nonzero(values: &[u8], zero_point: u8) -> impl Iterator<Item = Event> {
+    let event = move |source: usize, byte: u8| {
+        let value = i16::from(byte) - i16::from(zero_point);
+        let source = source as u16;
+        (value != 0).then_some(Event { source, value })
+    };
+    let (fours, rest) = values.as_chunks::<4>();
+    let last = fours.len() * 4;
+    let fours = fours.iter().enumerate();
+    let fours = fours.filter(move |(_, four)| **four != [zero_point; 4]);
+    let first = fours.flat_map(move |(at, four)| {
+        let bytes = four.iter().enumerate();
+        bytes.filter_map(move |(k, &byte)| event(at * 4 + k, byte))
+    });
+    let rest = rest.iter().enumerate();
+    first.chain(rest.filter_map(move |(k, &byte)| event(last + k, byte)))
+}
+
 /// Hands events over, a buffer at a time.
 fn in_buffers(events: impl Iterator<Item = Event>, mut hand_over: impl FnMut(&[Event])) {
     let mut buffer = Events::new();
-    for event in events {
+    events.for_each(|event| {
         // There is room: the buffer is emptied where it is full.
         let _ = buffer.push(event);
         if buffer.is_full() {
             hand_over(&buffer);
             buffer.clear();
         }
-    }
+    });
     if !buffer.is_empty() {
         hand_over(&buffer);
     }

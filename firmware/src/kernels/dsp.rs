@@ -7,7 +7,6 @@
 
 use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
-use core::num::NonZeroU32;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
@@ -354,13 +353,180 @@ global_asm!(
     "pop {{r4-r11, pc}}",
     ".size tinyspike_drive_window, . - tinyspike_drive_window",
     // void tinyspike_fire(Fire *fire)
-    // Looks at groups of 8 neurons and writes an event for each that spikes.
+    // Looks at groups of 8 neurons, writes an event for each that spikes, and takes the spikes off.
     ".section .text.tinyspike_fire,\"ax\",%progbits",
     ".global tinyspike_fire",
     ".type tinyspike_fire,%function",
     ".balign 4",
     ".thumb_func",
     "tinyspike_fire:",
+    "push {{r4-r11, lr}}",
+    "ldrd r1, r2, [r0]",
+    "ldr r3, [r0, #8]",
+    "ldr r6, [r0, #20]",
+    "ldr r8, [r0, #28]",
+    "ldr r9, [r0, #32]",
+    "mov lr, #0x80008000",
+    "1:", // a group
+    "ldm r1!, {{r4, r5, r7, r10}}",
+    "orr r11, r4, r5",
+    "orr r12, r7, r10",
+    "orr r11, r11, r12",
+    "tst r11, lr",
+    "bne 3f",
+    "2:", // the next group
+    "add r8, #8",
+    "add r3, #16",
+    "ldr r11, [r0, #16]",
+    "cmp r3, r11",
+    "it eq",
+    "ldreq r3, [r0, #12]",
+    "subs r2, #1",
+    "bne 1b",
+    "b 9f",
+    "3:", // a group with spikes
+    "ldr r11, [r0, #24]",
+    "cmp r6, r11",
+    "bhi 8f",
+    "tst r4, #0x8000",
+    "beq 10f",
+    "ldrh r11, [r3, #0]",
+    "ubfx r12, r4, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r4, r4, r11",
+    "add r11, r8, #0",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "10:",
+    "cmp r4, #0",
+    "bpl 11f",
+    "ldrh r11, [r3, #2]",
+    "ubfx r12, r4, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r4, r4, r11, lsl #16",
+    "add r11, r8, #1",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "11:",
+    "tst r5, #0x8000",
+    "beq 12f",
+    "ldrh r11, [r3, #4]",
+    "ubfx r12, r5, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r5, r5, r11",
+    "add r11, r8, #2",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "12:",
+    "cmp r5, #0",
+    "bpl 13f",
+    "ldrh r11, [r3, #6]",
+    "ubfx r12, r5, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r5, r5, r11, lsl #16",
+    "add r11, r8, #3",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "13:",
+    "tst r7, #0x8000",
+    "beq 14f",
+    "ldrh r11, [r3, #8]",
+    "ubfx r12, r7, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r7, r7, r11",
+    "add r11, r8, #4",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "14:",
+    "cmp r7, #0",
+    "bpl 15f",
+    "ldrh r11, [r3, #10]",
+    "ubfx r12, r7, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r7, r7, r11, lsl #16",
+    "add r11, r8, #5",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "15:",
+    "tst r10, #0x8000",
+    "beq 16f",
+    "ldrh r11, [r3, #12]",
+    "ubfx r12, r10, #0, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r10, r10, r11",
+    "add r11, r8, #6",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "16:",
+    "cmp r10, #0",
+    "bpl 17f",
+    "ldrh r11, [r3, #14]",
+    "ubfx r12, r10, #16, #15",
+    "udiv r12, r12, r11",
+    "add r12, #1",
+    "cmp r12, r9",
+    "it hi",
+    "movhi r12, r9",
+    "mul r11, r11, r12",
+    "sub r10, r10, r11, lsl #16",
+    "add r11, r8, #7",
+    "orr r11, r11, r12, lsl #16",
+    "str r11, [r6], #4",
+    "17:",
+    "sub r11, r1, #16",
+    "stm r11, {{r4, r5, r7, r10}}",
+    "b 2b",
+    "8:", // no room
+    "sub r1, #16",
+    "9:", // out
+    "strd r1, r2, [r0]",
+    "str r3, [r0, #8]",
+    "str r6, [r0, #20]",
+    "str r8, [r0, #28]",
+    "pop {{r4-r11, pc}}",
+    ".size tinyspike_fire, . - tinyspike_fire",
+    // The same, but leaves the potentials as they are.
+    ".section .text.tinyspike_fire_last,\"ax\",%progbits",
+    ".global tinyspike_fire_last",
+    ".type tinyspike_fire_last,%function",
+    ".balign 4",
+    ".thumb_func",
+    "tinyspike_fire_last:",
     "push {{r4-r11, lr}}",
     "ldrd r1, r2, [r0]",
     "ldr r3, [r0, #8]",
@@ -502,16 +668,16 @@ global_asm!(
     "str r6, [r0, #20]",
     "str r8, [r0, #28]",
     "pop {{r4-r11, pc}}",
-    ".size tinyspike_fire, . - tinyspike_fire",
+    ".size tinyspike_fire_last, . - tinyspike_fire_last",
     ".text",
 );
 
-/// Groups of 8 neurons in their last step.
+/// Groups of 8 neurons.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Fire {
     /// The potentials of the next group.
-    words: *const u32,
+    words: *mut u32,
     /// How many groups are left.
     groups: u32,
     /// The thresholds of the next group.
@@ -552,6 +718,7 @@ struct Window {
 
 unsafe extern "C" {
     fn tinyspike_fire(fire: *mut Fire);
+    fn tinyspike_fire_last(fire: *mut Fire);
     fn tinyspike_drive_window(
         input: *const u8,
         weights: *const i8,
@@ -610,20 +777,19 @@ impl Terms {
         self.total = 0;
     }
 
-    fn push(&mut self, row: *const u8, value: i32, to_front: bool) {
+    /// # Safety
+    /// There are fewer than `EVENTS` terms.
+    unsafe fn push(&mut self, row: *const u8, value: i32, to_front: bool) {
         let at = if to_front {
-            self.ones
-        } else {
-            EVENTS - self.others
-        };
-        if let Some(term) = self.list.get_mut(at) {
-            term.write(Term { row, value });
-        }
-        if to_front {
             self.ones += 1;
+            self.ones - 1
         } else {
             self.others += 1;
-        }
+            EVENTS + 1 - self.others
+        };
+        // SAFETY: both parts together have at most `EVENTS` terms, so neither leaves the list nor
+        // meets the other.
+        unsafe { self.list.get_unchecked_mut(at) }.write(Term { row, value });
         self.total += value;
     }
 
@@ -632,10 +798,8 @@ impl Terms {
         if let Some(end) = self.list.last_mut() {
             end.write(Term::END);
         }
-        // One place is left between the parts even where there are `EVENTS` terms.
-        if let Some(end) = self.list.get_mut(self.ones)
-            && self.others < EVENTS
-        {
+        // There are two places more than terms, so one is left between the parts.
+        if let Some(end) = self.list.get_mut(self.ones) {
             end.write(Term::END);
         }
         let start = self.list.as_mut_ptr().cast::<Term>();
@@ -694,6 +858,7 @@ where
     };
     let base: *const u8 = weights.bytes.as_ptr().cast();
     let fast = weights.layout == Layout::Quads
+        && events.len() <= EVENTS
         && stride.is_multiple_of(TILE)
         && post.len() >= outputs
         && base.cast::<u32>().is_aligned();
@@ -703,22 +868,19 @@ where
     let post = post.get_mut(..outputs).unwrap_or(&mut []);
     let in_lanes = events.iter().all(|e| (1..=LANE_VALUE).contains(&e.value));
     let mut terms = Terms::new();
-    for event in events {
+    for event in events.iter().take(EVENTS) {
         let source = usize::from(event.source);
         if source >= rows {
             continue;
         }
         let row = base.wrapping_add(source * stride);
         let value = i32::from(event.value);
-        if in_lanes {
-            if terms.total + value > LANE_BUDGET {
-                multiply_lanes(&mut terms, post);
-                terms.clear();
-            }
-            terms.push(row, value, value == 1);
-        } else {
-            terms.push(row, value, false);
+        if in_lanes && terms.total + value > LANE_BUDGET {
+            multiply_lanes(&mut terms, post);
+            terms.clear();
         }
+        // SAFETY: no more than `EVENTS` events are taken.
+        unsafe { terms.push(row, value, in_lanes && value == 1) };
     }
     if in_lanes {
         multiply_lanes(&mut terms, post);
@@ -786,6 +948,8 @@ fn scatter(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mu
         targets_row: 0,
     };
     let mut place = u32::MAX;
+    let mut line = u32::MAX;
+    let mut y = span(conv, 0, 0);
     let mut first_target = targets;
     let mut first_weights = weights.bytes.as_ptr();
     for event in events {
@@ -798,8 +962,11 @@ fn scatter(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mu
         let channel = source - at * channels_in;
         if at != place {
             place = at;
-            let line = at.checked_div(width).unwrap_or(0);
-            let y = span(conv, 0, line);
+            let new_line = at.checked_div(width).unwrap_or(0);
+            if new_line != line {
+                line = new_line;
+                y = span(conv, 0, line);
+            }
             let x = span(conv, 1, at - line * width);
             taps.columns = x.count;
             taps.rows = y.count;
@@ -841,108 +1008,68 @@ fn add_lanes(a: u32, b: u32) -> u32 {
 
 /// Words that an update looks at together.
 const GROUP: usize = 4;
-/// The top bits of both lanes.
-const TOPS: u32 = 0x8000_8000;
-
-/// Integrates neurons from `from` on, where their number and channels allow for groups; `None` where
-/// they do not.
-fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> Option<usize> {
+/// Fires neurons from `from` on, where their number and channels allow for groups; `None` where they do
+/// not.
+fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> Option<usize> {
     const NEURONS: usize = GROUP * 2;
     let channels = population.threshold.len();
-    if !channels.is_multiple_of(NEURONS)
-        || population.bias.len() != channels
-        || !from.is_multiple_of(NEURONS)
-        || !population.currents.is_empty()
+    let len = events.len();
+    if !channels.is_multiple_of(NEURONS) || !from.is_multiple_of(NEURONS) || len > EVENTS - NEURONS
     {
         return None;
     }
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
-    let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
-    let max_count = u32::from(population.max_count);
-    let more = population.more;
-    let mut channel = from.checked_rem(channels)?;
-    let mut neuron = from;
-    let mut len = events.len();
-    let spikes = events.as_mut_ptr();
-    if !more {
-        let groups = words.len() / GROUP - from / NEURONS;
-        if groups == 0 || len > EVENTS - NEURONS {
-            return None;
-        }
-        let thresholds = population.threshold.as_ptr_range();
-        let mut fire = Fire {
-            words: words.get(from / 2..)?.as_ptr(),
-            groups: groups as u32,
-            threshold: thresholds.start.wrapping_add(channel),
-            thresholds: thresholds.start,
-            thresholds_end: thresholds.end,
-            events: spikes.wrapping_add(len),
-            events_last: spikes.wrapping_add(EVENTS - NEURONS),
-            source: from as u32,
-            max_count,
-        };
-        // SAFETY: there are so many groups, channels are whole groups, thresholds are positive, and
-        // events stop while there is room for a group.
-        let written = unsafe {
-            tinyspike_fire(&raw mut fire);
-            fire.events.offset_from(spikes)
-        };
-        // SAFETY: so many events have been written.
-        unsafe { events.set_len(written as usize) };
-        return Some(fire.source as usize);
+    let channel = from.checked_rem(channels)?;
+    let words = words.get_mut(from / 2..)?;
+    let groups = words.len() / GROUP;
+    if groups == 0 {
+        return None;
     }
-    let (groups, _) = words.as_chunks_mut::<GROUP>();
-    for words in groups.get_mut(from / NEURONS..)? {
-        if (words[0] | words[1] | words[2] | words[3]) & TOPS != 0 {
-            if len > EVENTS - NEURONS {
-                break;
-            }
-            let mut at = channel;
-            for word in &mut *words {
-                if *word & TOPS == 0 {
-                    at += 2;
-                    continue;
-                }
-                let mut left = [*word & 0xffff, *word >> 16];
-                for lane in &mut left {
-                    if *lane & 0x8000 != 0 {
-                        // SAFETY: `at` is below `channels`, and thresholds are positive.
-                        let threshold = unsafe {
-                            let threshold = *population.threshold.get_unchecked(at);
-                            NonZeroU32::new_unchecked(u32::from(threshold as u16))
-                        };
-                        let count = ((*lane & 0x7fff) / threshold + 1).min(max_count);
-                        *lane = lane.wrapping_sub(count * threshold.get()) & 0xffff;
-                        let event = Event {
-                            source: (neuron + at - channel) as u16,
-                            value: count as i16,
-                        };
-                        // SAFETY: the buffer has room for a group.
-                        unsafe { spikes.add(len).write(event) };
-                        len += 1;
-                    }
-                    at += 1;
-                }
-                if more {
-                    *word = left[0] | (left[1] << 16);
-                }
-            }
+    let thresholds = population.threshold.as_ptr_range();
+    let events_start = events.as_mut_ptr();
+    let mut state = Fire {
+        words: words.as_mut_ptr(),
+        groups: groups as u32,
+        threshold: thresholds.start.wrapping_add(channel),
+        thresholds: thresholds.start,
+        thresholds_end: thresholds.end,
+        events: events_start.wrapping_add(len),
+        events_last: events_start.wrapping_add(EVENTS - NEURONS),
+        source: from as u32,
+        max_count: population.max_count.into(),
+    };
+    // SAFETY: there are so many groups, channels are whole groups, thresholds are positive, and events
+    // stop while there is room for a group.
+    unsafe {
+        if population.more {
+            tinyspike_fire(&raw mut state);
+        } else {
+            tinyspike_fire_last(&raw mut state);
         }
-        if more {
-            let from = channel / 2;
-            for (word, &bias) in words.iter_mut().zip(bias.get(from..from + GROUP)?) {
+    }
+    // SAFETY: both lie in the buffer.
+    let written = unsafe { state.events.offset_from(events_start) };
+    // SAFETY: so many events have been written.
+    unsafe { events.set_len(written as usize) };
+    Some(state.source as usize)
+}
+
+/// Adds bias and current to neurons, two at a time; `None` where channels do not pair up.
+fn settle(population: &mut Population<'_, u16>) -> Option<()> {
+    let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
+    let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
+    let currents: &[u32] = bytemuck::try_cast_slice(population.currents).ok()?;
+    if !bias.is_empty() {
+        for place in words.chunks_mut(bias.len()) {
+            for (word, &bias) in place.iter_mut().zip(bias) {
                 *word = add_lanes(*word, bias);
             }
         }
-        neuron += NEURONS;
-        channel += NEURONS;
-        if channel == channels {
-            channel = 0;
-        }
     }
-    // SAFETY: all up to `len` have been written, and it is at most the capacity.
-    unsafe { events.set_len(len) };
-    Some(neuron)
+    for (word, &current) in words.iter_mut().zip(currents) {
+        *word = add_lanes(*word, current);
+    }
+    Some(())
 }
 
 /// The most values in a row of an input for which empty windows are found in advance.
@@ -1063,10 +1190,16 @@ impl Kernels<u16> for Dsp {
         }
     }
 
-    fn update(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
-        match update(population, from, events) {
+    fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
+        match fire(population, from, events) {
             Some(next) if next > from => next,
-            _ => Portable::update(population, from, events),
+            _ => Portable::fire(population, from, events),
+        }
+    }
+
+    fn settle(population: &mut Population<'_, u16>) {
+        if settle(population).is_none() {
+            Portable::settle(population);
         }
     }
 }
@@ -1093,7 +1226,11 @@ impl Kernels<u32> for Dsp {
         );
     }
 
-    fn update(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
-        Portable::update(population, from, events)
+    fn fire(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
+        Portable::fire(population, from, events)
+    }
+
+    fn settle(population: &mut Population<'_, u32>) {
+        Portable::settle(population);
     }
 }

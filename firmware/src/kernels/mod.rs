@@ -36,7 +36,7 @@ pub type Events = Vec<Event, EVENTS>;
 
 /// A stored potential: `u16` or `u32`, for a value of 16 or 32 bits plus half the range.
 ///
-/// What is stored is V - θ plus the bias of the coming step. The top bit says whether the neuron
+/// What is stored is V - θ. The top bit says whether the neuron
 /// spikes, and sums of 16 bits never borrow from their neighbours in a word.
 pub trait Potential: bytemuck::Pod {
     /// The type of thresholds and biases.
@@ -103,7 +103,8 @@ pub struct Population<'a, P: Potential> {
     pub potentials: &'a mut [P],
     /// The current that inputs bring to each neuron; empty where none is kept.
     pub currents: &'a [P],
-    /// The current that each channel receives in every step.
+    /// The current that each channel receives in this step; empty in the first, at whose start
+    /// potentials hold it already.
     pub bias: &'a [P::Param],
     /// θ of each channel.
     pub threshold: &'a [P::Param],
@@ -133,7 +134,11 @@ pub trait Kernels<P: Potential> {
         currents: &mut [P],
     );
 
-    /// Integrates the neurons from `from` on, until all are done or `events` has no room for more,
-    /// and returns the first neuron that is not done. Appends an event for each neuron that spikes.
-    fn update(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize;
+    /// Fires the neurons from `from` on, until all are done or `events` has no room for more, and
+    /// returns the first neuron that is not done. Appends an event for each neuron that spikes, and
+    /// takes its spikes' thresholds from its potential.
+    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize;
+
+    /// Adds the step's bias and the input's current to all neurons, before they fire.
+    fn settle(population: &mut Population<'_, P>);
 }

@@ -116,40 +116,28 @@ impl<P: Potential> Kernels<P> for Portable {
         }
     }
 
-    fn update(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
-        let channels = population.bias.len();
+    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
+        let channels = population.threshold.len();
         let max_count = i32::from(population.max_count);
         let Some(mut channel) = from.checked_rem(channels) else {
             return population.potentials.len();
         };
-        let mut currents = population.currents.iter().skip(from);
         let mut neuron = from;
         for v in population.potentials.iter_mut().skip(from) {
-            let (Some(&bias), Some(&threshold)) = (
-                population.bias.get(channel),
-                population.threshold.get(channel),
-            ) else {
-                break;
-            };
-            let mut sum = *v;
-            if let Some(current) = currents.next() {
-                sum = sum.plus(current.current());
-            }
-            let above = sum.value();
+            let above = v.value();
             if above >= 0 {
-                let threshold: i32 = threshold.into();
+                let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
                 let count = above
                     .checked_div(threshold)
                     .map_or(0, |n| n.saturating_add(1))
                     .min(max_count);
-                sum = sum.plus(threshold.wrapping_mul(count).wrapping_neg());
+                *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
                 // There is room: a full buffer ends the loop.
                 let _ = events.push(Event {
                     source: neuron as u16,
                     value: count as i16,
                 });
             }
-            *v = sum.plus(bias.into());
             neuron += 1;
             channel += 1;
             if channel == channels {
@@ -160,6 +148,18 @@ impl<P: Potential> Kernels<P> for Portable {
             }
         }
         neuron
+    }
+
+    fn settle(population: &mut Population<'_, P>) {
+        let channels = population.bias.len().max(1);
+        for places in population.potentials.chunks_mut(channels) {
+            for (v, &bias) in places.iter_mut().zip(population.bias) {
+                *v = v.plus(bias.into());
+            }
+        }
+        for (v, current) in population.potentials.iter_mut().zip(population.currents) {
+            *v = v.plus(current.current());
+        }
     }
 }
 
