@@ -12,8 +12,10 @@ use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, emulate};
 use tinyspike::import;
+use tinyspike::lower::lower;
 use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
@@ -25,14 +27,21 @@ use crate::profile;
 struct Case {
     /// Its file in `models/`, without the ending.
     network: &'static str,
-    steps: u16,
-    max_count: u8,
+    settings: Settings,
     /// How many test samples are run on a board.
     images: usize,
     boards: &'static [Board],
     /// Executed instructions of TensorFlow Lite for Microcontrollers with CMSIS-NN on the same
     /// network in int8, GCC 12.2 -O3, the same emulator; on a Cortex-M4 and a Cortex-M0.
     rival: Rival,
+}
+
+/// How a network is converted.
+enum Settings {
+    /// As a user fixes it.
+    Fixed { steps: u16, max_count: u8 },
+    /// As `convert --tune` finds it, within so many steps.
+    Tuned { steps: Option<u16> },
 }
 
 struct Rival {
@@ -47,8 +56,7 @@ const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 const CASES: [Case; 3] = [
     Case {
         network: "mnist_small",
-        steps: 1,
-        max_count: 15,
+        settings: Settings::Tuned { steps: Some(2) },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -59,8 +67,7 @@ const CASES: [Case; 3] = [
     },
     Case {
         network: "mnist_mlp",
-        steps: 1,
-        max_count: 15,
+        settings: Settings::Tuned { steps: None },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -71,8 +78,10 @@ const CASES: [Case; 3] = [
     },
     Case {
         network: "mnist_forum_kr",
-        steps: 1,
-        max_count: 15,
+        settings: Settings::Fixed {
+            steps: 1,
+            max_count: 15,
+        },
         images: 20,
         boards: LARGE,
         rival: Rival {
@@ -263,10 +272,18 @@ fn measure() -> Result<Results, Failure> {
                 rival_cycles,
             });
         }
+        let bytes = aligned_copy(&image);
+        let parsed: Image<'_> = Image::parse(&bytes).map_err(argument)?;
+        let description = parsed.description();
         networks.push(NetworkResults {
             network: case.network.to_owned(),
-            steps: case.steps,
-            max_count: case.max_count,
+            steps: description.steps,
+            max_count: description
+                .ensembles
+                .iter()
+                .map(|e| e.max_count)
+                .max()
+                .unwrap_or(0),
             boards,
             host: on_host(&image, &test)?,
         });
@@ -315,16 +332,32 @@ fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Ve
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).map_err(argument)?.network;
-    let byte_scale = EmulateOptions::default().byte_scale;
-    let samples = pipeline::samples(calibration, byte_scale, CALIBRATION);
-    let options = QuantizeOptions {
-        steps: case.steps,
-        max_count: case.max_count,
-        target,
-        ..QuantizeOptions::default()
-    };
-    let built = pipeline::build(&network, Some(&samples), &options, &|_| ()).map_err(argument)?;
-    Ok(built.image)
+    match case.settings {
+        Settings::Fixed { steps, max_count } => {
+            let byte_scale = EmulateOptions::default().byte_scale;
+            let samples = pipeline::samples(calibration, byte_scale, CALIBRATION);
+            let options = QuantizeOptions {
+                steps,
+                max_count,
+                target,
+                ..QuantizeOptions::default()
+            };
+            pipeline::build(&network, Some(&samples), &options, &|_| ())
+                .map(|built| built.image)
+                .map_err(argument)
+        }
+        Settings::Tuned { steps } => {
+            let graph = lower(&network).map_err(argument)?;
+            let options = TuneOptions {
+                steps,
+                layout: target,
+                ..TuneOptions::default()
+            };
+            tune(&graph, calibration, &options, &|_| ())
+                .map(|tuned| tuned.image)
+                .map_err(argument)
+        }
+    }
 }
 
 /// Estimated cycles of an instruction, on the average of some inferences.
