@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 
 use tinyspike::convert::{Conversion, ConvertError};
-use tinyspike::import;
+use tinyspike::import::{self, Problem};
 use tinyspike::model::Model;
 
 use crate::args::{Command, ConvertFlags};
@@ -36,7 +36,15 @@ fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), F
     let options = flags.options()?;
     let model = match &flags.config {
         Some(config) => import::load_with_config(path, config)?,
-        None => import::load(path)?,
+        None => import::load(path).map_err(|e| {
+            let config_missing = matches!(e.problem, Problem::NoConfig);
+            let failure = Failure::from(e);
+            if config_missing {
+                failure.hint("give the configuration with --config FILE")
+            } else {
+                failure
+            }
+        })?,
     };
     let conversion = tinyspike::convert::convert(&model, &options).map_err(|e| {
         let failure = Failure::new(format!("{}: {e}", path.display()));

@@ -34,7 +34,8 @@ struct Report {
     /// The same of the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy_mean_10: Option<f64>,
-    spikes_per_image: f64,
+    /// None where no neurons spike.
+    spikes_per_image: Option<f64>,
     ensembles: Vec<EnsembleReport>,
     image_steps_per_second: f64,
 }
@@ -158,7 +159,10 @@ impl Sums {
             dt,
             accuracy: share(0),
             accuracy_mean_10: share(1).filter(|_| steps >= WINDOW),
-            spikes_per_image: self.spikes.iter().flatten().map(|n| per_image(*n)).sum(),
+            spikes_per_image: (self.spikes.iter().flatten())
+                .copied()
+                .reduce(|a, b| a + b)
+                .map(per_image),
             ensembles: (conversion.network.ensembles.iter().zip(&self.spikes))
                 .map(|(e, spikes)| EnsembleReport {
                     label: e.label.clone(),
@@ -263,7 +267,9 @@ fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(accuracy) = report.accuracy_mean_10 {
         writeln!(out, "  mean of 10 steps {:>11.2} %", accuracy * 100.0)?;
     }
-    writeln!(out, "spikes per sample  {:>12.1}", report.spikes_per_image)?;
+    if let Some(spikes) = report.spikes_per_image {
+        writeln!(out, "spikes per sample  {spikes:>12.1}")?;
+    }
     for e in &report.ensembles {
         write!(out, "    {:<20} {:>7} neurons", e.label, e.neurons)?;
         if let (Some(rate), Some(spikes)) = (e.rate_hz, e.spikes_per_image) {
