@@ -353,6 +353,19 @@ impl NeuronType {
         }
     }
 
+    /// Whether the output is a function of the present current alone: such neurons never spike.
+    #[must_use]
+    pub fn is_rate(&self) -> bool {
+        matches!(
+            self,
+            Self::RectifiedLinear { .. }
+                | Self::LeakyRelu { .. }
+                | Self::Sigmoid { .. }
+                | Self::Tanh { .. }
+                | Self::LifRate { .. }
+        )
+    }
+
     /// What scales the output; Sigmoid and Tanh have none.
     #[must_use]
     pub fn amplitude(&self) -> Option<f32> {

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use flate2::read::GzDecoder;
+use npyz::npz::NpzArchive;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -294,4 +296,459 @@ fn the_demo_shows_accuracy_events_and_memory() {
     ] {
         assert!(shown.contains(words), "{words} is missing in {shown}");
     }
+}
+
+const SMALL: &str = "models/mnist_small.keras";
+const UNSUPPORTED: &str = "tests/fixtures/keras/mnist_unsupported.keras";
+
+/// The archive of small models that Keras 3 has written, unpacked.
+fn keras3() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let archive = std::fs::File::open(project("tests/fixtures/keras/keras3.tar.gz")).unwrap();
+    tar::Archive::new(GzDecoder::new(archive))
+        .unpack(folder.path())
+        .unwrap();
+    folder
+}
+
+#[test]
+fn simulate_spikes_and_writes_every_step() {
+    let folder = TempDir::new().unwrap();
+    let npz = folder.path().join("out.npz");
+    let (model, data) = (project(SMALL), project("data/mnist_test10k.npz"));
+    let simulate = |more: &[&str]| {
+        let mut args = vec!["simulate", path(&model), "--data", path(&data)];
+        args.extend(["--limit", "50", "--steps", "50", "--inference-only"]);
+        args.extend(["--swap-activation", "relu=spiking-relu"]);
+        args.extend(["--scale-firing-rates", "100", "--synapse", "0.005"]);
+        args.extend(more);
+        tinyspike(&args)
+    };
+    let report = json(&simulate(&["--json", "--probe", "all", "-o", path(&npz)]));
+    assert_eq!(report["images"], 50);
+    assert_eq!(report["steps"], 50);
+    assert!(report["accuracy"].as_f64().unwrap() >= 0.94, "{report}");
+    assert!(report["accuracy_mean_10"].as_f64().unwrap() >= 0.94);
+    assert!(report["image_steps_per_second"].as_f64().unwrap() > 0.0);
+
+    let mut arrays = NpzArchive::open(&npz).unwrap();
+    let output = arrays.by_name("output/dense_1").unwrap().unwrap();
+    assert_eq!(output.shape(), [50, 50, 10]);
+    let output = output.into_vec::<f32>().unwrap();
+    let labels = tinyspike::data::load(&data).unwrap();
+    let right = (output.chunks(500).zip(labels.labels().unwrap()))
+        .filter(|(image, label)| {
+            let last = &image[490..];
+            last.iter().all(|v| *v <= last[**label as usize])
+        })
+        .count();
+    assert_eq!(report["accuracy"], right as f64 / 50.0);
+    let mut spikes = 0.0;
+    for (ensemble, neurons) in [("conv2d.0", 1352), ("conv2d_1.0", 576), ("dense.0", 64)] {
+        let counts = arrays.by_name(&format!("spikes/{ensemble}")).unwrap();
+        let counts = counts.expect("an array for each ensemble");
+        assert_eq!(counts.shape(), [50, 50, neurons]);
+        let sum: i64 = (counts.into_vec::<i32>().unwrap().iter())
+            .map(|n| i64::from(*n))
+            .sum();
+        let rate = sum as f64 / (50 * 50 * neurons) as f64 / 0.001;
+        let listed = report["ensembles"].as_array().unwrap();
+        let listed = listed.iter().find(|e| e["label"] == ensemble).unwrap();
+        assert!((listed["rate_hz"].as_f64().unwrap() - rate).abs() < 1e-9 * rate);
+        spikes += sum as f64 / 50.0;
+    }
+    let per_image = report["spikes_per_image"].as_f64().unwrap();
+    assert!((per_image - spikes).abs() < 1e-9 * spikes && spikes > 0.0);
+
+    // What the file's voltages start from is the user's to choose.
+    let zero = json(&simulate(&["--json", "--initial-voltage", "zero"]));
+    let seed = json(&simulate(&["--json", "--seed", "1"]));
+    assert_ne!(zero["spikes_per_image"], report["spikes_per_image"]);
+    assert_ne!(seed["spikes_per_image"], report["spikes_per_image"]);
+    assert_ne!(seed["spikes_per_image"], zero["spikes_per_image"]);
+
+    let people = text(&simulate(&[]).stdout);
+    for words in [
+        "accuracy",
+        "conv2d.0",
+        "Hz",
+        "spikes per sample",
+        "image-steps/s",
+    ] {
+        assert!(people.contains(words), "{words} is missing in {people}");
+    }
+}
+
+#[test]
+fn a_model_of_rates_simulates_as_it_is() {
+    let (model, data) = (project(SMALL), project("data/mnist_test10k.npz"));
+    let report = json(&tinyspike(&[
+        "simulate",
+        path(&model),
+        "--data",
+        path(&data),
+        "--limit",
+        "200",
+        "--steps",
+        "1",
+        "--json",
+    ]));
+    assert!(report["accuracy"].as_f64().unwrap() > 0.97, "{report}");
+    assert!(report["spikes_per_image"].is_null());
+    assert!(report["ensembles"][0]["rate_hz"].is_null());
+}
+
+#[test]
+fn what_simulate_cannot_do_is_said() {
+    let folder = TempDir::new().unwrap();
+    let npz = folder.path().join("never.npz");
+    let (model, data) = (project(SMALL), project("data/mnist_test10k.npz"));
+    let simulate = [
+        "simulate",
+        path(&model),
+        "--inference-only",
+        "--steps",
+        "1000",
+    ];
+    let with = |more: &[&str], words: &[&str]| {
+        let mut args = simulate.to_vec();
+        args.extend(more);
+        refused(&args, words);
+    };
+    with(
+        &["--data", path(&data), "--probe", "all", "-o", path(&npz)],
+        &["MiB", "--limit"],
+    );
+    with(
+        &["--data", path(&data), "--dt", "0"],
+        &["mnist_small", "above 0"],
+    );
+    with(
+        &["--data", path(&data), "--data", path(&data)],
+        &["twice", "input_1"],
+    );
+    with(&["--data", "missing.npz"], &["missing.npz"]);
+    let short = folder.path().join("short-ubyte");
+    let mut idx = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3];
+    idx.extend([7; 12]);
+    std::fs::write(&short, idx).unwrap();
+    with(
+        &["--data", path(&short)],
+        &["[2, 3]", "[28, 28, 1]", "input_1"],
+    );
+    assert!(!npz.exists());
+}
+
+#[test]
+fn verify_compares_with_keras() {
+    let (model, data) = (project(SMALL), project("data/mnist_test10k.npz"));
+    let report = json(&tinyspike(&[
+        "verify",
+        path(&model),
+        "--data",
+        path(&data),
+        "--limit",
+        "100",
+        "--atol",
+        "1e-5",
+        "--json",
+    ]));
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["outputs"][0]["output"], "dense_1");
+    assert_eq!(report["outputs"][0]["values"], 1000);
+    assert!(report["outputs"][0]["max_magnitude"].as_f64().unwrap() > 1.0);
+
+    let spiking = [
+        "--inference-only",
+        "--swap-activation",
+        "relu=spiking-relu",
+        "--json",
+    ];
+    let mut args = vec!["verify", path(&model)];
+    args.extend(spiking);
+    let output = tinyspike(&args);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passed"], false);
+    assert!(report["outputs"][0]["failures"].as_u64().unwrap() > 0);
+    assert!(text(&output.stderr).contains("does not compute the model's dense_1"));
+    args.extend(["--atol", "1e6"]);
+    assert_eq!(json(&tinyspike(&args))["passed"], true);
+}
+
+#[test]
+fn tensor_nodes_run_on_the_host_and_stay_there() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("never.tsp");
+    let (model, data) = (project(UNSUPPORTED), project("data/mnist_test10k.npz"));
+    let output = tinyspike(&["verify", path(&model)]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("agrees"));
+    let report = json(&tinyspike(&[
+        "simulate",
+        path(&model),
+        "--data",
+        path(&data),
+        "--limit",
+        "100",
+        "--steps",
+        "1",
+        "--json",
+    ]));
+    assert!(report["accuracy"].as_f64().unwrap() > 0.8, "{report}");
+    let output = tinyspike(&["convert", path(&model), "-o", path(&image)]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    let error = stderr.lines().find(|l| l.starts_with("error: ")).unwrap();
+    for word in [
+        "\"conv2d.0\" (activation elu)",
+        "\"layer_normalization\"",
+        "\"gru\"",
+        "\"dense.0\" (activation softmax)",
+        "--swap-activation",
+    ] {
+        assert!(error.contains(word), "{word} is missing in {error}");
+    }
+    assert!(!image.exists());
+}
+
+/// What `inspect --json` shows of a converted model.
+fn inspected(model: &Path, flags: &[&str]) -> Value {
+    let mut args = vec!["inspect", path(model), "--json"];
+    args.extend(flags);
+    json(&tinyspike(&args))
+}
+
+fn neuron_types(listing: &Value) -> Vec<&str> {
+    let ensembles = listing["ensembles"].as_array().unwrap();
+    (ensembles.iter())
+        .map(|e| e["neuron_type"].as_str().unwrap())
+        .collect()
+}
+
+fn tensor_nodes(listing: &Value) -> Vec<&str> {
+    let nodes = listing["nodes"].as_array().unwrap();
+    (nodes.iter())
+        .filter(|n| n["class"] == "TensorNode")
+        .map(|n| n["label"].as_str().unwrap())
+        .collect()
+}
+
+fn synapses(listing: &Value) -> Vec<&str> {
+    let connections = listing["connections"].as_array().unwrap();
+    (connections.iter())
+        .filter(|c| c["pre"].as_str().unwrap().contains("Neurons"))
+        .map(|c| c["synapse"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_option_of_the_converter_is_a_flag() {
+    let small = project(SMALL);
+    let swap = ["--inference-only", "--swap-activation", "relu=spiking-relu"];
+    let with = |more: &[&str]| inspected(&small, &[&swap[..], more].concat());
+
+    let plain = inspected(&small, &["--inference-only"]);
+    assert_eq!(neuron_types(&plain), ["RectifiedLinear()"; 3]);
+    assert_eq!(synapses(&plain), ["None"; 3]);
+    assert_eq!(neuron_types(&with(&[])), ["SpikingRectifiedLinear()"; 3]);
+    assert_eq!(
+        neuron_types(&with(&["--scale-firing-rates", "100"])),
+        ["SpikingRectifiedLinear(amplitude=0.01)"; 3]
+    );
+    let per_layer = [
+        "--scale-firing-rates",
+        "conv2d=50",
+        "--scale-firing-rates",
+        "dense=4",
+    ];
+    assert_eq!(
+        neuron_types(&with(&per_layer)),
+        [
+            "SpikingRectifiedLinear(amplitude=0.02)",
+            "SpikingRectifiedLinear()",
+            "SpikingRectifiedLinear(amplitude=0.25)"
+        ]
+    );
+    assert_eq!(
+        synapses(&with(&["--synapse", "0.005"])),
+        ["Lowpass(tau=0.005)"; 3]
+    );
+    assert_eq!(
+        synapses(&with(&["--synapse", "alpha:0.01"])),
+        ["Alpha(tau=0.01)"; 3]
+    );
+    let twice = ["--swap-activation", "linear=rate-tanh", "--swap-activation"];
+    let listing = with(&[&twice[..], &["softmax=lif:amplitude=0.5"]].concat());
+    assert!(neuron_types(&listing).contains(&"Tanh()"), "{listing}");
+    assert!(
+        listing["warnings"].to_string().contains("softmax"),
+        "{listing}"
+    );
+
+    let pool = project("models/mnist_pool_bn.keras");
+    assert_eq!(
+        tensor_nodes(&inspected(&pool, &["--inference-only"])),
+        ["max_pooling2d"]
+    );
+    let average = ["--inference-only", "--max-to-avg-pool"];
+    assert!(tensor_nodes(&inspected(&pool, &average)).is_empty());
+    let mlp = project("models/mnist_mlp.keras");
+    assert!(tensor_nodes(&inspected(&mlp, &[])).is_empty());
+    assert_eq!(
+        tensor_nodes(&inspected(&mlp, &["--nengo-dl-compat"])),
+        ["dropout"]
+    );
+    refused(
+        &["inspect", path(&mlp), "--nengo-dl-compat", "--no-fallback"],
+        &["'dropout'", "leave out --no-fallback"],
+    );
+
+    let folder = keras3();
+    let nested = folder.path().join("nested.keras");
+    refused(
+        &["verify", path(&nested)],
+        &["'d1'", "--split-shared-weights"],
+    );
+    let split = json(&tinyspike(&[
+        "verify",
+        path(&nested),
+        "--split-shared-weights",
+        "--json",
+    ]));
+    assert_eq!(split["passed"], true);
+    assert_eq!(split["outputs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn weights_with_a_configuration_and_models_over_time() {
+    let folder = keras3();
+    let weights = folder.path().join("seq_built.weights.h5");
+    let config = folder.path().join("seq_built.json");
+    refused(
+        &["inspect", path(&weights)],
+        &["without the model's configuration", "--config FILE"],
+    );
+    let listing = inspected(&weights, &["--config", path(&config)]);
+    assert_eq!(listing["ensembles"][0]["n_neurons"], 4);
+
+    // The same layers, at every step of a series of any length.
+    let over_time = folder.path().join("over_time.json");
+    let json_text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &over_time,
+        json_text.replace("[null, 7]", "[null, null, 7]"),
+    )
+    .unwrap();
+    let model = ["verify", path(&weights), "--config", path(&over_time)];
+    refused(&model, &["temporal_model", "--temporal-model"]);
+    // IDX: three series of 5 steps of 7 values.
+    let series = folder.path().join("series-ubyte");
+    let mut idx = vec![0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 5, 0, 0, 0, 7];
+    idx.extend((0..105).map(|i| (i * 37 % 256) as u8));
+    std::fs::write(&series, idx).unwrap();
+    let temporal = ["--temporal-model", "--data", path(&series), "--json"];
+    let report = json(&tinyspike(&[&model[..], &temporal].concat()));
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["outputs"][0]["values"], 3 * 5 * 3);
+    let simulate = ["simulate", path(&weights), "--config", path(&over_time)];
+    let report = json(&tinyspike(&[&simulate[..], &temporal].concat()));
+    assert_eq!(report["steps"], 5);
+    let longer = [&simulate[..], &temporal, &["--steps", "6"]].concat();
+    let output = tinyspike(&longer);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("has 5 steps"));
+}
+
+#[test]
+fn inputs_are_named_where_there_are_several() {
+    let folder = keras3();
+    let nested = folder.path().join("nested.keras");
+    let listing = inspected(&nested, &["--split-shared-weights"]);
+    let nodes = listing["nodes"].as_array().unwrap();
+    let inputs = ["a", "b"].map(|name| {
+        let node = nodes.iter().find(|n| n["label"] == name).unwrap();
+        (
+            name,
+            usize::try_from(node["size_out"].as_u64().unwrap()).unwrap(),
+        )
+    });
+    let mut data = Vec::new();
+    for (name, size) in &inputs {
+        let file = folder.path().join(format!("{name}-ubyte"));
+        let mut idx = vec![
+            0,
+            0,
+            8,
+            2,
+            0,
+            0,
+            0,
+            2,
+            0,
+            0,
+            0,
+            u8::try_from(*size).unwrap(),
+        ];
+        idx.extend((0..2 * size).map(|i| (i * 53 % 256) as u8));
+        std::fs::write(&file, idx).unwrap();
+        data.push(format!("{name}={}", path(&file)));
+    }
+    let verify = ["verify", path(&nested), "--split-shared-weights", "--data"];
+    let both = [&verify[..], &[&data[0], "--data", &data[1], "--json"]].concat();
+    let report = json(&tinyspike(&both));
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["images"], 2);
+    let (_, unnamed) = data[0].split_once('=').unwrap();
+    for (given, words) in [
+        (data[0].as_str(), ["no data for the input b", "INPUT=FILE"]),
+        (unnamed, ["which input", "INPUT=FILE"]),
+    ] {
+        let output = tinyspike(&[&verify[..], &[given]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = text(&output.stderr);
+        for word in words {
+            assert!(stderr.contains(word), "{given}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_known_ones() {
+    let small = project(SMALL);
+    for (flags, words) in [
+        (
+            ["--swap-activation", "relu=spikes"],
+            &["hard_sigmoid", "spiking-relu", "adaptive-lif"][..],
+        ),
+        (["--swap-activation", "relu"], &["FROM=TO"]),
+        (["--synapse", "fast"], &["alpha:0.01"]),
+        (["--scale-firing-rates", "0"], &["conv2d=50"]),
+    ] {
+        let output = tinyspike(&["inspect", path(&small), flags[0], flags[1]]);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        let stderr = text(&output.stderr);
+        for word in words {
+            assert!(stderr.contains(word), "{flags:?}: {stderr}");
+        }
+    }
+    let help = text(&tinyspike(&["simulate", "--help"]).stdout);
+    for name in [
+        "hard_sigmoid",
+        "log_softmax",
+        "spiking-relu",
+        "stochastic-spiking",
+    ] {
+        assert!(help.contains(name), "{name} is missing in {help}");
+    }
+    let scales = [
+        "--scale-firing-rates",
+        "10",
+        "--scale-firing-rates",
+        "conv2d=3",
+    ];
+    refused(
+        &[&["inspect", path(&small)][..], &scales].concat(),
+        &["cannot stand beside"],
+    );
 }

@@ -89,18 +89,6 @@ pub(super) fn is_integrator(neuron_type: &NeuronType) -> bool {
     )
 }
 
-/// Whether the output is a function of the present current alone.
-pub(super) fn is_rate(neuron_type: &NeuronType) -> bool {
-    matches!(
-        neuron_type,
-        NeuronType::RectifiedLinear { .. }
-            | NeuronType::LeakyRelu { .. }
-            | NeuronType::Sigmoid { .. }
-            | NeuronType::Tanh { .. }
-            | NeuronType::LifRate { .. }
-    )
-}
-
 fn rectify(j: f32) -> f32 {
     if j > 0.0 { j } else { 0.0 }
 }

@@ -358,7 +358,7 @@ fn check_object(object: &Object) -> Result<(), SimulateError> {
                 | NeuronType::PoissonSpiking { base, .. }
                 | NeuronType::StochasticSpiking { base, .. },
             ..
-        } if !neurons::is_rate(base) => problem(format!("{base} is no rate type to spike by")),
+        } if !base.is_rate() => problem(format!("{base} is no rate type to spike by")),
         _ => Ok(()),
     }
 }
@@ -437,7 +437,7 @@ fn classify(
         }
         let object = &mut objects[o];
         let instant = match &object.kind {
-            Kind::Neurons { neuron_type, .. } => neurons::is_rate(neuron_type),
+            Kind::Neurons { neuron_type, .. } => neuron_type.is_rate(),
             _ => true,
         };
         object.fixed = instant && direct.is_empty() && filtered.is_empty();

@@ -238,6 +238,6 @@ impl super::plan::Object {
 
     /// Whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
-        matches!(&self.kind, Kind::Neurons { neuron_type, .. } if !neurons::is_rate(neuron_type))
+        matches!(&self.kind, Kind::Neurons { neuron_type, .. } if !neuron_type.is_rate())
     }
 }

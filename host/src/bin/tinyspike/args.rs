@@ -1,14 +1,19 @@
 //! What the user may say, and the typed options that it becomes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tinyspike::convert::ConvertOptions;
+use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
+use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+
+use crate::diagnostics::Failure;
+use crate::names::{self, FiringRate, SynapseName};
 
 /// Deploy a trained Keras network as a spiking network on a microcontroller.
 #[derive(Debug, Parser)]
@@ -26,6 +31,10 @@ pub(crate) enum Command {
     Convert(Convert),
     /// List what is in a Keras model (as NengoDL lists it) or in an image.
     Inspect(Inspect),
+    /// Run a model as a spiking network in floats, step by step as NengoDL does.
+    Simulate(Simulate),
+    /// Compare a converted model with its Keras forward pass.
+    Verify(Verify),
     /// Run an image over a data set on this machine, with the engine that devices run.
     Emulate(Emulate),
     /// Count the instructions that an image's inferences take on an emulated board.
@@ -39,24 +48,86 @@ pub(crate) struct Demo {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// How a model becomes a network.
+/// How a model is read and becomes a network; the defaults are NengoDL's.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "How the model is converted")]
 pub(crate) struct ConvertFlags {
+    /// The JSON text of model.to_json(), for a MODEL that holds weights alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Refuse a layer that has no native form, instead of making a TensorNode of it.
+    #[arg(long)]
+    no_fallback: bool,
     /// Ignore what only matters in training (regularizers, constraints), so that layers become native.
     #[arg(long)]
-    pub(crate) inference_only: bool,
+    inference_only: bool,
     /// Use average pooling in place of max pooling.
     #[arg(long)]
-    pub(crate) max_to_avg_pool: bool,
+    max_to_avg_pool: bool,
+    /// Give each use of a shared layer its own weights.
+    #[arg(long)]
+    split_shared_weights: bool,
+    /// Use another activation or neuron type in place of one, such as relu=spiking-relu; may be given
+    /// several times. `--help` lists all names.
+    #[arg(long, value_name = "FROM=TO", value_parser = names::swap, long_help = names::swap_help())]
+    swap_activation: Vec<(ActivationType, ActivationType)>,
+    /// Multiply what neurons get, and divide what they send: 100 for all layers, or conv2d=50 for one
+    /// (may be given several times).
+    #[arg(long, value_name = "FACTOR", value_parser = names::firing_rate)]
+    scale_firing_rates: Vec<FiringRate>,
+    /// The filter on what neurons send: none, 0.005 (a Lowpass of 5 ms), or alpha:0.01.
+    #[arg(long, value_name = "SYNAPSE", default_value = "none", value_parser = names::synapse)]
+    synapse: SynapseName,
+    /// Take the first axis of the model's inputs as time.
+    #[arg(long)]
+    pub(crate) temporal_model: bool,
+    /// Do as NengoDL to the letter, also where it gives up on a layer that has a native form here.
+    #[arg(long)]
+    nengo_dl_compat: bool,
 }
 
 impl ConvertFlags {
-    pub(crate) fn options(&self) -> ConvertOptions {
-        ConvertOptions {
+    pub(crate) fn options(&self) -> Result<ConvertOptions, Failure> {
+        Ok(ConvertOptions {
+            allow_fallback: !self.no_fallback,
             inference_only: self.inference_only,
             max_to_avg_pool: self.max_to_avg_pool,
-            ..ConvertOptions::default()
+            split_shared_weights: self.split_shared_weights,
+            swap_activations: self.swap_activation.clone(),
+            scale_firing_rates: self.scale()?,
+            synapse: self.synapse.0,
+            temporal_model: self.temporal_model,
+            nengo_dl_compat: self.nengo_dl_compat,
+        })
+    }
+
+    fn scale(&self) -> Result<ScaleFiringRates, Failure> {
+        match self.scale_firing_rates.as_slice() {
+            [] => return Ok(ScaleFiringRates::None),
+            [
+                FiringRate {
+                    layer: None,
+                    factor,
+                },
+            ] => return Ok(ScaleFiringRates::All(*factor)),
+            _ => {}
         }
+        let mut factors = BTreeMap::new();
+        for rate in &self.scale_firing_rates {
+            let Some(layer) = &rate.layer else {
+                return Err(Failure::new(format!(
+                    "--scale-firing-rates {} is for all layers, and cannot stand beside another",
+                    rate.factor
+                ))
+                .hint("give either one factor for all, or LAYER=FACTOR for each layer"));
+            };
+            if factors.insert(layer.clone(), rate.factor).is_some() {
+                return Err(Failure::new(format!(
+                    "--scale-firing-rates has two factors for the layer {layer:?}"
+                )));
+            }
+        }
+        Ok(ScaleFiringRates::PerLayer(factors))
     }
 }
 
@@ -70,13 +141,11 @@ pub(crate) struct DataFlags {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
-    /// A Keras model: .h5 or .keras.
+    /// A Keras model: .h5, .keras or a SavedModel.
     pub(crate) model: PathBuf,
     /// Where to write the image.
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: PathBuf,
-    #[command(flatten)]
-    pub(crate) convert: ConvertFlags,
     /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
@@ -126,6 +195,8 @@ pub(crate) struct Convert {
     /// Every engine runs every image.
     #[arg(long, value_enum, default_value = "cortex-m4")]
     pub(crate) target: TargetName,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
 }
 
 /// A target by its name on the command line.
@@ -201,11 +272,117 @@ impl Convert {
 pub(crate) struct Inspect {
     /// A Keras model or an image.
     pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) convert: ConvertFlags,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Simulate {
+    /// A Keras model: .h5, .keras or a SavedModel.
+    pub(crate) model: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a model
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
+    /// Steps of an inference. With --temporal-model, as many as the data has unless said.
+    #[arg(long, value_name = "T", required_unless_present = "temporal_model", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: Option<u32>,
+    /// Run only the first N samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Also write every ensemble's spikes (of neurons that do not spike, their output) at every step.
+    #[arg(long, value_name = "WHAT", value_enum, requires = "output")]
+    pub(crate) probe: Option<ProbeName>,
+    /// Write the outputs at every step here, for numpy.load.
+    #[arg(short, long, value_name = "NPZ")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where the neurons' voltages start.
+    #[arg(long, value_name = "WHERE", value_enum, default_value = "uniform")]
+    initial_voltage: VoltageName,
+    /// Seed of uniform initial voltages, and with them of random neurons, as a Nengo network's.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u32,
+    /// Seconds per step.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.001)]
+    dt: f64,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
+}
+
+impl Simulate {
+    pub(crate) fn options(&self) -> SimulateOptions {
+        SimulateOptions {
+            dt: self.dt,
+            initial_voltage: match self.initial_voltage {
+                VoltageName::Zero => InitialVoltage::Zero,
+                VoltageName::Uniform => InitialVoltage::Uniform { seed: self.seed },
+            },
+            watch: match self.probe {
+                Some(ProbeName::All) => Watch::All,
+                None => Watch::None,
+            },
+        }
+    }
+}
+
+/// What is written beside the outputs.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ProbeName {
+    /// Every ensemble
+    All,
+}
+
+/// Where voltages start.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum VoltageName {
+    /// All at 0
+    Zero,
+    /// Uniform in [0, 1), as Nengo draws them for --seed
+    Uniform,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// A Keras model: .h5, .keras or a SavedModel.
+    pub(crate) model: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too); ones unless given. INPUT=FILE for each
+    /// input of a model with several.
+    #[arg(long, value_name = "[INPUT=]FILE")]
+    pub(crate) data: Vec<String>,
+    /// Compare only the first N samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Allowed difference.
+    #[arg(long, value_name = "X", default_value_t = VerifyOptions::default().atol, value_parser = tolerance)]
+    atol: f64,
+    /// Allowed difference for each unit of the network's output.
+    #[arg(long, value_name = "X", default_value_t = VerifyOptions::default().rtol, value_parser = tolerance)]
+    rtol: f64,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) convert: ConvertFlags,
+}
+
+impl Verify {
+    pub(crate) fn options(&self) -> VerifyOptions {
+        VerifyOptions {
+            atol: self.atol,
+            rtol: self.rtol,
+            temporal_model: self.convert.temporal_model,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -255,6 +432,14 @@ fn emulated(text: &str) -> Result<Board, String> {
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
     Board::from_name(name)
+}
+
+/// A finite number of at least 0.
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x >= 0.0 => Ok(x),
+        _ => Err("must be a number of at least 0".into()),
+    }
 }
 
 /// A number of bytes, with K or M for their multiples of 1024.

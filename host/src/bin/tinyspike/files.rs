@@ -44,15 +44,23 @@ pub(crate) fn parse_image<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>,
 
 /// Writes a file as a whole or not at all: to a temporary file beside it, then a rename.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_whole_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_whole`], with what `fill` writes.
+pub(crate) fn write_whole_with(
+    path: &Path,
+    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::new(format!("cannot write {}: {e}", path.display()));
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
+    fill(file.as_file_mut()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    // A temporary file is private; an image is an ordinary file.
+    // A temporary file is private; what we write is an ordinary file.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -4,6 +4,9 @@ mod args;
 mod cmd;
 mod diagnostics;
 mod files;
+mod inputs;
+mod names;
+mod npz;
 mod progress;
 
 use std::process::ExitCode;

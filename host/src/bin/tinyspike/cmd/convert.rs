@@ -4,15 +4,14 @@ use std::io::Write;
 
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::calibrate::Calibration;
-use tinyspike::convert::{Conversion, convert};
-use tinyspike::data::DataSet;
+use tinyspike::convert::Conversion;
+use tinyspike::data::{self, DataSet};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build, samples};
 use tinyspike::quantize::Quantized;
 use tinyspike::report::report;
 use tinyspike::tune::{TuneOptions, tune};
-use tinyspike::{data, import};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
@@ -30,8 +29,7 @@ struct Built {
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
-    let model = import::load(&args.model)?;
-    let conversion = convert(&model, &args.convert.options())?;
+    let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let set = args.calibration.as_ref().map(data::load).transpose()?;
     let built = match (args.tuning(), set) {

@@ -5,8 +5,6 @@ use std::path::Path;
 
 use serde::Serialize;
 use tinyspike::assemble::{Image, scale_value};
-use tinyspike::convert::convert;
-use tinyspike::import;
 use tinyspike::inspect::{Listing, listing};
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
 
@@ -31,8 +29,7 @@ struct ModelListing {
 }
 
 fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let model = import::load(&args.file)?;
-    let conversion = convert(&model, &args.convert.options())?;
+    let (_, conversion) = super::converted(&args.file, &args.convert)?;
     let listing = listing(&conversion.network);
     if args.json {
         let warnings = conversion.warnings.iter().map(ToString::to_string);

@@ -5,10 +5,17 @@ mod convert;
 mod demo;
 mod emulate;
 mod inspect;
+mod simulate;
+mod verify;
 
 use std::io::Write;
+use std::path::Path;
 
-use crate::args::Command;
+use tinyspike::convert::{Conversion, ConvertError};
+use tinyspike::import::{self, Problem};
+use tinyspike::model::Model;
+
+use crate::args::{Command, ConvertFlags};
 use crate::diagnostics::Failure;
 
 /// Runs a command.
@@ -19,5 +26,47 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
+        Command::Simulate(args) => simulate::run(args, out),
+        Command::Verify(args) => verify::run(args, out),
     }
+}
+
+/// Reads a model and converts it.
+fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
+    let options = flags.options()?;
+    let model = match &flags.config {
+        Some(config) => import::load_with_config(path, config)?,
+        None => import::load(path).map_err(|e| {
+            let config_missing = matches!(e.problem, Problem::NoConfig);
+            let failure = Failure::from(e);
+            if config_missing {
+                failure.hint("give the configuration with --config FILE")
+            } else {
+                failure
+            }
+        })?,
+    };
+    let conversion = tinyspike::convert::convert(&model, &options).map_err(|e| {
+        let failure = Failure::new(format!("{}: {e}", path.display()));
+        match e {
+            ConvertError::NotConvertible {
+                fallback_would_help: true,
+                ..
+            } => failure.hint(
+                "leave out --no-fallback for a TensorNode, which simulates but does not deploy",
+            ),
+            ConvertError::UnsupportedActivation { .. } => failure.hint(
+                "name another with --swap-activation FROM=TO, or leave out --no-fallback for a \
+                 TensorNode",
+            ),
+            ConvertError::SharedLayer { .. } => {
+                failure.hint("--split-shared-weights gives each use its own weights")
+            }
+            ConvertError::InputShape { .. } => {
+                failure.hint("--temporal-model takes the first axis as time")
+            }
+            _ => failure,
+        }
+    })?;
+    Ok((model, conversion))
 }

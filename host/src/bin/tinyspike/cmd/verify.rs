@@ -1,0 +1,152 @@
+//! `tinyspike verify`: a converted network against its Keras model.
+
+use std::io::Write;
+
+use serde::Serialize;
+use tinyspike::simulate::{Comparison, Verification, verify};
+
+use super::convert::show_warnings;
+use crate::args::Verify;
+use crate::diagnostics::Failure;
+use crate::inputs::Inputs;
+use crate::progress;
+
+/// How many samples are compared at a time.
+const BLOCK: usize = 64;
+
+/// What came of a comparison.
+#[derive(Serialize)]
+struct Report {
+    passed: bool,
+    atol: f64,
+    rtol: f64,
+    /// None where the inputs are ones.
+    images: Option<usize>,
+    outputs: Vec<OutputReport>,
+}
+
+#[derive(Serialize)]
+struct OutputReport {
+    output: String,
+    passed: bool,
+    values: usize,
+    failures: usize,
+    max_difference: f64,
+    max_magnitude: f64,
+}
+
+pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
+    let (model, conversion) = super::converted(&args.model, &args.convert)?;
+    show_warnings(&conversion);
+    let options = args.options();
+    let failed = |e| Failure::new(format!("{}: {e}", args.model.display()));
+    let (verification, images) = if args.data.is_empty() {
+        let verification = verify(&model, &conversion, None, &options).map_err(failed)?;
+        (verification, None)
+    } else {
+        let inputs = Inputs::load(
+            &args.data,
+            &conversion,
+            args.convert.temporal_model,
+            args.bytes.byte_scale,
+            args.limit,
+        )?;
+        let mut whole = Verification {
+            outputs: Vec::new(),
+            options,
+        };
+        let bar = progress::bar("verifying", inputs.len() as u64);
+        for from in (0..inputs.len()).step_by(BLOCK) {
+            let samples = from..inputs.len().min(from + BLOCK);
+            let tensors = inputs.tensors(samples.clone());
+            let block = verify(&model, &conversion, Some(&tensors), &options).map_err(|e| {
+                bar.finish_and_clear();
+                failed(e)
+            })?;
+            add(&mut whole.outputs, block.outputs);
+            bar.inc(samples.len() as u64);
+        }
+        bar.finish_and_clear();
+        (whole, Some(inputs.len()))
+    };
+    let report = Report {
+        passed: verification.passed(),
+        atol: options.atol,
+        rtol: options.rtol,
+        images,
+        outputs: (verification.outputs.iter())
+            .map(|o| OutputReport {
+                output: o.output.clone(),
+                passed: o.passed(),
+                values: o.values,
+                failures: o.failures,
+                max_difference: o.max_difference,
+                max_magnitude: o.max_magnitude,
+            })
+            .collect(),
+    };
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        print(&report, out)?;
+    }
+    if report.passed {
+        return Ok(());
+    }
+    let wrong: Vec<&str> = (report.outputs.iter())
+        .filter(|o| !o.passed)
+        .map(|o| o.output.as_str())
+        .collect();
+    Err(Failure::new(format!(
+        "{}: the network does not compute the model's {}",
+        args.model.display(),
+        wrong.join(", ")
+    ))
+    .hint(
+        "spiking neurons and synapses agree only over many steps, and max_to_avg_pool never: verify \
+         without them, or give a larger --atol",
+    ))
+}
+
+/// Adds a block's comparisons to those before.
+fn add(whole: &mut Vec<Comparison>, block: Vec<Comparison>) {
+    if whole.is_empty() {
+        *whole = block;
+        return;
+    }
+    for (sum, more) in whole.iter_mut().zip(block) {
+        sum.values += more.values;
+        sum.failures += more.failures;
+        sum.max_difference = sum.max_difference.max(more.max_difference);
+        sum.max_magnitude = sum.max_magnitude.max(more.max_magnitude);
+    }
+}
+
+fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "{:<20} {:>10} {:>10} {:>14} {:>14}",
+        "output", "values", "too far", "max difference", "max magnitude"
+    )?;
+    for o in &report.outputs {
+        writeln!(
+            out,
+            "{:<20} {:>10} {:>10} {:>14.3e} {:>14.3e}  {}",
+            o.output,
+            o.values,
+            o.failures,
+            o.max_difference,
+            o.max_magnitude,
+            if o.passed { "agrees" } else { "DIFFERS" }
+        )?;
+    }
+    let inputs = report
+        .images
+        .map_or_else(|| "ones".to_owned(), |n| format!("{n} samples"));
+    writeln!(
+        out,
+        "on {inputs}; values may differ by {:e} + {:e} of the network's",
+        report.atol, report.rtol
+    )?;
+    Ok(())
+}
