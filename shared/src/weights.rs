@@ -119,22 +119,37 @@ pub struct Row<'a> {
 
 impl Row<'_> {
     /// Calls `f` with each target and its weight.
-    pub fn zip<'t, T: 't>(
+    #[inline]
+    pub fn zip<T>(self, targets: &mut [T], f: impl FnMut(&mut T, i32)) {
+        // A loop of its own for each layout, so that the compiler can unroll what the layout asks for.
+        match self.layout {
+            Layout::Rows => {
+                let mut f = f;
+                for (target, &w) in targets.iter_mut().zip(self.bytes) {
+                    f(target, i32::from(w));
+                }
+            }
+            Layout::Pairs => self.zip_groups(targets, |group| decode(Layout::Pairs, group), f),
+            Layout::Quads => self.zip_groups(targets, |group| decode(Layout::Quads, group), f),
+        }
+    }
+
+    #[inline]
+    fn zip_groups<T>(
         self,
-        targets: impl IntoIterator<Item = &'t mut T>,
+        targets: &mut [T],
+        decode: impl Fn([i8; 4]) -> [i8; 4],
         mut f: impl FnMut(&mut T, i32),
     ) {
-        let mut targets = targets.into_iter();
-        if self.layout == Layout::Rows {
-            for (target, &w) in targets.zip(self.bytes) {
+        let (groups, _) = self.bytes.as_chunks::<4>();
+        let (fours, last) = targets.as_chunks_mut::<4>();
+        for (four, &group) in fours.iter_mut().zip(groups) {
+            for (target, w) in four.iter_mut().zip(decode(group)) {
                 f(target, i32::from(w));
             }
-            return;
         }
-        let (groups, _) = self.bytes.as_chunks::<4>();
-        for &group in groups {
-            // The weights come first: a zip takes from its first part before it sees the other's end.
-            for (w, target) in decode(self.layout, group).into_iter().zip(targets.by_ref()) {
+        if let Some(&group) = groups.get(fours.len()) {
+            for (target, w) in last.iter_mut().zip(decode(group)) {
                 f(target, i32::from(w));
             }
         }
