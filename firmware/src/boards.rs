@@ -27,8 +27,8 @@ pub const MPS2_AN500: Board = in_psram(0x6000_0000);
 /// The BBC micro:bit (nRF51822, Cortex-M0): both lie in flash, behind the firmware.
 pub const MICROBIT: Board = Board {
     image: Region {
-        address: 0xe000,
-        len: 0x1_e000,
+        address: 0x1_0000,
+        len: 0x1_c000,
     },
     inputs: Region {
         address: 0x2_c000,
