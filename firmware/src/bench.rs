@@ -13,13 +13,11 @@
 
 use core::fmt::Write;
 
-use heapless::Vec;
-use tinyspike_shared::image::MAX_INPUTS;
 use tinyspike_shared::{Image, Inputs};
 
 use crate::engine::Engine;
 use crate::kernels::Kernels;
-use crate::trace::RunError;
+use crate::trace::{self, RunError};
 
 /// Measures time and stack.
 pub trait Meter {
@@ -86,23 +84,10 @@ where
     let (ticks, stack) = (parsed.ticks, parsed.stack);
     let holds = core::mem::size_of_val(image);
     writeln!(out, "parse {ticks} stack {stack} holds {holds}")?;
-    let expected = network.inputs.iter().map(|i| u64::from(i.size)).sum();
-    let found = inputs.header().size;
-    if u64::from(found) != expected {
-        return Err(RunError::Size { expected, found });
-    }
+    trace::check_size(&network.inputs, inputs)?;
     let mut engine: Engine<'_, K, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
-        let mut rest = input;
-        let mut parts = Vec::<&[u8], MAX_INPUTS>::new();
-        for part in &network.inputs {
-            let (part, tail) = rest
-                .split_at_checked(part.size as usize)
-                .unwrap_or((rest, &[]));
-            // There is room: a network has no more than `MAX_INPUTS` inputs.
-            let _ = parts.push(part);
-            rest = tail;
-        }
+        let parts = trace::split(&network.inputs, input);
         let reset = measure(meter, || engine.reset());
         write!(out, "input {number} reset {}", reset.ticks)?;
         let set = measure(meter, || engine.set_inputs(&parts));

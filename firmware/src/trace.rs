@@ -15,7 +15,7 @@
 use core::fmt::{self, Write};
 
 use heapless::Vec;
-use tinyspike_shared::image::MAX_INPUTS;
+use tinyspike_shared::image::{Input, MAX_INPUTS};
 use tinyspike_shared::{Event, Image, Inputs};
 
 use crate::engine::{ArenaTooSmall, Engine, InputError, Probe};
@@ -75,6 +75,32 @@ impl From<fmt::Error> for RunError {
     }
 }
 
+/// Refuses a block whose inputs are not as long as the network's together.
+pub(crate) fn check_size(network: &[Input], inputs: &Inputs<'_>) -> Result<(), RunError> {
+    let expected = network.iter().map(|i| u64::from(i.size)).sum();
+    let found = inputs.header().size;
+    if u64::from(found) == expected {
+        Ok(())
+    } else {
+        Err(RunError::Size { expected, found })
+    }
+}
+
+/// One input of a block as the inputs of the network.
+pub(crate) fn split<'a>(network: &[Input], input: &'a [u8]) -> Vec<&'a [u8], MAX_INPUTS> {
+    let mut rest = input;
+    let mut parts = Vec::new();
+    for part in network {
+        let (part, tail) = rest
+            .split_at_checked(part.size as usize)
+            .unwrap_or((rest, &[]));
+        // There is room: a network has no more than `MAX_INPUTS` inputs.
+        let _ = parts.push(part);
+        rest = tail;
+    }
+    parts
+}
+
 /// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`.
 ///
 /// # Errors
@@ -96,24 +122,11 @@ pub fn run<const E: usize, const C: usize>(
         network.connections.len(),
         network.steps
     )?;
-    let expected = network.inputs.iter().map(|i| u64::from(i.size)).sum();
-    let found = inputs.header().size;
-    if u64::from(found) != expected {
-        return Err(RunError::Size { expected, found });
-    }
+    check_size(&network.inputs, inputs)?;
     let mut engine: Engine<'_, Native, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
         writeln!(out, "input {number}")?;
-        let mut rest = input;
-        let mut parts = Vec::<&[u8], MAX_INPUTS>::new();
-        for part in &network.inputs {
-            let (part, tail) = rest
-                .split_at_checked(part.size as usize)
-                .unwrap_or((rest, &[]));
-            // There is room: a network has no more than `MAX_INPUTS` inputs.
-            let _ = parts.push(part);
-            rest = tail;
-        }
+        let parts = split(&network.inputs, input);
         engine.reset();
         engine.set_inputs(&parts)?;
         for step in 0..network.steps {
