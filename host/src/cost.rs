@@ -3,7 +3,7 @@
 //! instructions = Σ coefficient · count. The counts come from a run with the device's own engine; the
 //! coefficients stand in one table for each target.
 
-use tinyspike_shared::image::{Pre, Transform};
+use tinyspike_shared::image::{Connection, Pre, Transform};
 
 use crate::assemble::Image;
 use crate::emulate::Run;
@@ -169,13 +169,22 @@ impl DenseMacs {
     pub fn of(image: &Image<'_>) -> Self {
         let mut macs = Self::default();
         for c in &image.description().connections {
-            let weights = u64::from(c.weights.len);
-            match &c.transform {
-                Transform::Dense(_) => macs.matrix += weights,
-                Transform::Convolution(conv) => {
-                    macs.convolution +=
-                        weights * u64::from(conv.output[0]) * u64::from(conv.output[1]);
-                }
+            let own = Self::of_connection(c);
+            macs.convolution += own.convolution;
+            macs.matrix += own.matrix;
+        }
+        macs
+    }
+
+    /// Of one of its connections.
+    #[must_use]
+    pub fn of_connection(c: &Connection) -> Self {
+        let mut macs = Self::default();
+        let weights = u64::from(c.weights.len);
+        match &c.transform {
+            Transform::Dense(_) => macs.matrix = weights,
+            Transform::Convolution(conv) => {
+                macs.convolution = weights * u64::from(conv.output[0]) * u64::from(conv.output[1]);
             }
         }
         macs

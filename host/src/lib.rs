@@ -3,10 +3,11 @@
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
 pub mod assemble;
+pub mod balance;
 pub mod bench;
 pub mod calibrate;
+pub mod compensate;
 pub mod convert;
-pub mod correct;
 pub mod cost;
 pub mod data;
 pub mod emulate;

@@ -123,7 +123,7 @@ pub fn report(
         .zip(areas)
         .map(|((e, seen), (packed, area))| {
             let clip = e.theta * f64::from(e.max_count);
-            let channels = seen.channel_max.iter().copied();
+            let channels = seen.channels.iter().map(|c| c.max);
             LayerReport {
                 label: e.label.clone(),
                 neurons: e.neurons,

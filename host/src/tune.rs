@@ -13,25 +13,29 @@
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_shared::image::Pre;
 
-use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
+use crate::balance::balance;
+use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::calibrate::{CalibrateError, Calibration, calibrate, forward};
-use crate::correct::{CorrectError, Means, correct_biases, float_means};
+use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::lower::Graph;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, samples};
-use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, quantize};
+use crate::quantize::{
+    LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, WEIGHT_BITS, quantize,
+};
 use crate::report::{BudgetError, Budgets};
 
 /// Fewer samples than this say nothing about an accuracy.
 const MIN_SAMPLES: usize = 100;
 /// Ranges need no more samples than this.
 const MAX_FIT: usize = 2048;
-/// Samples that means are taken over.
-const CORRECT: std::ops::RangeInclusive<u64> = 48..=128;
+/// Samples that biases and roundings are fitted on.
+const CORRECT: std::ops::RangeInclusive<u64> = 96..=256;
 /// Multiplications (of the dense network) that a candidate's screening may cost, and all full runs
 /// together: large networks are screened on fewer samples, and fewer of their candidates run in full.
 const SCREEN_MACS: u64 = 1 << 31;
@@ -51,6 +55,16 @@ const STARTS: usize = 3;
 /// How far a layer's clip may move from the one with the least squared error, and by how much at once.
 const CLIPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
 const CLIP_STEP: f64 = 1.2;
+/// Strengths at which channels are balanced.
+const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
+/// A layer with less than this share of all multiplications after it starts with at least so many spikes
+/// a step.
+const SMALL: f64 = 0.02;
+const FINE: u8 = 47;
+/// A screening's risk may exceed the bound by so much.
+const HOPE: f64 = 1.3;
+/// One in so many samples, those of the smallest margins, shows how far errors spread.
+const NEAR: usize = 4;
 /// Exit margins that are tried: this many quantiles of those that were seen.
 const MARGINS: usize = 48;
 /// The most rows of the front that are shown.
@@ -75,6 +89,8 @@ pub struct TuneOptions {
     pub max_count: Option<u8>,
     /// Whether an inference may end early.
     pub early_exit: bool,
+    /// Bits of a weight.
+    pub weight_bits: u8,
     /// The most candidates that are run on all held-out samples; large networks get fewer.
     pub evaluations: usize,
     /// The float that one unit of a byte in the data stands for.
@@ -93,6 +109,7 @@ impl Default for TuneOptions {
             steps: None,
             max_count: None,
             early_exit: true,
+            weight_bits: WEIGHT_BITS,
             evaluations: 80,
             byte_scale: 1.0 / 255.0,
         }
@@ -113,7 +130,7 @@ pub enum TuneError {
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
-    Correct(#[from] CorrectError),
+    Compensate(#[from] CompensateError),
     #[error(transparent)]
     Ops(#[from] OpsError),
     #[error(transparent)]
@@ -137,15 +154,18 @@ pub struct Setting {
     pub clips: Vec<f64>,
     /// The bits of an input's bytes.
     pub input_bits: u8,
-    /// Whether biases are corrected.
-    pub corrected: bool,
+    /// The strength at which channels are balanced, see [`balance`](crate::balance).
+    pub balance: f64,
+    /// Whether the rounding of weights is fitted; biases always are.
+    pub rounded: bool,
     /// The lead at which an inference may end, in the output's units; 0 for never.
     pub exit_margin: u32,
 }
 
 impl Setting {
-    fn options(&self, layout: Target) -> QuantizeOptions {
+    fn options(&self, layout: Target, weight_bits: u8) -> QuantizeOptions {
         QuantizeOptions {
+            weight_bits,
             steps: self.steps,
             target: layout,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
@@ -157,6 +177,7 @@ impl Setting {
                 .map(|(&count, &clip)| LayerOptions {
                     max_count: Some(count),
                     clip,
+                    weight_bits: None,
                 })
                 .collect(),
             ..QuantizeOptions::default()
@@ -209,6 +230,9 @@ pub struct Point {
     pub accuracy: f64,
     /// Against the float network.
     pub paired: Paired,
+    /// The share of samples that its errors would put into another class than the float network does, as
+    /// margins and the spread of errors predict.
+    pub risk: f64,
     /// Predicted instructions of an inference, in the mean.
     pub instructions: f64,
     /// Weights that events beyond the input touch in an inference, in the mean.
@@ -278,26 +302,33 @@ pub fn tune(
     let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
         return Err(TuneError::TooFew(data.len()));
     };
-    let calibration = calibrate(
-        graph,
-        &samples(&fit, options.byte_scale, fit.len()),
-        &|_| {},
-    )?;
+    let fit_samples = samples(&fit, options.byte_scale, fit.len());
+    let calibration = calibrate(graph, &fit_samples, &|_| {})?;
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
-    let correct_on = fit.clone().take(sizes.correct);
-    let means = float_means(graph, &correct_on, options.byte_scale)?;
-    let float = float_classes(graph, &held, options.byte_scale)?;
+    let correct_on = samples(&fit, options.byte_scale, sizes.correct);
+    let variants = BALANCES
+        .iter()
+        .map(|&strength| {
+            let graph = balance(graph, &calibration, strength).graph;
+            Ok(Variant {
+                calibration: calibrate(&graph, &fit_samples, &|_| {})?,
+                reference: Reference::new(&graph, correct_on.clone())?,
+                graph,
+            })
+        })
+        .collect::<Result<Vec<_>, TuneError>>()?;
+    let outputs = float_outputs(graph, &held, options.byte_scale)?;
+    let float: Vec<usize> = outputs.chunks(classes).map(argmax).collect();
     let mut search = Search {
         graph,
-        calibration: &calibration,
+        variants,
         options,
-        correct_on,
-        means,
         wanted: match held.labels() {
             Some(labels) => labels.iter().map(|&l| l as usize).collect(),
             None => float.clone(),
         },
         float,
+        outputs,
         held,
         sizes,
         candidates: 0,
@@ -307,46 +338,47 @@ pub fn tune(
     search.finish(points, fit.len())
 }
 
-/// The float network's class of every sample.
-fn float_classes(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<usize>, OpsError> {
+/// The float network's outputs, sample after sample.
+fn float_outputs(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<f32>, OpsError> {
     use rayon::prelude::*;
     const BATCH: usize = 32;
     let size = data.sample_size();
-    let classes = data
+    let outputs = data
         .to_floats(byte_scale)
         .par_chunks(BATCH * size)
-        .map(|x| {
-            let batch = x.len() / size;
-            let values = forward(graph, &[x], batch)?;
-            let outputs = &values.outputs[0];
-            Ok(outputs
-                .chunks(outputs.len() / batch)
-                .map(argmax)
-                .collect::<Vec<_>>())
-        })
+        .map(|x| Ok(forward(graph, &[x], x.len() / size)?.outputs.swap_remove(0)))
         .collect::<Result<Vec<_>, OpsError>>()?;
-    Ok(classes.concat())
+    Ok(outputs.concat())
+}
+
+/// The network with its channels balanced at some strength.
+struct Variant {
+    graph: Graph,
+    calibration: Calibration,
+    reference: Reference,
 }
 
 struct Search<'a> {
     graph: &'a Graph,
-    calibration: &'a Calibration,
+    /// One for each of [`BALANCES`].
+    variants: Vec<Variant>,
     options: &'a TuneOptions,
-    correct_on: DataSet,
-    means: Means,
     held: DataSet,
     /// The right class of each held-out sample.
     wanted: Vec<usize>,
     /// The float network's class of each.
     float: Vec<usize>,
+    /// Its outputs, sample after sample.
+    outputs: Vec<f32>,
     sizes: Sizes,
     candidates: usize,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 /// What the search can afford.
-#[derive(Clone, Copy)]
 struct Sizes {
+    /// The share of the dense network's multiplications that follow each population.
+    shares: Vec<f64>,
     /// Samples of a screening.
     screen: usize,
     /// Samples of a full run.
@@ -367,12 +399,14 @@ impl Sizes {
         let quantized = quantize(graph, calibration, &QuantizeOptions::default())?;
         let bytes = aligned_copy(&assemble(&quantized)?);
         let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let shares = shares(&image);
         let macs = DenseMacs::of(&image);
         let macs = (macs.convolution + macs.matrix).max(1);
         let screen = (SCREEN_MACS / macs).clamp(*SCREEN.start(), *SCREEN.end());
         let correct = (SCREEN_MACS / 4 / macs).clamp(*CORRECT.start(), *CORRECT.end());
         let affordable = FULL_MACS / (macs * held as u64);
         Ok(Self {
+            shares,
             screen: held.min(screen as usize),
             full: held,
             evaluations: options.evaluations.min((affordable as usize).max(MIN_FULL)),
@@ -381,29 +415,56 @@ impl Sizes {
     }
 }
 
+/// The share of all multiplications of a dense network that follow each ensemble.
+fn shares(image: &Image<'_>) -> Vec<f64> {
+    let network = image.description();
+    let mut macs = vec![0.0; network.ensembles.len()];
+    let mut all = 0.0;
+    for c in &network.connections {
+        let own = DenseMacs::of_connection(c);
+        let own = (own.convolution + own.matrix) as f64;
+        all += own;
+        if let Pre::Ensemble(e) = c.pre {
+            macs[usize::from(e)] += own;
+        }
+    }
+    macs.iter().map(|m| m / f64::max(all, 1.0)).collect()
+}
+
 /// A candidate with the network itself.
 struct Made {
     point: Point,
     graph: Graph,
+    calibration: Calibration,
     quantized: Quantized,
     image: Vec<u8>,
 }
 
 impl Search<'_> {
     fn first(&self, steps: u16, count: u8) -> Setting {
-        let layers = self.graph.populations.len();
+        // What costs next to nothing may be as exact as it can be.
+        let fine = |share: &f64| match self.options.max_count {
+            None if *share < SMALL => count.max(FINE),
+            _ => count,
+        };
         Setting {
             steps,
-            max_counts: vec![count; layers],
-            clips: vec![1.0; layers],
+            max_counts: self.sizes.shares.iter().map(fine).collect(),
+            clips: vec![1.0; self.sizes.shares.len()],
             input_bits: 8,
-            corrected: true,
+            balance: BALANCES[BALANCES.len() / 2],
+            rounded: true,
             exit_margin: 0,
         }
     }
 
     fn passes(&self, point: &Point) -> bool {
-        point.paired.upper() <= self.options.max_drop && self.fits(point)
+        self.excess(point) <= 0.0 && self.fits(point)
+    }
+
+    /// By how much a candidate misses the bound on the drop, by either measure.
+    fn excess(&self, point: &Point) -> f64 {
+        point.paired.upper().max(point.risk) - self.options.max_drop
     }
 
     fn fits(&self, point: &Point) -> bool {
@@ -418,7 +479,7 @@ impl Search<'_> {
         let rank = |p: &Point| (self.passes(p), self.fits(p));
         match rank(a).cmp(&rank(b)) {
             std::cmp::Ordering::Equal if self.passes(a) => a.instructions < b.instructions,
-            std::cmp::Ordering::Equal => a.paired.upper() < b.paired.upper(),
+            std::cmp::Ordering::Equal => self.excess(a) < self.excess(b),
             order => order.is_gt(),
         }
     }
@@ -433,10 +494,10 @@ impl Search<'_> {
             }
         }
         // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
-        let hopeful = |p: &Point| p.paired.drop() - p.paired.error() <= self.options.max_drop;
+        let hopeful = |p: &Point| self.hopeful(p);
         let mut starts: Vec<Point> = screened.iter().filter(|p| hopeful(p)).cloned().collect();
         starts.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
-        screened.sort_by(|a, b| a.paired.upper().total_cmp(&b.paired.upper()));
+        screened.sort_by(|a, b| a.risk.total_cmp(&b.risk));
         starts.extend(screened);
         let mut points: Vec<Point> = Vec::new();
         let mut begun = Vec::new();
@@ -471,6 +532,12 @@ impl Search<'_> {
             self.refine(start, share, random, &mut points)?;
         }
         Ok(points)
+    }
+
+    /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
+    fn hopeful(&self, p: &Point) -> bool {
+        p.paired.drop() - p.paired.error() <= self.options.max_drop
+            && p.risk <= self.options.max_drop * HOPE
     }
 
     fn grid(&self) -> Vec<(u16, u8)> {
@@ -517,8 +584,7 @@ impl Search<'_> {
                     continue;
                 };
                 let screened = screened.point;
-                let p = &screened.paired;
-                let hopeless = p.drop() - p.error() > self.options.max_drop;
+                let hopeless = !self.hopeful(&screened);
                 let dearer = screened.instructions >= best_screened.instructions;
                 if self.passes(&best) && (hopeless || dearer) {
                     continue;
@@ -551,10 +617,14 @@ impl Search<'_> {
                 });
             }
         }
-        moves.push(Setting {
-            corrected: !from.corrected,
-            ..from.clone()
-        });
+        for &strength in &BALANCES {
+            if strength != from.balance {
+                moves.push(Setting {
+                    balance: strength,
+                    ..from.clone()
+                });
+            }
+        }
         for layer in 0..from.max_counts.len() {
             let count = from.max_counts[layer];
             let lower = COUNTS.iter().rev().find(|c| **c < count);
@@ -583,29 +653,19 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout);
-        let byte_scale = self.options.byte_scale;
-        let corrected = if setting.corrected {
-            correct_biases(
-                self.graph,
-                self.calibration,
-                &options,
-                &self.means,
-                &self.correct_on,
-                byte_scale,
-            )
-            .map(Some)
-        } else {
-            Ok(None)
-        };
-        let graph = match corrected {
-            Ok(graph) => graph.unwrap_or_else(|| self.graph.clone()),
-            Err(CorrectError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let mut quantized = match quantize(&graph, self.calibration, &options) {
-            Ok(quantized) => quantized,
-            Err(QuantizeError::Overflow { .. }) => return Ok(None),
+        let options = setting.options(self.options.layout, self.options.weight_bits);
+        let at = BALANCES.iter().position(|b| *b == setting.balance);
+        let variant = &self.variants[at.unwrap_or(0)];
+        let compensated = compensate(
+            &variant.graph,
+            &variant.calibration,
+            &options,
+            &variant.reference,
+            setting.rounded,
+        );
+        let (graph, mut quantized) = match compensated {
+            Ok(compensated) => (compensated.graph, compensated.quantized),
+            Err(CompensateError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
         let mut bytes = assemble(&quantized)?;
@@ -628,6 +688,7 @@ impl Search<'_> {
         Ok(Some(Made {
             point: point.0,
             graph,
+            calibration: variant.calibration.clone(),
             quantized,
             image: bytes,
         }))
@@ -661,6 +722,7 @@ impl Search<'_> {
             },
             accuracy: float_right as f64 / samples - paired.drop(),
             paired,
+            risk: self.risk(&run.trials, scale_value(image.description().outputs[0].scale)),
             instructions: self
                 .options
                 .target
@@ -673,6 +735,36 @@ impl Search<'_> {
             flash_bytes: image.bytes().len(),
         };
         Ok((point, run.trials))
+    }
+
+    /// The share of samples whose class the errors would change: for each the chance that a normal error
+    /// of the lead, as wide as it is where margins are small, exceeds the float network's margin. `unit` is
+    /// what one unit of an output stands for.
+    ///
+    /// A count of changed classes says little where they are few; this uses all samples.
+    fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
+        let classes = self.outputs.len() / self.float.len().max(1);
+        let float = self.outputs.chunks(classes.max(1)).zip(&self.float);
+        let mut leads: Vec<(f64, f64)> = trials
+            .iter()
+            .zip(float)
+            .map(|(trial, (float, &first))| {
+                let second = (0..classes)
+                    .filter(|c| *c != first)
+                    .max_by(|a, b| float[*a].total_cmp(&float[*b]))
+                    .unwrap_or(first);
+                let lead = f64::from(float[first]) - f64::from(float[second]);
+                let value = |c: usize| trial.outputs.get(c).map_or(0.0, |v| f64::from(*v));
+                let unit = unit / trial.steps().max(1) as f64;
+                (lead, (value(first) - value(second)) * unit - lead)
+            })
+            .collect();
+        leads.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let near = (leads.len() / NEAR).max(1);
+        let squares: f64 = leads.iter().take(near).map(|l| l.1 * l.1).sum();
+        let spread = (squares / near as f64).sqrt().max(f64::MIN_POSITIVE);
+        let chances = leads.iter().map(|l| tail(l.0 / spread));
+        chances.sum::<f64>() / leads.len().max(1) as f64
     }
 
     /// The first samples' classes against the float network's.
@@ -752,11 +844,16 @@ impl Search<'_> {
                 .coefficients()
                 .dense_instructions(&image),
             graph: made.graph,
-            calibration: self.calibration.clone(),
+            calibration: made.calibration,
             quantized: made.quantized,
             image: made.image,
         })
     }
+}
+
+/// The chance that a standard normal number exceeds `x`.
+fn tail(x: f64) -> f64 {
+    0.5 * libm::erfc(x / std::f64::consts::SQRT_2)
 }
 
 /// Whether two settings are equal but for the exit margin, which follows from the rest.
@@ -795,22 +892,25 @@ impl fmt::Display for Tuned {
         )?;
         writeln!(
             f,
-            "{:>9} {:>7} {:>13} {:>13} {:>9} {:>9}  steps, counts, input bits",
-            "accuracy", "drop", "instructions", "synaptic ops", "RAM", "flash"
+            "{:>9} {:>7} {:>6} {:>13} {:>13} {:>9} {:>9}  steps, counts, clips, balance, input bits",
+            "accuracy", "drop", "risk", "instructions", "synaptic ops", "RAM", "flash"
         )?;
         for p in self.front.iter().take(SHOWN) {
             let chosen = p.setting == self.chosen.setting;
             writeln!(
                 f,
-                "{:>8.2}% {:>+7.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {}{}",
+                "{:>8.2}% {:>+7.2} {:>6.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {:.1?}, {}, {}{}",
                 p.accuracy * 100.0,
                 p.paired.drop() * 100.0,
+                p.risk * 100.0,
                 p.instructions,
                 p.synaptic_ops,
                 p.ram_bytes,
                 p.flash_bytes,
                 p.steps_mean,
                 p.setting.max_counts,
+                p.setting.clips,
+                p.setting.balance,
                 p.setting.input_bits,
                 if chosen { "  <- chosen" } else { "" }
             )?;
