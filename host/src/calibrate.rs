@@ -29,6 +29,67 @@ pub struct Samples {
     pub count: usize,
 }
 
+/// Calibration samples that can be gone through again and again, a block at a time.
+pub trait Blocks {
+    /// Hands over all blocks, in order.
+    ///
+    /// # Errors
+    /// Where samples cannot be read; what `visit` returns.
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError>;
+}
+
+impl Blocks for Samples {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        visit(self)
+    }
+}
+
+/// The samples of a file, read anew each time; for a network with one input.
+#[derive(Clone, Debug)]
+pub struct FileBlocks {
+    /// The file, of any format that [`data::load`](crate::data::load) reads.
+    pub path: std::path::PathBuf,
+    /// The float that one unit of a byte stands for.
+    pub byte_scale: f32,
+    /// How many samples are used at most; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// Samples of a block.
+const BLOCK: usize = BATCH * BATCHES;
+/// Values of a block, so that large samples come in smaller blocks.
+const BLOCK_VALUES: usize = 1 << 24;
+
+impl Blocks for FileBlocks {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        let about = crate::data::about(&self.path)?;
+        let size = about.shape.iter().product::<usize>().max(1);
+        let block = (BLOCK_VALUES / size).clamp(1, BLOCK).next_multiple_of(BATCH);
+        let mut left = self.limit.unwrap_or(usize::MAX);
+        crate::data::read_blocks(&self.path, block, &mut |_, block| {
+            if left == 0 {
+                return Ok(());
+            }
+            let block = block.take(left);
+            left -= block.len();
+            visit(&Samples {
+                count: block.len(),
+                inputs: vec![block.to_floats(self.byte_scale)],
+            })
+        })?;
+        Ok(())
+    }
+}
+
 /// What was observed, or bounded.
 #[derive(Clone, Debug)]
 pub struct Calibration {
@@ -228,6 +289,9 @@ pub enum CalibrateError {
         /// The population.
         layer: String,
     },
+    /// The samples' file cannot be read.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     /// The graph is inconsistent.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -242,8 +306,20 @@ pub fn calibrate(
     samples: &Samples,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Calibration, CalibrateError> {
+    calibrate_blocks(graph, samples, progress)
+}
+
+/// Runs the float network on all blocks. `progress` is told how many more samples are done.
+///
+/// # Errors
+/// Where samples cannot be read or do not fit the network, or an activation is not finite.
+pub fn calibrate_blocks(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Calibration, CalibrateError> {
     let mut observer = Observer::new(graph);
-    observer.observe(samples, progress)?;
+    blocks.for_each(&mut |samples| observer.observe(samples, progress))?;
     observer.finish()
 }
 

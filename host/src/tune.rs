@@ -61,6 +61,9 @@ const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 /// a step.
 const SMALL: f64 = 0.02;
 const FINE: u8 = 47;
+/// How many of the samples that change their class are taken for lost. The float network is torn between
+/// two classes there, and about as often wrong as right.
+const LOST: f64 = 0.5;
 /// A screening's risk may exceed the bound by so much.
 const HOPE: f64 = 1.3;
 /// One in so many samples, those of the smallest margins, shows how far errors spread.
@@ -267,7 +270,7 @@ pub struct Tuned {
     pub candidates: usize,
     /// What an int8 network that computes everything would take.
     pub dense_instructions: f64,
-    /// The graph with corrected biases.
+    /// The network in floats; channels are balanced.
     pub graph: Graph,
     /// What was observed.
     pub calibration: Calibration,
@@ -320,7 +323,6 @@ pub fn tune(
     let outputs = float_outputs(graph, &held, options.byte_scale)?;
     let float: Vec<usize> = outputs.chunks(classes).map(argmax).collect();
     let mut search = Search {
-        graph,
         variants,
         options,
         wanted: match held.labels() {
@@ -359,7 +361,6 @@ struct Variant {
 }
 
 struct Search<'a> {
-    graph: &'a Graph,
     /// One for each of [`BALANCES`].
     variants: Vec<Variant>,
     options: &'a TuneOptions,
@@ -464,7 +465,7 @@ impl Search<'_> {
 
     /// By how much a candidate misses the bound on the drop, by either measure.
     fn excess(&self, point: &Point) -> f64 {
-        point.paired.upper().max(point.risk) - self.options.max_drop
+        point.paired.upper().max(point.risk * LOST) - self.options.max_drop
     }
 
     fn fits(&self, point: &Point) -> bool {
@@ -537,7 +538,7 @@ impl Search<'_> {
     /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
     fn hopeful(&self, p: &Point) -> bool {
         p.paired.drop() - p.paired.error() <= self.options.max_drop
-            && p.risk <= self.options.max_drop * HOPE
+            && p.risk * LOST <= self.options.max_drop * HOPE
     }
 
     fn grid(&self) -> Vec<(u16, u8)> {
@@ -664,7 +665,7 @@ impl Search<'_> {
             setting.rounded,
         );
         let (graph, mut quantized) = match compensated {
-            Ok(compensated) => (compensated.graph, compensated.quantized),
+            Ok(compensated) => (variant.graph.clone(), compensated.quantized),
             Err(CompensateError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
             Err(e) => return Err(e.into()),
         };

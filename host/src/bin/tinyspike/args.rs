@@ -149,7 +149,8 @@ pub(crate) struct Convert {
     /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
-    /// Use at most this many calibration samples: 512 unless said, all of them to tune.
+    /// Use at most this many calibration samples: all of them unless said. They are read from the file in
+    /// blocks. Tuning uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
@@ -163,6 +164,9 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
+    /// Bits of a weight. Of 4 or fewer, two fit a byte of flash.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=8))]
+    pub(crate) weight_bits: u8,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
     #[arg(long, value_name = "SHARE", conflicts_with = "tune")]
@@ -238,6 +242,7 @@ impl Convert {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
+            weight_bits: self.weight_bits,
             percentile: self.percentile,
             target: self.target.into(),
             ..default
@@ -262,6 +267,7 @@ impl Convert {
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
+            weight_bits: self.weight_bits,
             byte_scale: self.data.byte_scale,
             ..TuneOptions::default()
         })

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::calibrate::Calibration;
+use tinyspike::calibrate::{Blocks, CalibrateError, Calibration, FileBlocks};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
-use tinyspike::pipeline::{BuildError, build, samples};
+use tinyspike::pipeline::{BuildError, build_from};
 use tinyspike::quantize::Quantized;
 use tinyspike::report::report;
 use tinyspike::tune::{TuneOptions, tune};
@@ -17,8 +17,8 @@ use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::{files, progress};
 
-/// Calibration samples unless the user says how many.
-const SAMPLES: usize = 512;
+/// Tuning uses no more samples than this; of more, so many at even distances in the file.
+const TUNED: usize = 12_288;
 
 /// What an image came from.
 struct Built {
@@ -31,16 +31,13 @@ struct Built {
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let set = args.calibration.as_ref().map(data::load).transpose()?;
-    let built = match (args.tuning(), set) {
-        (Some(options), Some(set)) => {
-            let set = match args.calibration_samples {
-                Some(limit) => set.take(limit as usize),
-                None => set,
-            };
+    let built = match (args.tuning(), &args.calibration) {
+        (Some(options), Some(path)) => {
+            let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
+            let set = data::load_at_most(path, most.min(TUNED))?;
             tuned(args, &conversion.network, &set, &options, out)?
         }
-        (_, set) => plain(args, &conversion.network, set.as_ref())?,
+        _ => plain(args, &conversion.network)?,
     };
     show_omissions(&built.graph);
     if args.calibration.is_none() {
@@ -70,13 +67,23 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// An image with the settings that the user gives.
-fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Built, Failure> {
-    let limit = args.calibration_samples.map_or(SAMPLES, |n| n as usize);
-    let samples = set.map(|set| samples(set, args.data.byte_scale, limit));
-    let bar = samples
-        .as_ref()
-        .map(|s| progress::bar("calibrating", s.count as u64));
-    let built = build(network, samples.as_ref(), &args.quantize(), &|n| {
+fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
+    let blocks = args.calibration.as_ref().map(|path| FileBlocks {
+        path: path.clone(),
+        byte_scale: args.data.byte_scale,
+        limit: args.calibration_samples.map(|n| n as usize),
+    });
+    let bar = match &blocks {
+        Some(blocks) => {
+            let count = data::about(&blocks.path)?.count;
+            let count = count.min(blocks.limit.unwrap_or(count));
+            // They are gone through twice.
+            Some(progress::bar("calibrating", 2 * count as u64))
+        }
+        None => None,
+    };
+    let samples = blocks.as_ref().map(|b| b as &dyn Blocks);
+    let built = build_from(network, samples, &args.quantize(), &|n| {
         if let Some(bar) = &bar {
             bar.inc(n);
         }
@@ -118,7 +125,9 @@ fn tuned(
 fn failure(args: &Convert, error: BuildError) -> Failure {
     let failure = Failure::new(format!("{}: {error}", args.model.display()));
     match error {
-        BuildError::Calibrate(_) => {
+        BuildError::Calibrate(
+            CalibrateError::Input { .. } | CalibrateError::Inputs { .. },
+        ) => {
             failure.hint("calibration data must have the model's input shape")
         }
         _ => failure,
