@@ -10,8 +10,6 @@ use crate::Error;
 
 /// QEMU's numbers of a Cortex-M's registers; those of R0 to R15 are 0 to 15.
 pub(crate) mod register {
-    /// The stack pointer in use.
-    pub(crate) const SP: u32 = 13;
     /// The program counter.
     pub(crate) const PC: u32 = 15;
     /// The program status register, with the number of the exception.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
 use tinyspike::quantize::{QuantizeOptions, Target};
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Emulate(Emulate),
     /// Count the instructions that an image's inferences take on an emulated board.
     Bench(Bench),
+    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
+    EmulatedBoard(EmulatedBoard),
 }
 
 #[derive(Debug, clap::Args)]
@@ -424,6 +427,20 @@ pub(crate) struct Bench {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmulatedBoard {
+    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
+    /// (STM32F405, whose flash cannot be written).
+    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
+    pub(crate) machine: Machine,
+    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chip_description: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

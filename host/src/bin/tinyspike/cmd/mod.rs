@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod demo;
 mod emulate;
+mod emulated_board;
 mod inspect;
 mod simulate;
 mod verify;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
+        Command::EmulatedBoard(args) => emulated_board::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
         Command::Verify(args) => verify::run(args, out),
     }
