@@ -1,5 +1,6 @@
 //! The boards, and how their programs are built.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -152,6 +153,48 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
     command
 }
 
+/// Builds the application for any chip: where it lies then.
+///
+/// `memory_x` is the linker's memory layout for the chip.
+///
+/// # Errors
+/// [`Failure`], where the sources are missing or the build fails.
+pub fn build_app(
+    toolchain: &Toolchain,
+    target: &str,
+    chip: &str,
+    memory_x: &str,
+) -> Result<PathBuf, Failure> {
+    has_sources()?;
+    let name: String = chip
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    let folder = target_directory().join("memory").join(name);
+    let file = folder.join("memory.x");
+    // A file that changes makes cargo build again.
+    if fs::read_to_string(&file).ok().as_deref() != Some(memory_x) {
+        fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+        fs::write(&file, memory_x).map_err(Failure::file(&file))?;
+    }
+    let mut command = toolchain.cargo("build", target);
+    command
+        .env("CARGO_TARGET_DIR", target_directory())
+        .env("DEFMT_LOG", "info")
+        .env("TINYSPIKE_MEMORY", &folder)
+        .args([
+            "--release",
+            "--package",
+            PACKAGE,
+            "--bin",
+            "app",
+            "--features",
+            "app",
+        ]);
+    shell::run(&mut command)?;
+    Ok(target_directory().join(target).join("release/app"))
+}
+
 /// Builds one program for one board: where it lies then.
 ///
 /// # Errors
@@ -166,17 +209,22 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
 /// # Errors
 /// [`Failure`], where the sources or a toolchain are missing, or the build fails.
 pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
-    let sources = shell::root().join("firmware/Cargo.toml");
-    if !sources.is_file() {
-        return Err(Failure::Missing {
-            what: format!("the firmware's source at {}", sources.display()),
-            advice: "run this program from the checkout that it was built in".into(),
-        });
-    }
+    has_sources()?;
     let target = board.target();
     let toolchain = Toolchain::find(target).ok_or_else(|| Failure::Missing {
         what: format!("a way to build for {target}"),
         advice: "run `cargo xtask setup` in the checkout, which installs one".into(),
     })?;
     build(&toolchain, board, program)
+}
+
+fn has_sources() -> Result<(), Failure> {
+    let sources = shell::root().join("firmware/Cargo.toml");
+    if sources.is_file() {
+        return Ok(());
+    }
+    Err(Failure::Missing {
+        what: format!("the firmware's source at {}", sources.display()),
+        advice: "run this program from the checkout that it was built in".into(),
+    })
 }
