@@ -113,7 +113,6 @@ pub enum Watch {
 
 /// What the device answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Response<'a> {
     /// Who it is.
     #[serde(borrow)]

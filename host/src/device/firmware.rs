@@ -115,17 +115,12 @@ pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
     let mut ways: Vec<(&str, Toolchain)> = ways.collect();
     // One that is installed beats one that is built from source.
     ways.sort_by_key(|(_, toolchain)| *toolchain != Toolchain::Installed);
-    let Some((target, toolchain)) = ways.first() else {
+    let Some((target, _)) = ways.first() else {
         return Err(DeviceError::NoTarget {
             chip: chip.name().to_owned(),
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let elf = boards::build_app(
-        toolchain,
-        target,
-        chip.name(),
-        &layout.memory_x(chip.name()),
-    )?;
+    let elf = boards::app(&layout.memory_x(chip.name()), target, &[])?;
     Firmware::read(&elf)
 }
