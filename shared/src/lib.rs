@@ -17,6 +17,7 @@ pub mod fixed;
 pub mod image;
 pub mod inputs;
 pub mod weights;
+pub mod wire;
 
 pub use event::Event;
 pub use image::{Image, ImageError};

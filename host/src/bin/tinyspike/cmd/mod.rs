@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
 mod bench;
+mod chips;
 mod convert;
 mod demo;
 mod emulate;
 mod emulated_board;
+mod flash;
 mod inspect;
+mod probes;
 mod simulate;
 mod verify;
 
@@ -23,6 +26,9 @@ use crate::diagnostics::Failure;
 pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Bench(args) => bench::run(args, out),
+        Command::Chips(args) => chips::run(args, out),
+        Command::Probes(args) => probes::run(args, out),
+        Command::Flash(args) => flash::run(args, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
