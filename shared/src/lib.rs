@@ -16,6 +16,7 @@ pub mod event;
 pub mod fixed;
 pub mod image;
 pub mod inputs;
+pub mod slots;
 pub mod weights;
 
 pub use event::Event;
