@@ -11,6 +11,7 @@ use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
@@ -39,6 +40,12 @@ pub(crate) enum Command {
     Emulate(Emulate),
     /// Count the instructions that an image's inferences take on an emulated board.
     Bench(Bench),
+    /// Make a pair of keys to sign images with.
+    Keygen(Keygen),
+    /// Sign an image, for devices that ask for a signature.
+    Sign(Sign),
+    /// Check an image, and who has signed it.
+    VerifyImage(VerifyImage),
 }
 
 #[derive(Debug, clap::Args)]
@@ -185,6 +192,9 @@ pub(crate) struct Convert {
     /// The most flash that the image may take, such as 128K.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_flash: Option<u64>,
+    /// Which release of the model this is: devices can refuse to go back below one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) model_version: u32,
     /// Write what quantization did to each layer here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -424,6 +434,34 @@ pub(crate) struct Bench {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keygen {
+    /// Where to write the private key (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sign {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// The private key (PKCS#8 PEM), as `keygen` or OpenSSL writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where to write the signed image; in place unless given.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyImage {
+    /// An image.
+    pub(crate) image: PathBuf,
+    /// The public key (PEM) whose signature there must be.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

@@ -5,8 +5,11 @@ mod convert;
 mod demo;
 mod emulate;
 mod inspect;
+mod keygen;
+mod sign;
 mod simulate;
 mod verify;
+mod verify_image;
 
 use std::io::Write;
 use std::path::Path;
@@ -26,8 +29,11 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
+        Command::Keygen(args) => keygen::run(args, out),
+        Command::Sign(args) => sign::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::VerifyImage(args) => verify_image::run(args, out),
     }
 }
 
