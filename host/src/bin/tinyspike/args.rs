@@ -14,6 +14,7 @@ use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
@@ -50,6 +51,12 @@ pub(crate) enum Command {
     Probes(Probes),
     /// Put an image, and the firmware that runs it, onto a board.
     Flash(Flash),
+    /// Make a pair of keys to sign images with.
+    Keygen(Keygen),
+    /// Sign an image, for devices that ask for a signature.
+    Sign(Sign),
+    /// Check an image, and who has signed it.
+    VerifyImage(VerifyImage),
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,6 +203,9 @@ pub(crate) struct Convert {
     /// The most flash that the image may take, such as 128K.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_flash: Option<u64>,
+    /// Which release of the model this is: devices can refuse to go back below one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) model_version: u32,
     /// Write what quantization did to each layer here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -523,7 +533,8 @@ pub(crate) struct Flash {
 impl Flash {
     pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
         let firmware = self.firmware_size.map(u32::try_from).transpose();
-        let firmware = firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
+        let firmware =
+            firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
         Ok(LayoutOptions { firmware })
     }
 
@@ -541,7 +552,36 @@ fn machine(text: &str) -> Result<Machine, String> {
     let name = text
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:microbit")?;
-    name.parse().map_err(|e: emulated_board::UnknownMachine| e.to_string())
+    name.parse()
+        .map_err(|e: emulated_board::UnknownMachine| e.to_string())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keygen {
+    /// Where to write the private key (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sign {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// The private key (PKCS#8 PEM), as `keygen` or OpenSSL writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where to write the signed image; in place unless given.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyImage {
+    /// An image.
+    pub(crate) image: PathBuf,
+    /// The public key (PEM) whose signature there must be.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

@@ -42,7 +42,10 @@ pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> 
         Some(board) => Some(board.probe_selector()),
         None => flags.probe.clone(),
     };
-    let probe = probe.map(|text| text.parse()).transpose().map_err(failure)?;
+    let probe = probe
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(failure)?;
     Ok(Board {
         chip,
         probe,
@@ -57,7 +60,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one"
         }
         DeviceError::NoTarget { target, .. } => {
-            let hint = format!("`rustup target add {target}` installs it; or give a firmware of your own with --firmware ELF");
+            let hint = format!(
+                "`rustup target add {target}` installs it; or give a firmware of your own with --firmware ELF"
+            );
             return Failure::from(error).hint(hint);
         }
         DeviceError::NeedsOwnFirmware { .. } => {
