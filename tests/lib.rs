@@ -2,6 +2,7 @@
 //! and runs on emulated boards.
 
 pub mod boards;
+pub mod flash;
 pub mod model;
 pub mod network;
 pub mod reference;

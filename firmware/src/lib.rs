@@ -26,8 +26,10 @@
 pub mod bench;
 pub mod boards;
 mod engine;
+pub mod hashes;
 pub mod kernels;
 mod output;
+pub mod serve;
 pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};

@@ -1,14 +1,18 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
-//! The samples are split into a fit part, from which ranges and biases follow, and a held-out part, on
-//! every candidate runs with the device's own engine. A candidate keeps the accuracy where its
-//! drop against the float network *on the same samples*, with one more sample taken for lost and gains
-//! beyond the losses for luck, plus one standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
-//! taken. First a grid of steps and counts is screened on a part of the held-out samples; then the best
-//! ones are refined a setting at a time: counts and clips of single layers, input bits, bias correction.
+//! The samples are split into a fit part, from which ranges, biases and roundings follow, and a held-out
+//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy where
+//! two estimates of its drop against the float network stay within the bound: one counts samples, lost
+//! and gained, gains beyond the losses for luck, and adds one standard error; the other sets the spread
+//! of the outputs' errors against the float network's margins and predicts how many classes change, of
+//! which half are taken for lost. The second rests on all samples, not only the few whose class
+//! did change, so it finds out candidates that were lucky. Of those that keep the accuracy, the one with the
+//! fewest predicted instructions is taken. First a grid of steps and counts is screened on a part of the
+//! held-out samples; then the best ones are refined a setting at a time: counts and clips of single
+//! layers, input bits, how far channels are balanced.
 //!
-//! The choice among many candidates by the same samples favours lucky ones: what is reported is
-//! somewhat better than what new data will show, by about the standard error that is reported with it.
+//! The choice among many candidates by the same samples still favours lucky ones, and a network shows
+//! smaller drops on what it was trained on: data that it has not seen is the better choice.
 
 use std::fmt;
 
@@ -50,6 +54,8 @@ const SCREEN: std::ops::RangeInclusive<u64> = 128..=400;
 const STEPS: [u16; 6] = [1, 2, 3, 4, 6, 8];
 const COUNTS: [u8; 11] = [1, 2, 3, 5, 7, 10, 15, 23, 31, 47, 63];
 const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
+/// Refinement moves a layer's count by one in so many.
+const COUNT_STEP: u8 = 4;
 /// Grid points that are refined.
 const STARTS: usize = 3;
 /// How far a layer's clip may move from the one with the least squared error, and by how much at once.
@@ -66,6 +72,8 @@ const FINE: u8 = 47;
 const LOST: f64 = 0.5;
 /// A screening's risk may exceed the bound by so much.
 const HOPE: f64 = 1.3;
+/// What misses the bound by no more than this share of it may become good enough by refinement.
+const NEAR_MISS: f64 = 0.25;
 /// One in so many samples, those of the smallest margins, shows how far errors spread.
 const NEAR: usize = 4;
 /// Exit margins that are tried: this many quantiles of those that were seen.
@@ -216,11 +224,11 @@ impl Paired {
         ((differ / n - drop * drop) / n).max(0.0).sqrt()
     }
 
-    /// The drop, at least 0, if one more sample were lost, plus its standard error. Quantization does not
-    /// make a network better: a gain is luck, and so in part is having been chosen.
+    /// The drop, at least 0, plus its standard error. Quantization does not make a network better: a gain
+    /// is luck, and so in part is having been chosen.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        self.drop().max(0.0) + 1.0 / self.samples.max(1) as f64 + self.error()
+        self.drop().max(0.0) + self.error()
     }
 }
 
@@ -502,7 +510,7 @@ impl Search<'_> {
         starts.extend(screened);
         let mut points: Vec<Point> = Vec::new();
         let mut begun = Vec::new();
-        // The cheapest that also hold on the full part.
+        // The cheapest that also hold on the full part, or nearly.
         for start in &starts {
             if begun.len() == STARTS || points.len() >= self.sizes.evaluations / 2 {
                 break;
@@ -514,7 +522,9 @@ impl Search<'_> {
                 continue;
             }
             if let Some(made) = self.run(&start.setting, self.sizes.full)? {
-                if self.passes(&made.point) {
+                if self.excess(&made.point) <= self.options.max_drop * NEAR_MISS
+                    && self.fits(&made.point)
+                {
                     begun.push(made.point.clone());
                 }
                 points.push(made.point);
@@ -628,10 +638,11 @@ impl Search<'_> {
         }
         for layer in 0..from.max_counts.len() {
             let count = from.max_counts[layer];
-            let lower = COUNTS.iter().rev().find(|c| **c < count);
-            let higher = COUNTS.iter().find(|c| **c > count);
             if self.options.max_count.is_none() {
-                for &other in lower.into_iter().chain(higher) {
+                let by = (count / COUNT_STEP).max(1);
+                let most = *COUNTS.last().unwrap_or(&count);
+                let others = [count - by, count.saturating_add(by).min(most)];
+                for other in others.into_iter().filter(|o| *o > 0 && *o != count) {
                     let mut setting = from.clone();
                     setting.max_counts[layer] = other;
                     moves.push(setting);
@@ -931,11 +942,11 @@ impl fmt::Display for Tuned {
         if self.kept {
             writeln!(
                 f,
-                "at least 0, with one more sample lost, plus one standard error, that is {:.2}, within {bound:.2}: new data \
-                 stays within {bound:.2} points with a chance of about 84 % if it is like these samples, \
-                 somewhat less as it is the best of many, and less if the network was \
-                 trained on them",
-                paired.upper() * 100.0
+                "with one standard error that is {:.2}; by the margins {:.2} of 100 samples change their \
+                 class, of which half count as lost: both are within {bound:.2}. It is somewhat less \
+                 certain as it is the best of many, and if the network was trained on these samples",
+                paired.upper() * 100.0,
+                self.chosen.risk * 100.0
             )?;
         } else {
             writeln!(

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::assemble::{Image, aligned_copy, set_model_version};
 use tinyspike::calibrate::{Blocks, CalibrateError, Calibration, FileBlocks};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
@@ -31,7 +31,7 @@ struct Built {
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let built = match (args.tuning(), &args.calibration) {
+    let mut built = match (args.tuning(), &args.calibration) {
         (Some(options), Some(path)) => {
             let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
             let set = data::load_at_most(path, most.min(TUNED))?;
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
              hundred real inputs (--calibration FILE) avoid it",
         );
     }
+    set_model_version(&mut built.image, args.model_version)?;
     let bytes = aligned_copy(&built.image);
     let image = files::parse_image(&args.output, &bytes)?;
     args.budgets()
