@@ -91,7 +91,7 @@ impl Blocks for FileBlocks {
 }
 
 /// What was observed, or bounded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// The range of each input.
     pub inputs: Vec<Range>,
@@ -111,7 +111,7 @@ pub struct Range {
 }
 
 /// The distribution of a population's activations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Activations {
     /// The largest activation.
     pub max: f32,

@@ -51,7 +51,7 @@ const MAX_HELD: usize = 10_000;
 /// Samples of a screening.
 const SCREEN: std::ops::RangeInclusive<u64> = 128..=400;
 /// The steps and counts of the grid, and which products of the two.
-const STEPS: [u16; 6] = [1, 2, 3, 4, 6, 8];
+const STEPS: [u16; 4] = [1, 2, 3, 4];
 const COUNTS: [u8; 11] = [1, 2, 3, 5, 7, 10, 15, 23, 31, 47, 63];
 const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
 /// Refinement moves a layer's count by one in so many.
@@ -70,6 +70,8 @@ const FINE: u8 = 47;
 /// How many of the samples that change their class are taken for lost. The float network is torn between
 /// two classes there, and about as often wrong as right.
 const LOST: f64 = 0.5;
+/// A screening's risk that is below this share of the bound is low enough.
+const FINE_RISK: f64 = 0.6;
 /// A screening's risk may exceed the bound by so much.
 const HOPE: f64 = 1.3;
 /// What misses the bound by no more than this share of it may become good enough by refinement.
@@ -86,6 +88,9 @@ const SHOWN: usize = 12;
 pub struct TuneOptions {
     /// How much accuracy may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
+    /// For an output of a single value, which has no classes: the root mean squared error that quantization
+    /// may make, relative to the standard deviation of the float network's output.
+    pub max_error: f64,
     /// The processor whose instructions are to be few.
     pub target: CostTarget,
     /// The kernels that the image is laid out for.
@@ -109,10 +114,11 @@ pub struct TuneOptions {
 }
 
 impl Default for TuneOptions {
-    /// A drop of 0.2 points on a Cortex-M4, all else free.
+    /// A drop of 0.2 points (or an error of 5 %) on a Cortex-M4, all else free.
     fn default() -> Self {
         Self {
             max_drop: 0.002,
+            max_error: 0.05,
             target: CostTarget::CortexM4,
             layout: Target::CortexM4,
             budgets: Budgets::default(),
@@ -136,7 +142,7 @@ pub enum TuneError {
         "tuning needs at least {MIN_SAMPLES} calibration samples to tell accuracies apart, there are {0}"
     )]
     TooFew(usize),
-    #[error("tuning needs a network with one input and an output of at least two values")]
+    #[error("tuning needs a network with one input and an output")]
     Shape,
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
@@ -242,7 +248,8 @@ pub struct Point {
     /// Against the float network.
     pub paired: Paired,
     /// The share of samples that its errors would put into another class than the float network does, as
-    /// margins and the spread of errors predict.
+    /// margins and the spread of errors predict. Of an output of a single value, its root mean squared
+    /// error relative to the standard deviation.
     pub risk: f64,
     /// Predicted instructions of an inference, in the mean.
     pub instructions: f64,
@@ -267,6 +274,8 @@ pub struct Tuned {
     pub chosen: Point,
     /// Whether it keeps the accuracy, by the rule that the module states.
     pub kept: bool,
+    /// Whether the output is a single value, whose error is judged and not a class.
+    pub scalar: bool,
     /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
     /// that was chosen; by cost.
     pub front: Vec<Point>,
@@ -302,7 +311,7 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     }
     let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
-    if graph.inputs.len() != 1 || classes < 2 {
+    if graph.inputs.len() != 1 || classes == 0 {
         return Err(TuneError::Shape);
     }
     let mut random = Random(options.seed);
@@ -333,7 +342,7 @@ pub fn tune(
     let mut search = Search {
         variants,
         options,
-        wanted: match held.labels() {
+        wanted: match held.labels().filter(|_| classes > 1) {
             Some(labels) => labels.iter().map(|&l| l as usize).collect(),
             None => float.clone(),
         },
@@ -471,8 +480,16 @@ impl Search<'_> {
         self.excess(point) <= 0.0 && self.fits(point)
     }
 
-    /// By how much a candidate misses the bound on the drop, by either measure.
+    /// Whether the output is a single value.
+    fn is_scalar(&self) -> bool {
+        self.outputs.len() == self.float.len()
+    }
+
+    /// By how much a candidate misses the bound on the drop, by either measure, or that on the error.
     fn excess(&self, point: &Point) -> f64 {
+        if self.is_scalar() {
+            return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
+        }
         point.paired.upper().max(point.risk * LOST) - self.options.max_drop
     }
 
@@ -495,11 +512,28 @@ impl Search<'_> {
 
     /// All points that ran on the full part.
     fn points(&mut self, random: &mut Random) -> Result<Vec<Point>, TuneError> {
-        let mut screened = Vec::new();
-        for (steps, count) in self.grid() {
-            let setting = self.first(steps, count);
-            if let Some(made) = self.run(&setting, self.sizes.screen)? {
+        let mut screened: Vec<Point> = Vec::new();
+        let mut cheapest = f64::INFINITY;
+        for (steps, counts) in self.grid() {
+            let before = cheapest;
+            for count in counts {
+                let setting = self.first(steps, count);
+                let Some(made) = self.run(&setting, self.sizes.screen)? else {
+                    continue;
+                };
+                if self.hopeful(&made.point) {
+                    cheapest = cheapest.min(made.point.instructions);
+                }
+                let fine = self.is_fine(&made.point);
                 screened.push(made.point);
+                // Larger counts would only cost more.
+                if fine {
+                    break;
+                }
+            }
+            // As would more steps, once they do not pay.
+            if before < f64::INFINITY && cheapest >= before {
+                break;
             }
         }
         // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
@@ -547,27 +581,31 @@ impl Search<'_> {
 
     /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
     fn hopeful(&self, p: &Point) -> bool {
+        if self.is_scalar() {
+            return p.risk <= self.options.max_error * HOPE;
+        }
         p.paired.drop() - p.paired.error() <= self.options.max_drop
             && p.risk * LOST <= self.options.max_drop * HOPE
     }
 
-    fn grid(&self) -> Vec<(u16, u8)> {
-        let steps: Vec<u16> = self.options.steps.map_or(STEPS.to_vec(), |s| vec![s]);
-        let counts: Vec<u8> = self.options.max_count.map_or(COUNTS.to_vec(), |c| vec![c]);
-        let all = || {
-            let counts = &counts;
-            steps
-                .iter()
-                .flat_map(move |&s| counts.iter().map(move |&c| (s, c)))
-        };
-        let inside: Vec<_> = all()
-            .filter(|&(s, c)| LEVELS.contains(&(u32::from(s) * u32::from(c))))
-            .collect();
-        if inside.is_empty() {
-            all().collect()
-        } else {
-            inside
+    /// Whether a screening leaves no doubt that a candidate keeps the bound.
+    fn is_fine(&self, p: &Point) -> bool {
+        if self.is_scalar() {
+            return p.risk <= self.options.max_error * FINE_RISK;
         }
+        self.hopeful(p) && p.risk * LOST <= self.options.max_drop * FINE_RISK
+    }
+
+    /// Steps, and the counts that are tried with them, both ascending.
+    fn grid(&self) -> Vec<(u16, Vec<u8>)> {
+        let steps: Vec<u16> = self.options.steps.map_or(STEPS.to_vec(), |s| vec![s]);
+        let all: Vec<u8> = self.options.max_count.map_or(COUNTS.to_vec(), |c| vec![c]);
+        let of = |steps: u16| {
+            let inside = |c: &&u8| LEVELS.contains(&(u32::from(steps) * u32::from(**c)));
+            let counts: Vec<u8> = all.iter().filter(inside).copied().collect();
+            (steps, if counts.is_empty() { all.clone() } else { counts })
+        };
+        steps.into_iter().map(of).collect()
     }
 
     /// Improves a setting, one thing at a time, until nothing helps or `until` points have run.
@@ -682,7 +720,8 @@ impl Search<'_> {
         };
         let mut bytes = assemble(&quantized)?;
         let mut point = self.measure(setting, &bytes, count, None)?;
-        if self.options.early_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
+        let may_exit = self.options.early_exit && !self.is_scalar();
+        if may_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
             let (whole, trials) = point;
             let margin = self.exit_margin(&trials);
             if margin > 0 {
@@ -756,6 +795,9 @@ impl Search<'_> {
     /// A count of changed classes says little where they are few; this uses all samples.
     fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
         let classes = self.outputs.len() / self.float.len().max(1);
+        if self.is_scalar() {
+            return relative_error(&self.outputs, trials, unit);
+        }
         let float = self.outputs.chunks(classes.max(1)).zip(&self.float);
         let mut leads: Vec<(f64, f64)> = trials
             .iter()
@@ -842,6 +884,7 @@ impl Search<'_> {
         Ok(Tuned {
             options: *self.options,
             kept: self.passes(&made.point),
+            scalar: self.is_scalar(),
             chosen: made.point,
             front,
             float_accuracy: self
@@ -861,6 +904,20 @@ impl Search<'_> {
             image: made.image,
         })
     }
+}
+
+/// The root mean squared error of a single value, relative to the float network's standard deviation.
+fn relative_error(float: &[f32], trials: &[Trial], unit: f64) -> f64 {
+    let n = trials.len().max(1) as f64;
+    let float: Vec<f64> = float.iter().take(trials.len()).map(|y| f64::from(*y)).collect();
+    let mean = float.iter().sum::<f64>() / n;
+    let variance = float.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n;
+    let squares = trials.iter().zip(&float).map(|(trial, y)| {
+        let value = trial.outputs.first().map_or(0.0, |v| f64::from(*v));
+        let error = value * unit / trial.steps().max(1) as f64 - y;
+        error * error
+    });
+    (squares.sum::<f64>() / n / variance.max(f64::MIN_POSITIVE)).sqrt()
 }
 
 /// The chance that a standard normal number exceeds `x`.
@@ -930,6 +987,40 @@ impl fmt::Display for Tuned {
         if self.front.len() > SHOWN {
             writeln!(f, "  and {} dearer ones", self.front.len() - SHOWN)?;
         }
+        if self.scalar {
+            writeln!(
+                f,
+                "the error is {:.2} % of the output's standard deviation ({} {:.2} %)",
+                self.chosen.risk * 100.0,
+                if self.kept { "within" } else { "no candidate is within" },
+                self.options.max_error * 100.0
+            )?;
+        } else {
+            self.explain_drop(f)?;
+        }
+        let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
+        let name = self.options.target.name();
+        if spiking < dense {
+            write!(
+                f,
+                "predicted {spiking:.0} instructions on {name}; computing everything in int8 would take \
+                 about {dense:.0}, {:.1} times as many",
+                dense / spiking
+            )
+        } else {
+            write!(
+                f,
+                "predicted {spiking:.0} instructions on {name}: computing everything in int8 would be \
+                 cheaper, about {dense:.0}. Spikes do not pay for this network at this accuracy"
+            )
+        }
+    }
+}
+
+impl Tuned {
+    /// How sure it is that the drop stays within the bound.
+    fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paired = &self.chosen.paired;
         let bound = self.options.max_drop * 100.0;
         writeln!(
             f,
@@ -956,22 +1047,7 @@ impl fmt::Display for Tuned {
                 paired.samples
             )?;
         }
-        let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
-        let name = self.options.target.name();
-        if spiking < dense {
-            write!(
-                f,
-                "predicted {spiking:.0} instructions on {name}; computing everything in int8 would take \
-                 about {dense:.0}, {:.1} times as many",
-                dense / spiking
-            )
-        } else {
-            write!(
-                f,
-                "predicted {spiking:.0} instructions on {name}: computing everything in int8 would be \
-                 cheaper, about {dense:.0}. Spikes do not pay for this network at this accuracy"
-            )
-        }
+        Ok(())
     }
 }
 

@@ -195,6 +195,10 @@ pub(crate) struct Convert {
     /// Percentage points of accuracy that tuning may give up.
     #[arg(long, value_name = "POINTS", default_value_t = 0.2, requires = "tune")]
     pub(crate) max_drop: f64,
+    /// For an output of a single value: the error that tuning may make, in percent of the output's standard
+    /// deviation.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
+    pub(crate) max_error: f64,
     /// Seed of tuning: the split of the samples and the order of the search.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "tune")]
     pub(crate) seed: u64,
@@ -216,6 +220,9 @@ pub(crate) struct Convert {
     /// Show what quantization did to each layer.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// Print one JSON object: what quantization did to each layer, and what tuning found.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
     /// Every engine runs every image.
     #[arg(long, value_enum, default_value = "cortex-m4")]
@@ -281,6 +288,7 @@ impl Convert {
     pub(crate) fn tuning(&self) -> Option<TuneOptions> {
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
+            max_error: self.max_error / 100.0,
             target: self.target.into(),
             layout: self.target.into(),
             budgets: self.budgets(),

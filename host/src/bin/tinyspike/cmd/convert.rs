@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use serde::Serialize;
 use tinyspike::assemble::{Image, aligned_copy, set_model_version};
 use tinyspike::calibrate::{Blocks, CalibrateError, Calibration, FileBlocks};
 use tinyspike::convert::Conversion;
@@ -10,8 +11,8 @@ use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from};
 use tinyspike::quantize::Quantized;
-use tinyspike::report::report;
-use tinyspike::tune::{TuneOptions, tune};
+use tinyspike::report::{Report, report};
+use tinyspike::tune::{Point, TuneOptions, tune};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
@@ -22,10 +23,32 @@ const TUNED: usize = 12_288;
 
 /// What an image came from.
 struct Built {
+    tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
     quantized: Quantized,
     image: Vec<u8>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<&'a Tuning>,
+}
+
+/// What tuning found.
+#[derive(Serialize)]
+struct Tuning {
+    /// Whether the accuracy is kept.
+    kept: bool,
+    chosen: Point,
+    front: Vec<Point>,
+    float_accuracy: Option<f64>,
+    candidates: usize,
+    /// What an int8 network that computes everything would take.
+    dense_instructions: f64,
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
@@ -60,6 +83,14 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         files::write_whole(path, json.as_bytes())?;
     }
     files::write_whole(&args.output, &built.image)?;
+    if args.json {
+        let all = Json {
+            report: &report,
+            tuning: built.tuning.as_ref(),
+        };
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+        return Ok(());
+    }
     if args.verbose {
         writeln!(out, "{report}")?;
     }
@@ -94,6 +125,7 @@ fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
     }
     let built = built.map_err(|e| failure(args, e))?;
     Ok(Built {
+        tuning: None,
         graph: built.graph,
         calibration: built.calibration,
         quantized: built.quantized,
@@ -114,8 +146,18 @@ fn tuned(
     let tuned = tune(&graph, set, options, &|n| bar.inc(n));
     bar.finish_and_clear();
     let tuned = tuned.map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
-    writeln!(out, "{tuned}")?;
+    if !args.json {
+        writeln!(out, "{tuned}")?;
+    }
     Ok(Built {
+        tuning: Some(Tuning {
+            kept: tuned.kept,
+            chosen: tuned.chosen,
+            front: tuned.front,
+            float_accuracy: tuned.float_accuracy,
+            candidates: tuned.candidates,
+            dense_instructions: tuned.dense_instructions,
+        }),
         graph: tuned.graph,
         calibration: tuned.calibration,
         quantized: tuned.quantized,
