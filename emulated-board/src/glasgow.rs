@@ -4,8 +4,9 @@
 //! Packets are COBS-encoded, each behind a zero byte's delimiter. Their first byte names one of two endpoints, which
 //! see a stream of commands: the root, with the probe's own, and the link, with SWD transfers.
 //!
-//! Unlike Glasgow, the applet drops what follows a FAULT in a packet: probe-rs does not ask
-//! for the answers, and would take them for those to its next commands.
+//! Unlike Glasgow, the applet drops what follows a FAULT in a packet, and clears the error, as
+//! most probes do. probe-rs does neither: it would take the dropped answers for those to its next commands, and
+//! get no more than another FAULT for each.
 
 use std::io;
 
@@ -191,6 +192,7 @@ impl Applet {
                     Answer::Done => reply.push(0x11),
                     Answer::Fault => {
                         reply.push(0x14);
+                        port.clear_error();
                         return Ok(());
                     }
                 }

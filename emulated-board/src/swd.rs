@@ -3,7 +3,8 @@
 //!
 //! Reads of the access port are posted: each returns what the one before it has read, and the debug port's
 //! RDBUFF the last. An access to an address where nothing answers sets the sticky error flag, and all but
-//! the debug port's own registers answer FAULT until the flag is cleared.
+//! the debug port's own registers answer FAULT until the flag is cleared. Writes are not posted: they answer for
+//! themselves.
 
 use crate::Error;
 use crate::qemu::Width;
@@ -100,6 +101,11 @@ impl<T: Target> DebugPort<T> {
         &mut self.target
     }
 
+    /// Clears the sticky error flag.
+    pub(crate) fn clear_error(&mut self) {
+        self.control &= !STICKYERR;
+    }
+
     /// Reads a register `count` times.
     pub(crate) fn read(&mut self, from: Register, count: usize) -> Result<Vec<Answer>, Error> {
         let mut values = vec![0; count];
@@ -123,7 +129,7 @@ impl<T: Target> DebugPort<T> {
         let answer = match (to.access_port, to.address) {
             (false, 0x0) => {
                 if values.iter().any(|value| value & STKERRCLR != 0) {
-                    self.control &= !STICKYERR;
+                    self.clear_error();
                 }
                 Answer::Done
             }
@@ -136,7 +142,10 @@ impl<T: Target> DebugPort<T> {
             }
             (true, address) => {
                 self.write_access_port(address, values)?;
-                Answer::Done
+                match self.control & STICKYERR {
+                    0 => Answer::Done,
+                    _ => Answer::Fault,
+                }
             }
         };
         Ok(vec![answer; values.len()])

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use emulated_board::{Board, Error, Fault, Machine, Options};
 use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{
-    BreakpointCause, Core, CoreStatus, HaltReason, MemoryInterface as _, RegisterId,
-    VectorCatchCondition,
+    Core, CoreStatus, HaltReason, MemoryInterface as _, RegisterId, VectorCatchCondition,
 };
 
 use support::{FLASHABLE, SOON, assemble, attach, flash, noise, start, try_attach};
@@ -186,7 +185,7 @@ fn a_program_runs_stops_and_steps() {
         let r0: u32 = core.read_core_reg(RegisterId(0)).unwrap();
         assert_eq!(r0, 0x2000_0000);
         core.run().unwrap();
-        let mut rtt = rtt(&mut core);
+        let mut rtt = channels(&mut core);
 
         // A comparator's breakpoint, which holds a core that runs on, and lets go of it when it is cleared.
         core.set_hw_breakpoint(next.into()).unwrap();
@@ -196,7 +195,7 @@ fn a_program_runs_stops_and_steps() {
             // Once for the byte that came, once for the one that goes.
             for _ in 0..2 {
                 let reason = halted(&mut core);
-                assert_eq!(reason, HaltReason::Breakpoint(BreakpointCause::Hardware));
+                assert!(matches!(reason, HaltReason::Breakpoint(_)), "{reason:?}");
                 assert_eq!(pc(&mut core), next, "{machine}");
                 core.run().unwrap();
             }
@@ -236,7 +235,7 @@ fn a_program_runs_stops_and_steps() {
 }
 
 /// Finds the echo program's channels, which it makes at the start.
-fn rtt(core: &mut Core<'_>) -> Rtt {
+fn channels(core: &mut Core<'_>) -> Rtt {
     let region = ScanRegion::Exact(0x2000_0000);
     let start = Instant::now();
     loop {
@@ -278,7 +277,7 @@ fn rtt_flows_while_the_core_runs() {
         flash(&mut session, machine, &program).unwrap();
         let mut core = session.core(0).unwrap();
         core.reset().unwrap();
-        let mut rtt = rtt(&mut core);
+        let mut rtt = channels(&mut core);
         let data: Vec<u8> = (0..COUNT).map(|i| (i % 251) as u8).collect();
         let (mut sent, mut back) = (0, Vec::new());
         let start = Instant::now();
@@ -324,7 +323,7 @@ fn a_sleeping_core_can_be_debugged() {
         {
             let mut core = session.core(0).unwrap();
             core.reset().unwrap();
-            let mut rtt = rtt(&mut core);
+            let mut rtt = channels(&mut core);
             send(&mut rtt, &mut core, SLEEP);
             thread::sleep(Duration::from_millis(50));
             core.halt(SOON).unwrap();
@@ -341,7 +340,7 @@ fn a_sleeping_core_can_be_debugged() {
         flash(&mut session, machine, &program).unwrap();
         let mut core = session.core(0).unwrap();
         core.reset().unwrap();
-        let mut rtt = rtt(&mut core);
+        let mut rtt = channels(&mut core);
         send(&mut rtt, &mut core, 1);
         assert_eq!(receive(&mut rtt, &mut core, 1), [2]);
         // It wakes up where it is told to.
@@ -352,15 +351,10 @@ fn a_sleeping_core_can_be_debugged() {
         core.write_core_reg(core.program_counter(), entry).unwrap();
         core.run().unwrap();
         thread::sleep(Duration::from_millis(20));
-        let mut rtt = support_rtt_again(&mut core);
+        let mut rtt = channels(&mut core);
         send(&mut rtt, &mut core, 6);
         assert_eq!(receive(&mut rtt, &mut core, 1), [7], "{machine}");
     }
-}
-
-/// The channels of a program that has been started anew.
-fn support_rtt_again(core: &mut Core<'_>) -> Rtt {
-    rtt(core)
 }
 
 #[test]
@@ -374,7 +368,7 @@ fn the_board_outlives_its_debuggers() {
         let mut session = attach(&board);
         let mut core = session.core(0).unwrap();
         core.reset().unwrap();
-        let mut rtt = rtt(&mut core);
+        let mut rtt = channels(&mut core);
         send(&mut rtt, &mut core, 1);
         assert_eq!(receive(&mut rtt, &mut core, 1), [2]);
     }
@@ -382,7 +376,7 @@ fn the_board_outlives_its_debuggers() {
     let mut session = attach(&board);
     let mut core = session.core(0).unwrap();
     assert_eq!(core.status().unwrap(), CoreStatus::Running);
-    let mut rtt = rtt(&mut core);
+    let mut rtt = channels(&mut core);
     send(&mut rtt, &mut core, 7);
     assert_eq!(receive(&mut rtt, &mut core, 1), [8]);
     let counter = core.read_word_32(16).unwrap();

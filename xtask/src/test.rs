@@ -15,8 +15,10 @@ pub fn test() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["test", "--workspace"]))?;
     // Tests that need the firmware and QEMU are ignored by plain `cargo test`. Other ignored ones are
     // measurements.
-    let boards = ["test", "--package", "tinyspike-tests", "--test", "board"];
-    shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
+    for package in ["tinyspike-tests", "emulated-board"] {
+        let boards = ["test", "--package", package, "--test", "board"];
+        shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
+    }
     println!("cargo xtask test: everything passed");
     Ok(())
 }
