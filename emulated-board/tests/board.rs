@@ -471,6 +471,29 @@ fn a_port_that_is_taken_is_named() {
     assert!(error.to_string().contains(&board.port().to_string()));
 }
 
+#[test]
+#[ignore = "a measurement: --nocapture shows it"]
+fn flashing_speed() {
+    let data = noise(100 << 10);
+    for machine in FLASHABLE {
+        let start_up = Instant::now();
+        let board = start(machine);
+        let start_up = start_up.elapsed();
+        let mut session = attach(&board);
+        let start = Instant::now();
+        flash(&mut session, machine, &data).unwrap();
+        let flash = start.elapsed();
+        let start = Instant::now();
+        let mut core = session.core(0).unwrap();
+        core.read(machine.flash().start.into(), &mut vec![0; data.len()])
+            .unwrap();
+        let read = start.elapsed();
+        println!(
+            "{machine}: started in {start_up:?}; 100 KiB flashed and verified in {flash:?}, read in {read:?}"
+        );
+    }
+}
+
 /// Not a test: what the next one kills.
 #[test]
 #[ignore = "a part of no_qemu_outlives_a_killed_owner"]
