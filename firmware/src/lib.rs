@@ -28,6 +28,7 @@ pub mod boards;
 mod engine;
 pub mod kernels;
 mod output;
+pub mod soak;
 pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};
