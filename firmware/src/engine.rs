@@ -499,10 +499,14 @@ fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P::Param], b
     }
     // All places are like the first: copy what is there behind it until all is filled.
     let mut filled = threshold.len();
-    while filled > 0 && filled < potentials.len() {
-        let more = filled.min(potentials.len() - filled);
-        potentials.copy_within(..more, filled);
-        filled += more;
+    while filled > 0
+        && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
+        && !rest.is_empty()
+    {
+        for (to, from) in rest.iter_mut().zip(done) {
+            *to = *from;
+        }
+        filled += filled;
     }
 }
 

@@ -1090,9 +1090,12 @@ fn drive(
     let line = width * channels_in;
     let run = kernel_x * channels_in;
     let fits = weights.layout == Layout::Rows
+        && conv.is_plain()
         && conv.padding == [0, 0]
         && channels.is_multiple_of(8)
+        && channels > 0
         && line <= ROW
+        && line > 0
         && run > 0
         && kernel_y > 0
         && (out_height.max(1) - 1) * stride_y + kernel_y <= height
