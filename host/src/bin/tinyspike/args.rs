@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Probes(Probes),
     /// Put an image, and the firmware that runs it, onto a board.
     Flash(Flash),
+    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
+    EmulatedBoard(EmulatedBoard),
 }
 
 #[derive(Debug, clap::Args)]
@@ -507,7 +509,8 @@ pub(crate) struct Flash {
 impl Flash {
     pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
         let firmware = self.firmware_size.map(u32::try_from).transpose();
-        let firmware = firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
+        let firmware =
+            firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
         Ok(LayoutOptions { firmware })
     }
 
@@ -525,7 +528,22 @@ fn machine(text: &str) -> Result<Machine, String> {
     let name = text
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:microbit")?;
-    name.parse().map_err(|e: emulated_board::UnknownMachine| e.to_string())
+    name.parse()
+        .map_err(|e: emulated_board::UnknownMachine| e.to_string())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmulatedBoard {
+    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
+    /// (STM32F405, whose flash cannot be written).
+    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
+    pub(crate) machine: Machine,
+    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chip_description: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

@@ -6,9 +6,8 @@ use tinyspike::device::{Chip, Chips, DeviceError, Selector};
 use crate::args::BoardFlags;
 use crate::diagnostics::Failure;
 
-/// A chip, and what selects its probe.
+/// What selects the probe of a board.
 pub(crate) struct Board {
-    pub(crate) chip: Chip,
     pub(crate) probe: Option<Selector>,
     /// An emulated board lives as long as this.
     _emulated: Option<Emulated>,
@@ -33,7 +32,7 @@ pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
 }
 
 /// The board that is meant, started where it is an emulated one.
-pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> {
+pub(crate) fn connect(flags: &BoardFlags) -> Result<Board, Failure> {
     let emulated = flags
         .on
         .map(|machine| Emulated::start(machine, &Options::default()))
@@ -42,9 +41,11 @@ pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> 
         Some(board) => Some(board.probe_selector()),
         None => flags.probe.clone(),
     };
-    let probe = probe.map(|text| text.parse()).transpose().map_err(failure)?;
+    let probe = probe
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(failure)?;
     Ok(Board {
-        chip,
         probe,
         _emulated: emulated,
     })
@@ -57,7 +58,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one"
         }
         DeviceError::NoTarget { target, .. } => {
-            let hint = format!("`rustup target add {target}` installs it; or give a firmware of your own with --firmware ELF");
+            let hint = format!(
+                "`rustup target add {target}` installs it; or give a firmware of your own with --firmware ELF"
+            );
             return Failure::from(error).hint(hint);
         }
         DeviceError::NeedsOwnFirmware { .. } => {

@@ -25,7 +25,10 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     let width = |of: fn(&Summary) -> &str, least: usize| {
-        found.iter().map(|c| of(c).chars().count()).fold(least, usize::max)
+        found
+            .iter()
+            .map(|c| of(c).chars().count())
+            .fold(least, usize::max)
     };
     let (name, family) = (width(|c| &c.name, 4), width(|c| &c.family, 6));
     writeln!(
@@ -36,7 +39,13 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
     for chip in &found {
         let core = chip.core.map(|core| core.architecture.to_string());
         let refused = chip.refused.is_some();
-        let size = |bytes| if refused { "-".into() } else { kibibytes(bytes) };
+        let size = |bytes| {
+            if refused {
+                "-".into()
+            } else {
+                kibibytes(bytes)
+            }
+        };
         writeln!(
             out,
             "{:name$}  {:family$}  {:8}  {:>8}  {:>8}  {}",
@@ -53,7 +62,11 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
         )?;
     }
     let usable = found.iter().filter(|chip| chip.refused.is_none()).count();
-    writeln!(out, "{} chips, {usable} of them can be flashed", found.len())?;
+    writeln!(
+        out,
+        "{} chips, {usable} of them can be flashed",
+        found.len()
+    )?;
     if let [only] = found.as_slice()
         && let Some(reason) = &only.refused
     {

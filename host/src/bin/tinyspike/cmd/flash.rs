@@ -37,9 +37,11 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let flashed = if args.dry_run {
         None
     } else {
-        let board = board::connect(&args.board, chip)?;
+        let board = board::connect(&args.board)?;
         let mut bars = Bars::default();
-        let done = flash(&plan, &args.options(board.probe.clone()), &mut |p| bars.show(p));
+        let done = flash(&plan, &args.options(board.probe.clone()), &mut |p| {
+            bars.show(p)
+        });
         bars.clear();
         Some(done.map_err(failure)?)
     };
@@ -83,7 +85,12 @@ fn firmware(
 /// A plan as a person reads it.
 fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     let layout = &plan.layout;
-    writeln!(out, "chip       {}, {}", plan.chip(), plan.processor.architecture)?;
+    writeln!(
+        out,
+        "chip       {}, {}",
+        plan.chip(),
+        plan.processor.architecture
+    )?;
     let place = |region: Region| format!("{region} {:>9} bytes", region.len);
     writeln!(out, "firmware   {}", place(layout.firmware))?;
     if let Some(state) = layout.slots.state {
@@ -97,7 +104,12 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     for part in &plan.firmware {
         writeln!(out, "write      {} of firmware", place(*part))?;
     }
-    writeln!(out, "write      {} of image {:08x}", place(plan.image), plan.checksum)?;
+    writeln!(
+        out,
+        "write      {} of image {:08x}",
+        place(plan.image),
+        plan.checksum
+    )?;
     let mut runs: Vec<(Region, usize)> = Vec::new();
     for block in &plan.erased {
         match runs.last_mut() {
@@ -130,7 +142,10 @@ fn print_flashed(flashed: &Flashed, out: &mut dyn Write) -> Result<(), Failure> 
             greeting.firmware, greeting.architecture, greeting.kernels, greeting.free_ram
         )?;
         if let ImageReport::Ready { checksum, arena } = greeting.image {
-            writeln!(out, "runs the image {checksum:08x}, with an arena of {arena} bytes")?;
+            writeln!(
+                out,
+                "runs the image {checksum:08x}, with an arena of {arena} bytes"
+            )?;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ mod chips;
 mod convert;
 mod demo;
 mod emulate;
+mod emulated_board;
 mod flash;
 mod inspect;
 mod probes;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
+        Command::EmulatedBoard(args) => emulated_board::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
         Command::Verify(args) => verify::run(args, out),
     }
