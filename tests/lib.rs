@@ -2,6 +2,7 @@
 //! and runs on emulated boards.
 
 pub mod boards;
+pub mod device;
 pub mod model;
 pub mod network;
 pub mod reference;

@@ -9,6 +9,7 @@ pub mod convert;
 pub mod correct;
 pub mod cost;
 pub mod data;
+pub mod device;
 pub mod emulate;
 pub mod forward;
 pub mod import;
