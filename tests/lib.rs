@@ -3,6 +3,7 @@
 
 pub mod boards;
 pub mod device;
+pub mod flash;
 pub mod model;
 pub mod network;
 pub mod reference;

@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod quantize;
 pub mod report;
 pub mod shape;
+pub mod sign;
 pub mod simulate;
 pub mod tensor;
 pub mod tune;

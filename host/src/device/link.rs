@@ -17,14 +17,14 @@ const DOWN: usize = 0;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running firmware's channels.
-pub struct RttLink<'c, 'p> {
+pub(super) struct RttLink<'c, 'p> {
     core: &'c mut Core<'p>,
     rtt: Rtt,
 }
 
 impl<'c, 'p> RttLink<'c, 'p> {
     /// Finds the channels, which the firmware makes soon after its start; `None` where it has not in time.
-    pub fn attach(
+    pub(super) fn attach(
         core: &'c mut Core<'p>,
         scan: &ScanRegion,
         timeout: Duration,
@@ -50,7 +50,7 @@ impl<'c, 'p> RttLink<'c, 'p> {
     }
 
     /// What the firmware has logged, encoded by defmt: how many bytes of `bytes` it is.
-    pub fn log(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+    pub(super) fn log(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
         self.read(LOG, bytes)
     }
 

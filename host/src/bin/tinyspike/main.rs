@@ -1,6 +1,7 @@
 //! The command-line tool: reads arguments, calls the library, prints.
 
 mod args;
+mod board;
 mod cmd;
 mod diagnostics;
 mod files;
