@@ -329,6 +329,36 @@ impl Convolution {
             && self.first == 0
     }
 
+    /// Where a tap of an axis stands among its taps in the order of the targets that they lead to.
+    ///
+    /// A source leads to the targets of one phase of the stride: through the taps t with the same
+    /// remainder t mod stride, to targets the later the smaller t. So phases follow in ascending order,
+    /// and the taps of a phase in descending order.
+    #[must_use]
+    pub fn tap_at(&self, axis: usize, tap: u32) -> u32 {
+        let phase = self.phase(axis, tap);
+        let later = tap.checked_div(self.stride[axis].into()).unwrap_or(0);
+        phase.first + (phase.taps - 1).saturating_sub(later)
+    }
+
+    /// The phase of a tap, or of a place of the source with the padding before it.
+    #[must_use]
+    pub fn phase(&self, axis: usize, place: u32) -> Phase {
+        let (kernel, stride) = (u32::from(self.kernel[axis]), u32::from(self.stride[axis]));
+        let (whole, rest) = match stride {
+            1 => (kernel, 0),
+            _ => (
+                kernel.checked_div(stride).unwrap_or(0),
+                kernel.checked_rem(stride).unwrap_or(0),
+            ),
+        };
+        let phase = place.checked_rem(stride).unwrap_or(0);
+        Phase {
+            first: phase * whole + phase.min(rest),
+            taps: whole + u32::from(phase < rest),
+        }
+    }
+
     /// Filters of a group: the length of a row of weights.
     #[must_use]
     pub const fn row(&self) -> u16 {
@@ -346,6 +376,15 @@ impl Convolution {
             None => 0,
         }
     }
+}
+
+/// The taps of an axis that a source leads through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// Where the first of them stands in the order of [`Convolution::tap_at`].
+    pub first: u32,
+    /// How many there are: possibly none.
+    pub taps: u32,
 }
 
 /// The number of elements of a shape; `None` where it exceeds 32 bits.
@@ -372,20 +411,29 @@ impl Transform {
         }
     }
 
-    /// The number of weights in a layout, those that fill up rows included.
+    /// The number of bytes of its weights in a layout, those that fill up rows included.
     #[must_use]
     pub fn weights(&self, layout: Layout) -> Option<u32> {
         match self {
             Self::Dense(d) => {
-                let stride = layout.stride(d.outputs as usize);
-                d.inputs.checked_mul(u32::try_from(stride).ok()?)
+                let stride = u32::try_from(layout.stride(d.outputs as usize)).ok()?;
+                match layout {
+                    Layout::Crossed => d.inputs.div_ceil(2).checked_mul(stride),
+                    _ => d.inputs.checked_mul(stride),
+                }
             }
-            Self::Convolution(c) => volume(&[
-                c.kernel[0].into(),
-                c.kernel[1].into(),
-                c.input[2].into(),
-                c.row().into(),
-            ]),
+            Self::Convolution(c) => {
+                let run = u32::from(c.kernel[1]).checked_mul(c.input[2].into())?;
+                let rows = [c.kernel[0].into(), run, c.row().into()];
+                match layout {
+                    Layout::Wide | Layout::WidePairs => volume(&rows)?.checked_mul(2),
+                    Layout::Windows => {
+                        let run = run.checked_next_multiple_of(4)?;
+                        volume(&[rows[0], run, rows[2], 2])
+                    }
+                    _ => volume(&rows),
+                }
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ mod validate;
 
 pub use description::{
     Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
-    Output, Post, Pre, Section, SourceMap, Transform, Width, Window,
+    Output, Phase, Post, Pre, Section, SourceMap, Transform, Width, Window,
 };
 pub use error::{Fault, ImageError};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
+use tinyspike_shared::weights::Layout;
 
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
@@ -205,7 +206,7 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
                 pre: pre(c.pre),
                 post: post(c.post),
                 transform: transform(&c.source, &c.transform),
-                weights: c.weights.len,
+                weights: c.transform.weights(Layout::Rows).unwrap_or(0),
             })
             .collect(),
     }
