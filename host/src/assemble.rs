@@ -139,8 +139,8 @@ fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Ve
             let mut ordered = vec![0i32; weights.len()];
             for (at, tap) in taps {
                 let (place, channel) = (at / channels, at % channels);
-                let y = conv.tap_at(0, (place / columns) as u32) as usize;
-                let x = conv.tap_at(1, (place % columns) as u32) as usize;
+                let y = conv.axis(0).tap_at((place / columns) as u32) as usize;
+                let x = conv.axis(1).tap_at((place % columns) as u32) as usize;
                 let to = ((channel * rows + y) * columns + x) * filters;
                 for (to, &w) in ordered[to..].iter_mut().zip(tap) {
                     *to = w.into();

@@ -28,7 +28,7 @@ pub enum Layout {
     /// multiply-accumulate with two values gives 256 times the sum for t + 1, plus the one for t.
     Crossed,
     /// Of a convolution: 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of
-    /// an axis in the order of the targets that they lead to, as [`Convolution::tap_at`] states.
+    /// an axis in the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
     Wide,
     /// As `Wide`, but two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
     ///
@@ -99,8 +99,8 @@ impl<'a> Weights<'a> {
         let channels = u32::from(conv.input[2]);
         let (start, len) = match self.layout {
             Layout::Wide | Layout::WidePairs => {
-                let line = channel * u32::from(conv.kernel[0]) + conv.tap_at(0, kernel_y);
-                let at = line * columns + conv.tap_at(1, kernel_x);
+                let line = channel * u32::from(conv.kernel[0]) + conv.axis(0).tap_at(kernel_y);
+                let at = line * columns + conv.axis(1).tap_at(kernel_x);
                 (at as usize * filters * 2, filters * 2)
             }
             Layout::Windows => {

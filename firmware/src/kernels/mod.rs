@@ -29,7 +29,7 @@ pub type Native = Dsp;
 pub type Native = Portable;
 
 /// How many events are handed over at once.
-pub const EVENTS: usize = 64;
+pub const EVENTS: usize = 128;
 
 /// A buffer of events on the stack.
 pub type Events = Vec<Event, EVENTS>;

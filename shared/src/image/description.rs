@@ -1,5 +1,7 @@
 //! The network as the image describes it, in postcard's wire format.
 
+use core::num::NonZeroU32;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -329,33 +331,17 @@ impl Convolution {
             && self.first == 0
     }
 
-    /// Where a tap of an axis stands among its taps in the order of the targets that they lead to.
-    ///
-    /// A source leads to the targets of one phase of the stride: through the taps t with the same
-    /// remainder t mod stride, to targets the later the smaller t. So phases follow in ascending order,
-    /// and the taps of a phase in descending order.
+    /// The geometry along an axis: 0 is vertical, 1 horizontal.
     #[must_use]
-    pub fn tap_at(&self, axis: usize, tap: u32) -> u32 {
-        let phase = self.phase(axis, tap);
-        let later = tap.checked_div(self.stride[axis].into()).unwrap_or(0);
-        phase.first + (phase.taps - 1).saturating_sub(later)
-    }
-
-    /// The phase of a tap, or of a place of the source with the padding before it.
-    #[must_use]
-    pub fn phase(&self, axis: usize, place: u32) -> Phase {
-        let (kernel, stride) = (u32::from(self.kernel[axis]), u32::from(self.stride[axis]));
-        let (whole, rest) = match stride {
-            1 => (kernel, 0),
-            _ => (
-                kernel.checked_div(stride).unwrap_or(0),
-                kernel.checked_rem(stride).unwrap_or(0),
-            ),
-        };
-        let phase = place.checked_rem(stride).unwrap_or(0);
-        Phase {
-            first: phase * whole + phase.min(rest),
-            taps: whole + u32::from(phase < rest),
+    pub fn axis(&self, axis: usize) -> Axis {
+        let stride = NonZeroU32::new(self.stride[axis].into()).unwrap_or(NonZeroU32::MIN);
+        let kernel = u32::from(self.kernel[axis]);
+        Axis {
+            stride,
+            padding: self.padding[axis].into(),
+            output: self.output[axis].into(),
+            whole: kernel / stride,
+            rest: kernel % stride,
         }
     }
 
@@ -378,13 +364,67 @@ impl Convolution {
     }
 }
 
-/// The taps of an axis that a source leads through.
+/// The geometry of a convolution without dilation along an axis.
+///
+/// A source at a place p leads to the targets of one phase of the stride: through the taps t with
+/// t mod stride = (p + padding) mod stride, to targets the later the smaller t. In the order of the targets, phases
+/// follow one another, and the taps of each descend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Phase {
-    /// Where the first of them stands in the order of [`Convolution::tap_at`].
+pub struct Axis {
+    stride: NonZeroU32,
+    padding: u32,
+    output: u32,
+    /// Taps that every phase has.
+    whole: u32,
+    /// Phases that have one more.
+    rest: u32,
+}
+
+/// The targets along an axis that a source leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first target.
     pub first: u32,
-    /// How many there are: possibly none.
-    pub taps: u32,
+    /// How many there are, side by side.
+    pub count: u32,
+    /// Where the tap to the first target stands in the order of the targets; those to the next ones
+    /// follow.
+    pub tap: u32,
+}
+
+impl Axis {
+    /// Where a tap stands in the order of the targets.
+    #[must_use]
+    pub fn tap_at(&self, tap: u32) -> u32 {
+        let (first, taps) = self.phase(tap % self.stride);
+        first + (taps - 1).saturating_sub(tap / self.stride)
+    }
+
+    /// The targets that see the source at a place.
+    #[must_use]
+    #[inline]
+    pub fn span(&self, place: u32) -> Span {
+        let padded = place + self.padding;
+        let last = padded / self.stride;
+        let (tap, taps) = self.phase(padded - last * self.stride.get());
+        let end = last + 1;
+        // At the start, targets that would have the phase's first taps are not there.
+        let missing = taps.saturating_sub(end);
+        let first = end - (taps - missing);
+        Span {
+            first,
+            count: end.min(self.output).saturating_sub(first),
+            tap: tap + missing,
+        }
+    }
+
+    /// Where the first tap of a phase stands, and how many it has.
+    #[inline]
+    fn phase(&self, phase: u32) -> (u32, u32) {
+        let more = phase < self.rest;
+        let before = phase.min(self.rest);
+        (phase * self.whole + before, self.whole + u32::from(more))
+    }
 }
 
 /// The number of elements of a shape; `None` where it exceeds 32 bits.
