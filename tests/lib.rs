@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boards;
+pub mod device;
 pub mod flash;
 pub mod model;
 pub mod network;

@@ -150,7 +150,9 @@ pub(crate) fn models() -> Result<Vec<Vec<u8>>, SeedError> {
     let mut models: Vec<Vec<u8>> = keras()?
         .into_iter()
         .filter(|(name, bytes)| {
-            (name.ends_with(".h5") || name.ends_with(".keras")) && bytes.len() < 200 << 10
+            // Files of weights alone are no models.
+            let whole = name.ends_with(".h5") && !name.contains("weights");
+            (whole || name.ends_with(".keras")) && bytes.len() < 200 << 10
         })
         .map(|(_, bytes)| bytes)
         .collect();

@@ -175,7 +175,10 @@ pub(crate) fn inputs(bytes: &[u8]) -> Outcome {
 /// A model's file as it is.
 pub(crate) fn model(bytes: &[u8]) -> Outcome {
     match import::load_bytes("fuzz", bytes) {
-        Ok(model) => deploy(&model),
+        Ok(model) => {
+            deploy(&model);
+            Outcome::Accepted
+        }
         Err(error) => refused(&error),
     }
 }
@@ -222,7 +225,7 @@ pub(crate) fn savedmodel(bytes: &[u8]) -> Outcome {
 }
 
 /// Takes a model as far as it goes.
-fn deploy(model: &Model) -> Outcome {
+fn deploy(model: &Model) {
     let options = ConvertOptions {
         inference_only: true,
         max_to_avg_pool: true,
@@ -230,7 +233,10 @@ fn deploy(model: &Model) -> Outcome {
     };
     let conversion = match convert(model, &options) {
         Ok(conversion) => conversion,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            refused(&error);
+            return;
+        }
     };
     let network = &conversion.network;
     let _ = inspect::listing(network);
@@ -238,15 +244,16 @@ fn deploy(model: &Model) -> Outcome {
     let neurons = network.ensembles.iter().map(|e| e.n_neurons);
     let values = values.chain(neurons).fold(0usize, usize::saturating_add);
     if values > MAX_VALUES {
-        return Outcome::Accepted;
+        return;
     }
     match pipeline::build(network, None, &QuantizeOptions::default(), &|_| ()) {
         Ok(build) => {
             let parsed = Image::parse(&aligned_copy(&build.image)).map(drop);
             assert_eq!(parsed, Ok(()), "a built image is one");
-            Outcome::Accepted
         }
-        Err(error) => refused(&error),
+        Err(error) => {
+            refused(&error);
+        }
     }
 }
 

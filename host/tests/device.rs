@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tinyspike::device::{
-    Architecture, Chips, DeviceError, Layout, LayoutOptions, MemoryError, Region,
-};
+use tinyspike::device::{Chips, Layout, LayoutOptions, MemoryError, Region};
 
 /// Every chip of the database gets a sane layout, or a reason why not; how many of each is known.
 #[test]

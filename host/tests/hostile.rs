@@ -302,44 +302,45 @@ fn npy(header: &str, values: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn shaped(shape: &str) -> Vec<u8> {
+/// An array that states this shape and holds so many values.
+fn shaped(shape: &str, values: usize) -> Vec<u8> {
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
-    npy(&header, &[0; 64])
+    npy(&header, &vec![0; 4 * values])
 }
 
 #[test]
 fn absurd_headers_of_arrays_are_refused() {
     let folder = Folder::new();
-    for (shape, words) in [
-        ("(1000000000000000000, 784)", "data.np"),
-        ("(1000000000, 1000000000)", "data.np"),
-        ("(18446744073709551615,)", "data.np"),
-        ("(18446744073709551616,)", "unknown form"),
-        ("(10000, 784)", "ends before"),
-        ("(10000000, 784)", "bytes"),
-        ("(0, 1099511627776, 1099511627776)", "no sample"),
-        ("(0, 784)", "no sample"),
-        ("(4, 0)", "empty"),
-        ("(-1, 784)", "unknown form"),
-        ("()", "single value"),
-        ("(1.5, 784)", "unknown form"),
+    for (shape, values, words) in [
+        ("(1000000000000000000, 784)", 16, "data.np"),
+        ("(1000000000, 1000000000)", 16, "data.np"),
+        ("(18446744073709551615,)", 16, "data.np"),
+        ("(18446744073709551616,)", 16, "unknown form"),
+        ("(10000, 784)", 16, "ends before"),
+        ("(10000000, 784)", 16, "bytes"),
+        ("(0, 1099511627776, 1099511627776)", 0, "no sample"),
+        ("(0, 784)", 0, "no sample"),
+        ("(4, 0)", 0, "empty"),
+        ("(-1, 784)", 16, "unknown form"),
+        ("()", 1, "single value"),
+        ("(1.5, 784)", 16, "unknown form"),
     ] {
-        let array = shaped(shape);
+        let array = shaped(shape, values);
         refused(&folder.calibrate("data.npy", &array), words);
         let packed = zip(CompressionMethod::Deflated, &[("x.npy", &array)]);
         refused(&folder.calibrate("data.npz", &packed), words);
     }
     let axes = format!("({})", "1, ".repeat(65));
     refused(
-        &folder.calibrate("data.npy", &shaped(&axes)),
+        &folder.calibrate("data.npy", &shaped(&axes, 1)),
         "unknown form",
     );
     let deep = "(".repeat(9_000);
     refused(
-        &folder.calibrate("data.npy", &shaped(&deep)),
+        &folder.calibrate("data.npy", &shaped(&deep, 1)),
         "unknown form",
     );
-    let mut long = shaped("(4, 4)");
+    let mut long = shaped("(4, 4)", 16);
     long[8..12].fill(0xff);
     refused(&folder.calibrate("data.npy", &long), "4294967295");
     let infinite = f32::INFINITY.to_le_bytes().repeat(784);

@@ -1,5 +1,7 @@
 //! Many steps on random inputs: potentials stay within their bounds, and a board's state is the host's.
 
+#![expect(clippy::print_stdout, reason = "a long run says what it has done")]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -38,6 +38,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 "RUSTC_WORKSPACE_WRAPPER",
                 shell::root().join("fuzz/coverage.sh"),
             )
+            // A compiler cache does not know a wrapped compiler.
+            .env("RUSTC_WRAPPER", "")
             .env("TINYSPIKE_FUZZ_TARGET", &args.target)
             .env("TINYSPIKE_FUZZ_SEEDS", &seeds)
             .arg("run")

@@ -62,11 +62,10 @@ pub fn check() -> Result<(), Failure> {
     )))
 }
 
-/// Whether the file is a crate of its own: a library, or a program with more than one file.
+/// Whether the file is the root of a library, or of a program with more than one file.
 fn is_root(path: &Path) -> bool {
-    ["lib.rs", "main.rs"]
-        .iter()
-        .any(|name| path.file_name().is_some_and(|file| file == *name))
+    path.ends_with("lib.rs")
+        || path.ends_with("main.rs") && path.components().any(|part| part.as_os_str() == "src")
 }
 
 /// The files of the table and their counts: lines such as ``| `path` | 3 | why |``.

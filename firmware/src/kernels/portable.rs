@@ -13,11 +13,9 @@ pub struct Portable;
 
 impl<P: Potential> Kernels<P> for Portable {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        let stride = weights.layout.stride(outputs);
         let post = post.get_mut(..outputs).unwrap_or(&mut []);
         for event in events {
-            let start = usize::from(event.source) * stride;
-            if let Some(row) = weights.row(start, stride) {
+            if let Some(row) = weights.dense_row(event.source.into(), outputs) {
                 add_row(row, event.value, &mut *post);
             }
         }
@@ -45,13 +43,12 @@ impl<P: Potential> Kernels<P> for Portable {
             let first = usize::from(conv.first) + group * row_len;
             for (out_y, kernel_y) in taps::<0>(conv, y) {
                 for (out_x, kernel_x) in taps::<1>(conv, x) {
-                    let tap = kernel_y * u32::from(conv.kernel[1]) + kernel_x;
-                    let from = (tap * channels_in + channel) as usize * row_len;
                     let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
                     let to = place * channels + first;
-                    if let (Some(row), Some(post)) =
-                        (weights.row(from, row_len), post.get_mut(to..to + row_len))
-                    {
+                    if let (Some(row), Some(post)) = (
+                        weights.tap(conv, kernel_y, kernel_x, channel),
+                        post.get_mut(to..to + row_len),
+                    ) {
                         add_row(row, event.value, post);
                     }
                 }
@@ -88,7 +85,6 @@ impl<P: Potential> Kernels<P> for Portable {
                     for (kernel_y, y) in window::<0>(conv, out_y) {
                         for (kernel_x, x) in window::<1>(conv, out_x) {
                             let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
-                            let tap = (kernel_y * u32::from(conv.kernel[1]) + kernel_x) as usize;
                             let start = place + from;
                             let Some(values) = input.get(start..start + group_inputs) else {
                                 continue;
@@ -98,10 +94,10 @@ impl<P: Potential> Kernels<P> for Portable {
                                 if value == 0 {
                                     continue;
                                 }
-                                let row = tap * channels_in + from + channel;
-                                let row = row * row_len + tile * TILE;
-                                if let Some(row) = weights.row(row, currents.len()) {
-                                    row.zip(&mut sums, |sum, w| {
+                                let channel = (from + channel) as u32;
+                                if let Some(row) = weights.tap(conv, kernel_y, kernel_x, channel) {
+                                    // What a row has behind the tile is not looked at.
+                                    row.skip(tile * TILE).zip(&mut sums, |sum, w| {
                                         *sum = sum.wrapping_add(value.wrapping_mul(w));
                                     });
                                 }
@@ -113,6 +109,36 @@ impl<P: Potential> Kernels<P> for Portable {
                     }
                 }
             }
+        }
+    }
+
+    fn drive_dense(
+        weights: Weights<'_>,
+        outputs: usize,
+        input: &[u8],
+        zero_point: u8,
+        sums: &mut [P],
+    ) {
+        let sums = sums.get_mut(..outputs).unwrap_or(&mut []);
+        let mut add = |source: usize, byte: u8| {
+            let value = i16::from(byte) - i16::from(zero_point);
+            if value != 0
+                && let Some(row) = weights.dense_row(source, outputs)
+            {
+                add_row(row, value, sums);
+            }
+        };
+        // Most values are the zero point.
+        let (fours, rest) = input.as_chunks::<4>();
+        for (at, four) in fours.iter().enumerate() {
+            if *four != [zero_point; 4] {
+                four.iter()
+                    .enumerate()
+                    .for_each(|(k, &byte)| add(at * 4 + k, byte));
+            }
+        }
+        for (k, &byte) in rest.iter().enumerate() {
+            add(fours.len() * 4 + k, byte);
         }
     }
 
@@ -159,6 +185,19 @@ impl<P: Potential> Kernels<P> for Portable {
         }
         for (v, current) in population.potentials.iter_mut().zip(population.currents) {
             *v = v.plus(current.current());
+        }
+    }
+
+    fn repeat(potentials: &mut [P], channels: usize) {
+        let mut filled = channels;
+        while filled > 0
+            && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
+            && !rest.is_empty()
+        {
+            for (to, from) in rest.iter_mut().zip(done) {
+                *to = *from;
+            }
+            filled += filled;
         }
     }
 }
