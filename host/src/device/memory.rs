@@ -366,8 +366,8 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
 /// How to divide the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
-    /// Bytes for the firmware, which are rounded up to whole blocks: 64 KiB unless said, and half of the
-    /// flash where that is less than 128 KiB.
+    /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
+    /// of a flash of less than 128 KiB.
     pub firmware: Option<u32>,
 }
 
@@ -414,8 +414,10 @@ impl Layout {
     /// # Errors
     /// [`MemoryError::NoRoom`], where the flash is too small.
     pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
-        const FIRMWARE: u32 = 64 << 10;
-        let bytes = options.firmware.unwrap_or(FIRMWARE.min(map.flash.len / 2));
+        const FIRMWARE: u32 = 96 << 10;
+        let bytes = options
+            .firmware
+            .unwrap_or(FIRMWARE.min(map.flash.len / 4 * 3));
         let no_room = || MemoryError::NoRoom {
             flash: map.flash.len,
             blocks: map.blocks.len(),
