@@ -206,11 +206,15 @@ impl Shared {
                 state.client = Some(client.try_clone()?);
             }
             let result = self.serve_client(client, port);
-            self.state().client = None;
+            let mut state = self.state();
+            state.client = None;
             match result {
+                Err(Refused::Target(error)) => return Err(error),
                 // The board lives on, whatever the client did.
                 Ok(()) | Err(Refused::Client(_) | Refused::Garbage) => {}
-                Err(Refused::Target(error)) => return Err(error),
+            }
+            if state.closing {
+                return Ok(());
             }
         }
     }

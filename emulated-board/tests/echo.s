@@ -24,8 +24,9 @@ vectors:
         .word   fail - vectors + 1
         .word   fail - vectors + 1
 
-        @ At 0x10: the number of bytes that were sent back.
+        @ At 0x10, for the tests: where the number of bytes that were sent back is; a function that runs for each byte.
         .word   ram + 0x100
+        .word   next - vectors
 
 control_block:
         .ascii  "SEGGER RTT"
@@ -33,13 +34,13 @@ control_block:
         .word   1, 1
         .word   0, up_buffer, size, 0, 0, 2
         .word   0, down_buffer, size, 0, 0, 0
-end:
+
 
 reset:
         @ The identifier goes last: it tells that the rest is there.
         ldr     r0, =ram
         ldr     r1, =control_block - vectors
-        movs    r2, #end - control_block
+        movs    r2, #72
 1:      subs    r2, #4
         ldr     r3, [r1, r2]
         str     r3, [r0, r2]

@@ -16,6 +16,9 @@ pub mod event;
 pub mod fixed;
 pub mod image;
 pub mod inputs;
+#[cfg(feature = "signature")]
+pub mod signature;
+pub mod slots;
 pub mod weights;
 pub mod wire;
 

@@ -14,6 +14,7 @@ use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
@@ -42,14 +43,20 @@ pub(crate) enum Command {
     Emulate(Emulate),
     /// Count the instructions that an image's inferences take on an emulated board.
     Bench(Bench),
+    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
+    EmulatedBoard(EmulatedBoard),
     /// List the chips that can be flashed, and what memory a program gets on each.
     Chips(Chips),
     /// List the connected debug probes.
     Probes(Probes),
     /// Put an image, and the firmware that runs it, onto a board.
     Flash(Flash),
-    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
-    EmulatedBoard(EmulatedBoard),
+    /// Make a pair of keys to sign images with.
+    Keygen(Keygen),
+    /// Sign an image, for devices that ask for a signature.
+    Sign(Sign),
+    /// Check an image, and who has signed it.
+    VerifyImage(VerifyImage),
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,6 +203,9 @@ pub(crate) struct Convert {
     /// The most flash that the image may take, such as 128K.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_flash: Option<u64>,
+    /// Which release of the model this is: devices can refuse to go back below one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) model_version: u32,
     /// Write what quantization did to each layer here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -438,6 +448,20 @@ pub(crate) struct Bench {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct EmulatedBoard {
+    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
+    /// (STM32F405, whose flash cannot be written).
+    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
+    pub(crate) machine: Machine,
+    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chip_description: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Chips {
     /// A part of a chip's, a package's or a family's name; all chips unless given.
     #[arg(default_value = "", hide_default_value = true)]
@@ -534,17 +558,31 @@ fn machine(text: &str) -> Result<Machine, String> {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct EmulatedBoard {
-    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
-    /// (STM32F405, whose flash cannot be written).
-    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
-    pub(crate) machine: Machine,
-    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) port: u16,
-    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+pub(crate) struct Keygen {
+    /// Where to write the private key (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sign {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// The private key (PKCS#8 PEM), as `keygen` or OpenSSL writes it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) chip_description: Option<PathBuf>,
+    pub(crate) key: PathBuf,
+    /// Where to write the signed image; in place unless given.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyImage {
+    /// An image.
+    pub(crate) image: PathBuf,
+    /// The public key (PEM) whose signature there must be.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

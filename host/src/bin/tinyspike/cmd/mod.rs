@@ -8,9 +8,12 @@ mod emulate;
 mod emulated_board;
 mod flash;
 mod inspect;
+mod keygen;
 mod probes;
+mod sign;
 mod simulate;
 mod verify;
+mod verify_image;
 
 use std::io::Write;
 use std::path::Path;
@@ -34,8 +37,11 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
         Command::EmulatedBoard(args) => emulated_board::run(args, out),
+        Command::Keygen(args) => keygen::run(args, out),
+        Command::Sign(args) => sign::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::VerifyImage(args) => verify_image::run(args, out),
     }
 }
 
