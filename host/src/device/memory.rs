@@ -373,13 +373,13 @@ pub struct LayoutOptions {
 
 /// The places for images.
 ///
-/// Two images can take turns where there is room for two slots and a block that says which one is in
-/// use. Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
+/// Two images can take turns where there is room for two slots and the two blocks of the journal that says
+/// which one is in use (`tinyspike_shared::slots`). Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
 /// place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Slots {
-    /// The block between firmware and slots that says which one is in use.
-    pub state: Option<Region>,
+    /// The blocks between firmware and slots that say which one is in use.
+    pub state: Option<[Region; 2]>,
     /// The first slot.
     pub a: Region,
     /// The second slot, directly behind.
@@ -473,13 +473,13 @@ impl Layout {
     }
 }
 
-/// A block for the state, and two slots of nearly the same length; `None` where they would be too small.
+/// Two blocks for the state, and two slots of nearly the same length; `None` where they would be too small.
 fn two_slots(blocks: &[Region]) -> Option<Slots> {
-    let (&state, slots) = blocks.split_first()?;
+    let (&state, slots) = blocks.split_first_chunk::<2>()?;
     let (first, last) = (slots.first()?, slots.last()?);
     let both = Region::new(first.address, last.end());
-    // What is left over for state is no loss where blocks are small.
-    if state.len > both.len / 2 {
+    // Where blocks are large, one slot with their room is worth more than two.
+    if state[0].len + state[1].len > both.len / 2 {
         return None;
     }
     let cut = slots
