@@ -79,7 +79,7 @@ pub enum DataError {
     },
     /// The file, or an array in it, is too large.
     #[error(
-        "{file}: {what} has {bytes} bytes, and at most {MAX_BYTES} are read; split the data set"
+        "{file}: {what} has {bytes} bytes, and at most {limit} are read from a file of its length; split the data set"
     )]
     TooLarge {
         /// The file.
@@ -88,6 +88,8 @@ pub enum DataError {
         what: String,
         /// Its size, as far as the header's claim can be counted.
         bytes: u64,
+        /// The most that is read.
+        limit: u64,
     },
     /// An archive without the array that is needed: `x` for samples, `y` for labels.
     #[error(
@@ -389,9 +391,19 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
             file: path.display().to_string(),
             what: "the file".into(),
             bytes: about.len(),
+            limit: MAX_BYTES,
         });
     }
     Ok(bytes)
+}
+
+/// The most bytes that an array in a file may have. Real samples can hardly be packed to a hundredth:
+/// more is a claim that is made to exhaust the memory.
+fn unpacked_limit(packed: u64) -> u64 {
+    packed
+        .saturating_mul(100)
+        .saturating_add(64 << 20)
+        .min(MAX_BYTES)
 }
 
 /// The file of labels that MNIST's naming gives for a file of images, if it is there.
@@ -414,35 +426,37 @@ fn labels_beside(images: &Path) -> Option<PathBuf> {
 fn read_labels(path: &Path) -> Result<Array, DataError> {
     let file = path.display().to_string();
     let bytes = read_file(path)?;
+    let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(&bytes) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(&file, Cursor::new(&*bytes))?;
+            let mut archive = Archive::open(&file, Cursor::new(&*bytes), limit)?;
             archive
                 .array("y", Role::Labels)?
                 .ok_or_else(|| archive.lacks("y"))
         }
-        Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, bytes.as_slice()),
-        Some(Format::Idx) => parse_idx(&file, Role::Labels, bytes.as_slice()),
-        Some(Format::Gzip) => parse_idx(&file, Role::Labels, MultiGzDecoder::new(&*bytes)),
+        Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Idx) => parse_idx(&file, Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Gzip) => parse_idx(&file, Role::Labels, limit, MultiGzDecoder::new(&*bytes)),
         None => Err(DataError::UnknownFormat { file }),
     }
 }
 
 /// The samples of a file, and the labels where they are in the same file.
 fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
+    let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(bytes) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(file, Cursor::new(bytes))?;
+            let mut archive = Archive::open(file, Cursor::new(bytes), limit)?;
             let x = archive
                 .array("x", Role::Samples)?
                 .ok_or_else(|| archive.lacks("x"))?;
             Ok((x, archive.array("y", Role::Labels)?))
         }
-        Some(Format::Npy) => Ok((parse_npy(file, "x", Role::Samples, bytes)?, None)),
-        Some(Format::Idx) => Ok((parse_idx(file, Role::Samples, bytes)?, None)),
+        Some(Format::Npy) => Ok((parse_npy(file, "x", Role::Samples, limit, bytes)?, None)),
+        Some(Format::Idx) => Ok((parse_idx(file, Role::Samples, limit, bytes)?, None)),
         Some(Format::Gzip) => {
             let unpacked = MultiGzDecoder::new(bytes);
-            Ok((parse_idx(file, Role::Samples, unpacked)?, None))
+            Ok((parse_idx(file, Role::Samples, limit, unpacked)?, None))
         }
         None => Err(DataError::UnknownFormat { file: file.into() }),
     }
@@ -572,19 +586,20 @@ fn argmax(row: &[f32]) -> u32 {
 struct Archive<'a, R> {
     file: &'a str,
     zip: ZipArchive<R>,
+    limit: u64,
 }
 
 impl<'a, R: Read + Seek> Archive<'a, R> {
-    fn open(file: &'a str, content: R) -> Result<Self, DataError> {
+    fn open(file: &'a str, content: R, limit: u64) -> Result<Self, DataError> {
         match ZipArchive::new(content) {
-            Ok(zip) => Ok(Self { file, zip }),
+            Ok(zip) => Ok(Self { file, zip, limit }),
             Err(e) => Err(damaged(file, "the archive", e)),
         }
     }
 
     fn array(&mut self, name: &str, role: Role) -> Result<Option<Array>, DataError> {
         match self.zip.by_name(&format!("{name}.npy")) {
-            Ok(entry) => parse_npy(self.file, name, role, entry).map(Some),
+            Ok(entry) => parse_npy(self.file, name, role, self.limit, entry).map(Some),
             Err(ZipError::FileNotFound) => Ok(None),
             Err(e) => Err(damaged(self.file, &array_called(name), e)),
         }
@@ -738,9 +753,10 @@ fn parse_npy(
     file: &str,
     name: &str,
     role: Role,
+    limit: u64,
     mut content: impl Read,
 ) -> Result<Array, DataError> {
-    let (head, fortran_order) = npy_head(file, name, role, &mut content)?;
+    let (head, fortran_order) = npy_head(file, name, role, limit, &mut content)?;
     let values = head.all(&mut content)?;
     let values = if fortran_order {
         match values {
@@ -759,6 +775,7 @@ fn npy_head(
     file: &str,
     name: &str,
     role: Role,
+    limit: u64,
     content: &mut impl Read,
 ) -> Result<(Head, bool), DataError> {
     let what = array_called(name);
@@ -797,6 +814,7 @@ fn npy_head(
         name: name.into(),
         role,
         dtype: header.descr.into(),
+        limit,
         element,
         shape: header.shape,
     };
@@ -876,14 +894,24 @@ fn axes_of(tuple: &str) -> Option<Vec<usize>> {
 }
 
 /// Reads an IDX array.
-fn parse_idx(file: &str, role: Role, mut content: impl Read) -> Result<Array, DataError> {
-    let head = idx_head(file, role, &mut content)?;
+fn parse_idx(
+    file: &str,
+    role: Role,
+    limit: u64,
+    mut content: impl Read,
+) -> Result<Array, DataError> {
+    let head = idx_head(file, role, limit, &mut content)?;
     let values = head.all(&mut content)?;
     Ok(head.array(values))
 }
 
 /// What stands before the values of an IDX array: two zero bytes, the type, the number of axes, the axes.
-fn idx_head(file: &str, role: Role, content: &mut impl Read) -> Result<Head, DataError> {
+fn idx_head(
+    file: &str,
+    role: Role,
+    limit: u64,
+    content: &mut impl Read,
+) -> Result<Head, DataError> {
     let name = match role {
         Role::Samples => "images",
         Role::Labels => "labels",
@@ -907,6 +935,7 @@ fn idx_head(file: &str, role: Role, content: &mut impl Read) -> Result<Head, Dat
         name: name.into(),
         role,
         dtype: format!("IDX type {code:#04x}"),
+        limit,
         element,
         shape,
     })
@@ -918,6 +947,8 @@ struct Head {
     name: String,
     role: Role,
     dtype: String,
+    /// The most bytes that may be held.
+    limit: u64,
     element: Element,
     shape: Vec<usize>,
 }
@@ -950,11 +981,12 @@ impl Head {
         let count = axes.fold(Some(samples), |n, &d| n?.checked_mul(d));
         let bytes = count.and_then(|n| n.checked_mul(self.element.size.max(kept)));
         match (count, bytes) {
-            (Some(count), Some(bytes)) if bytes as u64 <= MAX_BYTES => Ok(count),
+            (Some(count), Some(bytes)) if bytes as u64 <= self.limit => Ok(count),
             _ => Err(DataError::TooLarge {
                 file: self.file.clone(),
                 what: array_called(&self.name),
                 bytes: bytes.map_or(u64::MAX, |b| b as u64),
+                limit: self.limit,
             }),
         }
     }

@@ -396,14 +396,27 @@ pub struct Frame<'a> {
     message: &'a [u8],
 }
 
+/// A message in the bytes that a frame has; `None` where it is none of this type, as one of another version
+/// of the protocol.
+#[must_use]
+pub fn read<'a, M: Deserialize<'a>>(message: &'a [u8]) -> Option<M> {
+    match postcard::take_from_bytes(message) {
+        Ok((message, [])) => Some(message),
+        _ => None,
+    }
+}
+
 impl<'a> Frame<'a> {
-    /// The message; `None` where it is none of this type, as one of another version of the protocol.
+    /// The message's bytes, for [`read`].
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.message
+    }
+
+    /// The message, as [`read`] gives it.
     #[must_use]
     pub fn message<M: Deserialize<'a>>(&self) -> Option<M> {
-        match postcard::take_from_bytes(self.message) {
-            Ok((message, [])) => Some(message),
-            _ => None,
-        }
+        read(self.message)
     }
 
     /// The message, which may go on with what a later version has added. For a [`Hello`] of another
@@ -554,7 +567,7 @@ mod tests {
         ]
     }
 
-    fn read(bytes: &[u8], check: impl FnOnce(Frame<'_>)) {
+    fn unframed(bytes: &[u8], check: impl FnOnce(Frame<'_>)) {
         let mut receiver = Receiver::new();
         check(receiver.receive(&mut &*bytes).unwrap());
     }
@@ -574,7 +587,7 @@ mod tests {
                 Request::Potentials { ensemble: 255, first: offset },
                 Request::Stack,
             ] {
-                read(&framed(sequence, &request), |frame| {
+                unframed(&framed(sequence, &request), |frame| {
                     assert_eq!(frame.head.sequence, sequence);
                     assert_eq!(frame.message(), Some(request));
                 });
@@ -644,7 +657,7 @@ mod tests {
             },
         ];
         for response in responses {
-            read(&framed(u16::MAX, &response), |frame| {
+            unframed(&framed(u16::MAX, &response), |frame| {
                 assert_eq!(frame.message(), Some(response));
             });
         }
@@ -680,7 +693,7 @@ mod tests {
             stack: 2,
             clock: Clock::SysTick,
         };
-        read(&framed(1, &Response::Hello(hello)), |frame| {
+        unframed(&framed(1, &Response::Hello(hello)), |frame| {
             assert_eq!(frame.message(), Some(Response::Hello(hello)));
         });
     }

@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use super::{
     Archive, Array, DataError, DataSet, Format, Head, Role, Values, array_called, damaged, idx_head,
     join, labels_beside, labels_of, npy_head, parse_npy, read_labels,
+    unpacked_limit,
 };
 
 /// Samples that are read at once where nobody says how many.
@@ -45,6 +46,7 @@ pub fn read_blocks<E: From<DataError>>(
         source,
     };
     let mut content = File::open(path).map_err(failed)?;
+    let limit = unpacked_limit(content.metadata().map_err(failed)?.len());
     let mut start = [0; 8];
     let read = read_start(&mut content, &mut start).map_err(failed)?;
     content.rewind().map_err(failed)?;
@@ -55,23 +57,23 @@ pub fn read_blocks<E: From<DataError>>(
     };
     match Format::of(&start[..read]) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(&file, &mut content)?;
+            let mut archive = Archive::open(&file, &mut content, limit)?;
             let y = archive.array("y", Role::Labels)?;
             let lacks = archive.lacks("x");
             match archive.zip.by_name("x.npy") {
-                Ok(mut entry) => npy(&file, y, &mut entry, block, visit),
+                Ok(mut entry) => npy(&file, y, limit, &mut entry, block, visit),
                 Err(zip::result::ZipError::FileNotFound) => Err(lacks.into()),
                 Err(e) => Err(damaged(&file, &array_called("x"), e).into()),
             }
         }
-        Some(Format::Npy) => npy(&file, None, &mut content, block, visit),
+        Some(Format::Npy) => npy(&file, None, limit, &mut content, block, visit),
         Some(format @ Format::Idx) => {
-            let head = idx_head(&file, Role::Samples, &mut content)?;
+            let head = idx_head(&file, Role::Samples, limit, &mut content)?;
             in_blocks(head, labels(format)?, &mut content, block, visit)
         }
         Some(format @ Format::Gzip) => {
             let mut unpacked = MultiGzDecoder::new(content);
-            let head = idx_head(&file, Role::Samples, &mut unpacked)?;
+            let head = idx_head(&file, Role::Samples, limit, &mut unpacked)?;
             in_blocks(head, labels(format)?, &mut unpacked, block, visit)
         }
         None => Err(DataError::UnknownFormat { file }.into()),
@@ -157,16 +159,17 @@ fn read_start(content: &mut impl Read, start: &mut [u8]) -> std::io::Result<usiz
 fn npy<E: From<DataError>>(
     file: &str,
     y: Option<Array>,
+    limit: u64,
     content: &mut impl Read,
     block: usize,
     visit: &mut dyn FnMut(&About, DataSet) -> Result<(), E>,
 ) -> Result<About, E> {
     let mut seen = Vec::new();
-    let (head, fortran_order) = npy_head(file, "x", Role::Samples, &mut Tee(&mut *content, &mut seen))?;
+    let (head, fortran_order) = npy_head(file, "x", Role::Samples, limit, &mut Tee(&mut *content, &mut seen))?;
     if !fortran_order {
         return in_blocks(head, y, content, block, visit);
     }
-    let x = parse_npy(file, "x", Role::Samples, seen.as_slice().chain(content))?;
+    let x = parse_npy(file, "x", Role::Samples, limit, seen.as_slice().chain(content))?;
     let set = join(x, y)?;
     let about = About {
         count: set.len(),
