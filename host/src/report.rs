@@ -153,8 +153,9 @@ pub fn report(
             }
         });
     // Connections stand in the order of the graph's links.
-    let linked = quantized.connections.iter().zip(&graph.links);
-    let connections = linked.map(|(c, link)| {
+    let packed = network.connections.iter();
+    let linked = quantized.connections.iter().zip(&graph.links).zip(packed);
+    let connections = linked.map(|((c, link), packed)| {
         let targets = match c.post {
             Target::Population(p) => graph.populations[p].neurons,
             Target::Output(o) => graph.outputs[o].bias.len(),
@@ -176,7 +177,7 @@ pub fn report(
             sqnr_db: quality.decibels(),
             clipped: quality.clipped,
             zero: zeros as f64 / c.weights.len().max(1) as f64,
-            flash_bytes: c.weights.len(),
+            flash_bytes: packed.weights.len as usize,
         }
     });
     Report {
