@@ -74,6 +74,9 @@ const LOST: f64 = 0.5;
 const FINE_RISK: f64 = 0.6;
 /// A screening's risk may exceed the bound by so much.
 const HOPE: f64 = 1.3;
+/// The price of missing the bound by all of it, and of exceeding a budget, in shares of the instructions.
+const MISSED: f64 = 3.0;
+const TOO_LARGE: f64 = 10.0;
 /// What misses the bound by no more than this share of it may become good enough by refinement.
 const NEAR_MISS: f64 = 0.25;
 /// One in so many samples, those of the smallest margins, shows how far errors spread.
@@ -499,6 +502,13 @@ impl Search<'_> {
             && flash.is_none_or(|most| point.flash_bytes as u64 <= most)
     }
 
+    /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
+    fn price(&self, p: &Point) -> f64 {
+        let missed = (self.excess(p) / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
+        let large = if self.fits(p) { 0.0 } else { 1.0 };
+        p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
+    }
+
     /// Whether `a` is to be preferred: what keeps the bounds, then what is cheap; where neither keeps
     /// them, what comes closer.
     fn better(&self, a: &Point, b: &Point) -> bool {
@@ -633,16 +643,14 @@ impl Search<'_> {
                     continue;
                 };
                 let screened = screened.point;
-                let hopeless = !self.hopeful(&screened);
-                let dearer = screened.instructions >= best_screened.instructions;
-                if self.passes(&best) && (hopeless || dearer) {
+                if self.price(&screened) >= self.price(&best_screened) {
                     continue;
                 }
                 let Some(made) = self.run(&setting, self.sizes.full)? else {
                     continue;
                 };
                 points.push(made.point.clone());
-                if self.better(&made.point, &best) {
+                if self.price(&made.point) < self.price(&best) {
                     best = made.point;
                     best_screened = screened;
                     improved = true;
