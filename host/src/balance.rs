@@ -166,10 +166,7 @@ fn input_channels(c: &Convolution) -> impl Fn(usize) -> usize + use<> {
     move |at| (at % filters) / outer * inner + at / filters % inner
 }
 
-fn indexed(
-    tensor: &crate::tensor::Tensor,
-    f: impl Fn(usize, f32) -> f32,
-) -> crate::tensor::Tensor {
+fn indexed(tensor: &crate::tensor::Tensor, f: impl Fn(usize, f32) -> f32) -> crate::tensor::Tensor {
     let mut at = 0;
     tensor.map(|w| {
         at += 1;

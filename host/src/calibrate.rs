@@ -73,7 +73,9 @@ impl Blocks for FileBlocks {
     ) -> Result<(), CalibrateError> {
         let about = crate::data::about(&self.path)?;
         let size = about.shape.iter().product::<usize>().max(1);
-        let block = (BLOCK_VALUES / size).clamp(1, BLOCK).next_multiple_of(BATCH);
+        let block = (BLOCK_VALUES / size)
+            .clamp(1, BLOCK)
+            .next_multiple_of(BATCH);
         let mut left = self.limit.unwrap_or(usize::MAX);
         crate::data::read_blocks(&self.path, block, &mut |_, block| {
             if left == 0 {

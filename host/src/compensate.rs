@@ -111,12 +111,14 @@ fn targets(graph: &Graph) -> impl Iterator<Item = (Target, usize)> {
 /// How the links into a target share weights: over the places of convolutions, whose filters are the
 /// groups, or not at all.
 fn places(graph: &Graph, target: Target, size: usize) -> usize {
-    let mut channels = graph.links.iter().filter(|l| l.post == target).map(|l| {
-        match &l.map {
+    let mut channels = graph
+        .links
+        .iter()
+        .filter(|l| l.post == target)
+        .map(|l| match &l.map {
             LinearMap::Dense(_) => None,
             LinearMap::Convolution(c) => Some(c.output[2]),
-        }
-    });
+        });
     let first = channels.next().flatten();
     match first {
         Some(n) if n > 0 && channels.all(|other| other == first) => size / n,
@@ -308,7 +310,10 @@ fn shown(
                     .iter()
                     .map(|&p| vec![0.0; network.ensembles[p].neurons * (to - from)])
                     .collect(),
-                sizes: populations.iter().map(|&p| network.ensembles[p].neurons).collect(),
+                sizes: populations
+                    .iter()
+                    .map(|&p| network.ensembles[p].neurons)
+                    .collect(),
                 sample: 0,
             };
             // The arena has the size that the image states.
@@ -361,7 +366,12 @@ struct Counts<'a> {
 
 impl Probe for Counts<'_> {
     fn spikes(&mut self, ensemble: usize, events: &[Event]) {
-        for ((p, values), size) in self.populations.iter().zip(&mut self.values).zip(&self.sizes) {
+        for ((p, values), size) in self
+            .populations
+            .iter()
+            .zip(&mut self.values)
+            .zip(&self.sizes)
+        {
             if *p == ensemble {
                 for e in events {
                     values[self.sample * size + usize::from(e.source)] += f32::from(e.value);
@@ -497,7 +507,10 @@ impl Fit<'_> {
             &x
         } else {
             through.resize(count * inside, 0.0);
-            for (x, seen) in x.chunks(inputs.max(1)).zip(through.chunks_mut(inside.max(1))) {
+            for (x, seen) in x
+                .chunks(inputs.max(1))
+                .zip(through.chunks_mut(inside.max(1)))
+            {
                 link.source.for_each(inputs, |from, to| seen[to] += x[from]);
             }
             &through
@@ -514,9 +527,9 @@ impl Fit<'_> {
                 }
                 vec![all]
             }
-            LinearMap::Convolution(c) => {
-                (0..c.groups).map(|g| gather(c, x, &self.rows.at, g)).collect()
-            }
+            LinearMap::Convolution(c) => (0..c.groups)
+                .map(|g| gather(c, x, &self.rows.at, g))
+                .collect(),
         };
         let (weights, channels, _) = image_order(&link.map, size);
         Seen {
@@ -572,14 +585,13 @@ impl Fit<'_> {
         }
     }
 
-    fn fit(
-        &self,
-        group: usize,
-        weights: &mut [Weight<'_>],
-        round: bool,
-        penalty: f32,
-    ) -> Fitted {
-        let wanted = self.rows.values.iter().skip(group).step_by(self.rows.groups);
+    fn fit(&self, group: usize, weights: &mut [Weight<'_>], round: bool, penalty: f32) -> Fitted {
+        let wanted = self
+            .rows
+            .values
+            .iter()
+            .skip(group)
+            .step_by(self.rows.groups);
         let bias = match self.target {
             Target::Population(p) => &self.graph.populations[p].bias,
             Target::Output(o) => &self.graph.outputs[o].bias,
@@ -630,13 +642,14 @@ impl Fit<'_> {
                     // The other neighbour of the float weight.
                     let step: i8 = if w.error > 0.0 { -1 } else { 1 };
                     let d = f32::from(step) * w.unit;
-                    let held = w.q.unsigned_abs() >= self.limit.unsigned_abs()
-                        && w.q.signum() == step;
+                    let held =
+                        w.q.unsigned_abs() >= self.limit.unsigned_abs() && w.q.signum() == step;
                     if square <= 0.0 || held || (w.error + d).abs() >= w.unit.abs() {
                         continue;
                     }
                     let along = dot(w.column, &rest) - sum * rest_sum / total;
-                    let gain = 2.0 * d * along - d * d * square
+                    let gain = 2.0 * d * along
+                        - d * d * square
                         - penalty * square * (2.0 * w.error * d + d * d);
                     if gain > 1e-6 * d * d * square {
                         w.q += step;
@@ -653,7 +666,10 @@ impl Fit<'_> {
                     break;
                 }
             }
-            let offsets = weights.iter().zip(offsets).filter(|(_, offset)| *offset != 0);
+            let offsets = weights
+                .iter()
+                .zip(offsets)
+                .filter(|(_, offset)| *offset != 0);
             fitted.offsets = offsets.map(|(w, offset)| (w.link, w.at, offset)).collect();
         }
         fitted.bias = rest_sum / total;

@@ -481,7 +481,9 @@ fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
     if shape.contains(&0) {
         return Err(refused("the samples are empty; no axis may have length 0"));
     }
-    let labels = y.map(|y| labels_of(&y, &x.file, &x.name, &x.shape)).transpose()?;
+    let labels = y
+        .map(|y| labels_of(&y, &x.file, &x.name, &x.shape))
+        .transpose()?;
     let samples = match x.values {
         Values::U8(v) => Samples::U8(v),
         Values::Float(v) => Samples::F32(v),
@@ -1064,10 +1066,7 @@ impl Head {
             Ok(_) => Err(damaged(
                 &self.file,
                 &what,
-                format!(
-                    "more data follows than its shape {:?} takes",
-                    self.shape
-                ),
+                format!("more data follows than its shape {:?} takes", self.shape),
             )),
             Err(e) => Err(damaged(&self.file, &what, e)),
         }

@@ -60,7 +60,12 @@ pub fn build(
     options: &QuantizeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Build, BuildError> {
-    build_from(network, samples.map(|s| s as &dyn Blocks), options, progress)
+    build_from(
+        network,
+        samples.map(|s| s as &dyn Blocks),
+        options,
+        progress,
+    )
 }
 
 /// Takes a converted network to an image, as [`build`] does, with samples that come block by block.

@@ -592,9 +592,7 @@ impl<'a> Context<'a> {
             if over.iter().all(|o| *o <= 1.0) {
                 return Some((ensemble, weights));
             }
-            for (((unit, threshold), finest), over) in
-                units.iter_mut().zip(&finest).zip(over)
-            {
+            for (((unit, threshold), finest), over) in units.iter_mut().zip(&finest).zip(over) {
                 if over > 1.0 {
                     *threshold = ((*threshold as f64 / over).floor() as i64)
                         .min(*threshold - 1)
@@ -665,7 +663,11 @@ impl<'a> Context<'a> {
         let mut drives = vec![Drive::default(); period];
         for f in fan_in {
             let per_unit = if is_input(f) { scale } else { 1.0 };
-            let offsets = if offset { self.rounding.offsets(f.index) } else { &[] };
+            let offsets = if offset {
+                self.rounding.offsets(f.index)
+            } else {
+                &[]
+            };
             let q = quantized(f, &units, per_unit, limit, offsets);
             let mut drive = self.drive(f, &q, period);
             if is_input(f) && shift > 0 {
@@ -989,13 +991,7 @@ fn channel_units(
 
 /// The weights in units of their channels, up to ±`limit`; `per_unit` of them make one unit of the
 /// potential. `offsets` are added where there are any.
-fn quantized(
-    f: &FanIn<'_>,
-    units: &[f64],
-    per_unit: f64,
-    limit: i8,
-    offsets: &[i8],
-) -> Vec<i8> {
+fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i8, offsets: &[i8]) -> Vec<i8> {
     let offsets = offsets.iter().copied().chain(std::iter::repeat(0));
     let limit = f64::from(limit);
     f.weights

@@ -19,8 +19,8 @@ use std::fmt;
 use serde::Serialize;
 use tinyspike_shared::image::Pre;
 
-use crate::balance::balance;
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
+use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate, forward};
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
@@ -74,6 +74,8 @@ const LOST: f64 = 0.5;
 const FINE_RISK: f64 = 0.6;
 /// A screening's risk may exceed the bound by so much.
 const HOPE: f64 = 1.3;
+/// Bits of weights that lie two to a byte.
+const NIBBLE_BITS: u8 = 4;
 /// The price of missing the bound by all of it, and of exceeding a budget, in shares of the instructions.
 const MISSED: f64 = 3.0;
 const TOO_LARGE: f64 = 10.0;
@@ -172,6 +174,8 @@ pub struct Setting {
     pub max_counts: Vec<u8>,
     /// The clip of each layer, as a multiple of the one with the least squared error.
     pub clips: Vec<f64>,
+    /// The bits of the weights into each layer, and then into each output.
+    pub weight_bits: Vec<u8>,
     /// The bits of an input's bytes.
     pub input_bits: u8,
     /// The strength at which channels are balanced, see [`balance`](crate::balance).
@@ -183,23 +187,18 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn options(&self, layout: Target, weight_bits: u8) -> QuantizeOptions {
+    fn options(&self, layout: Target) -> QuantizeOptions {
+        let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
+            max_count: self.max_counts.get(at).copied(),
+            clip: self.clips.get(at).copied().unwrap_or(1.0),
+            weight_bits: Some(weight_bits),
+        };
         QuantizeOptions {
-            weight_bits,
             steps: self.steps,
             target: layout,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
-            layers: self
-                .max_counts
-                .iter()
-                .zip(&self.clips)
-                .map(|(&count, &clip)| LayerOptions {
-                    max_count: Some(count),
-                    clip,
-                    weight_bits: None,
-                })
-                .collect(),
+            layers: self.weight_bits.iter().enumerate().map(layer).collect(),
             ..QuantizeOptions::default()
         }
     }
@@ -400,6 +399,8 @@ struct Search<'a> {
 struct Sizes {
     /// The share of the dense network's multiplications that follow each population.
     shares: Vec<f64>,
+    /// Outputs of the network.
+    outputs: usize,
     /// Samples of a screening.
     screen: usize,
     /// Samples of a full run.
@@ -428,6 +429,7 @@ impl Sizes {
         let affordable = FULL_MACS / (macs * held as u64);
         Ok(Self {
             shares,
+            outputs: graph.outputs.len(),
             screen: held.min(screen as usize),
             full: held,
             evaluations: options.evaluations.min((affordable as usize).max(MIN_FULL)),
@@ -472,6 +474,10 @@ impl Search<'_> {
             steps,
             max_counts: self.sizes.shares.iter().map(fine).collect(),
             clips: vec![1.0; self.sizes.shares.len()],
+            weight_bits: vec![
+                self.options.weight_bits;
+                self.sizes.shares.len() + self.sizes.outputs
+            ],
             input_bits: 8,
             balance: BALANCES[BALANCES.len() / 2],
             rounded: true,
@@ -505,7 +511,11 @@ impl Search<'_> {
     /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
     fn price(&self, p: &Point) -> f64 {
         let missed = (self.excess(p) / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
-        let large = if self.fits(p) { 0.0 } else { 1.0 };
+        let over = |limit: Option<u64>, used: usize| {
+            limit.map_or(0.0, |l| (used as f64 / l.max(1) as f64 - 1.0).max(0.0))
+        };
+        let Budgets { ram, flash } = self.options.budgets;
+        let large = over(ram, p.ram_bytes) + over(flash, p.flash_bytes);
         p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
     }
 
@@ -566,9 +576,7 @@ impl Search<'_> {
                 continue;
             }
             if let Some(made) = self.run(&start.setting, self.sizes.full)? {
-                if self.excess(&made.point) <= self.options.max_drop * NEAR_MISS
-                    && self.fits(&made.point)
-                {
+                if self.excess(&made.point) <= self.options.max_drop * NEAR_MISS {
                     begun.push(made.point.clone());
                 }
                 points.push(made.point);
@@ -613,7 +621,14 @@ impl Search<'_> {
         let of = |steps: u16| {
             let inside = |c: &&u8| LEVELS.contains(&(u32::from(steps) * u32::from(**c)));
             let counts: Vec<u8> = all.iter().filter(inside).copied().collect();
-            (steps, if counts.is_empty() { all.clone() } else { counts })
+            (
+                steps,
+                if counts.is_empty() {
+                    all.clone()
+                } else {
+                    counts
+                },
+            )
         };
         steps.into_iter().map(of).collect()
     }
@@ -682,6 +697,21 @@ impl Search<'_> {
                 });
             }
         }
+        // Weights of few bits are slower to read: they pay where flash is short.
+        if self.options.budgets.flash.is_some() {
+            for layer in 0..from.weight_bits.len() {
+                let mut setting = from.clone();
+                let bits = &mut setting.weight_bits[layer];
+                *bits = if *bits == NIBBLE_BITS {
+                    self.options.weight_bits
+                } else {
+                    NIBBLE_BITS
+                };
+                if setting != *from {
+                    moves.push(setting);
+                }
+            }
+        }
         for layer in 0..from.max_counts.len() {
             let count = from.max_counts[layer];
             if self.options.max_count.is_none() {
@@ -711,7 +741,7 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout, self.options.weight_bits);
+        let options = setting.options(self.options.layout);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
         let compensated = compensate(
@@ -781,7 +811,10 @@ impl Search<'_> {
             },
             accuracy: float_right as f64 / samples - paired.drop(),
             paired,
-            risk: self.risk(&run.trials, scale_value(image.description().outputs[0].scale)),
+            risk: self.risk(
+                &run.trials,
+                scale_value(image.description().outputs[0].scale),
+            ),
             instructions: self
                 .options
                 .target
@@ -917,7 +950,11 @@ impl Search<'_> {
 /// The root mean squared error of a single value, relative to the float network's standard deviation.
 fn relative_error(float: &[f32], trials: &[Trial], unit: f64) -> f64 {
     let n = trials.len().max(1) as f64;
-    let float: Vec<f64> = float.iter().take(trials.len()).map(|y| f64::from(*y)).collect();
+    let float: Vec<f64> = float
+        .iter()
+        .take(trials.len())
+        .map(|y| f64::from(*y))
+        .collect();
     let mean = float.iter().sum::<f64>() / n;
     let variance = float.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n;
     let squares = trials.iter().zip(&float).map(|(trial, y)| {
@@ -1000,7 +1037,11 @@ impl fmt::Display for Tuned {
                 f,
                 "the error is {:.2} % of the output's standard deviation ({} {:.2} %)",
                 self.chosen.risk * 100.0,
-                if self.kept { "within" } else { "no candidate is within" },
+                if self.kept {
+                    "within"
+                } else {
+                    "no candidate is within"
+                },
                 self.options.max_error * 100.0
             )?;
         } else {

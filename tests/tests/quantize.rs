@@ -5,8 +5,8 @@ mod npz;
 use std::io::Write;
 use std::path::Path;
 
-use npz::{Npz, path};
 use npyz::WriterBuilder as _;
+use npz::{Npz, path};
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::balance::balance;
 use tinyspike::calibrate::{
@@ -69,7 +69,11 @@ fn small() -> Graph {
             dropped_softmax: false,
         }],
         links: vec![
-            link(Source::Input(0), Target::Population(0), dense(hidden, inputs)),
+            link(
+                Source::Input(0),
+                Target::Population(0),
+                dense(hidden, inputs),
+            ),
             link(Source::Population(0), Target::Output(0), dense(2, hidden)),
         ],
     }
@@ -217,7 +221,10 @@ fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
             forward(&balanced.graph, &[&seen.inputs[0]], seen.count).unwrap(),
         );
         for (a, b) in a.outputs[0].iter().zip(&b.outputs[0]) {
-            assert!((a - b).abs() <= EXACT * a.abs().max(1.0), "{name}: {a} is not {b}");
+            assert!(
+                (a - b).abs() <= EXACT * a.abs().max(1.0),
+                "{name}: {a} is not {b}"
+            );
         }
         assert!(balanced.factors.iter().any(|f| !f.is_empty()), "{name}");
         let after = calibrate(&balanced.graph, &seen, &|_| {}).unwrap();
@@ -235,7 +242,10 @@ fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
                 most / sizes.iter().copied().fold(f64::INFINITY, f64::min)
             };
             let [was, is] = [&calibration, &after].map(|c| spread(&c.populations[at].channels));
-            assert!(is <= was && is < 1.1 || was < 1.1, "{name}: {was} became {is}");
+            assert!(
+                is <= was && is < 1.1 || was < 1.1,
+                "{name}: {was} became {is}"
+            );
         }
         assert_eq!(
             balance(&graph, &calibration, 0.0).factors,
@@ -249,7 +259,9 @@ fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
     let options = EmulateOptions::default();
-    let trials = run(&image, set, 0..set.len(), &options, &|_| {}).unwrap().trials;
+    let trials = run(&image, set, 0..set.len(), &options, &|_| {})
+        .unwrap()
+        .trials;
     let float = forward(graph, &[&set.to_floats(BYTE)], set.len()).unwrap();
     let unit = network.outputs[0].scale / f64::from(network.steps);
     let (mut error, mut signal) = (0.0, 0.0);
@@ -339,7 +351,13 @@ fn tuning_works_on_series() {
     );
     let bytes = aligned_copy(&found.image);
     let image = Image::parse(&bytes).unwrap();
-    let report = emulate(&image, &labelled.unwrap(), &EmulateOptions::default(), &|_| {}).unwrap();
+    let report = emulate(
+        &image,
+        &labelled.unwrap(),
+        &EmulateOptions::default(),
+        &|_| {},
+    )
+    .unwrap();
     assert!(report.accuracy.unwrap() >= 0.95, "{found}\n{report:?}");
 }
 
@@ -367,7 +385,10 @@ fn tuning_keeps_the_error_of_a_single_value() {
         let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
         assert!(found.scalar && found.kept, "{found}");
         assert!(found.to_string().contains("standard deviation"));
-        let values = forward(&graph, &[unseen], 200).unwrap().outputs.swap_remove(0);
+        let values = forward(&graph, &[unseen], 200)
+            .unwrap()
+            .outputs
+            .swap_remove(0);
         let mean = values.iter().sum::<f32>() / 200.0;
         let variance = values.iter().map(|y| (y - mean).powi(2)).sum::<f32>();
         let size = values.iter().map(|y| y * y).sum::<f32>();

@@ -7,9 +7,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::{
-    Archive, Array, DataError, DataSet, Format, Head, Role, Values, array_called, damaged, idx_head,
-    join, labels_beside, labels_of, npy_head, parse_npy, read_labels,
-    unpacked_limit,
+    Archive, Array, DataError, DataSet, Format, Head, Role, Values, array_called, damaged,
+    idx_head, join, labels_beside, labels_of, npy_head, parse_npy, read_labels, unpacked_limit,
 };
 
 /// Samples that are read at once where nobody says how many.
@@ -165,11 +164,23 @@ fn npy<E: From<DataError>>(
     visit: &mut dyn FnMut(&About, DataSet) -> Result<(), E>,
 ) -> Result<About, E> {
     let mut seen = Vec::new();
-    let (head, fortran_order) = npy_head(file, "x", Role::Samples, limit, &mut Tee(&mut *content, &mut seen))?;
+    let (head, fortran_order) = npy_head(
+        file,
+        "x",
+        Role::Samples,
+        limit,
+        &mut Tee(&mut *content, &mut seen),
+    )?;
     if !fortran_order {
         return in_blocks(head, y, content, block, visit);
     }
-    let x = parse_npy(file, "x", Role::Samples, limit, seen.as_slice().chain(content))?;
+    let x = parse_npy(
+        file,
+        "x",
+        Role::Samples,
+        limit,
+        seen.as_slice().chain(content),
+    )?;
     let set = join(x, y)?;
     let about = About {
         count: set.len(),

@@ -168,9 +168,7 @@ fn tuned(
 fn failure(args: &Convert, error: BuildError) -> Failure {
     let failure = Failure::new(format!("{}: {error}", args.model.display()));
     match error {
-        BuildError::Calibrate(
-            CalibrateError::Input { .. } | CalibrateError::Inputs { .. },
-        ) => {
+        BuildError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {
             failure.hint("calibration data must have the model's input shape")
         }
         _ => failure,
