@@ -494,10 +494,18 @@ impl Search<'_> {
         self.outputs.len() == self.float.len()
     }
 
+    /// By how much a candidate misses the bound by margins, which say something on few samples too.
+    fn excess_by_margins(&self, point: &Point) -> f64 {
+        if self.is_scalar() {
+            return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
+        }
+        point.risk * LOST - self.options.max_drop
+    }
+
     /// By how much a candidate misses the bound on the drop, by either measure, or that on the error.
     fn excess(&self, point: &Point) -> f64 {
         if self.is_scalar() {
-            return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
+            return self.excess_by_margins(point);
         }
         point.paired.upper().max(point.risk * LOST) - self.options.max_drop
     }
@@ -509,8 +517,8 @@ impl Search<'_> {
     }
 
     /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
-    fn price(&self, p: &Point) -> f64 {
-        let missed = (self.excess(p) / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
+    fn price(&self, p: &Point, excess: f64) -> f64 {
+        let missed = (excess / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
         let over = |limit: Option<u64>, used: usize| {
             limit.map_or(0.0, |l| (used as f64 / l.max(1) as f64 - 1.0).max(0.0))
         };
@@ -658,14 +666,16 @@ impl Search<'_> {
                     continue;
                 };
                 let screened = screened.point;
-                if self.price(&screened) >= self.price(&best_screened) {
+                let screened_price = |p: &Point| self.price(p, self.excess_by_margins(p));
+                if screened_price(&screened) >= screened_price(&best_screened) {
                     continue;
                 }
                 let Some(made) = self.run(&setting, self.sizes.full)? else {
                     continue;
                 };
                 points.push(made.point.clone());
-                if self.price(&made.point) < self.price(&best) {
+                let price = |p: &Point| self.price(p, self.excess(p));
+                if price(&made.point) < price(&best) {
                     best = made.point;
                     best_screened = screened;
                     improved = true;
