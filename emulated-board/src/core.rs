@@ -288,6 +288,9 @@ impl Core {
         }
         self.breakpoints
             .install(&mut self.qemu, debugged, self.demcr)?;
+        if self.is_asleep {
+            self.step(pc)?;
+        }
         self.qemu.gdb.resume()?;
         self.state = State::Running;
         Ok(())

@@ -101,6 +101,7 @@ breakpoint:
         b       loop
 
 fail:
+        wfi
         b       fail
 
         .pool
