@@ -1,7 +1,7 @@
 //! Run control and core registers: the gdb remote serial protocol.
 //!
-//! Nothing is acknowledged but by the next request, as QEMU allows; a lone acknowledgement that arrives while the
-//! core runs would stop it.
+//! Nothing is acknowledged but by the next request, as QEMU allows; a lone acknowledgement that
+//! arrives while the core runs would stop it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
