@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::Error;
-use crate::core::Core;
+use crate::cortex_m::Core;
 use crate::glasgow::{Applet, Refused};
 use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};

@@ -24,12 +24,12 @@
 //! # How it works
 //!
 //! ```text
-//! probe-rs ── TCP ── glasgow ── swd ── core ──┬── gdb stub ── run control, registers
-//!            COBS    applet     ports         └── qtest ───── memory, also while the core runs
+//! probe-rs ── TCP ── glasgow ── swd ── cortex_m ──┬── gdb stub ── run control, registers
+//!            COBS    applet     ports             └── qtest ───── memory, also while the core runs
 //! ```
 //!
 //! `glasgow` speaks the protocol of the Glasgow Interface Explorer's applet for probe-rs, which can
-//! be reached over TCP. `swd` is the debug port and access port, `core` the debug registers (DHCSR,
+//! be reached over TCP. `swd` is the debug port and access port, `cortex_m` the debug registers (DHCSR,
 //! DCRSR, DCRDR, DEMCR, DFSR, AIRCR), `breakpoints` the breakpoint unit. A run of transfers goes to
 //! QEMU as one request.
 //!
@@ -55,7 +55,7 @@
 
 mod board;
 mod breakpoints;
-mod core;
+mod cortex_m;
 mod error;
 mod glasgow;
 mod machine;
