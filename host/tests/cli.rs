@@ -901,7 +901,7 @@ fn emulated_boards_are_named_and_described() {
         "emulated-board",
         "--machine",
         "microbit",
-        "--chip-description",
+        "--write-chip-description",
         path(&file),
     ]);
     assert_eq!(known.status.code(), Some(1));

@@ -458,7 +458,7 @@ pub(crate) struct EmulatedBoard {
     pub(crate) port: u16,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
-    pub(crate) chip_description: Option<PathBuf>,
+    pub(crate) write_chip_description: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
