@@ -5,3 +5,4 @@ pub mod boards;
 pub mod model;
 pub mod network;
 pub mod reference;
+pub mod stepwise;

@@ -10,6 +10,7 @@ pub mod correct;
 pub mod cost;
 pub mod data;
 pub mod emulate;
+pub mod faithful;
 pub mod forward;
 pub mod import;
 pub mod inspect;

@@ -211,6 +211,7 @@ fn mapped() -> Quantized {
                 Transform::Dense(dense),
             ),
         ],
+        dynamics: None,
     }
 }
 
