@@ -10,7 +10,7 @@ use tinyspike::emulate::{self, EmulateOptions, HostEngine};
 use tinyspike::faithful::{FaithfulBuild, FaithfulOptions, build_faithful};
 use tinyspike::import;
 use tinyspike::model::Activation;
-use tinyspike::network::{NeuronType, Synapse};
+use tinyspike::network::{Network, NeuronType, Pre, Synapse, Transform};
 use tinyspike::simulate::{
     InitialVoltage, Input, InputData, Readout, SimulateOptions, Simulator, Watch, accuracy,
 };
@@ -203,7 +203,7 @@ fn spike_counts() {
                     );
                     assert!(dynamics.most <= 1, "{model} {synapse} {voltage} {label}");
                     assert!(
-                        dynamics.mean() <= 0.01,
+                        dynamics.mean() <= 0.1,
                         "{model} {synapse} {voltage} {label}"
                     );
                 }
@@ -242,7 +242,7 @@ fn nengo(model: &str, variant: &str, scale: f32, tau: Option<f64>) -> (usize, [f
     let name = format!("tests/fixtures/golden/accuracy/grid_{model}.csv");
     let text = std::fs::read_to_string(path(&name)).unwrap();
     for line in text.lines().skip(1) {
-        let (before, after) = match (line.find('"'), line.rfind('"')) {
+        let (before, after) = match (line.find('{'), line.rfind('}')) {
             (Some(from), Some(to)) => (&line[..from], &line[to + 1..]),
             _ => continue,
         };
@@ -321,6 +321,40 @@ fn bounds_hold() {
     }
 }
 
+/// The network with every weight rounded to 127 steps of the largest of its output channel, so that an
+/// image loses nothing of them: what is left is what steps in fixed point do.
+fn rounded(mut network: Network) -> Network {
+    let round = |w: &Tensor, channels: usize, channel: &dyn Fn(usize) -> usize| {
+        let mut largest = vec![0f32; channels];
+        for (at, w) in w.data().iter().enumerate() {
+            largest[channel(at)] = largest[channel(at)].max(w.abs());
+        }
+        let data = w.data().iter().enumerate().map(|(at, w)| {
+            let unit = largest[channel(at)] / 127.0;
+            if unit > 0.0 {
+                (w / unit).round() * unit
+            } else {
+                0.0
+            }
+        });
+        Tensor::new(w.shape().to_vec(), data.collect()).unwrap()
+    };
+    for c in &mut network.connections {
+        match &mut c.transform {
+            Transform::Dense(w) => {
+                let columns = w.shape()[1];
+                *w = round(w, w.shape()[0], &|at| at / columns);
+            }
+            Transform::Convolution(conv) => {
+                let filters = *conv.kernel.shape().last().unwrap();
+                conv.kernel = round(&conv.kernel, filters, &|at| at % filters);
+            }
+            _ => {}
+        }
+    }
+    network
+}
+
 fn lif(amplitude: f32) -> NeuronType {
     NeuronType::Lif {
         tau_rc: 0.02,
@@ -330,8 +364,8 @@ fn lif(amplitude: f32) -> NeuronType {
     }
 }
 
-/// Networks that the tables of NengoDL do not have, against the float simulator on the same images:
-/// accuracy, and the mean firing rate of each ensemble.
+/// Networks that the tables of NengoDL do not have, against the float simulator with the same weights
+/// on the same images: accuracy, and each neuron's spikes.
 #[test]
 fn neurons_and_synapses_are_the_simulators() {
     const IMAGES: usize = 500;
@@ -376,7 +410,8 @@ fn neurons_and_synapses_are_the_simulators() {
             lowpass(0.005),
         ),
     ] {
-        let conversion = conversion(model, neurons, scale, synapse);
+        let mut conversion = conversion(model, neurons, scale, synapse);
+        conversion.network = rounded(conversion.network);
         let build = built(&conversion, STEPS, &InitialVoltage::default());
         let [_, last, mean] = measured(&build, &data);
         let options = SimulateOptions {
@@ -434,19 +469,15 @@ fn neurons_and_synapses_are_the_simulators() {
                 apart.mean()
             );
             assert!(
-                (rates[0] - rates[1]).abs() <= 0.02 * rates[1] + 0.05,
+                (rates[0] - rates[1]).abs() <= 0.002 * rates[1],
                 "{name} {model}: {rates:?}"
             );
         }
-        // Weights of 8 bits, on 500 images.
-        assert!(
-            (last - float_last).abs() <= 0.015,
-            "{name} {model}: {last} {float_last}"
-        );
-        assert!(
-            (mean - float_mean).abs() <= 0.015,
-            "{name} {model}: {mean} {float_mean}"
-        );
+        // LIF neurons that hardly classify leave many images on the edge.
+        for (ours, theirs) in [(last, float_last), (mean, float_mean)] {
+            let apart = (ours - theirs).abs();
+            assert!(apart <= 0.006 + 1e-9, "{name} {model}: {ours} {theirs}");
+        }
     }
 }
 
@@ -455,11 +486,15 @@ fn neurons_and_synapses_are_the_simulators() {
 fn refusals_name_the_layer() {
     let model = import::load(&path("models/mnist_small.keras")).unwrap();
     let network = |options: ConvertOptions| convert::convert(&model, &options).unwrap().network;
-    let refused = |network: &tinyspike::network::Network, options: &FaithfulOptions| {
+    let refused = |network: &Network, options: &FaithfulOptions| {
         build_faithful(network, options).unwrap_err().to_string()
     };
     let plain = FaithfulOptions::default();
-    let error = refused(&network(ConvertOptions::default()), &plain);
+    let inference = || ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let error = refused(&network(inference()), &plain);
     assert!(
         error.contains("\"conv2d.0\" has RectifiedLinear"),
         "{error}"
@@ -467,7 +502,7 @@ fn refusals_name_the_layer() {
     assert!(error.contains("relu=spiking-relu"), "{error}");
     let swapped = |neurons: NeuronType| ConvertOptions {
         swap_activations: vec![(Activation::Relu.into(), neurons.into())],
-        ..ConvertOptions::default()
+        ..inference()
     };
     let error = refused(&network(swapped(NeuronType::Tanh { tau_ref: 1.0 })), &plain);
     assert!(error.contains("\"dense.0\" has Tanh"), "{error}");
@@ -484,7 +519,7 @@ fn refusals_name_the_layer() {
     let from_input = two
         .connections
         .iter()
-        .position(|c| matches!(c.pre, tinyspike::network::Pre::Node(_)))
+        .position(|c| matches!(c.pre, Pre::Node(_)))
         .unwrap();
     two.connections[from_input].synapse = lowpass(0.1);
     let error = refused(&two, &plain);
