@@ -449,8 +449,18 @@ impl Layout {
         })
     }
 
-    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt. The stack starts at
-    /// the RAM's end; `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
+    /// Bytes that the application's stack gets: a third of the RAM, and not more than images with many layers
+    /// were measured to take (docs/performance.md).
+    #[must_use]
+    pub fn stack(&self) -> u32 {
+        const MOST: u32 = 12 << 10;
+        const ALIGN: u32 = 8;
+        let third = (self.ram.len / 3).min(MOST);
+        third - third % ALIGN
+    }
+
+    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
+    /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
     #[must_use]
     pub fn memory_x(&self, chip: &str) -> String {
         let images = self.slots.whole();
@@ -465,9 +475,11 @@ impl Layout {
         }
         let _ = write!(
             text,
-            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n",
+            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n\
+             _tinyspike_stack_bytes = {:#x};\n",
             images.address,
-            images.end()
+            images.end(),
+            self.stack()
         );
         text
     }
