@@ -28,8 +28,9 @@ use tinyspike_shared::wire::{Clock, Fault};
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 8;
-    pub(crate) const CONNECTIONS: usize = 12;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::BASELINE;
     pub(crate) const LOG: usize = 256;
     pub(crate) const UP: usize = 512;
     pub(crate) const DOWN: usize = 512;
@@ -37,8 +38,9 @@ mod size {
 
 #[cfg(not(tinyspike_baseline))]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 16;
-    pub(crate) const CONNECTIONS: usize = 24;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::MAINLINE;
     pub(crate) const LOG: usize = 1024;
     pub(crate) const UP: usize = 1024;
     pub(crate) const DOWN: usize = 1024;
@@ -70,7 +72,9 @@ static FAILING: AtomicBool = AtomicBool::new(false);
 
 #[entry]
 fn main() -> ! {
-    static mut IMAGE: Option<Image<'static, { size::ENSEMBLES }, { size::CONNECTIONS }>> = None;
+    static mut IMAGE: Option<
+        Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>,
+    > = None;
     let channels = rtt_init! {
         up: {
             0: { size: size::LOG, mode: NoBlockTrim, name: "defmt" }

@@ -141,6 +141,22 @@ impl Plan {
             );
         }
         budgets.push(ram(image, firmware, &layout).check(chip)?);
+        if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
+            let network = image.description();
+            for (what, found, limit) in [
+                ("ensembles", network.ensembles.len(), limits.ensembles),
+                ("connections", network.connections.len(), limits.connections),
+            ] {
+                if found > limit {
+                    return Err(DeviceError::TooManyLayers {
+                        chip: chip.name().to_owned(),
+                        what,
+                        found,
+                        limit,
+                    });
+                }
+            }
+        }
         let place = Segment {
             address: images.address,
             bytes: image.bytes().to_vec(),

@@ -87,6 +87,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS"
         }
         DeviceError::Image { .. } => "flash without --model-only to write the firmware too",
+        DeviceError::TooManyLayers { .. } => {
+            "give a firmware of your own with --firmware ELF, whose Image holds more"
+        }
         DeviceError::OverBudget { .. } => {
             "convert with --max-ram and --max-flash, or --tune, for a smaller image"
         }
