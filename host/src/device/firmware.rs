@@ -121,6 +121,6 @@ pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let elf = boards::app(&layout.memory_x(chip.name()), target, &[])?;
+    let elf = boards::app(&layout.memory_x(chip.name()), target, &["defmt"])?;
     Firmware::read(&elf)
 }
