@@ -1,5 +1,7 @@
 //! Hands the linker a board's memory layout. Without a board's feature there is nothing to do.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::error::Error;
 use std::path::Path;

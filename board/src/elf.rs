@@ -1,12 +1,14 @@
 //! What the firmware's ELF files say: how large a program is, what is stored where, and where its functions are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile32, ProgramHeader as _};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind, SymbolKind,
+};
 
 use crate::shell::Failure;
 
@@ -152,6 +154,41 @@ pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
     functions.sort_by_key(|f| f.address);
     functions.dedup_by_key(|f| f.address);
     Ok(functions)
+}
+
+/// Which functions of a program refer to one whose name `wanted` accepts, each with the names that it
+/// refers to. The program must have been linked with `--emit-relocs`.
+///
+/// # Errors
+/// [`Failure`], where the file is no program.
+pub fn references(
+    elf: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+    let functions = functions(elf)?;
+    let bytes = fs::read(elf).map_err(Failure::file(elf))?;
+    let object = object::File::parse(bytes.as_slice())
+        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let code = object.sections().filter(|s| s.kind() == SectionKind::Text);
+    for (place, relocation) in code.flat_map(|s| s.relocations()) {
+        let RelocationTarget::Symbol(index) = relocation.target() else {
+            continue;
+        };
+        let Ok(name) = object.symbol_by_index(index).and_then(|s| s.name()) else {
+            continue;
+        };
+        let name = format!("{:#}", rustc_demangle::demangle(name));
+        if !wanted(&name) {
+            continue;
+        }
+        let from = functions
+            .iter()
+            .rfind(|f| f.address <= place && place < f.address + f.length);
+        let from = from.map_or_else(|| format!("{place:#010x}"), |f| f.name.clone());
+        found.entry(from).or_default().insert(name);
+    }
+    Ok(found)
 }
 
 /// A program's machine code.

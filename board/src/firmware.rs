@@ -81,7 +81,12 @@ impl Board {
     #[must_use]
     pub const fn programs(self) -> &'static [Program] {
         match self {
-            Self::Mps2An386 => &[Program::Trace, Program::Bench, Program::Minimal],
+            Self::Mps2An386 => &[
+                Program::Trace,
+                Program::Bench,
+                Program::Minimal,
+                Program::Soak,
+            ],
             Self::Mps2An500 => &[Program::Bench],
             Self::Microbit => &[Program::Bench, Program::Minimal],
         }
@@ -95,6 +100,7 @@ impl Board {
             Program::Trace => name,
             Program::Bench => name + "_bench",
             Program::Minimal => name + "_minimal",
+            Program::Soak => name + "_soak",
         }
     }
 
@@ -127,6 +133,8 @@ pub enum Program {
     Bench,
     /// It classifies one input and is silent: the size of the engine.
     Minimal,
+    /// It takes many steps on random inputs and prints a digest of all state.
+    Soak,
 }
 
 /// Firmware has a build directory of its own: it may come from another compiler than the host's code.
@@ -141,7 +149,7 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
     // Logging would count as a part of what is measured.
     let log = match program {
         Program::Trace => ",defmt",
-        Program::Bench | Program::Minimal => "",
+        Program::Bench | Program::Minimal | Program::Soak => "",
     };
     let mut command = toolchain.cargo(subcommand, board.target());
     command

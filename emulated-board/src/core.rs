@@ -121,10 +121,19 @@ impl Core {
             }
             DCRSR => {}
             DCRDR => self.dcrdr = value,
-            DEMCR => self.demcr = value,
+            DEMCR => {
+                self.demcr = value;
+                self.renew_breakpoints()?;
+            }
             DFSR => self.dfsr &= !value,
             AIRCR if value >> 16 == 0x05fa && value & 0b101 != 0 => self.reset()?,
-            _ => return Ok(self.breakpoints.store(address, value)),
+            _ => {
+                let stored = self.breakpoints.store(address, value);
+                if stored {
+                    self.renew_breakpoints()?;
+                }
+                return Ok(stored);
+            }
         }
         Ok(true)
     }
@@ -236,6 +245,7 @@ impl Core {
     /// A write to DHCSR.
     fn control(&mut self, value: u32) -> Result<(), Error> {
         self.poll()?;
+        let was_debugged = self.is_debugged();
         self.control = value & (C_DEBUGEN | C_STEP | C_MASKINTS);
         let halt = self.is_debugged() && value & C_HALT != 0;
         match self.state {
@@ -243,6 +253,7 @@ impl Core {
                 self.stop()?;
                 self.halt(HALTED);
             }
+            State::Running if self.is_debugged() != was_debugged => self.renew_breakpoints()?,
             State::LockedUp if halt => self.halt(HALTED),
             State::Halted if halt => {}
             State::Halted if self.has_no_program => self.state = State::LockedUp,
@@ -279,6 +290,20 @@ impl Core {
             .install(&mut self.qemu, debugged, self.demcr)?;
         self.qemu.gdb.resume()?;
         self.state = State::Running;
+        Ok(())
+    }
+
+    /// Lets a running core know of other breakpoints. Where it has just come to one of the old, it comes
+    /// there again.
+    fn renew_breakpoints(&mut self) -> Result<(), Error> {
+        self.poll()?;
+        if self.state == State::Running {
+            self.qemu.gdb.interrupt()?;
+            let debugged = self.is_debugged();
+            self.breakpoints
+                .install(&mut self.qemu, debugged, self.demcr)?;
+            self.qemu.gdb.resume()?;
+        }
         Ok(())
     }
 

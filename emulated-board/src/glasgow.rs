@@ -4,8 +4,9 @@
 //! Packets are COBS-encoded, each behind a zero byte's delimiter. Their first byte names one of two endpoints, which
 //! see a stream of commands: the root, with the probe's own, and the link, with SWD transfers.
 //!
-//! Unlike Glasgow, the applet drops what follows a FAULT in a packet: probe-rs does not ask
-//! for the answers, and would take them for those to its next commands.
+//! Unlike Glasgow, the applet drops what follows a FAULT in a packet, and clears the error, as
+//! most probes do. probe-rs does neither: it would take the dropped answers for those to its next commands, and
+//! get no more than another FAULT for each.
 
 use std::io;
 
@@ -191,6 +192,7 @@ impl Applet {
                     Answer::Done => reply.push(0x11),
                     Answer::Fault => {
                         reply.push(0x14);
+                        port.clear_error();
                         return Ok(());
                     }
                 }
@@ -198,5 +200,150 @@ impl Applet {
         }
         self.link = rest.to_vec();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::swd::fake::{Fake, RAM};
+
+    /// A packet as probe-rs sends it.
+    fn packet(endpoint: u8, commands: &[u8]) -> Vec<u8> {
+        let mut packet = cobs::encode_vec(&[&[endpoint], commands].concat());
+        packet.push(0);
+        packet
+    }
+
+    /// What an endpoint answers.
+    fn answers(endpoint: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        for packet in bytes.split(|&byte| byte == 0).filter(|p| !p.is_empty()) {
+            let packet = cobs::decode_vec(packet).unwrap();
+            assert_eq!(packet[0], endpoint);
+            all.extend_from_slice(&packet[1..]);
+        }
+        all
+    }
+
+    fn write(command: u8, value: u32) -> Vec<u8> {
+        [&[command][..], &value.to_le_bytes()].concat()
+    }
+
+    /// The transfers that set the address, with words and increment.
+    fn address(address: u32) -> Vec<u8> {
+        [write(0x01, 0x12), write(0x05, address)].concat()
+    }
+
+    #[test]
+    fn the_probe_identifies_itself() {
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let answer = applet.receive(&packet(ROOT, &[0x00, 0x10]), &mut port);
+        let expected = [IDENTIFIER, &48_000_000u32.to_le_bytes()].concat();
+        assert_eq!(answers(ROOT, &answer.unwrap()), expected);
+        let answer = applet.receive(&packet(ROOT, &[0x12, 5, 1, 0x11, 0x20, 0x21]), &mut port);
+        assert_eq!(answers(ROOT, &answer.unwrap()), [5, 1]);
+        assert_eq!(port.target().log, ["reset"]);
+    }
+
+    #[test]
+    fn blocks_go_to_the_target_as_one_and_every_transfer_is_answered() {
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let mut commands = address(RAM);
+        for i in 0..200 {
+            commands.extend(write(0x0d, i));
+        }
+        let answer = applet.receive(&packet(LINK, &commands), &mut port).unwrap();
+        assert_eq!(answers(LINK, &answer), [0x11; 202]);
+        let commands = [address(RAM), vec![0x0f; 200], vec![0x0e]].concat();
+        let answer = applet.receive(&packet(LINK, &commands), &mut port).unwrap();
+        let answer = answers(LINK, &answer);
+        let (data, _) = answer[2..].as_chunks::<5>();
+        assert_eq!(data.len(), 201);
+        for (i, data) in data.iter().skip(1).enumerate() {
+            assert_eq!(data, &[1, i as u8, 0, 0, 0]);
+        }
+        assert_eq!(
+            port.target().log,
+            ["store 20000000 +800", "load 20000000 +800"]
+        );
+        assert_eq!(applet.transfers(), 405);
+    }
+
+    #[test]
+    fn what_follows_a_fault_is_dropped_and_the_next_packet_is_served() {
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let commands = [address(0x3000_0000), vec![0x0f, 0x0e, 0x0e, 0x0e]].concat();
+        let answer = applet.receive(&packet(LINK, &commands), &mut port).unwrap();
+        assert_eq!(answers(LINK, &answer), [0x11, 0x11, 1, 0, 0, 0, 0, 0x14]);
+        let commands = [address(RAM), write(0x0d, 7)].concat();
+        let answer = applet.receive(&packet(LINK, &commands), &mut port).unwrap();
+        assert_eq!(answers(LINK, &answer), [0x11; 3]);
+        assert_eq!(port.target().memory[0], 7);
+    }
+
+    #[test]
+    fn endpoints_see_no_packets() {
+        let commands = [
+            write(0x3f, u32::MAX),
+            address(RAM),
+            write(0x0d, 0x0102_0304),
+            vec![0x0f, 0x0e],
+        ]
+        .concat();
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let whole = applet.receive(&packet(LINK, &commands), &mut port).unwrap();
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let mut parts = Vec::new();
+        for command in &commands {
+            for byte in packet(LINK, &[*command]) {
+                parts.extend(applet.receive(&[byte], &mut port).unwrap());
+            }
+        }
+        assert_eq!(answers(LINK, &parts), answers(LINK, &whole));
+    }
+
+    #[test]
+    fn an_endless_packet_is_refused() {
+        let (mut applet, mut port) = (Applet::default(), DebugPort::new(Fake::default()));
+        let refused = (0..100).any(|_| applet.receive(&[1; 1 << 16], &mut port).is_err());
+        assert!(refused);
+    }
+
+    /// A packet with transfers, good and bad, and bytes that are none.
+    fn commands() -> impl Strategy<Value = Vec<u8>> {
+        let address = prop_oneof![
+            any::<u32>(),
+            (0u32..5000).prop_map(|offset| RAM + offset),
+            Just(u32::MAX)
+        ];
+        let command = prop_oneof![
+            (0u8..0x40, any::<u32>()).prop_map(|(command, value)| write(command, value)),
+            address.prop_map(|address| write(0x05, address)),
+            any::<u32>().prop_map(|mode| write(0x01, mode)),
+            (0u8..0x10, 1usize..600).prop_map(|(command, n)| vec![command | 2; n]),
+            prop::collection::vec(any::<u8>(), 0..20),
+        ];
+        prop::collection::vec(command, 0..20).prop_map(|commands| commands.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_from_the_client_cause_a_panic(
+            packets in prop::collection::vec((0u8..3, commands()), 0..8),
+            noise in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut port = DebugPort::new(Fake::default());
+            let mut applet = Applet::default();
+            for (endpoint, commands) in packets {
+                if applet.receive(&packet(endpoint, &commands), &mut port).is_err() {
+                    applet = Applet::default();
+                }
+            }
+            // Either is fine.
+            let _ = applet.receive(&noise, &mut port);
+        }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Reads of the access port are posted: each returns what the one before it has read, and the debug port's
 //! RDBUFF the last. An access to an address where nothing answers sets the sticky error flag, and all but
-//! the debug port's own registers answer FAULT until the flag is cleared.
+//! the debug port's own registers answer FAULT until the flag is cleared. Writes are not posted: they answer for
+//! themselves.
 
 use crate::Error;
 use crate::qemu::Width;
@@ -100,6 +101,11 @@ impl<T: Target> DebugPort<T> {
         &mut self.target
     }
 
+    /// Clears the sticky error flag.
+    pub(crate) fn clear_error(&mut self) {
+        self.control &= !STICKYERR;
+    }
+
     /// Reads a register `count` times.
     pub(crate) fn read(&mut self, from: Register, count: usize) -> Result<Vec<Answer>, Error> {
         let mut values = vec![0; count];
@@ -123,7 +129,7 @@ impl<T: Target> DebugPort<T> {
         let answer = match (to.access_port, to.address) {
             (false, 0x0) => {
                 if values.iter().any(|value| value & STKERRCLR != 0) {
-                    self.control &= !STICKYERR;
+                    self.clear_error();
                 }
                 Answer::Done
             }
@@ -136,7 +142,10 @@ impl<T: Target> DebugPort<T> {
             }
             (true, address) => {
                 self.write_access_port(address, values)?;
-                Answer::Done
+                match self.control & STICKYERR {
+                    0 => Answer::Done,
+                    _ => Answer::Fault,
+                }
             }
         };
         Ok(vec![answer; values.len()])
@@ -307,5 +316,236 @@ impl<T: Target> DebugPort<T> {
             values = later;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fake {
+    //! A target of plain memory, for the tests of both ends of the link.
+
+    use super::*;
+
+    /// Where its memory starts.
+    pub(crate) const RAM: u32 = 0x2000_0000;
+
+    /// 4 KiB of memory, and the log of what was done to it.
+    #[derive(Debug)]
+    pub(crate) struct Fake {
+        pub(crate) memory: Vec<u8>,
+        pub(crate) log: Vec<String>,
+    }
+
+    impl Default for Fake {
+        fn default() -> Self {
+            Self {
+                memory: vec![0; 4096],
+                log: Vec::new(),
+            }
+        }
+    }
+
+    impl Fake {
+        fn at(&mut self, address: u32, length: usize) -> &mut [u8] {
+            let start = (address - RAM) as usize;
+            &mut self.memory[start..start + length]
+        }
+    }
+
+    impl Target for Fake {
+        fn is_mapped(&self, address: u32) -> bool {
+            self.is_memory(address)
+        }
+
+        fn is_memory(&self, address: u32) -> bool {
+            (RAM..RAM + 4096).contains(&address)
+        }
+
+        fn load(&mut self, address: u32, width: Width) -> Result<u32, Error> {
+            self.log.push(format!("load {address:x} {width:?}"));
+            let bytes = width.bytes() as usize;
+            // The bus aligns.
+            let address = address & !(width.bytes() - 1);
+            let value = self.at(address, bytes);
+            Ok(value.iter().rev().fold(0, |v, &b| v << 8 | u32::from(b)))
+        }
+
+        fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Error> {
+            self.log
+                .push(format!("store {address:x} {width:?} {value:x}"));
+            let bytes = width.bytes() as usize;
+            let address = address & !(width.bytes() - 1);
+            self.at(address, bytes)
+                .copy_from_slice(&value.to_le_bytes()[..bytes]);
+            Ok(())
+        }
+
+        fn load_block(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), Error> {
+            self.log.push(format!("load {address:x} +{}", bytes.len()));
+            bytes.copy_from_slice(self.at(address, bytes.len()));
+            Ok(())
+        }
+
+        fn store_block(&mut self, address: u32, bytes: &[u8]) -> Result<(), Error> {
+            self.log.push(format!("store {address:x} +{}", bytes.len()));
+            self.at(address, bytes.len()).copy_from_slice(bytes);
+            Ok(())
+        }
+
+        fn reset(&mut self) -> Result<(), Error> {
+            self.log.push("reset".into());
+            Ok(())
+        }
+
+        fn power_off(&mut self) -> Result<(), Error> {
+            self.log.push("power off".into());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fake::{Fake, RAM};
+    use super::*;
+
+    const CSW: Register = access_port(0x0);
+    const TAR: Register = access_port(0x4);
+    const DRW: Register = access_port(0xc);
+    const CONTROL_STATUS: Register = debug_port(0x4);
+    const RDBUFF: Register = debug_port(0xc);
+    const INCREMENT: u32 = 1 << 4;
+
+    const fn access_port(address: u8) -> Register {
+        Register {
+            access_port: true,
+            address,
+        }
+    }
+
+    const fn debug_port(address: u8) -> Register {
+        Register {
+            access_port: false,
+            address,
+        }
+    }
+
+    fn port() -> DebugPort<Fake> {
+        DebugPort::new(Fake::default())
+    }
+
+    impl DebugPort<Fake> {
+        fn set(&mut self, register: Register, values: &[u32]) {
+            let answers = self.write(register, values).unwrap();
+            assert_eq!(answers, vec![Answer::Done; values.len()]);
+        }
+
+        fn get(&mut self, register: Register, count: usize) -> Vec<u32> {
+            let data = |answer| match answer {
+                Answer::Data(value) => value,
+                other => panic!("{other:?}"),
+            };
+            let answers = self.read(register, count).unwrap();
+            answers.into_iter().map(data).collect()
+        }
+    }
+
+    #[test]
+    fn power_is_acknowledged() {
+        let mut port = port();
+        assert_eq!(port.get(debug_port(0), 1), [DPIDR]);
+        port.set(CONTROL_STATUS, &[0x5000_0000]);
+        assert_eq!(port.get(CONTROL_STATUS, 1), [0xf000_0040]);
+    }
+
+    #[test]
+    fn only_the_first_access_port_is_there() {
+        let mut port = port();
+        for (select, identity) in [(0x0000_00f0, AHB_AP), (0x0100_00f0, 0)] {
+            port.set(debug_port(8), &[select]);
+            port.get(access_port(0xc), 1);
+            assert_eq!(port.get(RDBUFF, 1), [identity]);
+        }
+    }
+
+    #[test]
+    fn reads_are_posted() {
+        let mut port = port();
+        port.set(CSW, &[2 | INCREMENT]);
+        port.set(TAR, &[RAM]);
+        port.set(DRW, &[10, 20, 30]);
+        port.set(TAR, &[RAM]);
+        assert_eq!(port.get(DRW, 2), [0, 10]);
+        assert_eq!(port.get(DRW, 1), [20]);
+        assert_eq!(port.get(RDBUFF, 2), [30, 30]);
+    }
+
+    #[test]
+    fn a_run_of_words_is_one_block() {
+        let mut port = port();
+        port.set(CSW, &[2 | INCREMENT]);
+        port.set(TAR, &[RAM + 1016]);
+        port.set(DRW, &[1, 2]);
+        port.set(TAR, &[RAM + 8]);
+        port.get(DRW, 254);
+        assert_eq!(
+            port.target().log,
+            ["store 200003f8 +8", "load 20000008 +1016"]
+        );
+    }
+
+    #[test]
+    fn the_address_wraps_within_a_kibibyte() {
+        let mut port = port();
+        port.set(CSW, &[2 | INCREMENT]);
+        port.set(TAR, &[RAM + 1020]);
+        port.set(DRW, &[1, 2]);
+        assert_eq!(port.target().memory[1020], 1);
+        assert_eq!(port.target().memory[0], 2);
+        port.get(TAR, 1);
+        assert_eq!(port.get(RDBUFF, 1), [RAM + 4]);
+    }
+
+    #[test]
+    fn narrow_accesses_use_the_lanes_of_their_address() {
+        let mut port = port();
+        port.set(CSW, &[INCREMENT]);
+        port.set(TAR, &[RAM + 1]);
+        port.set(DRW, &[0x0000_aa00, 0x00bb_0000, 0xcc00_0000, 0x0000_00dd]);
+        assert_eq!(port.target().memory[..6], [0, 0xaa, 0xbb, 0xcc, 0xdd, 0]);
+        port.set(TAR, &[RAM + 3]);
+        port.get(DRW, 1);
+        assert_eq!(port.get(RDBUFF, 1), [0xcc00_0000]);
+        port.set(CSW, &[1 | INCREMENT]);
+        port.set(TAR, &[RAM + 2]);
+        assert_eq!(port.get(DRW, 2)[1], 0xccbb_0000);
+        assert_eq!(port.get(RDBUFF, 1), [0x0000_00dd]);
+    }
+
+    #[test]
+    fn without_increment_the_address_stays() {
+        let mut port = port();
+        port.set(CSW, &[2]);
+        port.set(TAR, &[RAM]);
+        port.set(DRW, &[1, 2, 3]);
+        assert_eq!(port.target().memory[..8], [3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(port.target().log.len(), 3);
+    }
+
+    #[test]
+    fn a_fault_sticks_until_it_is_cleared() {
+        let mut port = port();
+        port.set(TAR, &[0x3000_0000]);
+        assert_eq!(port.write(DRW, &[1]).unwrap(), [Answer::Fault]);
+        assert_eq!(port.read(RDBUFF, 1).unwrap(), [Answer::Fault]);
+        assert_eq!(port.write(TAR, &[RAM]).unwrap(), [Answer::Fault]);
+        assert_eq!(port.get(CONTROL_STATUS, 1)[0] & STICKYERR, STICKYERR);
+        port.set(debug_port(0), &[STKERRCLR]);
+        port.set(TAR, &[0x3000_0000]);
+        // The read is posted, and so is its failure.
+        assert_eq!(port.get(DRW, 1).len(), 1);
+        assert_eq!(port.read(RDBUFF, 1).unwrap(), [Answer::Fault]);
+        port.clear_error();
+        port.set(TAR, &[RAM]);
+        assert_eq!(port.target().log, [""; 0]);
     }
 }

@@ -30,6 +30,7 @@ pub mod hashes;
 pub mod kernels;
 mod output;
 pub mod serve;
+pub mod soak;
 pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};

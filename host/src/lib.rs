@@ -2,6 +2,8 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+#![forbid(unsafe_code)]
+
 pub mod assemble;
 pub mod bench;
 pub mod calibrate;

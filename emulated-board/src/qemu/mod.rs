@@ -54,7 +54,7 @@ impl Qemu {
         arguments.extend(socket("qtest", &bus)?);
         arguments.extend(socket("gdb", &gdb)?);
         if let Some(shift) = icount_shift {
-            arguments.extend(["-icount".into(), format!("shift={shift},sleep=off")]);
+            arguments.extend(["-icount".into(), format!("shift={shift}")]);
         }
         let process = Process::start(program, &arguments, at_end)?;
         let bus = Bus::new(accept(&bus, &process)?);

@@ -77,7 +77,7 @@ pub(crate) fn assemble(path: &str) -> Vec<u8> {
          #![no_core]\n\
          #[rustc_builtin_macro] macro global_asm() {{}}\n\
          #[rustc_builtin_macro] macro include_str() {{}}\n\
-         global_asm!(include_str!({:?}));\n",
+         global_asm!(include_str!({:?}), options(raw));\n",
         file(path)
     );
     std::fs::write(&source, code).unwrap();

@@ -6,9 +6,8 @@ use tinyspike::device::{Chip, Chips, DeviceError, Selector};
 use crate::args::BoardFlags;
 use crate::diagnostics::Failure;
 
-/// A chip, and what selects its probe.
+/// What selects the probe of a board.
 pub(crate) struct Board {
-    pub(crate) chip: Chip,
     pub(crate) probe: Option<Selector>,
     /// An emulated board lives as long as this.
     _emulated: Option<Emulated>,
@@ -33,7 +32,7 @@ pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
 }
 
 /// The board that is meant, started where it is an emulated one.
-pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> {
+pub(crate) fn connect(flags: &BoardFlags) -> Result<Board, Failure> {
     let emulated = flags
         .on
         .map(|machine| Emulated::start(machine, &Options::default()))
@@ -47,7 +46,6 @@ pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> 
         .transpose()
         .map_err(failure)?;
     Ok(Board {
-        chip,
         probe,
         _emulated: emulated,
     })
@@ -64,6 +62,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
                 "`rustup target add {target}` installs it; or give a firmware of your own with --firmware ELF"
             );
             return Failure::from(error).hint(hint);
+        }
+        DeviceError::Build(_) => {
+            "where the linker says that something will not fit, keep more flash with --firmware-size BYTES"
         }
         DeviceError::NeedsOwnFirmware { .. } => {
             "give a firmware that is made for the chip with --firmware ELF"

@@ -1,5 +1,7 @@
 //! The command-line tool: reads arguments, calls the library, prints.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod board;
 mod cmd;

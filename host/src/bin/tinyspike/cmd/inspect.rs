@@ -8,6 +8,7 @@ use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike::sign::signer;
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
+use tinyspike_shared::weights::Layout;
 
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
@@ -210,7 +211,7 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
                 pre: pre(c.pre),
                 post: post(c.post),
                 transform: transform(&c.source, &c.transform),
-                weights: c.weights.len,
+                weights: c.transform.weights(Layout::Rows).unwrap_or(0),
             })
             .collect(),
     }
