@@ -192,6 +192,12 @@ pub enum DeviceError {
         /// How long it was given.
         timeout: Duration,
     },
+    /// No firmware that could be talked with is running.
+    #[error("no firmware of tinyspike's runs on {chip}")]
+    NotThere {
+        /// The chip.
+        chip: String,
+    },
     /// The firmware speaks another version of the protocol.
     #[error(
         "the firmware of {chip} speaks version {found} of the protocol, and this program {expected}"

@@ -125,7 +125,7 @@ pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let elf = boards::app(&layout.memory_x(chip.name()), target, &[])?;
+    let elf = boards::app(&layout.memory_x(chip.name()), target, &["defmt"])?;
     let baseline = ["thumbv6m", "thumbv8m.base"]
         .iter()
         .any(|b| target.starts_with(b));

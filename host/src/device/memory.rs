@@ -449,15 +449,8 @@ impl Layout {
         })
     }
 
-    /// Bytes that the application's stack gets: a third of the RAM, and not more than images with many layers
-    /// were measured to take (docs/performance.md).
-    #[must_use]
-    pub fn stack(&self) -> u32 {
-        const MOST: u32 = 12 << 10;
-        const ALIGN: u32 = 8;
-        let third = (self.ram.len / 3).min(MOST);
-        third - third % ALIGN
-    }
+    /// Bytes that the application's stack gets, which lies in the RAM beside all else.
+    pub const STACK: u32 = 4 << 10;
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
     /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
@@ -479,7 +472,7 @@ impl Layout {
              _tinyspike_stack_bytes = {:#x};\n",
             images.address,
             images.end(),
-            self.stack()
+            Self::STACK
         );
         text
     }
