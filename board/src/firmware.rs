@@ -215,6 +215,11 @@ fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
+        // Debug information says where a message is logged; it stays in the file.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .args(["--release", "--package", PACKAGE, "--bin", "app"])
         .args(["--features", &[&["app"], features].concat().join(",")]);
     command

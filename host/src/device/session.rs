@@ -183,6 +183,19 @@ pub struct Inference {
     pub hashes: Vec<Vec<u32>>,
 }
 
+impl Inference {
+    /// Ticks of all of it.
+    #[must_use]
+    pub fn all_ticks(&self) -> u64 {
+        let steps = self
+            .ticks
+            .iter()
+            .map(|&ticks| u64::from(ticks))
+            .sum::<u64>();
+        u64::from(self.set_up) + steps
+    }
+}
+
 /// How long to wait for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
