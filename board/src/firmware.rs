@@ -208,6 +208,23 @@ pub fn app(memory: &str, target: &str, features: &[&str]) -> Result<PathBuf, Fai
     Ok(elf)
 }
 
+/// Builds the example of a firmware of one's own, `examples/embed`: where it lies then.
+///
+/// # Errors
+/// [`Failure`], where the build fails.
+pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
+    let folder = shell::root().join("examples/embed");
+    let built = target_directory().join("embed");
+    let mut command = toolchain.cargo("build", target);
+    command
+        // Cargo reads settings from where it is started.
+        .current_dir(&folder)
+        .env("CARGO_TARGET_DIR", &built)
+        .args(["--release", "--locked"]);
+    shell::run(&mut command)?;
+    Ok(built.join(target).join("release/embed"))
+}
+
 /// A `cargo` command on the application.
 fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[&str]) -> Command {
     let mut command = toolchain.cargo(subcommand, target);

@@ -2,6 +2,7 @@
 //! run bit for bit, log, exchange the image, refuse a damaged one, and lose the probe.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use emulated_board::{Board, Fault, Machine, Options};
@@ -20,6 +21,8 @@ use tinyspike::device::{
 };
 use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike_board::firmware::embed;
+use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
 use tinyspike_shared::image::ImageError;
 
 const MACHINES: [Machine; 3] = [Machine::Microbit, Machine::Mps2An386, Machine::Mps2An500];
@@ -276,5 +279,27 @@ fn a_lost_probe_or_board_is_reported_within_seconds() {
             "{fault:?}: {error:?}"
         );
         assert!(took < Duration::from_secs(30), "{fault:?}: {took:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn the_example_of_an_own_firmware_classifies_a_digit() {
+    for (machine, target) in [
+        (Machine::Microbit, THUMBV6M),
+        (Machine::Mps2An386, THUMBV7EM),
+    ] {
+        let toolchain = Toolchain::find(target).expect("cargo xtask setup installs one");
+        let elf = embed(&toolchain, target).unwrap();
+        let output = Command::new("qemu-system-arm")
+            .args(["-M", machine.name(), "-nographic", "-kernel"])
+            .arg(elf)
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.trim(), "class 7 after 2 steps");
     }
 }

@@ -19,6 +19,7 @@ pub fn test() -> Result<(), Failure> {
     for (package, test) in [
         ("tinyspike-tests", "board"),
         ("tinyspike-tests", "flash"),
+        ("tinyspike-tests", "on_device"),
         ("emulated-board", "board"),
     ] {
         let boards = ["test", "--package", package, "--test", test];
