@@ -2,8 +2,8 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
-    Width, checksum,
+    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
+    Transform, Width, checksum,
 };
 use tinyspike_shared::weights::{Layout, WINDOWS};
 

@@ -109,7 +109,8 @@ pub(super) fn dense<P: Taker>(
                 rows.events = before.wrapping_add(1);
                 if let Some(row) = weights.dense_row(event.source.into(), outputs) {
                     let value = i32::from(event.value);
-                    row.skip(at * LANES).zip(targets, |v, w| *v = v.plus(value * w));
+                    row.skip(at * LANES)
+                        .zip(targets, |v, w| *v = v.plus(value * w));
                 }
             }
         }

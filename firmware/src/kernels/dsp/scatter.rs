@@ -132,12 +132,7 @@ struct Bytes {
 }
 
 /// Where columns from `from` on lead: the table, and whether any row has rounds behind the first.
-fn columns<P: Target>(
-    table: &mut [Column],
-    axis: Axis,
-    from: u32,
-    bytes: Bytes,
-) -> bool {
+fn columns<P: Target>(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes) -> bool {
     let mut long = false;
     for (column, place) in table.iter_mut().zip(from..) {
         let x = axis.span(place);
