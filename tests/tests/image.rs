@@ -638,17 +638,31 @@ fn connections_have_both_ends() {
 }
 
 #[test]
-fn a_layout_needs_whole_groups() {
-    // Rows of two: no multiple of four.
-    let pairs = |c: &mut image::Connection| c.layout = weights::Layout::Pairs;
-    assert_eq!(of_connection(2, pairs), Some(Fault::Layout));
-    // Rows of the two filters of a group.
-    assert_eq!(of_connection(0, pairs), Some(Fault::Layout));
-    let quads = |c: &mut image::Connection| c.layout = weights::Layout::Quads;
-    assert_eq!(of_connection(0, quads), Some(Fault::Layout));
-    // Filled up to 16, they are longer than the section.
-    let filled = of_connection(2, quads);
-    assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+fn a_layout_fits_its_transform() {
+    use weights::Layout::{Crossed, Quads, Wide, WidePairs, Windows};
+    let of = |at, layout| of_connection(at, |c| c.layout = layout);
+    // A matrix, a convolution of two groups, and one of a single group with four filters.
+    let (dense, grouped, plain) = (2, 0, 1);
+    for layout in [Wide, WidePairs, Windows] {
+        assert_eq!(of(dense, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    for layout in [Quads, Crossed, Windows] {
+        assert_eq!(of(grouped, layout), Some(Fault::Layout), "{layout:?}");
+        assert_eq!(of(plain, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    // These fit, but take more bytes than the section has.
+    for (at, layout) in [
+        (dense, Quads),
+        (dense, Crossed),
+        (grouped, Wide),
+        (plain, WidePairs),
+    ] {
+        let longer = of(at, layout);
+        assert!(
+            matches!(longer, Some(Fault::Section { .. })),
+            "{layout:?}: {longer:?}"
+        );
+    }
 }
 
 #[test]
