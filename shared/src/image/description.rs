@@ -5,6 +5,7 @@ use core::num::NonZeroU32;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use super::error::ImageError;
 use crate::fixed::Scale;
 use crate::weights::Layout;
 
@@ -15,7 +16,7 @@ pub const MAX_OUTPUTS: usize = 4;
 
 /// The whole network. Ensembles stand in topological order; connections are sorted by source,
 /// inputs before ensembles.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Description<'a, const E: usize, const C: usize> {
     /// The label of every input, ensemble and output, in this order, each ended by a line feed.
     pub labels: &'a str,
@@ -29,6 +30,44 @@ pub struct Description<'a, const E: usize, const C: usize> {
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
+}
+
+impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
+    /// Reads the whole description, element by element: serde would build it on the stack several times
+    /// over.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), ImageError> {
+        let mut rest = bytes;
+        self.labels = take(&mut rest)?;
+        self.steps = take(&mut rest)?;
+        list(&mut rest, &mut self.inputs)?;
+        list(&mut rest, &mut self.ensembles)?;
+        list(&mut rest, &mut self.outputs)?;
+        list(&mut rest, &mut self.connections)?;
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(ImageError::Description)
+        }
+    }
+}
+
+/// Takes a value off the front.
+fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, ImageError> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| ImageError::Description)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// Takes a list off the front.
+fn list<'a, T: Deserialize<'a>, const N: usize>(
+    bytes: &mut &'a [u8],
+    list: &mut Vec<T, N>,
+) -> Result<(), ImageError> {
+    for _ in 0..take::<u32>(bytes)? {
+        let value = take(bytes)?;
+        list.push(value).map_err(|_| ImageError::TooLarge)?;
+    }
+    Ok(())
 }
 
 impl<const E: usize, const C: usize> Description<'_, E, C> {

@@ -29,7 +29,7 @@ impl Area {
 }
 
 /// The areas of all ensembles and outputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout<const E: usize> {
     /// Of each ensemble.
     pub ensembles: Vec<Area, E>,
@@ -41,6 +41,13 @@ impl<const E: usize> Layout<E> {
     /// The layout of a network; `None` where it exceeds 32-bit addresses.
     #[must_use]
     pub fn of<const C: usize>(network: &Description<'_, E, C>) -> Option<Self> {
+        let mut layout = Self::default();
+        layout.fill(network)?;
+        Some(layout)
+    }
+
+    /// Fills an empty layout with a network's.
+    pub(super) fn fill<const C: usize>(&mut self, network: &Description<'_, E, C>) -> Option<()> {
         // In a single step the current goes straight to the potential.
         let driven = |post: Post| {
             network.steps > 1
@@ -63,19 +70,15 @@ impl<const E: usize> Layout<E> {
                 end: next,
             })
         };
-        let mut layout = Self {
-            ensembles: Vec::new(),
-            outputs: Vec::new(),
-        };
         for (i, e) in network.ensembles.iter().enumerate() {
             let area = place(e.neurons, e.width.bytes(), driven(Post::Ensemble(i as u8)))?;
-            layout.ensembles.push(area).ok()?;
+            self.ensembles.push(area).ok()?;
         }
         for (i, o) in network.outputs.iter().enumerate() {
             let area = place(o.size, 4, driven(Post::Output(i as u8)))?;
-            layout.outputs.push(area).ok()?;
+            self.outputs.push(area).ok()?;
         }
-        Some(layout)
+        Some(())
     }
 
     /// The arena's length in 32-bit words.
