@@ -211,6 +211,7 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
         length,
         description_len: encoded.len() as u32,
         arena_bytes,
+        model_version: 0,
         checksum: 0,
     };
     let mut bytes = header.to_bytes().to_vec();
@@ -222,6 +223,21 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
     // The parser is the judge of what an image is.
     Image::parse(&aligned_copy(&bytes))?;
     Ok(bytes)
+}
+
+/// States in an image which release of its model it is.
+///
+/// # Errors
+/// Where the bytes are no image.
+pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), image::ImageError> {
+    let aligned = aligned_copy(image);
+    let mut header = *Image::parse(&aligned)?.header();
+    header.model_version = model_version;
+    let whole = &mut image[..header.length as usize];
+    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    header.checksum = checksum(whole);
+    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    Ok(())
 }
 
 /// A copy of `bytes` that starts at a multiple of the image's alignment.

@@ -41,8 +41,8 @@ impl<P: Potential> Kernels<P> for Portable {
             };
             let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
             let first = usize::from(conv.first) + group * row_len;
-            for (out_y, kernel_y) in taps(conv, 0, y) {
-                for (out_x, kernel_x) in taps(conv, 1, x) {
+            for (out_y, kernel_y) in taps::<0>(conv, y) {
+                for (out_x, kernel_x) in taps::<1>(conv, x) {
                     let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
                     let to = place * channels + first;
                     if let (Some(row), Some(post)) =
@@ -81,8 +81,8 @@ impl<P: Potential> Kernels<P> for Portable {
                 // A tile of channels at a time, so that the sums stay on the stack.
                 for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
                     let mut sums = [0i32; TILE];
-                    for (kernel_y, y) in window(conv, 0, out_y) {
-                        for (kernel_x, x) in window(conv, 1, out_x) {
+                    for (kernel_y, y) in window::<0>(conv, out_y) {
+                        for (kernel_x, x) in window::<1>(conv, out_x) {
                             let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
                             let start = place + from;
                             let Some(values) = input.get(start..start + group_inputs) else {
@@ -187,10 +187,14 @@ impl<P: Potential> Kernels<P> for Portable {
 
     fn repeat(potentials: &mut [P], channels: usize) {
         let mut filled = channels;
-        while filled > 0 && filled < potentials.len() {
-            let more = filled.min(potentials.len() - filled);
-            potentials.copy_within(..more, filled);
-            filled += more;
+        while filled > 0
+            && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
+            && !rest.is_empty()
+        {
+            for (to, from) in rest.iter_mut().zip(done) {
+                *to = *from;
+            }
+            filled += filled;
         }
     }
 }
@@ -209,14 +213,14 @@ fn add_row<P: Potential>(row: Row<'_>, value: i16, post: &mut [P]) {
 }
 
 /// Along one axis, the targets that a source at `place` reaches, each with the kernel index between.
-fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u32, u32)> {
-    let stride = u32::from(conv.stride[axis]);
-    let dilation = u32::from(conv.dilation[axis]).max(1);
-    let span = u32::from(conv.kernel[axis]) * dilation;
-    let padded = place + u32::from(conv.padding[axis]);
+fn taps<const AXIS: usize>(conv: &Convolution, place: u32) -> impl Iterator<Item = (u32, u32)> {
+    let stride = u32::from(conv.stride[AXIS]);
+    let dilation = u32::from(conv.dilation[AXIS]).max(1);
+    let span = u32::from(conv.kernel[AXIS]) * dilation;
+    let padded = place + u32::from(conv.padding[AXIS]);
     let last = padded
         .checked_div(stride)
-        .map_or(0, |t| t.min(u32::from(conv.output[axis]).saturating_sub(1)));
+        .map_or(0, |t| t.min(u32::from(conv.output[AXIS]).saturating_sub(1)));
     (0..=last)
         .rev()
         .map(move |target| (target, padded.wrapping_sub(target * stride)))
@@ -225,19 +229,21 @@ fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u3
             if dilation == 1 {
                 Some((target, at))
             } else {
-                at.is_multiple_of(dilation).then(|| (target, at / dilation))
+                let tap = at.checked_div(dilation)?;
+                (tap * dilation == at).then_some((target, tap))
             }
         })
 }
 
 /// Along one axis, the kernel indices that a target sees inside the source, each with its place there.
-fn window(conv: &Convolution, axis: usize, target: u32) -> impl Iterator<Item = (u32, u32)> {
-    let start = target * u32::from(conv.stride[axis]);
-    let padding = u32::from(conv.padding[axis]);
-    let dilation = u32::from(conv.dilation[axis]).max(1);
-    let input = u32::from(conv.input[axis]);
-    let first = padding.saturating_sub(start).div_ceil(dilation);
-    (first..u32::from(conv.kernel[axis]))
+fn window<const AXIS: usize>(conv: &Convolution, target: u32) -> impl Iterator<Item = (u32, u32)> {
+    let start = target * u32::from(conv.stride[AXIS]);
+    let padding = u32::from(conv.padding[AXIS]);
+    let dilation = u32::from(conv.dilation[AXIS]).max(1);
+    let input = u32::from(conv.input[AXIS]);
+    let outside = padding.saturating_sub(start) + (dilation - 1);
+    let first = outside.checked_div(dilation).unwrap_or(0);
+    (first..u32::from(conv.kernel[AXIS]))
         .map(move |tap| (tap, start + tap * dilation - padding))
         .take_while(move |&(_, place)| place < input)
 }

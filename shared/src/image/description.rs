@@ -72,7 +72,9 @@ fn list<'a, T: Deserialize<'a>, const N: usize>(
 
 impl<const E: usize, const C: usize> Description<'_, E, C> {
     fn label(&self, at: usize) -> &str {
-        self.labels.lines().nth(at).unwrap_or("")
+        // By bytes: the search of strings contains a panic.
+        let label = self.labels.as_bytes().split(|&b| b == b'\n').nth(at);
+        label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
     }
 
     /// The label of an input.
@@ -289,9 +291,9 @@ impl Window {
         let channels = u32::from(input[2]).max(1);
         let columns = u32::from(input[1]).max(1);
         let (place, channel) = (source / channels, source % channels);
-        let columns_seen = self.axis(1, place % columns);
+        let columns_seen = self.axis::<1>(place % columns);
         let width = u32::from(output[1]);
-        self.axis(0, place / columns).flat_map(move |y| {
+        self.axis::<0>(place / columns).flat_map(move |y| {
             columns_seen
                 .clone()
                 .map(move |x| ((y * width + x) * channels + channel) as u16)
@@ -299,11 +301,11 @@ impl Window {
     }
 
     /// Along one axis, the places that `place` stands for.
-    fn axis(&self, axis: usize, place: u32) -> core::ops::Range<u32> {
-        let repeat = i32::from(self.repeat[axis]);
-        let pooled = place.checked_div(self.pool[axis].into()).unwrap_or(0);
-        let first = pooled as i32 * repeat + i32::from(self.offset[axis]);
-        let end = i32::from(self.output[axis]);
+    fn axis<const AXIS: usize>(&self, place: u32) -> core::ops::Range<u32> {
+        let repeat = i32::from(self.repeat[AXIS]);
+        let pooled = place.checked_div(self.pool[AXIS].into()).unwrap_or(0);
+        let first = pooled as i32 * repeat + i32::from(self.offset[AXIS]);
+        let end = i32::from(self.output[AXIS]);
         first.clamp(0, end) as u32..(first + repeat).clamp(0, end) as u32
     }
 }

@@ -47,7 +47,9 @@ pub(super) fn validate<const E: usize, const C: usize>(
         return Err(ImageError::Empty);
     }
     let parts = network.inputs.len() + network.ensembles.len() + network.outputs.len();
-    if network.labels.lines().count() != parts {
+    let labels = network.labels.as_bytes();
+    let ends = labels.iter().filter(|&&byte| byte == b'\n').count();
+    if ends != parts || labels.last() != Some(&b'\n') {
         return Err(ImageError::Labels);
     }
     for (index, input) in (0u8..).zip(&network.inputs) {
