@@ -67,17 +67,19 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
             prop::bool::weighted(0.2),
             prop::bool::weighted(0.7),
         )
-            .prop_map(|(channels, kernel, stride, dilation, same, grouped, whole)| {
-                Layer::Convolution {
-                    channels,
-                    kernel,
-                    stride,
-                    dilation,
-                    same,
-                    grouped,
-                    whole,
+            .prop_map(
+                |(channels, kernel, stride, dilation, same, grouped, whole)| {
+                    Layer::Convolution {
+                        channels,
+                        kernel,
+                        stride,
+                        dilation,
+                        same,
+                        grouped,
+                        whole,
+                    }
                 }
-            }),
+            ),
     ];
     (before(), layer)
 }

@@ -370,7 +370,8 @@ pub(crate) mod fake {
         }
 
         fn store(&mut self, address: u32, width: Width, value: u32) -> Result<(), Error> {
-            self.log.push(format!("store {address:x} {width:?} {value:x}"));
+            self.log
+                .push(format!("store {address:x} {width:?} {value:x}"));
             let bytes = width.bytes() as usize;
             let address = address & !(width.bytes() - 1);
             self.at(address, bytes)

@@ -284,7 +284,9 @@ where
             Transform::Dense(dense) if c.source == SourceMap::Direct => {
                 let (first, outputs) = (dense.first as usize, dense.outputs as usize);
                 let sums = words.get_mut(first..).unwrap_or(&mut []);
-                return <K as Kernels<u32>>::drive_dense(weights, outputs, values, zero_point, sums);
+                return <K as Kernels<u32>>::drive_dense(
+                    weights, outputs, values, zero_point, sums,
+                );
             }
             // So do those that go event by event.
             _ => {
@@ -634,10 +636,12 @@ fn deliver<K: Kernels<P>, P: Potential, const E: usize, const C: usize>(
 
 /// The events of an input: a place for each byte that is not the zero point.
 fn nonzero(values: &[u8], zero_point: u8) -> impl Iterator<Item = Event> {
-    (0..=u16::MAX).zip(values).filter_map(move |(source, &byte)| {
-        let value = i16::from(byte) - i16::from(zero_point);
-        (value != 0).then_some(Event { source, value })
-    })
+    (0..=u16::MAX)
+        .zip(values)
+        .filter_map(move |(source, &byte)| {
+            let value = i16::from(byte) - i16::from(zero_point);
+            (value != 0).then_some(Event { source, value })
+        })
 }
 
 /// Hands events over, a buffer at a time.

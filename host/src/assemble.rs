@@ -2,8 +2,8 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
-    Width, checksum,
+    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
+    Transform, Width, checksum,
 };
 use tinyspike_shared::weights::{Layout, WINDOWS};
 
@@ -139,8 +139,8 @@ fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Ve
             let mut ordered = vec![0i32; weights.len()];
             for (at, tap) in taps {
                 let (place, channel) = (at / channels, at % channels);
-                let y = conv.axis(0).tap_at((place / columns) as u32) as usize;
-                let x = conv.axis(1).tap_at((place % columns) as u32) as usize;
+                let y = conv.vertical().tap_at((place / columns) as u32) as usize;
+                let x = conv.horizontal().tap_at((place % columns) as u32) as usize;
                 let to = ((channel * rows + y) * columns + x) * filters;
                 for (to, &w) in ordered[to..].iter_mut().zip(tap) {
                     *to = w.into();
@@ -478,7 +478,10 @@ mod tests {
             state ^= state << 17;
             ((state >> 20) % 255) as i8
         };
-        std::iter::repeat_with(next).map(|w| w.max(-127)).take(n).collect()
+        std::iter::repeat_with(next)
+            .map(|w| w.max(-127))
+            .take(n)
+            .collect()
     }
 
     prop_compose! {
@@ -557,7 +560,7 @@ mod tests {
         #[test]
         fn taps_lie_in_the_order_of_their_targets(conv in convolutions()) {
             for side in 0..2 {
-                let axis = conv.axis(side);
+                let axis = [conv.vertical(), conv.horizontal()][side];
                 let (kernel, stride) = (u32::from(conv.kernel[side]), u32::from(conv.stride[side]));
                 let mut places: Vec<u32> = (0..kernel).map(|t| axis.tap_at(t)).collect();
                 places.sort_unstable();

@@ -99,8 +99,8 @@ impl<'a> Weights<'a> {
         let channels = u32::from(conv.input[2]);
         let (start, len) = match self.layout {
             Layout::Wide | Layout::WidePairs => {
-                let line = channel * u32::from(conv.kernel[0]) + conv.axis(0).tap_at(kernel_y);
-                let at = line * columns + conv.axis(1).tap_at(kernel_x);
+                let line = channel * u32::from(conv.kernel[0]) + conv.vertical().tap_at(kernel_y);
+                let at = line * columns + conv.horizontal().tap_at(kernel_x);
                 (at as usize * filters * 2, filters * 2)
             }
             Layout::Windows => {

@@ -7,9 +7,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{self, aligned_copy, assemble};
 use tinyspike::device::run::{Quantity, RunError, Tally, check, compare};
-use tinyspike::device::session::{
-    Link, Lost, NoImage, Patience, Session, SessionError,
-};
+use tinyspike::device::session::{Link, Lost, NoImage, Patience, Session, SessionError};
 use tinyspike::quantize::Quantized;
 use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::Device;
@@ -70,7 +68,9 @@ fn first_difference(a: &[u8], b: &[u8], input: &[u8]) -> Option<(String, String)
     let block = block(&[input.to_vec()]);
     let traces = [a, b].map(|image| run_on_host(image, &block).unwrap());
     let [a, b] = traces.each_ref().map(|t| t.lines().skip(1));
-    a.zip(b).find(|(a, b)| a != b).map(|(a, b)| (a.into(), b.into()))
+    a.zip(b)
+        .find(|(a, b)| a != b)
+        .map(|(a, b)| (a.into(), b.into()))
 }
 
 proptest! {
@@ -210,7 +210,11 @@ fn a_device_without_a_usable_image_says_why() {
     let mut damaged = image.clone();
     *damaged.last_mut().unwrap() ^= 1;
     let needed = words(&image, sample.len());
-    for (flash, words) in [(&damaged[..], needed), (&[0xff; 64], needed), (&image, needed - 1)] {
+    for (flash, words) in [
+        (&damaged[..], needed),
+        (&[0xff; 64], needed),
+        (&image, needed - 1),
+    ] {
         with_device(flash, words, (), |session| {
             let reason = session.hello().unwrap().image.unwrap_err();
             match reason {
@@ -255,7 +259,9 @@ fn steps_may_be_asked_for_in_any_order() {
         }
         let error = session.step(steps, Watch::Nothing, QUICK).unwrap_err();
         assert!(error.to_string().contains("steps"), "{error}");
-        let error = session.set_input(&[sample.clone(), vec![0]].concat()).unwrap_err();
+        let error = session
+            .set_input(&[sample.clone(), vec![0]].concat())
+            .unwrap_err();
         assert!(error.to_string().contains("bytes"), "{error}");
     });
 }

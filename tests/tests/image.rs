@@ -637,17 +637,23 @@ fn connections_have_both_ends() {
 }
 
 #[test]
-fn a_layout_needs_whole_groups() {
-    // Rows of two: no multiple of four.
-    let pairs = |c: &mut image::Connection| c.layout = weights::Layout::Pairs;
-    assert_eq!(of_connection(2, pairs), Some(Fault::Layout));
-    // Rows of the two filters of a group.
-    assert_eq!(of_connection(0, pairs), Some(Fault::Layout));
-    let quads = |c: &mut image::Connection| c.layout = weights::Layout::Quads;
-    assert_eq!(of_connection(0, quads), Some(Fault::Layout));
-    // Filled up to 16, they are longer than the section.
-    let filled = of_connection(2, quads);
-    assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+fn a_layout_is_one_of_its_transforms() {
+    use weights::Layout::{Crossed, Quads, Wide, WidePairs, Windows};
+    let of = |at: usize, layout| of_connection(at, |c: &mut image::Connection| c.layout = layout);
+    for layout in [Quads, Crossed] {
+        assert_eq!(of(0, layout), Some(Fault::Layout));
+        // Filled up, rows are longer than the section.
+        let filled = of(2, layout);
+        assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+    }
+    for layout in [Wide, WidePairs, Windows] {
+        assert_eq!(of(2, layout), Some(Fault::Layout));
+    }
+    // Two bytes a weight are more than the section has.
+    let wide = of(0, Wide);
+    assert!(matches!(wide, Some(Fault::Section { .. })), "{wide:?}");
+    // Groups, and no whole block of filters.
+    assert_eq!(of(0, Windows), Some(Fault::Layout));
 }
 
 #[test]

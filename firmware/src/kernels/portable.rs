@@ -45,9 +45,10 @@ impl<P: Potential> Kernels<P> for Portable {
                 for (out_x, kernel_x) in taps::<1>(conv, x) {
                     let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
                     let to = place * channels + first;
-                    if let (Some(row), Some(post)) =
-                        (weights.tap(conv, kernel_y, kernel_x, channel), post.get_mut(to..to + row_len))
-                    {
+                    if let (Some(row), Some(post)) = (
+                        weights.tap(conv, kernel_y, kernel_x, channel),
+                        post.get_mut(to..to + row_len),
+                    ) {
                         add_row(row, event.value, post);
                     }
                 }
@@ -131,7 +132,9 @@ impl<P: Potential> Kernels<P> for Portable {
         let (fours, rest) = input.as_chunks::<4>();
         for (at, four) in fours.iter().enumerate() {
             if *four != [zero_point; 4] {
-                four.iter().enumerate().for_each(|(k, &byte)| add(at * 4 + k, byte));
+                four.iter()
+                    .enumerate()
+                    .for_each(|(k, &byte)| add(at * 4 + k, byte));
             }
         }
         for (k, &byte) in rest.iter().enumerate() {

@@ -372,18 +372,18 @@ impl Convolution {
             && self.first == 0
     }
 
-    /// The geometry along an axis: 0 is vertical, 1 horizontal.
+    /// The geometry along the vertical axis.
     #[must_use]
-    pub fn axis(&self, axis: usize) -> Axis {
-        let stride = NonZeroU32::new(self.stride[axis].into()).unwrap_or(NonZeroU32::MIN);
-        let kernel = u32::from(self.kernel[axis]);
-        Axis {
-            stride,
-            padding: self.padding[axis].into(),
-            output: self.output[axis].into(),
-            whole: kernel / stride,
-            rest: kernel % stride,
-        }
+    pub fn vertical(&self) -> Axis {
+        let ([stride, _], [kernel, _]) = (self.stride, self.kernel);
+        Axis::new(stride, kernel, self.padding[0], self.output[0])
+    }
+
+    /// The geometry along the horizontal axis.
+    #[must_use]
+    pub fn horizontal(&self) -> Axis {
+        let ([_, stride], [_, kernel]) = (self.stride, self.kernel);
+        Axis::new(stride, kernel, self.padding[1], self.output[1])
     }
 
     /// Filters of a group: the length of a row of weights.
@@ -434,6 +434,18 @@ pub struct Span {
 }
 
 impl Axis {
+    fn new(stride: u8, kernel: u8, padding: u8, output: u16) -> Self {
+        let stride = NonZeroU32::new(stride.into()).unwrap_or(NonZeroU32::MIN);
+        let kernel = u32::from(kernel);
+        Self {
+            stride,
+            padding: padding.into(),
+            output: output.into(),
+            whole: kernel / stride,
+            rest: kernel % stride,
+        }
+    }
+
     /// Where a tap stands in the order of the targets.
     #[must_use]
     pub fn tap_at(&self, tap: u32) -> u32 {

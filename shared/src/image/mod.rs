@@ -16,8 +16,8 @@ mod layout;
 mod validate;
 
 pub use description::{
-    Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
-    Output, Post, Pre, Section, SourceMap, Span, Transform, Width, Window,
+    Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS,
+    NOWHERE, Output, Post, Pre, Section, SourceMap, Span, Transform, Width, Window,
 };
 pub use error::{Fault, ImageError};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
@@ -69,7 +69,10 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         };
         image.description.read(body)?;
         validate::validate(&image.description, bytes, &header)?;
-        image.layout.fill(&image.description).ok_or(ImageError::Arena)?;
+        image
+            .layout
+            .fill(&image.description)
+            .ok_or(ImageError::Arena)?;
         if image.layout.bytes() != header.arena_bytes {
             return Err(ImageError::Arena);
         }

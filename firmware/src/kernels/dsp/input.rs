@@ -107,8 +107,8 @@ pub(super) fn drive(
         let start = out_y * stride_y * line;
         // Windows whose last row's fours end inside the input; the others are copied.
         let last_row = start + (kernel_y - 1) * line;
-        let whole = (input.len() + step).saturating_sub(last_row + fours * 4) / step;
-        let whole = whole.min(out_width);
+        let whole = (input.len() + step).saturating_sub(last_row + fours * 4);
+        let whole = whole.checked_div(step).unwrap_or(0).min(out_width);
         let targets = words.get_mut(out_y * out_width * channels / 2..)?;
         for at in 0..channels / BLOCK {
             let mut windows = Windows {

@@ -73,13 +73,21 @@ pub(super) trait Neuron: Potential {
 
 impl Neuron for u16 {
     unsafe fn fire(fire: &mut Fire, last: bool) {
-        let fires = if last { tinyspike_fire_16_last } else { tinyspike_fire_16 };
+        let fires = if last {
+            tinyspike_fire_16_last
+        } else {
+            tinyspike_fire_16
+        };
         // SAFETY: the caller's.
         unsafe { fires(fire) };
     }
 
     unsafe fn settle(settle: &Settle, driven: bool) {
-        let settles = if driven { tinyspike_settle_16_driven } else { tinyspike_settle_16 };
+        let settles = if driven {
+            tinyspike_settle_16_driven
+        } else {
+            tinyspike_settle_16
+        };
         // SAFETY: the caller's.
         unsafe { settles(settle) };
     }
@@ -87,19 +95,28 @@ impl Neuron for u16 {
 
 impl Neuron for u32 {
     unsafe fn fire(fire: &mut Fire, last: bool) {
-        let fires = if last { tinyspike_fire_32_last } else { tinyspike_fire_32 };
+        let fires = if last {
+            tinyspike_fire_32_last
+        } else {
+            tinyspike_fire_32
+        };
         // SAFETY: the caller's.
         unsafe { fires(fire) };
     }
 
     unsafe fn settle(settle: &Settle, driven: bool) {
-        let settles = if driven { tinyspike_settle_32_driven } else { tinyspike_settle_32 };
+        let settles = if driven {
+            tinyspike_settle_32_driven
+        } else {
+            tinyspike_settle_32
+        };
         // SAFETY: the caller's.
         unsafe { settles(settle) };
     }
 }
 
 /// Fires neurons from `from` on; `None` where their number or channels are no whole groups.
+#[inline(never)]
 pub(super) fn fire<P: Neuron>(
     population: &mut Population<'_, P>,
     from: usize,
@@ -145,6 +162,7 @@ pub(super) fn fire<P: Neuron>(
 }
 
 /// Adds bias and current to neurons; `None` where they are no whole groups.
+#[inline(never)]
 pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
     let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
