@@ -16,7 +16,7 @@ pub const MAX_OUTPUTS: usize = 4;
 
 /// The whole network. Ensembles stand in topological order; connections are sorted by source,
 /// inputs before ensembles.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description<'a, const E: usize, const C: usize> {
     /// The label of every input, ensemble and output, in this order, each ended by a line feed.
     pub labels: &'a str,
@@ -30,6 +30,9 @@ pub struct Description<'a, const E: usize, const C: usize> {
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
+    /// The [records](super::dynamics) of ensembles and outputs that run as Nengo's do; of length 0 where
+    /// none does.
+    pub dynamics: Section,
 }
 
 impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
@@ -43,6 +46,7 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
         list(&mut rest, &mut self.ensembles)?;
         list(&mut rest, &mut self.outputs)?;
         list(&mut rest, &mut self.connections)?;
+        self.dynamics = take(&mut rest)?;
         if rest.is_empty() {
             Ok(())
         } else {
@@ -97,7 +101,7 @@ impl<const E: usize, const C: usize> Description<'_, E, C> {
 }
 
 /// A run of bytes in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Section {
     /// Bytes from the start of the image; a multiple of four.
