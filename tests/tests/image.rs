@@ -6,6 +6,7 @@ use tinyspike::emulate::HostEngine;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_firmware::ImageError;
+use tinyspike_shared::image::dynamics::Records;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
     SourceMap, Transform, Width, Window, checksum,
@@ -350,7 +351,7 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     bytes.resize(start + MOVED as usize, 0);
     bytes.extend(&image[start..]);
     let length = bytes.len() as u32;
-    let arena = Layout::of(&network).map_or(0, |layout| layout.bytes());
+    let arena = Layout::of(&network, Records::default()).map_or(0, |layout| layout.bytes());
     for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
