@@ -1,7 +1,11 @@
 //! What the end-to-end tests share: random networks, a reference engine that is as plain as can be,
 //! and runs on emulated boards.
 
+#![forbid(unsafe_code)]
+
 pub mod boards;
+pub mod device;
+pub mod flash;
 pub mod model;
 pub mod network;
 pub mod reference;

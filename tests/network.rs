@@ -450,17 +450,20 @@ impl Builder {
     ) -> Ensemble {
         let neurons: usize = shape.iter().product();
         let channels = shape[2];
-        let driven = connections
+        let mut inputs = connections
             .iter()
-            .any(|c| matches!(c.pre, Source::Input(_)));
-        let shift = if driven {
-            self.random.below(9) as u8
-        } else {
-            0
+            .filter(|c| matches!(c.pre, Source::Input(_)))
+            .peekable();
+        let driven = inputs.peek().is_some();
+        // What comes event by event from an input is not shifted.
+        let whole_input =
+            inputs.any(|c| matches!(c.transform, Transform::Dense(_)) || c.source != Seen::Direct);
+        let shift = match driven {
+            true if !whole_input => self.random.below(9) as u8,
+            _ => 0,
         };
         let mut up = 0;
         let mut down = 0;
-        let mut whole_input = false;
         for c in connections {
             let row = match &c.transform {
                 Transform::Dense(d) => d.outputs as usize,
@@ -481,8 +484,6 @@ impl Builder {
                         zero_point, max, ..
                     } = &network.inputs[i];
                     let zero = i64::from(*zero_point);
-                    whole_input |=
-                        matches!(c.transform, Transform::Dense(_)) || c.source != Seen::Direct;
                     (i64::from(*max) - zero, -zero, shift)
                 }
                 Source::Population(_) => (i64::from(self.max_count), 0, 0),
@@ -511,8 +512,7 @@ impl Builder {
             neurons,
             width,
             max_count: self.max_count,
-            // What comes event by event from an input is not shifted.
-            current_shift: if whole_input { 0 } else { shift },
+            current_shift: shift,
             threshold,
             bias,
             potential_min: min as i32,

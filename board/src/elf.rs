@@ -1,9 +1,14 @@
-//! What the firmware's ELF files say: how large a program is, and where its functions are.
+//! What the firmware's ELF files say: how large a program is, what is stored where, and where its functions are.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
+use object::elf::PT_LOAD;
+use object::read::elf::{ElfFile32, ProgramHeader as _};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind, SymbolKind,
+};
 
 use crate::shell::Failure;
 
@@ -57,6 +62,64 @@ impl Size {
     }
 }
 
+/// A program as it is stored, and what its linker named.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What is stored, in the file's order: the address and the bytes.
+    pub segments: Vec<Segment>,
+    symbols: BTreeMap<String, u32>,
+}
+
+/// Some bytes, and where they are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The address of the first one.
+    pub address: u32,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Program {
+    /// Reads a 32-bit ELF file.
+    ///
+    /// # Errors
+    /// [`Failure`], where it is none, or stores nothing.
+    pub fn parse(elf: &[u8]) -> Result<Self, Failure> {
+        let bad = |e: object::Error| Failure::Argument(format!("it is no 32-bit ELF program: {e}"));
+        let file: ElfFile32<'_> = ElfFile32::parse(elf).map_err(bad)?;
+        let endian = file.endian();
+        let mut segments = Vec::new();
+        for header in file.elf_program_headers() {
+            if header.p_type(endian) == PT_LOAD && header.p_filesz(endian) > 0 {
+                let bytes = header.data(endian, elf).map_err(|()| {
+                    Failure::Argument("it ends within a segment: the file is truncated".into())
+                })?;
+                segments.push(Segment {
+                    address: header.p_paddr(endian),
+                    bytes: bytes.to_vec(),
+                });
+            }
+        }
+        if segments.is_empty() {
+            return Err(Failure::Argument("it has nothing that is stored".into()));
+        }
+        let symbols = file
+            .symbols()
+            .filter(|s| !s.is_undefined())
+            .filter_map(|s| Some((s.name().ok()?.to_owned(), u32::try_from(s.address()).ok()?)));
+        Ok(Self {
+            segments,
+            symbols: symbols.collect(),
+        })
+    }
+
+    /// The value of a symbol; `None` where the program does not define it.
+    #[must_use]
+    pub fn symbol(&self, name: &str) -> Option<u32> {
+        self.symbols.get(name).copied()
+    }
+}
+
 /// A function of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -91,6 +154,41 @@ pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
     functions.sort_by_key(|f| f.address);
     functions.dedup_by_key(|f| f.address);
     Ok(functions)
+}
+
+/// Which functions of a program refer to one whose name `wanted` accepts, each with the names that it
+/// refers to. The program must have been linked with `--emit-relocs`.
+///
+/// # Errors
+/// [`Failure`], where the file is no program.
+pub fn references(
+    elf: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+    let functions = functions(elf)?;
+    let bytes = fs::read(elf).map_err(Failure::file(elf))?;
+    let object = object::File::parse(bytes.as_slice())
+        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let code = object.sections().filter(|s| s.kind() == SectionKind::Text);
+    for (place, relocation) in code.flat_map(|s| s.relocations()) {
+        let RelocationTarget::Symbol(index) = relocation.target() else {
+            continue;
+        };
+        let Ok(name) = object.symbol_by_index(index).and_then(|s| s.name()) else {
+            continue;
+        };
+        let name = format!("{:#}", rustc_demangle::demangle(name));
+        if !wanted(&name) {
+            continue;
+        }
+        let from = functions
+            .iter()
+            .rfind(|f| f.address <= place && place < f.address + f.length);
+        let from = from.map_or_else(|| format!("{place:#010x}"), |f| f.name.clone());
+        found.entry(from).or_default().insert(name);
+    }
+    Ok(found)
 }
 
 /// A program's machine code.
@@ -158,6 +256,27 @@ mod tests {
         let zeroed = [0x2000_0018, 0x2000_0018, 0, 4096];
         let size = Size::of(&elf(&[code, data, zeroed])).unwrap();
         assert_eq!((size.flash, size.ram), (1024, 4120));
+    }
+
+    #[test]
+    fn what_is_stored_comes_with_its_address() {
+        // Segments' contents start where the table of segments ends: at the file's start, for these.
+        let bytes = elf(&[
+            [0x100, 0x100, 52, 52],
+            [0x2000_0000, 0x134, 4, 4],
+            [0x2000_0004, 0, 0, 8],
+        ]);
+        let program = Program::parse(&bytes).unwrap();
+        let found: Vec<(u32, usize)> = program
+            .segments
+            .iter()
+            .map(|s| (s.address, s.bytes.len()))
+            .collect();
+        assert_eq!(found, [(0x100, 52), (0x134, 4)]);
+        assert_eq!(program.segments[1].bytes, &bytes[..4]);
+        assert_eq!(program.symbol("main"), None);
+        assert!(Program::parse(&bytes[..60]).is_err());
+        assert!(Program::parse(&elf(&[[0, 0, 0, 4]])).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The boards, and how their programs are built.
 
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -79,7 +81,12 @@ impl Board {
     #[must_use]
     pub const fn programs(self) -> &'static [Program] {
         match self {
-            Self::Mps2An386 => &[Program::Trace, Program::Bench, Program::Minimal],
+            Self::Mps2An386 => &[
+                Program::Trace,
+                Program::Bench,
+                Program::Minimal,
+                Program::Soak,
+            ],
             Self::Mps2An500 => &[Program::Bench],
             Self::Microbit => &[Program::Bench, Program::Minimal],
         }
@@ -93,6 +100,7 @@ impl Board {
             Program::Trace => name,
             Program::Bench => name + "_bench",
             Program::Minimal => name + "_minimal",
+            Program::Soak => name + "_soak",
         }
     }
 
@@ -125,6 +133,8 @@ pub enum Program {
     Bench,
     /// It classifies one input and is silent: the size of the engine without what runs as Nengo does.
     Minimal,
+    /// It takes many steps on random inputs and prints a digest of all state.
+    Soak,
 }
 
 /// Firmware has a build directory of its own: it may come from another compiler than the host's code.
@@ -139,7 +149,7 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
     // Logging would count as a part of what is measured.
     let log = match program {
         Program::Trace => ",defmt",
-        Program::Bench | Program::Minimal => "",
+        Program::Bench | Program::Minimal | Program::Soak => "",
     };
     let mut command = toolchain.cargo(subcommand, board.target());
     command
@@ -164,11 +174,63 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
     Ok(board.elf(program))
 }
 
+/// Builds the application for any chip with what is installed: where it lies then.
+///
+/// `memory` is the linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols
+/// `_tinyspike_image` and `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state
+/// `_tinyspike_stack_bytes`, 4 KiB unless it does. `target` is the compiler's, such as `thumbv6m-none-eabi`, and
+/// `features` are more of the package's: `defmt` logs.
+///
+/// What was built once for the same arguments is kept, and built again only where its sources have changed.
+///
+/// # Errors
+/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+pub fn app(memory: &str, target: &str, features: &[&str]) -> Result<PathBuf, Failure> {
+    let toolchain = toolchain_here(target)?;
+    let mut key = DefaultHasher::new();
+    (memory, target, features).hash(&mut key);
+    let folder = target_directory().join(format!("app-{:016x}", key.finish()));
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
+    let path = target_directory().join("app.lock");
+    let lock = File::create(&path).map_err(Failure::file(&path))?;
+    lock.lock().map_err(Failure::file(&path))?;
+    // Writing the file again would make cargo build again.
+    let script = folder.join("memory.x");
+    if std::fs::read_to_string(&script).ok().as_deref() != Some(memory) {
+        std::fs::write(&script, memory).map_err(Failure::file(&script))?;
+    }
+    let mut command = app_cargo(&toolchain, "build", target, features);
+    shell::run(command.env("TINYSPIKE_MEMORY", &folder))?;
+    let built = target_directory().join(target).join("release/app");
+    let elf = folder.join("app");
+    std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
+    Ok(elf)
+}
+
+/// A `cargo` command on the application.
+fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[&str]) -> Command {
+    let mut command = toolchain.cargo(subcommand, target);
+    command
+        .env("CARGO_TARGET_DIR", target_directory())
+        // Without it, defmt leaves out all but errors.
+        .env("DEFMT_LOG", "info")
+        .args(["--release", "--package", PACKAGE, "--bin", "app"])
+        .args(["--features", &[&["app"], features].concat().join(",")]);
+    command
+}
+
 /// Builds one program for one board with what is installed: where it lies then.
 ///
 /// # Errors
 /// [`Failure`], where the sources or a toolchain are missing, or the build fails.
 pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
+    let toolchain = toolchain_here(board.target())?;
+    build(&toolchain, board, program)
+}
+
+/// What is installed for a target, where the firmware's sources are there too.
+fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
     let sources = shell::root().join("firmware/Cargo.toml");
     if !sources.is_file() {
         return Err(Failure::Missing {
@@ -176,10 +238,8 @@ pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
             advice: "run this program from the checkout that it was built in".into(),
         });
     }
-    let target = board.target();
-    let toolchain = Toolchain::find(target).ok_or_else(|| Failure::Missing {
+    Toolchain::find(target).ok_or_else(|| Failure::Missing {
         what: format!("a way to build for {target}"),
         advice: "run `cargo xtask setup` in the checkout, which installs one".into(),
-    })?;
-    build(&toolchain, board, program)
+    })
 }

@@ -3,6 +3,7 @@
 //! [`firmware`] knows the boards and builds their programs with what [`toolchain`] finds; [`qemu`]
 //! runs one; [`elf`] says how large it is and where its functions are.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::print_stderr,
     reason = "builds are announced, as cargo announces its own"

@@ -178,13 +178,13 @@ where
         }
         if let Some(words) = self.arena.get_mut(state(area)) {
             match e.width {
-                Width::I16 => rest::<u16>(
+                Width::I16 => rest::<K, u16>(
                     words,
                     e,
                     image.params16(e.threshold),
                     image.params16(e.bias),
                 ),
-                Width::I32 => rest::<u32>(
+                Width::I32 => rest::<K, u32>(
                     words,
                     e,
                     image.params32(e.threshold),
@@ -292,11 +292,18 @@ where
         };
         let convolution = match &c.transform {
             Transform::Convolution(conv) if c.source == SourceMap::Direct => conv,
-            // All else goes event by event, undivided; parsing has made sure that 32 bits are there.
+            // Sums over a whole input stay undivided; parsing has made sure that 32 bits are there.
+            Transform::Dense(dense) if c.source == SourceMap::Direct => {
+                let (first, outputs) = (dense.first as usize, dense.outputs as usize);
+                let sums = words.get_mut(first..).unwrap_or(&mut []);
+                return <K as Kernels<u32>>::drive_dense(
+                    weights, outputs, values, zero_point, sums,
+                );
+            }
+            // So do those that go event by event.
             _ => {
                 let sums: &mut [u32] = words;
-                let events = nonzero(values, zero_point);
-                in_buffers(events, |events| {
+                in_buffers(nonzero(values, zero_point), |events| {
                     deliver::<K, u32, E, C>(image, c, weights, events, sums);
                 });
                 return;
@@ -517,20 +524,19 @@ fn current(area: &Area) -> Range<usize> {
 }
 
 /// Puts every potential at half its threshold.
-fn rest<P: Potential>(words: &mut [u32], e: &Ensemble, threshold: &[P::Param], bias: &[P::Param]) {
+fn rest<K: Kernels<P>, P: Potential>(
+    words: &mut [u32],
+    e: &Ensemble,
+    threshold: &[P::Param],
+    bias: &[P::Param],
+) {
     let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
     let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
     for ((v, &threshold), &bias) in potentials.iter_mut().zip(threshold).zip(bias) {
         let threshold: i32 = threshold.into();
         *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
     }
-    // All places are like the first: copy what is there behind it until all is filled.
-    let mut filled = threshold.len();
-    while filled > 0 && filled < potentials.len() {
-        let more = filled.min(potentials.len() - filled);
-        potentials.copy_within(..more, filled);
-        filled += more;
-    }
+    K::repeat(potentials, threshold.len());
 }
 
 /// The area, width and current shift of a target.
@@ -659,23 +665,14 @@ fn deliver<K: Kernels<P>, P: Potential, const E: usize, const C: usize>(
     }
 }
 
-/// The events of an input: a place for each byte that is not the zero point, of which most are.
+/// The events of an input: a place for each byte that is not the zero point.
 fn nonzero(values: &[u8], zero_point: u8) -> impl Iterator<Item = Event> {
-    let event = move |source: usize, byte: u8| {
-        let value = i16::from(byte) - i16::from(zero_point);
-        let source = source as u16;
-        (value != 0).then_some(Event { source, value })
-    };
-    let (fours, rest) = values.as_chunks::<4>();
-    let last = fours.len() * 4;
-    let fours = fours.iter().enumerate();
-    let fours = fours.filter(move |(_, four)| **four != [zero_point; 4]);
-    let first = fours.flat_map(move |(at, four)| {
-        let bytes = four.iter().enumerate();
-        bytes.filter_map(move |(k, &byte)| event(at * 4 + k, byte))
-    });
-    let rest = rest.iter().enumerate();
-    first.chain(rest.filter_map(move |(k, &byte)| event(last + k, byte)))
+    (0..=u16::MAX)
+        .zip(values)
+        .filter_map(move |(source, &byte)| {
+            let value = i16::from(byte) - i16::from(zero_point);
+            (value != 0).then_some(Event { source, value })
+        })
 }
 
 /// Hands events over, a buffer at a time.

@@ -26,8 +26,11 @@
 pub mod bench;
 pub mod boards;
 mod engine;
+pub mod hashes;
 pub mod kernels;
 mod output;
+pub mod serve;
+pub mod soak;
 pub mod trace;
 
 pub use engine::{ArenaTooSmall, Engine, InputError, Probe};

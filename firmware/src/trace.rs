@@ -87,7 +87,8 @@ pub(crate) fn check_size(network: &[Input], inputs: &Inputs<'_>) -> Result<(), R
 }
 
 /// One input of a block as the inputs of the network.
-pub(crate) fn split<'a>(network: &[Input], input: &'a [u8]) -> Vec<&'a [u8], MAX_INPUTS> {
+#[must_use]
+pub fn split<'a>(network: &[Input], input: &'a [u8]) -> Vec<&'a [u8], MAX_INPUTS> {
     let mut rest = input;
     let mut parts = Vec::new();
     for part in network {

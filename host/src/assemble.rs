@@ -3,10 +3,10 @@
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::dynamics::{self, Records};
 use tinyspike_shared::image::{
-    self, ALIGN, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
-    Width, checksum,
+    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
+    Transform, Width, checksum,
 };
-use tinyspike_shared::weights::{self, Layout};
+use tinyspike_shared::weights::{Layout, WINDOWS};
 
 use crate::lower::{self, Source};
 use crate::quantize::{Initial, Kind, PartDynamics, Quantized, Seen, Target};
@@ -57,42 +57,126 @@ const DSP_DENSE: u32 = 8;
 const DSP_CONVOLUTION: u16 = 8;
 
 /// The layout of a connection's weights.
-fn layout(target: Target, pre: Source, transform: &Transform, width: Width) -> Layout {
+fn layout(
+    target: Target,
+    pre: Source,
+    source: &Seen,
+    transform: &Transform,
+    width: Width,
+) -> Layout {
     let from_input = matches!(pre, Source::Input(_));
     match (target, transform) {
         (Target::Portable, _) => Layout::Rows,
-        (Target::CortexM4, Transform::Dense(d)) if d.outputs >= DSP_DENSE => Layout::Quads,
+        (Target::CortexM4, Transform::Dense(d)) if d.outputs < DSP_DENSE => Layout::Rows,
+        (Target::CortexM4, Transform::Dense(_)) if from_input => Layout::Crossed,
+        (Target::CortexM4, Transform::Dense(_)) => Layout::Quads,
         (Target::CortexM4, Transform::Convolution(c))
-            if width == Width::I16
-                && !from_input
-                && c.is_plain()
-                && c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
+            if !c.is_plain() || !c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
         {
-            Layout::Pairs
+            Layout::Rows
         }
-        (Target::CortexM4, _) => Layout::Rows,
+        (Target::CortexM4, Transform::Convolution(c)) => {
+            match (from_input && *source == Seen::Direct, width) {
+                (true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
+                (true, _) => Layout::Rows,
+                (false, Width::I16) => Layout::WidePairs,
+                (false, Width::I32) => Layout::Wide,
+            }
+        }
     }
 }
 
 /// Weights in a layout's bytes.
 fn encoded(weights: &[i8], transform: &Transform, layout: Layout) -> Vec<u8> {
-    let row = match transform {
-        Transform::Dense(d) => d.outputs as usize,
-        Transform::Convolution(c) => usize::from(c.row()),
-    };
-    let stride = match transform {
-        Transform::Dense(_) => layout.stride(row),
-        Transform::Convolution(_) => row,
-    };
-    let mut bytes = Vec::with_capacity(weights.len());
-    let mut filled = vec![0; stride];
-    for row in weights.chunks(row.max(1)) {
-        filled[..row.len()].copy_from_slice(row);
-        let (groups, rest) = filled.as_chunks::<4>();
-        let groups = groups.iter().flat_map(|&g| weights::encode(layout, g));
-        bytes.extend(groups.chain(rest.iter().copied()).map(|b| b as u8));
+    match transform {
+        Transform::Dense(d) => encoded_matrix(weights, d.outputs as usize, layout),
+        Transform::Convolution(c) => encoded_convolution(weights, c, layout),
     }
-    bytes
+}
+
+/// The weights of a matrix, `[inputs][outputs]`, in a layout's bytes.
+fn encoded_matrix(weights: &[i8], outputs: usize, layout: Layout) -> Vec<u8> {
+    let rows = weights.chunks(outputs.max(1));
+    match layout {
+        Layout::Quads => rows
+            .flat_map(|row| {
+                let mut filled = row.to_vec();
+                filled.resize(layout.stride(outputs), 0);
+                let (groups, _) = filled.as_chunks::<4>();
+                groups
+                    .iter()
+                    .flat_map(|&[w0, w1, w2, w3]| [w0, w2, w1, w3].map(|w| w as u8 ^ 0x80))
+                    .collect::<Vec<u8>>()
+            })
+            .collect(),
+        Layout::Crossed => {
+            let rows: Vec<&[i8]> = rows.collect();
+            rows.chunks(2)
+                .flat_map(|two| {
+                    let columns = 0..layout.stride(outputs) / 2;
+                    columns.step_by(2).flat_map(move |t| {
+                        let at = |row: usize, t: usize| {
+                            let weight = two.get(row).and_then(|row| row.get(t));
+                            i16::from(weight.copied().unwrap_or(0))
+                        };
+                        let half = |row| (at(row, t) + at(row, t + 1) * 256).to_le_bytes();
+                        [half(0), half(1)].concat()
+                    })
+                })
+                .collect()
+        }
+        _ => weights.iter().map(|&w| w as u8).collect(),
+    }
+}
+
+/// The weights of a convolution, `[kernel y][kernel x][input channel][filter]`, in a layout's bytes.
+fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Vec<u8> {
+    let filters = usize::from(conv.row()).max(1);
+    let channels = usize::from(conv.input[2]);
+    let [rows, columns] = conv.kernel.map(usize::from);
+    let taps = weights.chunks(filters).enumerate();
+    match layout {
+        Layout::Wide | Layout::WidePairs => {
+            let mut ordered = vec![0i32; weights.len()];
+            for (at, tap) in taps {
+                let (place, channel) = (at / channels, at % channels);
+                let y = conv.axis(0).tap_at((place / columns) as u32) as usize;
+                let x = conv.axis(1).tap_at((place % columns) as u32) as usize;
+                let to = ((channel * rows + y) * columns + x) * filters;
+                for (to, &w) in ordered[to..].iter_mut().zip(tap) {
+                    *to = w.into();
+                }
+            }
+            match layout {
+                Layout::Wide => {
+                    let halves = ordered.iter().map(|&w| w as i16);
+                    halves.flat_map(i16::to_le_bytes).collect()
+                }
+                _ => {
+                    let (pairs, _) = ordered.as_chunks::<2>();
+                    let words = pairs.iter().map(|[low, high]| low + (high << 16));
+                    words.flat_map(i32::to_le_bytes).collect()
+                }
+            }
+        }
+        Layout::Windows => {
+            let run = (columns * channels).next_multiple_of(4);
+            let mut words = vec![[0i16; 2]; rows * run * filters / 2];
+            for (at, tap) in taps {
+                let (row, at) = (at / (columns * channels), at % (columns * channels));
+                let to = ((row * run + at / 4 * 4) / 2 + at % 2) * WINDOWS;
+                let blocks = words.chunks_mut(rows * run / 2 * WINDOWS);
+                for (block, tap) in blocks.zip(tap.chunks(WINDOWS)) {
+                    for (word, &w) in block[to..].iter_mut().zip(tap) {
+                        word[at % 4 / 2] = w.into();
+                    }
+                }
+            }
+            let halves = words.into_iter().flatten();
+            halves.flat_map(i16::to_le_bytes).collect()
+        }
+        _ => weights.iter().map(|&w| w as u8).collect(),
+    }
 }
 
 /// Packs a network, laid out for its target's kernels.
@@ -131,6 +215,7 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
         length,
         description_len: encoded.len() as u32,
         arena_bytes,
+        model_version: 0,
         checksum: 0,
     };
     let mut bytes = header.to_bytes().to_vec();
@@ -142,6 +227,21 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
     // The parser is the judge of what an image is.
     Image::parse(&aligned_copy(&bytes))?;
     Ok(bytes)
+}
+
+/// States in an image which release of its model it is.
+///
+/// # Errors
+/// Where the bytes are no image.
+pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), image::ImageError> {
+    let aligned = aligned_copy(image);
+    let mut header = *Image::parse(&aligned)?.header();
+    header.model_version = model_version;
+    let whole = &mut image[..header.length as usize];
+    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    header.checksum = checksum(whole);
+    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    Ok(())
 }
 
 /// A copy of `bytes` that starts at a multiple of the image's alignment.
@@ -306,7 +406,7 @@ fn describe<'a>(
             lower::Target::Population(p) => network.ensembles[p].width,
             lower::Target::Output(_) => Width::I32,
         };
-        let layout = layout(network.target, c.pre, &c.transform, width);
+        let layout = layout(network.target, c.pre, &c.source, &c.transform, width);
         let connection = image::Connection {
             pre: match c.pre {
                 Source::Input(i) => image::Pre::Input(i as u8),

@@ -4,6 +4,7 @@
 //! coefficients stand in one table for each target.
 
 use tinyspike_shared::image::{Pre, Transform};
+use tinyspike_shared::weights::Layout;
 
 use crate::assemble::Image;
 use crate::emulate::Run;
@@ -169,7 +170,8 @@ impl DenseMacs {
     pub fn of(image: &Image<'_>) -> Self {
         let mut macs = Self::default();
         for c in &image.description().connections {
-            let weights = u64::from(c.weights.len);
+            // Some layouts fill rows up, or take two bytes a weight.
+            let weights = u64::from(c.transform.weights(Layout::Rows).unwrap_or(0));
             match &c.transform {
                 Transform::Dense(_) => macs.matrix += weights,
                 Transform::Convolution(conv) => {

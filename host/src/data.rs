@@ -75,7 +75,7 @@ pub enum DataError {
     },
     /// The file, or an array in it, is too large.
     #[error(
-        "{file}: {what} has {bytes} bytes, and at most {MAX_BYTES} are read; split the data set"
+        "{file}: {what} has {bytes} bytes, and at most {limit} are read from a file of its length; split the data set"
     )]
     TooLarge {
         /// The file.
@@ -84,6 +84,8 @@ pub enum DataError {
         what: String,
         /// Its size, as far as the header's claim can be counted.
         bytes: u64,
+        /// The most that is read.
+        limit: u64,
     },
     /// An archive without the array that is needed: `x` for samples, `y` for labels.
     #[error(
@@ -373,9 +375,19 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
             file: path.display().to_string(),
             what: "the file".into(),
             bytes: about.len(),
+            limit: MAX_BYTES,
         });
     }
     Ok(bytes)
+}
+
+/// The most bytes that an array in a file may have. Real samples can hardly be packed to a hundredth:
+/// more is a claim that is made to exhaust the memory.
+fn unpacked_limit(packed: &[u8]) -> u64 {
+    (packed.len() as u64)
+        .saturating_mul(100)
+        .saturating_add(64 << 20)
+        .min(MAX_BYTES)
 }
 
 /// The file of labels that MNIST's naming gives for a file of images, if it is there.
@@ -398,6 +410,7 @@ fn labels_beside(images: &Path) -> Option<PathBuf> {
 fn read_labels(path: &Path) -> Result<Array, DataError> {
     let file = path.display().to_string();
     let bytes = read_file(path)?;
+    let limit = unpacked_limit(&bytes);
     match Format::of(&bytes) {
         Some(Format::Npz) => {
             let mut archive = Archive::open(&file, &bytes)?;
@@ -405,15 +418,16 @@ fn read_labels(path: &Path) -> Result<Array, DataError> {
                 .array("y", Role::Labels)?
                 .ok_or_else(|| archive.lacks("y"))
         }
-        Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, bytes.as_slice()),
-        Some(Format::Idx) => parse_idx(&file, Role::Labels, bytes.as_slice()),
-        Some(Format::Gzip) => parse_idx(&file, Role::Labels, MultiGzDecoder::new(&*bytes)),
+        Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Idx) => parse_idx(&file, Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Gzip) => parse_idx(&file, Role::Labels, limit, MultiGzDecoder::new(&*bytes)),
         None => Err(DataError::UnknownFormat { file }),
     }
 }
 
 /// The samples of a file, and the labels where they are in the same file.
 fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
+    let limit = unpacked_limit(bytes);
     match Format::of(bytes) {
         Some(Format::Npz) => {
             let mut archive = Archive::open(file, bytes)?;
@@ -422,11 +436,11 @@ fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> 
                 .ok_or_else(|| archive.lacks("x"))?;
             Ok((x, archive.array("y", Role::Labels)?))
         }
-        Some(Format::Npy) => Ok((parse_npy(file, "x", Role::Samples, bytes)?, None)),
-        Some(Format::Idx) => Ok((parse_idx(file, Role::Samples, bytes)?, None)),
+        Some(Format::Npy) => Ok((parse_npy(file, "x", Role::Samples, limit, bytes)?, None)),
+        Some(Format::Idx) => Ok((parse_idx(file, Role::Samples, limit, bytes)?, None)),
         Some(Format::Gzip) => {
             let unpacked = MultiGzDecoder::new(bytes);
-            Ok((parse_idx(file, Role::Samples, unpacked)?, None))
+            Ok((parse_idx(file, Role::Samples, limit, unpacked)?, None))
         }
         None => Err(DataError::UnknownFormat { file: file.into() }),
     }
@@ -552,19 +566,24 @@ fn argmax(row: &[f32]) -> u32 {
 struct Archive<'a> {
     file: &'a str,
     zip: ZipArchive<Cursor<&'a [u8]>>,
+    limit: u64,
 }
 
 impl<'a> Archive<'a> {
     fn open(file: &'a str, bytes: &'a [u8]) -> Result<Self, DataError> {
         match ZipArchive::new(Cursor::new(bytes)) {
-            Ok(zip) => Ok(Self { file, zip }),
+            Ok(zip) => Ok(Self {
+                file,
+                zip,
+                limit: unpacked_limit(bytes),
+            }),
             Err(e) => Err(damaged(file, "the archive", e)),
         }
     }
 
     fn array(&mut self, name: &str, role: Role) -> Result<Option<Array>, DataError> {
         match self.zip.by_name(&format!("{name}.npy")) {
-            Ok(entry) => parse_npy(self.file, name, role, entry).map(Some),
+            Ok(entry) => parse_npy(self.file, name, role, self.limit, entry).map(Some),
             Err(ZipError::FileNotFound) => Ok(None),
             Err(e) => Err(damaged(self.file, &array_called(name), e)),
         }
@@ -718,6 +737,7 @@ fn parse_npy(
     file: &str,
     name: &str,
     role: Role,
+    limit: u64,
     mut content: impl Read,
 ) -> Result<Array, DataError> {
     let what = array_called(name);
@@ -751,7 +771,15 @@ fn parse_npy(
         dtype: header.descr.into(),
     };
     let element = Element::of_npy(header.descr).ok_or_else(unknown)?;
-    let values = read_values(file, name, role, element, &header.shape, &mut content)?;
+    let values = read_values(
+        file,
+        name,
+        role,
+        element,
+        &header.shape,
+        limit,
+        &mut content,
+    )?;
     let values = if header.fortran_order {
         match values {
             Values::U8(v) => Values::U8(to_row_major(&header.shape, &v)),
@@ -843,7 +871,12 @@ fn axes_of(tuple: &str) -> Option<Vec<usize>> {
 }
 
 /// Reads an IDX array: two zero bytes, the type, the number of axes, the axes, the values.
-fn parse_idx(file: &str, role: Role, mut content: impl Read) -> Result<Array, DataError> {
+fn parse_idx(
+    file: &str,
+    role: Role,
+    limit: u64,
+    mut content: impl Read,
+) -> Result<Array, DataError> {
     let name = match role {
         Role::Samples => "images",
         Role::Labels => "labels",
@@ -862,7 +895,7 @@ fn parse_idx(file: &str, role: Role, mut content: impl Read) -> Result<Array, Da
         content.read_exact(&mut axis).map_err(cut)?;
         shape.push(u32::from_be_bytes(axis) as usize);
     }
-    let values = read_values(file, name, role, element, &shape, &mut content)?;
+    let values = read_values(file, name, role, element, &shape, limit, &mut content)?;
     Ok(Array {
         file: file.into(),
         name: name.into(),
@@ -879,6 +912,7 @@ fn read_values(
     role: Role,
     element: Element,
     shape: &[usize],
+    limit: u64,
     content: &mut impl Read,
 ) -> Result<Values, DataError> {
     let kept = match role {
@@ -893,13 +927,15 @@ fn read_values(
             file: file.into(),
             what: array_called(name),
             bytes: u64::MAX,
+            limit,
         });
     };
-    if bytes as u64 > MAX_BYTES {
+    if bytes as u64 > limit {
         return Err(DataError::TooLarge {
             file: file.into(),
             what: array_called(name),
             bytes: bytes as u64,
+            limit,
         });
     }
     let mut values = if element.is_u8() {
@@ -909,7 +945,8 @@ fn read_values(
     } else {
         Values::Float(Vec::new())
     };
-    let sample_size = shape.iter().skip(1).product::<usize>().max(1);
+    let samples = shape.first().copied().unwrap_or(1);
+    let sample_size = count.checked_div(samples).unwrap_or(0).max(1);
     let mut chunk = vec![0; CHUNK];
     let mut left = count * element.size;
     while left > 0 {

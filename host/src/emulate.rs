@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
+use tinyspike_shared::weights::Row;
 
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
@@ -388,17 +389,35 @@ impl Reach {
     }
 }
 
-/// A connection's weights in plain rows, without those that only fill up a layout.
-fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
-    let values: Vec<i8> = image.weights(c).values().collect();
-    let Transform::Dense(d) = &c.transform else {
-        return values;
+/// A connection's weights in the order that its transform states.
+pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
+    let weights = image.weights(c);
+    let mut values = Vec::new();
+    let mut push = |row: Option<Row<'_>>, len: usize| {
+        let mut plain = vec![0; len];
+        if let Some(row) = row {
+            row.zip(&mut plain, |value, w| *value = w as i8);
+        }
+        values.extend(plain);
     };
-    let row = d.outputs as usize;
+    match &c.transform {
+        Transform::Dense(d) => {
+            let outputs = d.outputs as usize;
+            for source in 0..d.inputs as usize {
+                push(weights.dense_row(source, outputs), outputs);
+            }
+        }
+        Transform::Convolution(conv) => {
+            let [rows, columns] = conv.kernel.map(u32::from);
+            for place in 0..rows * columns {
+                for channel in 0..u32::from(conv.input[2]) {
+                    let tap = weights.tap(conv, place / columns, place % columns, channel);
+                    push(tap, usize::from(conv.row()));
+                }
+            }
+        }
+    }
     values
-        .chunks(c.layout.stride(row).max(1))
-        .flat_map(|filled| filled.iter().take(row).copied())
-        .collect()
 }
 
 /// How many weights each place of a convolution's source reaches.

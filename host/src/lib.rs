@@ -2,6 +2,8 @@
 //!
 //! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
 
+#![forbid(unsafe_code)]
+
 pub mod assemble;
 pub mod bench;
 pub mod calibrate;
@@ -9,6 +11,7 @@ pub mod convert;
 pub mod correct;
 pub mod cost;
 pub mod data;
+pub mod device;
 pub mod emulate;
 pub mod faithful;
 pub mod forward;
@@ -22,6 +25,7 @@ pub mod pipeline;
 pub mod quantize;
 pub mod report;
 pub mod shape;
+pub mod sign;
 pub mod simulate;
 pub mod tensor;
 pub mod tune;

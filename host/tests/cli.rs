@@ -838,3 +838,104 @@ fn a_faithful_image_runs_as_simulate_does() {
     filtered.extend(["--synapse", "0.005"]);
     refused(&filtered, &["conv2d_1.0", "--faithful"]);
 }
+
+#[test]
+fn signed_images_verify_and_altered_ones_do_not() {
+    let folder = TempDir::new().unwrap();
+    let image = convert(
+        "models/mnist_mlp.keras",
+        &folder,
+        &["--steps", "1", "--model-version", "7"],
+    );
+    let [key, other, signed] =
+        ["device.key", "other.key", "signed.tsp"].map(|f| folder.path().join(f));
+    let public = folder.path().join("device.key.pub");
+    let other_public = folder.path().join("other.key.pub");
+    for key in [&key, &other] {
+        assert!(tinyspike(&["keygen", "-o", path(key)]).status.success());
+    }
+    refused(
+        &["keygen", "-o", path(&key)],
+        &["device.key", "never overwritten"],
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "only the owner reads a private key");
+    }
+    let unsigned = ["verify-image", path(&image), "--key", path(&public)];
+    refused(&unsigned, &["image.tsp", "not signed"]);
+    let sign = tinyspike(&[
+        "sign",
+        path(&image),
+        "--key",
+        path(&key),
+        "-o",
+        path(&signed),
+    ]);
+    assert!(sign.status.success(), "{}", text(&sign.stderr));
+    let verify = ["verify-image", path(&signed), "--key", path(&public)];
+    let verified = tinyspike(&verify);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+    assert!(text(&verified.stdout).contains("model version 7"));
+    refused(
+        &["verify-image", path(&signed), "--key", path(&other_public)],
+        &["signed.tsp", "signed with the key"],
+    );
+    // A public key is no private key, and an image is no key.
+    refused(
+        &["sign", path(&image), "--key", path(&public)],
+        &["private key", "keygen"],
+    );
+    refused(
+        &["sign", path(&key), "--key", path(&key)],
+        &["device.key", "not a tinyspike image"],
+    );
+    let listed = json(&tinyspike(&["inspect", path(&signed), "--json"]));
+    assert_eq!(listed["model_version"], 7);
+    assert!(listed["signed_by"].is_string());
+    // A signed image runs as the unsigned one does.
+    let limit = ["--limit", "50"];
+    let (plain, with) = (emulate(&image, &limit), emulate(&signed, &limit));
+    assert_eq!(plain["accuracy"], with["accuracy"]);
+
+    // Somebody alters the model and mends the checksum: only the signature tells.
+    let mut bytes = std::fs::read(&signed).unwrap();
+    let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    for at in [20, length - 1] {
+        bytes[at] ^= 1;
+        let checksum = tinyspike_shared::image::checksum(&bytes[..length]);
+        bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+        std::fs::write(&signed, &bytes).unwrap();
+        assert!(tinyspike(&["verify-image", path(&signed)]).status.success());
+        refused(&verify, &["does not fit the image"]);
+        bytes[at] ^= 1;
+    }
+}
+
+#[test]
+fn openssl_s_keys_are_understood() {
+    // RFC 8410, appendix A: an Ed25519 key pair in OpenSSL's forms.
+    let folder = TempDir::new().unwrap();
+    let [key, public] = ["rfc.key", "rfc.pub"].map(|f| folder.path().join(f));
+    let private = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+        -----END PRIVATE KEY-----\n";
+    std::fs::write(&key, private).unwrap();
+    std::fs::write(
+        &public,
+        "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+        -----END PUBLIC KEY-----\n",
+    )
+    .unwrap();
+    let image = convert("models/mnist_mlp.keras", &folder, &["--steps", "1"]);
+    assert!(
+        tinyspike(&["sign", path(&image), "--key", path(&key)])
+            .status
+            .success()
+    );
+    let verified = tinyspike(&["verify-image", path(&image), "--key", path(&public)]);
+    assert!(verified.status.success(), "{}", text(&verified.stderr));
+}

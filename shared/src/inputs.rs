@@ -149,7 +149,7 @@ impl<'a> Inputs<'a> {
 
     /// The inputs, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        self.values.chunks_exact(self.header.size as usize)
+        self.values.chunks_exact((self.header.size as usize).max(1))
     }
 }
 

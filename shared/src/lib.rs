@@ -16,7 +16,11 @@ pub mod event;
 pub mod fixed;
 pub mod image;
 pub mod inputs;
+#[cfg(feature = "signature")]
+pub mod signature;
+pub mod slots;
 pub mod weights;
+pub mod wire;
 
 pub use event::Event;
 pub use image::{Image, ImageError};

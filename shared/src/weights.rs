@@ -1,112 +1,130 @@
 //! How int8 weights lie in memory.
 //!
-//! A processor without a vector unit still adds two 16-bit sums at once if it finds the weights of two
-//! neighbouring targets in the right halves of a word. The host lays the weights out for the kernels of
-//! the target, four at a time, and names the layout in the image; every layout holds the same weights.
+//! A kernel is fast where it finds the weights that it needs next side by side, and in the halves of a
+//! word in which its processor multiplies them. The host lays the weights out for the kernels of the
+//! target and names the layout in the image; every layout holds the same weights, -127 to 127.
 
 use serde::{Deserialize, Serialize};
 
-/// The order and encoding of weights within a row. Rows of `Pairs` have a length that is a multiple of
-/// four.
+use crate::image::Convolution;
+
+/// The order and encoding of a connection's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Layout {
-    /// As they come: w0 w1 w2 w3.
+    /// A byte each, in the order that the transform states.
     Rows,
-    /// Bytes w0, w2, w1 - [w0 < 0], w3 - [w2 < 0].
+    /// Of a matrix: rows filled up with zeros to a multiple of 16, each four weights as the bytes
+    /// w0 + 128, w2 + 128, w1 + 128, w3 + 128.
     ///
-    /// Sign-extending bytes 0 and 2 of the word to 16 bits each gives the integer w0 + 2^16 w1, and
-    /// bytes 1 and 3 likewise: a product with a count and a sum over many are right for both weights
-    /// at once, borrows included. Weights are -127 or more, so the subtraction never leaves int8.
-    Pairs,
-    /// Bytes w0 + 128, w2 + 128, w1 + 128, w3 + 128.
-    ///
-    /// Zero-extended to 16 bits, neither products nor sums below 2^16 borrow; the surplus is 128 times
-    /// the sum of the counts.
+    /// Bytes 0 and 2, and 1 and 3, zero-extended to 16 bits each: neither products nor sums below 2^16
+    /// borrow from their neighbour. The surplus is 128 times the sum of the counts.
     Quads,
+    /// Of a matrix: two rows in one, for sources 2i and 2i + 1; columns are filled up with zeros to a
+    /// multiple of 8, rows to a multiple of 2. A group of four bytes holds the weights to targets t and
+    /// t + 1: a, a' - [a < 0], b, b' - [b < 0] for weights a and a' of source 2i, b and b' of 2i + 1.
+    ///
+    /// The lower half of a group is the integer a + 256 a', the upper one b + 256 b': one dual
+    /// multiply-accumulate with two values gives 256 times the sum for t + 1, plus the one for t.
+    Crossed,
+    /// Of a convolution: 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of
+    /// an axis in the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
+    Wide,
+    /// As `Wide`, but two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
+    ///
+    /// A product of the word with a count, added to two sums in a word, is right for both of them,
+    /// borrows included.
+    WidePairs,
+    /// Of a convolution: for the windows that its targets see. A row of a window is a run of values,
+    /// filled up to a multiple of four: `[8 filters][kernel y][four values][odd][filter]`, each a word
+    /// with two 16-bit weights: those of values 0 and 2 of the four where `odd` is 0, else of 1 and 3.
+    Windows,
 }
 
 impl Layout {
-    /// The length in bytes of a dense row of so many targets. Rows of `Quads` are filled up to a
-    /// multiple of 16, for the kernels take 16 targets at a time.
+    /// The length in bytes of a row of so many targets of a matrix, of two rows in
+    /// [`Layout::Crossed`]; at most `usize::MAX`.
     #[must_use]
     pub const fn stride(self, targets: usize) -> usize {
         match self {
-            Self::Rows | Self::Pairs => targets,
-            Self::Quads => match targets.checked_next_multiple_of(16) {
-                Some(stride) => stride,
-                None => targets,
-            },
+            Self::Quads => targets.saturating_add(15) / 16 * 16,
+            Self::Crossed => (targets.saturating_add(7) / 8 * 8).saturating_mul(2),
+            Self::Rows | Self::Wide | Self::WidePairs | Self::Windows => targets,
         }
     }
 }
 
-/// The weights of a group of four in the layout's bytes.
-#[must_use]
-pub const fn encode(layout: Layout, [w0, w1, w2, w3]: [i8; 4]) -> [i8; 4] {
-    match layout {
-        Layout::Rows => [w0, w1, w2, w3],
-        Layout::Pairs => [
-            w0,
-            w2,
-            w1.wrapping_sub((w0 < 0) as i8),
-            w3.wrapping_sub((w2 < 0) as i8),
-        ],
-        Layout::Quads => [
-            w0.wrapping_add(-128),
-            w2.wrapping_add(-128),
-            w1.wrapping_add(-128),
-            w3.wrapping_add(-128),
-        ],
-    }
-}
-
-/// The weights in a group of four bytes.
-#[must_use]
-pub const fn decode(layout: Layout, [b0, b1, b2, b3]: [i8; 4]) -> [i8; 4] {
-    match layout {
-        Layout::Rows => [b0, b1, b2, b3],
-        Layout::Pairs => [
-            b0,
-            b2.wrapping_add((b0 < 0) as i8),
-            b1,
-            b3.wrapping_add((b1 < 0) as i8),
-        ],
-        Layout::Quads => [
-            b0.wrapping_add(-128),
-            b2.wrapping_add(-128),
-            b1.wrapping_add(-128),
-            b3.wrapping_add(-128),
-        ],
-    }
-}
+/// Filters of a block in [`Layout::Windows`].
+pub const WINDOWS: usize = 8;
 
 /// Weights in the layout that they have in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
-    /// The bytes, row after row.
+    /// The bytes.
     pub bytes: &'a [i8],
     /// What they mean.
     pub layout: Layout,
 }
 
 impl<'a> Weights<'a> {
-    /// The row that starts at `start`, if it lies inside.
+    /// The weights from a source of a matrix to all its targets; `None` where there is no such source.
     #[must_use]
-    pub fn row(&self, start: usize, len: usize) -> Option<Row<'a>> {
-        let bytes = self.bytes.get(start..start.checked_add(len)?)?;
+    pub fn dense_row(&self, source: usize, outputs: usize) -> Option<Row<'a>> {
+        let stride = self.layout.stride(outputs);
+        let (row, skip) = match self.layout {
+            Layout::Crossed => (source / 2, source % 2 * 2),
+            _ => (source, 0),
+        };
+        let start = row.checked_mul(stride)?;
+        let bytes = self.bytes.get(start..start.checked_add(stride)?)?;
         Some(Row {
-            bytes,
+            bytes: bytes.get(skip..)?,
             layout: self.layout,
+            block: 0,
         })
     }
 
-    /// All weights, row after row.
-    pub fn values(&self) -> impl Iterator<Item = i8> + use<'a> {
-        let layout = self.layout;
-        let (groups, rest) = self.bytes.as_chunks::<4>();
-        let groups = groups.iter().flat_map(move |&group| decode(layout, group));
-        groups.chain(rest.iter().copied())
+    /// The weights from an input channel through a place of a convolution's kernel to the filters of
+    /// its group; `None` where there is no such channel or place.
+    #[must_use]
+    pub fn tap(
+        &self,
+        conv: &Convolution,
+        kernel_y: u32,
+        kernel_x: u32,
+        channel: u32,
+    ) -> Option<Row<'a>> {
+        let filters = usize::from(conv.row());
+        let columns = u32::from(conv.kernel[1]);
+        let channels = u32::from(conv.input[2]);
+        let (start, len) = match self.layout {
+            Layout::Wide | Layout::WidePairs => {
+                let line = channel * u32::from(conv.kernel[0]) + conv.axis(0).tap_at(kernel_y);
+                let at = line * columns + conv.axis(1).tap_at(kernel_x);
+                (at as usize * filters * 2, filters * 2)
+            }
+            Layout::Windows => {
+                let at = kernel_x * channels + channel;
+                let fours = (columns * channels).div_ceil(4);
+                let word = ((kernel_y * fours + at / 4) * 2 + at % 2) as usize * WINDOWS;
+                let block = u32::from(conv.kernel[0]) * fours * 8 * WINDOWS as u32;
+                let start = word * 4 + at as usize % 4 / 2 * 2;
+                return Some(Row {
+                    bytes: self.bytes.get(start..)?,
+                    layout: self.layout,
+                    block: block as usize,
+                });
+            }
+            Layout::Rows | Layout::Quads | Layout::Crossed => {
+                let at = (kernel_y * columns + kernel_x) * channels + channel;
+                (at as usize * filters, filters)
+            }
+        };
+        Some(Row {
+            bytes: self.bytes.get(start..start.checked_add(len)?)?,
+            layout: self.layout,
+            block: 0,
+        })
     }
 }
 
@@ -115,72 +133,98 @@ impl<'a> Weights<'a> {
 pub struct Row<'a> {
     bytes: &'a [i8],
     layout: Layout,
+    /// Bytes from a block of filters to the next, in [`Layout::Windows`].
+    block: usize,
 }
 
 impl Row<'_> {
+    /// The row from its target `at` on, which is a multiple of 16.
+    #[must_use]
+    pub fn skip(self, at: usize) -> Self {
+        let bytes = match self.layout {
+            Layout::Rows | Layout::Quads => at,
+            Layout::Crossed | Layout::Wide | Layout::WidePairs => at * 2,
+            Layout::Windows => at / WINDOWS * self.block,
+        };
+        Self {
+            bytes: self.bytes.get(bytes..).unwrap_or(&[]),
+            ..self
+        }
+    }
+
     /// Calls `f` with each target and its weight.
     #[inline]
-    pub fn zip<T>(self, targets: &mut [T], f: impl FnMut(&mut T, i32)) {
+    pub fn zip<T>(self, targets: &mut [T], mut f: impl FnMut(&mut T, i32)) {
         // A loop of its own for each layout, so that the compiler can unroll what the layout asks for.
         match self.layout {
             Layout::Rows => {
-                let mut f = f;
                 for (target, &w) in targets.iter_mut().zip(self.bytes) {
                     f(target, i32::from(w));
                 }
             }
-            Layout::Pairs => self.zip_groups(targets, |group| decode(Layout::Pairs, group), f),
-            Layout::Quads => self.zip_groups(targets, |group| decode(Layout::Quads, group), f),
+            Layout::Quads => self.zip_groups(targets, f, |group| {
+                let [b0, b1, b2, b3] = group.map(|b| i32::from(b as u8) - 128);
+                [b0, b2, b1, b3]
+            }),
+            Layout::Crossed => {
+                for (targets, group) in targets.chunks_mut(2).zip(self.bytes.chunks(4)) {
+                    let Some(&half) = group.first_chunk::<2>() else {
+                        continue;
+                    };
+                    for (target, w) in targets.iter_mut().zip(two(i32::from(wide(half)), 8)) {
+                        f(target, w);
+                    }
+                }
+            }
+            Layout::Wide => self.zip_groups(targets, f, |half| [wide(half).into()]),
+            Layout::WidePairs => self.zip_groups(targets, f, |word| {
+                two(i32::from_le_bytes(word.map(|b| b as u8)), 16)
+            }),
+            Layout::Windows => {
+                let blocks = self.bytes.chunks(self.block.max(1));
+                for (targets, block) in targets.chunks_mut(WINDOWS).zip(blocks) {
+                    for (target, word) in targets.iter_mut().zip(block.chunks(4)) {
+                        if let Some(&half) = word.first_chunk::<2>() {
+                            f(target, wide(half).into());
+                        }
+                    }
+                }
+            }
         }
     }
 
+    /// Calls `f` with each target and its weight, of which `decode` finds N in M bytes.
     #[inline]
-    fn zip_groups<T>(
+    fn zip_groups<T, const M: usize, const N: usize>(
         self,
         targets: &mut [T],
-        decode: impl Fn([i8; 4]) -> [i8; 4],
         mut f: impl FnMut(&mut T, i32),
+        decode: impl Fn([i8; M]) -> [i32; N],
     ) {
-        let (groups, _) = self.bytes.as_chunks::<4>();
-        let (fours, last) = targets.as_chunks_mut::<4>();
-        for (four, &group) in fours.iter_mut().zip(groups) {
-            for (target, w) in four.iter_mut().zip(decode(group)) {
-                f(target, i32::from(w));
+        let (groups, _) = self.bytes.as_chunks::<M>();
+        let (whole, last) = targets.as_chunks_mut::<N>();
+        for (targets, &group) in whole.iter_mut().zip(groups) {
+            for (target, w) in targets.iter_mut().zip(decode(group)) {
+                f(target, w);
             }
         }
-        if let Some(&group) = groups.get(fours.len()) {
+        if let Some(&group) = groups.get(whole.len()) {
             for (target, w) in last.iter_mut().zip(decode(group)) {
-                f(target, i32::from(w));
+                f(target, w);
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// A 16-bit weight.
+const fn wide([low, high]: [i8; 2]) -> i16 {
+    i16::from_le_bytes([low as u8, high as u8])
+}
 
-    const LAYOUTS: [Layout; 3] = [Layout::Rows, Layout::Pairs, Layout::Quads];
-
-    proptest! {
-        #[test]
-        fn every_layout_holds_the_weights(w in prop::array::uniform4(-127i8..=127)) {
-            for layout in LAYOUTS {
-                prop_assert_eq!(decode(layout, encode(layout, w)), w);
-            }
-        }
-
-        /// What a processor's sign extension of bytes 0 and 2, and 1 and 3, makes of a word.
-        #[test]
-        fn pairs_are_integers(w in prop::array::uniform4(-127i8..=127)) {
-            let b = encode(Layout::Pairs, w);
-            let extend = |lo: i8, hi: i8| {
-                i32::from(lo as i16 as u16) | (i32::from(hi as i16 as u16) << 16)
-            };
-            let word = |lo: i8, hi: i8| i32::from(lo).wrapping_add(i32::from(hi) << 16);
-            prop_assert_eq!(extend(b[0], b[2]), word(w[0], w[1]));
-            prop_assert_eq!(extend(b[1], b[3]), word(w[2], w[3]));
-        }
-    }
+/// The two weights in w0 + 2^bits w1.
+const fn two(sum: i32, bits: u32) -> [i32; 2] {
+    let unused = 32 - bits;
+    let low = (sum << unused) >> unused;
+    // Sums of 16 bits, and of 32, wrap around where the second weight has the smallest value.
+    [low, sum.wrapping_sub(low) >> bits]
 }

@@ -7,9 +7,10 @@ use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::{
-    Convolution, Dense, Fault, HEADER_LEN, NOWHERE, Transform, Width, Window, checksum,
+    self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
+    SourceMap, Transform, Width, Window, checksum,
 };
-use tinyspike_shared::weights::Layout;
+use tinyspike_shared::weights;
 use tinyspike_tests::network::{inputs, networks};
 
 /// Runs whatever parses, with whatever input has the right length.
@@ -156,7 +157,7 @@ fn mapped() -> Quantized {
         post,
         source,
         transform,
-        weights: vec![1; transform.weights(Layout::Rows).unwrap() as usize],
+        weights: vec![1; transform.weights(weights::Layout::Rows).unwrap() as usize],
     };
     let window = Window {
         input: [4, 4, 4],
@@ -220,7 +221,7 @@ fn fault(connection: usize, alter: impl FnOnce(&mut Connection)) -> Option<Fault
     let mut network = mapped();
     let c = &mut network.connections[connection];
     alter(c);
-    c.weights = vec![1; c.transform.weights(Layout::Rows).unwrap_or(0) as usize];
+    c.weights = vec![1; c.transform.weights(weights::Layout::Rows).unwrap_or(0) as usize];
     match assemble(&network) {
         Err(AssembleError::Refused(ImageError::Connection { index, fault })) => {
             assert_eq!(usize::from(index), connection);
@@ -314,4 +315,358 @@ fn a_mapped_input_needs_wide_sums() {
     let direct: Vec<u16> = (0..50).collect();
     let map = |c: &mut Connection| c.source = Seen::Table(direct.clone());
     assert_eq!(fault(0, map), Some(Fault::Width));
+}
+
+type Parts<'a> = Description<'a, 16, 24>;
+
+/// The image of [`mapped`] with an altered description, and a header that fits it.
+fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
+    let image = assemble(&mapped()).unwrap();
+    let old = u32::from_le_bytes(image[12..16].try_into().unwrap()) as usize;
+    let body = &image[HEADER_LEN..HEADER_LEN + old];
+    let mut network: Parts<'_> = postcard::from_bytes(body).unwrap();
+    // The sections move back, so that the description may grow.
+    const MOVED: u32 = 64;
+    let ensembles = network.ensembles.iter_mut();
+    let outputs = network.outputs.iter_mut();
+    let sections = (ensembles.flat_map(|e| [&mut e.threshold, &mut e.bias]))
+        .chain(outputs.flat_map(|o| [&mut o.bias, &mut o.multiplier]))
+        .chain(network.connections.iter_mut().flat_map(|c| {
+            let table = match &mut c.source {
+                SourceMap::Table(table) => Some(table),
+                _ => None,
+            };
+            table.into_iter().chain([&mut c.weights])
+        }));
+    for section in sections {
+        section.offset += MOVED;
+    }
+    alter(&mut network);
+    let encoded = postcard::to_stdvec(&network).unwrap();
+    let start = (HEADER_LEN + old).next_multiple_of(4);
+    let mut bytes = image[..HEADER_LEN].to_vec();
+    bytes.extend(&encoded);
+    assert!(bytes.len() <= start + MOVED as usize);
+    bytes.resize(start + MOVED as usize, 0);
+    bytes.extend(&image[start..]);
+    let length = bytes.len() as u32;
+    let arena = Layout::of(&network).map_or(0, |layout| layout.bytes());
+    for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    seal(&mut bytes);
+    bytes
+}
+
+fn seal(bytes: &mut [u8]) {
+    let sum = checksum(bytes);
+    bytes[28..32].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Why an altered description is refused; it is run where it is not.
+fn refusal(alter: impl FnOnce(&mut Parts<'_>)) -> Option<ImageError> {
+    run(&aligned_copy(&redescribed(alter))).err()
+}
+
+fn of_ensemble(alter: impl FnOnce(&mut image::Ensemble)) -> Option<Fault> {
+    match refusal(|n| alter(&mut n.ensembles[1]))? {
+        ImageError::Ensemble { index: 1, fault } => Some(fault),
+        other => panic!("{other}"),
+    }
+}
+
+fn of_output(alter: impl FnOnce(&mut image::Output)) -> Option<Fault> {
+    match refusal(|n| alter(&mut n.outputs[0]))? {
+        ImageError::Output { index: 0, fault } => Some(fault),
+        other => panic!("{other}"),
+    }
+}
+
+fn of_connection(at: u8, alter: impl FnOnce(&mut image::Connection)) -> Option<Fault> {
+    match refusal(|n| alter(&mut n.connections[usize::from(at)]))? {
+        ImageError::Connection { index, fault } if index == at => Some(fault),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn the_header_is_checked() {
+    let good = redescribed(|_| ());
+    let refused = |alter: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        alter(&mut bytes);
+        seal(&mut bytes);
+        run(&aligned_copy(&bytes)).err()
+    };
+    let put = |bytes: &mut Vec<u8>, at: usize, value: u32| {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    };
+    let length = good.len() as u32;
+    let arena = u32::from_le_bytes(good[16..20].try_into().unwrap());
+    assert_eq!(refused(&|_| ()), None);
+    assert_eq!(refused(&|b| b[0] = b'X'), Some(ImageError::Magic));
+    assert_eq!(
+        refused(&|b| b[4] = 99),
+        Some(ImageError::Version { found: 99 })
+    );
+    for at in [6, 7, 20, 27] {
+        assert_eq!(refused(&|b| b[at] = 1), Some(ImageError::Reserved), "{at}");
+    }
+    for stated in [0, 31, length + 1, u32::MAX] {
+        let error = refused(&|b| put(b, 8, stated));
+        assert!(
+            matches!(error, Some(ImageError::Truncated { .. })),
+            "{stated}: {error:?}"
+        );
+    }
+    for stated in [0, length, u32::MAX] {
+        let error = refused(&|b| put(b, 12, stated));
+        assert_eq!(error, Some(ImageError::Description), "{stated}");
+    }
+    for stated in [0, arena - 4, arena + 4, u32::MAX] {
+        assert_eq!(
+            refused(&|b| put(b, 16, stated)),
+            Some(ImageError::Arena),
+            "{stated}"
+        );
+    }
+    let stated = u32::from_le_bytes(good[28..32].try_into().unwrap());
+    let mut bytes = good.clone();
+    bytes[28] ^= 1;
+    let found = run(&aligned_copy(&bytes)).err();
+    let stated = ImageError::Checksum {
+        stated: stated ^ 1,
+        found: stated,
+    };
+    assert_eq!(found, Some(stated));
+}
+
+#[test]
+fn the_description_fills_its_length() {
+    let mut bytes = redescribed(|_| ());
+    bytes[12] += 1;
+    seal(&mut bytes);
+    let error = run(&aligned_copy(&bytes)).err();
+    assert_eq!(error, Some(ImageError::Description));
+}
+
+#[test]
+fn a_network_has_steps_inputs_and_outputs() {
+    assert_eq!(refusal(|_| ()), None);
+    let empty = Some(ImageError::Empty);
+    assert_eq!(refusal(|n| n.steps = 0), empty);
+    assert_eq!(refusal(|n| n.inputs.clear()), empty);
+    assert_eq!(refusal(|n| n.outputs.clear()), empty);
+}
+
+#[test]
+fn there_is_a_label_for_each_part() {
+    let labels = Some(ImageError::Labels);
+    assert_eq!(refusal(|n| n.labels = "x\na\nb\n"), labels);
+    assert_eq!(refusal(|n| n.labels = "x\na\nb\ny\nz\n"), labels);
+    assert_eq!(refusal(|n| n.labels = "x\na\nb\n\ny"), labels);
+    assert_eq!(refusal(|n| n.labels = ""), labels);
+    let bytes = aligned_copy(&redescribed(|n| n.labels = "\na\n\u{e9}\r\ny y\n"));
+    let image = Image::parse(&bytes).unwrap();
+    let network = image.description();
+    assert_eq!(network.input_label(0), "");
+    assert_eq!(network.ensemble_label(0), "a");
+    assert_eq!(network.ensemble_label(1), "\u{e9}\r");
+    assert_eq!(network.output_label(0), "y y");
+    assert_eq!(network.output_label(7), "");
+}
+
+#[test]
+fn a_build_has_room_or_refuses() {
+    let bytes = aligned_copy(&assemble(&mapped()).unwrap());
+    let refused = |fits: Result<(), ImageError>| assert_eq!(fits, Err(ImageError::TooLarge));
+    assert!(image::Image::<'_, 2, 3>::parse(&bytes).is_ok());
+    refused(image::Image::<'_, 1, 3>::parse(&bytes).map(drop));
+    refused(image::Image::<'_, 2, 2>::parse(&bytes).map(drop));
+}
+
+#[test]
+fn an_input_can_be_addressed() {
+    let input = Some(ImageError::Input { index: 0 });
+    assert_eq!(refusal(|n| n.inputs[0].size = 0), input);
+    assert_eq!(refusal(|n| n.inputs[0].size = 65_537), input);
+    assert_eq!(refusal(|n| n.inputs[0].size = u32::MAX), input);
+    let above = |n: &mut Parts<'_>| (n.inputs[0].zero_point, n.inputs[0].max) = (4, 3);
+    assert_eq!(refusal(above), input);
+    let equal = |n: &mut Parts<'_>| (n.inputs[0].zero_point, n.inputs[0].max) = (4, 4);
+    assert_eq!(refusal(equal), None);
+}
+
+#[test]
+fn the_sizes_of_an_ensemble_are_checked() {
+    let size = Some(Fault::Size);
+    assert_eq!(of_ensemble(|e| e.neurons = 0), size);
+    assert_eq!(of_ensemble(|e| e.neurons = 65_540), size);
+    assert_eq!(of_ensemble(|e| e.neurons = 6), size);
+    assert_eq!(of_ensemble(|e| e.channels = 0), size);
+    assert_eq!(of_ensemble(|e| e.channels = 3), size);
+    assert_eq!(of_ensemble(|e| e.max_count = 0), Some(Fault::MaxCount));
+    assert_eq!(of_ensemble(|e| e.current_shift = 32), Some(Fault::Shift));
+    assert_eq!(of_ensemble(|e| e.current_shift = 31), None);
+}
+
+#[test]
+fn the_bounds_of_potentials_fit_their_width() {
+    let bounds = Some(Fault::Bounds);
+    let with = |min, max| of_ensemble(|e| (e.potential_min, e.potential_max) = (min, max));
+    assert_eq!(with(1, 0), bounds);
+    assert_eq!(with(-32_769, 0), bounds);
+    assert_eq!(with(0, 32_768), bounds);
+    assert_eq!(with(-32_768, 32_767), None);
+    let wide = |min, max| {
+        of_ensemble(|e| {
+            e.width = Width::I32;
+            (e.potential_min, e.potential_max) = (min, max);
+        })
+    };
+    assert_ne!(wide(i32::MIN, i32::MAX), bounds);
+    assert_eq!(wide(1, 0), bounds);
+}
+
+#[test]
+fn thresholds_are_positive() {
+    let thresholds = |width, values: [u8; 16]| {
+        let mut bytes = redescribed(|n| {
+            let e = &mut n.ensembles[1];
+            e.width = width;
+            let end = n.connections[2].weights;
+            // The last section of the image gets company.
+            let section = Section {
+                offset: (end.offset + end.len).next_multiple_of(4),
+                len: 4 * width.bytes() as u32,
+            };
+            (e.threshold, e.bias) = (section, section);
+        });
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(values);
+        let length = bytes.len() as u32;
+        bytes[8..12].copy_from_slice(&length.to_le_bytes());
+        seal(&mut bytes);
+        run(&aligned_copy(&bytes)).err()
+    };
+    let mut narrow = [0; 16];
+    for value in narrow.chunks_exact_mut(2) {
+        value.copy_from_slice(&9i16.to_le_bytes());
+    }
+    let mut wide = [0; 16];
+    for value in wide.chunks_exact_mut(4) {
+        value.copy_from_slice(&9i32.to_le_bytes());
+    }
+    let fault = Fault::Threshold;
+    let threshold = Some(ImageError::Ensemble { index: 1, fault });
+    assert_eq!(thresholds(Width::I16, narrow), None);
+    assert_eq!(thresholds(Width::I32, wide), None);
+    narrow[2] = 0;
+    assert_eq!(thresholds(Width::I16, narrow), threshold);
+    narrow[3] = 0x80;
+    assert_eq!(thresholds(Width::I16, narrow), threshold);
+    wide[15] = 0x80;
+    assert_eq!(thresholds(Width::I32, wide), threshold);
+}
+
+#[test]
+fn an_output_can_be_read() {
+    assert_eq!(of_output(|o| o.size = 0), Some(Fault::Size));
+    assert_eq!(of_output(|o| o.size = 65_537), Some(Fault::Size));
+    assert_eq!(of_output(|o| o.shift = 63), Some(Fault::Shift));
+    assert_eq!(of_output(|o| o.shift = 62), None);
+    assert_eq!(of_output(|o| o.exit_margin = u32::MAX), None);
+}
+
+/// Every section lies inside the image, behind the description, aligned, and is as long as it must be.
+#[test]
+fn sections_lie_where_they_can() {
+    let edits: [fn(&mut Section); 6] = [
+        |s| s.offset += 2,
+        |s| s.offset = 0,
+        |s| s.offset = HEADER_LEN as u32,
+        |s| s.offset = u32::MAX - 3,
+        |s| s.len += 1,
+        |s| s.len = u32::MAX,
+    ];
+    let section = |fault: Option<Fault>, at: &str| {
+        assert!(
+            matches!(fault, Some(Fault::Section { .. })),
+            "{at}: {fault:?}"
+        );
+    };
+    for edit in edits {
+        section(of_ensemble(|e| edit(&mut e.threshold)), "threshold");
+        section(of_ensemble(|e| edit(&mut e.bias)), "bias");
+        section(of_output(|o| edit(&mut o.bias)), "output bias");
+        section(of_output(|o| edit(&mut o.multiplier)), "multiplier");
+        for at in 0..3 {
+            section(of_connection(at, |c| edit(&mut c.weights)), "weights");
+        }
+        let table = |c: &mut image::Connection| match &mut c.source {
+            SourceMap::Table(table) => edit(table),
+            _ => panic!("no table"),
+        };
+        section(of_connection(2, table), "table");
+    }
+    // One word beyond the end.
+    section(of_connection(2, |c| c.weights.offset += 4), "end");
+}
+
+#[test]
+fn connections_lead_forward_in_order() {
+    let order = Some(Fault::Order);
+    assert_eq!(of_connection(1, |c| c.pre = Pre::Ensemble(1)), order);
+    assert_eq!(of_connection(1, |c| c.post = Post::Ensemble(0)), order);
+    let swapped = refusal(|n| n.connections.swap(1, 2));
+    let fault = Fault::Order;
+    assert_eq!(swapped, Some(ImageError::Connection { index: 2, fault }));
+    let last = refusal(|n| n.connections.swap(0, 1));
+    let fault = Fault::Order;
+    assert_eq!(last, Some(ImageError::Connection { index: 1, fault }));
+}
+
+#[test]
+fn connections_have_both_ends() {
+    let index = Some(Fault::Index);
+    assert_eq!(of_connection(0, |c| c.pre = Pre::Input(1)), index);
+    assert_eq!(of_connection(2, |c| c.pre = Pre::Ensemble(2)), index);
+    assert_eq!(of_connection(2, |c| c.pre = Pre::Ensemble(255)), index);
+    assert_eq!(of_connection(1, |c| c.post = Post::Ensemble(2)), index);
+    assert_eq!(of_connection(2, |c| c.post = Post::Output(1)), index);
+    assert_eq!(of_connection(2, |c| c.post = Post::Output(255)), index);
+}
+
+#[test]
+fn a_layout_needs_whole_groups() {
+    // Rows of two: no multiple of four.
+    let pairs = |c: &mut image::Connection| c.layout = weights::Layout::Pairs;
+    assert_eq!(of_connection(2, pairs), Some(Fault::Layout));
+    // Rows of the two filters of a group.
+    assert_eq!(of_connection(0, pairs), Some(Fault::Layout));
+    let quads = |c: &mut image::Connection| c.layout = weights::Layout::Quads;
+    assert_eq!(of_connection(0, quads), Some(Fault::Layout));
+    // Filled up to 16, they are longer than the section.
+    let filled = of_connection(2, quads);
+    assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    let huge = |c: &mut image::Connection| match &mut c.transform {
+        Transform::Convolution(conv) => {
+            conv.input = [u16::MAX; 3];
+            conv.output = [u16::MAX; 3];
+        }
+        Transform::Dense(dense) => {
+            (dense.inputs, dense.outputs, dense.first) = (u32::MAX, u32::MAX, u32::MAX);
+        }
+    };
+    for at in 0..3 {
+        let fault = of_connection(at, huge);
+        assert!(
+            matches!(fault, Some(Fault::Geometry | Fault::Source)),
+            "{fault:?}"
+        );
+    }
 }

@@ -45,6 +45,6 @@ pub fn build_program(board: Board, program: Program) -> Result<PathBuf, Failure>
 }
 
 /// What is installed for `target`, or what can be installed now.
-fn find(target: &str) -> Result<Toolchain, Failure> {
+pub(crate) fn find(target: &str) -> Result<Toolchain, Failure> {
     Toolchain::find(target).map_or_else(|| setup::toolchain_for(target), Ok)
 }

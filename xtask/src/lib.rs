@@ -3,6 +3,7 @@
 //! `cargo xtask` lists the commands; each has a module of its own. What they
 //! share with the command-line tool and the end-to-end tests is in `tinyspike-board`.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -10,11 +11,16 @@
 )]
 
 pub mod bench;
+pub mod dependencies;
 pub mod firmware;
+pub mod fuzz;
 pub mod lint;
+pub mod no_panic;
 pub mod profile;
 pub mod run;
 pub mod setup;
+pub mod soak;
 pub mod test;
+pub mod unsafe_code;
 
 pub use tinyspike_board::Failure;

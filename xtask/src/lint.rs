@@ -1,15 +1,20 @@
-//! `cargo xtask lint`: formatting and clippy.
+//! `cargo xtask lint`: formatting, clippy, the list of unsafe code, and the licences of dependencies.
 
 use tinyspike_board::firmware::{self, Board};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::Toolchain;
 
-/// Checks the formatting of all code, and runs clippy on it with warnings as errors.
+use crate::{dependencies, unsafe_code};
+
+/// Checks the formatting of all code, where unsafe code stands and what is depended on, and runs clippy
+/// with warnings as errors.
 ///
 /// # Errors
 /// [`Failure::Status`], where something is to be mended.
 pub fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
+    unsafe_code::check()?;
+    dependencies::check()?;
     let strict = ["--", "--deny", "warnings"];
     let workspace = ["clippy", "--workspace", "--all-targets"];
     shell::run(shell::cargo().args(workspace).args(strict))?;

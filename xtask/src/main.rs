@@ -1,11 +1,12 @@
 //! The project's chores: `cargo xtask` lists them.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stderr, reason = "a command-line tool")]
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Failure, bench, firmware, lint, profile, run, setup, test};
+use xtask::{Failure, bench, firmware, fuzz, lint, no_panic, profile, run, setup, soak, test};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -23,12 +24,18 @@ enum Command {
     Setup,
     /// Build the board binaries, and the engine for every supported core
     Firmware,
+    /// Show by the linker that no panic is reachable from the engine
+    NoPanic,
+    /// Let libFuzzer look for inputs that break a parser
+    Fuzz(fuzz::Args),
     /// Check the formatting and run clippy on everything
     Lint,
     /// Run an image on an emulated board and print the trace
     Qemu(run::Args),
     /// Count the instructions of whole inferences on an emulated board
     Bench(bench::Args),
+    /// Take a million steps on the host and ten thousand on an emulated board
+    Soak,
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -45,9 +52,12 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Soak => soak::run()?,
         Command::Test => test::test()?,
         Command::Setup => setup::setup()?,
         Command::Firmware => firmware::build()?,
+        Command::NoPanic => no_panic::check()?,
+        Command::Fuzz(args) => fuzz::run(&args)?,
         Command::Lint => lint::lint()?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Profile(args) => profile::run(&args)?,

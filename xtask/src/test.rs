@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust.
 
-use crate::{firmware, lint, setup};
+use crate::{firmware, lint, no_panic, setup};
 use tinyspike_board::shell::{self, Failure};
 
-/// Installs what is missing, builds the firmware, checks formatting and lints, and runs all tests,
+/// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,
 /// those on emulated boards included.
 ///
 /// # Errors
@@ -11,12 +11,22 @@ use tinyspike_board::shell::{self, Failure};
 pub fn test() -> Result<(), Failure> {
     setup::setup()?;
     firmware::build()?;
+    no_panic::check()?;
     lint::lint()?;
     shell::run(shell::cargo().args(["test", "--workspace"]))?;
     // Tests that need the firmware and QEMU are ignored by plain `cargo test`. Other ignored ones are
     // measurements.
-    let boards = ["test", "--package", "tinyspike-tests", "--test", "board"];
-    shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
+    for package in ["tinyspike-tests", "emulated-board"] {
+        let boards = ["test", "--package", package, "--test", "board"];
+        shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
+    }
+    let state = "the_state_on_a_board_is_the_hosts";
+    let soak = ["test", "--package", "tinyspike-tests", "--test", "soak"];
+    shell::run(
+        shell::cargo()
+            .args(soak)
+            .args(["--", "--ignored", "--exact", state]),
+    )?;
     println!("cargo xtask test: everything passed");
     Ok(())
 }

@@ -30,7 +30,7 @@ pub type Native = Dsp;
 pub type Native = Portable;
 
 /// How many events are handed over at once.
-pub const EVENTS: usize = 64;
+pub const EVENTS: usize = 128;
 
 /// A buffer of events on the stack.
 pub type Events = Vec<Event, EVENTS>;
@@ -135,6 +135,15 @@ pub trait Kernels<P: Potential> {
         currents: &mut [P],
     );
 
+    /// Adds the products of (`input` - `zero_point`) with a matrix, `[sources][outputs]`, to `sums`.
+    fn drive_dense(
+        weights: Weights<'_>,
+        outputs: usize,
+        input: &[u8],
+        zero_point: u8,
+        sums: &mut [P],
+    );
+
     /// Fires the neurons from `from` on, until all are done or `events` has no room for more, and
     /// returns the first neuron that is not done. Appends an event for each neuron that spikes, and
     /// takes its spikes' thresholds from its potential.
@@ -142,4 +151,7 @@ pub trait Kernels<P: Potential> {
 
     /// Adds the step's bias and the input's current to all neurons, before they fire.
     fn settle(population: &mut Population<'_, P>);
+
+    /// Repeats the potentials of the first `channels` neurons over all others.
+    fn repeat(potentials: &mut [P], channels: usize);
 }

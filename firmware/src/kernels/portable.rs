@@ -13,11 +13,9 @@ pub struct Portable;
 
 impl<P: Potential> Kernels<P> for Portable {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        let stride = weights.layout.stride(outputs);
         let post = post.get_mut(..outputs).unwrap_or(&mut []);
         for event in events {
-            let start = usize::from(event.source) * stride;
-            if let Some(row) = weights.row(start, stride) {
+            if let Some(row) = weights.dense_row(event.source.into(), outputs) {
                 add_row(row, event.value, &mut *post);
             }
         }
@@ -43,15 +41,14 @@ impl<P: Potential> Kernels<P> for Portable {
             };
             let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
             let first = usize::from(conv.first) + group * row_len;
-            for (out_y, kernel_y) in taps(conv, 0, y) {
-                for (out_x, kernel_x) in taps(conv, 1, x) {
-                    let tap = kernel_y * u32::from(conv.kernel[1]) + kernel_x;
-                    let from = (tap * channels_in + channel) as usize * row_len;
+            for (out_y, kernel_y) in taps::<0>(conv, y) {
+                for (out_x, kernel_x) in taps::<1>(conv, x) {
                     let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
                     let to = place * channels + first;
-                    if let (Some(row), Some(post)) =
-                        (weights.row(from, row_len), post.get_mut(to..to + row_len))
-                    {
+                    if let (Some(row), Some(post)) = (
+                        weights.tap(conv, kernel_y, kernel_x, channel),
+                        post.get_mut(to..to + row_len),
+                    ) {
                         add_row(row, event.value, post);
                     }
                 }
@@ -85,10 +82,9 @@ impl<P: Potential> Kernels<P> for Portable {
                 // A tile of channels at a time, so that the sums stay on the stack.
                 for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
                     let mut sums = [0i32; TILE];
-                    for (kernel_y, y) in window(conv, 0, out_y) {
-                        for (kernel_x, x) in window(conv, 1, out_x) {
+                    for (kernel_y, y) in window::<0>(conv, out_y) {
+                        for (kernel_x, x) in window::<1>(conv, out_x) {
                             let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
-                            let tap = (kernel_y * u32::from(conv.kernel[1]) + kernel_x) as usize;
                             let start = place + from;
                             let Some(values) = input.get(start..start + group_inputs) else {
                                 continue;
@@ -98,10 +94,10 @@ impl<P: Potential> Kernels<P> for Portable {
                                 if value == 0 {
                                     continue;
                                 }
-                                let row = tap * channels_in + from + channel;
-                                let row = row * row_len + tile * TILE;
-                                if let Some(row) = weights.row(row, currents.len()) {
-                                    row.zip(&mut sums, |sum, w| {
+                                let channel = (from + channel) as u32;
+                                if let Some(row) = weights.tap(conv, kernel_y, kernel_x, channel) {
+                                    // What a row has behind the tile is not looked at.
+                                    row.skip(tile * TILE).zip(&mut sums, |sum, w| {
                                         *sum = sum.wrapping_add(value.wrapping_mul(w));
                                     });
                                 }
@@ -116,6 +112,36 @@ impl<P: Potential> Kernels<P> for Portable {
         }
     }
 
+    fn drive_dense(
+        weights: Weights<'_>,
+        outputs: usize,
+        input: &[u8],
+        zero_point: u8,
+        sums: &mut [P],
+    ) {
+        let sums = sums.get_mut(..outputs).unwrap_or(&mut []);
+        let mut add = |source: usize, byte: u8| {
+            let value = i16::from(byte) - i16::from(zero_point);
+            if value != 0
+                && let Some(row) = weights.dense_row(source, outputs)
+            {
+                add_row(row, value, sums);
+            }
+        };
+        // Most values are the zero point.
+        let (fours, rest) = input.as_chunks::<4>();
+        for (at, four) in fours.iter().enumerate() {
+            if *four != [zero_point; 4] {
+                four.iter()
+                    .enumerate()
+                    .for_each(|(k, &byte)| add(at * 4 + k, byte));
+            }
+        }
+        for (k, &byte) in rest.iter().enumerate() {
+            add(fours.len() * 4 + k, byte);
+        }
+    }
+
     fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
         let channels = population.threshold.len();
         let max_count = i32::from(population.max_count);
@@ -123,28 +149,41 @@ impl<P: Potential> Kernels<P> for Portable {
             return population.potentials.len();
         };
         let mut neuron = from;
-        for v in population.potentials.iter_mut().skip(from) {
-            let above = v.value();
-            if above >= 0 {
-                let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
-                let count = above
-                    .checked_div(threshold)
-                    .map_or(0, |n| n.saturating_add(1))
-                    .min(max_count);
-                *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
-                // There is room: a full buffer ends the loop.
-                let _ = events.push(Event {
-                    source: neuron as u16,
-                    value: count as i16,
-                });
+        let potentials = population.potentials.get_mut(from..).unwrap_or(&mut []);
+        for block in potentials.chunks_mut(BLOCK) {
+            // Most blocks are quiet.
+            let quiet = block.iter().fold(true, |quiet, v| quiet & (v.value() < 0));
+            if quiet {
+                neuron += block.len();
+                channel += block.len();
+                if channel >= channels {
+                    channel = channel.checked_rem(channels).unwrap_or(0);
+                }
+                continue;
             }
-            neuron += 1;
-            channel += 1;
-            if channel == channels {
-                channel = 0;
-            }
-            if events.len() == EVENTS {
-                break;
+            for v in block {
+                let above = v.value();
+                if above >= 0 {
+                    let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
+                    let count = above
+                        .checked_div(threshold)
+                        .map_or(0, |n| n.saturating_add(1))
+                        .min(max_count);
+                    *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
+                    // There is room: a full buffer ends the loop.
+                    let _ = events.push(Event {
+                        source: neuron as u16,
+                        value: count as i16,
+                    });
+                }
+                neuron += 1;
+                channel += 1;
+                if channel == channels {
+                    channel = 0;
+                }
+                if events.len() == EVENTS {
+                    return neuron;
+                }
             }
         }
         neuron
@@ -161,7 +200,23 @@ impl<P: Potential> Kernels<P> for Portable {
             *v = v.plus(current.current());
         }
     }
+
+    fn repeat(potentials: &mut [P], channels: usize) {
+        let mut filled = channels;
+        while filled > 0
+            && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
+            && !rest.is_empty()
+        {
+            for (to, from) in rest.iter_mut().zip(done) {
+                *to = *from;
+            }
+            filled += filled;
+        }
+    }
 }
+
+/// Neurons that are looked at together for spikes.
+const BLOCK: usize = 32;
 
 /// Channels that `drive_convolution` sums at once.
 const TILE: usize = 16;
@@ -177,14 +232,14 @@ fn add_row<P: Potential>(row: Row<'_>, value: i16, post: &mut [P]) {
 }
 
 /// Along one axis, the targets that a source at `place` reaches, each with the kernel index between.
-fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u32, u32)> {
-    let stride = u32::from(conv.stride[axis]);
-    let dilation = u32::from(conv.dilation[axis]).max(1);
-    let span = u32::from(conv.kernel[axis]) * dilation;
-    let padded = place + u32::from(conv.padding[axis]);
+fn taps<const AXIS: usize>(conv: &Convolution, place: u32) -> impl Iterator<Item = (u32, u32)> {
+    let stride = u32::from(conv.stride[AXIS]);
+    let dilation = u32::from(conv.dilation[AXIS]).max(1);
+    let span = u32::from(conv.kernel[AXIS]) * dilation;
+    let padded = place + u32::from(conv.padding[AXIS]);
     let last = padded
         .checked_div(stride)
-        .map_or(0, |t| t.min(u32::from(conv.output[axis]).saturating_sub(1)));
+        .map_or(0, |t| t.min(u32::from(conv.output[AXIS]).saturating_sub(1)));
     (0..=last)
         .rev()
         .map(move |target| (target, padded.wrapping_sub(target * stride)))
@@ -193,19 +248,21 @@ fn taps(conv: &Convolution, axis: usize, place: u32) -> impl Iterator<Item = (u3
             if dilation == 1 {
                 Some((target, at))
             } else {
-                at.is_multiple_of(dilation).then(|| (target, at / dilation))
+                let tap = at.checked_div(dilation)?;
+                (tap * dilation == at).then_some((target, tap))
             }
         })
 }
 
 /// Along one axis, the kernel indices that a target sees inside the source, each with its place there.
-fn window(conv: &Convolution, axis: usize, target: u32) -> impl Iterator<Item = (u32, u32)> {
-    let start = target * u32::from(conv.stride[axis]);
-    let padding = u32::from(conv.padding[axis]);
-    let dilation = u32::from(conv.dilation[axis]).max(1);
-    let input = u32::from(conv.input[axis]);
-    let first = padding.saturating_sub(start).div_ceil(dilation);
-    (first..u32::from(conv.kernel[axis]))
+fn window<const AXIS: usize>(conv: &Convolution, target: u32) -> impl Iterator<Item = (u32, u32)> {
+    let start = target * u32::from(conv.stride[AXIS]);
+    let padding = u32::from(conv.padding[AXIS]);
+    let dilation = u32::from(conv.dilation[AXIS]).max(1);
+    let input = u32::from(conv.input[AXIS]);
+    let outside = padding.saturating_sub(start) + (dilation - 1);
+    let first = outside.checked_div(dilation).unwrap_or(0);
+    (first..u32::from(conv.kernel[AXIS]))
         .map(move |tap| (tap, start + tap * dilation - padding))
         .take_while(move |&(_, place)| place < input)
 }

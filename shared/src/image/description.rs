@@ -1,5 +1,7 @@
 //! The network as the image describes it, in postcard's wire format.
 
+use core::num::NonZeroU32;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,9 @@ pub struct Description<'a, const E: usize, const C: usize> {
 
 impl<const E: usize, const C: usize> Description<'_, E, C> {
     fn label(&self, at: usize) -> &str {
-        self.labels.lines().nth(at).unwrap_or("")
+        // By bytes: the search of strings contains a panic.
+        let label = self.labels.as_bytes().split(|&b| b == b'\n').nth(at);
+        label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
     }
 
     /// The label of an input.
@@ -251,9 +255,9 @@ impl Window {
         let channels = u32::from(input[2]).max(1);
         let columns = u32::from(input[1]).max(1);
         let (place, channel) = (source / channels, source % channels);
-        let columns_seen = self.axis(1, place % columns);
+        let columns_seen = self.axis::<1>(place % columns);
         let width = u32::from(output[1]);
-        self.axis(0, place / columns).flat_map(move |y| {
+        self.axis::<0>(place / columns).flat_map(move |y| {
             columns_seen
                 .clone()
                 .map(move |x| ((y * width + x) * channels + channel) as u16)
@@ -261,11 +265,11 @@ impl Window {
     }
 
     /// Along one axis, the places that `place` stands for.
-    fn axis(&self, axis: usize, place: u32) -> core::ops::Range<u32> {
-        let repeat = i32::from(self.repeat[axis]);
-        let pooled = place.checked_div(self.pool[axis].into()).unwrap_or(0);
-        let first = pooled as i32 * repeat + i32::from(self.offset[axis]);
-        let end = i32::from(self.output[axis]);
+    fn axis<const AXIS: usize>(&self, place: u32) -> core::ops::Range<u32> {
+        let repeat = i32::from(self.repeat[AXIS]);
+        let pooled = place.checked_div(self.pool[AXIS].into()).unwrap_or(0);
+        let first = pooled as i32 * repeat + i32::from(self.offset[AXIS]);
+        let end = i32::from(self.output[AXIS]);
         first.clamp(0, end) as u32..(first + repeat).clamp(0, end) as u32
     }
 }
@@ -332,6 +336,20 @@ impl Convolution {
             && self.first == 0
     }
 
+    /// The geometry along an axis: 0 is vertical, 1 horizontal.
+    #[must_use]
+    pub fn axis(&self, axis: usize) -> Axis {
+        let stride = NonZeroU32::new(self.stride[axis].into()).unwrap_or(NonZeroU32::MIN);
+        let kernel = u32::from(self.kernel[axis]);
+        Axis {
+            stride,
+            padding: self.padding[axis].into(),
+            output: self.output[axis].into(),
+            whole: kernel / stride,
+            rest: kernel % stride,
+        }
+    }
+
     /// Filters of a group: the length of a row of weights.
     #[must_use]
     pub const fn row(&self) -> u16 {
@@ -348,6 +366,69 @@ impl Convolution {
             Some(inputs) => inputs,
             None => 0,
         }
+    }
+}
+
+/// The geometry of a convolution without dilation along an axis.
+///
+/// A source at a place p leads to the targets of one phase of the stride: through the taps t with
+/// t mod stride = (p + padding) mod stride, to targets the later the smaller t. In the order of the targets, phases
+/// follow one another, and the taps of each descend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    stride: NonZeroU32,
+    padding: u32,
+    output: u32,
+    /// Taps that every phase has.
+    whole: u32,
+    /// Phases that have one more.
+    rest: u32,
+}
+
+/// The targets along an axis that a source leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first target.
+    pub first: u32,
+    /// How many there are, side by side.
+    pub count: u32,
+    /// Where the tap to the first target stands in the order of the targets; those to the next ones
+    /// follow.
+    pub tap: u32,
+}
+
+impl Axis {
+    /// Where a tap stands in the order of the targets.
+    #[must_use]
+    pub fn tap_at(&self, tap: u32) -> u32 {
+        let (first, taps) = self.phase(tap % self.stride);
+        first + (taps - 1).saturating_sub(tap / self.stride)
+    }
+
+    /// The targets that see the source at a place.
+    #[must_use]
+    #[inline]
+    pub fn span(&self, place: u32) -> Span {
+        let padded = place + self.padding;
+        let last = padded / self.stride;
+        let (tap, taps) = self.phase(padded - last * self.stride.get());
+        let end = last + 1;
+        // At the start, targets that would have the phase's first taps are not there.
+        let missing = taps.saturating_sub(end);
+        let first = end - (taps - missing);
+        Span {
+            first,
+            count: end.min(self.output).saturating_sub(first),
+            tap: tap + missing,
+        }
+    }
+
+    /// Where the first tap of a phase stands, and how many it has.
+    #[inline]
+    fn phase(&self, phase: u32) -> (u32, u32) {
+        let more = phase < self.rest;
+        let before = phase.min(self.rest);
+        (phase * self.whole + before, self.whole + u32::from(more))
     }
 }
 
@@ -375,20 +456,29 @@ impl Transform {
         }
     }
 
-    /// The number of weights in a layout, those that fill up rows included.
+    /// The number of bytes of its weights in a layout, those that fill up rows included.
     #[must_use]
     pub fn weights(&self, layout: Layout) -> Option<u32> {
         match self {
             Self::Dense(d) => {
-                let stride = layout.stride(d.outputs as usize);
-                d.inputs.checked_mul(u32::try_from(stride).ok()?)
+                let stride = u32::try_from(layout.stride(d.outputs as usize)).ok()?;
+                match layout {
+                    Layout::Crossed => d.inputs.div_ceil(2).checked_mul(stride),
+                    _ => d.inputs.checked_mul(stride),
+                }
             }
-            Self::Convolution(c) => volume(&[
-                c.kernel[0].into(),
-                c.kernel[1].into(),
-                c.input[2].into(),
-                c.row().into(),
-            ]),
+            Self::Convolution(c) => {
+                let run = u32::from(c.kernel[1]).checked_mul(c.input[2].into())?;
+                let rows = [c.kernel[0].into(), run, c.row().into()];
+                match layout {
+                    Layout::Wide | Layout::WidePairs => volume(&rows)?.checked_mul(2),
+                    Layout::Windows => {
+                        let run = run.checked_next_multiple_of(4)?;
+                        volume(&[rows[0], run, rows[2], 2])
+                    }
+                    _ => volume(&rows),
+                }
+            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ImageError {
@@ -75,7 +77,7 @@ pub enum ImageError {
 }
 
 /// What is wrong with a part of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Fault {
@@ -106,7 +108,7 @@ pub enum Fault {
     Channels,
     /// Sums over a whole input, or over parts of one, need a target of 32 bits.
     Width,
-    /// The weights' layout needs rows of a multiple of four.
+    /// The weights' layout is not one of its transform's.
     Layout,
     /// Its record of neurons and filters is missing or contradicts itself.
     Dynamics,
@@ -126,7 +128,7 @@ impl fmt::Display for Fault {
             Self::Index => f.write_str("it names a source or target that does not exist"),
             Self::Order => f.write_str("it is out of order or does not lead forward"),
             Self::Geometry => f.write_str("its transform does not fit its ends"),
-            Self::Layout => f.write_str("its weights' layout needs rows of a multiple of four"),
+            Self::Layout => f.write_str("its weights' layout is not one of its transform's"),
             Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
             Self::Source => f.write_str("the map of its source does not fit its ends"),
             Self::Channels => f.write_str("its groups or filters do not fit its channels"),

@@ -25,6 +25,9 @@ pub struct Header {
     pub description_len: u32,
     /// The RAM that the engine needs for this network, in bytes.
     pub arena_bytes: u32,
+    /// Which release of the model this is, as its maker counts; 0 where nobody counts. A device may
+    /// refuse to go back below one.
+    pub model_version: u32,
     /// CRC-32 (ISO-HDLC) of the whole image less these four bytes.
     pub checksum: u32,
 }
@@ -53,7 +56,7 @@ impl Header {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
         // Reserved bytes are zero, so that a later version can give them a meaning.
-        if header[6..8] != [0; 2] || header[20..CHECKSUM_AT] != [0; 8] {
+        if header[6..8] != [0; 2] || header[24..CHECKSUM_AT] != [0; 4] {
             return Err(ImageError::Reserved);
         }
         let length = word(8);
@@ -67,6 +70,7 @@ impl Header {
             length,
             description_len: word(12),
             arena_bytes: word(16),
+            model_version: word(20),
             checksum: word(CHECKSUM_AT),
         })
     }
@@ -80,6 +84,7 @@ impl Header {
         bytes[8..12].copy_from_slice(&self.length.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.description_len.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.arena_bytes.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.model_version.to_le_bytes());
         bytes[CHECKSUM_AT..].copy_from_slice(&self.checksum.to_le_bytes());
         bytes
     }

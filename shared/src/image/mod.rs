@@ -17,8 +17,8 @@ mod layout;
 mod validate;
 
 pub use description::{
-    Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
-    Output, Post, Pre, Section, SourceMap, Transform, Width, Window,
+    Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS,
+    NOWHERE, Output, Post, Pre, Section, SourceMap, Span, Transform, Width, Window,
 };
 pub use error::{Fault, ImageError};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};

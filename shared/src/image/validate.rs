@@ -7,7 +7,7 @@ use super::description::{
 use super::dynamics::{self, RECORD_LEN, Records};
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
-use crate::weights::Layout;
+use crate::weights::{Layout, WINDOWS};
 
 /// An event names its source in 16 bits.
 const MAX_SOURCES: u32 = 1 << 16;
@@ -48,7 +48,9 @@ pub(super) fn validate<const E: usize, const C: usize>(
         return Err(ImageError::Empty);
     }
     let parts = network.inputs.len() + network.ensembles.len() + network.outputs.len();
-    if network.labels.lines().count() != parts {
+    let labels = network.labels.as_bytes();
+    let ends = labels.iter().filter(|&&byte| byte == b'\n').count();
+    if ends != parts || labels.last() != Some(&b'\n') {
         return Err(ImageError::Labels);
     }
     for (index, input) in (0u8..).zip(&network.inputs) {
@@ -233,12 +235,16 @@ fn connection<const E: usize, const C: usize>(
             convolution(conv)?;
         }
     }
-    let whole_groups = match (&c.transform, c.layout) {
-        (_, Layout::Rows) | (Transform::Dense(_), Layout::Quads) => true,
-        (Transform::Dense(d), Layout::Pairs) => d.outputs.is_multiple_of(4),
-        (Transform::Convolution(conv), _) => conv.row().is_multiple_of(4),
+    let fits = match (&c.transform, c.layout) {
+        (_, Layout::Rows) | (Transform::Dense(_), Layout::Quads | Layout::Crossed) => true,
+        (Transform::Convolution(_), Layout::Wide) => true,
+        (Transform::Convolution(conv), Layout::WidePairs) => conv.row().is_multiple_of(2),
+        (Transform::Convolution(conv), Layout::Windows) => {
+            conv.groups == 1 && usize::from(conv.filters).is_multiple_of(WINDOWS)
+        }
+        _ => false,
     };
-    if !whole_groups {
+    if !fits {
         return Err(Fault::Layout);
     }
     bytes.section(c.weights, c.transform.weights(c.layout))?;

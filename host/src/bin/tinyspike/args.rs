@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
+use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
 use tinyspike::faithful::FaithfulOptions;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
@@ -40,6 +44,20 @@ pub(crate) enum Command {
     Emulate(Emulate),
     /// Count the instructions that an image's inferences take on an emulated board.
     Bench(Bench),
+    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
+    EmulatedBoard(EmulatedBoard),
+    /// List the chips that can be flashed, and what memory a program gets on each.
+    Chips(Chips),
+    /// List the connected debug probes.
+    Probes(Probes),
+    /// Put an image, and the firmware that runs it, onto a board.
+    Flash(Flash),
+    /// Make a pair of keys to sign images with.
+    Keygen(Keygen),
+    /// Sign an image, for devices that ask for a signature.
+    Sign(Sign),
+    /// Check an image, and who has signed it.
+    VerifyImage(VerifyImage),
 }
 
 #[derive(Debug, clap::Args)]
@@ -209,6 +227,9 @@ pub(crate) struct Convert {
     /// The most flash that the image may take, such as 128K.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_flash: Option<u64>,
+    /// Which release of the model this is: devices can refuse to go back below one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) model_version: u32,
     /// Write what quantization did to each layer here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -467,6 +488,143 @@ pub(crate) struct Bench {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmulatedBoard {
+    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
+    /// (STM32F405, whose flash cannot be written).
+    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
+    pub(crate) machine: Machine,
+    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chip_description: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Chips {
+    /// A part of a chip's, a package's or a family's name; all chips unless given.
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) search: String,
+    /// Also the chips of a description in probe-rs's format.
+    #[arg(long, value_name = "YAML")]
+    pub(crate) chip_description: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Probes {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which board.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which board")]
+pub(crate) struct BoardFlags {
+    /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.
+    #[arg(long, value_name = "NAME", required_unless_present = "on")]
+    pub(crate) chip: Option<String>,
+    /// The debug probe, where several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists
+    /// them.
+    #[arg(long, value_name = "PROBE")]
+    pub(crate) probe: Option<String>,
+    /// A description of the chip in probe-rs's format, where its database has none.
+    #[arg(long, value_name = "YAML")]
+    pub(crate) chip_description: Option<PathBuf>,
+    /// Use a board that QEMU emulates, for as long as the command takes: emulated:microbit,
+    /// emulated:mps2-an386, emulated:mps2-an500.
+    #[arg(long, value_name = "TARGET", value_parser = machine, conflicts_with_all = ["chip", "probe", "chip_description"])]
+    pub(crate) on: Option<Machine>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flash {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    #[arg(long, value_name = "ELF", conflicts_with = "model_only")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// Leave the firmware that is on the chip as it is, and write the image alone.
+    #[arg(long)]
+    pub(crate) model_only: bool,
+    /// Flash to keep for the firmware, in place of 64K (or half of what there is).
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]
+    firmware_size: Option<u64>,
+    /// Show what would be written where, and touch nothing: no probe is needed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not wait for the firmware's answer, which one of your own need not give.
+    #[arg(long)]
+    no_greeting: bool,
+    /// How long the firmware may take to answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Flash {
+    pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
+        let firmware = self.firmware_size.map(u32::try_from).transpose();
+        let firmware =
+            firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
+        Ok(LayoutOptions { firmware })
+    }
+
+    pub(crate) fn options(&self, probe: Option<Selector>) -> FlashOptions {
+        FlashOptions {
+            probe,
+            timeout: Duration::from_secs(self.timeout),
+            greet: !self.no_greeting,
+        }
+    }
+}
+
+/// A board with a debug probe, such as `emulated:microbit`.
+fn machine(text: &str) -> Result<Machine, String> {
+    let name = text
+        .strip_prefix("emulated:")
+        .ok_or("a target is emulated:BOARD, such as emulated:microbit")?;
+    name.parse()
+        .map_err(|e: emulated_board::UnknownMachine| e.to_string())
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keygen {
+    /// Where to write the private key (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sign {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// The private key (PKCS#8 PEM), as `keygen` or OpenSSL writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where to write the signed image; in place unless given.
+    #[arg(short, long, value_name = "IMAGE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyImage {
+    /// An image.
+    pub(crate) image: PathBuf,
+    /// The public key (PEM) whose signature there must be.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// An emulated board, such as `emulated:mps2-an386`.

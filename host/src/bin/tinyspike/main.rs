@@ -1,6 +1,9 @@
 //! The command-line tool: reads arguments, calls the library, prints.
 
+#![forbid(unsafe_code)]
+
 mod args;
+mod board;
 mod cmd;
 mod diagnostics;
 mod files;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::assemble::{Image, aligned_copy, set_model_version};
 use tinyspike::calibrate::{Calibration, Range, bounds_from_weights};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let set = args.calibration.as_ref().map(data::load).transpose()?;
-    let built = match (args.tuning(), set) {
+    let mut built = match (args.tuning(), set) {
         (_, set) if args.faithful => faithful(args, &conversion.network, set.as_ref())?,
         (Some(options), Some(set)) => {
             let set = match args.calibration_samples {
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
              hundred real inputs (--calibration FILE) avoid it",
         );
     }
+    set_model_version(&mut built.image, args.model_version)?;
     let bytes = aligned_copy(&built.image);
     let image = files::parse_image(&args.output, &bytes)?;
     args.budgets()

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
+use tinyspike::sign::signer;
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
+use tinyspike_shared::weights::Layout;
 
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
@@ -51,7 +53,9 @@ fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct ImageListing<'a> {
     format_version: u16,
+    model_version: u32,
     checksum: String,
+    signed_by: Option<String>,
     steps: u16,
     flash_bytes: usize,
     ram_bytes: usize,
@@ -151,7 +155,9 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
     let areas = &image.layout().ensembles;
     ImageListing {
         format_version: VERSION,
+        model_version: header.model_version,
         checksum: format!("{:08x}", header.checksum),
+        signed_by: None,
         steps: network.steps,
         flash_bytes: image.bytes().len(),
         ram_bytes: image.arena_bytes(),
@@ -205,7 +211,7 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
                 pre: pre(c.pre),
                 post: post(c.post),
                 transform: transform(&c.source, &c.transform),
-                weights: c.weights.len,
+                weights: c.transform.weights(Layout::Rows).unwrap_or(0),
             })
             .collect(),
     }
@@ -262,15 +268,23 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
     let image = files::parse_image(path, &bytes)?;
-    let listing = describe(&image);
+    let listing = ImageListing {
+        signed_by: signer(&bytes)?.map(|id| id.to_string()),
+        ..describe(&image)
+    };
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());
     }
+    let signature = match &listing.signed_by {
+        Some(id) => format!("claims to be signed with the key {id}"),
+        None => "not signed".to_owned(),
+    };
     writeln!(
         out,
-        "image, format version {}, checksum {}: {} steps, {} bytes of flash, {} bytes of RAM\n",
+        "image, format version {}, model version {}, {signature}, checksum {}: {} steps, {} bytes of flash, {} bytes of RAM\n",
         listing.format_version,
+        listing.model_version,
         listing.checksum,
         listing.steps,
         listing.flash_bytes,

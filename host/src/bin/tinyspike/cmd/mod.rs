@@ -1,12 +1,19 @@
 //! The commands, one file each.
 
 mod bench;
+mod chips;
 mod convert;
 mod demo;
 mod emulate;
+mod emulated_board;
+mod flash;
 mod inspect;
+mod keygen;
+mod probes;
+mod sign;
 mod simulate;
 mod verify;
+mod verify_image;
 
 use std::io::Write;
 use std::path::Path;
@@ -22,12 +29,19 @@ use crate::diagnostics::Failure;
 pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Bench(args) => bench::run(args, out),
+        Command::Chips(args) => chips::run(args, out),
+        Command::Probes(args) => probes::run(args, out),
+        Command::Flash(args) => flash::run(args, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Convert(args) => convert::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
+        Command::EmulatedBoard(args) => emulated_board::run(args, out),
+        Command::Keygen(args) => keygen::run(args, out),
+        Command::Sign(args) => sign::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::VerifyImage(args) => verify_image::run(args, out),
     }
 }
 

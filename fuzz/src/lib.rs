@@ -1,0 +1,104 @@
+//! Feeds tinyspike's parsers with what no sane program writes.
+//!
+//! A [`Target`] takes any bytes, makes of them what a parser reads, and runs on whatever the parser
+//! accepts. It panics where something is wrong. The same targets serve libFuzzer (`cargo xtask fuzz`)
+//! and a short run with a generator of a fixed seed, which is an ordinary test.
+
+#![forbid(unsafe_code)]
+
+pub mod mutate;
+mod parts;
+pub mod seeds;
+mod targets;
+
+use std::path::{Path, PathBuf};
+
+pub use parts::{join, split};
+
+/// The environment variable that names the target for libFuzzer's program.
+pub const TARGET_NAME: &str = "TINYSPIKE_FUZZ_TARGET";
+/// The environment variable that names a folder for real inputs, which libFuzzer's program fills.
+pub const SEEDS: &str = "TINYSPIKE_FUZZ_SEEDS";
+
+/// What a parser said of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It accepted them, and what it made of them was run.
+    Accepted,
+    /// It refused them.
+    Refused,
+}
+
+/// A parser, and all that runs on what it accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Tries some bytes.
+    pub run: fn(&[u8]) -> Outcome,
+    /// Real inputs to start from, made of the repository's files.
+    pub seeds: fn() -> Result<Vec<Vec<u8>>, seeds::SeedError>,
+    /// Executions of the short run.
+    pub smoke: u32,
+}
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    Target {
+        name: "image",
+        run: targets::image,
+        seeds: seeds::images,
+        smoke: 4000,
+    },
+    Target {
+        name: "inputs",
+        run: targets::inputs,
+        seeds: seeds::blocks,
+        smoke: 4000,
+    },
+    Target {
+        name: "model",
+        run: targets::model,
+        seeds: seeds::models,
+        smoke: 400,
+    },
+    Target {
+        name: "archive",
+        run: targets::archive,
+        seeds: seeds::archives,
+        smoke: 400,
+    },
+    Target {
+        name: "savedmodel",
+        run: targets::savedmodel,
+        seeds: seeds::savedmodels,
+        smoke: 300,
+    },
+    Target {
+        name: "data",
+        run: targets::data,
+        seeds: seeds::data,
+        smoke: 1500,
+    },
+];
+
+impl Target {
+    /// The target of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        TARGETS.into_iter().find(|target| target.name == name)
+    }
+
+    /// The folder of inputs that once broke it.
+    #[must_use]
+    pub fn regressions(&self) -> PathBuf {
+        root().join("fuzz/regressions").join(self.name)
+    }
+}
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,0 +1,174 @@
+//! Changes bytes as a fuzzer does, by a generator of a fixed seed.
+
+/// A generator of numbers that look random (xorshift64).
+#[derive(Clone, Debug)]
+pub struct Numbers(u64);
+
+impl Numbers {
+    /// A generator that starts from a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `n`; 0 where `n` is 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 11).checked_rem(n as u64).unwrap_or(0) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        of.get(self.below(of.len())).copied()
+    }
+}
+
+/// Numbers at which sizes and offsets go wrong.
+const ODD: [u64; 14] = [
+    0,
+    1,
+    2,
+    0x7f,
+    0x80,
+    0xff,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    1 << 62,
+    u64::MAX,
+];
+
+/// What stands in text where a number is expected.
+const ODD_TEXT: [&[u8]; 10] = [
+    b"0",
+    b"-1",
+    b"1000000000",
+    b"4294967296",
+    b"18446744073709551616",
+    b"1e308",
+    b"NaN",
+    b"null",
+    b"[]",
+    b"\"x\"",
+];
+
+/// Changes `bytes` in one to four ways, of which some need `other`, another input.
+pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
+    for _ in 0..=numbers.below(4) {
+        change(bytes, other, numbers);
+    }
+}
+
+fn change(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
+    let length = bytes.len();
+    // Descriptions stand at the start: half of all changes go there.
+    let reach = if numbers.below(2) == 0 {
+        length.min(512)
+    } else {
+        length
+    };
+    let at = numbers.below(reach);
+    match numbers.below(9) {
+        0 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << numbers.below(8);
+            }
+        }
+        1 => {
+            let value = numbers.next() as u8;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+        }
+        2 => {
+            let value = match numbers.below(3) {
+                0 => numbers.below(length) as u64,
+                _ => numbers.pick(&ODD).unwrap_or(0),
+            };
+            let width = 1 << numbers.below(4);
+            let at = at - at % width;
+            if let Some(place) = bytes.get_mut(at..at + width) {
+                place.copy_from_slice(&value.to_le_bytes()[..width]);
+            }
+        }
+        3 => bytes.truncate(numbers.below(length)),
+        4 => {
+            let end = (at + 1 + numbers.below(64)).min(length);
+            bytes.drain(at..end);
+        }
+        5 => {
+            let end = (at + 1 + numbers.below(64)).min(length);
+            let again = bytes.get(at..end).unwrap_or(&[]).to_vec();
+            bytes.splice(at..at, again);
+        }
+        6 => {
+            let from = numbers.below(other.len());
+            let end = (from + 1 + numbers.below(128)).min(other.len());
+            let part = other.get(from..end).unwrap_or(&[]).to_vec();
+            let end = (at + part.len()).min(length);
+            bytes.splice(at..end, part);
+        }
+        7 => number_in_text(bytes, at, numbers),
+        _ => swap(bytes, at, numbers),
+    }
+}
+
+/// Replaces the first number in text behind a place.
+fn number_in_text(bytes: &mut Vec<u8>, from: usize, numbers: &mut Numbers) {
+    let tail = bytes.get(from..).unwrap_or(&[]);
+    let Some(start) = tail.iter().position(u8::is_ascii_digit) else {
+        return;
+    };
+    let digits = tail[start..].iter().take_while(|b| b.is_ascii_digit());
+    let range = from + start..from + start + digits.count();
+    let text = numbers.pick(&ODD_TEXT).unwrap_or(b"");
+    bytes.splice(range, text.iter().copied());
+}
+
+/// Exchanges two runs of bytes.
+fn swap(bytes: &mut [u8], at: usize, numbers: &mut Numbers) {
+    let other = numbers.below(bytes.len());
+    let (first, second) = (at.min(other), at.max(other));
+    let length = (second - first).min(1 + numbers.below(32));
+    if let Some((left, right)) = bytes.split_at_mut_checked(second)
+        && let Some(left) = left.get_mut(first..first + length)
+    {
+        let length = length.min(right.len());
+        left[..length].swap_with_slice(&mut right[..length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_bytes_and_most_differ_from_the_original() {
+        let original: Vec<u8> = (0..=255).collect();
+        let mutated = |seed| {
+            let mut bytes = original.clone();
+            mutate(&mut bytes, b"12 other", &mut Numbers::new(seed));
+            bytes
+        };
+        let changed = (0..500).filter(|&seed| mutated(seed) != original).count();
+        assert!(changed > 400, "{changed}");
+        assert!((0..500).all(|seed| mutated(seed) == mutated(seed)));
+    }
+
+    #[test]
+    fn nothing_can_be_changed() {
+        for seed in 0..500 {
+            let mut bytes = Vec::new();
+            mutate(&mut bytes, &[], &mut Numbers::new(seed));
+        }
+    }
+}

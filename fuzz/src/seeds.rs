@@ -1,0 +1,318 @@
+//! Real inputs, made of the repository's files when they are needed.
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use tinyspike::assemble::assemble;
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::quantize::QuantizeOptions;
+use tinyspike::{import, pipeline};
+use tinyspike_shared::image::{Description, HEADER_LEN, Layout, checksum};
+use tinyspike_shared::inputs::Header;
+use tinyspike_tests::network::{inputs, networks};
+use zip::ZipArchive;
+
+use crate::{parts, root};
+
+/// Why there are no real inputs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeedError {
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SeedError> {
+    fs::read(path).map_err(|source| SeedError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn content<E: ToString>(path: &Path) -> impl Fn(E) -> SeedError {
+    let path = path.to_owned();
+    move |e| SeedError::Content {
+        path: path.clone(),
+        reason: e.to_string(),
+    }
+}
+
+fn unpack(path: &Path) -> Result<Vec<u8>, SeedError> {
+    let mut bytes = Vec::new();
+    let packed = read(path)?;
+    let read = GzDecoder::new(&packed[..]).read_to_end(&mut bytes);
+    read.map_err(content(path))?;
+    Ok(bytes)
+}
+
+/// The files of a packed folder: name and content.
+fn untar(path: &Path) -> Result<Vec<(String, Vec<u8>)>, SeedError> {
+    let bytes = unpack(path)?;
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut files = Vec::new();
+    for entry in archive.entries().map_err(content(path))? {
+        let mut entry = entry.map_err(content(path))?;
+        let name = entry.path().map_err(content(path))?;
+        let name = name.to_string_lossy().into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(content(path))?;
+        if !bytes.is_empty() {
+            files.push((name, bytes));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn fixture(name: &str) -> PathBuf {
+    root().join("tests/fixtures").join(name)
+}
+
+fn bundled(name: &str) -> PathBuf {
+    root().join("models").join(name)
+}
+
+/// Keras's small models in every container.
+fn keras() -> Result<Vec<(String, Vec<u8>)>, SeedError> {
+    let mut files = untar(&fixture("keras/keras2.tar.gz"))?;
+    files.extend(untar(&fixture("keras/keras3.tar.gz"))?);
+    files.extend(untar(&fixture("keras/hostile.tar.gz"))?);
+    // Bombs of zeros teach nothing and take long.
+    files.retain(|(name, _)| !name.contains("bomb"));
+    Ok(files)
+}
+
+/// Images of random networks and of two of the bundled models.
+pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut runner = TestRunner::deterministic();
+    let mut images = Vec::new();
+    while images.len() < 48 {
+        let tree = networks().new_tree(&mut runner);
+        if let Ok(bytes) = tree.map(|tree| assemble(&tree.current()))
+            && let Ok(bytes) = bytes
+            && bytes.len() < 16 << 10
+        {
+            images.push(bytes);
+        }
+    }
+    for name in ["mnist_small.keras", "mnist_pool_bn.keras"] {
+        let path = bundled(name);
+        let model = import::load(&path).map_err(content(&path))?;
+        let options = ConvertOptions {
+            inference_only: true,
+            max_to_avg_pool: true,
+            ..ConvertOptions::default()
+        };
+        let network = convert(&model, &options).map_err(content(&path))?.network;
+        let build = pipeline::build(&network, None, &QuantizeOptions::default(), &|_| ());
+        images.push(build.map_err(content(&path))?.image);
+    }
+    Ok(images)
+}
+
+/// Blocks of inputs for random networks.
+pub(crate) fn blocks() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut runner = TestRunner::deterministic();
+    let mut blocks = Vec::new();
+    for seed in 0..16 {
+        if let Ok(tree) = networks().new_tree(&mut runner) {
+            let input = inputs(&tree.current(), seed).concat();
+            let header = Header {
+                count: 2,
+                size: input.len() as u32,
+            };
+            blocks.push([&header.to_bytes()[..], &input, &input].concat());
+        }
+    }
+    Ok(blocks)
+}
+
+/// Model files of every kind.
+pub(crate) fn models() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut models: Vec<Vec<u8>> = keras()?
+        .into_iter()
+        .filter(|(name, bytes)| {
+            // Files of weights alone are no models.
+            let whole = name.ends_with(".h5") && !name.contains("weights");
+            (whole || name.ends_with(".keras")) && bytes.len() < 200 << 10
+        })
+        .map(|(_, bytes)| bytes)
+        .collect();
+    models.push(read(&bundled("mnist_pool_bn.keras"))?);
+    models.push(unpack(&fixture("keras/conv1d_series.h5.gz"))?);
+    models.push(unpack(&fixture("keras/mnist_unsupported.keras3.h5.gz"))?);
+    Ok(models)
+}
+
+/// What is in `.keras` archives: configuration and weights.
+pub(crate) fn archives() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut archives = Vec::new();
+    let bundled = bundled("mnist_pool_bn.keras");
+    let files = keras()?
+        .into_iter()
+        .map(|(name, b)| (PathBuf::from(name), b));
+    for (name, bytes) in files.chain([(bundled.clone(), read(&bundled)?)]) {
+        if name.extension().is_none_or(|e| e != "keras") {
+            continue;
+        }
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(content(&name))?;
+        let mut member = |member: &str| -> Result<Vec<u8>, SeedError> {
+            let mut bytes = Vec::new();
+            let mut file = zip.by_name(member).map_err(content(&name))?;
+            file.read_to_end(&mut bytes).map_err(content(&name))?;
+            Ok(bytes)
+        };
+        let (config, weights) = (member("config.json")?, member("model.weights.h5")?);
+        if weights.len() < 200 << 10 {
+            archives.push(parts::join(&[&config, &weights]));
+        }
+    }
+    Ok(archives)
+}
+
+/// What is in SavedModels: configuration, the checkpoint's table and its values.
+pub(crate) fn savedmodels() -> Result<Vec<Vec<u8>>, SeedError> {
+    let files = untar(&fixture("keras/keras2.tar.gz"))?;
+    let part = |folder: &str, name: &str| {
+        let path = format!("{folder}/{name}");
+        let found = files
+            .iter()
+            .find(|(n, _)| n.trim_start_matches("./") == path);
+        found.map(|(_, bytes)| bytes.as_slice())
+    };
+    let folders = files.iter().filter_map(|(name, _)| {
+        let name = name.trim_start_matches("./");
+        name.strip_suffix("/keras_metadata.pb")
+    });
+    let models = folders.filter_map(|folder| {
+        Some(parts::join(&[
+            part(folder, "keras_metadata.pb")?,
+            part(folder, "variables/variables.index")?,
+            part(folder, "variables/variables.data-00000-of-00001")?,
+        ]))
+    });
+    Ok(models.collect())
+}
+
+/// Data sets: archives of arrays, lone arrays, IDX files, plain and packed.
+pub(crate) fn data() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut sets = Vec::new();
+    for name in ["data/series_test.npz", "forward/conv1d_series_ref16.npz"] {
+        let path = fixture(name);
+        let bytes = read(&path)?;
+        let mut zip = ZipArchive::new(Cursor::new(&bytes)).map_err(content(&path))?;
+        for at in 0..zip.len() {
+            let mut array = Vec::new();
+            let file = zip.by_index(at).map_err(content(&path))?;
+            file.take(4096)
+                .read_to_end(&mut array)
+                .map_err(content(&path))?;
+            sets.push(array);
+        }
+        sets.push(bytes);
+    }
+    // A small array that is whole.
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    let header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n";
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header);
+    npy.extend((0..6).flat_map(|i| (i as f32).to_le_bytes()));
+    sets.push(npy);
+    // IDX: zero, zero, bytes (8) in three axes, each length as a big-endian u32.
+    let mut idx = vec![0, 0, 8, 3];
+    for length in [4u32, 2, 3] {
+        idx.extend(length.to_be_bytes());
+    }
+    idx.extend(0..24);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &idx).map_err(content(Path::new("IDX")))?;
+    sets.push(packed.finish().map_err(content(Path::new("IDX")))?);
+    sets.push(idx);
+    Ok(sets)
+}
+
+/// An image with a header that fits what follows it: whoever writes a wrong image also writes its
+/// checksum. The description's length stays as it is.
+pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
+    let mut image = bytes.to_vec();
+    let length = image.len() as u32;
+    let Some((header, body)) = image.split_first_chunk_mut::<HEADER_LEN>() else {
+        return image;
+    };
+    header[..8].copy_from_slice(b"TSPK\x01\x00\x00\x00");
+    header[8..12].copy_from_slice(&length.to_le_bytes());
+    header[20..28].fill(0);
+    if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body)
+        && let Some(layout) = Layout::of(&description)
+    {
+        header[16..20].copy_from_slice(&layout.bytes().to_le_bytes());
+    }
+    let sum = checksum(&image);
+    image[28..32].copy_from_slice(&sum.to_le_bytes());
+    image
+}
+
+/// A checkpoint's table with right checksums of its blocks, as far as these can be found.
+pub(crate) fn seal_table(bytes: &[u8]) -> Vec<u8> {
+    const FOOTER: usize = 48;
+    let mut table = bytes.to_vec();
+    let Some(start) = table.len().checked_sub(FOOTER) else {
+        return table;
+    };
+    let mut footer = &bytes[start..];
+    let mut numbers = [0; 4];
+    for number in &mut numbers {
+        *number = varint(&mut footer);
+    }
+    let [_, _, at, size] = numbers;
+    // The blocks lie one after another, the index of blocks behind them. The real files have one.
+    seal_block(&mut table, 0, at.saturating_sub(5));
+    seal_block(&mut table, at, size);
+    table
+}
+
+fn varint(bytes: &mut &[u8]) -> usize {
+    let mut value = 0usize;
+    for shift in (0..56).step_by(7) {
+        let Some((&byte, rest)) = bytes.split_first() else {
+            break;
+        };
+        *bytes = rest;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            break;
+        }
+    }
+    value
+}
+
+/// Writes the checksum of the block of so many bytes, which its type of compression follows.
+fn seal_block(table: &mut [u8], at: usize, size: usize) {
+    const CRC32C: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+    let end = at.saturating_add(size).saturating_add(1);
+    let Some(sum) = table.get(at..end).map(|b| CRC32C.checksum(b)) else {
+        return;
+    };
+    let masked = sum.rotate_right(15).wrapping_add(0xa282_ead8);
+    if let Some(place) = table.get_mut(end..end.saturating_add(4)) {
+        place.copy_from_slice(&masked.to_le_bytes());
+    }
+}

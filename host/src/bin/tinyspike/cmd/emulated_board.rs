@@ -1,0 +1,41 @@
+//! `tinyspike emulated-board`: a board without hardware, for anything that uses probe-rs.
+
+use std::io::Write;
+
+use emulated_board::{Board, Options};
+
+use crate::args::EmulatedBoard;
+use crate::diagnostics::Failure;
+use crate::files;
+
+pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failure> {
+    let machine = args.machine;
+    let description = machine.chip_description();
+    if let Some(path) = &args.chip_description {
+        let Some(text) = description else {
+            return Err(Failure::new(format!(
+                "{machine} needs no description: probe-rs knows its {}",
+                machine.chip()
+            ))
+            .hint("leave out --chip-description"));
+        };
+        files::write_whole(path, text.as_bytes())?;
+    }
+    let options = Options {
+        port: args.port,
+        ..Options::default()
+    };
+    let board = Board::start(machine, &options)?;
+    let (chip, probe) = (machine.chip(), board.probe_selector());
+    writeln!(
+        out,
+        "{machine} ({}) is running; Ctrl-C ends it",
+        machine.cpu()
+    )?;
+    writeln!(out, "--chip {chip} --probe {probe}")?;
+    if let Some(path) = &args.chip_description {
+        writeln!(out, "--chip-description-path {}", path.display())?;
+    }
+    out.flush()?;
+    Ok(board.serve()?)
+}

@@ -1,0 +1,35 @@
+//! `tinyspike verify-image`: whether an image is whole, and who has signed it.
+
+use std::io::Write;
+
+use tinyspike::sign::{PublicKey, signer};
+
+use crate::args::VerifyImage;
+use crate::diagnostics::Failure;
+use crate::files;
+
+pub(crate) fn run(args: &VerifyImage, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(&args.image)?;
+    let image = files::parse_image(&args.image, &bytes)?;
+    let version = image.header().model_version;
+    let checksum = image.header().checksum;
+    let failed = |e| Failure::new(format!("{}: {e}", args.image.display()));
+    let signed = match &args.key {
+        Some(path) => {
+            let key = PublicKey::from_pem(&files::read_text(path)?)
+                .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+            key.verify(&bytes).map_err(failed)?;
+            format!("signed with the key {}", key.id())
+        }
+        None => match signer(&bytes).map_err(failed)? {
+            Some(id) => format!("claims to be signed with the key {id} (--key FILE checks it)"),
+            None => "not signed".to_owned(),
+        },
+    };
+    writeln!(
+        out,
+        "{}: whole, model version {version}, checksum {checksum:08x}, {signed}",
+        args.image.display()
+    )?;
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The chips that probe-rs knows.
+
+use std::path::Path;
+
+use probe_rs::Target;
+use probe_rs::config::{Chip as Variant, ChipFamily, CoreType, MemoryRegion, Registry};
+use serde::Serialize;
+
+use super::error::DeviceError;
+use super::families::{self, Obstacle};
+use super::memory::{MemoryError, MemoryMap};
+use super::processor::{Architecture, Processor};
+
+/// The chips that probe-rs knows, and those of added descriptions.
+pub struct Chips {
+    registry: Registry,
+}
+
+impl std::fmt::Debug for Chips {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let families = self.registry.families().len();
+        f.debug_struct("Chips")
+            .field("families", &families)
+            .finish()
+    }
+}
+
+impl Default for Chips {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}
+
+impl Chips {
+    /// The chips that come with probe-rs.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self {
+            registry: Registry::from_builtin_families(),
+        }
+    }
+
+    /// Adds the chips of a description in probe-rs's YAML format.
+    ///
+    /// # Errors
+    /// [`DeviceError`], where the file cannot be read or is no description.
+    pub fn add_description(&mut self, path: &Path) -> Result<(), DeviceError> {
+        let text = std::fs::read_to_string(path).map_err(|source| DeviceError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.add_yaml(path, &text)
+    }
+
+    /// Adds the chips of a description's text; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`DeviceError`], where it is no description.
+    pub fn add_yaml(&mut self, name: impl AsRef<Path>, text: &str) -> Result<(), DeviceError> {
+        match self.registry.add_target_family_from_yaml(text) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(DeviceError::Description {
+                path: name.as_ref().to_owned(),
+                source: Box::new(source),
+            }),
+        }
+    }
+
+    /// The Cortex-M chips whose name, or that of a package or of the family, contains `text`, in any
+    /// case; an `x` in a chip's name stands for any letter. All of them for an empty text.
+    #[must_use]
+    pub fn search(&self, text: &str) -> Vec<Summary> {
+        let wanted = text.to_lowercase();
+        let mut found = Vec::new();
+        for (family, chip) in self.cortex_m() {
+            let family_fits = || family.name.to_lowercase().contains(&wanted);
+            if chip.package_variants().any(|name| contains(name, &wanted)) || family_fits() {
+                found.push(self.summary(family, chip));
+            }
+        }
+        found
+    }
+
+    /// The chip with a name, in any case. The beginning of a name will do where it is the only one.
+    ///
+    /// # Errors
+    /// [`DeviceError`], with the nearest names where there is no such chip.
+    pub fn find(&self, name: &str) -> Result<Chip, DeviceError> {
+        let target = self.registry.get_target_by_name(name).map_err(|error| {
+            let beginning = name.to_lowercase();
+            let examples: Vec<String> = self
+                .names()
+                .filter(|n| n.to_lowercase().starts_with(&beginning))
+                .map(str::to_owned)
+                .collect();
+            match error {
+                probe_rs::config::RegistryError::ChipNotUnique(..) => DeviceError::AmbiguousChip {
+                    name: name.to_owned(),
+                    count: examples.len(),
+                    examples: examples.into_iter().take(SUGGESTIONS).collect(),
+                },
+                _ => DeviceError::UnknownChip {
+                    name: name.to_owned(),
+                    suggestions: self.nearest(name),
+                },
+            }
+        })?;
+        let family = self.family_of(&target.name);
+        Chip::new(target, family)
+    }
+
+    /// The names that are the most like one.
+    fn nearest(&self, name: &str) -> Vec<String> {
+        let wanted = name.to_lowercase();
+        let mut names: Vec<(f64, &str)> = self
+            .names()
+            .map(|n| (strsim::jaro_winkler(&wanted, &n.to_lowercase()), n))
+            .filter(|(likeness, _)| *likeness > 0.75)
+            .collect();
+        names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        names.dedup_by_key(|(_, n)| *n);
+        let nearest = names.into_iter().take(SUGGESTIONS);
+        nearest.map(|(_, n)| n.to_owned()).collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.cortex_m()
+            .flat_map(|(_, chip)| chip.package_variants().map(String::as_str))
+    }
+
+    fn family_of(&self, name: &str) -> String {
+        let families = self.registry.families().iter();
+        let mut of = families.filter(|family| {
+            let mut names = family.variants.iter().flat_map(Variant::package_variants);
+            names.any(|n| n.eq_ignore_ascii_case(name))
+        });
+        of.next().map_or_else(String::new, |f| f.name.clone())
+    }
+
+    fn cortex_m(&self) -> impl Iterator<Item = (&ChipFamily, &Variant)> {
+        self.registry.families().iter().flat_map(|family| {
+            let chips = family.variants.iter();
+            let chips = chips.filter(|chip| {
+                // probe-rs's generic entries have a core and nothing else.
+                !chip.memory_map.is_empty() && chip.cores.iter().any(|c| c.core_type.is_cortex_m())
+            });
+            chips.map(move |chip| (family, chip))
+        })
+    }
+
+    fn summary(&self, family: &ChipFamily, chip: &Variant) -> Summary {
+        let found = self
+            .registry
+            .get_target_by_name(&chip.name)
+            .map_err(|_| DeviceError::UnknownChip {
+                name: chip.name.clone(),
+                suggestions: Vec::new(),
+            })
+            .and_then(|target| Chip::new(target, family.name.clone()));
+        let map = found.as_ref().ok().map(Chip::memory_map);
+        let (flash, ram, refused) = match map {
+            Some(Ok(map)) => (map.flash.len, map.ram.len, None),
+            Some(Err(error)) => (0, 0, Some(error.to_string())),
+            None => (0, 0, found.as_ref().err().map(ToString::to_string)),
+        };
+        Summary {
+            name: chip.name.clone(),
+            family: family.name.clone(),
+            core: found.ok().map(|chip| chip.processor()),
+            flash,
+            ram,
+            flash_algorithm: !chip.flash_algorithms.is_empty(),
+            refused,
+        }
+    }
+}
+
+/// How many names an error lists.
+const SUGGESTIONS: usize = 5;
+
+/// Whether a chip's name contains a text of small letters; its `x` stands for any letter.
+fn contains(name: &str, text: &str) -> bool {
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    text.is_empty()
+        || name.windows(text.len()).any(|part| {
+            let mut pairs = part.iter().zip(&text);
+            pairs.all(|(a, b)| a == b || *a == 'x')
+        })
+}
+
+/// A line of a list of chips.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// Its family.
+    pub family: String,
+    /// The processor that starts first; `None` where that is no Cortex-M.
+    pub core: Option<Processor>,
+    /// Bytes of flash that it starts from; 0 where it is refused.
+    pub flash: u32,
+    /// Bytes of the RAM that a program gets, which lies in one piece; 0 where it is refused.
+    pub ram: u32,
+    /// Whether probe-rs can write its flash.
+    pub flash_algorithm: bool,
+    /// Why nothing can be put on it, where that is so.
+    pub refused: Option<String>,
+}
+
+/// One chip.
+#[derive(Clone, Debug)]
+pub struct Chip {
+    pub(super) target: Target,
+    family: String,
+    core: usize,
+    architecture: Architecture,
+}
+
+impl Chip {
+    fn new(target: Target, family: String) -> Result<Self, DeviceError> {
+        let core = boot_core(&target);
+        let architecture = match target.cores.get(core).map(|core| core.core_type) {
+            Some(CoreType::Armv6m) => Architecture::Armv6M,
+            Some(CoreType::Armv7m) => Architecture::Armv7M,
+            Some(CoreType::Armv7em) => Architecture::Armv7EM,
+            Some(CoreType::Armv8m) => Architecture::Armv8M,
+            _ => {
+                return Err(DeviceError::NotCortexM {
+                    chip: target.name.clone(),
+                });
+            }
+        };
+        Ok(Self {
+            target,
+            family,
+            core,
+            architecture,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// Its family, whose chips are described together.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        &self.family
+    }
+
+    /// The processor that runs the firmware: the one that starts first.
+    #[must_use]
+    pub fn processor(&self) -> Processor {
+        let mainline = families::is_mainline(&self.family);
+        Processor {
+            architecture: self.architecture,
+            fpu: match self.architecture {
+                Architecture::Armv7EM => families::has_fpu(&self.family, self.name()),
+                Architecture::Armv8M => mainline,
+                _ => false,
+            },
+            dsp: match self.architecture {
+                Architecture::Armv7EM => true,
+                Architecture::Armv8M => mainline,
+                _ => false,
+            },
+        }
+    }
+
+    /// What keeps firmware that is built here from running on it, where anything does.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        families::obstacle(&self.family)
+    }
+
+    /// The flash and RAM that firmware and image can have.
+    ///
+    /// # Errors
+    /// [`MemoryError`], where there is nothing that could be used.
+    pub fn memory_map(&self) -> Result<MemoryMap, MemoryError> {
+        MemoryMap::of(self)
+    }
+
+    pub(super) const fn core(&self) -> usize {
+        self.core
+    }
+
+    pub(super) fn core_name(&self) -> &str {
+        self.target
+            .cores
+            .get(self.core)
+            .map_or("", |core| core.name.as_str())
+    }
+}
+
+/// The core that starts first: the first one that reaches the memory that the chip starts from.
+fn boot_core(target: &Target) -> usize {
+    let regions = target.memory_map.iter();
+    let boot = regions
+        .filter_map(MemoryRegion::as_nvm_region)
+        .find(|r| r.is_boot_memory());
+    let name = boot.and_then(|region| region.cores.first());
+    name.and_then(|name| target.cores.iter().position(|core| core.name == *name))
+        .unwrap_or(0)
+}

@@ -1,0 +1,178 @@
+//! What chip descriptions do not say, by the beginnings of families' and chips' names: which units the
+//! processor has, and what a chip wants of a firmware before it runs it.
+//!
+//! From the vendors' reference manuals. A family that is missing here gets no unit that it may lack.
+
+use std::fmt;
+
+/// What a chip needs that firmware built here does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// It starts from an external memory chip, whose size its description does not know, and behind a header
+    /// or a second boot loader.
+    ExternalFlash,
+    /// Its boot ROM wants a header, a signature or another core's program before the vector table.
+    BootHeader,
+    /// Words within the flash configure it, where code would lock it or change its protection.
+    ConfigurationWords,
+    /// Its watchdog runs from reset on, and resets what does not feed it.
+    Watchdog,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExternalFlash => {
+                "it runs from an external flash chip, of a size that its description does not know"
+            }
+            Self::BootHeader => "its boot ROM wants more than a vector table",
+            Self::ConfigurationWords => {
+                "words in its flash configure the chip, where code could lock it"
+            }
+            Self::Watchdog => "its watchdog runs from reset on, and must be fed or stopped",
+        })
+    }
+}
+
+/// Families whose Cortex-M4 or M7 has a floating-point unit in every chip.
+const FPU: [&str; 38] = [
+    "EFM32GG11B",
+    "EFM32PG",
+    "EFR32BG1",
+    "EFR32FG1",
+    "EFR32MG1",
+    "GD32c1x3",
+    "GD32E10x",
+    "GD32F30x",
+    "GD32F4xx",
+    "LPC54",
+    "MAX326",
+    "MIMXRT10",
+    "MPS2",
+    "MSP432",
+    "PAC55XX",
+    "PIC32CXSG",
+    "RA4M1",
+    "RA4W1",
+    "RA6M1",
+    "RA6M2",
+    "RA6M3",
+    "RA6T1",
+    "S32K",
+    "SAMD51",
+    "SAME5",
+    "SAME70",
+    "SAMG",
+    "SAMV71",
+    "STM32F3",
+    "STM32F4",
+    "STM32F7",
+    "STM32G4",
+    "STM32H7",
+    "STM32L4",
+    "STM32WB Series",
+    "Tiva C",
+    "XMC4000",
+    "CC13xx",
+];
+
+/// Chips whose Cortex-M4 has a floating-point unit, in families of which others have none.
+const FPU_CHIPS: [&str; 3] = ["nRF52832", "nRF52833", "nRF52840"];
+
+/// Families whose Armv8-M core has the main, DSP and floating-point extensions in every chip.
+const MAINLINE: [&str; 21] = [
+    "EFM32PG22",
+    "EFM32PG26",
+    "EFR32BG2",
+    "EFR32FG2",
+    "EFR32MG2",
+    "GD32E50x",
+    "LPC55S69",
+    "nRF53",
+    "nRF54L",
+    "nRF91",
+    "RA8",
+    "RP235x",
+    "STM32H5",
+    "STM32L5",
+    "STM32N6",
+    "STM32U3",
+    "STM32U5",
+    "STM32WBA",
+    "LPC55S66",
+    "LPC55S28",
+    "LPC55S26",
+];
+
+/// Families that firmware built here cannot simply start on.
+const OBSTACLES: [(Obstacle, &[&str]); 4] = [
+    (
+        Obstacle::ExternalFlash,
+        &[
+            "MIMXRT", "RP2040", "RP235x", "SF32LB", "STM32N6", "psoc_e84",
+        ],
+    ),
+    (
+        Obstacle::BootHeader,
+        &[
+            "psoc6",
+            "PSC3",
+            "PSOC_C3",
+            "S32K Series",
+            "VA108xx",
+            "VA416xx",
+            "OL23D0",
+        ],
+    ),
+    (
+        Obstacle::ConfigurationWords,
+        &[
+            "CC13xx", "CC23XX", "RA0", "RA2", "RA4M1", "RA4W1", "RA6M1", "RA6M2", "RA6M3", "RA6T1",
+            "S32K14",
+        ],
+    ),
+    (
+        Obstacle::Watchdog,
+        &[
+            "FM3",
+            "MSP432P4xx",
+            "SAM3",
+            "SAM4",
+            "SAME70",
+            "SAMG",
+            "SAMV71",
+            "TLE98",
+        ],
+    ),
+];
+
+/// Families whose last sector of flash holds words that configure the chip.
+const LAST_SECTOR: [&str; 1] = ["CC13xx"];
+
+fn begins(name: &str, beginnings: &[&str]) -> bool {
+    beginnings.iter().any(|b| name.starts_with(b))
+}
+
+/// Whether a Cortex-M4 or M7 surely has a floating-point unit.
+pub(super) fn has_fpu(family: &str, chip: &str) -> bool {
+    begins(family, &FPU) || begins(chip, &FPU_CHIPS)
+}
+
+/// Whether an Armv8-M core surely has the main, DSP and floating-point extensions.
+pub(super) fn is_mainline(family: &str) -> bool {
+    begins(family, &MAINLINE)
+}
+
+/// What keeps firmware that is built here from running.
+pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
+    let found = OBSTACLES
+        .iter()
+        .find(|(_, families)| begins(family, families));
+    found.map(|(obstacle, _)| *obstacle)
+}
+
+/// Whether the flash's last sector is not for programs.
+pub(super) fn keeps_last_sector(family: &str) -> bool {
+    begins(family, &LAST_SECTOR)
+}

@@ -1,0 +1,126 @@
+//! The firmware's file, and how it is built for a chip.
+
+use std::path::{Path, PathBuf};
+
+use tinyspike_board::elf::{self, Program};
+use tinyspike_board::firmware as boards;
+use tinyspike_board::toolchain::Toolchain;
+
+use super::chips::Chip;
+use super::error::DeviceError;
+use super::memory::{Layout, Region};
+
+/// Some bytes, and where in flash they go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The address of the first one.
+    pub address: u32,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// Where it lies.
+    #[must_use]
+    pub fn region(&self) -> Region {
+        let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        Region {
+            address: self.address,
+            len,
+        }
+    }
+}
+
+/// A firmware that is linked for one chip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firmware {
+    /// Its ELF file.
+    pub path: PathBuf,
+    /// What goes into flash.
+    pub segments: Vec<Segment>,
+    /// Where it looks for images: from `_tinyspike_image` to `_tinyspike_image_end`.
+    pub images: Region,
+    /// The RAM that it lends to a network, for the arena and the input: from `_tinyspike_memory` to
+    /// `_tinyspike_memory_end`, where it says so.
+    pub memory: Option<Region>,
+    /// Its stack, from `_stack_end` to `_stack_start`, where it says so.
+    pub stack: Option<Region>,
+    /// Bytes of its variables, the network's memory and the stack among them where they are declared so.
+    pub variables: u64,
+    /// The address of RTT's control block, where it has one.
+    pub(super) rtt: Option<u32>,
+}
+
+impl Firmware {
+    /// Reads an ELF file.
+    ///
+    /// # Errors
+    /// [`DeviceError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
+    /// it looks for images.
+    pub fn read(path: &Path) -> Result<Self, DeviceError> {
+        let bytes = std::fs::read(path).map_err(|source| DeviceError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &bytes)
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DeviceError> {
+        let unusable = |reason: String| DeviceError::Firmware {
+            path: path.to_owned(),
+            reason,
+        };
+        let program = Program::parse(bytes).map_err(|e| unusable(e.to_string()))?;
+        let size = elf::Size::of(bytes).unwrap_or_default();
+        let symbol = |name: &str| program.symbol(name);
+        let between = |start: &str, end: &str| {
+            let (start, end) = (symbol(start)?, symbol(end)?);
+            (start <= end).then(|| Region::new(start, end))
+        };
+        let segments = program.segments.iter().map(|segment| Segment {
+            address: segment.address,
+            bytes: segment.bytes.clone(),
+        });
+        Ok(Self {
+            path: path.to_owned(),
+            segments: segments.collect(),
+            images: between("_tinyspike_image", "_tinyspike_image_end").ok_or_else(|| {
+                unusable(
+                    "it does not define _tinyspike_image and _tinyspike_image_end, where it looks for images".into(),
+                )
+            })?,
+            memory: between("_tinyspike_memory", "_tinyspike_memory_end"),
+            stack: between("_stack_end", "_stack_start"),
+            variables: size.ram,
+            rtt: symbol("_SEGGER_RTT"),
+        })
+    }
+}
+
+/// Builds the application for a chip, with what is installed.
+///
+/// # Errors
+/// [`DeviceError`], where it would not run there, no compiler for it is installed, or the build fails.
+pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
+    if let Some(obstacle) = chip.obstacle() {
+        return Err(DeviceError::NeedsOwnFirmware {
+            chip: chip.name().to_owned(),
+            obstacle,
+        });
+    }
+    let targets = chip.processor().targets();
+    let ways = targets
+        .iter()
+        .filter_map(|target| Some((*target, Toolchain::find(target)?)));
+    let mut ways: Vec<(&str, Toolchain)> = ways.collect();
+    // One that is installed beats one that is built from source.
+    ways.sort_by_key(|(_, toolchain)| *toolchain != Toolchain::Installed);
+    let Some((target, _)) = ways.first() else {
+        return Err(DeviceError::NoTarget {
+            chip: chip.name().to_owned(),
+            target: targets.first().copied().unwrap_or_default(),
+        });
+    };
+    let elf = boards::app(&layout.memory_x(chip.name()), target, &[])?;
+    Firmware::read(&elf)
+}

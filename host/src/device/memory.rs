@@ -1,0 +1,493 @@
+//! Chip description → where firmware, image and variables go.
+//!
+//! The flash is the one that the chip starts from; the RAM is one piece, for variables, arena and stack.
+//! A flash is divided only where both a sector, which is erased as a whole, and a page, which is written
+//! as a whole, begin: so nothing that is written to one part ever touches another.
+//!
+//! # Which RAM
+//! The longest run of neighbouring regions from 0x2000_0000 up to 0x4000_0000, which the architecture
+//! makes data memory. Only where there is none, the longest below: core-coupled memory there serves loads
+//! and stores on all chips of the database that have nothing else, but not their DMA. A run at address 0 (an ITCM) is never
+//! taken, for no variable may lie there, nor is memory outside the chip, from 0x6000_0000 on. A run ends at 0x2000_0000:
+//! on either side lies another bus. Of aliases only those are taken that show such lower memory as data memory (nRF52).
+
+use std::fmt::{self, Write as _};
+
+use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
+use serde::Serialize;
+
+use super::chips::Chip;
+use super::families::{self, Obstacle};
+
+/// Where data memory begins and ends, by the architecture.
+const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
+/// Where memory outside the chip begins, by the architecture.
+const EXTERNAL: u64 = 0x6000_0000;
+/// No chip erases smaller pieces of more flash than this many.
+const MAX_BLOCKS: usize = 1 << 20;
+
+/// A part of a chip's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Region {
+    /// The address of its first byte.
+    pub address: u32,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+impl Region {
+    /// From one address up to another, which is not part of it; empty where that lies before.
+    #[must_use]
+    pub const fn new(start: u32, end: u32) -> Self {
+        Self {
+            address: start,
+            len: end.saturating_sub(start),
+        }
+    }
+
+    /// The address behind its last byte; the last address of all where it reaches that.
+    #[must_use]
+    pub const fn end(self) -> u32 {
+        self.address.saturating_add(self.len)
+    }
+
+    /// Whether another region lies within it.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.address <= other.address && other.end() <= self.end()
+    }
+
+    /// Whether they share a byte.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.address < other.end() && other.address < self.end()
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}..{:#010x}", self.address, self.end())
+    }
+}
+
+/// Why a chip's memory cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemoryError {
+    /// probe-rs cannot write the chip's flash.
+    #[error("probe-rs has no flash algorithm for it")]
+    NoAlgorithm,
+    /// None of its flash can be written and run from.
+    #[error("its description has no flash that it starts from and probe-rs can write")]
+    NoFlash,
+    /// What it starts from is not part of the chip.
+    #[error("{0}")]
+    External(Obstacle),
+    /// The sectors do not divide the flash.
+    #[error("its flash at {flash} cannot be divided into whole sectors and pages")]
+    Undivided {
+        /// The flash.
+        flash: Region,
+    },
+    /// It has no RAM that a program could use.
+    #[error("its description has no RAM for variables")]
+    NoRam,
+    /// The flash is too small for a firmware and an image.
+    #[error(
+        "its flash has {flash} bytes in {blocks} sectors, which leave no room for an image behind {firmware} bytes of firmware"
+    )]
+    NoRoom {
+        /// Its length in bytes.
+        flash: u32,
+        /// How many parts it has.
+        blocks: usize,
+        /// What the firmware is to have.
+        firmware: u32,
+    },
+}
+
+/// The flash and RAM of a chip that firmware and image can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryMap {
+    /// The flash, cut to whole blocks.
+    pub flash: Region,
+    /// What of the flash can be erased and written without touching the rest, one behind another.
+    pub blocks: Vec<Region>,
+    /// The RAM for variables, arena and stack.
+    pub ram: Region,
+}
+
+impl MemoryMap {
+    /// What a chip has.
+    ///
+    /// # Errors
+    /// [`MemoryError`], where there is nothing that could be used.
+    pub fn of(chip: &Chip) -> Result<Self, MemoryError> {
+        if chip.target.flash_algorithms.is_empty() {
+            return Err(MemoryError::NoAlgorithm);
+        }
+        if let Some(obstacle @ Obstacle::ExternalFlash) = chip.obstacle() {
+            return Err(MemoryError::External(obstacle));
+        }
+        let flash = flash_regions(chip)?;
+        let mut blocks = Vec::new();
+        for Flash { region, algorithm } in flash {
+            for block in blocks_of(region, algorithm) {
+                // Where one region's blocks end before it does, the next one is out of reach.
+                match blocks.last() {
+                    Some(last) if Region::end(*last) != block.address => break,
+                    _ => blocks.push(block),
+                }
+            }
+        }
+        if families::keeps_last_sector(chip.family()) {
+            blocks.pop();
+        }
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            let whole = chip
+                .target
+                .memory_map
+                .iter()
+                .find_map(MemoryRegion::as_nvm_region);
+            let flash = whole
+                .and_then(|r| region(&r.range))
+                .unwrap_or(Region::new(0, 0));
+            return Err(MemoryError::Undivided { flash });
+        };
+        Ok(Self {
+            flash: Region::new(first.address, last.end()),
+            ram: ram(chip).ok_or(MemoryError::NoRam)?,
+            blocks,
+        })
+    }
+
+    /// The blocks that have to be erased to write a part of the flash.
+    pub fn blocks_of(&self, part: Region) -> impl Iterator<Item = Region> {
+        self.blocks
+            .iter()
+            .copied()
+            .filter(move |b| b.overlaps(part))
+    }
+}
+
+/// A region of flash, and what writes it.
+#[derive(Clone, Copy)]
+struct Flash<'a> {
+    region: &'a NvmRegion,
+    algorithm: &'a RawFlashAlgorithm,
+}
+
+/// The flash that a chip starts from, with what directly follows it.
+fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
+    let usable = |region: &NvmRegion| {
+        region.is_readable() && region.is_executable() && region.accessible_by(chip.core_name())
+    };
+    let regions = chip.target.memory_map.iter();
+    let mut all: Vec<Flash<'_>> = regions
+        .filter_map(MemoryRegion::as_nvm_region)
+        .filter(|region| usable(region) && region.range.end <= EXTERNAL)
+        .filter_map(|region| {
+            let algorithm = algorithm(chip, region)?;
+            Some(Flash { region, algorithm })
+        })
+        .collect();
+    all.sort_by_key(|flash| flash.region.range.start);
+    let plain: Vec<_> = all.iter().filter(|flash| !flash.region.is_alias).collect();
+    let boots = |flash: &&Flash<'_>| flash.region.is_boot_memory();
+    let first = match plain.iter().copied().find(boots) {
+        Some(first) => first,
+        // An alias serves where the chip starts from nothing else.
+        None => match (all.iter().find(boots), plain.as_slice()) {
+            (Some(alias), _) => alias,
+            (None, [only]) => only,
+            (None, _) => return Err(MemoryError::NoFlash),
+        },
+    };
+    let mut run = vec![*first];
+    let mut end = first.region.range.end;
+    while let Some(next) = all.iter().find(|next| {
+        next.region.range.start == end
+            && next.region.is_alias == first.region.is_alias
+            && next.region.access() == first.region.access()
+            && next.region.cores == first.region.cores
+    }) {
+        run.push(*next);
+        end = next.region.range.end;
+    }
+    Ok(run)
+}
+
+/// The flash algorithm that probe-rs uses for a region; `None` where it has none, or cannot decide.
+fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgorithm> {
+    let core = region.cores.first()?;
+    let fitting: Vec<&RawFlashAlgorithm> = chip
+        .target
+        .flash_algorithms
+        .iter()
+        .filter(|a| {
+            let range = &a.flash_properties.address_range;
+            range.start <= region.range.start
+                && region.range.end <= range.end
+                && (a.cores.is_empty() || a.cores.contains(core))
+        })
+        .collect();
+    match fitting.as_slice() {
+        [only] => Some(only),
+        several => match several
+            .iter()
+            .filter(|a| a.default)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
+            [only] => Some(only),
+            _ => None,
+        },
+    }
+}
+
+/// What of a region can be erased and written alone.
+///
+/// probe-rs erases a sector for data in it, or in the page at its start, and leaves out sectors and pages
+/// that are not wholly in the region. So blocks begin where a sector and a page do.
+fn blocks_of(nvm: &NvmRegion, algorithm: &RawFlashAlgorithm) -> Vec<Region> {
+    let properties = &algorithm.flash_properties;
+    let (start, page) = (
+        properties.address_range.start,
+        u64::from(properties.page_size),
+    );
+    if page == 0 {
+        return Vec::new();
+    }
+    let cut = |at: u64| (at - start).is_multiple_of(page) && at.is_multiple_of(page);
+    let end = nvm.range.end.min(properties.address_range.end);
+    let mut blocks = Vec::new();
+    let mut begun = None;
+    for (i, sectors) in properties.sectors.iter().enumerate() {
+        let next = properties.sectors.get(i + 1);
+        let until = next.map_or(end, |s| end.min(start.saturating_add(s.address)));
+        let mut at = start.saturating_add(sectors.address);
+        if sectors.size == 0 {
+            return Vec::new();
+        }
+        if at < nvm.range.start {
+            // Sectors before the region are none of its own.
+            at += (nvm.range.start - at).div_ceil(sectors.size) * sectors.size;
+        }
+        while at < until && at + sectors.size <= end && blocks.len() < MAX_BLOCKS {
+            if begun.is_none() && cut(at) {
+                begun = Some(at);
+            }
+            at += sectors.size;
+            if let Some(from) = begun
+                && cut(at)
+            {
+                blocks.extend(region(&(from..at)));
+                begun = None;
+            }
+        }
+    }
+    // A block that a gap between sectors tears is none, nor is what comes behind it.
+    let whole = blocks.windows(2).position(|pair| match pair {
+        [a, b] => a.end() != b.address,
+        _ => false,
+    });
+    if let Some(torn) = whole {
+        blocks.truncate(torn + 1);
+    }
+    blocks
+}
+
+/// A range of addresses as a region; `None` beyond 32 bits.
+fn region(range: &std::ops::Range<u64>) -> Option<Region> {
+    let (start, end) = (
+        u32::try_from(range.start).ok()?,
+        u32::try_from(range.end).ok()?,
+    );
+    Some(Region::new(start, end))
+}
+
+/// The RAM for variables, arena and stack.
+fn ram(chip: &Chip) -> Option<Region> {
+    let usable =
+        |r: &&RamRegion| r.is_readable() && r.is_writable() && r.accessible_by(chip.core_name());
+    let (aliases, plain): (Vec<&RamRegion>, Vec<&RamRegion>) = chip
+        .target
+        .memory_map
+        .iter()
+        .filter_map(MemoryRegion::as_ram_region)
+        .filter(usable)
+        .partition(|r| r.is_alias);
+    let data = |range: &std::ops::Range<u64>| DATA.contains(&range.start);
+    let plain = runs(plain.into_iter());
+    if let Some(longest) = longest(plain.iter().filter(|r| data(r))) {
+        return Some(longest);
+    }
+    let low = longest(plain.iter().filter(|r| r.start > 0 && r.start < DATA.start))?;
+    let aliases = runs(aliases.into_iter());
+    let twin = longest(aliases.iter().filter(|r| data(r)));
+    Some(twin.filter(|twin| twin.len == low.len).unwrap_or(low))
+}
+
+/// The runs of regions that touch, cut at the beginning and the end of data memory.
+fn runs<'a>(regions: impl Iterator<Item = &'a RamRegion>) -> Vec<std::ops::Range<u64>> {
+    let mut pieces: Vec<std::ops::Range<u64>> = Vec::new();
+    for range in regions.map(|r| r.range.clone()) {
+        for limits in [0..DATA.start, DATA] {
+            let piece = range.start.max(limits.start)..range.end.min(limits.end);
+            if !piece.is_empty() {
+                pieces.push(piece);
+            }
+        }
+    }
+    pieces.sort_by_key(|r| (r.start, r.end));
+    let mut runs: Vec<std::ops::Range<u64>> = Vec::new();
+    for piece in pieces {
+        match runs.last_mut() {
+            Some(run) if piece.start <= run.end && piece.start != DATA.start => {
+                run.end = run.end.max(piece.end);
+            }
+            _ => runs.push(piece),
+        }
+    }
+    runs
+}
+
+/// The longest of some runs, the lowest of equals, as double words; `None` where all are empty.
+fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<Region> {
+    const DOUBLE_WORD: u64 = 8;
+    runs.filter_map(|run| {
+        let start = run.start.next_multiple_of(DOUBLE_WORD);
+        let end = run.end - run.end % DOUBLE_WORD;
+        region(&(start..end)).filter(|r| r.len > 0)
+    })
+    .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
+}
+
+/// How to divide the flash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayoutOptions {
+    /// Bytes for the firmware, which are rounded up to whole blocks: 64 KiB unless said, and half of the
+    /// flash where that is less than 128 KiB.
+    pub firmware: Option<u32>,
+}
+
+/// The places for images.
+///
+/// Two images can take turns where there is room for two slots and a block that says which one is in
+/// use. Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
+/// place alone, never on an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Slots {
+    /// The block between firmware and slots that says which one is in use.
+    pub state: Option<Region>,
+    /// The first slot.
+    pub a: Region,
+    /// The second slot, directly behind.
+    pub b: Option<Region>,
+}
+
+impl Slots {
+    /// Where an image may lie that has both slots to itself.
+    #[must_use]
+    pub fn whole(&self) -> Region {
+        Region::new(self.a.address, self.b.unwrap_or(self.a).end())
+    }
+}
+
+/// Where everything goes on a chip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// The firmware's code and constants.
+    pub firmware: Region,
+    /// The images.
+    pub slots: Slots,
+    /// Variables, arena and stack.
+    pub ram: Region,
+}
+
+impl Layout {
+    /// Two slots are made only where each has this many bytes.
+    pub const LEAST_SLOT: u32 = 16 << 10;
+
+    /// Divides a chip's memory.
+    ///
+    /// # Errors
+    /// [`MemoryError::NoRoom`], where the flash is too small.
+    pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
+        const FIRMWARE: u32 = 64 << 10;
+        let bytes = options.firmware.unwrap_or(FIRMWARE.min(map.flash.len / 2));
+        let no_room = || MemoryError::NoRoom {
+            flash: map.flash.len,
+            blocks: map.blocks.len(),
+            firmware: bytes,
+        };
+        let end = map
+            .flash
+            .address
+            .checked_add(bytes.max(1))
+            .ok_or_else(no_room)?;
+        let count = map.blocks.iter().take_while(|b| b.address < end).count();
+        let (own, rest) = map.blocks.split_at_checked(count).ok_or_else(no_room)?;
+        let last = own.last().filter(|b| b.end() >= end).ok_or_else(no_room)?;
+        let firmware = Region::new(map.flash.address, last.end());
+        let slots = two_slots(rest)
+            .or_else(|| {
+                let (first, last) = (rest.first()?, rest.last()?);
+                Some(Slots {
+                    state: None,
+                    a: Region::new(first.address, last.end()),
+                    b: None,
+                })
+            })
+            .ok_or_else(no_room)?;
+        Ok(Self {
+            firmware,
+            slots,
+            ram: map.ram,
+        })
+    }
+
+    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt. The stack starts at
+    /// the RAM's end; `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
+    #[must_use]
+    pub fn memory_x(&self, chip: &str) -> String {
+        let images = self.slots.whole();
+        let mut text = format!("/* {chip} */\nMEMORY\n{{\n");
+        for (name, region) in [("FLASH", self.firmware), ("RAM", self.ram)] {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "  {name} : ORIGIN = {:#010x}, LENGTH = {:#x}",
+                region.address, region.len
+            );
+        }
+        let _ = write!(
+            text,
+            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n",
+            images.address,
+            images.end()
+        );
+        text
+    }
+}
+
+/// A block for the state, and two slots of nearly the same length; `None` where they would be too small.
+fn two_slots(blocks: &[Region]) -> Option<Slots> {
+    let (&state, slots) = blocks.split_first()?;
+    let (first, last) = (slots.first()?, slots.last()?);
+    let both = Region::new(first.address, last.end());
+    // What is left over for state is no loss where blocks are small.
+    if state.len > both.len / 2 {
+        return None;
+    }
+    let cut = slots
+        .iter()
+        .map(|block| block.address)
+        .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
+    let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
+    (a.len.min(b.len) >= Layout::LEAST_SLOT).then_some(Slots {
+        state: Some(state),
+        a,
+        b: Some(b),
+    })
+}

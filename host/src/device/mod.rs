@@ -1,0 +1,31 @@
+//! Real boards: which chips there are, where firmware and image go on one, how they get there, and what the
+//! device then says and does.
+//!
+//! The chips and their flash algorithms are probe-rs's, and so are the probes; no type of probe-rs
+//! leaves this module. Everything that can be known without a chip is decided first: [`MemoryMap`] says
+//! what flash and RAM a chip has, [`Layout`] where things go, [`Plan`] what would be written and whether
+//! it fits. [`flash()`] writes it; a [`Session`] talks with what runs then, and [`run`] holds it to the emulator.
+
+mod chips;
+mod error;
+mod families;
+mod firmware;
+mod flash;
+mod hello;
+mod link;
+pub mod memory;
+mod probe;
+mod processor;
+pub mod run;
+pub mod session;
+
+pub use chips::{Chip, Chips, Summary};
+pub use error::DeviceError;
+pub use families::Obstacle;
+pub use firmware::{Firmware, Segment, build};
+pub use flash::{Budget, FlashOptions, Flashed, Phase, Plan, PlanOptions, Progress, flash};
+pub use hello::{Greeting, ImageReport};
+pub use memory::{Layout, LayoutOptions, MemoryError, MemoryMap, Region, Slots};
+pub use probe::{ProbeInfo, Selector, probes};
+pub use processor::{Architecture, Processor};
+pub use session::Session;

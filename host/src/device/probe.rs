@@ -1,0 +1,137 @@
+//! Debug probes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use probe_rs::probe::list::{Accessibility, Lister};
+use probe_rs::probe::{DebugProbeSelector, Probe};
+use serde::Serialize;
+
+use super::error::DeviceError;
+
+/// A connected probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProbeInfo {
+    /// What it calls itself.
+    pub name: String,
+    /// What selects it: vendor, product and, where it has one, serial number.
+    pub selector: String,
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// Whether this user may open it.
+    pub accessible: bool,
+}
+
+impl fmt::Display for ProbeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.selector, self.name)?;
+        if self.accessible {
+            Ok(())
+        } else {
+            f.write_str(", which this user may not open")
+        }
+    }
+}
+
+/// The connected probes. Those that are reached by network are not among them, but
+/// [`Selector`] names them.
+#[must_use]
+pub fn probes() -> Vec<ProbeInfo> {
+    let mut found: Vec<ProbeInfo> = Lister::new()
+        .list_all_with_access()
+        .into_iter()
+        .map(|item| ProbeInfo {
+            name: item.info.identifier.clone(),
+            selector: DebugProbeSelector::from(&item.info).to_string(),
+            serial: item.info.serial_number.clone(),
+            accessible: item.accessibility == Accessibility::Accessible,
+        })
+        .collect();
+    found.sort_by(|a, b| (&a.selector, &a.name).cmp(&(&b.selector, &b.name)));
+    found
+}
+
+/// Names one probe: `VID:PID`, `VID:PID:SERIAL` or `VID:PID-INTERFACE:SERIAL`, the numbers in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector(DebugProbeSelector);
+
+impl FromStr for Selector {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        text.parse()
+            .map(Self)
+            .map_err(|source| DeviceError::Selector {
+                text: text.to_owned(),
+                source: Box::new(source),
+            })
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Opens the chosen probe, or the only one.
+pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, DeviceError> {
+    let selector = match selector {
+        Some(selector) => selector.clone(),
+        None => only(probes())?,
+    };
+    Lister::new()
+        .open(selector.0.clone())
+        .map_err(|source| DeviceError::OpenProbe {
+            selector: selector.to_string(),
+            source: Box::new(source),
+        })
+}
+
+/// The selector of the only one of some probes.
+fn only(found: Vec<ProbeInfo>) -> Result<Selector, DeviceError> {
+    match found.as_slice() {
+        [] => Err(DeviceError::NoProbe),
+        [one] => one.selector.parse(),
+        _ => Err(DeviceError::SeveralProbes { found }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(serial: &str) -> ProbeInfo {
+        ProbeInfo {
+            name: "ST-Link V3".into(),
+            selector: format!("0483:374f:{serial}"),
+            serial: Some(serial.into()),
+            accessible: serial != "B2",
+        }
+    }
+
+    #[test]
+    fn only_one_probe_needs_no_choice() {
+        assert!(matches!(only(vec![]), Err(DeviceError::NoProbe)));
+        let chosen = only(vec![probe("A1")]).unwrap();
+        assert_eq!(chosen.to_string(), "0483:374f:A1");
+        let error = only(vec![probe("A1"), probe("B2")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("2 debug probes"), "{error}");
+        assert!(error.contains("0483:374f:A1 (ST-Link V3);"), "{error}");
+        assert!(
+            error.contains("0483:374f:B2 (ST-Link V3), which this user may not open"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_selector_that_is_none_says_what_it_should_be() {
+        let error = "stlink".parse::<Selector>().unwrap_err().to_string();
+        assert!(
+            error.contains("stlink") && error.contains("VID:PID"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,635 @@
+//! An image on a device over a data set, held to the emulator on this machine: every spike count and every
+//! output, to the bit; and where they part, to the neuron.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tinyspike_firmware::hashes::Hashes;
+use tinyspike_firmware::trace::split;
+use tinyspike_firmware::{ArenaTooSmall, Event, InputError, Probe};
+use tinyspike_shared::wire::{Count, Watch};
+
+use super::session::{Identity, Inference, Link, NoImage, Session, SessionError, StackUse};
+use crate::assemble::{Image, MAX_ENSEMBLES};
+use crate::bench::Spread;
+use crate::data::DataSet;
+use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
+
+/// How to run a data set on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunOptions {
+    /// The float that one unit of a byte in the data stands for.
+    pub byte_scale: f32,
+    /// Whether every potential and sum is compared after every step, too.
+    pub bisect: bool,
+}
+
+impl Default for RunOptions {
+    /// Counts and outputs; bytes are 0 to 1 in 255 parts.
+    fn default() -> Self {
+        Self {
+            byte_scale: 1.0 / 255.0,
+            bisect: false,
+        }
+    }
+}
+
+/// Why a data set was not run on a device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The data does not fit the image.
+    #[error(transparent)]
+    Data(#[from] EmulateError),
+    /// The emulator refuses an input.
+    #[error("sample {sample}: {source}")]
+    Input {
+        /// Which sample, from 0.
+        sample: usize,
+        /// Why.
+        source: InputError,
+    },
+    /// The device runs another image.
+    #[error("the device runs an image with the checksum {device:08x}, not this one ({host:08x})")]
+    OtherImage {
+        /// The checksum of the device's image.
+        device: u32,
+        /// The checksum of this image.
+        host: u32,
+    },
+    /// The device does not run its image.
+    #[error("the device does not run its image: {0}")]
+    NoImage(#[from] NoImage),
+    /// The conversation failed.
+    #[error("{}{source}", sample.map_or(String::new(), |s| format!("sample {s}: ")))]
+    Session {
+        /// At which sample, from 0; `None` where it was at none.
+        sample: Option<usize>,
+        /// Why.
+        source: SessionError,
+    },
+    /// The emulator has no arena, which the image's own size excludes.
+    #[error(transparent)]
+    Arena(#[from] ArenaTooSmall),
+}
+
+impl From<SessionError> for RunError {
+    fn from(source: SessionError) -> Self {
+        Self::Session {
+            sample: None,
+            source,
+        }
+    }
+}
+
+/// What has been run so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Samples.
+    pub samples: usize,
+    /// Those whose class is the label's; `None` without labels.
+    pub correct: Option<usize>,
+    /// What each ensemble did in the last sample.
+    pub counts: Vec<Count>,
+    /// The class of the last sample.
+    pub class: usize,
+}
+
+/// What a run on a device showed. Means are per sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// How many samples were run.
+    pub images: usize,
+    /// The share of samples whose largest output on the device is the label's; `None` without labels.
+    pub accuracy: Option<f64>,
+    /// How many steps an inference took.
+    pub steps_mean: f64,
+    /// Events beyond the input.
+    pub events_per_image: f64,
+    /// Spikes: events times their counts.
+    pub spikes_per_image: f64,
+    /// Each ensemble's share.
+    pub ensembles: Vec<EnsembleActivity>,
+    /// Ticks of the device for whole inferences: setting the input and all steps. Watching costs some.
+    pub ticks: Spread,
+    /// The device's stack.
+    pub stack: StackUse,
+    /// Samples per second, the connection included.
+    pub images_per_second: f64,
+    /// Where the device first did something else than the emulator; `None` where it never did.
+    pub divergence: Option<Divergence>,
+}
+
+/// What an ensemble did on the device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EnsembleActivity {
+    /// Its label.
+    pub label: String,
+    /// How many neurons it has.
+    pub neurons: u32,
+    /// Events per sample.
+    pub events_per_image: f64,
+    /// Spikes per sample.
+    pub spikes_per_image: f64,
+}
+
+/// The first thing that a device did otherwise than the emulator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Divergence {
+    /// Which sample, from 0.
+    pub sample: usize,
+    /// Which step, from 0.
+    pub step: u16,
+    /// The label of the ensemble or output.
+    pub layer: String,
+    /// What differs.
+    pub quantity: Quantity,
+    /// The neuron, or the output's place.
+    pub neuron: usize,
+    /// What the device has.
+    pub device: i64,
+    /// What the emulator has.
+    pub host: i64,
+}
+
+/// What of a neuron differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantity {
+    /// How many spikes it emitted in the step.
+    Spikes,
+    /// Its potential less the threshold, after the step.
+    Potential,
+    /// The output's value after the step.
+    Value,
+    /// A hash of the whole layer, in which no single value can be shown to differ.
+    Hash,
+    /// The number of steps of the inference.
+    Steps,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sample,
+            step,
+            layer,
+            quantity,
+            neuron,
+            device,
+            host,
+        } = self;
+        write!(f, "sample {sample}, step {step}, layer {layer:?}")?;
+        match quantity {
+            Quantity::Spikes => write!(
+                f,
+                ", neuron {neuron}: {device} spikes on the device, {host} in the emulator"
+            ),
+            Quantity::Potential => write!(
+                f,
+                ", neuron {neuron}: potential {device} on the device, {host} in the emulator"
+            ),
+            Quantity::Value => write!(
+                f,
+                ", place {neuron}: value {device} on the device, {host} in the emulator"
+            ),
+            Quantity::Hash => write!(
+                f,
+                ": hash {device:08x} on the device, {host:08x} in the emulator"
+            ),
+            Quantity::Steps => write!(f, ": {device} steps on the device, {host} in the emulator"),
+        }
+    }
+}
+
+/// Who the device is, where it runs this image.
+///
+/// # Errors
+/// [`RunError::NoImage`] or [`RunError::OtherImage`] where it does not, [`RunError::Session`] where it does not answer.
+pub fn check<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<Identity, RunError> {
+    let identity = session.hello()?;
+    let (device, host) = (identity.image?.checksum, image.header().checksum);
+    if device == host {
+        Ok(identity)
+    } else {
+        Err(RunError::OtherImage { device, host })
+    }
+}
+
+/// Runs samples on a device and in the emulator, up to the first difference.
+///
+/// # Errors
+/// [`RunError`], where the data does not fit the image or the device does not answer.
+pub fn run<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+    data: &DataSet,
+    options: &RunOptions,
+    progress: &mut dyn FnMut(&Tally),
+) -> Result<RunReport, RunError> {
+    let encoder = Encoder::new(image, data, options.byte_scale)?;
+    let samples = (0..data.len()).filter_map(|i| data.sample(i));
+    let inputs = samples.map(|sample| {
+        let mut bytes = Vec::new();
+        encoder.encode(sample, &mut bytes);
+        bytes
+    });
+    compare(
+        session,
+        image,
+        inputs,
+        data.labels(),
+        options.bisect,
+        progress,
+    )
+}
+
+/// Runs inputs on a device and in the emulator, up to the first difference. Each has the bytes of all
+/// inputs of the network, one after another.
+///
+/// # Errors
+/// [`RunError`], where an input does not fit the image or the device does not answer.
+pub fn compare<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+    inputs: impl IntoIterator<Item = Vec<u8>>,
+    labels: Option<&[u32]>,
+    bisect: bool,
+    progress: &mut dyn FnMut(&Tally),
+) -> Result<RunReport, RunError> {
+    let watch = if bisect { Watch::Hashes } else { Watch::Counts };
+    let mut emulator = Emulator::new(image)?;
+    let mut tally = Tally {
+        correct: labels.map(|_| 0),
+        ..Tally::default()
+    };
+    let ensembles = image.description().ensembles.len();
+    let mut totals = vec![Count64::default(); ensembles];
+    let (mut steps, mut ticks) = (0u64, Vec::new());
+    let mut divergence = None;
+    let start = Instant::now();
+    for (sample, input) in inputs.into_iter().enumerate() {
+        let refused = |source| RunError::Input { sample, source };
+        let expected = emulator.infer(&input).map_err(refused)?;
+        let failed = |source| RunError::Session {
+            sample: Some(sample),
+            source,
+        };
+        session.set_input(&input).map_err(failed)?;
+        let work = emulator.work(&expected);
+        let found = session.infer(watch, work).map_err(failed)?;
+        if !expected.is(&found) {
+            let place = locate(session, &mut emulator, &input, work, &expected, &found);
+            let mut place = place.map_err(failed)?;
+            place.sample = sample;
+            divergence = Some(place);
+            break;
+        }
+        tally.samples += 1;
+        tally.class = class(&found.outputs);
+        if let (Some(correct), Some(labels)) = (&mut tally.correct, labels) {
+            *correct += usize::from(labels.get(sample) == Some(&(tally.class as u32)));
+        }
+        for (total, count) in totals.iter_mut().zip(&found.counts) {
+            total.events += u64::from(count.events);
+            total.spikes += u64::from(count.spikes);
+        }
+        steps += u64::from(found.steps);
+        ticks.push(whole(&found));
+        tally.counts = found.counts;
+        progress(&tally);
+    }
+    let images = tally.samples.max(1) as f64;
+    let seconds = start.elapsed().as_secs_f64();
+    let sum = |of: fn(&Count64) -> u64| totals.iter().map(of).sum::<u64>() as f64 / images;
+    Ok(RunReport {
+        images: tally.samples,
+        accuracy: (tally.correct).map(|correct| correct as f64 / images),
+        steps_mean: steps as f64 / images,
+        events_per_image: sum(|t| t.events),
+        spikes_per_image: sum(|t| t.spikes),
+        ensembles: (image
+            .description()
+            .ensembles
+            .iter()
+            .zip(&totals)
+            .enumerate())
+        .map(|(index, (ensemble, total))| EnsembleActivity {
+            label: image.description().ensemble_label(index).to_owned(),
+            neurons: ensemble.neurons,
+            events_per_image: total.events as f64 / images,
+            spikes_per_image: total.spikes as f64 / images,
+        })
+        .collect(),
+        ticks: Spread::of(ticks),
+        stack: session.stack()?,
+        images_per_second: tally.samples as f64 / seconds,
+        divergence,
+    })
+}
+
+/// Ticks of a whole inference.
+fn whole(inference: &Inference) -> u64 {
+    let steps = inference.ticks.iter().map(|&t| u64::from(t)).sum::<u64>();
+    u64::from(inference.set_up) + steps
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count64 {
+    events: u64,
+    spikes: u64,
+}
+
+/// The place of the first output's largest value, the first of equals.
+fn class(outputs: &[Vec<i32>]) -> usize {
+    let values = outputs.first().map_or(&[][..], Vec::as_slice);
+    let mut best = (0, i32::MIN);
+    for (place, &value) in values.iter().enumerate() {
+        if value > best.1 {
+            best = (place, value);
+        }
+    }
+    best.0
+}
+
+/// Finds the first step, layer and neuron in which device and emulator differ on an input, of which a whole
+/// inference did. The divergence is of sample 0.
+fn locate<L: Link>(
+    session: &mut Session<L>,
+    emulator: &mut Emulator<'_>,
+    input: &[u8],
+    work: Duration,
+    expected: &Expected,
+    found: &Inference,
+) -> Result<Divergence, SessionError> {
+    let image = emulator.image;
+    let ensembles = image.description().ensembles.len();
+    let label = |layer: usize| match layer.checked_sub(ensembles) {
+        None => image.description().ensemble_label(layer).to_owned(),
+        Some(output) => image.description().output_label(output).to_owned(),
+    };
+    let divergence = |step: u16, layer, quantity, neuron, device, host| Divergence {
+        sample: 0,
+        step,
+        layer: label(layer),
+        quantity,
+        neuron,
+        device,
+        host,
+    };
+    for step in 0..found.steps.max(expected.steps()) {
+        // The emulator takes the steps that the device takes.
+        let Some(here) = emulator.step(input, step) else {
+            break;
+        };
+        let there = session.step(step, Watch::Hashes, work)?;
+        let hashes = there.hashes.first().map_or(&[][..], Vec::as_slice);
+        let differs = (here.hashes.iter().zip(hashes)).position(|(a, b)| a != b);
+        let Some(layer) = differs else { continue };
+        if layer < ensembles {
+            // Asked for again, the device takes the same steps again.
+            let there = session.step(step, Watch::Spikes, work)?;
+            let events = there.spikes.first().and_then(|step| step.get(layer));
+            let events = events.map_or(&[][..], Vec::as_slice);
+            let expected = here.spikes.get(layer).map_or(&[][..], Vec::as_slice);
+            if let Some((neuron, device, host)) = first_event(events, expected) {
+                let spikes = Quantity::Spikes;
+                return Ok(divergence(step, layer, spikes, neuron, device, host));
+            }
+            let potentials = session.potentials(layer as u8)?;
+            let expected = emulator.potentials(layer);
+            if let Some((neuron, device, host)) = first_value(&potentials, &expected) {
+                let potential = Quantity::Potential;
+                return Ok(divergence(step, layer, potential, neuron, device, host));
+            }
+        } else {
+            let output = layer - ensembles;
+            let device = there.outputs.get(output).map_or(&[][..], Vec::as_slice);
+            let host = here.outputs.get(output).map_or(&[][..], Vec::as_slice);
+            if let Some((place, device, host)) = first_value(device, host) {
+                let value = Quantity::Value;
+                return Ok(divergence(step, layer, value, place, device, host));
+            }
+        }
+        let hash = |list: &[u32]| list.get(layer).map_or(0, |&h| i64::from(h));
+        let (device, host) = (hash(hashes), hash(&here.hashes));
+        return Ok(divergence(step, layer, Quantity::Hash, 0, device, host));
+    }
+    // Step by step they agree: the device ended its inference elsewhere, or says so.
+    let (device, host) = (found.steps, expected.steps());
+    let step = device.min(host).saturating_sub(1);
+    if device != host {
+        let (device, host) = (device.into(), host.into());
+        return Ok(divergence(
+            step,
+            ensembles,
+            Quantity::Steps,
+            0,
+            device,
+            host,
+        ));
+    }
+    for (output, (device, host)) in found.outputs.iter().zip(&expected.outputs).enumerate() {
+        if let Some((place, device, host)) = first_value(device, host) {
+            let layer = ensembles + output;
+            let value = Quantity::Value;
+            return Ok(divergence(step, layer, value, place, device, host));
+        }
+    }
+    for (layer, (device, host)) in found.counts.iter().zip(&expected.counts).enumerate() {
+        if device != host {
+            let (device, host) = (device.spikes.into(), host.spikes.into());
+            return Ok(divergence(step, layer, Quantity::Spikes, 0, device, host));
+        }
+    }
+    Ok(divergence(step, ensembles, Quantity::Hash, 0, 0, 0))
+}
+
+/// The first place at which two lists differ, and what they have there; 0 where one ends.
+fn first_value(device: &[i32], host: &[i32]) -> Option<(usize, i64, i64)> {
+    let length = device.len().max(host.len());
+    let at = |list: &[i32], place: usize| list.get(place).map_or(0, |&v| i64::from(v));
+    (0..length)
+        .map(|place| (place, at(device, place), at(host, place)))
+        .find(|(place, a, b)| a != b || device.get(*place).is_some() != host.get(*place).is_some())
+}
+
+/// The first neuron whose spikes differ, and how many there are.
+fn first_event(device: &[Event], host: &[Event]) -> Option<(usize, i64, i64)> {
+    let place = (0..device.len().max(host.len())).find(|&i| device.get(i) != host.get(i))?;
+    let neuron = [device.get(place), host.get(place)]
+        .into_iter()
+        .flatten()
+        .map(|event| event.source)
+        .min()?;
+    let spikes = |events: &[Event]| {
+        let event = events.iter().find(|event| event.source == neuron);
+        event.map_or(0, |event| i64::from(event.value))
+    };
+    Some((neuron.into(), spikes(device), spikes(host)))
+}
+
+/// What an inference is to be.
+#[derive(Clone, Debug, Default)]
+struct Expected {
+    counts: Vec<Count>,
+    outputs: Vec<Vec<i32>>,
+    /// By step and layer.
+    hashes: Vec<Vec<u32>>,
+    /// Weights that it touches.
+    operations: u64,
+}
+
+impl Expected {
+    fn steps(&self) -> u16 {
+        self.hashes.len() as u16
+    }
+
+    /// Whether a device's inference is this.
+    fn is(&self, found: &Inference) -> bool {
+        found.steps == self.steps()
+            && found.counts == self.counts
+            && found.outputs == self.outputs
+            && (found.hashes.is_empty() || found.hashes == self.hashes)
+    }
+}
+
+/// What a step is to be.
+#[derive(Clone, Debug, Default)]
+struct ExpectedStep {
+    spikes: Vec<Vec<Event>>,
+    hashes: Vec<u32>,
+    outputs: Vec<Vec<i32>>,
+}
+
+/// The engine on this machine, which says all that a device may be asked for.
+struct Emulator<'i> {
+    image: &'i Image<'i>,
+    arena: Vec<u32>,
+    fan_out: FanOut,
+    /// The potentials of each ensemble after the last step that was asked for.
+    potentials: Vec<Vec<i32>>,
+}
+
+impl<'i> Emulator<'i> {
+    fn new(image: &'i Image<'i>) -> Result<Self, ArenaTooSmall> {
+        let mut arena = vec![0; image.arena_bytes() / 4];
+        HostEngine::new(image, &mut arena)?;
+        Ok(Self {
+            image,
+            arena,
+            fan_out: FanOut::of(image),
+            potentials: Vec::new(),
+        })
+    }
+
+    /// The whole inference on an input.
+    fn infer(&mut self, input: &[u8]) -> Result<Expected, InputError> {
+        let mut expected = Expected::default();
+        expected.counts = vec![Count::default(); self.image.description().ensembles.len()];
+        let (image, fan_out) = (self.image, &self.fan_out);
+        let driven: u64 = (fan_out.inputs.iter().flatten())
+            .map(|reach| u64::from(reach.weights))
+            .sum();
+        expected.operations = driven;
+        let Ok(mut engine) = HostEngine::new(image, &mut self.arena) else {
+            return Ok(expected);
+        };
+        engine.set_inputs(&split(&image.description().inputs, input))?;
+        loop {
+            let mut record = Record::new(image);
+            if !engine.step_probed(&mut record) {
+                break;
+            }
+            let step = expected.steps();
+            for ((ensemble, count), events) in
+                (expected.counts.iter_mut().enumerate()).zip(&record.spikes)
+            {
+                count.events += events.len() as u32;
+                for event in events {
+                    count.spikes += u32::from(event.value.unsigned_abs());
+                    let reach = fan_out.ensembles.get(ensemble);
+                    let reach = reach.and_then(|e| e.get(usize::from(event.source)));
+                    expected.operations += reach.map_or(0, |r| u64::from(r.weights));
+                }
+            }
+            let hashes = record.hashes.layers(image, &engine, step);
+            expected.hashes.push(hashes.collect());
+            if engine.decided() {
+                break;
+            }
+        }
+        expected.outputs = outputs(image, &engine);
+        Ok(expected)
+    }
+
+    /// One step on an input, which the engine has taken before; `None` where there is none.
+    fn step(&mut self, input: &[u8], at: u16) -> Option<ExpectedStep> {
+        let image = self.image;
+        let mut engine = HostEngine::new(image, &mut self.arena).ok()?;
+        let inputs = split(&image.description().inputs, input);
+        engine.set_inputs(&inputs).ok()?;
+        for _ in 0..at {
+            engine.step();
+        }
+        let mut record = Record::new(image);
+        if !engine.step_probed(&mut record) {
+            return None;
+        }
+        let ensembles = image.description().ensembles.len();
+        self.potentials = (0..ensembles)
+            .map(|e| (0..).map_while(|n| engine.potential(e, n)).collect())
+            .collect();
+        Some(ExpectedStep {
+            hashes: record.hashes.layers(image, &engine, at).collect(),
+            outputs: outputs(image, &engine),
+            spikes: record.spikes,
+        })
+    }
+
+    fn potentials(&self, ensemble: usize) -> Vec<i32> {
+        self.potentials.get(ensemble).cloned().unwrap_or_default()
+    }
+
+    /// How long a slow device may take for an inference.
+    fn work(&self, expected: &Expected) -> Duration {
+        let ensembles = &self.image.description().ensembles;
+        let neurons: u64 = ensembles.iter().map(|e| u64::from(e.neurons)).sum();
+        let updates = neurons * u64::from(expected.steps());
+        Duration::from_micros(SLOWEST_US * (expected.operations + updates))
+    }
+}
+
+/// What a slow core may take for one weight or one neuron, in microseconds, with some to spare.
+const SLOWEST_US: u64 = 10;
+
+fn outputs(image: &Image<'_>, engine: &HostEngine<'_>) -> Vec<Vec<i32>> {
+    (0..image.description().outputs.len())
+        .map(|output| engine.output(output).values().collect())
+        .collect()
+}
+
+/// What an engine did in a step.
+struct Record {
+    spikes: Vec<Vec<Event>>,
+    hashes: Hashes<MAX_ENSEMBLES>,
+}
+
+impl Record {
+    fn new(image: &Image<'_>) -> Self {
+        Self {
+            spikes: vec![Vec::new(); image.description().ensembles.len()],
+            hashes: Hashes::new(),
+        }
+    }
+}
+
+impl Probe for Record {
+    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
+        if let Some(all) = self.spikes.get_mut(ensemble) {
+            all.extend_from_slice(events);
+        }
+        self.hashes.spikes(ensemble, events);
+    }
+}

@@ -1,0 +1,552 @@
+//! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again where an
+//! answer does not come whole.
+
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tinyspike_shared::Event;
+use tinyspike_shared::image::ImageError;
+use tinyspike_shared::wire::{
+    self, Clock, Count, Fault, Head, Hello, INPUT_CHUNK, ImageState, MAX_FRAME, PROTOCOL, Receiver,
+    Request, RequestError, Response, Watch,
+};
+
+/// Carries bytes to and from a device.
+pub trait Link {
+    /// Sends some of `bytes`: how many. It does not wait where there is no room.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost>;
+
+    /// Receives what has come: how many bytes of `bytes` it is. It does not wait where there is nothing.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost>;
+
+    /// What state a device that does not answer is in, such as `its core is halted`; `None` where
+    /// nobody knows.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    fn state(&mut self) -> Result<Option<String>, Lost>;
+}
+
+/// The connection to a device is broken.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection to the device is lost: {0}")]
+pub struct Lost(#[source] pub Box<dyn Error + Send + Sync>);
+
+/// Why a device gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The connection is broken.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// No answer came.
+    #[error("the device has not answered for {:.1} s{}", waited.as_secs_f32(), state.as_ref().map_or(String::new(), |s| format!(": {s}")))]
+    Silent {
+        /// How long it was waited for.
+        waited: Duration,
+        /// What state the device is in, where that is known.
+        state: Option<String>,
+    },
+    /// The firmware speaks another version of the protocol.
+    #[error(
+        "the device's firmware speaks version {found} of the protocol, this program {PROTOCOL}: flash its firmware again"
+    )]
+    Protocol {
+        /// The version that the device speaks.
+        found: u16,
+    },
+    /// The firmware has failed.
+    #[error("the device's firmware has failed: {0}")]
+    Fault(String),
+    /// The device has no image that it can run.
+    #[error("the device does not run its image: {0}")]
+    NoImage(NoImage),
+    /// The device refuses a request.
+    #[error("the device refuses: {0}")]
+    Refused(String),
+    /// The answer is not one to the question.
+    #[error(
+        "the device answers something else than it was asked for: its firmware and this program do not fit"
+    )]
+    Unexpected,
+}
+
+/// Why a device does not run its image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoImage {
+    /// The image is not one that it can use.
+    #[error(transparent)]
+    Refused(#[from] ImageError),
+    /// There is too little RAM for it.
+    #[error("arena and input need {needed} bytes of RAM, and {given} are left")]
+    NoRoom {
+        /// Bytes that arena and input need.
+        needed: u32,
+        /// Bytes that there are.
+        given: u32,
+    },
+}
+
+/// The image that a device runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RunningImage {
+    /// The image's checksum.
+    pub checksum: u32,
+    /// Bytes of arena.
+    pub arena: u32,
+    /// Bytes of all inputs together.
+    pub input: u32,
+    /// Steps of an inference.
+    pub steps: u16,
+}
+
+/// Who a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The firmware's version.
+    pub firmware: String,
+    /// The architecture that it is built for.
+    pub architecture: String,
+    /// The kernels that it runs.
+    pub kernels: String,
+    /// The image that it runs, or why not.
+    pub image: Result<RunningImage, NoImage>,
+    /// Bytes of RAM that nothing takes.
+    pub free_ram: u32,
+    /// Bytes of stack.
+    pub stack: u32,
+    /// What counts its ticks.
+    pub clock: Clock,
+}
+
+impl From<Hello<'_>> for Identity {
+    fn from(hello: Hello<'_>) -> Self {
+        Self {
+            firmware: hello.firmware.to_owned(),
+            architecture: hello.architecture.to_owned(),
+            kernels: hello.kernels.to_owned(),
+            image: match hello.image {
+                ImageState::Ready {
+                    checksum,
+                    arena,
+                    input,
+                    steps,
+                } => Ok(RunningImage {
+                    checksum,
+                    arena,
+                    input,
+                    steps,
+                }),
+                ImageState::Refused(reason) => Err(NoImage::Refused(reason)),
+                ImageState::NoRoom { needed, given } => Err(NoImage::NoRoom { needed, given }),
+            },
+            free_ram: hello.free_ram,
+            stack: hello.stack,
+            clock: hello.clock,
+        }
+    }
+}
+
+/// How deep a device's stack has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StackUse {
+    /// Bytes that it may have.
+    pub size: u32,
+    /// The most bytes that it has had since the device started.
+    pub high_water: u32,
+}
+
+/// What a device told of an inference, or of a step of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inference {
+    /// Steps since rest.
+    pub steps: u16,
+    /// Ticks to bring the network to rest and set the input; 0 where a step went on from another.
+    pub set_up: u32,
+    /// Ticks of each step that was asked for.
+    pub ticks: Vec<u32>,
+    /// What each ensemble did in these; empty where it was not watched.
+    pub counts: Vec<Count>,
+    /// The values of each output.
+    pub outputs: Vec<Vec<i32>>,
+    /// The events of each step that was asked for, by ensemble, where they were watched.
+    pub spikes: Vec<Vec<Vec<Event>>>,
+    /// The hash of each ensemble and then each output, by step, where they were watched.
+    pub hashes: Vec<Vec<u32>>,
+}
+
+/// How long to wait for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a device may be silent before it is given up.
+    pub silence: Duration,
+    /// After how much silence to ask again: an answer may have been lost.
+    pub repeat: Duration,
+}
+
+impl Default for Patience {
+    /// Three seconds; asking again after one.
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(3),
+            repeat: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Patience {
+    /// More of it, for work that takes a while.
+    #[must_use]
+    pub fn and(self, work: Duration) -> Self {
+        Self {
+            silence: self.silence + 2 * work,
+            repeat: self.repeat + work,
+        }
+    }
+}
+
+/// How long to sleep where neither side has anything to say.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// A conversation with a device.
+#[derive(Debug)]
+pub struct Session<L> {
+    link: L,
+    receiver: Receiver,
+    sequence: u16,
+    patience: Patience,
+}
+
+impl<L: Link> Session<L> {
+    /// Begins a conversation. Sequence numbers start at `first`: another one than in the last conversation, so that
+    /// nothing that was left of it is taken for an answer.
+    pub const fn new(link: L, first: u16, patience: Patience) -> Self {
+        Self {
+            link,
+            receiver: Receiver::new(),
+            sequence: first,
+            patience,
+        }
+    }
+
+    /// The connection.
+    pub const fn link(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// Who the device is.
+    ///
+    /// # Errors
+    /// [`SessionError`]; [`SessionError::Protocol`] where it speaks another version.
+    pub fn hello(&mut self) -> Result<Identity, SessionError> {
+        let parts = self.ask(&Request::Hello, self.patience)?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Hello(hello)) if hello.protocol == PROTOCOL => Ok(hello.into()),
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// Whether the device is there.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn ping(&mut self) -> Result<(), SessionError> {
+        let echo = u32::from(self.sequence) << 16 | 0x5aa5;
+        let parts = self.ask(&Request::Ping { echo }, self.patience)?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Pong { echo: heard }) if heard == echo => Ok(()),
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// How deep its stack has been.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn stack(&mut self) -> Result<StackUse, SessionError> {
+        let parts = self.ask(&Request::Stack, self.patience)?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Stack { size, high_water }) => Ok(StackUse { size, high_water }),
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// Sets the input: the bytes of all inputs of the image, one after another.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn set_input(&mut self, input: &[u8]) -> Result<(), SessionError> {
+        let mut offset = 0;
+        for bytes in input.chunks(INPUT_CHUNK) {
+            let length = bytes.len() as u32;
+            let parts = self.ask(&Request::SetInput { offset, bytes }, self.patience)?;
+            let accepted = Response::Accepted { offset, length };
+            if parts.last().and_then(Part::read) != Some(accepted) {
+                return Err(SessionError::Unexpected);
+            }
+            offset += length;
+        }
+        Ok(())
+    }
+
+    /// An inference on the input, from rest to its end, for which the device may take `work`.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn infer(&mut self, watch: Watch, work: Duration) -> Result<Inference, SessionError> {
+        let parts = self.ask(&Request::Infer { watch }, self.patience.and(work))?;
+        read_inference(&parts, 0)
+    }
+
+    /// One step of an inference on the input, for which, and for the steps before, the device may take `work`.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn step(
+        &mut self,
+        at: u16,
+        watch: Watch,
+        work: Duration,
+    ) -> Result<Inference, SessionError> {
+        let parts = self.ask(&Request::Step { at, watch }, self.patience.and(work))?;
+        read_inference(&parts, at)
+    }
+
+    /// The potentials of an ensemble as they are, less the threshold.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn potentials(&mut self, ensemble: u8) -> Result<Vec<i32>, SessionError> {
+        let mut all = Vec::new();
+        loop {
+            let first = all.len() as u32;
+            let parts = self.ask(&Request::Potentials { ensemble, first }, self.patience)?;
+            match parts.last().and_then(Part::read) {
+                Some(Response::Potentials {
+                    ensemble: e,
+                    first: f,
+                    values,
+                }) if (e, f) == (ensemble, first) => {
+                    if values.is_empty() {
+                        return Ok(all);
+                    }
+                    all.extend_from_slice(&values);
+                }
+                _ => return Err(SessionError::Unexpected),
+            }
+        }
+    }
+
+    /// Asks until a whole answer has come: all its parts.
+    fn ask(
+        &mut self,
+        request: &Request<'_>,
+        patience: Patience,
+    ) -> Result<Vec<Part>, SessionError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let head = Head {
+            sequence: self.sequence,
+            part: 0,
+        };
+        let mut frame = [0; MAX_FRAME];
+        let frame =
+            wire::encode(head, request, &mut frame).map_err(|_| SessionError::Unexpected)?;
+        let mut to_send = frame;
+        let mut answer = Parts::default();
+        let start = Instant::now();
+        let (mut heard, mut asked) = (start, start);
+        let mut bytes = [0; 1024];
+        loop {
+            let sent = if to_send.is_empty() {
+                0
+            } else {
+                self.link.send(to_send)?
+            };
+            to_send = to_send.get(sent..).unwrap_or(&[]);
+            let received = self.link.receive(&mut bytes)?;
+            let mut rest = bytes.get(..received).unwrap_or(&[]);
+            while let Some(frame) = self.receiver.receive(&mut rest) {
+                if frame.head.sequence != head.sequence {
+                    continue;
+                }
+                heard = Instant::now();
+                if let Some(Response::Hello(hello)) = frame.beginning()
+                    && hello.protocol != PROTOCOL
+                {
+                    let found = hello.protocol;
+                    return Err(SessionError::Protocol { found });
+                }
+                let Some(response) = frame.message::<Response<'_>>() else {
+                    return Err(SessionError::Unexpected);
+                };
+                if let Response::Error(error) = response {
+                    return Err(refusal(error));
+                }
+                answer.add(
+                    frame.head.part,
+                    Part(frame.bytes().to_vec()),
+                    response.is_last(),
+                );
+            }
+            if let Some(parts) = answer.whole() {
+                return Ok(parts);
+            }
+            if heard.elapsed() > patience.silence {
+                let state = self.link.state()?;
+                return Err(SessionError::Silent {
+                    waited: heard.elapsed(),
+                    state,
+                });
+            }
+            if heard.max(asked).elapsed() > patience.repeat {
+                asked = Instant::now();
+                to_send = frame;
+            }
+            if sent == 0 && received == 0 {
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// What an error of the device is here.
+fn refusal(error: RequestError<'_>) -> SessionError {
+    SessionError::Refused(match error {
+        RequestError::Fault(fault) => return SessionError::Fault(fault_text(fault)),
+        RequestError::Unknown => "its firmware does not know the request".into(),
+        RequestError::NoImage => "it has no image that it can run".into(),
+        RequestError::Outside { size } => {
+            format!("the image's inputs together have {size} bytes")
+        }
+        RequestError::Value { input, max, found } => {
+            format!("input {input} takes bytes up to {max}, one of {found} was given")
+        }
+        RequestError::NoStep { steps } => format!("an inference has {steps} steps"),
+        RequestError::NoEnsemble { ensembles } => {
+            format!("the network has {ensembles} ensembles")
+        }
+        other => format!("{other:?}"),
+    })
+}
+
+fn fault_text(fault: Fault<'_>) -> String {
+    match fault {
+        Fault::Panic { file, line } => format!("it panicked at {file}:{line}"),
+        Fault::HardFault { pc, lr } => {
+            format!("a hard fault at {pc:#010x}, called from {lr:#010x}")
+        }
+        Fault::StackOverflow { sp } => {
+            format!("its stack was too small (the stack pointer was {sp:#010x})")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// A message, not yet read.
+#[derive(Clone, Debug)]
+struct Part(Vec<u8>);
+
+impl Part {
+    fn read(&self) -> Option<Response<'_>> {
+        wire::read(&self.0)
+    }
+}
+
+/// What has come of an answer.
+#[derive(Debug, Default)]
+struct Parts {
+    parts: Vec<Option<Part>>,
+    /// How many there are, where the last has come.
+    count: Option<usize>,
+    missing: usize,
+}
+
+impl Parts {
+    fn add(&mut self, number: u16, part: Part, last: bool) {
+        let number = usize::from(number);
+        if last {
+            self.count = Some(number + 1);
+        }
+        if self.parts.len() <= number {
+            self.missing += number + 1 - self.parts.len();
+            self.parts.resize(number + 1, None);
+        }
+        if let Some(place @ None) = self.parts.get_mut(number) {
+            *place = Some(part);
+            self.missing -= 1;
+        }
+    }
+
+    /// All parts, once they are there.
+    fn whole(&mut self) -> Option<Vec<Part>> {
+        if self.missing > 0 || self.count != Some(self.parts.len()) {
+            return None;
+        }
+        Some(self.parts.drain(..).flatten().collect())
+    }
+}
+
+/// Puts the parts of an inference's answer together. `from` is the first step that was asked for.
+fn read_inference(parts: &[Part], from: u16) -> Result<Inference, SessionError> {
+    fn at<T: Default>(list: &mut Vec<T>, index: usize) -> Option<&mut T> {
+        if list.len() <= index {
+            list.resize_with(index + 1, T::default);
+        }
+        list.get_mut(index)
+    }
+    let mut inference = Inference::default();
+    let mut finished = false;
+    for part in parts {
+        let place = |step: u16| step.checked_sub(from).map(usize::from);
+        let read = match part.read() {
+            Some(Response::Took { step, ticks }) if place(step) == Some(inference.ticks.len()) => {
+                inference.ticks.push(ticks);
+                Some(())
+            }
+            Some(Response::Counts { first, counts })
+                if usize::from(first) == inference.counts.len() =>
+            {
+                inference.counts.extend_from_slice(&counts);
+                Some(())
+            }
+            Some(Response::Values {
+                output,
+                first,
+                values,
+            }) => at(&mut inference.outputs, output.into())
+                .filter(|all| all.len() == first as usize)
+                .map(|all| all.extend_from_slice(&values)),
+            Some(Response::Spikes {
+                step,
+                ensemble,
+                events,
+            }) => place(step)
+                .and_then(|step| at(&mut inference.spikes, step))
+                .and_then(|step| at(step, ensemble.into()))
+                .map(|all| all.extend_from_slice(&events)),
+            Some(Response::Hash { step, layer, hash }) => place(step)
+                .and_then(|step| at(&mut inference.hashes, step))
+                .filter(|all| all.len() == usize::from(layer))
+                .map(|all| all.push(hash)),
+            Some(Response::Finished { steps, set_up }) => {
+                inference.steps = steps;
+                inference.set_up = set_up;
+                finished = true;
+                Some(())
+            }
+            _ => None,
+        };
+        read.ok_or(SessionError::Unexpected)?;
+    }
+    finished
+        .then_some(inference)
+        .ok_or(SessionError::Unexpected)
+}

@@ -1,0 +1,163 @@
+//! Keys and signatures: PEM files as OpenSSL writes them, and signed images.
+
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use tinyspike_shared::image::ImageError;
+use tinyspike_shared::signature::{KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, trailer};
+
+use crate::assemble::{Image, aligned_copy};
+
+/// Why an image or a key is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// No private key in the text.
+    #[error(
+        "this is no Ed25519 private key in PKCS#8 PEM form ({0}); `tinyspike keygen` or `openssl genpkey -algorithm ed25519` makes one"
+    )]
+    PrivateKey(String),
+    /// No public key in the text.
+    #[error(
+        "this is no Ed25519 public key in PEM form ({0}); `tinyspike keygen` writes one beside the private key"
+    )]
+    PublicKey(String),
+    /// A key cannot be written as PEM.
+    #[error("the key cannot be written as PEM: {0}")]
+    Encode(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers for a key: {0}")]
+    Random(String),
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The signature is missing or wrong.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+/// A private key, which signs images.
+pub struct PrivateKey(SigningKey);
+
+impl std::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PrivateKey({})", self.public().id())
+    }
+}
+
+/// A public key, by which devices know who has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicKey([u8; PUBLIC_KEY_LEN]);
+
+impl PrivateKey {
+    /// A new key, from the system's random numbers.
+    ///
+    /// # Errors
+    /// Where the system gives none.
+    pub fn generate() -> Result<Self, SignError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| SignError::Random(e.to_string()))?;
+        Ok(Self(SigningKey::from_bytes(&seed)))
+    }
+
+    /// Reads a PKCS#8 PEM text.
+    ///
+    /// # Errors
+    /// Where there is no Ed25519 private key in it.
+    pub fn from_pem(text: &str) -> Result<Self, SignError> {
+        SigningKey::from_pkcs8_pem(text)
+            .map(Self)
+            .map_err(|e| SignError::PrivateKey(e.to_string()))
+    }
+
+    /// The key as PKCS#8 PEM.
+    ///
+    /// # Errors
+    /// Where the encoder fails.
+    pub fn to_pem(&self) -> Result<String, SignError> {
+        self.0
+            .to_pkcs8_pem(LineEnding::LF)
+            .map(|text| text.to_string())
+            .map_err(|e| SignError::Encode(e.to_string()))
+    }
+
+    /// Its public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The image with a signature behind it; one that was there is replaced.
+    ///
+    /// # Errors
+    /// Where `image` is no image.
+    pub fn sign(&self, image: &[u8]) -> Result<Vec<u8>, SignError> {
+        let aligned = aligned_copy(image);
+        let image = Image::parse(&aligned)?.bytes();
+        let signature = self.0.sign(image).to_bytes();
+        let mut signed = image.to_vec();
+        signed.extend(trailer(&self.public().0, &signature));
+        Ok(signed)
+    }
+}
+
+impl PublicKey {
+    /// Reads a PEM text: SubjectPublicKeyInfo, as `openssl pkey -pubout` writes it.
+    ///
+    /// # Errors
+    /// Where there is no Ed25519 public key in it.
+    pub fn from_pem(text: &str) -> Result<Self, SignError> {
+        VerifyingKey::from_public_key_pem(text)
+            .map(|key| Self(key.to_bytes()))
+            .map_err(|e| SignError::PublicKey(e.to_string()))
+    }
+
+    /// The key as PEM.
+    ///
+    /// # Errors
+    /// Where the encoder fails.
+    pub fn to_pem(&self) -> Result<String, SignError> {
+        VerifyingKey::from_bytes(&self.0)
+            .map_err(|e| SignError::Encode(e.to_string()))?
+            .to_public_key_pem(LineEnding::LF)
+            .map_err(|e| SignError::Encode(e.to_string()))
+    }
+
+    /// The key's 32 bytes, as firmware is built with.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; PUBLIC_KEY_LEN] {
+        &self.0
+    }
+
+    /// What names the key in messages.
+    #[must_use]
+    pub const fn id(&self) -> KeyId {
+        KeyId::of(&self.0)
+    }
+
+    /// Checks that this key has signed the image.
+    ///
+    /// # Errors
+    /// Where it has not, or the image is none.
+    pub fn verify(&self, image: &[u8]) -> Result<(), SignError> {
+        let aligned = aligned_copy(image);
+        let image = Signed::find(&aligned)?.verify(&self.0)?;
+        Image::parse(image)?;
+        Ok(())
+    }
+}
+
+/// Who claims to have signed an image; `None` where there is no signature.
+///
+/// # Errors
+/// Where there is no image.
+pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
+    let aligned = aligned_copy(image);
+    match Signed::find(&aligned) {
+        Ok(signed) => Ok(Some(signed.key)),
+        Err(SignatureError::Unsigned) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}

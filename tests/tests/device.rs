@@ -1,0 +1,306 @@
+//! Host and device talk: what the device says is what the engine does, whatever happens on the wire.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use tinyspike::assemble::{self, aligned_copy, assemble};
+use tinyspike::device::run::{Quantity, RunError, Tally, check, compare};
+use tinyspike::device::session::{Link, Lost, NoImage, Patience, Session, SessionError};
+use tinyspike::quantize::Quantized;
+use tinyspike_firmware::Image;
+use tinyspike_firmware::serve::Device;
+use tinyspike_shared::image::{HEADER_LEN, ImageError, checksum};
+use tinyspike_shared::wire::Watch;
+use tinyspike_tests::boards::{block, run_on_host};
+use tinyspike_tests::device::{BUILD, CONNECTIONS, ENSEMBLES, Near, Noise, Spoil};
+use tinyspike_tests::network::{inputs, networks};
+
+type DeviceImage<'a> = Image<'a, ENSEMBLES, CONNECTIONS>;
+
+const PATIENCE: Patience = Patience {
+    silence: Duration::from_secs(20),
+    repeat: Duration::from_millis(2),
+};
+
+/// Work that takes no time.
+const QUICK: Duration = Duration::ZERO;
+
+/// The inputs of a network, as bytes one after another.
+fn joined(network: &Quantized, seed: u64) -> Vec<u8> {
+    inputs(network, seed).concat()
+}
+
+/// Bytes of arena and input, in words.
+fn words(image: &[u8], input: usize) -> usize {
+    let bytes = aligned_copy(image);
+    let image = assemble::Image::parse(&bytes).unwrap();
+    image.arena_bytes() / 4 + input.div_ceil(4)
+}
+
+/// Does some work with a device that has `image` in its flash and so many words of memory.
+fn with_device<N: Noise, T>(
+    image: &[u8],
+    words: usize,
+    noise: N,
+    work: impl FnOnce(&mut Session<Near<'_, N>>) -> T,
+) -> T {
+    let flash = aligned_copy(image);
+    let mut memory = vec![0xdead_beef; words];
+    let parsed: Result<DeviceImage<'_>, ImageError> = Image::parse(&flash);
+    let device = Device::new(BUILD, parsed.as_ref().map_err(|e| *e), &mut memory);
+    work(&mut Session::new(Near::new(device, noise), 7, PATIENCE))
+}
+
+/// The bytes of an image with a change in one of its weights, which are its last bytes, and the checksum that this takes.
+fn changed(image: &[u8], from_end: usize) -> Vec<u8> {
+    let mut image = image.to_vec();
+    let place = image.len() - 1 - from_end % (image.len() - HEADER_LEN);
+    image[place] = image[place].wrapping_add(1);
+    let sum = checksum(&image).to_le_bytes();
+    image[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&sum);
+    image
+}
+
+/// The lines of a trace of one input that differ first: step and label, or output.
+fn first_difference(a: &[u8], b: &[u8], input: &[u8]) -> Option<(String, String)> {
+    let block = block(&[input.to_vec()]);
+    let traces = [a, b].map(|image| run_on_host(image, &block).unwrap());
+    let [a, b] = traces.each_ref().map(|t| t.lines().skip(1));
+    a.zip(b)
+        .find(|(a, b)| a != b)
+        .map(|(a, b)| (a.into(), b.into()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_device_does_what_the_emulator_does(
+        network in networks(),
+        seeds in prop::collection::vec(any::<u64>(), 1..4),
+        bisect: bool,
+    ) {
+        let image = assemble(&network).unwrap();
+        let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
+        let bytes = aligned_copy(&image);
+        let parsed = assemble::Image::parse(&bytes).unwrap();
+        let mut seen = 0;
+        let report = with_device(&image, words(&image, samples[0].len()), (), |session| {
+            check(session, &parsed).unwrap();
+            compare(session, &parsed, samples.clone(), None, bisect, &mut |tally: &Tally| {
+                seen = tally.samples;
+            })
+        })
+        .unwrap();
+        prop_assert_eq!(report.divergence, None);
+        prop_assert_eq!((report.images, seen), (samples.len(), samples.len()));
+        // The trace of the same engine has each event as neuron:count.
+        let trace = run_on_host(&image, &block(&samples)).unwrap();
+        let counts: Vec<u64> = trace
+            .lines()
+            .filter(|line| line.starts_with("step "))
+            .flat_map(str::split_whitespace)
+            .filter_map(|word| word.rsplit_once(':')?.1.parse().ok())
+            .collect();
+        let images = samples.len() as f64;
+        prop_assert_eq!(report.events_per_image, counts.len() as f64 / images);
+        prop_assert_eq!(report.spikes_per_image, counts.iter().sum::<u64>() as f64 / images);
+    }
+
+    #[test]
+    fn noise_delays_but_changes_nothing(
+        network in networks(),
+        seed: u64,
+        noise in 1u32..,
+        every in 200u32..4000,
+    ) {
+        let image = assemble(&network).unwrap();
+        let sample = joined(&network, seed);
+        let words = words(&image, sample.len());
+        let clean = with_device(&image, words, (), |session| {
+            session.set_input(&sample).unwrap();
+            session.infer(Watch::Spikes, QUICK).unwrap()
+        });
+        let noisy = with_device(&image, words, Spoil::new(noise, every), |session| {
+            session.set_input(&sample).unwrap();
+            session.infer(Watch::Spikes, QUICK).unwrap()
+        });
+        prop_assert_eq!(noisy.outputs, clean.outputs);
+        prop_assert_eq!(noisy.spikes, clean.spikes);
+        prop_assert_eq!(noisy.counts, clean.counts);
+        prop_assert_eq!(noisy.steps, clean.steps);
+    }
+
+    #[test]
+    fn a_divergence_is_found_where_it_begins(
+        network in networks(),
+        seed: u64,
+        from_end in 0usize..200,
+    ) {
+        let image = assemble(&network).unwrap();
+        let other = changed(&image, from_end);
+        let bytes = aligned_copy(&other);
+        prop_assume!(assemble::Image::parse(&bytes).is_ok());
+        let sample = joined(&network, seed);
+        let bytes = aligned_copy(&image);
+        let parsed = assemble::Image::parse(&bytes).unwrap();
+        let words = words(&other, sample.len());
+        let [plain, bisected] = [false, true].map(|bisect| {
+            with_device(&other, words, (), |session| {
+                let error = check(session, &parsed).unwrap_err();
+                assert!(matches!(error, RunError::OtherImage { .. }), "{error}");
+                compare(session, &parsed, [sample.clone()], None, bisect, &mut |_| ()).unwrap()
+            })
+        });
+        let difference = first_difference(&other, &image, &sample);
+        match (&difference, &plain.divergence) {
+            (None, None) => {}
+            (Some((device, _)), Some(found)) => {
+                // Both ways end at the same place.
+                prop_assert_eq!(Some(found), bisected.divergence.as_ref());
+                prop_assert!(found.device != found.host, "{}", found);
+                // Nothing that the trace shows differs before it.
+                let step = device.strip_prefix("step ").and_then(|rest| rest.split(' ').next());
+                if let Some(step) = step {
+                    prop_assert!(found.step <= step.parse().unwrap(), "{found} but {device}");
+                }
+                if found.quantity == Quantity::Spikes {
+                    let line = format!("step {} {}:", found.step, found.layer);
+                    let here = format!(" {}:{}", found.neuron, found.device);
+                    let block = block(std::slice::from_ref(&sample));
+                    let trace = run_on_host(&other, &block).unwrap();
+                    let spiked = trace
+                        .lines()
+                        .any(|l| l.starts_with(&line) && (l.to_owned() + " ").contains(&(here.clone() + " ")));
+                    prop_assert_eq!(spiked, found.device != 0, "{}", found);
+                }
+            }
+            // What the trace does not show: counts that add up to the same.
+            _ => prop_assert!(plain.divergence.is_none() == difference.is_none(), "{difference:?}"),
+        }
+    }
+
+    #[test]
+    fn no_bytes_upset_a_device(
+        network in networks(),
+        garbage in prop::collection::vec(any::<u8>(), 0..2000),
+    ) {
+        let image = assemble(&network).unwrap();
+        let sample = joined(&network, 1);
+        with_device(&image, words(&image, sample.len()), (), |session| {
+            let mut rest = &garbage[..];
+            while !rest.is_empty() {
+                let sent = session.link().send(rest).unwrap();
+                rest = &rest[sent..];
+                session.link().receive(&mut [0; 64]).unwrap();
+            }
+            session.ping().unwrap();
+            assert!(session.hello().unwrap().image.is_ok());
+        });
+    }
+}
+
+#[test]
+fn a_device_without_a_usable_image_says_why() {
+    let network = network();
+    let image = assemble(&network).unwrap();
+    let sample = joined(&network, 1);
+    let mut damaged = image.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let needed = words(&image, sample.len());
+    for (flash, words) in [
+        (&damaged[..], needed),
+        (&[0xff; 64], needed),
+        (&image, needed - 1),
+    ] {
+        with_device(flash, words, (), |session| {
+            let reason = session.hello().unwrap().image.unwrap_err();
+            match reason {
+                NoImage::Refused(ImageError::Checksum { .. }) => assert_eq!(flash, damaged),
+                NoImage::Refused(ImageError::Magic) => assert_eq!(flash, [0xff; 64]),
+                NoImage::NoRoom { needed, given } => {
+                    assert_eq!((flash, given as usize), (&image[..], words * 4));
+                    assert!(needed > given);
+                }
+                other => panic!("{other}"),
+            }
+            // It is there all the same.
+            session.ping().unwrap();
+            assert_eq!(session.stack().unwrap().size, 4096);
+            let error = session.infer(Watch::Counts, QUICK).unwrap_err();
+            assert!(matches!(error, SessionError::Refused(_)), "{error}");
+        });
+    }
+}
+
+#[test]
+fn steps_may_be_asked_for_in_any_order() {
+    let network = networks()
+        .prop_filter("several steps", |n| n.steps > 2 && !n.ensembles.is_empty())
+        .new_tree(&mut TestRunner::deterministic())
+        .unwrap()
+        .current();
+    let image = assemble(&network).unwrap();
+    let sample = joined(&network, 3);
+    with_device(&image, words(&image, sample.len()), (), |session| {
+        session.set_input(&sample).unwrap();
+        let steps = network.steps as u16;
+        let all: Vec<_> = (0..steps)
+            .map(|at| session.step(at, Watch::Hashes, QUICK).unwrap())
+            .collect();
+        for at in (0..steps).rev().chain([1, 1, 0, 2]) {
+            let again = session.step(at, Watch::Hashes, QUICK).unwrap();
+            let first = &all[usize::from(at)];
+            assert_eq!(again.hashes, first.hashes);
+            assert_eq!(again.outputs, first.outputs);
+            assert_eq!(again.steps, at + 1);
+        }
+        let error = session.step(steps, Watch::Nothing, QUICK).unwrap_err();
+        assert!(error.to_string().contains("steps"), "{error}");
+        let error = session
+            .set_input(&[sample.clone(), vec![0]].concat())
+            .unwrap_err();
+        assert!(error.to_string().contains("bytes"), "{error}");
+    });
+}
+
+/// A wire that leads nowhere.
+struct Cut;
+
+impl Link for Cut {
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
+        Ok(bytes.len())
+    }
+
+    fn receive(&mut self, _: &mut [u8]) -> Result<usize, Lost> {
+        Ok(0)
+    }
+
+    fn state(&mut self) -> Result<Option<String>, Lost> {
+        Ok(Some("its core is halted".into()))
+    }
+}
+
+#[test]
+fn a_silent_device_is_given_up() {
+    let patience = Patience {
+        silence: Duration::from_millis(50),
+        repeat: Duration::from_millis(10),
+    };
+    let error = Session::new(Cut, 0, patience).ping().unwrap_err();
+    assert!(error.to_string().contains("its core is halted"), "{error}");
+    assert!(matches!(error, SessionError::Silent { .. }), "{error}");
+}
+
+/// Some network with neurons in it.
+fn network() -> Quantized {
+    networks()
+        .prop_filter("without a neuron nothing spikes", |n| {
+            !n.ensembles.is_empty()
+        })
+        .new_tree(&mut TestRunner::deterministic())
+        .unwrap()
+        .current()
+}

@@ -1,0 +1,157 @@
+//! Many steps on random inputs: potentials stay within their bounds, and a board's state is the host's.
+
+#![expect(clippy::print_stdout, reason = "a long run says what it has done")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data;
+use tinyspike::pipeline;
+use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu;
+use tinyspike_firmware::Native;
+use tinyspike_firmware::soak::{Digest, Soak, run};
+use tinyspike_tests::boards::block;
+use tinyspike_tests::network::networks;
+
+/// The image of `mnist_small` with this many steps to an inference, for a Cortex-M4.
+fn mnist(steps: u16) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
+    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
+    let samples = pipeline::samples(&known, 1.0 / 255.0, 100);
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let quantize = QuantizeOptions {
+        steps,
+        target: Target::CortexM4,
+        ..QuantizeOptions::default()
+    };
+    let build = pipeline::build(&network, Some(&samples), &quantize, &|_| ());
+    build.unwrap().image
+}
+
+/// Images of so many random networks, each with neurons and more than one step.
+fn random(count: usize) -> Vec<Vec<u8>> {
+    let mut runner = TestRunner::deterministic();
+    let lasting = networks().prop_filter("no potential outlives a step", |n| {
+        !n.ensembles.is_empty() && n.steps > 1
+    });
+    (0..count)
+        .map(|_| assemble(&lasting.new_tree(&mut runner).unwrap().current()).unwrap())
+        .collect()
+}
+
+fn on_host(image: &[u8], soak: Soak) -> Digest {
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let inputs = image.description().inputs.iter().map(|i| i.size as usize);
+    let mut values = vec![0; inputs.sum()];
+    run::<Native, _, _>(&image, &mut arena, &mut values, soak).unwrap()
+}
+
+/// `steps` steps of each image on the host, spread over seeds; how many were taken.
+fn soak(images: &[Vec<u8>], steps: u32) -> u64 {
+    let mut taken = 0;
+    let mut states = Vec::new();
+    for (seed, image) in (1..).zip(images) {
+        let digest = on_host(image, Soak { seed, steps });
+        assert_eq!(digest.beyond, 0, "image {seed}");
+        assert!(digest.steps >= steps);
+        taken += u64::from(digest.steps);
+        states.push(digest.state);
+    }
+    let first = Soak { seed: 1, steps };
+    let other = Soak { seed: 3, steps };
+    assert_eq!(on_host(&images[0], first).state, states[0]);
+    assert_ne!(on_host(&images[0], other).state, states[0]);
+    taken
+}
+
+/// The same runs on the board, line by line.
+fn on_board(images: &[Vec<u8>], steps: u32) {
+    for (seed, image) in (1..).zip(images) {
+        let runs = [1, 2].map(|part| Soak {
+            seed: seed * 2 + part,
+            steps: steps / 2,
+        });
+        let outcome = qemu::run(&qemu::Run {
+            board: Board::Mps2An386,
+            program: Program::Soak,
+            count: false,
+            plugin: None,
+            image,
+            inputs: &block(&runs.map(|run| run.to_bytes().to_vec())),
+            timeout: Duration::from_secs(600),
+        });
+        let outcome = outcome.unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(outcome.stderr, "");
+        let lines: Vec<&str> = outcome.stdout.lines().collect();
+        let expected = runs.map(|run| {
+            let Digest {
+                steps,
+                state,
+                beyond,
+            } = on_host(image, run);
+            format!("{steps} steps {state:08x} {beyond} beyond")
+        });
+        assert_eq!(lines, expected, "image {seed}");
+        assert!(outcome.status.success());
+    }
+}
+
+#[test]
+fn potentials_stay_within_their_bounds() {
+    soak(&[mnist(4)], 400);
+    soak(&random(40), 100);
+}
+
+/// A bound that is too narrow by one would be noticed, were it ever reached.
+#[test]
+fn a_potential_beyond_its_bounds_is_counted() {
+    let mut runner = TestRunner::deterministic();
+    let lasting = networks().prop_filter("potentials", |n| !n.ensembles.is_empty() && n.steps > 1);
+    let mut network = lasting.new_tree(&mut runner).unwrap().current();
+    for e in &mut network.ensembles {
+        (e.potential_min, e.potential_max) = (0, 0);
+    }
+    let image = assemble(&network).unwrap();
+    let digest = on_host(&image, Soak { seed: 1, steps: 50 });
+    assert!(digest.beyond > 0);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask soak"]
+fn the_state_on_a_board_is_the_hosts() {
+    on_board(&[mnist(2)], 500);
+    on_board(&random(4), 200);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask soak"]
+fn a_million_steps_on_the_host() {
+    let trained = soak(&[mnist(2), mnist(8)], 300_000);
+    let random = soak(&random(100), 4_000);
+    assert!(trained + random >= 1_000_000);
+    println!(
+        "host: {} steps, no potential beyond its bounds",
+        trained + random
+    );
+}
+
+#[test]
+#[ignore = "takes minutes, needs QEMU and the firmware: cargo xtask soak"]
+fn ten_thousand_steps_on_a_board() {
+    on_board(&[mnist(2), mnist(8)], 4_000);
+    on_board(&random(10), 200);
+    println!("board: 10000 steps, every state the host's");
+}

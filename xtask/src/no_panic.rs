@@ -1,0 +1,132 @@
+//! `cargo xtask no-panic`: shows by the linker that no panic is reachable from the engine.
+//!
+//! The package `tinyspike-no-panic` has a panic handler that cannot be linked. Its program `engine` calls
+//! all of the engine and must link; `control` panics and must not.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tinyspike_board::shell::{self, Failure};
+use tinyspike_board::toolchain::{TARGETS, Toolchain};
+use tinyspike_board::{elf, firmware as board_firmware};
+
+use crate::firmware;
+
+/// The package.
+const PACKAGE: &str = "tinyspike-no-panic";
+/// What the panic handler calls, and nobody defines.
+const MISSING: &str = "tinyspike_panic_is_reachable";
+/// Firmware is built for speed or for size: a panic that one removes may survive the other.
+const OPTIMIZATIONS: [&str; 3] = ["3", "s", "z"];
+
+/// Links both programs for every target and way to optimize.
+///
+/// # Errors
+/// [`Failure::Argument`], where a panic is reachable, with the functions that lead to it; or where
+/// the check itself does not work.
+pub fn check() -> Result<(), Failure> {
+    for target in TARGETS {
+        let toolchain = firmware::find(target)?;
+        for optimization in OPTIMIZATIONS {
+            let link = Link {
+                toolchain: &toolchain,
+                target,
+                optimization,
+            };
+            link.engine()?;
+            link.control()?;
+            println!("no panic is reachable on {target} at opt-level {optimization}");
+        }
+    }
+    Ok(())
+}
+
+/// One way to link.
+struct Link<'a> {
+    toolchain: &'a Toolchain,
+    target: &'a str,
+    optimization: &'a str,
+}
+
+impl Link<'_> {
+    fn cargo(&self, program: &str) -> Command {
+        let mut command = self.toolchain.cargo("rustc", self.target);
+        command
+            .env("CARGO_TARGET_DIR", board_firmware::target_directory())
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", self.optimization)
+            .args(["--quiet", "--release", "--package", PACKAGE])
+            .args(["--features", "bare", "--bin", program]);
+        command
+    }
+
+    /// What the compiler and the linker say, and whether they succeed.
+    fn outcome(&self, program: &str) -> Result<(bool, String), Failure> {
+        let mut command = self.cargo(program);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| Failure::Start {
+                program: "cargo".into(),
+                source,
+            })?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.success(), text))
+    }
+
+    /// The engine must link.
+    fn engine(&self) -> Result<(), Failure> {
+        let (linked, text) = self.outcome("engine")?;
+        if linked {
+            return Ok(());
+        }
+        if !text.contains(MISSING) {
+            return Err(Failure::Argument(format!(
+                "the engine cannot be built for {}:\n{text}",
+                self.target
+            )));
+        }
+        Err(Failure::Argument(format!(
+            "a panic is reachable from the engine on {} at opt-level {}:\n{}",
+            self.target,
+            self.optimization,
+            self.culprits()?
+        )))
+    }
+
+    /// A program that panics must not.
+    fn control(&self) -> Result<(), Failure> {
+        let (linked, text) = self.outcome("control")?;
+        if !linked && text.contains(MISSING) {
+            return Ok(());
+        }
+        Err(Failure::Argument(format!(
+            "the check does not work: a program that panics {} for {}, {MISSING} aside\n{text}",
+            if linked { "links" } else { "fails to be built" },
+            self.target
+        )))
+    }
+
+    /// Links nevertheless, and lists which function calls which of the functions that panic.
+    fn culprits(&self) -> Result<String, Failure> {
+        let mut command = self.cargo("engine");
+        command.args(["--", "-Clink-arg=--warn-unresolved-symbols"]);
+        shell::run(command.arg("-Clink-arg=--emit-relocs"))?;
+        let program: PathBuf = board_firmware::target_directory()
+            .join(self.target)
+            .join("release/engine");
+        let lines = elf::references(&program, panics)?
+            .into_iter()
+            .filter(|(from, _)| !panics(from))
+            .flat_map(|(from, to)| to.into_iter().map(move |to| format!("  {from} calls {to}")));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Whether a function is one of those of `core` that end in a panic.
+fn panics(name: &str) -> bool {
+    name.contains("panicking")
+        || name.contains("panic_")
+        || name.ends_with("_fail")
+        || name.ends_with("_failed")
+        || name.contains("begin_unwind")
+}

@@ -1,0 +1,193 @@
+//! Unsafe code stands where docs/safety.md says, and nowhere else.
+//!
+//! Its table names every file with unsafe code, how often the keyword `unsafe` stands in it, and why. A
+//! file that is not in the table has none, and a crate without any forbids it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tinyspike_board::shell::{self, Failure};
+
+/// The page with the table, from the workspace's root.
+const PAGE: &str = "docs/safety.md";
+/// The attribute that a crate without unsafe code has.
+const FORBID: &str = "#![forbid(unsafe_code)]";
+
+/// Compares the sources with the table.
+///
+/// # Errors
+/// [`Failure::Argument`] with every file that differs from the table, and every crate that could
+/// forbid unsafe code and does not; [`Failure::File`] where a file cannot be read.
+pub fn check() -> Result<(), Failure> {
+    let root = shell::root();
+    let page = root.join(PAGE);
+    let listed = listed(&fs::read_to_string(&page).map_err(Failure::file(&page))?);
+    let mut found = BTreeMap::new();
+    let mut faults = Vec::new();
+    for path in sources(&root)? {
+        let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+        let name = path.strip_prefix(&root).unwrap_or(&path);
+        let name = name.to_string_lossy().replace('\\', "/");
+        let count = keywords(&text);
+        if count > 0 {
+            found.insert(name.clone(), count);
+        }
+    }
+    for (name, count) in &found {
+        match listed.get(name) {
+            Some(listed) if listed == count => {}
+            Some(listed) => faults.push(format!("{name}: {count} unsafe, {PAGE} lists {listed}")),
+            None => faults.push(format!("{name}: {count} unsafe, {PAGE} does not list it")),
+        }
+    }
+    for name in listed.keys().filter(|name| !found.contains_key(*name)) {
+        faults.push(format!("{name}: no unsafe, but {PAGE} lists it"));
+    }
+    for crate_root in sources(&root)?.iter().filter(|path| is_root(path)) {
+        let folder = crate_root.parent().unwrap_or(&root);
+        let folder = folder.strip_prefix(&root).unwrap_or(folder);
+        let safe = !found.keys().any(|name| Path::new(name).starts_with(folder));
+        let text = fs::read_to_string(crate_root).map_err(Failure::file(crate_root))?;
+        if safe && !text.contains(FORBID) {
+            faults.push(format!("{}: {FORBID} is missing", crate_root.display()));
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Argument(format!(
+        "unsafe code and {PAGE} do not agree; list each block there with its argument:\n  {}",
+        faults.join("\n  ")
+    )))
+}
+
+/// Whether the file is the root of a library, or of a program with more than one file.
+fn is_root(path: &Path) -> bool {
+    path.ends_with("lib.rs")
+        || path.ends_with("main.rs") && path.components().any(|part| part.as_os_str() == "src")
+}
+
+/// The files of the table and their counts: lines such as ``| `path` | 3 | why |``.
+fn listed(page: &str) -> BTreeMap<String, usize> {
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        let count = cells.next()?.parse().ok()?;
+        Some((name.to_owned(), count))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+/// Every Rust file of the workspace, in order.
+fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(Failure::file(&folder))? {
+            let path = entry.map_err(Failure::file(&folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with('.') || name == "target" {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// How often the keyword stands in a source, comments and texts aside.
+fn keywords(source: &str) -> usize {
+    let code = code(source);
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    code.split(|c| !word(c)).filter(|w| *w == "unsafe").count()
+}
+
+/// A source without its comments and texts.
+fn code(source: &str) -> String {
+    let mut out = String::new();
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.find("*/").map_or(rest.len(), |end| end + 4)
+        } else if c == '"' {
+            text(rest)
+        } else if let Some(hashes) = raw(rest) {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let start = hashes + 2;
+            (rest[start..].find(&end)).map_or(rest.len(), |at| start + at + end.len())
+        } else if rest.starts_with("'\"'") {
+            3
+        } else if rest.starts_with("'\\") {
+            // An escaped character, which may be a quotation mark.
+            rest[2..].find('\'').map_or(2, |at| at.max(1) + 3)
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        };
+        out.push(' ');
+        rest = rest.get(skipped..).unwrap_or("");
+    }
+    out
+}
+
+/// The length of the text that starts here, its quotation marks included.
+fn text(source: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in source.char_indices().skip(1) {
+        if c == '"' && !escaped {
+            return at + 1;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    source.len()
+}
+
+/// How many `#` a raw text that starts here has.
+fn raw(source: &str) -> Option<usize> {
+    let rest = source.strip_prefix('r')?;
+    let hashes = rest.len() - rest.trim_start_matches('#').len();
+    rest[hashes..].starts_with('"').then_some(hashes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_texts_do_not_count() {
+        let source = r##"
+            // unsafe
+            /* unsafe unsafe */
+            let a = "unsafe \" unsafe"; let q = '"'; let e = '\''; let s = '\\';
+            let b = r#"unsafe " unsafe"#;
+            #[unsafe(no_mangle)]
+            unsafe { unsafe_code() } // unsafe
+        "##;
+        assert_eq!(keywords(source), 2);
+        assert_eq!(keywords("'\"' unsafe '\"'"), 1);
+        assert_eq!(keywords("a 'b unsafe"), 1);
+        assert_eq!(keywords("\"open unsafe"), 0);
+    }
+
+    #[test]
+    fn rows_of_the_table_are_found() {
+        let page = "| file | unsafe | why |\n|---|---|---|\n| `a/b.rs` | 3 | registers |\ntext";
+        assert_eq!(listed(page), BTreeMap::from([("a/b.rs".to_owned(), 3)]));
+    }
+
+    #[test]
+    fn the_sources_agree_with_the_table() {
+        if let Err(failure) = check() {
+            panic!("{failure}");
+        }
+    }
+}
