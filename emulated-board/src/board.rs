@@ -126,10 +126,10 @@ impl Board {
         self.shared.state().fault = Some(fault);
     }
 
-    /// Waits until the board is gone, and says why.
+    /// Waits until the board is gone.
     ///
     /// # Errors
-    /// [`Error::Ended`], where QEMU has ended; another, where it does not do as it should.
+    /// Why it is gone, always: [`Error::Ended`], where QEMU has ended; another, where it does not do as it should.
     pub fn serve(mut self) -> Result<(), Error> {
         let result = match self.server.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
@@ -139,10 +139,11 @@ impl Board {
         let Some(process) = &self.process else {
             return result;
         };
-        match result {
-            Ok(()) if process.has_ended() => Err(process.ended()),
-            other => other.map_err(|error| process.explain(error)),
-        }
+        // Only the end of QEMU lets the server end while there is an owner.
+        Err(match result {
+            Ok(()) => process.ended(),
+            Err(error) => process.explain(error),
+        })
     }
 }
 

@@ -48,7 +48,8 @@
 //!   board's timers count instructions exactly, between two reads by the program itself; a debugger's
 //!   reads also see the time that stopping took.
 //! - Only `BKPT #0` and `BKPT #0xab` halt the core, and only those in flash, or in memory that the debugger wrote.
-#![deny(unsafe_code)]
+
+#![forbid(unsafe_code)]
 
 mod board;
 mod breakpoints;

@@ -116,12 +116,12 @@ impl Machine {
 
     /// Whether anything answers at an address.
     pub(crate) fn is_mapped(self, address: u32) -> bool {
-        let more: &[Range<u32>] = match self {
-            // Factory and user information.
-            Self::Microbit => &[0x1000_0000..0x1000_2000],
-            Self::Mps2An386 | Self::Mps2An500 => &[],
+        let more = match self {
+            // Factory information, and the user's.
+            Self::Microbit => [0x1000_0000..0x1000_1000, 0x1000_1000..0x1000_2000],
+            Self::Mps2An386 | Self::Mps2An500 => [0..0, 0..0],
             // RAM for the core alone, which reads as zeros in QEMU 7.2, and factory information.
-            Self::NetduinoPlus2 => &[0x1000_0000..0x1001_0000, 0x1fff_0000..0x2000_0000],
+            Self::NetduinoPlus2 => [0x1000_0000..0x1001_0000, 0x1fff_0000..0x2000_0000],
         };
         const PERIPHERALS: Range<u32> = 0x4000_0000..0x6000_0000;
         const PRIVATE_PERIPHERALS: u32 = 0xe000_0000;

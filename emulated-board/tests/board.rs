@@ -1,5 +1,10 @@
 //! Boards under probe-rs: everything that a program does to a real one.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a measurement, and a process that is to be killed, say something"
+)]
+
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -421,6 +426,70 @@ fn a_board_that_dies_takes_its_probe_along() {
     assert!(try_attach(&board).is_err());
     let error = board.serve().unwrap_err();
     assert!(matches!(error, Error::Ended { .. }), "{error}");
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn a_lockup_ends_the_board_with_qemus_reason() {
+    let machine = Machine::Microbit;
+    let board = start(machine);
+    let mut session = attach(&board);
+    // A stack, a program of `udf #0`, and no handlers.
+    let program = [
+        [0, 0x10, 0, 0x20],
+        [0x11, 0, 0, 0],
+        [0; 4],
+        [0; 4],
+        [0, 0xde, 0, 0xde],
+    ];
+    flash(&mut session, machine, program.as_flattened()).unwrap();
+    // The probe may be gone before it can answer.
+    let _ = session.core(0).unwrap().reset();
+    drop(session);
+    let message = board.serve().unwrap_err().to_string();
+    assert!(message.contains("Lockup"), "{message}");
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn timers_can_count_instructions() {
+    const SHIFT: u8 = 7;
+    // The MPS2's dual timer, of 25 MHz.
+    const LOAD: u64 = 0x4000_2000;
+    const VALUE: u32 = 0x4000_2004;
+    const CONTROL: u64 = 0x4000_2008;
+    // 1: ldr r1, [r4]; 2: subs r0, #1; bne 2b; ldr r2, [r4]; bkpt #0
+    const PROGRAM: [u16; 5] = [0x6821, 0x3801, 0xd1fd, 0x6822, 0xbe00];
+    let options = Options {
+        icount_shift: Some(SHIFT),
+        ..Options::default()
+    };
+    let board = Board::start(Machine::Mps2An386, &options).unwrap();
+    let mut session = attach(&board);
+    let mut core = session.core(0).unwrap();
+    core.reset_and_halt(SOON).unwrap();
+    let ram = 0x2000_0000;
+    core.write_16(ram, &PROGRAM).unwrap();
+    for loops in [1000u32, 1000, 100_000] {
+        core.write_word_32(CONTROL, 0).unwrap();
+        core.write_word_32(LOAD, u32::MAX).unwrap();
+        core.write_word_32(CONTROL, 0x82).unwrap();
+        core.write_core_reg(RegisterId(0), loops).unwrap();
+        core.write_core_reg(RegisterId(4), VALUE).unwrap();
+        core.write_core_reg(core.program_counter(), ram as u32)
+            .unwrap();
+        core.run().unwrap();
+        halted(&mut core);
+        let mut register = |id| core.read_core_reg::<u32>(RegisterId(id)).unwrap();
+        let ticks = f64::from(register(1) - register(2));
+        // A read of the timer is an instruction too; a tick is 40 ns, and neither read is at the start of one.
+        let instructions = f64::from(2 * loops + 1);
+        let nanoseconds = instructions * f64::from(1 << SHIFT);
+        assert!(
+            (ticks - nanoseconds / 40.0).abs() <= 1.0,
+            "{ticks} for {loops}"
+        );
+    }
 }
 
 #[test]

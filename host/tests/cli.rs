@@ -939,3 +939,27 @@ fn openssl_s_keys_are_understood() {
     let verified = tinyspike(&["verify-image", path(&image), "--key", path(&public)]);
     assert!(verified.status.success(), "{}", text(&verified.stderr));
 }
+
+#[test]
+fn emulated_boards_are_named_and_described() {
+    let unknown = tinyspike(&["emulated-board", "--machine", "mps3"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let message = text(&unknown.stderr);
+    for machine in ["microbit", "mps2-an386", "mps2-an500", "netduinoplus2"] {
+        assert!(message.contains(machine), "{message}");
+    }
+
+    // No QEMU is needed to see that this makes no sense.
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("chip.yaml");
+    let known = tinyspike(&[
+        "emulated-board",
+        "--machine",
+        "microbit",
+        "--chip-description",
+        path(&file),
+    ]);
+    assert_eq!(known.status.code(), Some(1));
+    assert!(text(&known.stderr).contains("probe-rs knows its nRF51822_xxAA"));
+    assert!(!file.exists());
+}

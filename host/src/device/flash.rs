@@ -118,7 +118,7 @@ impl Plan {
         let map = memory_map(chip)?;
         let layout = match firmware {
             None => divide(chip, &map, &options.layout)?,
-            Some(firmware) => divide_for(chip, &map, firmware)?,
+            Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
         };
         let images = layout.slots.whole();
         let mut budgets = vec![
@@ -223,7 +223,17 @@ impl Layout {
 }
 
 /// The layout that a firmware was linked for: it says where images go.
-fn divide_for(chip: &Chip, map: &MemoryMap, firmware: &Firmware) -> Result<Layout, DeviceError> {
+fn divide_for(
+    chip: &Chip,
+    map: &MemoryMap,
+    firmware: &Firmware,
+    options: &LayoutOptions,
+) -> Result<Layout, DeviceError> {
+    if let Ok(layout) = Layout::new(map, options)
+        && layout.slots.whole() == firmware.images
+    {
+        return Ok(layout);
+    }
     let unusable = |reason: String| DeviceError::Firmware {
         path: firmware.path.clone(),
         reason,

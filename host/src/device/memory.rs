@@ -366,20 +366,20 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
 /// How to divide the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
-    /// Bytes for the firmware, which are rounded up to whole blocks: 64 KiB unless said, and half of the
-    /// flash where that is less than 128 KiB.
+    /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
+    /// of a flash of less than 128 KiB.
     pub firmware: Option<u32>,
 }
 
 /// The places for images.
 ///
-/// Two images can take turns where there is room for two slots and a block that says which one is in
-/// use. Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
+/// Two images can take turns where there is room for two slots and the two blocks of the journal that says
+/// which one is in use (`tinyspike_shared::slots`). Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
 /// place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Slots {
-    /// The block between firmware and slots that says which one is in use.
-    pub state: Option<Region>,
+    /// The blocks between firmware and slots that say which one is in use.
+    pub state: Option<[Region; 2]>,
     /// The first slot.
     pub a: Region,
     /// The second slot, directly behind.
@@ -414,8 +414,10 @@ impl Layout {
     /// # Errors
     /// [`MemoryError::NoRoom`], where the flash is too small.
     pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
-        const FIRMWARE: u32 = 64 << 10;
-        let bytes = options.firmware.unwrap_or(FIRMWARE.min(map.flash.len / 2));
+        const FIRMWARE: u32 = 96 << 10;
+        let bytes = options
+            .firmware
+            .unwrap_or(FIRMWARE.min(map.flash.len / 4 * 3));
         let no_room = || MemoryError::NoRoom {
             flash: map.flash.len,
             blocks: map.blocks.len(),
@@ -471,13 +473,13 @@ impl Layout {
     }
 }
 
-/// A block for the state, and two slots of nearly the same length; `None` where they would be too small.
+/// Two blocks for the state, and two slots of nearly the same length; `None` where they would be too small.
 fn two_slots(blocks: &[Region]) -> Option<Slots> {
-    let (&state, slots) = blocks.split_first()?;
+    let (&state, slots) = blocks.split_first_chunk::<2>()?;
     let (first, last) = (slots.first()?, slots.last()?);
     let both = Region::new(first.address, last.end());
-    // What is left over for state is no loss where blocks are small.
-    if state.len > both.len / 2 {
+    // Where blocks are large, one slot with their room is worth more than two.
+    if state[0].len + state[1].len > both.len / 2 {
         return None;
     }
     let cut = slots

@@ -556,7 +556,8 @@ pub(crate) struct Flash {
     /// Leave the firmware that is on the chip as it is, and write the image alone.
     #[arg(long)]
     pub(crate) model_only: bool,
-    /// Flash to keep for the firmware, in place of 64K (or half of what there is).
+    /// Flash to keep for the firmware, in place of 96K (or three quarters of what there is). To write the
+    /// image alone later, say the same.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]
     firmware_size: Option<u64>,
     /// Show what would be written where, and touch nothing: no probe is needed.

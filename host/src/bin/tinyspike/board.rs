@@ -63,6 +63,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             );
             return Failure::from(error).hint(hint);
         }
+        DeviceError::Build(_) => {
+            "where the linker says that something will not fit, keep more flash with --firmware-size BYTES"
+        }
         DeviceError::NeedsOwnFirmware { .. } => {
             "give a firmware that is made for the chip with --firmware ELF"
         }

@@ -93,7 +93,7 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     let place = |region: Region| format!("{region} {:>9} bytes", region.len);
     writeln!(out, "firmware   {}", place(layout.firmware))?;
-    if let Some(state) = layout.slots.state {
+    for state in layout.slots.state.into_iter().flatten() {
         writeln!(out, "state      {}", place(state))?;
     }
     writeln!(out, "slot A     {}", place(layout.slots.a))?;
