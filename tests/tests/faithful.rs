@@ -2,6 +2,8 @@
 
 mod npz;
 
+use std::fmt::Write;
+
 use npz::{Npz, path};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{self, Conversion, ConvertOptions, ScaleFiringRates};
@@ -183,24 +185,17 @@ fn golden(model: &str, synapse: &str, voltage: &str) -> Vec<(String, [Apart; 3])
 
 const GOLDEN: [&str; 2] = ["mnist_small", "mnist_mlp_nodropout"];
 
-/// Without rounding of weights, the engine's counts over 50 steps are NengoDL's but for a spike at the
-/// edge of a step; with it, they are those of NengoDL's equations with the image's weights.
+/// Over 50 steps, the spikes of a neuron are NengoDL's but for one (without a synapse, where whatever comes
+/// early or late meets other spikes, for three): that is what int8 weights do. With these weights, the
+/// steps in fixed point cost at most one, and hardly ever that.
 #[test]
 fn spike_counts() {
     for model in GOLDEN {
         for synapse in ["synNone", "syn5ms"] {
             for voltage in ["zero", "uniform_seed0"] {
-                for (label, [nengo, weights, dynamics]) in golden(model, synapse, voltage) {
-                    println!(
-                        "{model} {synapse} {voltage} {label}: engine-nengo {} {:.4}, \
-                         weights {} {:.4}, dynamics {} {:.4}",
-                        nengo.most,
-                        nengo.mean(),
-                        weights.most,
-                        weights.mean(),
-                        dynamics.most,
-                        dynamics.mean()
-                    );
+                for (label, [image, _, dynamics]) in golden(model, synapse, voltage) {
+                    let bound = if synapse == "synNone" { 3 } else { 1 };
+                    assert!(image.most <= bound, "{model} {synapse} {voltage} {label}");
                     assert!(dynamics.most <= 1, "{model} {synapse} {voltage} {label}");
                     assert!(
                         dynamics.mean() <= 0.1,
@@ -256,29 +251,163 @@ fn nengo(model: &str, variant: &str, scale: f32, tau: Option<f64>) -> (usize, [f
     panic!("{model} {variant} {scale} {tau:?}: no such line");
 }
 
-/// Faithful images stay within 0.3 points of NengoDL on the same images.
+/// The same accuracies of the float simulator, and spikes for each image.
+fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3], f64) {
+    const BLOCK: usize = 500;
+    let simulator = Simulator::new(&conversion.network, &SimulateOptions::default()).unwrap();
+    let labels = data.labels().unwrap();
+    let floats = data.to_floats(1.0 / 255.0);
+    let size = data.sample_size();
+    let (mut right, mut spikes) = ([0.0; 3], 0);
+    for (x, labels) in floats.chunks(BLOCK * size).zip(labels.chunks(BLOCK)) {
+        let x = Tensor::new(vec![labels.len(), size], x.to_vec()).unwrap();
+        let input = Input {
+            name: simulator.inputs()[0].to_owned(),
+            data: InputData::Static(x),
+        };
+        let run = simulator.predict(&[input], steps).unwrap();
+        let share = |steps, readout| {
+            accuracy(&run.probes[0].values, labels, steps, readout).unwrap() * labels.len() as f64
+        };
+        right[0] += share(steps / 2, Readout::Last);
+        right[1] += share(steps, Readout::Last);
+        right[2] += share(steps, Readout::Mean(10));
+        spikes += run.ensembles.iter().filter_map(|e| e.spikes).sum::<u64>();
+    }
+    let n = data.len() as f64;
+    (right.map(|r| r.round() / n), spikes as f64 / n)
+}
+
+const MODELS: [(&str, &str); 3] = [
+    ("mnist_small", "mnist_small"),
+    ("mnist_mlp", "mnist_mlp_nodropout"),
+    ("mnist_pool_bn", "mnist_pool_bn"),
+];
+
+/// On NengoDL's own 1000 (500) images, a few fall to the other side for the 8 bits of the weights: as many
+/// the one way as the other, but by chance.
+const IMAGES_APART: f64 = 6.0;
+
 #[test]
 fn accuracy_is_nengos() {
     let data = mnist();
-    for (model, table) in [
-        ("mnist_small", "mnist_small"),
-        ("mnist_mlp", "mnist_mlp_nodropout"),
-        ("mnist_pool_bn", "mnist_pool_bn"),
-    ] {
+    for (model, table) in MODELS {
         for scale in [100.0, 250.0] {
             let (images, expected) = nengo(table, "SpikingReLU", scale, Some(0.005));
             let conversion = conversion(model, RELU, scale, lowpass(0.005));
             let build = built(&conversion, 60, &InitialVoltage::default());
             let found = measured(&build, &data.clone().take(images));
-            println!("| {model} | {scale} | {images} | {found:?} | {expected:?} |");
             for (found, expected) in found.iter().zip(expected) {
+                let apart = (found - expected).abs() * images as f64;
                 assert!(
-                    (found - expected).abs() <= 0.003 + 1e-9,
+                    apart <= IMAGES_APART + 1e-9,
                     "{model} {scale}: {found} {expected}"
                 );
             }
         }
     }
+    // Dropout is a tensor node in NengoDL, to which no synapse leads: that network, without one.
+    for scale in [100.0, 250.0] {
+        let (images, expected) = nengo("mnist_mlp", "SpikingReLU", scale, Some(0.005));
+        let conversion = conversion("mnist_mlp", RELU, scale, None);
+        let build = built(&conversion, 60, &InitialVoltage::default());
+        let found = measured(&build, &data.clone().take(images));
+        // A single step without a filter rests on few spikes: a mean of ten is compared.
+        let apart = (found[2] - expected[2]).abs() * images as f64;
+        assert!(
+            apart <= 3.0 + 1e-9,
+            "mnist_mlp {scale}: {found:?} {expected:?}"
+        );
+    }
+}
+
+/// The tables of the documentation: accuracies on many images, where chance weighs less, and spikes.
+#[test]
+#[ignore = "minutes, in a release build"]
+fn tables() {
+    let data = mnist();
+    let mut text = String::from(
+        "# Faithful images against NengoDL and the float simulator
+
+A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights are int8 for
+each output channel; all else has 16 bits and more. Settings: SpikingRectifiedLinear neurons, a Lowpass of
+5 ms, steps of 1 ms, voltages drawn from seed 0, `--inference-only --max-to-avg-pool`.
+`cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
+`UPDATE_DOCS=1` it writes it.
+
+## Accuracy
+
+Each cell is the image / NengoDL 3.6.0 on the images that NengoDL was measured on, the first 1000 of the
+MNIST test set (500 of mnist_pool_bn); then the image / the float simulator, which agrees with NengoDL to
+an image, on more of them. *30* and *60* decide by the last of as many steps, *mean* by the mean of the last
+ten of 60. NengoDL's mnist_mlp has no synapse behind its dropout, so its twin without a dropout layer stands
+beside ours.
+
+| network | scale | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
+|---|---|---|---|---|---|---|---|---|---|
+",
+    );
+    let mut worst: f64 = 0.0;
+    for (model, table) in MODELS {
+        for scale in [100.0, 250.0] {
+            let (images, nengo) = nengo(table, "SpikingReLU", scale, Some(0.005));
+            let conversion = conversion(model, RELU, scale, lowpass(0.005));
+            let build = built(&conversion, 60, &InitialVoltage::default());
+            let few = measured(&build, &data.clone().take(images));
+            let many = match model {
+                "mnist_pool_bn" => data.clone().take(2000),
+                _ => data.clone(),
+            };
+            let ours = measured(&build, &many);
+            let (float, spikes) = simulated(&conversion, &many, 60);
+            let pair = |a: f64, b: f64| format!("{:.2} / {:.2}", a * 100.0, b * 100.0);
+            let cells =
+                |a: [f64; 3], b: [f64; 3]| [0, 1, 2].map(|at| pair(a[at], b[at])).join(" | ");
+            for (a, b) in ours.iter().zip(float) {
+                worst = worst.max((a - b).abs());
+            }
+            writeln!(
+                text,
+                "| {model} | {scale} | {} | {} | {} | {spikes:.0} |",
+                cells(few, nengo),
+                many.len(),
+                cells(ours, float)
+            )
+            .unwrap();
+        }
+    }
+    text.push_str(
+        "
+## Spikes
+
+Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains: the largest
+difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is NengoDL's
+equations in float64 with the image's int8 weights against NengoDL: what 8 bits of weights do. *Steps* is
+the image against those equations: what fixed-point steps do.
+
+| network | synapse | start | ensemble | image | weights | steps |
+|---|---|---|---|---|---|---|
+",
+    );
+    for model in GOLDEN {
+        for (synapse, shown) in [("synNone", "none"), ("syn5ms", "5 ms")] {
+            for voltage in ["zero", "uniform_seed0"] {
+                let start = if voltage == "zero" { "0" } else { "uniform" };
+                for (label, apart) in golden(model, synapse, voltage) {
+                    let cells = apart.map(|a| format!("{}, {:.4}", a.most, a.mean()));
+                    let cells = cells.join(" | ");
+                    writeln!(text, "| {model} | {shown} | {start} | {label} | {cells} |").unwrap();
+                }
+            }
+        }
+    }
+    let file = path("docs/accuracy-faithful.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(file, text).unwrap();
+    } else {
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+    }
+    assert!(worst <= 0.003 + 1e-9, "{worst}");
 }
 
 /// Real inputs, and the largest everywhere: nothing leaves the bounds that the image states.
@@ -438,9 +567,6 @@ fn neurons_and_synapses_are_the_simulators() {
         };
         let run = simulator.predict(&[input], STEPS.into()).unwrap();
         let engine = engine_counts(&build, &first, STEPS);
-        println!(
-            "{name} {model} {scale}: last {last:.3} / {float_last:.3}, mean {mean:.3} / {float_mean:.3}"
-        );
         for (at, ensemble) in run.ensembles.iter().enumerate() {
             let counts = ensemble.counts.as_ref().unwrap();
             let n = ensemble.n_neurons;
@@ -460,14 +586,6 @@ fn neurons_and_synapses_are_the_simulators() {
             }
             let seconds = (few * n) as f64 * f64::from(STEPS) * 1e-3;
             let rates = [ours as f64 / seconds, theirs as f64 / seconds];
-            println!(
-                "    {}: {:.3} / {:.3} Hz, counts apart {} {:.4}",
-                ensemble.label,
-                rates[0],
-                rates[1],
-                apart.most,
-                apart.mean()
-            );
             assert!(
                 (rates[0] - rates[1]).abs() <= 0.002 * rates[1],
                 "{name} {model}: {rates:?}"
@@ -475,8 +593,9 @@ fn neurons_and_synapses_are_the_simulators() {
         }
         // LIF neurons that hardly classify leave many images on the edge.
         for (ours, theirs) in [(last, float_last), (mean, float_mean)] {
-            let apart = (ours - theirs).abs();
-            assert!(apart <= 0.006 + 1e-9, "{name} {model}: {ours} {theirs}");
+            let apart = (ours - theirs).abs() * IMAGES as f64;
+            let bound = if scale == 1.0 { 6.0 } else { 3.0 };
+            assert!(apart <= bound + 1e-9, "{name} {model}: {ours} {theirs}");
         }
     }
 }

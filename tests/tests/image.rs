@@ -12,7 +12,12 @@ use tinyspike_shared::image::{
     SourceMap, Transform, Width, Window, checksum,
 };
 use tinyspike_shared::weights;
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+
+/// Deployed networks, and those that run step by step.
+fn all_networks() -> impl Strategy<Value = Quantized> {
+    prop_oneof![networks(), stepwise_networks()]
+}
 
 /// Runs whatever parses, with whatever input has the right length.
 fn run(bytes: &[u8]) -> Result<(), ImageError> {
@@ -44,12 +49,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_same_network_gives_the_same_bytes(network in networks()) {
+    fn the_same_network_gives_the_same_bytes(network in all_networks()) {
         prop_assert_eq!(assemble(&network).unwrap(), assemble(&network).unwrap());
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed(network in networks(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn every_flipped_bit_is_noticed(network in all_networks(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
         let mut bytes = assemble(&network).unwrap();
         let at = place.index(bytes.len());
         bytes[at] ^= 1 << bit;
@@ -57,14 +62,14 @@ proptest! {
     }
 
     #[test]
-    fn every_truncation_is_noticed(network in networks(), place in any::<prop::sample::Index>()) {
+    fn every_truncation_is_noticed(network in all_networks(), place in any::<prop::sample::Index>()) {
         let bytes = assemble(&network).unwrap();
         let cut = place.index(bytes.len());
         prop_assert!(run(&aligned_copy(&bytes[..cut])).is_err());
     }
 
     #[test]
-    fn bytes_after_the_image_do_not_matter(network in networks(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn bytes_after_the_image_do_not_matter(network in all_networks(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = assemble(&network).unwrap();
         bytes.extend(tail);
         prop_assert!(run(&aligned_copy(&bytes)).is_ok());
@@ -73,7 +78,7 @@ proptest! {
     /// Whoever writes a wrong image also writes its checksum.
     #[test]
     fn altered_images_with_a_right_checksum_never_panic(
-        network in networks(),
+        network in all_networks(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         in_description in any::<bool>(),
     ) {
@@ -96,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn inputs_of_another_length_are_refused(network in networks(), seed in any::<u64>()) {
+    fn inputs_of_another_length_are_refused(network in all_networks(), seed in any::<u64>()) {
         let bytes = aligned_copy(&assemble(&network).unwrap());
         let image = Image::parse(&bytes).unwrap();
         let mut arena = vec![0; image.arena_bytes() / 4];
