@@ -9,6 +9,7 @@ use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
+use tinyspike::faithful::FaithfulOptions;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
@@ -41,7 +42,11 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Run an image over a data set on this machine, with the engine that devices run.
     Emulate(Emulate),
-    /// Count the instructions that an image's inferences take on an emulated board.
+    /// Run an image on a board, and hold every spike and output to the emulator's.
+    Run(Run),
+    /// Show what a board's firmware logs, and how its network spikes.
+    Monitor(Monitor),
+    /// Count what an image's inferences take: instructions on an emulated board, or cycles on a chip.
     Bench(Bench),
     /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
     EmulatedBoard(EmulatedBoard),
@@ -173,10 +178,11 @@ pub(crate) struct Convert {
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
-    /// Steps of an inference: 2 unless said, or what tuning finds.
+    /// Steps of an inference: 2 unless said, or what tuning finds; with --faithful 50.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
-    /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds.
+    /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds; with
+    /// --faithful 63, and what is above waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
@@ -199,9 +205,31 @@ pub(crate) struct Convert {
     /// deviation.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
     pub(crate) max_error: f64,
-    /// Seed of tuning: the split of the samples and the order of the search.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "tune")]
-    pub(crate) seed: u64,
+    /// Seed of tuning: the split of the samples and the order of the search. With --faithful, the seed of
+    /// uniform initial voltages, as a Nengo network's.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u32,
+    /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
+    /// synapses, firing rates and initial voltages as the options below say.
+    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits", "weight_bits"])]
+    pub(crate) faithful: bool,
+    /// Where the neurons' voltages start.
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        default_value = "uniform",
+        requires = "faithful"
+    )]
+    initial_voltage: VoltageName,
+    /// Seconds per step.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0.001,
+        requires = "faithful"
+    )]
+    dt: f64,
     /// Never let tuning end an inference before its last step.
     #[arg(long, requires = "tune")]
     pub(crate) no_early_exit: bool,
@@ -277,6 +305,19 @@ impl Convert {
         }
     }
 
+    /// How to run the network as it is; `None` where that is not asked for.
+    pub(crate) fn faithful(&self) -> Option<FaithfulOptions> {
+        let default = FaithfulOptions::default();
+        self.faithful.then(|| FaithfulOptions {
+            steps: self.steps.unwrap_or(default.steps),
+            dt: self.dt,
+            initial_voltage: self.initial_voltage.with(self.seed),
+            max_count: self.max_count.unwrap_or(default.max_count),
+            inputs: Vec::new(),
+            target: self.target.into(),
+        })
+    }
+
     pub(crate) fn budgets(&self) -> Budgets {
         Budgets {
             ram: self.max_ram,
@@ -292,7 +333,7 @@ impl Convert {
             target: self.target.into(),
             layout: self.target.into(),
             budgets: self.budgets(),
-            seed: self.seed,
+            seed: self.seed.into(),
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
@@ -356,10 +397,7 @@ impl Simulate {
     pub(crate) fn options(&self) -> SimulateOptions {
         SimulateOptions {
             dt: self.dt,
-            initial_voltage: match self.initial_voltage {
-                VoltageName::Zero => InitialVoltage::Zero,
-                VoltageName::Uniform => InitialVoltage::Uniform { seed: self.seed },
-            },
+            initial_voltage: self.initial_voltage.with(self.seed),
             watch: match self.probe {
                 Some(ProbeName::All) => Watch::All,
                 None => Watch::None,
@@ -382,6 +420,15 @@ pub(crate) enum VoltageName {
     Zero,
     /// Uniform in [0, 1), as Nengo draws them for --seed
     Uniform,
+}
+
+impl VoltageName {
+    fn with(self, seed: u32) -> InitialVoltage {
+        match self {
+            Self::Zero => InitialVoltage::Zero,
+            Self::Uniform => InitialVoltage::Uniform { seed },
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -444,10 +491,29 @@ pub(crate) struct Emulate {
 pub(crate) struct Bench {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
-    /// Where to run it: emulated:mps2-an386 (Cortex-M4), emulated:mps2-an500 (Cortex-M7),
-    /// emulated:microbit (Cortex-M0).
-    #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = emulated)]
-    pub(crate) on: Board,
+    /// Where to run it. Emulated boards count instructions: emulated:mps2-an386 (Cortex-M4),
+    /// emulated:mps2-an500 (Cortex-M7), emulated:microbit (Cortex-M0). A chip behind a probe, such as
+    /// nRF52840_xxAA, counts its cycles; `tinyspike chips` lists them.
+    #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = bench_target)]
+    pub(crate) on: BenchTarget,
+    /// The debug probe, where several are connected: VID:PID or VID:PID:SERIAL.
+    #[arg(long, value_name = "PROBE")]
+    pub(crate) probe: Option<String>,
+    /// A description of the chip in probe-rs's format, where its database has none.
+    #[arg(long, value_name = "YAML")]
+    pub(crate) chip_description: Option<PathBuf>,
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// The chip's clock, for times.
+    #[arg(long, value_name = "MHZ", value_parser = positive)]
+    pub(crate) clock_mhz: Option<f64>,
+    /// The current that you have measured while the chip works, for energies.
+    #[arg(long, value_name = "MA", value_parser = positive, requires_all = ["volts", "clock_mhz"])]
+    pub(crate) current_ma: Option<f64>,
+    /// The voltage at which you have measured it.
+    #[arg(long, value_name = "V", value_parser = positive, requires = "current_ma")]
+    pub(crate) volts: Option<f64>,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
@@ -461,6 +527,75 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
+/// Where to measure.
+#[derive(Clone, Debug)]
+pub(crate) enum BenchTarget {
+    /// On an emulated board, to the instruction.
+    Emulated(Board),
+    /// On a chip, by its own clock.
+    Chip(String),
+}
+
+fn bench_target(text: &str) -> Result<BenchTarget, String> {
+    if text.starts_with("emulated:") {
+        emulated(text).map(BenchTarget::Emulated)
+    } else {
+        Ok(BenchTarget::Chip(text.to_owned()))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Run only the first N samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Compare every potential and every sum after every step too, to find where the two part first.
+    #[arg(long)]
+    pub(crate) bisect: bool,
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Monitor {
+    /// An image that is to run; whatever runs, unless said.
+    #[arg(required_unless_present = "chip")]
+    pub(crate) image: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub(crate) data: Option<PathBuf>,
+    /// Feed only the first N samples.
+    #[arg(long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// End after so many seconds; without --data, Ctrl-C ends it unless said.
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+    /// Start the firmware anew before.
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// The firmware that runs, an ELF file, in place of the one that is built for the chip: it has the
+    /// log's texts.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmulatedBoard {
     /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
@@ -472,7 +607,7 @@ pub(crate) struct EmulatedBoard {
     pub(crate) port: u16,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
-    pub(crate) chip_description: Option<PathBuf>,
+    pub(crate) write_chip_description: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -605,6 +740,14 @@ fn emulated(text: &str) -> Result<Board, String> {
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
     Board::from_name(name)
+}
+
+/// A finite number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+        _ => Err("must be a number above 0".into()),
+    }
 }
 
 /// A finite number of at least 0.

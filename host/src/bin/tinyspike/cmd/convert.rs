@@ -4,9 +4,12 @@ use std::io::Write;
 
 use serde::Serialize;
 use tinyspike::assemble::{Image, aligned_copy, set_model_version};
-use tinyspike::calibrate::{Blocks, CalibrateError, Calibration, FileBlocks};
+use tinyspike::calibrate::{
+    Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
+};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
+use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from};
@@ -55,6 +58,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let mut built = match (args.tuning(), &args.calibration) {
+        _ if args.faithful => faithful(args, &conversion.network)?,
         (Some(options), Some(path)) => {
             let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
             let set = data::load_at_most(path, most.min(TUNED))?;
@@ -63,7 +67,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         _ => plain(args, &conversion.network)?,
     };
     show_omissions(&built.graph);
-    if args.calibration.is_none() {
+    if args.calibration.is_none() && !args.faithful {
         warn(
             "without calibration data the activation ranges are bounds from the weights, which are \
              many times what the network uses: expect a loss of accuracy, often a large one. A few \
@@ -128,6 +132,31 @@ fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
         tuning: None,
         graph: built.graph,
         calibration: built.calibration,
+        quantized: built.quantized,
+        image: built.image,
+    })
+}
+
+/// An image that runs the network step by step as it is.
+fn faithful(args: &Convert, network: &Network) -> Result<Built, Failure> {
+    let failed = |e: FaithfulError| Failure::new(format!("{}: {e}", args.model.display()));
+    let mut options = args.faithful().unwrap_or_default();
+    if let Some(path) = &args.calibration {
+        let set = data::load(path)?;
+        // All that real inputs have to say is their range.
+        let values = set.to_floats(args.data.byte_scale);
+        options.inputs.push(Range {
+            min: values.iter().copied().fold(f32::INFINITY, f32::min),
+            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        });
+    }
+    let built = build_faithful(network, &options).map_err(failed)?;
+    let calibration = bounds_from_weights(&built.graph)
+        .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
+    Ok(Built {
+        tuning: None,
+        graph: built.graph,
+        calibration,
         quantized: built.quantized,
         image: built.image,
     })
