@@ -2,7 +2,11 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::quantize::{
+    self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
+    Quantized, Seen,
+};
+use tinyspike_shared::image::dynamics::Synapse;
 use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
 use tinyspike_shared::weights::Layout;
 
@@ -101,6 +105,60 @@ pub fn networks() -> impl Strategy<Value = Quantized> {
         })
 }
 
+/// The same networks, whose parts run step by step as Nengo's do: with neurons of all kinds, filters of
+/// all kinds, and any first voltages. Nothing leaves 32 bits in their few steps.
+pub fn stepwise_networks() -> impl Strategy<Value = Quantized> {
+    (networks(), any::<u64>()).prop_map(|(mut network, seed)| {
+        let mut random = Random(seed | 1);
+        let (mut ensembles, mut outputs) = (Vec::new(), Vec::new());
+        for (at, e) in network.ensembles.iter_mut().enumerate() {
+            e.width = Width::I32;
+            e.current_shift = 0;
+            e.max_count = e.max_count.min(3);
+            let reached = reached(&network.connections, Target::Population(at));
+            let initial = match random.below(3) {
+                0 => Initial::Zero,
+                1 => Initial::Half,
+                _ => Initial::Values(
+                    (0..e.neurons)
+                        .map(|_| random.below(1 << 16) as u16)
+                        .collect(),
+                ),
+            };
+            let kind = match random.below(4) {
+                0 => Kind::Lif {
+                    leak: random.leak(),
+                    initial,
+                },
+                1 => Kind::Rectified {
+                    negative_slope: random.below(1 << 16) as u16,
+                    initial,
+                },
+                _ => Kind::Rectified {
+                    negative_slope: 0,
+                    initial,
+                },
+            };
+            ensembles.push(random.part(kind, reached));
+        }
+        for (at, o) in network.outputs.iter_mut().enumerate() {
+            o.exit_margin = 0;
+            let reached = reached(&network.connections, Target::Output(at));
+            let delayed = random.below(2) == 0;
+            outputs.push(random.part(Kind::Readout { delayed }, reached));
+        }
+        network.dynamics = Some(Dynamics { ensembles, outputs });
+        network
+    })
+}
+
+/// Whether events reach a target.
+fn reached(connections: &[Connection], post: Target) -> bool {
+    connections
+        .iter()
+        .any(|c| c.post == post && matches!(c.pre, Source::Population(_)))
+}
+
 /// Bytes for the network's inputs, mostly zero points.
 #[must_use]
 pub fn inputs(network: &Quantized, seed: u64) -> Vec<Vec<u8>> {
@@ -139,6 +197,41 @@ impl Random {
 
     fn weight(&mut self) -> i8 {
         (self.below(255) as i64 - 127) as i8
+    }
+
+    fn part(&mut self, kind: Kind, reached: bool) -> PartDynamics {
+        let parts = |random: &mut Self| random.below(1 << 16) as u16;
+        let synapse = match self.below(4) {
+            0 => Synapse::Through,
+            1 => Synapse::Alpha {
+                decay: parts(self),
+                feed: parts(self),
+            },
+            _ => Synapse::Lowpass { decay: parts(self) },
+        };
+        PartDynamics {
+            kind,
+            synapse: reached.then_some(synapse),
+            fraction: self.below(4) as u8,
+            current_shift: self.below(10) as i8 - 8,
+            filter_min: i32::MIN,
+            filter_max: i32::MAX,
+        }
+    }
+
+    fn leak(&mut self) -> Leak {
+        let tau = 1.0 + self.below(40) as f64;
+        Leak {
+            table: (0..=64)
+                .map(|piece| {
+                    let leaked = -(-f64::from(piece) / 64.0 / tau).exp_m1();
+                    (leaked * f64::from(1 << 30)) as u32
+                })
+                .collect(),
+            refractory: self.below(4 << 16) as u32,
+            minimum: -(self.below(2 << 16) as i32),
+            voltage_bits: self.below(4) as u8,
+        }
     }
 }
 
@@ -184,6 +277,7 @@ impl Builder {
             ensembles: Vec::new(),
             outputs: Vec::new(),
             connections: Vec::new(),
+            dynamics: None,
         };
         // The shape that each source has.
         let mut sources = vec![(Source::Input(0), shape)];

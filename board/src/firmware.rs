@@ -131,7 +131,7 @@ pub enum Program {
     Trace,
     /// It measures each part of an inference.
     Bench,
-    /// It classifies one input and is silent: the size of the engine.
+    /// It classifies one input and is silent: the size of the engine without what runs as Nengo does.
     Minimal,
     /// It takes many steps on random inputs and prints a digest of all state.
     Soak,
@@ -159,6 +159,9 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
         .args(["--release", "--package", PACKAGE])
         .args(["--bin", &board.binary(program)])
         .args(["--features", &format!("board-{}{log}", board.name())]);
+    if program == Program::Minimal {
+        command.arg("--no-default-features");
+    }
     command
 }
 

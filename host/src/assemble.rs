@@ -1,6 +1,7 @@
 //! Quantized → image bytes. The same network gives the same bytes.
 
 use tinyspike_shared::fixed::Scale;
+use tinyspike_shared::image::dynamics::{self, Records};
 use tinyspike_shared::image::{
     self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
     Transform, Width, checksum,
@@ -8,7 +9,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::{Layout, WINDOWS};
 
 use crate::lower::{self, Source};
-use crate::quantize::{Quantized, Seen, Target};
+use crate::quantize::{Initial, Kind, PartDynamics, Quantized, Seen, Target};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -197,7 +198,10 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
         let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
         let end = HEADER_LEN + encoded.len();
         if aligned(end) <= data.start {
-            let arena_bytes = image::Layout::of(&description)
+            // The records come last.
+            let records = data.bytes.len() - description.dynamics.len as usize;
+            let records = Records::new(&data.bytes[records..]);
+            let arena_bytes = image::Layout::of(&description, records)
                 .ok_or(AssembleError::Overflow)?
                 .bytes();
             break ((encoded, arena_bytes), data);
@@ -351,6 +355,7 @@ fn describe<'a>(
         ensembles: heapless::Vec::new(),
         outputs: heapless::Vec::new(),
         connections: heapless::Vec::new(),
+        dynamics: Section { offset: 0, len: 0 },
     };
     for input in &network.inputs {
         let input = image::Input {
@@ -428,7 +433,57 @@ fn describe<'a>(
             .push(connection)
             .map_err(|_| AssembleError::Overflow)?;
     }
+    if let Some(dynamics) = &network.dynamics {
+        let mut records = Vec::new();
+        for part in dynamics.ensembles.iter().chain(&dynamics.outputs) {
+            records.extend(record(part, data)?.to_bytes());
+        }
+        description.dynamics = data.push(&records)?;
+    }
     Ok(description)
+}
+
+/// The record of a part; what it names goes into sections.
+fn record(part: &PartDynamics, data: &mut Data) -> Result<dynamics::Dynamics, AssembleError> {
+    let mut first = |initial: &Initial| -> Result<_, AssembleError> {
+        Ok(match initial {
+            Initial::Zero => dynamics::Initial::Zero,
+            Initial::Half => dynamics::Initial::Half,
+            Initial::Values(values) => {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                dynamics::Initial::Values(data.push(&bytes)?)
+            }
+        })
+    };
+    let kind = match &part.kind {
+        Kind::Readout { delayed } => dynamics::Kind::Readout { delayed: *delayed },
+        Kind::Rectified {
+            negative_slope,
+            initial,
+        } => dynamics::Kind::Rectified {
+            negative_slope: *negative_slope,
+            initial: first(initial)?,
+        },
+        Kind::Lif { leak, initial } => {
+            let initial = first(initial)?;
+            let table: Vec<u8> = leak.table.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let leak = dynamics::Leak {
+                table: data.push(&table)?,
+                refractory: leak.refractory,
+                minimum: leak.minimum,
+                voltage_bits: leak.voltage_bits,
+            };
+            dynamics::Kind::Lif { leak, initial }
+        }
+    };
+    Ok(dynamics::Dynamics {
+        kind,
+        synapse: part.synapse,
+        fraction: part.fraction,
+        current_shift: part.current_shift,
+        filter_min: part.filter_min,
+        filter_max: part.filter_max,
+    })
 }
 
 /// The nearest fixed-point scale to a positive float.

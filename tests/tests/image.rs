@@ -212,6 +212,7 @@ fn mapped() -> Quantized {
                 Transform::Dense(dense),
             ),
         ],
+        dynamics: None,
     }
 }
 

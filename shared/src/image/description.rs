@@ -29,6 +29,9 @@ pub struct Description<'a, const E: usize, const C: usize> {
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
+    /// The [records](super::dynamics) of ensembles and outputs that run as Nengo's do; of length 0 where
+    /// none does.
+    pub dynamics: Section,
 }
 
 impl<const E: usize, const C: usize> Description<'_, E, C> {

@@ -10,6 +10,7 @@
 //! positive. The time that it takes grows linearly with the image.
 
 mod description;
+pub mod dynamics;
 mod error;
 mod header;
 mod layout;
@@ -24,6 +25,7 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
 pub use layout::{Area, Layout};
 
 use crate::weights::Weights;
+use dynamics::Records;
 
 /// A checked image over borrowed bytes.
 ///
@@ -71,7 +73,8 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
             return Err(ImageError::Description);
         }
         validate::validate(&description, bytes, &header)?;
-        let layout = Layout::of(&description).ok_or(ImageError::Arena)?;
+        let layout =
+            Layout::of(&description, records(&description, bytes)).ok_or(ImageError::Arena)?;
         if layout.bytes() != header.arena_bytes {
             return Err(ImageError::Arena);
         }
@@ -113,6 +116,12 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         self.header.arena_bytes as usize
     }
 
+    /// How its parts run step by step; empty where they are integrate-and-fire neurons and sums.
+    #[must_use]
+    pub fn dynamics(&self) -> Records<'a> {
+        records(&self.description, self.bytes)
+    }
+
     /// A section of bytes; empty where it is out of range, which parsing has excluded.
     #[must_use]
     pub fn section(&self, section: Section) -> &'a [u8] {
@@ -144,5 +153,16 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub fn params32(&self, section: Section) -> &'a [i32] {
         bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    }
+}
+
+/// The records of a network; empty where it has none.
+fn records<'a, const E: usize, const C: usize>(
+    network: &Description<'_, E, C>,
+    image: &'a [u8],
+) -> Records<'a> {
+    match network.dynamics {
+        Section { len: 0, .. } => Records::default(),
+        section => Records::new(section.of(image).unwrap_or(&[])),
     }
 }
