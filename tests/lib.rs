@@ -9,3 +9,4 @@ pub mod flash;
 pub mod model;
 pub mod network;
 pub mod reference;
+pub mod stepwise;

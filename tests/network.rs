@@ -2,7 +2,11 @@
 
 use proptest::prelude::*;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::quantize::{
+    self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
+    Quantized, Seen,
+};
+use tinyspike_shared::image::dynamics::Synapse;
 use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
 use tinyspike_shared::weights::Layout;
 
@@ -17,6 +21,8 @@ enum Layer {
         dilation: [usize; 2],
         same: bool,
         grouped: bool,
+        /// Whether it reaches every channel of its target.
+        whole: bool,
     },
 }
 
@@ -57,23 +63,27 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
     let layer = prop_oneof![
         prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            prop_oneof![1usize..20, Just(8), Just(16)],
+            prop_oneof![1usize..20, Just(8), Just(16), Just(24), Just(40)],
+            prop::array::uniform2(1usize..6),
             prop::array::uniform2(1usize..4),
-            prop::array::uniform2(1usize..3),
-            prop::array::uniform2(1usize..3),
+            prop_oneof![2 => Just([1, 1]), 1 => prop::array::uniform2(1usize..3)],
             any::<bool>(),
-            any::<bool>()
+            prop::bool::weighted(0.2),
+            prop::bool::weighted(0.7),
         )
-            .prop_map(|(channels, kernel, stride, dilation, same, grouped)| {
-                Layer::Convolution {
-                    channels,
-                    kernel,
-                    stride,
-                    dilation,
-                    same,
-                    grouped,
+            .prop_map(
+                |(channels, kernel, stride, dilation, same, grouped, whole)| {
+                    Layer::Convolution {
+                        channels,
+                        kernel,
+                        stride,
+                        dilation,
+                        same,
+                        grouped,
+                        whole,
+                    }
                 }
-            }),
+            ),
     ];
     (before(), layer)
 }
@@ -83,8 +93,13 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
 /// some with a second connection that skips a layer. Their weights, thresholds and biases are
 /// arbitrary; potentials never leave the bounds that they state.
 pub fn networks() -> impl Strategy<Value = Quantized> {
+    // Long lines have more columns than a kernel looks up at once.
+    let shape = prop_oneof![
+        6 => prop::array::uniform3(1usize..9),
+        1 => (1usize..4, 30usize..50, 1usize..4).prop_map(|(y, x, c)| [y, x, c]),
+    ];
     (
-        prop::array::uniform3(1usize..9),
+        shape,
         prop::collection::vec(layer(), 0..4),
         1usize..12,
         1u16..5,
@@ -99,6 +114,60 @@ pub fn networks() -> impl Strategy<Value = Quantized> {
             }
             .build(shape, &layers, outputs)
         })
+}
+
+/// The same networks, whose parts run step by step as Nengo's do: with neurons of all kinds, filters of
+/// all kinds, and any first voltages. Nothing leaves 32 bits in their few steps.
+pub fn stepwise_networks() -> impl Strategy<Value = Quantized> {
+    (networks(), any::<u64>()).prop_map(|(mut network, seed)| {
+        let mut random = Random(seed | 1);
+        let (mut ensembles, mut outputs) = (Vec::new(), Vec::new());
+        for (at, e) in network.ensembles.iter_mut().enumerate() {
+            e.width = Width::I32;
+            e.current_shift = 0;
+            e.max_count = e.max_count.min(3);
+            let reached = reached(&network.connections, Target::Population(at));
+            let initial = match random.below(3) {
+                0 => Initial::Zero,
+                1 => Initial::Half,
+                _ => Initial::Values(
+                    (0..e.neurons)
+                        .map(|_| random.below(1 << 16) as u16)
+                        .collect(),
+                ),
+            };
+            let kind = match random.below(4) {
+                0 => Kind::Lif {
+                    leak: random.leak(),
+                    initial,
+                },
+                1 => Kind::Rectified {
+                    negative_slope: random.below(1 << 16) as u16,
+                    initial,
+                },
+                _ => Kind::Rectified {
+                    negative_slope: 0,
+                    initial,
+                },
+            };
+            ensembles.push(random.part(kind, reached));
+        }
+        for (at, o) in network.outputs.iter_mut().enumerate() {
+            o.exit_margin = 0;
+            let reached = reached(&network.connections, Target::Output(at));
+            let delayed = random.below(2) == 0;
+            outputs.push(random.part(Kind::Readout { delayed }, reached));
+        }
+        network.dynamics = Some(Dynamics { ensembles, outputs });
+        network
+    })
+}
+
+/// Whether events reach a target.
+fn reached(connections: &[Connection], post: Target) -> bool {
+    connections
+        .iter()
+        .any(|c| c.post == post && matches!(c.pre, Source::Population(_)))
 }
 
 /// Bytes for the network's inputs, mostly zero points.
@@ -139,6 +208,41 @@ impl Random {
 
     fn weight(&mut self) -> i8 {
         (self.below(255) as i64 - 127) as i8
+    }
+
+    fn part(&mut self, kind: Kind, reached: bool) -> PartDynamics {
+        let parts = |random: &mut Self| random.below(1 << 16) as u16;
+        let synapse = match self.below(4) {
+            0 => Synapse::Through,
+            1 => Synapse::Alpha {
+                decay: parts(self),
+                feed: parts(self),
+            },
+            _ => Synapse::Lowpass { decay: parts(self) },
+        };
+        PartDynamics {
+            kind,
+            synapse: reached.then_some(synapse),
+            fraction: self.below(4) as u8,
+            current_shift: self.below(10) as i8 - 8,
+            filter_min: i32::MIN,
+            filter_max: i32::MAX,
+        }
+    }
+
+    fn leak(&mut self) -> Leak {
+        let tau = 1.0 + self.below(40) as f64;
+        Leak {
+            table: (0..=64)
+                .map(|piece| {
+                    let leaked = -(-f64::from(piece) / 64.0 / tau).exp_m1();
+                    (leaked * f64::from(1 << 30)) as u32
+                })
+                .collect(),
+            refractory: self.below(4 << 16) as u32,
+            minimum: -(self.below(2 << 16) as i32),
+            voltage_bits: self.below(4) as u8,
+        }
     }
 }
 
@@ -184,6 +288,7 @@ impl Builder {
             ensembles: Vec::new(),
             outputs: Vec::new(),
             connections: Vec::new(),
+            dynamics: None,
         };
         // The shape that each source has.
         let mut sources = vec![(Source::Input(0), shape)];
@@ -293,11 +398,15 @@ impl Builder {
                 dilation,
                 same,
                 grouped,
+                whole,
             } => {
                 let groups = if *grouped { shape[2] } else { 1 };
                 let filters = channels.next_multiple_of(groups);
-                let first = self.random.below(3) as usize;
-                let behind = self.random.below(3) as usize;
+                let mut beside = || match whole {
+                    true => 0,
+                    false => self.random.below(3) as usize,
+                };
+                let (first, behind) = (beside(), beside());
                 let mut output = [0, 0, first + filters + behind];
                 let mut padding = [0; 2];
                 let mut kernel = *kernel;
@@ -338,12 +447,14 @@ impl Builder {
         transform: Transform,
     ) -> Connection {
         let n = transform.weights(Layout::Rows).unwrap_or(0);
+        // Small weights let potentials of 16 bits hold their sums.
+        let divisor = 1 + 30 * self.random.below(2) as i8;
         Connection {
             pre,
             post,
             source,
             transform,
-            weights: (0..n).map(|_| self.random.weight()).collect(),
+            weights: (0..n).map(|_| self.random.weight() / divisor).collect(),
         }
     }
 

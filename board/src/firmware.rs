@@ -67,6 +67,15 @@ impl Board {
         }
     }
 
+    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    #[must_use]
+    pub const fn profile(self) -> &'static str {
+        match self {
+            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
+            Self::Microbit => "firmware",
+        }
+    }
+
     /// Where its firmware looks for the image and the inputs.
     #[must_use]
     pub const fn regions(self) -> boards::Board {
@@ -109,7 +118,7 @@ impl Board {
     pub fn elf(self, program: Program) -> PathBuf {
         target_directory()
             .join(self.target())
-            .join("release")
+            .join(self.profile())
             .join(self.binary(program))
     }
 
@@ -131,7 +140,7 @@ pub enum Program {
     Trace,
     /// It measures each part of an inference.
     Bench,
-    /// It classifies one input and is silent: the size of the engine.
+    /// It classifies one input and is silent: the size of the engine without what runs as Nengo does.
     Minimal,
     /// It takes many steps on random inputs and prints a digest of all state.
     Soak,
@@ -156,9 +165,12 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
-        .args(["--release", "--package", PACKAGE])
+        .args(["--profile", board.profile(), "--package", PACKAGE])
         .args(["--bin", &board.binary(program)])
         .args(["--features", &format!("board-{}{log}", board.name())]);
+    if program == Program::Minimal {
+        command.arg("--no-default-features");
+    }
     command
 }
 

@@ -1,5 +1,7 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
+mod dynamics;
+
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -146,12 +148,19 @@ where
         self.taken = 0;
         self.driven = false;
         for index in 0..self.image.layout().ensembles.len() {
-            self.rest(index);
+            if self.is_dynamic() {
+                self.rest_dynamic(index);
+            } else {
+                self.rest(index);
+            }
         }
         for area in &self.image.layout().outputs {
             if let Some(words) = self.arena.get_mut(whole(area)) {
                 words.fill(0);
             }
+        }
+        if self.is_dynamic() {
+            self.settle_inputs();
         }
     }
 
@@ -238,6 +247,9 @@ where
                 continue;
             };
             self.drive(c, values, input.zero_point);
+        }
+        if self.is_dynamic() {
+            self.settle_inputs();
         }
         Ok(())
     }
@@ -332,6 +344,10 @@ where
             return false;
         }
         self.taken += 1;
+        if self.is_dynamic() {
+            self.step_dynamic(probe);
+            return true;
+        }
         let more = self.taken < network.steps;
         // At rest, potentials hold the bias of the first step.
         let first = self.taken == 1;
@@ -448,7 +464,11 @@ where
         let o = image.description().outputs.get(index);
         let area = image.layout().outputs.get(index);
         let sums = area
-            .and_then(|area| self.arena.get(state(area)))
+            .zip(o)
+            .and_then(|(area, o)| {
+                let from = area.state as usize;
+                self.arena.get(from..from.checked_add(o.size as usize)?)
+            })
             .unwrap_or(&[]);
         let none = Section { offset: 0, len: 0 };
         Output {
@@ -465,8 +485,9 @@ where
         }
     }
 
-    /// V - θ of a neuron, for a debugger's eye; `None` where there is no such neuron. At rest it holds
-    /// the bias of the first step already; after the last step it need not be kept.
+    /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` where there is no such neuron.
+    /// At rest it holds the bias of the first step already, but for a network that runs as Nengo does;
+    /// after the last step it need not be kept.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
         let e = self.image.description().ensembles.get(ensemble)?;
@@ -479,7 +500,13 @@ where
             Width::I16 => bytemuck::cast_slice::<u32, u16>(words)
                 .get(neuron)
                 .map(|v| v.value()),
-            Width::I32 => words.get(neuron).map(|v| v.value()),
+            Width::I32 => words.get(neuron).map(|v| {
+                if self.has_leak(ensemble) {
+                    *v as i32
+                } else {
+                    v.value()
+                }
+            }),
         }
     }
 }
@@ -538,7 +565,11 @@ struct Later<'a> {
 
 impl Later<'_> {
     fn state(&mut self, area: &Area) -> &mut [u32] {
-        let range = state(area);
+        self.range(state(area))
+    }
+
+    /// Words by their places in the whole arena.
+    fn range(&mut self, range: Range<usize>) -> &mut [u32] {
         let (Some(from), Some(to)) = (
             range.start.checked_sub(self.start),
             range.end.checked_sub(self.start),

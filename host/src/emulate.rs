@@ -18,6 +18,9 @@ pub type HostEngine<'a> = Engine<'a, Portable, MAX_ENSEMBLES, MAX_CONNECTIONS>;
 /// Samples that one thread takes at a time.
 const CHUNK: usize = 32;
 
+/// Steps whose mean decides where outputs show each step's value.
+const WINDOW: u16 = 10;
+
 /// How to run a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmulateOptions {
@@ -81,8 +84,12 @@ pub enum EmulateError {
 pub struct Report {
     /// How many samples were run.
     pub images: usize,
-    /// The share of samples whose largest output is the label's; `None` without labels.
+    /// The share of samples whose largest output is the label's; `None` without labels. Of an image that
+    /// runs as Nengo does, the output of the last step.
     pub accuracy: Option<f64>,
+    /// Of such an image, the same of the mean of the last ten steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_mean_10: Option<f64>,
     /// How many steps an inference took.
     pub steps_mean: f64,
     /// The most steps that one took.
@@ -213,6 +220,9 @@ pub struct Run {
 pub struct Trial {
     /// After each step the class, and by how much its value led the second largest.
     pub leads: Vec<Lead>,
+    /// Where outputs show each step's value: the class by the mean of the last ten steps, if there were
+    /// as many.
+    pub mean: Option<usize>,
 }
 
 impl Trial {
@@ -492,6 +502,7 @@ pub fn run(
         early_exit: options.early_exit,
         encoder: &encoder,
         fan_out: &FanOut::of(image),
+        shows_steps: !image.dynamics().is_empty(),
     };
     let starts: Vec<usize> = range.clone().step_by(CHUNK).collect();
     let parts = starts
@@ -542,6 +553,13 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
             let right = |(t, l): &(&Trial, &u32)| t.class() == **l as usize;
             mean(run.trials.iter().zip(labels).filter(right).count() as u64)
         }),
+        accuracy_mean_10: data
+            .labels()
+            .filter(|_| run.trials.iter().any(|t| t.mean.is_some()))
+            .map(|labels| {
+                let right = |(t, l): &(&Trial, &u32)| t.mean == Some(**l as usize);
+                mean(run.trials.iter().zip(labels).filter(right).count() as u64)
+            }),
         steps_mean: mean(steps),
         steps_max: run.trials.iter().map(Trial::steps).max().unwrap_or(0) as u16,
         events_per_image: mean(all.events),
@@ -582,6 +600,14 @@ struct Setup<'a> {
     early_exit: bool,
     encoder: &'a Encoder,
     fan_out: &'a FanOut,
+    /// Whether outputs show each step's value, and no sum over all steps.
+    shows_steps: bool,
+}
+
+/// The place of the largest value, the first of equals.
+fn largest(values: &[i64]) -> usize {
+    let first = (0..values.len()).rev();
+    first.max_by_key(|&at| values[at]).unwrap_or(0)
 }
 
 fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateError> {
@@ -598,15 +624,23 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
     };
     let zero = setup.encoder.zero_point;
     let mut input = Vec::with_capacity(data.sample_size());
+    // The outputs of the last steps, summed up.
+    let mut window = vec![0i64; engine.output(0).sums().len()];
     for i in samples {
         let Some(sample) = data.sample(i) else { break };
         setup.encoder.encode(sample, &mut input);
         engine.reset();
         engine.set_input(&input)?;
         let mut trial = Trial::default();
-        for _ in 0..setup.steps {
+        window.fill(0);
+        for step in 0..setup.steps {
             engine.step_probed(&mut counter);
             let output = engine.output(0);
+            if setup.shows_steps && step + WINDOW >= setup.steps {
+                for (sum, value) in window.iter_mut().zip(output.values()) {
+                    *sum += i64::from(value);
+                }
+            }
             trial.leads.push(Lead {
                 class: output.class(),
                 margin: output.margin(),
@@ -615,6 +649,7 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
                 break;
             }
         }
+        trial.mean = (setup.shows_steps && setup.steps >= WINDOW).then(|| largest(&window));
         run.trials.push(trial);
         for (byte, reach) in input.iter().zip(&setup.fan_out.inputs[0]) {
             if *byte != zero {

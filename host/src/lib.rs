@@ -13,6 +13,7 @@ pub mod cost;
 pub mod data;
 pub mod device;
 pub mod emulate;
+pub mod faithful;
 pub mod forward;
 pub mod import;
 pub mod inspect;

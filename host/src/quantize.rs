@@ -21,7 +21,7 @@ use crate::calibrate::Calibration;
 use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 
 /// Largest magnitude of a weight.
-const WEIGHT_MAX: f64 = 127.0;
+pub(crate) const WEIGHT_MAX: f64 = 127.0;
 /// The largest threshold of an int16 potential; a channel of tiny weights uses less of int8 then.
 const THRESHOLD_MAX_16: f64 = 4096.0;
 /// The largest threshold of an int32 potential.
@@ -138,6 +138,65 @@ pub struct Quantized {
     pub outputs: Vec<Output>,
     /// The synapses, sorted by source.
     pub connections: Vec<Connection>,
+    /// How the parts run, if they run step by step as Nengo's do.
+    pub dynamics: Option<Dynamics>,
+}
+
+/// How the parts of a network run that run step by step as Nengo's do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dynamics {
+    /// Of each ensemble.
+    pub ensembles: Vec<PartDynamics>,
+    /// Of each output.
+    pub outputs: Vec<PartDynamics>,
+}
+
+/// How an ensemble or an output runs; fields as in [`image::dynamics::Dynamics`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in the image")]
+pub struct PartDynamics {
+    pub kind: Kind,
+    pub synapse: Option<image::dynamics::Synapse>,
+    pub fraction: u8,
+    pub current_shift: i8,
+    pub filter_min: i32,
+    pub filter_max: i32,
+}
+
+/// What stands behind a part's filter; as in [`image::dynamics::Kind`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in the image")]
+pub enum Kind {
+    Readout {
+        delayed: bool,
+    },
+    Rectified {
+        negative_slope: u16,
+        initial: Initial,
+    },
+    Lif {
+        leak: Leak,
+        initial: Initial,
+    },
+}
+
+/// V of each neuron at the start; as in [`image::dynamics::Initial`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in the image")]
+pub enum Initial {
+    Zero,
+    Half,
+    Values(Vec<u16>),
+}
+
+/// The leak of LIF neurons; as in [`image::dynamics::Leak`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in the image")]
+pub struct Leak {
+    pub table: Vec<u32>,
+    pub refractory: u32,
+    pub minimum: i32,
+    pub voltage_bits: u8,
 }
 
 /// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
@@ -331,6 +390,7 @@ pub fn quantize(
         ensembles,
         outputs,
         connections: connections.into_iter().flatten().collect(),
+        dynamics: None,
     })
 }
 
@@ -355,18 +415,90 @@ struct Context<'a> {
 }
 
 /// One link into a target, with its weights in the image's order.
-struct FanIn<'a> {
+pub(crate) struct FanIn<'a> {
     /// Index into the graph's links.
-    index: usize,
-    link: &'a Link,
+    pub(crate) index: usize,
+    pub(crate) link: &'a Link,
     /// The weights times the value of one event, in the image's order.
-    weights: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
     /// The channel of the target of each weight; repeats as often as needed.
-    channels: Vec<usize>,
+    pub(crate) channels: Vec<usize>,
     /// How many channels of the target the link tells apart.
-    span: usize,
+    pub(crate) span: usize,
     /// How many events of the source can reach one place that the weights see.
-    crowd: i64,
+    pub(crate) crowd: i64,
+}
+
+impl<'a> FanIn<'a> {
+    /// The links into a target; `value` is what one unit of an event from a source stands for.
+    pub(crate) fn of(
+        graph: &'a Graph,
+        post: lower::Target,
+        value: impl Fn(Source) -> f64,
+    ) -> Vec<Self> {
+        let links = graph.links.iter().enumerate();
+        let size = match post {
+            lower::Target::Population(p) => graph.populations[p].neurons,
+            lower::Target::Output(o) => graph.outputs[o].bias.len(),
+        };
+        links
+            .filter(|(_, l)| l.post == post)
+            .map(|(index, link)| {
+                let value = value(link.pre);
+                let (weights, channels, span) = image_order(&link.map, size);
+                let sources = match link.pre {
+                    Source::Input(i) => graph.inputs[i].size(),
+                    Source::Population(p) => graph.populations[p].neurons,
+                };
+                Self {
+                    index,
+                    link,
+                    weights: weights.into_iter().map(|w| w * value).collect(),
+                    channels,
+                    span,
+                    crowd: link.source.crowd(sources) as i64,
+                }
+            })
+            .collect()
+    }
+
+    /// The most that the link can bring in one step to any of its channels that share a unit, with
+    /// weights `q` and events from `least` to `most`.
+    pub(crate) fn drive(&self, q: &[i8], (most, least): (i64, i64), period: usize) -> Vec<Drive> {
+        let (most, least) = (most * self.crowd, least * self.crowd);
+        let mut each = vec![Drive::default(); self.span];
+        for (&channel, &w) in self.channels.iter().cycle().zip(q) {
+            let w = i64::from(w);
+            each[channel].up += (w * most).max(w * least);
+            each[channel].down -= (w * most).min(w * least);
+        }
+        let mut drives = vec![Drive::default(); period];
+        for (at, d) in each.into_iter().enumerate() {
+            let drive = &mut drives[at % period];
+            drive.up = drive.up.max(d.up);
+            drive.down = drive.down.max(d.down);
+        }
+        drives
+    }
+
+    /// The connection that the link becomes with these weights.
+    pub(crate) fn connection(
+        &self,
+        graph: &Graph,
+        weights: Vec<i8>,
+    ) -> Result<Connection, QuantizeError> {
+        let layer = match self.link.post {
+            lower::Target::Population(p) => &graph.populations[p].label,
+            lower::Target::Output(o) => &graph.outputs[o].label,
+        };
+        Ok(Connection {
+            pre: self.link.pre,
+            post: self.link.post,
+            source: seen(layer, &self.link.source)?,
+            transform: transform(layer, &self.link.map)?,
+            weights,
+        })
+    }
 }
 
 /// The quantized weights of one link, and what they can bring in a step.
@@ -374,43 +506,14 @@ type Weights = Vec<Vec<i8>>;
 
 /// Per channel: the most that a step can add, and the most that it can take away.
 #[derive(Clone, Copy, Default)]
-struct Drive {
-    up: i64,
-    down: i64,
+pub(crate) struct Drive {
+    pub(crate) up: i64,
+    pub(crate) down: i64,
 }
 
 impl<'a> Context<'a> {
     fn fan_in(&self, post: lower::Target) -> Vec<FanIn<'a>> {
-        let links = self.graph.links.iter().enumerate();
-        links
-            .filter(|(_, l)| l.post == post)
-            .map(|(index, link)| {
-                let value = self.event_value(link.pre);
-                let (weights, channels, span) = image_order(&link.map, self.size(post));
-                FanIn {
-                    index,
-                    link,
-                    weights: weights.into_iter().map(|w| w * value).collect(),
-                    channels,
-                    span,
-                    crowd: link.source.crowd(self.source_size(link.pre)) as i64,
-                }
-            })
-            .collect()
-    }
-
-    fn size(&self, post: lower::Target) -> usize {
-        match post {
-            lower::Target::Population(p) => self.graph.populations[p].neurons,
-            lower::Target::Output(o) => self.graph.outputs[o].bias.len(),
-        }
-    }
-
-    fn source_size(&self, pre: Source) -> usize {
-        match pre {
-            Source::Input(i) => self.graph.inputs[i].size(),
-            Source::Population(p) => self.graph.populations[p].neurons,
-        }
+        FanIn::of(self.graph, post, |pre| self.event_value(pre))
     }
 
     /// The activation that one unit of an event's value stands for.
@@ -531,7 +634,7 @@ impl<'a> Context<'a> {
         };
         for (channel, &bias) in population.bias.iter().enumerate() {
             let class = channel % period;
-            let bias = (f64::from(bias) / units[class]).round() as i64;
+            let bias = whole(f64::from(bias) / units[class]);
             let threshold = thresholds[class];
             let Drive { up, down } = drives[class];
             let start = threshold / 2 - threshold;
@@ -572,12 +675,7 @@ impl<'a> Context<'a> {
         check_finite(&output.label, fan_in, &output.bias)?;
         let size = output.bias.len();
         let mut units = channel_units(fan_in, size, |_| 1.0);
-        let largest = units.iter().copied().fold(0.0, f64::max);
-        let largest = if largest > 0.0 { largest } else { 1.0 };
-        // A channel much smaller than the rest would lose its multiplier's digits.
-        for unit in &mut units {
-            *unit = unit.max(largest * f64::exp2(-8.0));
-        }
+        keep_digits(&mut units);
         let mut drives = vec![Drive::default(); size];
         let mut weights = Vec::with_capacity(fan_in.len());
         for f in fan_in {
@@ -592,7 +690,7 @@ impl<'a> Context<'a> {
         let mut bound = 0i64;
         let mut bias = Vec::with_capacity(size);
         for ((b, unit), drive) in output.bias.iter().zip(&units).zip(&drives) {
-            let b = (f64::from(*b) / unit).round() as i64;
+            let b = whole(f64::from(*b) / unit);
             bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
             bias.push(b);
         }
@@ -603,43 +701,26 @@ impl<'a> Context<'a> {
                 steps: self.options.steps,
             });
         }
-        // As many fractional bits as the bound leaves room for.
-        let room = 31 - 64 + (bound.max(1) as u64).leading_zeros() as i32;
-        let fraction = room.clamp(0, MULTIPLIER_BITS);
-        let multiplier = units
-            .iter()
-            .map(|u| (u / largest * f64::exp2(f64::from(MULTIPLIER_BITS))).round() as i32)
-            .collect();
+        let Scaling {
+            multiplier,
+            shift,
+            scale,
+        } = Scaling::of(&units, bound);
         Ok((
             Output {
                 label: output.label.clone(),
                 bias: bias.into_iter().map(|b| b as i32).collect(),
                 multiplier,
-                shift: (MULTIPLIER_BITS - fraction) as u8,
+                shift,
                 exit_margin: 0,
-                scale: largest * f64::exp2(-f64::from(fraction)),
+                scale,
             },
             weights,
         ))
     }
 
-    /// The most that a link can bring in one step to any of its channels that share a unit.
     fn drive(&self, f: &FanIn<'_>, q: &[i8], period: usize) -> Vec<Drive> {
-        let (most, least) = self.event_range(f.link.pre);
-        let (most, least) = (most * f.crowd, least * f.crowd);
-        let mut each = vec![Drive::default(); f.span];
-        for (&channel, &w) in f.channels.iter().cycle().zip(q) {
-            let w = i64::from(w);
-            each[channel].up += (w * most).max(w * least);
-            each[channel].down -= (w * most).min(w * least);
-        }
-        let mut drives = vec![Drive::default(); period];
-        for (at, d) in each.into_iter().enumerate() {
-            let drive = &mut drives[at % period];
-            drive.up = drive.up.max(d.up);
-            drive.down = drive.down.max(d.down);
-        }
-        drives
+        f.drive(q, self.event_range(f.link.pre), period)
     }
 
     fn place(
@@ -649,19 +730,48 @@ impl<'a> Context<'a> {
         connections: &mut [Option<Connection>],
     ) -> Result<(), QuantizeError> {
         for (f, weights) in fan_in.iter().zip(weights) {
-            let layer = match f.link.post {
-                lower::Target::Population(p) => &self.graph.populations[p].label,
-                lower::Target::Output(o) => &self.graph.outputs[o].label,
-            };
-            connections[f.index] = Some(Connection {
-                pre: f.link.pre,
-                post: f.link.post,
-                source: seen(layer, &f.link.source)?,
-                transform: transform(layer, &f.link.map)?,
-                weights,
-            });
+            connections[f.index] = Some(f.connection(self.graph, weights)?);
         }
         Ok(())
+    }
+}
+
+/// Raises the units of an output's channels that are so much smaller than the rest that their multipliers
+/// would have no digits.
+pub(crate) fn keep_digits(units: &mut [f64]) {
+    let largest = largest_unit(units);
+    for unit in units {
+        *unit = unit.max(largest * f64::exp2(-8.0));
+    }
+}
+
+fn largest_unit(units: &[f64]) -> f64 {
+    let largest = units.iter().copied().fold(0.0, f64::max);
+    if largest > 0.0 { largest } else { 1.0 }
+}
+
+/// How an output's sums come to a common unit.
+pub(crate) struct Scaling {
+    pub(crate) multiplier: Vec<i32>,
+    pub(crate) shift: u8,
+    pub(crate) scale: f64,
+}
+
+impl Scaling {
+    /// For channels with these units whose sums do not exceed `bound`.
+    pub(crate) fn of(units: &[f64], bound: i64) -> Self {
+        let largest = largest_unit(units);
+        // As many fractional bits as the bound leaves room for.
+        let room = 31 - 64 + (bound.max(1) as u64).leading_zeros() as i32;
+        let fraction = room.clamp(0, MULTIPLIER_BITS);
+        Self {
+            multiplier: units
+                .iter()
+                .map(|u| (u / largest * f64::exp2(f64::from(MULTIPLIER_BITS))).round() as i32)
+                .collect(),
+            shift: (MULTIPLIER_BITS - fraction) as u8,
+            scale: largest * f64::exp2(-f64::from(fraction)),
+        }
     }
 }
 
@@ -700,11 +810,15 @@ impl Wide {
     }
 }
 
-fn is_input(f: &FanIn<'_>) -> bool {
+pub(crate) fn is_input(f: &FanIn<'_>) -> bool {
     matches!(f.link.pre, Source::Input(_))
 }
 
-fn check_finite(layer: &str, fan_in: &[FanIn<'_>], bias: &[f32]) -> Result<(), QuantizeError> {
+pub(crate) fn check_finite(
+    layer: &str,
+    fan_in: &[FanIn<'_>],
+    bias: &[f32],
+) -> Result<(), QuantizeError> {
     let finite = bias.iter().all(|b| b.is_finite())
         && fan_in
             .iter()
@@ -769,7 +883,7 @@ fn channels(c: &Convolution) -> Vec<usize> {
 
 /// How many units of their own the channels of a target can have: as many as all its links and its
 /// parameters tell apart.
-fn period(fan_in: &[FanIn<'_>], channels: usize) -> usize {
+pub(crate) fn period(fan_in: &[FanIn<'_>], channels: usize) -> usize {
     fan_in.iter().fold(channels, |n, f| gcd(n, f.span))
 }
 
@@ -777,9 +891,16 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// A bias in whole units. What no sum of 32 bits holds becomes 2^40, so that bounds can be computed with
+/// it, and are refused.
+fn whole(bias: f64) -> i64 {
+    let limit = f64::exp2(40.0);
+    bias.round().clamp(-limit, limit) as i64
+}
+
 /// The smallest unit of each channel for which all its weights fit int8; `scale` says how many units
 /// an event's unit is divided into before it reaches the potential.
-fn channel_units(
+pub(crate) fn channel_units(
     fan_in: &[FanIn<'_>],
     period: usize,
     scale: impl Fn(&FanIn<'_>) -> f64,
@@ -796,7 +917,7 @@ fn channel_units(
 }
 
 /// The weights in units of their channels; `per_unit` of them make one unit of the potential.
-fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
+pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
     f.weights
         .iter()
         .zip(f.channels.iter().cycle())

@@ -6,12 +6,18 @@ use tinyspike::emulate::HostEngine;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_firmware::ImageError;
+use tinyspike_shared::image::dynamics::Records;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
     SourceMap, Transform, Width, Window, checksum,
 };
 use tinyspike_shared::weights;
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+
+/// Deployed networks, and those that run step by step.
+fn all_networks() -> impl Strategy<Value = Quantized> {
+    prop_oneof![networks(), stepwise_networks()]
+}
 
 /// Runs whatever parses, with whatever input has the right length.
 fn run(bytes: &[u8]) -> Result<(), ImageError> {
@@ -43,12 +49,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_same_network_gives_the_same_bytes(network in networks()) {
+    fn the_same_network_gives_the_same_bytes(network in all_networks()) {
         prop_assert_eq!(assemble(&network).unwrap(), assemble(&network).unwrap());
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed(network in networks(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn every_flipped_bit_is_noticed(network in all_networks(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
         let mut bytes = assemble(&network).unwrap();
         let at = place.index(bytes.len());
         bytes[at] ^= 1 << bit;
@@ -56,14 +62,14 @@ proptest! {
     }
 
     #[test]
-    fn every_truncation_is_noticed(network in networks(), place in any::<prop::sample::Index>()) {
+    fn every_truncation_is_noticed(network in all_networks(), place in any::<prop::sample::Index>()) {
         let bytes = assemble(&network).unwrap();
         let cut = place.index(bytes.len());
         prop_assert!(run(&aligned_copy(&bytes[..cut])).is_err());
     }
 
     #[test]
-    fn bytes_after_the_image_do_not_matter(network in networks(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn bytes_after_the_image_do_not_matter(network in all_networks(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = assemble(&network).unwrap();
         bytes.extend(tail);
         prop_assert!(run(&aligned_copy(&bytes)).is_ok());
@@ -72,7 +78,7 @@ proptest! {
     /// Whoever writes a wrong image also writes its checksum.
     #[test]
     fn altered_images_with_a_right_checksum_never_panic(
-        network in networks(),
+        network in all_networks(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         in_description in any::<bool>(),
     ) {
@@ -95,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn inputs_of_another_length_are_refused(network in networks(), seed in any::<u64>()) {
+    fn inputs_of_another_length_are_refused(network in all_networks(), seed in any::<u64>()) {
         let bytes = aligned_copy(&assemble(&network).unwrap());
         let image = Image::parse(&bytes).unwrap();
         let mut arena = vec![0; image.arena_bytes() / 4];
@@ -212,6 +218,7 @@ fn mapped() -> Quantized {
                 Transform::Dense(dense),
             ),
         ],
+        dynamics: None,
     }
 }
 
@@ -349,7 +356,7 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     bytes.resize(start + MOVED as usize, 0);
     bytes.extend(&image[start..]);
     let length = bytes.len() as u32;
-    let arena = Layout::of(&network).map_or(0, |layout| layout.bytes());
+    let arena = Layout::of(&network, Records::default()).map_or(0, |layout| layout.bytes());
     for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
@@ -637,17 +644,31 @@ fn connections_have_both_ends() {
 }
 
 #[test]
-fn a_layout_needs_whole_groups() {
-    // Rows of two: no multiple of four.
-    let pairs = |c: &mut image::Connection| c.layout = weights::Layout::Pairs;
-    assert_eq!(of_connection(2, pairs), Some(Fault::Layout));
-    // Rows of the two filters of a group.
-    assert_eq!(of_connection(0, pairs), Some(Fault::Layout));
-    let quads = |c: &mut image::Connection| c.layout = weights::Layout::Quads;
-    assert_eq!(of_connection(0, quads), Some(Fault::Layout));
-    // Filled up to 16, they are longer than the section.
-    let filled = of_connection(2, quads);
-    assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+fn a_layout_fits_its_transform() {
+    use weights::Layout::{Crossed, Quads, Wide, WidePairs, Windows};
+    let of = |at, layout| of_connection(at, |c| c.layout = layout);
+    // A matrix, a convolution of two groups, and one of a single group with four filters.
+    let (dense, grouped, plain) = (2, 0, 1);
+    for layout in [Wide, WidePairs, Windows] {
+        assert_eq!(of(dense, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    for layout in [Quads, Crossed, Windows] {
+        assert_eq!(of(grouped, layout), Some(Fault::Layout), "{layout:?}");
+        assert_eq!(of(plain, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    // These fit, but take more bytes than the section has.
+    for (at, layout) in [
+        (dense, Quads),
+        (dense, Crossed),
+        (grouped, Wide),
+        (plain, WidePairs),
+    ] {
+        let longer = of(at, layout);
+        assert!(
+            matches!(longer, Some(Fault::Section { .. })),
+            "{layout:?}: {longer:?}"
+        );
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub fn test() -> Result<(), Failure> {
     // measurements.
     for (package, test) in [
         ("tinyspike-tests", "board"),
+        ("tinyspike-tests", "flash"),
         ("tinyspike-tests", "on_device"),
         ("emulated-board", "board"),
     ] {

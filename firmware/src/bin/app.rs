@@ -29,8 +29,9 @@ use tinyspike_shared::wire::{Clock, Fault};
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 8;
-    pub(crate) const CONNECTIONS: usize = 12;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::BASELINE;
     pub(crate) const LOG: usize = 256;
     pub(crate) const UP: usize = 512;
     pub(crate) const DOWN: usize = 512;
@@ -38,8 +39,9 @@ mod size {
 
 #[cfg(not(tinyspike_baseline))]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 16;
-    pub(crate) const CONNECTIONS: usize = 24;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::MAINLINE;
     pub(crate) const LOG: usize = 1024;
     pub(crate) const UP: usize = 1024;
     pub(crate) const DOWN: usize = 1024;
@@ -65,8 +67,10 @@ unsafe extern "C" {
 /// The connection and the clock, for `main` or for what ends it.
 static mut CHIP: Option<Chip> = None;
 /// What has become of the image.
-static mut IMAGE: Result<Image<'static, { size::ENSEMBLES }, { size::CONNECTIONS }>, ImageError> =
-    Err(ImageError::Magic);
+static mut IMAGE: Result<
+    Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>,
+    ImageError,
+> = Err(ImageError::Magic);
 /// How often the system timer has wrapped around.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 /// Whether a fault is being reported already.

@@ -10,6 +10,7 @@
     reason = "kernels in assembly, each call with its argument"
 )]
 mod dsp;
+pub mod dynamics;
 mod portable;
 
 use heapless::Vec;

@@ -149,28 +149,41 @@ impl<P: Potential> Kernels<P> for Portable {
             return population.potentials.len();
         };
         let mut neuron = from;
-        for v in population.potentials.iter_mut().skip(from) {
-            let above = v.value();
-            if above >= 0 {
-                let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
-                let count = above
-                    .checked_div(threshold)
-                    .map_or(0, |n| n.saturating_add(1))
-                    .min(max_count);
-                *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
-                // There is room: a full buffer ends the loop.
-                let _ = events.push(Event {
-                    source: neuron as u16,
-                    value: count as i16,
-                });
+        let potentials = population.potentials.get_mut(from..).unwrap_or(&mut []);
+        for block in potentials.chunks_mut(BLOCK) {
+            // Most blocks are quiet.
+            let quiet = block.iter().fold(true, |quiet, v| quiet & (v.value() < 0));
+            if quiet {
+                neuron += block.len();
+                channel += block.len();
+                if channel >= channels {
+                    channel = channel.checked_rem(channels).unwrap_or(0);
+                }
+                continue;
             }
-            neuron += 1;
-            channel += 1;
-            if channel == channels {
-                channel = 0;
-            }
-            if events.len() == EVENTS {
-                break;
+            for v in block {
+                let above = v.value();
+                if above >= 0 {
+                    let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
+                    let count = above
+                        .checked_div(threshold)
+                        .map_or(0, |n| n.saturating_add(1))
+                        .min(max_count);
+                    *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
+                    // There is room: a full buffer ends the loop.
+                    let _ = events.push(Event {
+                        source: neuron as u16,
+                        value: count as i16,
+                    });
+                }
+                neuron += 1;
+                channel += 1;
+                if channel == channels {
+                    channel = 0;
+                }
+                if events.len() == EVENTS {
+                    return neuron;
+                }
             }
         }
         neuron
@@ -201,6 +214,9 @@ impl<P: Potential> Kernels<P> for Portable {
         }
     }
 }
+
+/// Neurons that are looked at together for spikes.
+const BLOCK: usize = 32;
 
 /// Channels that `drive_convolution` sums at once.
 const TILE: usize = 16;

@@ -111,6 +111,18 @@ pub enum DeviceError {
         /// What is needed and what there is.
         budget: Budget,
     },
+    /// The application cannot hold the network.
+    #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
+    TooManyLayers {
+        /// The chip.
+        chip: String,
+        /// `ensembles` or `connections`.
+        what: &'static str,
+        /// How many the network has.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// There is no probe.
     #[error("no debug probe is connected")]
     NoProbe,

@@ -142,7 +142,23 @@ impl Plan {
                 .check(chip)?,
             );
         }
-        budgets.push(ram(image, firmware, layout.ram).check(chip)?);
+        budgets.push(ram(image, firmware, &layout).check(chip)?);
+        if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
+            let network = image.description();
+            for (what, found, limit) in [
+                ("ensembles", network.ensembles.len(), limits.ensembles),
+                ("connections", network.connections.len(), limits.connections),
+            ] {
+                if found > limit {
+                    return Err(DeviceError::TooManyLayers {
+                        chip: chip.name().to_owned(),
+                        what,
+                        found,
+                        limit,
+                    });
+                }
+            }
+        }
         let place = Segment {
             address: images.address,
             bytes: image.bytes().to_vec(),
@@ -275,7 +291,7 @@ fn divide_for(
 }
 
 /// What the image needs of the RAM, beside the firmware where it is known.
-fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
+fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budget {
     let input = image
         .description()
         .inputs
@@ -283,7 +299,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
         .map(|i| u64::from(i.size))
         .sum();
     let mut parts = vec![("arena", image.arena_bytes() as u64), ("input", input)];
-    let mut limit = u64::from(ram.len);
+    let limit = u64::from(layout.ram.len);
     let own = firmware.map(|firmware| (firmware.memory, firmware.stack, firmware.variables));
     match own {
         Some((Some(memory), stack, _)) => {
@@ -297,7 +313,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => limit = limit.saturating_sub(STACK),
+        None => parts.push(("stack", Layout::STACK.into())),
     }
     Budget {
         what: "RAM",
@@ -305,9 +321,6 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
         limit,
     }
 }
-
-/// What the application's stack takes at least.
-const STACK: u64 = 4 << 10;
 
 /// Where to look for RTT's control block of a firmware that is not known: among its variables, which lie at the
 /// RAM's start.

@@ -226,6 +226,9 @@ impl Patience {
     }
 }
 
+/// The most neurons of an ensemble.
+const MAX_NEURONS: usize = 1 << 16;
+
 /// How long to sleep where neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -350,6 +353,9 @@ impl<L: Link> Session<L> {
                 }) if (e, f) == (ensemble, first) => {
                     if values.is_empty() {
                         return Ok(all);
+                    }
+                    if all.len() >= MAX_NEURONS {
+                        return Err(SessionError::Unexpected);
                     }
                     all.extend_from_slice(&values);
                 }

@@ -14,7 +14,8 @@ mod wiring;
 
 use crate::model::{Activation, LayerConfig, Penalties};
 use crate::network::{
-    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre, TensorFunc, TensorNode,
+    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre, Synapse, TensorFunc,
+    TensorNode,
 };
 use crate::ops::{self, OpsError};
 use crate::tensor::Tensor;
@@ -138,6 +139,9 @@ pub enum LowerError {
     /// Neurons of types that the engine does not have.
     #[error("{}", neuron_types(.0))]
     NeuronTypes(Vec<ForeignNeurons>),
+    /// Neurons of types that the engine cannot run as they are.
+    #[error("{}", stepwise_neurons(.0))]
+    StepwiseNeurons(Vec<ForeignNeurons>),
     /// Something else that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
@@ -185,15 +189,28 @@ pub struct ForeignNeurons {
 }
 
 fn neuron_types(foreign: &[ForeignNeurons]) -> String {
+    format!(
+        "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
+         relu activations, or swap them (--swap-activation)",
+        each_layer(foreign)
+    )
+}
+
+fn stepwise_neurons(foreign: &[ForeignNeurons]) -> String {
+    format!(
+        "a faithful image can hold SpikingRectifiedLinear, SpikingLeakyReLU (with a slope of 0 to 1), \
+         LIF and RegularSpiking(RectifiedLinear) neurons; {}: swap them (such as --swap-activation \
+         relu=spiking-relu)",
+        each_layer(foreign)
+    )
+}
+
+fn each_layer(foreign: &[ForeignNeurons]) -> String {
     let each: Vec<String> = foreign
         .iter()
         .map(|f| format!("layer {:?} has {} neurons", f.layer, f.neuron_type))
         .collect();
-    format!(
-        "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
-         relu activations, or swap them (--swap-activation)",
-        each.join(", ")
-    )
+    each.join(", ")
 }
 
 fn tensor_nodes(fallbacks: &[Fallback]) -> String {
@@ -212,146 +229,305 @@ fn tensor_nodes(fallbacks: &[Fallback]) -> String {
 /// # Errors
 /// Where a part of the network cannot run on a device: the layer, and what can be done.
 pub fn lower(network: &Network) -> Result<Graph, LowerError> {
-    let resolver = Resolver { network };
-    resolver.refuse_tensor_nodes()?;
-    let order = topological(network)?;
-    // What stands for each ensemble's output.
-    let mut parts: Vec<Vec<Part>> = vec![Vec::new(); network.ensembles.len()];
-    let mut count = 0;
-    let mut foreign = Vec::new();
-    for id in &order {
-        let ensemble = &network.ensembles[id.0];
-        let Some(halves) = halves(&ensemble.neuron_type) else {
-            foreign.push(ForeignNeurons {
-                layer: ensemble.label.clone(),
-                neuron_type: ensemble.neuron_type.name().into(),
-            });
-            continue;
+    let resolver = Resolver {
+        network,
+        keep_synapses: false,
+    };
+    let resolved = resolver.resolve(&halves).map_err(|unfit| match unfit {
+        Unfit::Neurons(foreign) => LowerError::NeuronTypes(foreign),
+        Unfit::Other(error) => error,
+    })?;
+    Ok(resolved.graph)
+}
+
+/// A network whose neurons and synapses are to run step by step as Nengo's do.
+#[derive(Clone, Debug)]
+pub struct Stepwise {
+    /// The populations, one for each ensemble, and their links. A link's weights bring the source's
+    /// output to the target's current J, or to an output's value; a population's bias is a current.
+    pub graph: Graph,
+    /// The ensemble that each population stands for.
+    pub ensembles: Vec<EnsembleId>,
+    /// The filter on all that populations send to each population; `None` for none.
+    pub populations: Vec<Option<Synapse>>,
+    /// How each output sees what populations send to it.
+    pub outputs: Vec<Readout>,
+}
+
+/// How an output sees what populations send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Readout {
+    /// As it is.
+    Direct,
+    /// As the filter of a connection showed it at the end of the step before.
+    Connection(Synapse),
+    /// As the probe's filter shows it at the end of the step.
+    Probe(Synapse),
+}
+
+/// Resolves a network into populations and links, without a change to its neurons and synapses.
+///
+/// # Errors
+/// Where a part of the network cannot run on a device: the layer, and what can be done.
+pub fn lower_stepwise(network: &Network) -> Result<Stepwise, LowerError> {
+    let resolver = Resolver {
+        network,
+        keep_synapses: true,
+    };
+    let whole = |neuron_type: &NeuronType| {
+        let part = Part {
+            population: 0,
+            suffix: "",
+            gain: 1.0,
+            factor: 1.0,
         };
-        parts[id.0] = halves;
-        for part in &mut parts[id.0] {
-            part.population = count;
-            count += 1;
-        }
-    }
-    if !foreign.is_empty() {
-        return Err(LowerError::NeuronTypes(foreign));
-    }
-
-    let mut inputs = Vec::new();
-    let mut input_of = vec![None; network.nodes.len()];
-    for (at, node) in network.nodes.iter().enumerate() {
-        if let NodeKind::Input { shape } = &node.kind {
-            input_of[at] = Some(inputs.len());
-            inputs.push(Input {
-                label: node.label.clone(),
-                shape: shape.clone(),
-            });
-        }
-    }
-    if inputs.is_empty() {
-        return Err(LowerError::Empty { what: "input" });
-    }
-    // The sources that an object's output is made of, each with its factor.
-    let sources = |pre: Pre| -> Vec<(Source, f32)> {
-        match pre {
-            Pre::Node(n) => {
-                let input = input_of.get(n.0).copied().flatten();
-                input.map(|i| (Source::Input(i), 1.0)).into_iter().collect()
-            }
-            Pre::Neurons(e) => parts[e.0]
-                .iter()
-                .map(|part| (Source::Population(part.population), part.factor))
-                .collect(),
-        }
+        runs_stepwise(neuron_type).then(|| vec![part])
     };
-    let shape_of = |source: Source, populations: &[Population]| match source {
-        Source::Input(i) => planes(&inputs[i].shape),
-        Source::Population(p) => populations[p].shape,
-    };
-    let mut links = Vec::new();
-    let mut populations = Vec::new();
-    for id in &order {
-        let ensemble = &network.ensembles[id.0];
-        let label = &ensemble.label;
-        let resolved = resolver.sum_into(Post::Neurons(*id), ensemble.n_neurons)?;
-        let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
-        let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
-        for (c, own) in current.iter_mut().zip(own_bias) {
-            *c += own;
+    let resolved = resolver.resolve(&whole).map_err(|unfit| match unfit {
+        Unfit::Neurons(foreign) => LowerError::StepwiseNeurons(foreign),
+        Unfit::Other(error) => error,
+    })?;
+    let Lowered {
+        graph,
+        ensembles,
+        synapses,
+    } = resolved;
+    // What the links from populations to a target have in common.
+    let filter = |target: Target, label: &str| -> Result<Option<Synapse>, LowerError> {
+        let links = graph.links.iter().zip(&synapses);
+        let mut seen = links
+            .filter(|(l, _)| l.post == target && matches!(l.pre, Source::Population(_)))
+            .map(|(_, synapse)| *synapse);
+        let first = seen.next().flatten();
+        if seen.any(|other| other != first) {
+            return Err(unsupported(
+                label,
+                "several different synapses into one layer",
+                "give all connections into it the same",
+            ));
         }
-        let (shape, order) = device_order(ensemble);
-        for part in &parts[id.0] {
-            // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
-            let bias: Vec<f32> = order
-                .rows()
+        Ok(first)
+    };
+    let populations = graph.populations.iter().enumerate();
+    let populations = populations
+        .map(|(at, p)| filter(Target::Population(at), &p.label))
+        .collect::<Result<_, _>>()?;
+    let outputs = (network.probes.iter().zip(&graph.outputs).enumerate())
+        .map(|(at, (probe, output))| {
+            let connection = filter(Target::Output(at), &output.label)?;
+            let fed = graph
+                .links
                 .iter()
-                .map(|row| current[row[0].0 as usize] * part.gain)
-                .collect();
-            for (pre, path) in &resolved.terms {
-                for (pre, factor) in sources(*pre) {
-                    let order = order.scaled(ensemble.gain * part.gain * factor);
-                    let from = shape_of(pre, &populations);
-                    let (source, map) = link::finish(path.clone().then(&order), from, shape)
-                        .map_err(|what| unsupported(label, what, COMPOSITION))?;
-                    links.push(Link {
-                        pre,
-                        post: Target::Population(part.population),
-                        source,
-                        map,
-                    });
+                .any(|l| l.post == Target::Output(at) && matches!(l.pre, Source::Input(_)));
+            match (connection, probe.synapse) {
+                (None, None) => Ok(Readout::Direct),
+                (Some(synapse), None) => Ok(Readout::Connection(synapse)),
+                // The probe would filter the bias and the input as well.
+                (None, Some(synapse)) if !fed && output.bias.iter().all(|b| *b == 0.0) => {
+                    Ok(Readout::Probe(synapse))
                 }
+                _ => Err(unsupported(
+                    &output.label,
+                    "a probe with a synapse on something else than neurons",
+                    "probe it without one",
+                )),
             }
-            let channels = if is_periodic(&bias, shape[2]) {
-                shape[2]
-            } else {
-                ensemble.n_neurons
-            };
-            populations.push(Population {
-                label: format!("{label}{}", part.suffix),
-                neurons: ensemble.n_neurons,
-                shape,
-                channels,
-                bias: bias[..channels].to_vec(),
-            });
-        }
-    }
+        })
+        .collect::<Result<_, LowerError>>()?;
+    Ok(Stepwise {
+        ensembles,
+        populations,
+        outputs,
+        graph,
+    })
+}
 
-    let mut outputs = Vec::new();
-    for probe in &network.probes {
-        let (resolved, dropped_softmax) = resolver.output(probe.target)?;
-        let at = outputs.len();
-        let size = resolved.bias.len();
-        for (pre, path) in &resolved.terms {
-            for (pre, factor) in sources(*pre) {
-                let path = path.clone().then(&Wiring::identity(size).scaled(factor));
-                let from = shape_of(pre, &populations);
-                let (source, map) = link::finish(path, from, [1, 1, size])
-                    .map_err(|what| unsupported(&probe.label, what, COMPOSITION))?;
-                links.push(Link {
-                    pre,
-                    post: Target::Output(at),
-                    source,
-                    map,
+/// Whether the engine has these neurons as they are.
+fn runs_stepwise(neuron_type: &NeuronType) -> bool {
+    match neuron_type {
+        NeuronType::SpikingRectifiedLinear { .. } | NeuronType::Lif { .. } => true,
+        NeuronType::SpikingLeakyRelu { negative_slope, .. } => (0.0..1.0).contains(negative_slope),
+        NeuronType::RegularSpiking { base, .. } => {
+            matches!(**base, NeuronType::RectifiedLinear { .. })
+        }
+        _ => false,
+    }
+}
+
+/// What became of a network.
+struct Lowered {
+    graph: Graph,
+    /// The ensemble of each population.
+    ensembles: Vec<EnsembleId>,
+    /// The synapse of each link.
+    synapses: Vec<Option<Synapse>>,
+}
+
+/// Why nothing became of it.
+enum Unfit {
+    Neurons(Vec<ForeignNeurons>),
+    Other(LowerError),
+}
+
+impl From<LowerError> for Unfit {
+    fn from(error: LowerError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Resolver<'_> {
+    /// Resolves the network; `halves` says which populations stand for an ensemble.
+    fn resolve(&self, halves: &dyn Fn(&NeuronType) -> Option<Vec<Part>>) -> Result<Lowered, Unfit> {
+        let (resolver, network) = (self, self.network);
+        resolver.refuse_tensor_nodes()?;
+        let order = topological(network)?;
+        // What stands for each ensemble's output.
+        let mut parts: Vec<Vec<Part>> = vec![Vec::new(); network.ensembles.len()];
+        let mut count = 0;
+        let mut foreign = Vec::new();
+        for id in &order {
+            let ensemble = &network.ensembles[id.0];
+            let Some(halves) = halves(&ensemble.neuron_type) else {
+                foreign.push(ForeignNeurons {
+                    layer: ensemble.label.clone(),
+                    neuron_type: ensemble.neuron_type.name().into(),
+                });
+                continue;
+            };
+            parts[id.0] = halves;
+            for part in &mut parts[id.0] {
+                part.population = count;
+                count += 1;
+            }
+        }
+        if !foreign.is_empty() {
+            return Err(Unfit::Neurons(foreign));
+        }
+
+        let mut inputs = Vec::new();
+        let mut input_of = vec![None; network.nodes.len()];
+        for (at, node) in network.nodes.iter().enumerate() {
+            if let NodeKind::Input { shape } = &node.kind {
+                input_of[at] = Some(inputs.len());
+                inputs.push(Input {
+                    label: node.label.clone(),
+                    shape: shape.clone(),
                 });
             }
         }
-        outputs.push(Output {
-            label: probe.label.clone(),
-            bias: resolved.bias,
-            dropped_softmax,
-        });
+        if inputs.is_empty() {
+            return Err(LowerError::Empty { what: "input" }.into());
+        }
+        // The sources that an object's output is made of, each with its factor.
+        let sources = |pre: Pre| -> Vec<(Source, f32)> {
+            match pre {
+                Pre::Node(n) => {
+                    let input = input_of.get(n.0).copied().flatten();
+                    input.map(|i| (Source::Input(i), 1.0)).into_iter().collect()
+                }
+                Pre::Neurons(e) => parts[e.0]
+                    .iter()
+                    .map(|part| (Source::Population(part.population), part.factor))
+                    .collect(),
+            }
+        };
+        let shape_of = |source: Source, populations: &[Population]| match source {
+            Source::Input(i) => planes(&inputs[i].shape),
+            Source::Population(p) => populations[p].shape,
+        };
+        let mut links: Vec<(Link, Option<Synapse>)> = Vec::new();
+        let mut ensembles = Vec::new();
+        let mut populations = Vec::new();
+        for id in &order {
+            let ensemble = &network.ensembles[id.0];
+            let label = &ensemble.label;
+            let resolved = resolver.sum_into(Post::Neurons(*id), ensemble.n_neurons)?;
+            let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
+            let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
+            for (c, own) in current.iter_mut().zip(own_bias) {
+                *c += own;
+            }
+            let (shape, order) = device_order(ensemble);
+            for part in &parts[id.0] {
+                // amplitude · relu(gain · x + bias) = relu(amplitude · gain · x + amplitude · bias)
+                let bias: Vec<f32> = order
+                    .rows()
+                    .iter()
+                    .map(|row| current[row[0].0 as usize] * part.gain)
+                    .collect();
+                for Term { pre, path, synapse } in &resolved.terms {
+                    for (pre, factor) in sources(*pre) {
+                        let order = order.scaled(ensemble.gain * part.gain * factor);
+                        let from = shape_of(pre, &populations);
+                        let (source, map) = link::finish(path.clone().then(&order), from, shape)
+                            .map_err(|what| unsupported(label, what, COMPOSITION))?;
+                        let link = Link {
+                            pre,
+                            post: Target::Population(part.population),
+                            source,
+                            map,
+                        };
+                        links.push((link, *synapse));
+                    }
+                }
+                let channels = if is_periodic(&bias, shape[2]) {
+                    shape[2]
+                } else {
+                    ensemble.n_neurons
+                };
+                ensembles.push(*id);
+                populations.push(Population {
+                    label: format!("{label}{}", part.suffix),
+                    neurons: ensemble.n_neurons,
+                    shape,
+                    channels,
+                    bias: bias[..channels].to_vec(),
+                });
+            }
+        }
+
+        let mut outputs = Vec::new();
+        for probe in &network.probes {
+            let (resolved, dropped_softmax) = resolver.output(probe.target)?;
+            let at = outputs.len();
+            let size = resolved.bias.len();
+            for Term { pre, path, synapse } in &resolved.terms {
+                for (pre, factor) in sources(*pre) {
+                    let path = path.clone().then(&Wiring::identity(size).scaled(factor));
+                    let from = shape_of(pre, &populations);
+                    let (source, map) = link::finish(path, from, [1, 1, size])
+                        .map_err(|what| unsupported(&probe.label, what, COMPOSITION))?;
+                    let link = Link {
+                        pre,
+                        post: Target::Output(at),
+                        source,
+                        map,
+                    };
+                    links.push((link, *synapse));
+                }
+            }
+            outputs.push(Output {
+                label: probe.label.clone(),
+                bias: resolved.bias,
+                dropped_softmax,
+            });
+        }
+        if outputs.is_empty() {
+            return Err(LowerError::Empty { what: "output" }.into());
+        }
+        links.sort_by_key(|(l, _)| l.pre);
+        let (links, synapses) = links.into_iter().unzip();
+        Ok(Lowered {
+            graph: Graph {
+                inputs,
+                populations,
+                outputs,
+                links,
+            },
+            ensembles,
+            synapses,
+        })
     }
-    if outputs.is_empty() {
-        return Err(LowerError::Empty { what: "output" });
-    }
-    links.sort_by_key(|l| l.pre);
-    Ok(Graph {
-        inputs,
-        populations,
-        outputs,
-        links,
-    })
 }
 
 const COMPOSITION: &str =
@@ -383,6 +559,14 @@ fn planes(shape: &[usize]) -> [usize; 3] {
         [height, width, channels] => [height, width, channels],
         [ref places @ .., channels] => [1, places.iter().product(), channels],
     }
+}
+
+/// For each of an ensemble's neurons in the order in which a device holds them, its place in Keras's order.
+pub(crate) fn device_places(ensemble: &Ensemble) -> Vec<usize> {
+    let (_, order) = device_order(ensemble);
+    let rows = order.rows().iter();
+    rows.map(|row| row.first().map_or(0, |at| at.0 as usize))
+        .collect()
 }
 
 /// The shape in which a device holds an ensemble's neurons, and how they get there from Keras's order.
@@ -455,8 +639,17 @@ fn halves(neuron_type: &NeuronType) -> Option<Vec<Part>> {
 /// What reaches an object: Σ transform · source + bias.
 #[derive(Clone)]
 struct Resolved {
-    terms: Vec<(Pre, Path)>,
+    terms: Vec<Term>,
     bias: Vec<f32>,
+}
+
+/// One way from a source to an object.
+#[derive(Clone)]
+struct Term {
+    pre: Pre,
+    path: Path,
+    /// The only filter on the way.
+    synapse: Option<Synapse>,
 }
 
 impl Resolved {
@@ -464,13 +657,19 @@ impl Resolved {
     fn source(pre: Pre, path: Wiring) -> Self {
         Self {
             bias: vec![0.0; path.outputs()],
-            terms: vec![(pre, Path::of(path))],
+            terms: vec![Term {
+                pre,
+                path: Path::of(path),
+                synapse: None,
+            }],
         }
     }
 }
 
 struct Resolver<'a> {
     network: &'a Network,
+    /// Whether connections may have synapses.
+    keep_synapses: bool,
 }
 
 impl Resolver<'_> {
@@ -506,14 +705,17 @@ impl Resolver<'_> {
         };
         for c in self.network.connections.iter().filter(|c| c.post == post) {
             let label = self.label(post);
-            if c.synapse.is_some() {
+            if c.synapse.is_some() && !self.keep_synapses {
                 return Err(unsupported(
                     label,
                     "a synapse with a filter",
-                    "convert without one (--synapse none)",
+                    "convert without one (--synapse none), or with --faithful",
                 ));
             }
             let from = self.output_of(c.pre)?;
+            if c.synapse.is_some() {
+                self.check_filter(&from, label)?;
+            }
             let places = |slice: &[usize]| slice.to_vec();
             let pre_slice = c.pre_slice.as_deref().map(places);
             let post_slice = c.post_slice.as_deref().map(places);
@@ -531,7 +733,7 @@ impl Resolver<'_> {
             }
             let before = pre_slice.map(|places| Wiring::gather(from.bias.len(), places));
             let after = post_slice.map(|places| Wiring::spread(size, &places));
-            for (pre, path) in from.terms {
+            for Term { pre, path, synapse } in from.terms {
                 let path = match &before {
                     Some(wiring) => path.then(wiring),
                     None => path,
@@ -543,10 +745,31 @@ impl Resolver<'_> {
                     Some(wiring) => path.then(wiring),
                     None => path,
                 };
-                sum.terms.push((pre, path));
+                let synapse = c.synapse.or(synapse);
+                sum.terms.push(Term { pre, path, synapse });
             }
         }
         Ok(sum)
+    }
+
+    /// Refuses a filter on what it would have to be told apart from: another filter, a bias, an input.
+    fn check_filter(&self, from: &Resolved, label: &str) -> Result<(), LowerError> {
+        let input = |term: &Term| matches!(term.pre, Pre::Node(_));
+        if from.bias.iter().any(|&b| b != 0.0) || from.terms.iter().any(input) {
+            return Err(unsupported(
+                label,
+                "a synapse on something else than neurons",
+                "put synapses on what neurons send",
+            ));
+        }
+        if from.terms.iter().any(|term| term.synapse.is_some()) {
+            return Err(unsupported(
+                label,
+                "a synapse behind another one",
+                "keep one of them",
+            ));
+        }
+        Ok(())
     }
 
     /// What an object hands on, in terms of inputs and neurons.

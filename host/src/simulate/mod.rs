@@ -307,19 +307,14 @@ impl Simulator {
             return Err(SimulateError::Dt { dt });
         }
         let plan = Plan::new(network, dt)?;
-        let seeds = match options.initial_voltage {
-            InitialVoltage::Uniform { seed } => seeds::ensembles(network, seed),
-            _ => seeds::ensembles(network, 0),
-        };
-        let populations = network
-            .ensembles
-            .iter()
+        let seeds = ensemble_seeds(network, &options.initial_voltage);
+        let populations = (initial_voltages(network, &options.initial_voltage)?.iter())
+            .zip(&network.ensembles)
             .zip(&seeds)
-            .map(|(ensemble, &seed)| {
-                let voltage = initial_voltage(ensemble, seed, &options.initial_voltage)?;
-                Ok(Population::new(&ensemble.neuron_type, &voltage, seed))
+            .map(|((voltage, ensemble), &seed)| {
+                Population::new(&ensemble.neuron_type, voltage, seed)
             })
-            .collect::<Result<_, SimulateError>>()?;
+            .collect();
         let filters = (plan.links.iter())
             .map(|l| {
                 l.filter
@@ -643,6 +638,25 @@ impl Data<'_> {
     fn is_static(&self) -> bool {
         (self.sources.iter()).all(|(_, data)| matches!(data, InputData::Static(_)))
     }
+}
+
+fn ensemble_seeds(network: &Network, wanted: &InitialVoltage) -> Vec<u32> {
+    match wanted {
+        InitialVoltage::Uniform { seed } => seeds::ensembles(network, *seed),
+        _ => seeds::ensembles(network, 0),
+    }
+}
+
+/// Where the voltages of each ensemble's neurons start.
+pub(crate) fn initial_voltages(
+    network: &Network,
+    wanted: &InitialVoltage,
+) -> Result<Vec<Vec<f32>>, SimulateError> {
+    let seeds = ensemble_seeds(network, wanted);
+    let ensembles = network.ensembles.iter().zip(&seeds);
+    ensembles
+        .map(|(ensemble, &seed)| initial_voltage(ensemble, seed, wanted))
+        .collect()
 }
 
 fn initial_voltage(

@@ -70,6 +70,10 @@ pub enum ImageError {
     Labels,
     /// The stated arena size is not what the network needs.
     Arena,
+    /// The network runs step by step as Nengo's do, and this build was made without that.
+    NoDynamics,
+    /// There is not a record of neurons and filters for each ensemble and output.
+    Dynamics,
 }
 
 /// What is wrong with a part of the network.
@@ -106,6 +110,8 @@ pub enum Fault {
     Width,
     /// The weights' layout is not one of its transform's.
     Layout,
+    /// Its record of neurons and filters is missing or contradicts itself.
+    Dynamics,
 }
 
 impl fmt::Display for Fault {
@@ -126,6 +132,7 @@ impl fmt::Display for Fault {
             Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
             Self::Source => f.write_str("the map of its source does not fit its ends"),
             Self::Channels => f.write_str("its groups or filters do not fit its channels"),
+            Self::Dynamics => f.write_str("its neurons or filters contradict themselves"),
             Self::Width => f.write_str("it needs a target of 32 bits"),
         }
     }
@@ -161,6 +168,12 @@ impl fmt::Display for ImageError {
             Self::Empty => f.write_str("the network has no step, no input or no output"),
             Self::Labels => f.write_str("the labels do not match the network"),
             Self::Arena => f.write_str("the stated arena size is not what the network needs"),
+            Self::NoDynamics => f.write_str(
+                "this build has no neurons and filters that run as Nengo's do; build the firmware with the feature `dynamics`",
+            ),
+            Self::Dynamics => f.write_str(
+                "the records of neurons and filters do not match the ensembles and outputs",
+            ),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! positive. The time that it takes grows linearly with the image.
 
 mod description;
+pub mod dynamics;
 mod error;
 mod header;
 mod layout;
@@ -24,6 +25,7 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
 pub use layout::{Area, Layout};
 
 use crate::weights::Weights;
+use dynamics::Records;
 
 /// A checked image over borrowed bytes.
 ///
@@ -61,26 +63,23 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let body = bytes
             .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
             .ok_or(ImageError::Description)?;
-        let (description, rest) = postcard::take_from_bytes::<Description<'a, E, C>>(body)
-            .map_err(|e| match e {
-                // heapless reports a full vector as a custom error.
-                postcard::Error::SerdeDeCustom => ImageError::TooLarge,
-                _ => ImageError::Description,
-            })?;
-        if !rest.is_empty() {
-            return Err(ImageError::Description);
-        }
-        validate::validate(&description, bytes, &header)?;
-        let layout = Layout::of(&description).ok_or(ImageError::Arena)?;
-        if layout.bytes() != header.arena_bytes {
-            return Err(ImageError::Arena);
-        }
-        Ok(Self {
+        let mut image = Self {
             bytes,
             header,
-            description,
-            layout,
-        })
+            description: Description::default(),
+            layout: Layout::default(),
+        };
+        image.description.read(body)?;
+        validate::validate(&image.description, bytes, &header)?;
+        let dynamics = records(&image.description, bytes);
+        image
+            .layout
+            .fill(&image.description, dynamics)
+            .ok_or(ImageError::Arena)?;
+        if image.layout.bytes() != header.arena_bytes {
+            return Err(ImageError::Arena);
+        }
+        Ok(image)
     }
 
     /// The image's bytes, without what follows them in memory.
@@ -111,6 +110,12 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub const fn arena_bytes(&self) -> usize {
         self.header.arena_bytes as usize
+    }
+
+    /// How its parts run step by step; empty where they are integrate-and-fire neurons and sums.
+    #[must_use]
+    pub fn dynamics(&self) -> Records<'a> {
+        records(&self.description, self.bytes)
     }
 
     /// A section of bytes; empty where it is out of range, which parsing has excluded.
@@ -144,5 +149,16 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub fn params32(&self, section: Section) -> &'a [i32] {
         bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    }
+}
+
+/// The records of a network; empty where it has none.
+fn records<'a, const E: usize, const C: usize>(
+    network: &Description<'_, E, C>,
+    image: &'a [u8],
+) -> Records<'a> {
+    match network.dynamics {
+        Section { len: 0, .. } => Records::default(),
+        section => Records::new(section.of(image).unwrap_or(&[])),
     }
 }

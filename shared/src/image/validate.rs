@@ -4,6 +4,7 @@ use super::description::{
     Connection, Convolution, Description, Ensemble, NOWHERE, Output, Post, Pre, Section, SourceMap,
     Transform, Width, volume,
 };
+use super::dynamics::{self, RECORD_LEN, Records};
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
 use crate::weights::{Layout, WINDOWS};
@@ -63,11 +64,72 @@ pub(super) fn validate<const E: usize, const C: usize>(
     for (index, o) in (0u8..).zip(&network.outputs) {
         output(o, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
     }
+    if network.dynamics.len > 0 {
+        if !cfg!(feature = "dynamics") {
+            return Err(ImageError::NoDynamics);
+        }
+        parts_run(network, &bytes)?;
+    }
+    let records = Records::new(network.dynamics.of(image).unwrap_or(&[]));
     let mut last = Pre::Input(0);
     for (index, c) in (0u8..).zip(&network.connections) {
         connection(c, last, network, &bytes)
             .map_err(|fault| ImageError::Connection { index, fault })?;
         last = c.pre;
+        if network.dynamics.len > 0 && !takes_up(c, network, records) {
+            let fault = Fault::Dynamics;
+            return Err(ImageError::Connection { index, fault });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a connection's target has something that takes its events up.
+fn takes_up<const E: usize, const C: usize>(
+    c: &Connection,
+    network: &Description<'_, E, C>,
+    records: Records<'_>,
+) -> bool {
+    let part = match c.post {
+        Post::Ensemble(e) => usize::from(e),
+        Post::Output(o) => network.ensembles.len() + usize::from(o),
+    };
+    let filtered = records.get(part).is_some_and(|r| r.synapse.is_some());
+    filtered || matches!(c.pre, Pre::Input(_))
+}
+
+/// Checks the records of all ensembles and outputs.
+fn parts_run<const E: usize, const C: usize>(
+    network: &Description<'_, E, C>,
+    bytes: &Bytes<'_>,
+) -> Result<(), ImageError> {
+    let parts = network.ensembles.len() + network.outputs.len();
+    let records = bytes
+        .section(network.dynamics, Some((parts * RECORD_LEN) as u32))
+        .map_err(|_| ImageError::Dynamics)?;
+    let records = Records::new(records);
+    let check = |part: usize, size: u32, readout: bool| {
+        let record = records.get(part).ok_or(Fault::Dynamics)?;
+        dynamics::validate(&record, size, readout, |section, len| {
+            bytes.section(section, len)
+        })
+    };
+    for (index, e) in (0u8..).zip(&network.ensembles) {
+        let fits = if e.width == Width::I32 && e.current_shift == 0 {
+            check(index.into(), e.neurons, false)
+        } else {
+            Err(Fault::Width)
+        };
+        fits.map_err(|fault| ImageError::Ensemble { index, fault })?;
+    }
+    for (index, o) in (0u8..).zip(&network.outputs) {
+        let part = network.ensembles.len() + usize::from(index);
+        let fits = if o.exit_margin == 0 {
+            check(part, o.size, true)
+        } else {
+            Err(Fault::Dynamics)
+        };
+        fits.map_err(|fault| ImageError::Output { index, fault })?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
+use tinyspike::faithful::FaithfulOptions;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
@@ -176,10 +177,11 @@ pub(crate) struct Convert {
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
-    /// Steps of an inference: 2 unless said, or what tuning finds.
+    /// Steps of an inference: 2 unless said, or what tuning finds; with --faithful 50.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
-    /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds.
+    /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds; with
+    /// --faithful 63, and what is above waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
@@ -195,9 +197,31 @@ pub(crate) struct Convert {
     /// Percentage points of accuracy that tuning may give up.
     #[arg(long, value_name = "POINTS", default_value_t = 0.2, requires = "tune")]
     pub(crate) max_drop: f64,
-    /// Seed of tuning: the split of the samples and the order of the search.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "tune")]
-    pub(crate) seed: u64,
+    /// Seed of tuning: the split of the samples and the order of the search. With --faithful, the seed of
+    /// uniform initial voltages, as a Nengo network's.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u32,
+    /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
+    /// synapses, firing rates and initial voltages as the options below say.
+    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
+    pub(crate) faithful: bool,
+    /// Where the neurons' voltages start.
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        default_value = "uniform",
+        requires = "faithful"
+    )]
+    initial_voltage: VoltageName,
+    /// Seconds per step.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0.001,
+        requires = "faithful"
+    )]
+    dt: f64,
     /// Never let tuning end an inference before its last step.
     #[arg(long, requires = "tune")]
     pub(crate) no_early_exit: bool,
@@ -269,6 +293,19 @@ impl Convert {
         }
     }
 
+    /// How to run the network as it is; `None` where that is not asked for.
+    pub(crate) fn faithful(&self) -> Option<FaithfulOptions> {
+        let default = FaithfulOptions::default();
+        self.faithful.then(|| FaithfulOptions {
+            steps: self.steps.unwrap_or(default.steps),
+            dt: self.dt,
+            initial_voltage: self.initial_voltage.with(self.seed),
+            max_count: self.max_count.unwrap_or(default.max_count),
+            inputs: Vec::new(),
+            target: self.target.into(),
+        })
+    }
+
     pub(crate) fn budgets(&self) -> Budgets {
         Budgets {
             ram: self.max_ram,
@@ -283,7 +320,7 @@ impl Convert {
             target: self.target.into(),
             layout: self.target.into(),
             budgets: self.budgets(),
-            seed: self.seed,
+            seed: self.seed.into(),
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
@@ -346,10 +383,7 @@ impl Simulate {
     pub(crate) fn options(&self) -> SimulateOptions {
         SimulateOptions {
             dt: self.dt,
-            initial_voltage: match self.initial_voltage {
-                VoltageName::Zero => InitialVoltage::Zero,
-                VoltageName::Uniform => InitialVoltage::Uniform { seed: self.seed },
-            },
+            initial_voltage: self.initial_voltage.with(self.seed),
             watch: match self.probe {
                 Some(ProbeName::All) => Watch::All,
                 None => Watch::None,
@@ -372,6 +406,15 @@ pub(crate) enum VoltageName {
     Zero,
     /// Uniform in [0, 1), as Nengo draws them for --seed
     Uniform,
+}
+
+impl VoltageName {
+    fn with(self, seed: u32) -> InitialVoltage {
+        match self {
+            Self::Zero => InitialVoltage::Zero,
+            Self::Uniform => InitialVoltage::Uniform { seed },
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -550,7 +593,7 @@ pub(crate) struct EmulatedBoard {
     pub(crate) port: u16,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
-    pub(crate) chip_description: Option<PathBuf>,
+    pub(crate) write_chip_description: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

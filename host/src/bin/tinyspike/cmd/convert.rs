@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use tinyspike::assemble::{Image, aligned_copy, set_model_version};
-use tinyspike::calibrate::Calibration;
+use tinyspike::calibrate::{Calibration, Range, bounds_from_weights};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
+use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build, samples};
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     show_warnings(&conversion);
     let set = args.calibration.as_ref().map(data::load).transpose()?;
     let mut built = match (args.tuning(), set) {
+        (_, set) if args.faithful => faithful(args, &conversion.network, set.as_ref())?,
         (Some(options), Some(set)) => {
             let set = match args.calibration_samples {
                 Some(limit) => set.take(limit as usize),
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         (_, set) => plain(args, &conversion.network, set.as_ref())?,
     };
     show_omissions(&built.graph);
-    if args.calibration.is_none() {
+    if args.calibration.is_none() && !args.faithful {
         warn(
             "without calibration data the activation ranges are bounds from the weights, which are \
              many times what the network uses: expect a loss of accuracy, often a large one. A few \
@@ -89,6 +91,29 @@ fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Bui
     Ok(Built {
         graph: built.graph,
         calibration: built.calibration,
+        quantized: built.quantized,
+        image: built.image,
+    })
+}
+
+/// An image that runs the network step by step as it is.
+fn faithful(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Built, Failure> {
+    let failed = |e: FaithfulError| Failure::new(format!("{}: {e}", args.model.display()));
+    let mut options = args.faithful().unwrap_or_default();
+    if let Some(set) = set {
+        // All that real inputs have to say is their range.
+        let values = set.to_floats(args.data.byte_scale);
+        options.inputs.push(Range {
+            min: values.iter().copied().fold(f32::INFINITY, f32::min),
+            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        });
+    }
+    let built = build_faithful(network, &options).map_err(failed)?;
+    let calibration = bounds_from_weights(&built.graph)
+        .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
+    Ok(Built {
+        graph: built.graph,
+        calibration,
         quantized: built.quantized,
         image: built.image,
     })

@@ -45,6 +45,9 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     if let Some(accuracy) = report.accuracy {
         writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
     }
+    if let Some(accuracy) = report.accuracy_mean_10 {
+        writeln!(out, "  mean of 10 steps {:>11.2} %", accuracy * 100.0)?;
+    }
     writeln!(
         out,
         "steps              {:>12.2} (at most {})",
@@ -87,5 +90,10 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     writeln!(out, "  effective MACs   {:>12.1}", bench.effective_macs)?;
     writeln!(out, "  dense operations {:>12.1}", bench.dense_ops)?;
     writeln!(out, "samples per second {:>12.0}", report.images_per_second)?;
+    writeln!(
+        out,
+        "sample-steps/s     {:>12.0}",
+        report.images_per_second * report.steps_mean
+    )?;
     Ok(())
 }

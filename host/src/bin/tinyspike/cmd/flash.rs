@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let flashed = if args.dry_run {
         None
     } else {
-        let board = board::connect(&args.board)?;
+        let board = board::connect(&args.board, chip)?;
         let mut bars = Bars::default();
         let done = flash(&plan, &args.options(board.probe.clone()), &mut |p| {
             bars.show(p)

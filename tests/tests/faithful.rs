@@ -1,0 +1,664 @@
+//! Faithful images against NengoDL and the float simulator: accuracy, spike counts, bounds.
+
+mod npz;
+
+use std::fmt::Write;
+
+use npz::{Npz, path};
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::convert::{self, Conversion, ConvertOptions, ScaleFiringRates};
+use tinyspike::data::{self, DataSet};
+use tinyspike::emulate::{self, EmulateOptions, HostEngine};
+use tinyspike::faithful::{FaithfulBuild, FaithfulOptions, build_faithful};
+use tinyspike::import;
+use tinyspike::model::Activation;
+use tinyspike::network::{Network, NeuronType, Pre, Synapse, Transform};
+use tinyspike::simulate::{
+    InitialVoltage, Input, InputData, Readout, SimulateOptions, Simulator, Watch, accuracy,
+};
+use tinyspike::tensor::Tensor;
+use tinyspike_firmware::{Event, Probe};
+use tinyspike_tests::stepwise::{Ideal, Stepwise};
+
+fn conversion(
+    model: &str,
+    neurons: NeuronType,
+    scale: f32,
+    synapse: Option<Synapse>,
+) -> Conversion {
+    let file = match model {
+        "mnist_mlp_nodropout" => format!("tests/fixtures/keras/{model}.keras"),
+        _ => format!("models/{model}.keras"),
+    };
+    let model = import::load(&path(&file)).unwrap();
+    let options = ConvertOptions {
+        inference_only: true,
+        max_to_avg_pool: true,
+        swap_activations: vec![(Activation::Relu.into(), neurons.into())],
+        scale_firing_rates: ScaleFiringRates::All(scale),
+        synapse,
+        ..ConvertOptions::default()
+    };
+    convert::convert(&model, &options).unwrap()
+}
+
+const RELU: NeuronType = NeuronType::SpikingRectifiedLinear { amplitude: 1.0 };
+
+fn lowpass(tau: f64) -> Option<Synapse> {
+    Some(Synapse::Lowpass { tau })
+}
+
+fn built(conversion: &Conversion, steps: u16, voltage: &InitialVoltage) -> FaithfulBuild {
+    let options = FaithfulOptions {
+        steps,
+        initial_voltage: voltage.clone(),
+        ..FaithfulOptions::default()
+    };
+    build_faithful(&conversion.network, &options).unwrap()
+}
+
+/// Spikes of each neuron of each ensemble, over all steps.
+struct Counts(Vec<Vec<i64>>);
+
+impl Probe for Counts {
+    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
+        for e in events {
+            self.0[ensemble][usize::from(e.source)] += i64::from(e.value);
+        }
+    }
+}
+
+/// The engine's counts for each item of `x`, whose values are whole 255ths.
+fn engine_counts(build: &FaithfulBuild, x: &Tensor, steps: u16) -> Vec<Vec<Vec<i64>>> {
+    let bytes = aligned_copy(&build.image);
+    let image = Image::parse(&bytes).unwrap();
+    let neurons = || image.description().ensembles.iter().map(|e| e.neurons);
+    items(x)
+        .into_iter()
+        .map(|input| {
+            let mut arena = vec![0; image.arena_bytes() / 4];
+            let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+            engine.set_input(&input).unwrap();
+            let mut counts = Counts(neurons().map(|n| vec![0; n as usize]).collect());
+            for _ in 0..steps {
+                engine.step_probed(&mut counts);
+            }
+            counts.0
+        })
+        .collect()
+}
+
+fn items(x: &Tensor) -> Vec<Vec<u8>> {
+    let size = x.len() / x.shape()[0];
+    x.data()
+        .chunks(size)
+        .map(|item| item.iter().map(|v| (v * 255.0).round() as u8).collect())
+        .collect()
+}
+
+/// How far counts lie apart.
+#[derive(Clone, Copy, Debug, Default)]
+struct Apart {
+    most: i64,
+    sum: i64,
+    neurons: usize,
+}
+
+impl Apart {
+    fn add(&mut self, a: &[i64], b: &[i64]) {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            self.most = self.most.max((a - b).abs());
+            self.sum += (a - b).abs();
+        }
+        self.neurons += a.len();
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum as f64 / self.neurons as f64
+    }
+}
+
+/// What is known of one golden file: by ensemble, engine against NengoDL, NengoDL's equations with the
+/// image's weights against NengoDL, and engine against those.
+fn golden(model: &str, synapse: &str, voltage: &str) -> Vec<(String, [Apart; 3])> {
+    const STEPS: u16 = 50;
+    let tau = (synapse == "syn5ms").then_some(0.005);
+    let conversion = conversion(model, RELU, 100.0, tau.and_then(lowpass));
+    let initial = match voltage {
+        "zero" => InitialVoltage::Zero,
+        _ => InitialVoltage::Uniform { seed: 0 },
+    };
+    let build = built(&conversion, STEPS, &initial);
+    let name = format!("{model}_S100_{synapse}_{voltage}");
+    let mut file = Npz::open(&format!("tests/fixtures/golden/{name}.npz"));
+    let x = file.tensor("x");
+    let engine = engine_counts(&build, &x, STEPS);
+    let labels: Vec<&str> = build
+        .graph
+        .populations
+        .iter()
+        .map(|p| p.label.as_str())
+        .collect();
+    let voltages: Vec<Vec<f64>> = labels
+        .iter()
+        .map(|label| {
+            let v = file.tensor(&format!("v0__{label}"));
+            v.data().iter().map(|v| f64::from(*v)).collect()
+        })
+        .collect();
+    let expected: Vec<Tensor> = labels
+        .iter()
+        .map(|label| file.tensor(&format!("count__{label}")))
+        .collect();
+    let mut apart = vec![[Apart::default(); 3]; labels.len()];
+    for (item, input) in items(&x).into_iter().enumerate() {
+        let inputs = [input];
+        let decay = (-0.001 / 0.005f64).exp();
+        let mut ideal = Ideal::new(&build.quantized, &inputs, &voltages, decay);
+        let mut sums: Vec<Vec<i64>> = engine[item].iter().map(|e| vec![0; e.len()]).collect();
+        for _ in 0..STEPS {
+            for (sums, counts) in sums.iter_mut().zip(ideal.step()) {
+                sums.iter_mut().zip(counts).for_each(|(s, n)| *s += n);
+            }
+        }
+        for (at, apart) in apart.iter_mut().enumerate() {
+            let neurons = engine[item][at].len();
+            let steps = usize::from(STEPS);
+            let mut golden = vec![0; neurons];
+            for counts in
+                expected[at].data()[item * steps * neurons..][..steps * neurons].chunks(neurons)
+            {
+                golden
+                    .iter_mut()
+                    .zip(counts)
+                    .for_each(|(g, n)| *g += *n as i64);
+            }
+            apart[0].add(&engine[item][at], &golden);
+            apart[1].add(&sums[at], &golden);
+            apart[2].add(&engine[item][at], &sums[at]);
+        }
+    }
+    let labels = labels.into_iter().map(str::to_owned);
+    labels.zip(apart).collect()
+}
+
+const GOLDEN: [&str; 2] = ["mnist_small", "mnist_mlp_nodropout"];
+
+/// Over 50 steps, the spikes of a neuron are NengoDL's but for one (without a synapse, where whatever comes
+/// early or late meets other spikes, for three): that is what int8 weights do. With these weights, the
+/// steps in fixed point cost at most one, and hardly ever that.
+#[test]
+fn spike_counts() {
+    for model in GOLDEN {
+        for synapse in ["synNone", "syn5ms"] {
+            for voltage in ["zero", "uniform_seed0"] {
+                for (label, [image, _, dynamics]) in golden(model, synapse, voltage) {
+                    let bound = if synapse == "synNone" { 3 } else { 1 };
+                    assert!(image.most <= bound, "{model} {synapse} {voltage} {label}");
+                    assert!(dynamics.most <= 1, "{model} {synapse} {voltage} {label}");
+                    assert!(
+                        dynamics.mean() <= 0.1,
+                        "{model} {synapse} {voltage} {label}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn mnist() -> DataSet {
+    data::load(&path("data/mnist_test10k.npz")).unwrap()
+}
+
+/// Accuracies after 30 and 60 steps: last, and mean of ten after 60.
+fn measured(build: &FaithfulBuild, data: &DataSet) -> [f64; 3] {
+    let bytes = aligned_copy(&build.image);
+    let image = Image::parse(&bytes).unwrap();
+    let range = 0..data.len();
+    let run = emulate::run(&image, data, range, &EmulateOptions::default(), &|_| {}).unwrap();
+    let labels = data.labels().unwrap();
+    let share = |class: &dyn Fn(&emulate::Trial) -> Option<usize>| {
+        let right = run.trials.iter().zip(labels);
+        let right = right
+            .filter(|(t, l)| class(t) == Some(**l as usize))
+            .count();
+        right as f64 / data.len() as f64
+    };
+    [
+        share(&|t| t.leads.get(29).map(|l| l.class)),
+        share(&|t| t.leads.get(59).map(|l| l.class)),
+        share(&|t| t.mean),
+    ]
+}
+
+/// NengoDL's accuracies from its table: after 30 and 60 steps by the last, after 60 by the mean of ten.
+fn nengo(model: &str, variant: &str, scale: f32, tau: Option<f64>) -> (usize, [f64; 3]) {
+    let name = format!("tests/fixtures/golden/accuracy/grid_{model}.csv");
+    let text = std::fs::read_to_string(path(&name)).unwrap();
+    for line in text.lines().skip(1) {
+        let (before, after) = match (line.find('{'), line.rfind('}')) {
+            (Some(from), Some(to)) => (&line[..from], &line[to + 1..]),
+            _ => continue,
+        };
+        let before: Vec<&str> = before.split(',').collect();
+        let after: Vec<&str> = after.split(',').collect();
+        if before[1] == variant && before[2].parse() == Ok(scale) && before[3].parse().ok() == tau {
+            let share = |at: usize| after[at].parse().unwrap();
+            return (before[4].parse().unwrap(), [share(4), share(6), share(7)]);
+        }
+    }
+    panic!("{model} {variant} {scale} {tau:?}: no such line");
+}
+
+/// The same accuracies of the float simulator, and spikes for each image.
+fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3], f64) {
+    const BLOCK: usize = 500;
+    let simulator = Simulator::new(&conversion.network, &SimulateOptions::default()).unwrap();
+    let labels = data.labels().unwrap();
+    let floats = data.to_floats(1.0 / 255.0);
+    let size = data.sample_size();
+    let (mut right, mut spikes) = ([0.0; 3], 0);
+    for (x, labels) in floats.chunks(BLOCK * size).zip(labels.chunks(BLOCK)) {
+        let x = Tensor::new(vec![labels.len(), size], x.to_vec()).unwrap();
+        let input = Input {
+            name: simulator.inputs()[0].to_owned(),
+            data: InputData::Static(x),
+        };
+        let run = simulator.predict(&[input], steps).unwrap();
+        let share = |steps, readout| {
+            accuracy(&run.probes[0].values, labels, steps, readout).unwrap() * labels.len() as f64
+        };
+        right[0] += share(steps / 2, Readout::Last);
+        right[1] += share(steps, Readout::Last);
+        right[2] += share(steps, Readout::Mean(10));
+        spikes += run.ensembles.iter().filter_map(|e| e.spikes).sum::<u64>();
+    }
+    let n = data.len() as f64;
+    (right.map(|r| r.round() / n), spikes as f64 / n)
+}
+
+const MODELS: [(&str, &str); 3] = [
+    ("mnist_small", "mnist_small"),
+    ("mnist_mlp", "mnist_mlp_nodropout"),
+    ("mnist_pool_bn", "mnist_pool_bn"),
+];
+
+/// On NengoDL's own 1000 (500) images, a few fall to the other side for the 8 bits of the weights: as many
+/// the one way as the other, but by chance.
+const IMAGES_APART: f64 = 6.0;
+
+#[test]
+fn accuracy_is_nengos() {
+    let data = mnist();
+    for (model, table) in MODELS {
+        for scale in [100.0, 250.0] {
+            let (images, expected) = nengo(table, "SpikingReLU", scale, Some(0.005));
+            let conversion = conversion(model, RELU, scale, lowpass(0.005));
+            let build = built(&conversion, 60, &InitialVoltage::default());
+            let found = measured(&build, &data.clone().take(images));
+            for (found, expected) in found.iter().zip(expected) {
+                let apart = (found - expected).abs() * images as f64;
+                assert!(
+                    apart <= IMAGES_APART + 1e-9,
+                    "{model} {scale}: {found} {expected}"
+                );
+            }
+        }
+    }
+    // Dropout is a tensor node in NengoDL, to which no synapse leads: that network, without one.
+    for scale in [100.0, 250.0] {
+        let (images, expected) = nengo("mnist_mlp", "SpikingReLU", scale, Some(0.005));
+        let conversion = conversion("mnist_mlp", RELU, scale, None);
+        let build = built(&conversion, 60, &InitialVoltage::default());
+        let found = measured(&build, &data.clone().take(images));
+        // A single step without a filter rests on few spikes: a mean of ten is compared.
+        let apart = (found[2] - expected[2]).abs() * images as f64;
+        assert!(
+            apart <= 3.0 + 1e-9,
+            "mnist_mlp {scale}: {found:?} {expected:?}"
+        );
+    }
+}
+
+/// The tables of the documentation: accuracies on many images, where chance weighs less, and spikes.
+#[test]
+#[ignore = "minutes, in a release build"]
+fn tables() {
+    let data = mnist();
+    let mut text = String::from(
+        "# Faithful images against NengoDL and the float simulator
+
+A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights are int8 for
+each output channel; all else has 16 bits and more. Settings: SpikingRectifiedLinear neurons, a Lowpass of
+5 ms, steps of 1 ms, voltages drawn from seed 0, `--inference-only --max-to-avg-pool`.
+`cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
+`UPDATE_DOCS=1` it writes it.
+
+## Accuracy
+
+Each cell is the image / NengoDL 3.6.0 on the images that NengoDL was measured on, the first 1000 of the
+MNIST test set (500 of mnist_pool_bn); then the image / the float simulator, which agrees with NengoDL to
+an image, on more of them. *30* and *60* decide by the last of as many steps, *mean* by the mean of the last
+ten of 60. NengoDL's mnist_mlp has no synapse behind its dropout, so its twin without a dropout layer stands
+beside ours.
+
+| network | scale | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
+|---|---|---|---|---|---|---|---|---|---|
+",
+    );
+    let mut worst: f64 = 0.0;
+    for (model, table) in MODELS {
+        for scale in [100.0, 250.0] {
+            let (images, nengo) = nengo(table, "SpikingReLU", scale, Some(0.005));
+            let conversion = conversion(model, RELU, scale, lowpass(0.005));
+            let build = built(&conversion, 60, &InitialVoltage::default());
+            let few = measured(&build, &data.clone().take(images));
+            let many = match model {
+                "mnist_pool_bn" => data.clone().take(2000),
+                _ => data.clone(),
+            };
+            let ours = measured(&build, &many);
+            let (float, spikes) = simulated(&conversion, &many, 60);
+            let pair = |a: f64, b: f64| format!("{:.2} / {:.2}", a * 100.0, b * 100.0);
+            let cells =
+                |a: [f64; 3], b: [f64; 3]| [0, 1, 2].map(|at| pair(a[at], b[at])).join(" | ");
+            for (a, b) in ours.iter().zip(float) {
+                worst = worst.max((a - b).abs());
+            }
+            writeln!(
+                text,
+                "| {model} | {scale} | {} | {} | {} | {spikes:.0} |",
+                cells(few, nengo),
+                many.len(),
+                cells(ours, float)
+            )
+            .unwrap();
+        }
+    }
+    text.push_str(
+        "
+## Spikes
+
+Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains: the largest
+difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is NengoDL's
+equations in float64 with the image's int8 weights against NengoDL: what 8 bits of weights do. *Steps* is
+the image against those equations: what fixed-point steps do.
+
+| network | synapse | start | ensemble | image | weights | steps |
+|---|---|---|---|---|---|---|
+",
+    );
+    for model in GOLDEN {
+        for (synapse, shown) in [("synNone", "none"), ("syn5ms", "5 ms")] {
+            for voltage in ["zero", "uniform_seed0"] {
+                let start = if voltage == "zero" { "0" } else { "uniform" };
+                for (label, apart) in golden(model, synapse, voltage) {
+                    let cells = apart.map(|a| format!("{}, {:.4}", a.most, a.mean()));
+                    let cells = cells.join(" | ");
+                    writeln!(text, "| {model} | {shown} | {start} | {label} | {cells} |").unwrap();
+                }
+            }
+        }
+    }
+    let file = path("docs/accuracy-faithful.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(file, text).unwrap();
+    } else {
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+    }
+    assert!(worst <= 0.003 + 1e-9, "{worst}");
+}
+
+/// Real inputs, and the largest everywhere: nothing leaves the bounds that the image states.
+#[test]
+fn bounds_hold() {
+    let data = mnist().take(3);
+    for (model, synapse) in [
+        ("mnist_small", None),
+        ("mnist_small", lowpass(0.005)),
+        ("mnist_small", Some(Synapse::Alpha { tau: 0.005 })),
+        ("mnist_mlp", lowpass(0.02)),
+    ] {
+        let conversion = conversion(model, RELU, 250.0, synapse);
+        let build = built(&conversion, 20, &InitialVoltage::default());
+        let network = &build.quantized;
+        let dynamics = network.dynamics.as_ref().unwrap();
+        let size = network.inputs[0].size;
+        let mut inputs: Vec<Vec<u8>> = (0..data.len())
+            .map(|i| match data.sample(i).unwrap() {
+                data::Sample::U8(values) => values.to_vec(),
+                data::Sample::F32(_) => panic!("bytes"),
+            })
+            .collect();
+        inputs.push(vec![255; size]);
+        for input in inputs {
+            let mut reference = Stepwise::new(network, &[input]);
+            for _ in 0..20 {
+                reference.step();
+            }
+            let parts = dynamics.ensembles.iter().chain(&dynamics.outputs);
+            for (part, seen) in parts.zip(&reference.filter_seen) {
+                assert!(i64::from(part.filter_min) <= seen.0, "{model} {synapse:?}");
+                assert!(i64::from(part.filter_max) >= seen.1, "{model} {synapse:?}");
+            }
+            for (e, seen) in network.ensembles.iter().zip(&reference.potential_seen) {
+                assert!(i64::from(e.potential_min) <= seen.0, "{model} {synapse:?}");
+                assert!(i64::from(e.potential_max) >= seen.1, "{model} {synapse:?}");
+            }
+        }
+    }
+}
+
+/// The network with every weight rounded to 127 steps of the largest of its output channel, so that an
+/// image loses nothing of them: what is left is what steps in fixed point do.
+fn rounded(mut network: Network) -> Network {
+    let round = |w: &Tensor, channels: usize, channel: &dyn Fn(usize) -> usize| {
+        let mut largest = vec![0f32; channels];
+        for (at, w) in w.data().iter().enumerate() {
+            largest[channel(at)] = largest[channel(at)].max(w.abs());
+        }
+        let data = w.data().iter().enumerate().map(|(at, w)| {
+            let unit = largest[channel(at)] / 127.0;
+            if unit > 0.0 {
+                (w / unit).round() * unit
+            } else {
+                0.0
+            }
+        });
+        Tensor::new(w.shape().to_vec(), data.collect()).unwrap()
+    };
+    for c in &mut network.connections {
+        match &mut c.transform {
+            Transform::Dense(w) => {
+                let columns = w.shape()[1];
+                *w = round(w, w.shape()[0], &|at| at / columns);
+            }
+            Transform::Convolution(conv) => {
+                let filters = *conv.kernel.shape().last().unwrap();
+                conv.kernel = round(&conv.kernel, filters, &|at| at % filters);
+            }
+            _ => {}
+        }
+    }
+    network
+}
+
+fn lif(amplitude: f32) -> NeuronType {
+    NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude,
+    }
+}
+
+/// Networks that the tables of NengoDL do not have, against the float simulator with the same weights
+/// on the same images: accuracy, and each neuron's spikes.
+#[test]
+fn neurons_and_synapses_are_the_simulators() {
+    const IMAGES: usize = 500;
+    const STEPS: u16 = 60;
+    let data = mnist().take(IMAGES);
+    let labels = data.labels().unwrap();
+    let x = Tensor::new(vec![IMAGES, 28, 28, 1], data.to_floats(1.0 / 255.0)).unwrap();
+    for (name, model, neurons, scale, synapse) in [
+        ("LIF", "mnist_small", lif(1.0), 1.0, lowpass(0.005)),
+        (
+            "LIF amplitude 0.01",
+            "mnist_small",
+            lif(0.01),
+            10.0,
+            lowpass(0.005),
+        ),
+        ("LIF", "mnist_mlp", lif(0.01), 30.0, lowpass(0.01)),
+        (
+            "alpha",
+            "mnist_small",
+            RELU,
+            250.0,
+            Some(Synapse::Alpha { tau: 0.005 }),
+        ),
+        (
+            "alpha",
+            "mnist_mlp",
+            RELU,
+            100.0,
+            Some(Synapse::Alpha { tau: 0.003 }),
+        ),
+        ("only a delay", "mnist_small", RELU, 250.0, lowpass(0.0)),
+        ("none", "mnist_pool_bn", RELU, 250.0, None),
+        (
+            "leaky",
+            "mnist_mlp",
+            NeuronType::SpikingLeakyRelu {
+                negative_slope: 0.1,
+                amplitude: 1.0,
+            },
+            100.0,
+            lowpass(0.005),
+        ),
+    ] {
+        let mut conversion = conversion(model, neurons, scale, synapse);
+        conversion.network = rounded(conversion.network);
+        let build = built(&conversion, STEPS, &InitialVoltage::default());
+        let [_, last, mean] = measured(&build, &data);
+        let options = SimulateOptions {
+            watch: Watch::All,
+            ..SimulateOptions::default()
+        };
+        let simulator = Simulator::new(&conversion.network, &options).unwrap();
+        let input = Input {
+            name: simulator.inputs()[0].to_owned(),
+            data: InputData::Static(x.clone()),
+        };
+        // Counts of all steps of all images at once would take gigabytes.
+        let few = 20;
+        let plain = SimulateOptions::default();
+        let whole = Simulator::new(&conversion.network, &plain).unwrap();
+        let whole = whole.predict(&[input], STEPS.into()).unwrap();
+        let output = &whole.probes[0].values;
+        let share = |readout| accuracy(output, labels, STEPS.into(), readout).unwrap();
+        let (float_last, float_mean) = (share(Readout::Last), share(Readout::Mean(10)));
+        let first = Tensor::new(vec![few, 28, 28, 1], x.data()[..few * 784].to_vec()).unwrap();
+        let input = Input {
+            name: simulator.inputs()[0].to_owned(),
+            data: InputData::Static(first.clone()),
+        };
+        let run = simulator.predict(&[input], STEPS.into()).unwrap();
+        let engine = engine_counts(&build, &first, STEPS);
+        for (at, ensemble) in run.ensembles.iter().enumerate() {
+            let counts = ensemble.counts.as_ref().unwrap();
+            let n = ensemble.n_neurons;
+            let mut apart = Apart::default();
+            let (mut ours, mut theirs) = (0, 0);
+            for (item, steps) in counts.data().chunks(n * usize::from(STEPS)).enumerate() {
+                let mut float = vec![0; n];
+                for step in steps.chunks(n) {
+                    float
+                        .iter_mut()
+                        .zip(step)
+                        .for_each(|(f, s)| *f += *s as i64);
+                }
+                apart.add(&engine[item][at], &float);
+                ours += engine[item][at].iter().map(|n| n.abs()).sum::<i64>();
+                theirs += float.iter().map(|n| n.abs()).sum::<i64>();
+            }
+            let seconds = (few * n) as f64 * f64::from(STEPS) * 1e-3;
+            let rates = [ours as f64 / seconds, theirs as f64 / seconds];
+            assert!(
+                (rates[0] - rates[1]).abs() <= 0.002 * rates[1],
+                "{name} {model}: {rates:?}"
+            );
+        }
+        // LIF neurons that hardly classify leave many images on the edge.
+        for (ours, theirs) in [(last, float_last), (mean, float_mean)] {
+            let apart = (ours - theirs).abs() * IMAGES as f64;
+            let bound = if scale == 1.0 { 6.0 } else { 3.0 };
+            assert!(apart <= bound + 1e-9, "{name} {model}: {ours} {theirs}");
+        }
+    }
+}
+
+/// What cannot run as it is names its layer.
+#[test]
+fn refusals_name_the_layer() {
+    let model = import::load(&path("models/mnist_small.keras")).unwrap();
+    let network = |options: ConvertOptions| convert::convert(&model, &options).unwrap().network;
+    let refused = |network: &Network, options: &FaithfulOptions| {
+        build_faithful(network, options).unwrap_err().to_string()
+    };
+    let plain = FaithfulOptions::default();
+    let inference = || ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let error = refused(&network(inference()), &plain);
+    assert!(
+        error.contains("\"conv2d.0\" has RectifiedLinear"),
+        "{error}"
+    );
+    assert!(error.contains("relu=spiking-relu"), "{error}");
+    let swapped = |neurons: NeuronType| ConvertOptions {
+        swap_activations: vec![(Activation::Relu.into(), neurons.into())],
+        ..inference()
+    };
+    let error = refused(&network(swapped(NeuronType::Tanh { tau_ref: 1.0 })), &plain);
+    assert!(error.contains("\"dense.0\" has Tanh"), "{error}");
+    let spiking = network(swapped(RELU));
+    let zero_steps = FaithfulOptions {
+        steps: 0,
+        ..FaithfulOptions::default()
+    };
+    assert!(refused(&spiking, &zero_steps).contains("steps"));
+    let mut two = spiking.clone();
+    let into_output = two.connections.len() - 1;
+    two.connections[into_output].synapse = lowpass(0.1);
+    // One filter on all that a target hears is fine; a filter on an input is not.
+    let from_input = two
+        .connections
+        .iter()
+        .position(|c| matches!(c.pre, Pre::Node(_)))
+        .unwrap();
+    two.connections[from_input].synapse = lowpass(0.1);
+    let error = refused(&two, &plain);
+    assert!(
+        error.contains("synapse on something else than neurons"),
+        "{error}"
+    );
+    let start = FaithfulOptions {
+        initial_voltage: InitialVoltage::Given(
+            spiking
+                .ensembles
+                .iter()
+                .map(|e| (e.label.clone(), Tensor::filled(vec![e.n_neurons], 1.0)))
+                .collect(),
+        ),
+        ..FaithfulOptions::default()
+    };
+    let error = refused(&spiking, &start);
+    assert!(
+        error.contains("\"conv2d.0\"") && error.contains("below 1"),
+        "{error}"
+    );
+}
