@@ -641,7 +641,7 @@ fn connections_have_both_ends() {
 #[test]
 fn a_layout_is_one_of_its_transforms() {
     use weights::Layout::{Crossed, Quads, Wide, WidePairs, Windows};
-    let of = |at: usize, layout| of_connection(at, |c: &mut image::Connection| c.layout = layout);
+    let of = |at: u8, layout| of_connection(at, |c: &mut image::Connection| c.layout = layout);
     for layout in [Quads, Crossed] {
         assert_eq!(of(0, layout), Some(Fault::Layout));
         // Filled up, rows are longer than the section.
