@@ -21,6 +21,8 @@ enum Layer {
         dilation: [usize; 2],
         same: bool,
         grouped: bool,
+        /// Whether it reaches every channel of its target.
+        whole: bool,
     },
 }
 
@@ -61,23 +63,27 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
     let layer = prop_oneof![
         prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            prop_oneof![1usize..20, Just(8), Just(16)],
+            prop_oneof![1usize..20, Just(8), Just(16), Just(24), Just(40)],
+            prop::array::uniform2(1usize..6),
             prop::array::uniform2(1usize..4),
-            prop::array::uniform2(1usize..3),
-            prop::array::uniform2(1usize..3),
+            prop_oneof![2 => Just([1, 1]), 1 => prop::array::uniform2(1usize..3)],
             any::<bool>(),
-            any::<bool>()
+            prop::bool::weighted(0.2),
+            prop::bool::weighted(0.7),
         )
-            .prop_map(|(channels, kernel, stride, dilation, same, grouped)| {
-                Layer::Convolution {
-                    channels,
-                    kernel,
-                    stride,
-                    dilation,
-                    same,
-                    grouped,
+            .prop_map(
+                |(channels, kernel, stride, dilation, same, grouped, whole)| {
+                    Layer::Convolution {
+                        channels,
+                        kernel,
+                        stride,
+                        dilation,
+                        same,
+                        grouped,
+                        whole,
+                    }
                 }
-            }),
+            ),
     ];
     (before(), layer)
 }
@@ -87,8 +93,13 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
 /// some with a second connection that skips a layer. Their weights, thresholds and biases are
 /// arbitrary; potentials never leave the bounds that they state.
 pub fn networks() -> impl Strategy<Value = Quantized> {
+    // Long lines have more columns than a kernel looks up at once.
+    let shape = prop_oneof![
+        6 => prop::array::uniform3(1usize..9),
+        1 => (1usize..4, 30usize..50, 1usize..4).prop_map(|(y, x, c)| [y, x, c]),
+    ];
     (
-        prop::array::uniform3(1usize..9),
+        shape,
         prop::collection::vec(layer(), 0..4),
         1usize..12,
         1u16..5,
@@ -387,11 +398,15 @@ impl Builder {
                 dilation,
                 same,
                 grouped,
+                whole,
             } => {
                 let groups = if *grouped { shape[2] } else { 1 };
                 let filters = channels.next_multiple_of(groups);
-                let first = self.random.below(3) as usize;
-                let behind = self.random.below(3) as usize;
+                let mut beside = || match whole {
+                    true => 0,
+                    false => self.random.below(3) as usize,
+                };
+                let (first, behind) = (beside(), beside());
                 let mut output = [0, 0, first + filters + behind];
                 let mut padding = [0; 2];
                 let mut kernel = *kernel;
@@ -432,12 +447,14 @@ impl Builder {
         transform: Transform,
     ) -> Connection {
         let n = transform.weights(Layout::Rows).unwrap_or(0);
+        // Small weights let potentials of 16 bits hold their sums.
+        let divisor = 1 + 30 * self.random.below(2) as i8;
         Connection {
             pre,
             post,
             source,
             transform,
-            weights: (0..n).map(|_| self.random.weight()).collect(),
+            weights: (0..n).map(|_| self.random.weight() / divisor).collect(),
         }
     }
 

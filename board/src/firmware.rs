@@ -67,6 +67,15 @@ impl Board {
         }
     }
 
+    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    #[must_use]
+    pub const fn profile(self) -> &'static str {
+        match self {
+            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
+            Self::Microbit => "firmware",
+        }
+    }
+
     /// Where its firmware looks for the image and the inputs.
     #[must_use]
     pub const fn regions(self) -> boards::Board {
@@ -109,7 +118,7 @@ impl Board {
     pub fn elf(self, program: Program) -> PathBuf {
         target_directory()
             .join(self.target())
-            .join("release")
+            .join(self.profile())
             .join(self.binary(program))
     }
 
@@ -156,7 +165,7 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
-        .args(["--release", "--package", PACKAGE])
+        .args(["--profile", board.profile(), "--package", PACKAGE])
         .args(["--bin", &board.binary(program)])
         .args(["--features", &format!("board-{}{log}", board.name())]);
     if program == Program::Minimal {
@@ -208,6 +217,23 @@ pub fn app(memory: &str, target: &str, features: &[&str]) -> Result<PathBuf, Fai
     Ok(elf)
 }
 
+/// Builds the example of a firmware of one's own, `examples/embed`: where it lies then.
+///
+/// # Errors
+/// [`Failure`], where the build fails.
+pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
+    let folder = shell::root().join("examples/embed");
+    let built = target_directory().join("embed");
+    let mut command = toolchain.cargo("build", target);
+    command
+        // Cargo reads settings from where it is started.
+        .current_dir(&folder)
+        .env("CARGO_TARGET_DIR", &built)
+        .args(["--release", "--locked"]);
+    shell::run(&mut command)?;
+    Ok(built.join(target).join("release/embed"))
+}
+
 /// A `cargo` command on the application.
 fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[&str]) -> Command {
     let mut command = toolchain.cargo(subcommand, target);
@@ -215,6 +241,11 @@ fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
+        // Debug information says where a message is logged; it stays in the file.
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .args(["--release", "--package", PACKAGE, "--bin", "app"])
         .args(["--features", &[&["app"], features].concat().join(",")]);
     command

@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::Error;
-use crate::core::Core;
+use crate::cortex_m::Core;
 use crate::glasgow::{Applet, Refused};
 use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};
@@ -41,8 +41,8 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The probe is unplugged, and plugged in again: the client loses its connection after so many more SWD transfers,
-    /// and may connect again.
+    /// The probe is unplugged, and plugged in again: the client loses its connection after so many
+    /// more SWD transfers, and may connect again.
     ProbeVanishes {
         /// How many transfers are still done.
         after: u64,
@@ -71,8 +71,8 @@ impl Board {
     /// The core runs at once, as that of any board with power does; without a program it is locked up.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`], where the port is taken; the others where QEMU does
-    /// not do as it should.
+    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`], where the port is taken; the others
+    /// where QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(wanted);
@@ -129,7 +129,8 @@ impl Board {
     /// Waits until the board is gone.
     ///
     /// # Errors
-    /// Why it is gone, always: [`Error::Ended`], where QEMU has ended; another, where it does not do as it should.
+    /// Why it is gone, always: [`Error::Ended`], where QEMU has ended; another, where it does not
+    /// do as it should.
     pub fn serve(mut self) -> Result<(), Error> {
         let result = match self.server.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
@@ -187,8 +188,8 @@ impl Shared {
         }
         state.closing = true;
         match &state.client {
-            // Its connection is broken; the server's next read tells it so. The client must not see an orderly end: probe-rs
-            // would wait for more.
+            // Its connection is broken; the server's next read tells it so. The client must not see
+            // an orderly end: probe-rs would wait for more.
             Some(client) => drop(client.shutdown(Shutdown::Read)),
             // The server waits for a client.
             None => drop(TcpStream::connect(self.address)),

@@ -89,6 +89,8 @@ impl Breakpoints {
 
     /// Notes that memory has changed.
     pub(crate) fn touch(&mut self, range: Range<u32>) {
+        let is_within = |old: &Range<u32>| range.start <= old.start && old.end <= range.end;
+        self.changed.retain(|old| !is_within(old));
         match self.changed.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => self.changed.push(range),

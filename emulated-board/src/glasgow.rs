@@ -1,8 +1,9 @@
 //! The probe's end of the debug link: the protocol of the Glasgow Interface Explorer's `probe-rs` applet,
 //! which probe-rs 0.32 has a driver for.
 //!
-//! Packets are COBS-encoded, each behind a zero byte's delimiter. Their first byte names one of two endpoints, which
-//! see a stream of commands: the root, with the probe's own, and the link, with SWD transfers.
+//! Packets are COBS-encoded, each with a zero byte behind it. Their first byte names one of two
+//! endpoints, which see a stream of commands: the root, with the probe's own, and the link, with
+//! SWD transfers.
 //!
 //! Unlike Glasgow, the applet drops what follows a FAULT in a packet, and clears the error, as
 //! most probes do. probe-rs does neither: it would take the dropped answers for those to its next commands, and

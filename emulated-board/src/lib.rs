@@ -1,5 +1,5 @@
-//! A microcontroller board that QEMU emulates, behind a debug probe: any program that uses probe-rs 0.32 flashes,
-//! runs and debugs it as it does a real one, without a line of code for it.
+//! A microcontroller board that QEMU emulates, behind a debug probe: any program that uses probe-rs
+//! 0.32 flashes, runs and debugs it as it does a real one, without a line of code for it.
 //!
 //! ```no_run
 //! use emulated_board::{Board, Machine, Options};
@@ -24,36 +24,38 @@
 //! # How it works
 //!
 //! ```text
-//! probe-rs ── TCP ── glasgow ── swd ── core ──┬── gdb stub ── run control, registers
-//!            COBS    applet     ports         └── qtest ───── memory, also while the core runs
+//! probe-rs ── TCP ── glasgow ── swd ── cortex_m ──┬── gdb stub ── run control, registers
+//!            COBS    applet     ports             └── qtest ───── memory, also while the core runs
 //! ```
 //!
-//! `glasgow` speaks the protocol of the Glasgow Interface Explorer's applet for probe-rs, which can be
-//! reached over TCP. `swd` is the debug port and access port, `core` the debug registers (DHCSR, DCRSR, DCRDR, DEMCR,
-//! DFSR, AIRCR), `breakpoints` the breakpoint unit. A run of transfers goes to QEMU as one request.
+//! `glasgow` speaks the protocol of the Glasgow Interface Explorer's applet for probe-rs, which can
+//! be reached over TCP. `swd` is the debug port and access port, `cortex_m` the debug registers (DHCSR,
+//! DCRSR, DCRDR, DEMCR, DFSR, AIRCR), `breakpoints` the breakpoint unit. A run of transfers goes to
+//! QEMU as one request.
 //!
 //! # As on a real board
 //!
-//! - The board has a life of its own. Debuggers come and go, one at a time (another waits); flash, RAM and a running
-//!   program stay.
+//! - The board has a life of its own. Debuggers come and go, one at a time (another waits); flash,
+//!   RAM and a running program stay.
 //! - A core without a program is locked up, can be halted, reset and flashed.
 //! - Breakpoints, steps, vector catches, and RTT work while the core runs or sleeps.
 //! - An address where nothing is answers FAULT.
 //!
 //! # Not as on a real board
 //!
-//! - QEMU aborts where a core locks up after a fault in the HardFault handler, or when the stack for one is not in RAM. The
+//! - QEMU aborts where a program locks its core up, as a fault in the HardFault handler does. The
 //!   probe is gone then, and [`Board::serve`] returns QEMU's message.
-//! - There are no watchpoints and no cycle counter (DWT), no trace, and no ROM table. With [`Options::icount_shift`] the
-//!   board's timers count instructions exactly, between two reads by the program itself; a debugger's
-//!   reads also see the time that stopping took.
-//! - Only `BKPT #0` and `BKPT #0xab` halt the core, and only those in flash, or in memory that the debugger wrote.
+//! - There are no watchpoints and no cycle counter (DWT), no trace, and no ROM table. With
+//!   [`Options::icount_shift`] the board's timers count instructions exactly, between two reads by
+//!   the program itself; a debugger's reads also see the time that stopping took.
+//! - Only `BKPT #0` and `BKPT #0xab` halt the core, and only those in flash, or in memory that the
+//!   debugger wrote.
 
 #![forbid(unsafe_code)]
 
 mod board;
 mod breakpoints;
-mod core;
+mod cortex_m;
 mod error;
 mod glasgow;
 mod machine;

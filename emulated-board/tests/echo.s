@@ -24,7 +24,8 @@ vectors:
         .word   fail - vectors + 1
         .word   fail - vectors + 1
 
-        @ At 0x10, for the tests: where the number of bytes that were sent back is; a function that runs for each byte.
+        @ At 0x10, for the tests: where the number of bytes that were sent back is, and a function
+        @ that runs for each byte.
         .word   ram + 0x100
         .word   next - vectors
 
@@ -101,6 +102,7 @@ breakpoint:
         b       loop
 
 fail:
+        wfi
         b       fail
 
         .pool

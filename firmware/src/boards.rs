@@ -18,6 +18,28 @@ pub struct Board {
     pub inputs: Region,
 }
 
+/// What the application can hold of a network, which fixes the RAM that its parsed image takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most ensembles.
+    pub ensembles: usize,
+    /// The most connections.
+    pub connections: usize,
+}
+
+impl Limits {
+    /// On cores of the baseline (Cortex-M0, M0+ and M23), whose chips have little memory.
+    pub const BASELINE: Self = Self {
+        ensembles: 8,
+        connections: 12,
+    };
+    /// On all others.
+    pub const MAINLINE: Self = Self {
+        ensembles: 16,
+        connections: 24,
+    };
+}
+
 /// Arm's MPS2 with the image AN386 (Cortex-M4): both lie in the PSRAM of 16 MiB.
 pub const MPS2_AN386: Board = in_psram(0x2100_0000);
 

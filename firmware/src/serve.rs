@@ -249,7 +249,7 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                     return Err(RequestError::NoEnsemble { ensembles });
                 }
                 let neuron = |n| self.engine.potential(usize::from(ensemble), n);
-                let values = (first as usize..).map_while(neuron).take(CHUNK).collect();
+                let values = filled((first as usize..).map_while(neuron));
                 Ok(Response::Potentials {
                     ensemble,
                     first,
@@ -338,7 +338,7 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
         let counts = watcher.counts.get(..network.ensembles.len()).unwrap_or(&[]);
         if watcher.watch != Watch::Nothing {
             for (first, counts) in (0..).step_by(COUNTS).zip(counts.chunks(COUNTS)) {
-                let counts = counts.iter().copied().collect();
+                let counts = filled(counts.iter().copied());
                 answer.send(&Response::Counts { first, counts });
             }
         }
@@ -346,7 +346,7 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
             let mut all = self.engine.output(output).values();
             let mut first = 0;
             loop {
-                let values: Vec<i32, CHUNK> = all.by_ref().take(CHUNK).collect();
+                let values: Vec<i32, CHUNK> = filled(all.by_ref());
                 if values.is_empty() {
                     break;
                 }
@@ -415,12 +415,22 @@ impl<B: Board, const E: usize> Probe for Watching<'_, '_, B, E> {
                     self.answer.send(&Response::Spikes {
                         step: self.step,
                         ensemble: ensemble as u8,
-                        events: events.iter().copied().collect(),
+                        events: filled(events.iter().copied()),
                     });
                 }
             }
         }
     }
+}
+
+/// The first elements, as many as there is room for. `collect` would panic on one more.
+fn filled<T, const N: usize>(elements: impl Iterator<Item = T>) -> Vec<T, N> {
+    let mut all = Vec::new();
+    for element in elements.take(N) {
+        // There is room for so many.
+        let _ = all.push(element);
+    }
+    all
 }
 
 /// The name of the kernels that this is built with.

@@ -10,10 +10,12 @@ pub mod mutate;
 mod parts;
 pub mod seeds;
 mod targets;
+mod wire;
 
 use std::path::{Path, PathBuf};
 
 pub use parts::{join, split};
+pub use targets::runnable;
 
 /// The environment variable that names the target for libFuzzer's program.
 pub const TARGET_NAME: &str = "TINYSPIKE_FUZZ_TARGET";
@@ -43,7 +45,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "image",
         run: targets::image,
@@ -78,6 +80,18 @@ pub const TARGETS: [Target; 6] = [
         name: "data",
         run: targets::data,
         seeds: seeds::data,
+        smoke: 1500,
+    },
+    Target {
+        name: "device",
+        run: wire::device,
+        seeds: wire::requests,
+        smoke: 1500,
+    },
+    Target {
+        name: "session",
+        run: wire::session,
+        seeds: wire::answers,
         smoke: 1500,
     },
 ];

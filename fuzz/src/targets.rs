@@ -26,6 +26,16 @@ const MAX_WORK: u64 = 4 << 20;
 /// The most values of a network that is taken on to an image.
 const MAX_VALUES: usize = 1 << 16;
 
+/// The bytes as an image with a right header, where they parse and a step ends soon.
+#[must_use]
+pub fn runnable(bytes: &[u8]) -> Option<Vec<u8>> {
+    let bytes = seeds::seal(bytes);
+    let sealed = aligned_copy(&bytes);
+    let image = Image::parse(&sealed).ok()?;
+    let small = image.arena_bytes() <= MAX_ARENA && work(&image) <= MAX_WORK;
+    small.then_some(bytes)
+}
+
 /// An image: what parses is run, twice.
 pub(crate) fn image(bytes: &[u8]) -> Outcome {
     let sealed = aligned_copy(&seeds::seal(bytes));

@@ -86,6 +86,16 @@ fn data_sets() {
 }
 
 #[test]
+fn devices() {
+    smoke("device");
+}
+
+#[test]
+fn sessions() {
+    smoke("session");
+}
+
+#[test]
 fn what_once_broke_a_target_does_not_any_more() {
     for target in TARGETS {
         let Ok(folder) = std::fs::read_dir(target.regressions()) else {

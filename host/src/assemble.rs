@@ -140,8 +140,8 @@ fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Ve
             let mut ordered = vec![0i32; weights.len()];
             for (at, tap) in taps {
                 let (place, channel) = (at / channels, at % channels);
-                let y = conv.axis(0).tap_at((place / columns) as u32) as usize;
-                let x = conv.axis(1).tap_at((place % columns) as u32) as usize;
+                let y = conv.vertical().tap_at((place / columns) as u32) as usize;
+                let x = conv.horizontal().tap_at((place % columns) as u32) as usize;
                 let to = ((channel * rows + y) * columns + x) * filters;
                 for (to, &w) in ordered[to..].iter_mut().zip(tap) {
                     *to = w.into();
@@ -507,4 +507,158 @@ pub fn scale(value: f64) -> Scale {
 #[must_use]
 pub fn scale_value(scale: Scale) -> f64 {
     f64::from(scale.mantissa) * f64::exp2(f64::from(scale.exponent))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tinyspike_shared::weights::{self, Weights};
+
+    use super::*;
+
+    /// The weights that a row of a layout names.
+    fn read(row: Option<weights::Row<'_>>, len: usize) -> Vec<i8> {
+        let mut values = vec![0; len];
+        if let Some(row) = row {
+            row.zip(&mut values, |value, w| *value = w as i8);
+        }
+        values
+    }
+
+    fn values(n: usize, seed: u64) -> Vec<i8> {
+        let mut state = seed | 1;
+        let next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 20) % 255) as i8
+        };
+        std::iter::repeat_with(next)
+            .map(|w| w.max(-127))
+            .take(n)
+            .collect()
+    }
+
+    prop_compose! {
+        fn convolutions()(
+            input in prop::array::uniform2(1u16..12),
+            kernel in prop::array::uniform2(1u8..6),
+            stride in prop::array::uniform2(1u8..5),
+            padded in prop::array::uniform2(0u8..5),
+            channels in 1u16..6,
+            eights in 1u16..4,
+        ) -> Convolution {
+            let padding = [padded[0].min(kernel[0] - 1), padded[1].min(kernel[1] - 1)];
+            let outputs = |axis: usize| {
+                let end = input[axis] + u16::from(padding[axis]);
+                end.div_ceil(stride[axis].into())
+            };
+            Convolution {
+                input: [input[0], input[1], channels],
+                output: [outputs(0), outputs(1), eights * 8],
+                kernel,
+                stride,
+                padding,
+                dilation: [1, 1],
+                groups: 1,
+                filters: eights * 8,
+                first: 0,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_layout_holds_a_convolutions_weights(conv in convolutions(), seed in any::<u64>()) {
+            let transform = Transform::Convolution(conv);
+            let filters = usize::from(conv.filters);
+            let plain = values(transform.weights(Layout::Rows).unwrap() as usize, seed);
+            for layout in [Layout::Rows, Layout::Wide, Layout::WidePairs, Layout::Windows] {
+                let bytes = encoded(&plain, &transform, layout);
+                prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
+                let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
+                let mut taps = plain.chunks(filters);
+                for y in 0..conv.kernel[0].into() {
+                    for x in 0..conv.kernel[1].into() {
+                        for channel in 0..conv.input[2].into() {
+                            let tap = weights.tap(&conv, y, x, channel);
+                            prop_assert_eq!(&read(tap, filters)[..], taps.next().unwrap());
+                            let rest = tap.map(|tap| tap.skip(16));
+                            let behind = filters.saturating_sub(16);
+                            prop_assert_eq!(read(rest, behind), &read(tap, filters)[filters - behind..]);
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn every_layout_holds_a_matrix_weights(
+            inputs in 1u32..9,
+            outputs in 1u32..40,
+            seed in any::<u64>(),
+        ) {
+            let transform = Transform::Dense(image::Dense { inputs, outputs, first: 0 });
+            let plain = values((inputs * outputs) as usize, seed);
+            for layout in [Layout::Rows, Layout::Quads, Layout::Crossed] {
+                let bytes = encoded(&plain, &transform, layout);
+                prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
+                let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
+                for (source, row) in plain.chunks(outputs as usize).enumerate() {
+                    let read = read(weights.dense_row(source, outputs as usize), outputs as usize);
+                    prop_assert_eq!(&read[..], row);
+                }
+            }
+        }
+
+        /// The targets of a source, side by side, are met through taps that are stored side by side.
+        #[test]
+        fn taps_lie_in_the_order_of_their_targets(conv in convolutions()) {
+            for side in 0..2 {
+                let axis = [conv.vertical(), conv.horizontal()][side];
+                let (kernel, stride) = (u32::from(conv.kernel[side]), u32::from(conv.stride[side]));
+                let mut places: Vec<u32> = (0..kernel).map(|t| axis.tap_at(t)).collect();
+                places.sort_unstable();
+                prop_assert!(places.into_iter().eq(0..kernel));
+                for place in 0..conv.input[side].into() {
+                    let padded = place + u32::from(conv.padding[side]);
+                    let met: Vec<(u32, u32)> = (0..u32::from(conv.output[side]))
+                        .filter_map(|target| {
+                            let tap = padded.checked_sub(target * stride)?;
+                            (tap < kernel).then(|| (target, axis.tap_at(tap)))
+                        })
+                        .collect();
+                    let span = axis.span(place);
+                    let named = (0..span.count).map(|i| (span.first + i, span.tap + i));
+                    prop_assert_eq!(met, named.collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    /// Words that a processor multiplies as they are.
+    #[test]
+    fn weights_share_words_as_one_integer() {
+        let conv = Convolution {
+            input: [1, 1, 1],
+            output: [1, 1, 2],
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+            filters: 2,
+            first: 0,
+        };
+        for w in [[-127i8, 127], [-1, -1], [5, -127], [127, 127]] {
+            let bytes = encoded(&w, &Transform::Convolution(conv), Layout::WidePairs);
+            let word = i32::from_le_bytes(bytes.try_into().unwrap());
+            assert_eq!(word, i32::from(w[0]) + (i32::from(w[1]) << 16));
+        }
+        let rows = [-127, 127, -128 + 1, -1, 3, -3].map(|w: i8| w);
+        let bytes = encoded_matrix(&rows, 3, Layout::Crossed);
+        let half = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        assert_eq!([half(0), half(4)], [-127 + 256 * 127, -127]);
+        assert_eq!([half(2), half(6)], [-1 + 256 * 3, -3]);
+    }
 }

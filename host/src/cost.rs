@@ -1,9 +1,10 @@
 //! What an inference costs on a processor: instructions, predicted from counts.
 //!
 //! instructions = Σ coefficient · count. The counts come from a run with the device's own engine; the
-//! coefficients stand in one table for each target.
+//! coefficients, by the layout of weights and the width of potentials, stand in one table for each
+//! target.
 
-use tinyspike_shared::image::{Pre, Transform};
+use tinyspike_shared::image::{Connection, Pre, Transform, Width};
 use tinyspike_shared::weights::Layout;
 
 use crate::assemble::Image;
@@ -43,24 +44,59 @@ impl CostTarget {
     }
 }
 
-/// Instructions for each unit of work.
+/// What a connection's events cost, in instructions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coefficients {
+pub struct EventCost {
+    /// Finding the targets of an event.
+    pub event: f64,
     /// A weight added once, for an event of count one.
     pub single_op: f64,
     /// A weight times a count.
     pub counted_op: f64,
-    /// Finding the targets of an event that goes over a convolution.
-    pub convolution_event: f64,
-    /// Finding the row of an event that goes over a dense connection.
-    pub dense_event: f64,
-    /// A neuron updated in a step.
-    pub neuron_update: f64,
-    /// A weight times an input's byte.
-    pub input_op: f64,
+}
+
+impl EventCost {
+    const fn new(event: f64, single_op: f64, counted_op: f64) -> Self {
+        Self {
+            event,
+            single_op,
+            counted_op,
+        }
+    }
+}
+
+/// Instructions for each unit of work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coefficients {
+    /// A matrix in [`Layout::Quads`].
+    pub quads: EventCost,
+    /// A convolution in [`Layout::WidePairs`], into potentials of 16 bits.
+    pub wide_pairs: EventCost,
+    /// A convolution in [`Layout::Wide`], into potentials of 32 bits.
+    pub wide: EventCost,
+    /// A matrix in any other layout.
+    pub matrix: EventCost,
+    /// A convolution in any other layout.
+    pub convolution: EventCost,
+    /// A neuron of 16 bits updated in a step.
+    pub neuron_16: f64,
+    /// A neuron of 32 bits updated in a step.
+    pub neuron_32: f64,
+    /// A step's bias and current, for a byte of potentials; the first step has them already.
+    pub settle_byte: f64,
+    /// A neuron that spikes.
+    pub spike: f64,
+    /// Bringing a byte of potentials and currents to rest.
+    pub rest_byte: f64,
+    /// A weight times an input's byte, in a matrix.
+    pub input_matrix_op: f64,
+    /// A weight times an input's byte, in a convolution.
+    pub input_convolution_op: f64,
+    /// A window of an input for 8 channels, or for fewer.
+    pub input_window: f64,
     /// Looking whether an input place holds anything.
     pub input_place: f64,
-    /// A step, whatever happens in it.
+    /// A step, whatever happens in it, for each ensemble.
     pub step: f64,
     /// An inference, whatever happens in it.
     pub inference: f64,
@@ -70,51 +106,67 @@ pub struct Coefficients {
     pub dense_matrix_mac: f64,
 }
 
-/// Estimates. Operations: inner loops alone, counted in QEMU; the dense network's: whole inferences of
-/// CMSIS-NN there. Events, updates and input from reading the loops. `cargo xtask bench` is to replace
-/// them by a fit to whole inferences.
+/// Read off the kernels, and held against whole inferences that `cargo xtask bench` counts; the dense
+/// network's: whole inferences of CMSIS-NN.
 const CORTEX_M4: Coefficients = Coefficients {
-    single_op: 0.85,
-    counted_op: 1.3,
-    convolution_event: 45.0,
-    dense_event: 12.0,
-    neuron_update: 2.5,
-    input_op: 1.3,
-    input_place: 3.0,
-    step: 200.0,
-    inference: 500.0,
+    quads: EventCost::new(30.0, 0.73, 1.29),
+    wide_pairs: EventCost::new(46.0, 0.875, 0.875),
+    wide: EventCost::new(60.0, 1.57, 1.57),
+    matrix: EventCost::new(40.0, 5.0, 5.0),
+    convolution: EventCost::new(150.0, 6.0, 6.0),
+    neuron_16: 2.3,
+    neuron_32: 3.2,
+    settle_byte: 1.1,
+    spike: 11.0,
+    rest_byte: 0.14,
+    input_matrix_op: 1.35,
+    input_convolution_op: 1.8,
+    input_window: 45.0,
+    input_place: 2.0,
+    step: 400.0,
+    inference: 3000.0,
     dense_convolution_mac: 4.0,
     dense_matrix_mac: 1.96,
 };
 
-/// Estimates, as for the Cortex-M4: two 16-bit sums in a word without instructions for it.
+/// Estimates from whole inferences of the kernels in Rust; the dense network's: CMSIS-NN's.
 const CORTEX_M0: Coefficients = Coefficients {
-    single_op: 2.6,
-    counted_op: 4.0,
-    convolution_event: 80.0,
-    dense_event: 20.0,
-    neuron_update: 8.0,
-    input_op: 4.0,
-    input_place: 4.0,
+    quads: EventCost::new(40.0, 8.5, 9.5),
+    wide_pairs: EventCost::new(200.0, 22.0, 24.0),
+    wide: EventCost::new(200.0, 22.0, 24.0),
+    matrix: EventCost::new(40.0, 7.5, 8.5),
+    convolution: EventCost::new(500.0, 22.0, 24.0),
+    neuron_16: 9.0,
+    neuron_32: 8.0,
+    settle_byte: 4.0,
+    spike: 130.0,
+    rest_byte: 1.2,
+    input_matrix_op: 8.5,
+    input_convolution_op: 11.0,
+    input_window: 800.0,
+    input_place: 8.0,
     step: 300.0,
-    inference: 800.0,
+    inference: 1500.0,
     dense_convolution_mac: 10.0,
     dense_matrix_mac: 6.2,
 };
 
-/// Estimates, as for the Cortex-M4: eight 16-bit lanes.
+/// Estimates: what inner loops alone take with eight 16-bit lanes, and around them what the Cortex-M4
+/// takes.
 const CORTEX_M55: Coefficients = Coefficients {
-    single_op: 0.33,
-    counted_op: 0.45,
-    convolution_event: 45.0,
-    dense_event: 12.0,
-    neuron_update: 1.0,
-    input_op: 0.45,
-    input_place: 3.0,
-    step: 200.0,
-    inference: 500.0,
+    quads: EventCost::new(30.0, 0.33, 0.45),
+    wide_pairs: EventCost::new(46.0, 0.45, 0.45),
+    wide: EventCost::new(60.0, 0.9, 0.9),
+    matrix: EventCost::new(40.0, 0.45, 0.45),
+    convolution: EventCost::new(150.0, 0.9, 0.9),
+    neuron_16: 1.0,
+    neuron_32: 2.0,
+    settle_byte: 0.3,
+    input_matrix_op: 0.45,
+    input_convolution_op: 0.6,
     dense_convolution_mac: 1.47,
     dense_matrix_mac: 0.95,
+    ..CORTEX_M4
 };
 
 impl Coefficients {
@@ -124,26 +176,72 @@ impl Coefficients {
         let network = image.description();
         let samples = run.trials.len().max(1) as f64;
         let steps: usize = run.trials.iter().map(|t| t.steps()).sum();
-        let neurons: f64 = network.ensembles.iter().map(|e| f64::from(e.neurons)).sum();
-        let places: f64 = network.inputs.iter().map(|i| f64::from(i.size)).sum();
-        let mut sum = steps as f64 * (self.step + self.neuron_update * neurons)
-            + run.input.ops as f64 * self.input_op
-            + samples * (self.inference + self.input_place * places);
+        let steps = steps as f64;
+        let mut sum = samples * (self.inference + self.input(image))
+            + samples * image.arena_bytes() as f64 * self.rest_byte
+            + run.input.ops as f64 * self.input_op(image);
+        for e in &network.ensembles {
+            let each = match e.width {
+                Width::I16 => self.neuron_16,
+                Width::I32 => self.neuron_32,
+            };
+            let bytes = e.width.bytes() as f64 * f64::from(e.neurons);
+            sum += steps * (self.step + each * f64::from(e.neurons))
+                + (steps - samples) * self.settle_byte * bytes;
+        }
         for (at, activity) in (0u8..).zip(&run.ensembles) {
+            sum += activity.events as f64 * self.spike;
             let outgoing = network.connections.iter();
-            let finding: f64 = outgoing
+            let outgoing: Vec<EventCost> = outgoing
                 .filter(|c| c.pre == Pre::Ensemble(at))
-                .map(|c| match c.transform {
-                    Transform::Dense(_) => self.dense_event,
-                    Transform::Convolution(_) => self.convolution_event,
-                })
-                .sum();
+                .map(|c| self.event(c))
+                .collect();
+            // How many of the weights lead over which connection was not counted.
+            let share = 1.0 / outgoing.len().max(1) as f64;
             let counted = activity.ops - activity.single_ops;
-            sum += activity.single_ops as f64 * self.single_op
-                + counted as f64 * self.counted_op
-                + activity.events as f64 * finding;
+            for cost in outgoing {
+                sum += activity.events as f64 * cost.event
+                    + activity.single_ops as f64 * cost.single_op * share
+                    + counted as f64 * cost.counted_op * share;
+            }
         }
         sum / samples
+    }
+
+    /// What events over a connection cost.
+    const fn event(&self, c: &Connection) -> EventCost {
+        match (c.layout, &c.transform) {
+            (Layout::Quads, _) => self.quads,
+            (Layout::WidePairs, _) => self.wide_pairs,
+            (Layout::Wide, _) => self.wide,
+            (_, Transform::Dense(_)) => self.matrix,
+            (_, Transform::Convolution(_)) => self.convolution,
+        }
+    }
+
+    /// What setting the input costs but for its weights.
+    fn input(&self, image: &Image<'_>) -> f64 {
+        let network = image.description();
+        let places: f64 = network.inputs.iter().map(|i| f64::from(i.size)).sum();
+        let windows: f64 = driven(image)
+            .map(|c| match &c.transform {
+                Transform::Dense(_) => 0.0,
+                Transform::Convolution(conv) => {
+                    let places = f64::from(conv.output[0]) * f64::from(conv.output[1]);
+                    places * f64::from(conv.filters.div_ceil(8))
+                }
+            })
+            .sum();
+        places * self.input_place + windows * self.input_window
+    }
+
+    /// What a weight that an input touches costs.
+    fn input_op(&self, image: &Image<'_>) -> f64 {
+        let convolved = driven(image).any(|c| matches!(c.transform, Transform::Convolution(_)));
+        match convolved {
+            true => self.input_convolution_op,
+            false => self.input_matrix_op,
+        }
     }
 
     /// The instructions of the same network in int8 that computes every multiplication.
@@ -153,6 +251,12 @@ impl Coefficients {
         macs.convolution as f64 * self.dense_convolution_mac
             + macs.matrix as f64 * self.dense_matrix_mac
     }
+}
+
+/// The connections from inputs.
+fn driven<'a>(image: &'a Image<'_>) -> impl Iterator<Item = &'a Connection> {
+    let connections = image.description().connections.iter();
+    connections.filter(|c| matches!(c.pre, Pre::Input(_)))
 }
 
 /// The multiplications of a network that computes everything once.

@@ -600,7 +600,15 @@ impl<'a> Archive<'a> {
         names.sort_unstable();
         let more = names.len() > 16;
         names.truncate(16);
-        let mut found = names.join(", ");
+        // Names come from the file too.
+        let shown = |name: &String| {
+            name.chars()
+                .take(40)
+                .collect::<String>()
+                .escape_debug()
+                .to_string()
+        };
+        let mut found = names.iter().map(shown).collect::<Vec<_>>().join(", ");
         if more {
             found.push_str(", ...");
         }

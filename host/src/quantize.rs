@@ -634,7 +634,7 @@ impl<'a> Context<'a> {
         };
         for (channel, &bias) in population.bias.iter().enumerate() {
             let class = channel % period;
-            let bias = (f64::from(bias) / units[class]).round() as i64;
+            let bias = whole(f64::from(bias) / units[class]);
             let threshold = thresholds[class];
             let Drive { up, down } = drives[class];
             let start = threshold / 2 - threshold;
@@ -690,7 +690,7 @@ impl<'a> Context<'a> {
         let mut bound = 0i64;
         let mut bias = Vec::with_capacity(size);
         for ((b, unit), drive) in output.bias.iter().zip(&units).zip(&drives) {
-            let b = (f64::from(*b) / unit).round() as i64;
+            let b = whole(f64::from(*b) / unit);
             bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
             bias.push(b);
         }
@@ -889,6 +889,13 @@ pub(crate) fn period(fan_in: &[FanIn<'_>], channels: usize) -> usize {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A bias in whole units. What no sum of 32 bits holds becomes 2^40, so that bounds can be computed with
+/// it, and are refused.
+fn whole(bias: f64) -> i64 {
+    let limit = f64::exp2(40.0);
+    bias.round().clamp(-limit, limit) as i64
 }
 
 /// The smallest unit of each channel for which all its weights fit int8; `scale` says how many units

@@ -774,71 +774,6 @@ fn unknown_names_are_answered_with_the_known_ones() {
     );
 }
 
-/// A faithful image has the simulator's accuracy and firing rates, and what has no such form is refused.
-#[test]
-fn a_faithful_image_runs_as_simulate_does() {
-    let folder = TempDir::new().unwrap();
-    let image = folder.path().join("faithful.tsp");
-    let model = project("models/mnist_small.keras");
-    let flags = [
-        "--inference-only",
-        "--swap-activation",
-        "relu=spiking-relu",
-        "--scale-firing-rates",
-        "250",
-        "--synapse",
-        "0.005",
-        "--steps",
-        "60",
-        "--initial-voltage",
-        "zero",
-    ];
-    let mut args = vec![
-        "convert",
-        path(&model),
-        "-o",
-        path(&image),
-        "--faithful",
-        "-v",
-    ];
-    args.extend(flags);
-    let output = tinyspike(&args);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(!text(&output.stderr).contains("calibration"));
-    let engine = emulate(&image, &["--limit", "500"]);
-    let data = project("data/mnist_test10k.npz");
-    let mut args = vec!["simulate", path(&model), "--data", path(&data), "--json"];
-    args.extend(["--limit", "500"]);
-    args.extend(flags);
-    let float = json(&tinyspike(&args));
-    for what in ["accuracy", "accuracy_mean_10"] {
-        let [a, b] = [&engine, &float].map(|r| r[what].as_f64().unwrap());
-        assert!((a - b).abs() <= 0.006 + 1e-9, "{what}: {a} {b}");
-    }
-    let [a, b] = [&engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
-    assert!((a / b - 1.0).abs() < 0.01, "{a} {b} spikes");
-
-    let rates = [
-        "convert",
-        path(&model),
-        "-o",
-        path(&image),
-        "--faithful",
-        "--inference-only",
-    ];
-    refused(
-        &rates,
-        &["conv2d.0", "RectifiedLinear", "relu=spiking-relu"],
-    );
-    let mut tuned = rates.to_vec();
-    tuned.extend(["--calibration", "x.npz", "--tune"]);
-    assert_eq!(tinyspike(&tuned).status.code(), Some(2));
-    let mut filtered = rates.to_vec();
-    filtered.retain(|a| *a != "--faithful");
-    filtered.extend(["--synapse", "0.005"]);
-    refused(&filtered, &["conv2d_1.0", "--faithful"]);
-}
-
 #[test]
 fn signed_images_verify_and_altered_ones_do_not() {
     let folder = TempDir::new().unwrap();
@@ -956,10 +891,75 @@ fn emulated_boards_are_named_and_described() {
         "emulated-board",
         "--machine",
         "microbit",
-        "--chip-description",
+        "--write-chip-description",
         path(&file),
     ]);
     assert_eq!(known.status.code(), Some(1));
     assert!(text(&known.stderr).contains("probe-rs knows its nRF51822_xxAA"));
     assert!(!file.exists());
+}
+
+/// A faithful image has the simulator's accuracy and firing rates, and what has no such form is refused.
+#[test]
+fn a_faithful_image_runs_as_simulate_does() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("faithful.tsp");
+    let model = project("models/mnist_small.keras");
+    let flags = [
+        "--inference-only",
+        "--swap-activation",
+        "relu=spiking-relu",
+        "--scale-firing-rates",
+        "250",
+        "--synapse",
+        "0.005",
+        "--steps",
+        "60",
+        "--initial-voltage",
+        "zero",
+    ];
+    let mut args = vec![
+        "convert",
+        path(&model),
+        "-o",
+        path(&image),
+        "--faithful",
+        "-v",
+    ];
+    args.extend(flags);
+    let output = tinyspike(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("calibration"));
+    let engine = emulate(&image, &["--limit", "500"]);
+    let data = project("data/mnist_test10k.npz");
+    let mut args = vec!["simulate", path(&model), "--data", path(&data), "--json"];
+    args.extend(["--limit", "500"]);
+    args.extend(flags);
+    let float = json(&tinyspike(&args));
+    for what in ["accuracy", "accuracy_mean_10"] {
+        let [a, b] = [&engine, &float].map(|r| r[what].as_f64().unwrap());
+        assert!((a - b).abs() <= 0.006 + 1e-9, "{what}: {a} {b}");
+    }
+    let [a, b] = [&engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
+    assert!((a / b - 1.0).abs() < 0.01, "{a} {b} spikes");
+
+    let rates = [
+        "convert",
+        path(&model),
+        "-o",
+        path(&image),
+        "--faithful",
+        "--inference-only",
+    ];
+    refused(
+        &rates,
+        &["conv2d.0", "RectifiedLinear", "relu=spiking-relu"],
+    );
+    let mut tuned = rates.to_vec();
+    tuned.extend(["--calibration", "x.npz", "--tune"]);
+    assert_eq!(tinyspike(&tuned).status.code(), Some(2));
+    let mut filtered = rates.to_vec();
+    filtered.retain(|a| *a != "--faithful");
+    filtered.extend(["--synapse", "0.005"]);
+    refused(&filtered, &["conv2d_1.0", "--faithful"]);
 }

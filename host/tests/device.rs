@@ -122,6 +122,7 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
         ),
         format!("_tinyspike_image = {:#010x};\n", slots.a.address),
         format!("_tinyspike_image_end = {:#010x};\n", flash.end()),
+        format!("_tinyspike_stack_bytes = {:#x};\n", Layout::STACK),
     ] {
         assert!(text.contains(&line), "{name}: {line}{text}");
     }

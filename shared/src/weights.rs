@@ -99,8 +99,8 @@ impl<'a> Weights<'a> {
         let channels = u32::from(conv.input[2]);
         let (start, len) = match self.layout {
             Layout::Wide | Layout::WidePairs => {
-                let line = channel * u32::from(conv.kernel[0]) + conv.axis(0).tap_at(kernel_y);
-                let at = line * columns + conv.axis(1).tap_at(kernel_x);
+                let line = channel * u32::from(conv.kernel[0]) + conv.vertical().tap_at(kernel_y);
+                let at = line * columns + conv.horizontal().tap_at(kernel_x);
                 (at as usize * filters * 2, filters * 2)
             }
             Layout::Windows => {
@@ -155,76 +155,72 @@ impl Row<'_> {
     /// Calls `f` with each target and its weight.
     #[inline]
     pub fn zip<T>(self, targets: &mut [T], mut f: impl FnMut(&mut T, i32)) {
-        // A loop of its own for each layout, so that the compiler can unroll what the layout asks for.
+        if self.layout == Layout::Rows {
+            for (target, &w) in targets.iter_mut().zip(self.bytes) {
+                f(target, i32::from(w));
+            }
+            return;
+        }
+        let mut row = self;
+        for targets in targets.chunks_mut(DECODED) {
+            let mut weights = [0; DECODED];
+            row.decode(&mut weights);
+            for (target, w) in targets.iter_mut().zip(weights) {
+                f(target, i32::from(w));
+            }
+            row = row.skip(DECODED);
+        }
+    }
+
+    /// The row's first weights; those behind its end stay as they are.
+    fn decode(self, weights: &mut [i8; DECODED]) {
         match self.layout {
             Layout::Rows => {
-                for (target, &w) in targets.iter_mut().zip(self.bytes) {
-                    f(target, i32::from(w));
+                for (weight, &w) in weights.iter_mut().zip(self.bytes) {
+                    *weight = w;
                 }
             }
-            Layout::Quads => self.zip_groups(targets, f, |group| {
-                let [b0, b1, b2, b3] = group.map(|b| i32::from(b as u8) - 128);
-                [b0, b2, b1, b3]
-            }),
+            Layout::Quads => {
+                let (weights, _) = weights.as_chunks_mut::<4>();
+                for (weights, group) in weights.iter_mut().zip(self.bytes.as_chunks::<4>().0) {
+                    let [b0, b1, b2, b3] = group.map(|b| b ^ i8::MIN);
+                    *weights = [b0, b2, b1, b3];
+                }
+            }
             Layout::Crossed => {
-                for (targets, group) in targets.chunks_mut(2).zip(self.bytes.chunks(4)) {
-                    let Some(&half) = group.first_chunk::<2>() else {
-                        continue;
-                    };
-                    for (target, w) in targets.iter_mut().zip(two(i32::from(wide(half)), 8)) {
-                        f(target, w);
+                let (weights, _) = weights.as_chunks_mut::<2>();
+                for (weights, group) in weights.iter_mut().zip(self.bytes.chunks(4)) {
+                    if let Some(&[low, high]) = group.first_chunk() {
+                        *weights = [low, high.wrapping_add(i8::from(low < 0))];
                     }
                 }
             }
-            Layout::Wide => self.zip_groups(targets, f, |half| [wide(half).into()]),
-            Layout::WidePairs => self.zip_groups(targets, f, |word| {
-                two(i32::from_le_bytes(word.map(|b| b as u8)), 16)
-            }),
+            Layout::Wide => {
+                let halves = self.bytes.as_chunks::<2>().0;
+                for (weight, [low, _]) in weights.iter_mut().zip(halves) {
+                    *weight = *low;
+                }
+            }
+            Layout::WidePairs => {
+                let (weights, _) = weights.as_chunks_mut::<2>();
+                for (weights, word) in weights.iter_mut().zip(self.bytes.as_chunks::<4>().0) {
+                    let [low, _, high, _] = *word;
+                    *weights = [low, high.wrapping_add(i8::from(low < 0))];
+                }
+            }
             Layout::Windows => {
                 let blocks = self.bytes.chunks(self.block.max(1));
-                for (targets, block) in targets.chunks_mut(WINDOWS).zip(blocks) {
-                    for (target, word) in targets.iter_mut().zip(block.chunks(4)) {
-                        if let Some(&half) = word.first_chunk::<2>() {
-                            f(target, wide(half).into());
+                for (weights, block) in weights.chunks_mut(WINDOWS).zip(blocks) {
+                    for (weight, word) in weights.iter_mut().zip(block.chunks(4)) {
+                        if let Some(&low) = word.first() {
+                            *weight = low;
                         }
                     }
                 }
             }
         }
     }
-
-    /// Calls `f` with each target and its weight, of which `decode` finds N in M bytes.
-    #[inline]
-    fn zip_groups<T, const M: usize, const N: usize>(
-        self,
-        targets: &mut [T],
-        mut f: impl FnMut(&mut T, i32),
-        decode: impl Fn([i8; M]) -> [i32; N],
-    ) {
-        let (groups, _) = self.bytes.as_chunks::<M>();
-        let (whole, last) = targets.as_chunks_mut::<N>();
-        for (targets, &group) in whole.iter_mut().zip(groups) {
-            for (target, w) in targets.iter_mut().zip(decode(group)) {
-                f(target, w);
-            }
-        }
-        if let Some(&group) = groups.get(whole.len()) {
-            for (target, w) in last.iter_mut().zip(decode(group)) {
-                f(target, w);
-            }
-        }
-    }
 }
 
-/// A 16-bit weight.
-const fn wide([low, high]: [i8; 2]) -> i16 {
-    i16::from_le_bytes([low as u8, high as u8])
-}
-
-/// The two weights in w0 + 2^bits w1.
-const fn two(sum: i32, bits: u32) -> [i32; 2] {
-    let unused = 32 - bits;
-    let low = (sum << unused) >> unused;
-    // Sums of 16 bits, and of 32, wrap around where the second weight has the smallest value.
-    [low, sum.wrapping_sub(low) >> bits]
-}
+/// Weights that are decoded together.
+const DECODED: usize = 16;

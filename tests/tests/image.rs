@@ -9,7 +9,7 @@ use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::dynamics::Records;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
-    SourceMap, Transform, VERSION, Width, Window, checksum,
+    SourceMap, Transform, Width, Window, checksum,
 };
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{inputs, networks, stepwise_networks};
@@ -119,7 +119,7 @@ proptest! {
 fn an_image_must_be_aligned() {
     let mut bytes = vec![0; 64];
     bytes[1..5].copy_from_slice(b"TSPK");
-    bytes[5..7].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[5] = image::VERSION as u8;
     let bytes = aligned_copy(&bytes);
     assert_eq!(
         Image::parse(&bytes[1..]).err(),
@@ -356,8 +356,7 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     bytes.resize(start + MOVED as usize, 0);
     bytes.extend(&image[start..]);
     let length = bytes.len() as u32;
-    let layout = Layout::of(&network, Records::default());
-    let arena = layout.map_or(0, |layout| layout.bytes());
+    let arena = Layout::of(&network, Records::default()).map_or(0, |layout| layout.bytes());
     for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
@@ -645,15 +644,31 @@ fn connections_have_both_ends() {
 }
 
 #[test]
-fn a_layout_needs_whole_groups() {
-    // A matrix has no taps, and a convolution no rows that are filled up.
-    let pairs = |c: &mut image::Connection| c.layout = weights::Layout::WidePairs;
-    assert_eq!(of_connection(2, pairs), Some(Fault::Layout));
-    let quads = |c: &mut image::Connection| c.layout = weights::Layout::Quads;
-    assert_eq!(of_connection(0, quads), Some(Fault::Layout));
-    // Filled up to 16, they are longer than the section.
-    let filled = of_connection(2, quads);
-    assert!(matches!(filled, Some(Fault::Section { .. })), "{filled:?}");
+fn a_layout_fits_its_transform() {
+    use weights::Layout::{Crossed, Quads, Wide, WidePairs, Windows};
+    let of = |at, layout| of_connection(at, |c| c.layout = layout);
+    // A matrix, a convolution of two groups, and one of a single group with four filters.
+    let (dense, grouped, plain) = (2, 0, 1);
+    for layout in [Wide, WidePairs, Windows] {
+        assert_eq!(of(dense, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    for layout in [Quads, Crossed, Windows] {
+        assert_eq!(of(grouped, layout), Some(Fault::Layout), "{layout:?}");
+        assert_eq!(of(plain, layout), Some(Fault::Layout), "{layout:?}");
+    }
+    // These fit, but take more bytes than the section has.
+    for (at, layout) in [
+        (dense, Quads),
+        (dense, Crossed),
+        (grouped, Wide),
+        (plain, WidePairs),
+    ] {
+        let longer = of(at, layout);
+        assert!(
+            matches!(longer, Some(Fault::Section { .. })),
+            "{layout:?}: {longer:?}"
+        );
+    }
 }
 
 #[test]

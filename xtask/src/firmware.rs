@@ -19,6 +19,14 @@ pub fn build() -> Result<(), Failure> {
         let mut command = toolchain.cargo("build", target);
         command.env("CARGO_TARGET_DIR", firmware::target_directory());
         shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))?;
+        let example = firmware::embed(&toolchain, target)?;
+        let size = Size::read(&example)?;
+        println!(
+            "examples/embed: {} ({} bytes of flash, {} bytes of RAM)",
+            example.display(),
+            size.flash,
+            size.ram
+        );
     }
     for board in Board::ALL {
         for &program in board.programs() {

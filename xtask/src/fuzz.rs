@@ -11,7 +11,7 @@ use tinyspike_board::shell::{self, Failure};
 /// What `cargo xtask fuzz` is given.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The target: image, inputs, model, archive, savedmodel or data
+    /// The target: image, inputs, model, archive, savedmodel, data, device or session
     target: String,
     /// How many seconds to run
     #[arg(long, default_value_t = 600)]

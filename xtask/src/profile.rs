@@ -145,7 +145,7 @@ fn parse(line: &str) -> Option<Count> {
 }
 
 /// The function that an address belongs to.
-fn function_at(functions: &[Function], address: u64) -> Option<&Function> {
+pub(crate) fn function_at(functions: &[Function], address: u64) -> Option<&Function> {
     let after = functions.partition_point(|f| f.address <= address);
     let function = functions.get(after.checked_sub(1)?)?;
     (address < function.address + function.length).then_some(function)

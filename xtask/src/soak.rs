@@ -13,5 +13,7 @@ pub fn run() -> Result<(), Failure> {
     firmware::build_program(Board::Mps2An386, Program::Soak)?;
     let tests = ["test", "--package", "tinyspike-tests", "--test", "soak"];
     let all = ["--", "--include-ignored", "--nocapture"];
-    shell::run(shell::cargo().args(tests).args(all))
+    shell::run(shell::cargo().args(tests).args(all))?;
+    let changed = ["test", "--package", "tinyspike-fuzz", "--test", "board"];
+    shell::run(shell::cargo().args(changed).args(["--", "--ignored"]))
 }

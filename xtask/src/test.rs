@@ -16,8 +16,13 @@ pub fn test() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["test", "--workspace"]))?;
     // Tests that need the firmware and QEMU are ignored by plain `cargo test`. Other ignored ones are
     // measurements.
-    for package in ["tinyspike-tests", "emulated-board"] {
-        let boards = ["test", "--package", package, "--test", "board"];
+    for (package, test) in [
+        ("tinyspike-tests", "board"),
+        ("tinyspike-tests", "flash"),
+        ("tinyspike-tests", "on_device"),
+        ("emulated-board", "board"),
+    ] {
+        let boards = ["test", "--package", package, "--test", test];
         shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
     }
     let state = "the_state_on_a_board_is_the_hosts";

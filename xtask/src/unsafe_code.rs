@@ -87,7 +87,8 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(&folder).map_err(Failure::file(&folder))? {
             let path = entry.map_err(Failure::file(&folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') || name == "target" {
+            // Examples are workspaces of their own.
+            if name.starts_with('.') || name == "target" || name == "examples" {
                 continue;
             }
             if path.is_dir() {

@@ -1,10 +1,11 @@
 //! Run control and core registers: the gdb remote serial protocol.
 //!
-//! Nothing is acknowledged but by the next request, as QEMU allows; a lone acknowledgement that arrives while the
-//! core runs would stop it.
+//! Nothing is acknowledged but by the next request, as QEMU allows; a lone acknowledgement that
+//! arrives while the core runs would stop it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::Error;
 
@@ -44,9 +45,19 @@ impl Gdb {
         self.send("c")
     }
 
-    /// Executes one instruction, without taking an interrupt. Returns once that is done.
+    /// Executes one instruction, without taking an interrupt. Returns once that is done, or the core has
+    /// slept instead for a while.
     pub(crate) fn step(&mut self) -> Result<(), Error> {
-        self.request("s").map(drop)
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let usual = self.stream.read_timeout()?;
+        self.send("s")?;
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        let stopped = self.receive();
+        self.stream.set_read_timeout(usual)?;
+        match stopped {
+            Err(Error::Connection(e)) if is_timeout(&e) => self.interrupt(),
+            other => other.map(drop),
+        }
     }
 
     /// Stops the core, where it runs.
@@ -61,7 +72,7 @@ impl Gdb {
         let arrived = self.fill();
         self.stream.set_nonblocking(false)?;
         match arrived {
-            Err(Error::Connection(e)) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(Error::Connection(e)) if is_timeout(&e) => {}
             other => other?,
         }
         Ok(self.packet().is_some())
@@ -183,6 +194,11 @@ impl Gdb {
         self.received.extend(buffer.iter().take(n));
         Ok(())
     }
+}
+
+/// Whether nothing has arrived in the time that a read may take.
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,6 +2,7 @@
 
 #![no_std]
 #![no_main]
+#![forbid(unsafe_code)]
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
@@ -25,7 +26,9 @@ fn main() -> ! {
     // Room for 4 ensembles and 6 connections is all that this network takes.
     let image: Image<'_, 4, 6> = Image::parse(&IMAGE.0).expect("the image fits this engine");
     let mut engine = Engine::<Native, 4, 6>::new(&image, ARENA).expect("the arena is large enough");
-    engine.set_input(SEVEN).expect("the network takes 784 bytes");
+    engine
+        .set_input(SEVEN)
+        .expect("the network takes 784 bytes");
     let steps = engine.infer(&mut ());
     hprintln!("class {} after {} steps", engine.output(0).class(), steps);
     debug::exit(debug::EXIT_SUCCESS);

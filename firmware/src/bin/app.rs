@@ -23,13 +23,15 @@ use rtt_target::ChannelMode::{BlockIfFull, NoBlockTrim};
 use rtt_target::{DownChannel, UpChannel, rtt_init};
 use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::{Board, Build, Device, answer_with_fault};
+use tinyspike_shared::image::ImageError;
 use tinyspike_shared::wire::{Clock, Fault};
 
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 8;
-    pub(crate) const CONNECTIONS: usize = 12;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::BASELINE;
     pub(crate) const LOG: usize = 256;
     pub(crate) const UP: usize = 512;
     pub(crate) const DOWN: usize = 512;
@@ -37,8 +39,9 @@ mod size {
 
 #[cfg(not(tinyspike_baseline))]
 mod size {
-    pub(crate) const ENSEMBLES: usize = 16;
-    pub(crate) const CONNECTIONS: usize = 24;
+    use tinyspike_firmware::boards::Limits;
+
+    pub(crate) const LIMITS: Limits = Limits::MAINLINE;
     pub(crate) const LOG: usize = 1024;
     pub(crate) const UP: usize = 1024;
     pub(crate) const DOWN: usize = 1024;
@@ -63,6 +66,11 @@ unsafe extern "C" {
 
 /// The connection and the clock, for `main` or for what ends it.
 static mut CHIP: Option<Chip> = None;
+/// What has become of the image.
+static mut IMAGE: Result<
+    Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>,
+    ImageError,
+> = Err(ImageError::Magic);
 /// How often the system timer has wrapped around.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 /// Whether a fault is being reported already.
@@ -70,7 +78,6 @@ static FAILING: AtomicBool = AtomicBool::new(false);
 
 #[entry]
 fn main() -> ! {
-    static mut IMAGE: Option<Image<'static, { size::ENSEMBLES }, { size::CONNECTIONS }>> = None;
     let channels = rtt_init! {
         up: {
             0: { size: size::LOG, mode: NoBlockTrim, name: "defmt" }
@@ -97,10 +104,12 @@ fn main() -> ! {
         BUILD.architecture,
         chip.clock
     );
-    let image = match Image::parse(image()) {
-        Ok(image) => Ok(&*IMAGE.insert(image)),
-        Err(reason) => Err(reason),
-    };
+    // SAFETY: the end of RAM is a multiple of 8, nothing uses the memory before it yet, and there is more of it
+    // than of the stack: what is left of it is for a network's state.
+    unsafe { call_on(addr_of!(_tinyspike_memory_end) as u32, parse_image) };
+    // SAFETY: nothing writes to it any more.
+    let image = unsafe { &*addr_of!(IMAGE) };
+    let image = image.as_ref().map_err(|reason| *reason);
     let mut device = Device::new(BUILD, image, memory());
     #[cfg(feature = "defmt")]
     match device.image() {
@@ -116,6 +125,29 @@ fn main() -> ! {
     loop {
         device.poll(chip);
     }
+}
+
+/// Parses the image, for which it needs more of a stack than all that comes later.
+extern "C" fn parse_image() {
+    let parsed = Image::parse(image());
+    // SAFETY: `main` calls this once, before it reads it.
+    unsafe { addr_of_mut!(IMAGE).write(parsed) };
+}
+
+/// Calls a function with another stack.
+///
+/// # Safety
+/// `stack` is the end of memory that nothing else uses, at a multiple of 8, and that is large enough.
+#[unsafe(naked)]
+unsafe extern "C" fn call_on(stack: u32, function: extern "C" fn()) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "mov r4, sp",
+        "mov sp, r0",
+        "blx r1",
+        "mov sp, r4",
+        "pop {{r4, pc}}",
+    )
 }
 
 /// The flash that is set aside for the image.
@@ -149,9 +181,7 @@ fn start_clock() -> Clock {
         use cortex_m::peripheral::DWT;
         core.DCB.enable_trace();
         core.DWT.enable_cycle_counter();
-        let before = DWT::cycle_count();
-        cortex_m::asm::delay(64);
-        if DWT::cycle_count() != before {
+        if counts(DWT::cycle_count) {
             return Clock::CycleCounter;
         }
     }
@@ -159,14 +189,22 @@ fn start_clock() -> Clock {
     core.SYST.set_reload(RELOAD);
     core.SYST.clear_current();
     core.SYST.enable_counter();
-    let before = SYST::get_current();
-    cortex_m::asm::delay(64);
-    if SYST::get_current() == before {
+    if !counts(SYST::get_current) {
         return Clock::None;
     }
     core.SYST.enable_interrupt();
     Clock::SysTick
 }
+
+/// Whether a counter moves in a while.
+fn counts(read: impl Fn() -> u32) -> bool {
+    let before = read();
+    (0..WHILE).any(|_| read() != before)
+}
+
+/// How often a counter is read to see whether it moves: some milliseconds, for an emulated one may take its
+/// time to start.
+const WHILE: u32 = 200_000;
 
 /// What the system timer starts from, again and again.
 const RELOAD: u32 = (1 << 24) - 1;

@@ -111,6 +111,18 @@ pub enum DeviceError {
         /// What is needed and what there is.
         budget: Budget,
     },
+    /// The application cannot hold the network.
+    #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
+    TooManyLayers {
+        /// The chip.
+        chip: String,
+        /// `ensembles` or `connections`.
+        what: &'static str,
+        /// How many the network has.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// There is no probe.
     #[error("no debug probe is connected")]
     NoProbe,
@@ -179,6 +191,12 @@ pub enum DeviceError {
         chip: String,
         /// How long it was given.
         timeout: Duration,
+    },
+    /// No firmware that could be talked with is running.
+    #[error("no firmware of tinyspike's runs on {chip}")]
+    NotThere {
+        /// The chip.
+        chip: String,
     },
     /// The firmware speaks another version of the protocol.
     #[error(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
+use tinyspike_firmware::boards::Limits;
 
 use super::chips::Chip;
 use super::error::DeviceError;
@@ -47,6 +48,8 @@ pub struct Firmware {
     pub stack: Option<Region>,
     /// Bytes of its variables, the network's memory and the stack among them where they are declared so.
     pub variables: u64,
+    /// What it can hold of a network, where that is known: of the application.
+    pub limits: Option<Limits>,
     /// The address of RTT's control block, where it has one.
     pub(super) rtt: Option<u32>,
 }
@@ -92,6 +95,7 @@ impl Firmware {
             memory: between("_tinyspike_memory", "_tinyspike_memory_end"),
             stack: between("_stack_end", "_stack_start"),
             variables: size.ram,
+            limits: None,
             rtt: symbol("_SEGGER_RTT"),
         })
     }
@@ -121,6 +125,16 @@ pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let elf = boards::app(&layout.memory_x(chip.name()), target, &[])?;
-    Firmware::read(&elf)
+    let elf = boards::app(&layout.memory_x(chip.name()), target, &["defmt"])?;
+    let baseline = ["thumbv6m", "thumbv8m.base"]
+        .iter()
+        .any(|b| target.starts_with(b));
+    Ok(Firmware {
+        limits: Some(if baseline {
+            Limits::BASELINE
+        } else {
+            Limits::MAINLINE
+        }),
+        ..Firmware::read(&elf)?
+    })
 }

@@ -7,17 +7,19 @@ use probe_rs::flashing::{
     DownloadOptions, FlashError, FlashProgress, ProgressEvent, ProgressOperation,
 };
 use probe_rs::rtt::{Rtt, ScanRegion};
-use probe_rs::{MemoryInterface as _, Permissions, Session};
+use probe_rs::{Core, MemoryInterface as _, Permissions, Session};
 use serde::Serialize;
 use tinyspike_shared::weights::Layout as WeightLayout;
 
 use super::chips::Chip;
+use super::connection::greet;
 use super::error::DeviceError;
 use super::firmware::{Firmware, Segment};
-use super::hello::{self, Greeting, ImageReport, NoGreeting};
+use super::hello::{Greeting, ImageReport};
 use super::memory::{Layout, LayoutOptions, MemoryMap, Region};
 use super::probe::{self, Selector};
 use super::processor::{self, Processor};
+use super::session::{Lost, SessionError};
 use crate::assemble::Image;
 
 /// How to plan.
@@ -140,7 +142,23 @@ impl Plan {
                 .check(chip)?,
             );
         }
-        budgets.push(ram(image, firmware, layout.ram).check(chip)?);
+        budgets.push(ram(image, firmware, &layout).check(chip)?);
+        if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
+            let network = image.description();
+            for (what, found, limit) in [
+                ("ensembles", network.ensembles.len(), limits.ensembles),
+                ("connections", network.connections.len(), limits.connections),
+            ] {
+                if found > limit {
+                    return Err(DeviceError::TooManyLayers {
+                        chip: chip.name().to_owned(),
+                        what,
+                        found,
+                        limit,
+                    });
+                }
+            }
+        }
         let place = Segment {
             address: images.address,
             bytes: image.bytes().to_vec(),
@@ -273,7 +291,7 @@ fn divide_for(
 }
 
 /// What the image needs of the RAM, beside the firmware where it is known.
-fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
+fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budget {
     let input = image
         .description()
         .inputs
@@ -281,7 +299,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
         .map(|i| u64::from(i.size))
         .sum();
     let mut parts = vec![("arena", image.arena_bytes() as u64), ("input", input)];
-    let mut limit = u64::from(ram.len);
+    let limit = u64::from(layout.ram.len);
     let own = firmware.map(|firmware| (firmware.memory, firmware.stack, firmware.variables));
     match own {
         Some((Some(memory), stack, _)) => {
@@ -295,7 +313,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => limit = limit.saturating_sub(STACK),
+        None => parts.push(("stack", Layout::STACK.into())),
     }
     Budget {
         what: "RAM",
@@ -304,12 +322,9 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, ram: Region) -> Budget {
     }
 }
 
-/// What the application's stack takes at least.
-const STACK: u64 = 4 << 10;
-
 /// Where to look for RTT's control block of a firmware that is not known: among its variables, which lie at the
 /// RAM's start.
-fn scan(ram: Region) -> ScanRegion {
+pub(super) fn scan(ram: Region) -> ScanRegion {
     const REACH: u32 = 64 << 10;
     let end = ram.address.saturating_add(ram.len.min(REACH));
     ScanRegion::range(ram.address.into()..end.into())
@@ -395,7 +410,7 @@ pub fn flash(
     options: &FlashOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Flashed, DeviceError> {
-    let mut session = attach(plan, options)?;
+    let mut session = attach(&plan.chip, options.probe.as_ref())?;
     let (erased, programmed) = write(plan, &mut session, progress)?;
     let greeting = start(plan, &mut session, options)?;
     Ok(Flashed {
@@ -405,9 +420,9 @@ pub fn flash(
     })
 }
 
-fn attach(plan: &Plan, options: &FlashOptions) -> Result<Session, DeviceError> {
-    let chip = &plan.chip;
-    let probe = probe::open(options.probe.as_ref())?;
+/// Connects to a chip, and sees that it is one.
+pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, DeviceError> {
+    let probe = probe::open(probe)?;
     let unreached = |source: probe_rs::Error| DeviceError::Attach {
         chip: chip.name().to_owned(),
         source: Box::new(source),
@@ -421,7 +436,7 @@ fn attach(plan: &Plan, options: &FlashOptions) -> Result<Session, DeviceError> {
     let mut core = session.core(chip.core()).map_err(unreached)?;
     let cpuid = core.read_word_32(CPUID).map_err(unreached)?;
     drop(core);
-    let expected = plan.processor.architecture;
+    let expected = chip.processor().architecture;
     match processor::architecture_of_cpuid(cpuid) {
         Some(found) if found != expected => Err(DeviceError::OtherChip {
             chip: chip.name().to_owned(),
@@ -500,44 +515,57 @@ fn phase(operation: ProgressOperation) -> Option<Phase> {
     }
 }
 
+/// Starts a core anew.
+pub(super) fn restart(
+    core: &mut Core<'_>,
+    rtt: &ScanRegion,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    const HALT: Duration = Duration::from_millis(500);
+    core.reset_and_halt(HALT)?;
+    // RAM outlives a reset: what an earlier firmware left must not be taken for this one's.
+    Rtt::clear_control_block(core, rtt)?;
+    Ok(core.run()?)
+}
+
 /// Starts the chip anew, and asks its firmware what it runs.
 fn start(
     plan: &Plan,
     session: &mut Session,
     options: &FlashOptions,
 ) -> Result<Option<Greeting>, DeviceError> {
-    const HALT: Duration = Duration::from_millis(500);
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| DeviceError::Connection {
         chip: plan.name.clone(),
         during: "when it was to start",
         source,
     };
-    let broken = |source: probe_rs::Error| failed(Box::new(source));
-    let mut core = session.core(plan.chip.core()).map_err(broken)?;
-    core.reset_and_halt(HALT).map_err(broken)?;
-    // RAM outlives a reset: what an earlier firmware left must not be taken for this one's.
-    Rtt::clear_control_block(&mut core, &plan.rtt).map_err(|e| failed(Box::new(e)))?;
-    core.run().map_err(broken)?;
+    let mut core = session
+        .core(plan.chip.core())
+        .map_err(|e| failed(Box::new(e)))?;
+    restart(&mut core, &plan.rtt).map_err(failed)?;
     if !options.greet {
         return Ok(None);
     }
     let chip = plan.name.clone();
-    let greeting = hello::greet(&mut core, &plan.rtt, options.timeout).map_err(|e| match e {
-        NoGreeting::Silent => DeviceError::Silent {
-            chip: chip.clone(),
-            timeout: options.timeout,
-        },
-        NoGreeting::Protocol(found) => DeviceError::Protocol {
-            chip: chip.clone(),
-            expected: tinyspike_shared::wire::PROTOCOL,
-            found,
-        },
-        NoGreeting::Fault(reason) => DeviceError::Image {
-            chip: chip.clone(),
-            reason: format!("its firmware has failed: {reason}"),
-        },
-        NoGreeting::Connection(source) => failed(Box::new(source)),
-    })?;
+    let silent = || DeviceError::Silent {
+        chip: chip.clone(),
+        timeout: options.timeout,
+    };
+    let identity = greet(&mut core, &plan.rtt, options.timeout)
+        .map_err(|e| match e {
+            SessionError::Silent { .. } => silent(),
+            SessionError::Protocol { found } => DeviceError::Protocol {
+                chip: chip.clone(),
+                expected: tinyspike_shared::wire::PROTOCOL,
+                found,
+            },
+            SessionError::Lost(Lost(source)) => failed(source),
+            other => DeviceError::Image {
+                chip: chip.clone(),
+                reason: other.to_string(),
+            },
+        })?
+        .ok_or_else(silent)?;
+    let greeting = Greeting::from(identity);
     match &greeting.image {
         ImageReport::Ready { checksum, .. } if *checksum == plan.checksum => Ok(Some(greeting)),
         ImageReport::Ready { checksum, .. } => Err(DeviceError::Image {

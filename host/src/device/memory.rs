@@ -449,8 +449,11 @@ impl Layout {
         })
     }
 
-    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt. The stack starts at
-    /// the RAM's end; `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
+    /// Bytes that the application's stack gets, which lies in the RAM beside all else.
+    pub const STACK: u32 = 4 << 10;
+
+    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
+    /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
     #[must_use]
     pub fn memory_x(&self, chip: &str) -> String {
         let images = self.slots.whole();
@@ -465,9 +468,11 @@ impl Layout {
         }
         let _ = write!(
             text,
-            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n",
+            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n\
+             _tinyspike_stack_bytes = {:#x};\n",
             images.address,
-            images.end()
+            images.end(),
+            Self::STACK
         );
         text
     }

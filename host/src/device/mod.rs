@@ -4,15 +4,18 @@
 //! The chips and their flash algorithms are probe-rs's, and so are the probes; no type of probe-rs
 //! leaves this module. Everything that can be known without a chip is decided first: [`MemoryMap`] says
 //! what flash and RAM a chip has, [`Layout`] where things go, [`Plan`] what would be written and whether
-//! it fits. [`flash()`] writes it; a [`Session`] talks with what runs then, and [`run`] holds it to the emulator.
+//! it fits. [`flash()`] writes it; [`talk`] leads to a [`Session`] with what runs then, which [`run`] holds to the
+//! emulator.
 
+pub mod bench;
 mod chips;
+mod connection;
 mod error;
 mod families;
 mod firmware;
 mod flash;
 mod hello;
-mod link;
+mod log;
 pub mod memory;
 mod probe;
 mod processor;
@@ -20,11 +23,13 @@ pub mod run;
 pub mod session;
 
 pub use chips::{Chip, Chips, Summary};
+pub use connection::{Connection, TalkOptions, talk};
 pub use error::DeviceError;
 pub use families::Obstacle;
 pub use firmware::{Firmware, Segment, build};
 pub use flash::{Budget, FlashOptions, Flashed, Phase, Plan, PlanOptions, Progress, flash};
 pub use hello::{Greeting, ImageReport};
+pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{Layout, LayoutOptions, MemoryError, MemoryMap, Region, Slots};
 pub use probe::{ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};

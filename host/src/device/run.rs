@@ -296,7 +296,7 @@ pub fn compare<L: Link>(
             total.spikes += u64::from(count.spikes);
         }
         steps += u64::from(found.steps);
-        ticks.push(whole(&found));
+        ticks.push(found.all_ticks());
         tally.counts = found.counts;
         progress(&tally);
     }
@@ -329,12 +329,6 @@ pub fn compare<L: Link>(
     })
 }
 
-/// Ticks of a whole inference.
-fn whole(inference: &Inference) -> u64 {
-    let steps = inference.ticks.iter().map(|&t| u64::from(t)).sum::<u64>();
-    u64::from(inference.set_up) + steps
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Count64 {
     events: u64,
@@ -342,7 +336,7 @@ struct Count64 {
 }
 
 /// The place of the first output's largest value, the first of equals.
-fn class(outputs: &[Vec<i32>]) -> usize {
+pub(super) fn class(outputs: &[Vec<i32>]) -> usize {
     let values = outputs.first().map_or(&[][..], Vec::as_slice);
     let mut best = (0, i32::MIN);
     for (place, &value) in values.iter().enumerate() {
@@ -472,9 +466,9 @@ fn first_event(device: &[Event], host: &[Event]) -> Option<(usize, i64, i64)> {
 
 /// What an inference is to be.
 #[derive(Clone, Debug, Default)]
-struct Expected {
+pub(super) struct Expected {
     counts: Vec<Count>,
-    outputs: Vec<Vec<i32>>,
+    pub(super) outputs: Vec<Vec<i32>>,
     /// By step and layer.
     hashes: Vec<Vec<u32>>,
     /// Weights that it touches.
@@ -504,7 +498,7 @@ struct ExpectedStep {
 }
 
 /// The engine on this machine, which says all that a device may be asked for.
-struct Emulator<'i> {
+pub(super) struct Emulator<'i> {
     image: &'i Image<'i>,
     arena: Vec<u32>,
     fan_out: FanOut,
@@ -513,7 +507,7 @@ struct Emulator<'i> {
 }
 
 impl<'i> Emulator<'i> {
-    fn new(image: &'i Image<'i>) -> Result<Self, ArenaTooSmall> {
+    pub(super) fn new(image: &'i Image<'i>) -> Result<Self, ArenaTooSmall> {
         let mut arena = vec![0; image.arena_bytes() / 4];
         HostEngine::new(image, &mut arena)?;
         Ok(Self {
@@ -525,7 +519,7 @@ impl<'i> Emulator<'i> {
     }
 
     /// The whole inference on an input.
-    fn infer(&mut self, input: &[u8]) -> Result<Expected, InputError> {
+    pub(super) fn infer(&mut self, input: &[u8]) -> Result<Expected, InputError> {
         let mut expected = Expected::default();
         expected.counts = vec![Count::default(); self.image.description().ensembles.len()];
         let (image, fan_out) = (self.image, &self.fan_out);
@@ -593,7 +587,7 @@ impl<'i> Emulator<'i> {
     }
 
     /// How long a slow device may take for an inference.
-    fn work(&self, expected: &Expected) -> Duration {
+    pub(super) fn work(&self, expected: &Expected) -> Duration {
         let ensembles = &self.image.description().ensembles;
         let neurons: u64 = ensembles.iter().map(|e| u64::from(e.neurons)).sum();
         let updates = neurons * u64::from(expected.steps());

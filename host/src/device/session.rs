@@ -183,6 +183,19 @@ pub struct Inference {
     pub hashes: Vec<Vec<u32>>,
 }
 
+impl Inference {
+    /// Ticks of all of it.
+    #[must_use]
+    pub fn all_ticks(&self) -> u64 {
+        let steps = self
+            .ticks
+            .iter()
+            .map(|&ticks| u64::from(ticks))
+            .sum::<u64>();
+        u64::from(self.set_up) + steps
+    }
+}
+
 /// How long to wait for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -212,6 +225,9 @@ impl Patience {
         }
     }
 }
+
+/// The most neurons of an ensemble.
+const MAX_NEURONS: usize = 1 << 16;
 
 /// How long to sleep where neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -337,6 +353,9 @@ impl<L: Link> Session<L> {
                 }) if (e, f) == (ensemble, first) => {
                     if values.is_empty() {
                         return Ok(all);
+                    }
+                    if all.len() >= MAX_NEURONS {
+                        return Err(SessionError::Unexpected);
                     }
                     all.extend_from_slice(&values);
                 }

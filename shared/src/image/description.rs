@@ -5,6 +5,7 @@ use core::num::NonZeroU32;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use super::error::ImageError;
 use crate::fixed::Scale;
 use crate::weights::Layout;
 
@@ -15,7 +16,7 @@ pub const MAX_OUTPUTS: usize = 4;
 
 /// The whole network. Ensembles stand in topological order; connections are sorted by source,
 /// inputs before ensembles.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description<'a, const E: usize, const C: usize> {
     /// The label of every input, ensemble and output, in this order, each ended by a line feed.
     pub labels: &'a str,
@@ -32,6 +33,45 @@ pub struct Description<'a, const E: usize, const C: usize> {
     /// The [records](super::dynamics) of ensembles and outputs that run as Nengo's do; of length 0 where
     /// none does.
     pub dynamics: Section,
+}
+
+impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
+    /// Reads the whole description, element by element: serde would build it on the stack several times
+    /// over.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), ImageError> {
+        let mut rest = bytes;
+        self.labels = take(&mut rest)?;
+        self.steps = take(&mut rest)?;
+        list(&mut rest, &mut self.inputs)?;
+        list(&mut rest, &mut self.ensembles)?;
+        list(&mut rest, &mut self.outputs)?;
+        list(&mut rest, &mut self.connections)?;
+        self.dynamics = take(&mut rest)?;
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(ImageError::Description)
+        }
+    }
+}
+
+/// Takes a value off the front.
+fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, ImageError> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| ImageError::Description)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// Takes a list off the front.
+fn list<'a, T: Deserialize<'a>, const N: usize>(
+    bytes: &mut &'a [u8],
+    list: &mut Vec<T, N>,
+) -> Result<(), ImageError> {
+    for _ in 0..take::<u32>(bytes)? {
+        let value = take(bytes)?;
+        list.push(value).map_err(|_| ImageError::TooLarge)?;
+    }
+    Ok(())
 }
 
 impl<const E: usize, const C: usize> Description<'_, E, C> {
@@ -61,7 +101,7 @@ impl<const E: usize, const C: usize> Description<'_, E, C> {
 }
 
 /// A run of bytes in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Section {
     /// Bytes from the start of the image; a multiple of four.
@@ -336,18 +376,18 @@ impl Convolution {
             && self.first == 0
     }
 
-    /// The geometry along an axis: 0 is vertical, 1 horizontal.
+    /// The geometry along the vertical axis.
     #[must_use]
-    pub fn axis(&self, axis: usize) -> Axis {
-        let stride = NonZeroU32::new(self.stride[axis].into()).unwrap_or(NonZeroU32::MIN);
-        let kernel = u32::from(self.kernel[axis]);
-        Axis {
-            stride,
-            padding: self.padding[axis].into(),
-            output: self.output[axis].into(),
-            whole: kernel / stride,
-            rest: kernel % stride,
-        }
+    pub fn vertical(&self) -> Axis {
+        let ([stride, _], [kernel, _]) = (self.stride, self.kernel);
+        Axis::new(stride, kernel, self.padding[0], self.output[0])
+    }
+
+    /// The geometry along the horizontal axis.
+    #[must_use]
+    pub fn horizontal(&self) -> Axis {
+        let ([_, stride], [_, kernel]) = (self.stride, self.kernel);
+        Axis::new(stride, kernel, self.padding[1], self.output[1])
     }
 
     /// Filters of a group: the length of a row of weights.
@@ -398,6 +438,18 @@ pub struct Span {
 }
 
 impl Axis {
+    fn new(stride: u8, kernel: u8, padding: u8, output: u16) -> Self {
+        let stride = NonZeroU32::new(stride.into()).unwrap_or(NonZeroU32::MIN);
+        let kernel = u32::from(kernel);
+        Self {
+            stride,
+            padding: padding.into(),
+            output: output.into(),
+            whole: kernel / stride,
+            rest: kernel % stride,
+        }
+    }
+
     /// Where a tap stands in the order of the targets.
     #[must_use]
     pub fn tap_at(&self, tap: u32) -> u32 {

@@ -32,7 +32,7 @@ impl Area {
 }
 
 /// The areas of all ensembles and outputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout<const E: usize> {
     /// Of each ensemble.
     pub ensembles: Vec<Area, E>,
@@ -47,6 +47,17 @@ impl<const E: usize> Layout<E> {
         network: &Description<'_, E, C>,
         dynamics: Records<'_>,
     ) -> Option<Self> {
+        let mut layout = Self::default();
+        layout.fill(network, dynamics)?;
+        Some(layout)
+    }
+
+    /// Fills an empty layout with a network's.
+    pub(super) fn fill<const C: usize>(
+        &mut self,
+        network: &Description<'_, E, C>,
+        dynamics: Records<'_>,
+    ) -> Option<()> {
         // In a single step the current goes straight to the potential.
         let kept = network.steps > 1 || !dynamics.is_empty();
         let driven = |post: Post| {
@@ -74,10 +85,6 @@ impl<const E: usize> Layout<E> {
                 end: next,
             })
         };
-        let mut layout = Self {
-            ensembles: Vec::new(),
-            outputs: Vec::new(),
-        };
         for (i, e) in network.ensembles.iter().enumerate() {
             let area = place(
                 i,
@@ -85,14 +92,14 @@ impl<const E: usize> Layout<E> {
                 e.width.bytes(),
                 driven(Post::Ensemble(i as u8)),
             )?;
-            layout.ensembles.push(area).ok()?;
+            self.ensembles.push(area).ok()?;
         }
         for (i, o) in network.outputs.iter().enumerate() {
             let part = network.ensembles.len() + i;
             let area = place(part, o.size, 4, driven(Post::Output(i as u8)))?;
-            layout.outputs.push(area).ok()?;
+            self.outputs.push(area).ok()?;
         }
-        Some(layout)
+        Some(())
     }
 
     /// The arena's length in 32-bit words.

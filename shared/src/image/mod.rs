@@ -63,27 +63,23 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let body = bytes
             .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
             .ok_or(ImageError::Description)?;
-        let (description, rest) = postcard::take_from_bytes::<Description<'a, E, C>>(body)
-            .map_err(|e| match e {
-                // heapless reports a full vector as a custom error.
-                postcard::Error::SerdeDeCustom => ImageError::TooLarge,
-                _ => ImageError::Description,
-            })?;
-        if !rest.is_empty() {
-            return Err(ImageError::Description);
-        }
-        validate::validate(&description, bytes, &header)?;
-        let layout =
-            Layout::of(&description, records(&description, bytes)).ok_or(ImageError::Arena)?;
-        if layout.bytes() != header.arena_bytes {
-            return Err(ImageError::Arena);
-        }
-        Ok(Self {
+        let mut image = Self {
             bytes,
             header,
-            description,
-            layout,
-        })
+            description: Description::default(),
+            layout: Layout::default(),
+        };
+        image.description.read(body)?;
+        validate::validate(&image.description, bytes, &header)?;
+        let dynamics = records(&image.description, bytes);
+        image
+            .layout
+            .fill(&image.description, dynamics)
+            .ok_or(ImageError::Arena)?;
+        if image.layout.bytes() != header.arena_bytes {
+            return Err(ImageError::Arena);
+        }
+        Ok(image)
     }
 
     /// The image's bytes, without what follows them in memory.

@@ -160,6 +160,43 @@ pub(super) fn tables(results: &Results) -> String {
             h.accuracy.map_or_else(|| "-".into(), percent),
         ]);
     }
+    text.push('\n');
+
+    let mut line = |cells: &[String]| push(&mut text, cells);
+    line(&row(&[
+        "on the Cortex-M4",
+        "target",
+        "aim",
+        "measured",
+        "reached",
+    ]));
+    line(&row(&["---"; 5]));
+    for goal in goals(results) {
+        let number = |n: f64| match n < 100.0 {
+            true => format!("{n:.2}"),
+            false => grouped(n),
+        };
+        let reached = match goal.measured {
+            n if n <= goal.aim => "aim",
+            n if n <= goal.target => "target",
+            _ => "no",
+        };
+        line(&[
+            goal.what,
+            number(goal.target),
+            number(goal.aim),
+            number(goal.measured),
+            reached.into(),
+        ]);
+    }
+    text.push('\n');
+
+    let mut line = |cells: &[String]| push(&mut text, cells);
+    line(&row(&["part of the work alone", "instructions for each"]));
+    line(&row(&["---"; 2]));
+    for micro in &results.micro {
+        line(&[micro.what.clone(), format!("{:.2}", micro.instructions)]);
+    }
     let commit = results.commit.get(..12).unwrap_or(&results.commit);
     let changed = if results.commit.ends_with('+') {
         " with changes"
@@ -172,6 +209,68 @@ pub(super) fn tables(results: &Results) -> String {
         results.rustc, results.qemu
     );
     text
+}
+
+/// What is to be reached.
+struct Goal {
+    what: String,
+    target: f64,
+    aim: f64,
+    measured: f64,
+}
+
+/// The goals that something was measured for.
+fn goals(results: &Results) -> Vec<Goal> {
+    let on_m4 = |network: &str| {
+        let mut all = each(results);
+        let found = all.find(|(n, b)| n.network == network && b.report.core == "Cortex-M4");
+        found.map(|(_, board)| &board.report)
+    };
+    let micro = |start: &str| {
+        let found = results.micro.iter().find(|m| m.what.starts_with(start));
+        found.map(|m| m.instructions)
+    };
+    let small = on_m4("mnist_small");
+    let mean = |network: &str| on_m4(network).map(|r| r.inference.mean);
+    [
+        ("mnist_small, instructions", 92e3, 60e3, mean("mnist_small")),
+        ("mnist_mlp, instructions", 50e3, 35e3, mean("mnist_mlp")),
+        (
+            "mnist_forum_kr, instructions",
+            5.9e6,
+            4e6,
+            mean("mnist_forum_kr"),
+        ),
+        (
+            "synaptic op of count one in a dense layer of 64 neurons",
+            0.85,
+            0.70,
+            micro("synaptic op of count one"),
+        ),
+        ("IF neuron update", 4.0, 2.5, micro("IF neuron update")),
+        (
+            "firmware without weights, bytes",
+            16384.0,
+            10240.0,
+            small.and_then(|r| r.code_bytes).map(|n| n as f64),
+        ),
+        (
+            "RAM of mnist_small with its stack, bytes",
+            10240.0,
+            6144.0,
+            small.map(|r| r.ram_bytes as f64),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(what, target, aim, measured)| {
+        Some(Goal {
+            what: what.to_owned(),
+            target,
+            aim,
+            measured: measured?,
+        })
+    })
+    .collect()
 }
 
 fn push(text: &mut String, cells: &[String]) {

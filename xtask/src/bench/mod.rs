@@ -5,6 +5,7 @@
 
 mod cycles;
 mod docs;
+mod micro;
 mod suite;
 
 use std::fs;

@@ -20,6 +20,7 @@ use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
 
+use super::micro::{self, Micro};
 use super::{argument, build, cycles, docs};
 use crate::profile;
 
@@ -111,6 +112,9 @@ pub(super) struct Results {
     /// The emulator.
     pub(super) qemu: String,
     pub(super) networks: Vec<NetworkResults>,
+    /// Parts of the work alone, on the Cortex-M4.
+    #[serde(default)]
+    pub(super) micro: Vec<Micro>,
 }
 
 /// One network on all its boards.
@@ -293,6 +297,7 @@ fn measure() -> Result<Results, Failure> {
         rustc: shell::read(Command::new("rustc").arg("--version")).unwrap_or_default(),
         qemu: qemu::version().unwrap_or_default(),
         networks,
+        micro: micro::measure(&plugin)?,
     })
 }
 

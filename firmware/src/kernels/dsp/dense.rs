@@ -37,6 +37,8 @@ struct Rows {
     /// Bytes of a row.
     stride: usize,
     tiles: usize,
+    /// Whether events are tried in twos.
+    twos: u32,
 }
 
 /// A potential that takes sums in lanes.
@@ -64,6 +66,7 @@ impl Taker for u32 {
 }
 
 /// Adds rows of weights to targets.
+#[inline(never)]
 pub(super) fn dense<P: Taker>(
     weights: Weights<'_>,
     outputs: usize,
@@ -84,6 +87,8 @@ pub(super) fn dense<P: Taker>(
         return;
     }
     let all = events.as_ptr_range();
+    // Where the first are so, most will be of count one.
+    let twos = matches!(events, [Event { value: 1, .. }, Event { value: 1, .. }, ..]);
     let mut lanes = [0u32; LANES / 2];
     for (at, targets) in post.chunks_mut(LANES).enumerate() {
         let mut rows = Rows {
@@ -94,6 +99,7 @@ pub(super) fn dense<P: Taker>(
             weights: weights.bytes.as_ptr().wrapping_add(at * LANES),
             stride,
             tiles: targets.len().div_ceil(TILE),
+            twos: twos.into(),
         };
         while rows.events < all.end {
             let before = rows.events;

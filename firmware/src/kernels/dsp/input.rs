@@ -107,8 +107,8 @@ pub(super) fn drive(
         let start = out_y * stride_y * line;
         // Windows whose last row's fours end inside the input; the others are copied.
         let last_row = start + (kernel_y - 1) * line;
-        let whole = (input.len() + step).saturating_sub(last_row + fours * 4) / step;
-        let whole = whole.min(out_width);
+        let whole = (input.len() + step).saturating_sub(last_row + fours * 4);
+        let whole = whole.checked_div(step)?.min(out_width);
         let targets = words.get_mut(out_y * out_width * channels / 2..)?;
         for at in 0..channels / BLOCK {
             let mut windows = Windows {
@@ -132,7 +132,11 @@ pub(super) fn drive(
             }
             for out_x in whole..out_width {
                 let mut copy = [0u8; COPIED];
-                for (row, to) in copy.chunks_mut(fours * 4).take(kernel_y).enumerate() {
+                for (row, to) in copy
+                    .chunks_mut((fours * 4).max(1))
+                    .take(kernel_y)
+                    .enumerate()
+                {
                     let from = start + row * line + out_x * step;
                     let from = input.get(from..from + run)?;
                     to.get_mut(..run)?.copy_from_slice(from);

@@ -15,6 +15,8 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::Weights;
 
+use scatter::Targets;
+
 use super::{Events, Kernels, Population, Portable};
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
@@ -38,7 +40,10 @@ impl Kernels<u16> for Dsp {
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
-        scatter::scatter(conv, weights, events, post);
+        let targets = bytemuck::cast_slice_mut(post);
+        if !scatter::scatter(conv, weights, events, targets, Targets::Narrow) {
+            <Portable as Kernels<u16>>::convolution(conv, weights, events, post);
+        }
     }
 
     fn drive_convolution(
@@ -94,7 +99,10 @@ impl Kernels<u32> for Dsp {
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u32]) {
-        scatter::scatter(conv, weights, events, post);
+        let targets = bytemuck::cast_slice_mut(post);
+        if !scatter::scatter(conv, weights, events, targets, Targets::Wide) {
+            <Portable as Kernels<u32>>::convolution(conv, weights, events, post);
+        }
     }
 
     fn drive_convolution(

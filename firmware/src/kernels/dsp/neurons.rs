@@ -116,6 +116,7 @@ impl Neuron for u32 {
 }
 
 /// Fires neurons from `from` on; `None` where their number or channels are no whole groups.
+#[inline(never)]
 pub(super) fn fire<P: Neuron>(
     population: &mut Population<'_, P>,
     from: usize,
@@ -160,11 +161,21 @@ pub(super) fn fire<P: Neuron>(
     Some(done as usize * per_word)
 }
 
+/// Values as words; `None` where they are not aligned or no whole number of words.
+fn in_words<T: bytemuck::NoUninit>(values: &[T]) -> Option<&[u32]> {
+    if values.is_empty() {
+        // No values need not be aligned.
+        return Some(&[]);
+    }
+    bytemuck::try_cast_slice(values).ok()
+}
+
 /// Adds bias and current to neurons; `None` where they are no whole groups.
+#[inline(never)]
 pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
-    let bias: &[u32] = bytemuck::try_cast_slice(population.bias).ok()?;
-    let currents: &[u32] = bytemuck::try_cast_slice(population.currents).ok()?;
+    let bias = in_words(population.bias)?;
+    let currents = in_words(population.currents)?;
     // Currents alone are added as a bias that does not repeat.
     let (bias, currents) = match (bias, currents) {
         ([], currents) => (currents.get(..words.len())?, &[][..]),

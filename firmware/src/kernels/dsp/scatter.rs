@@ -6,8 +6,6 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::{Axis, Convolution};
 use tinyspike_shared::weights::{Layout, Weights};
 
-use super::super::{Kernels, Portable, Potential};
-
 unsafe extern "C" {
     fn tinyspike_scatter_16(line: *mut Line);
     fn tinyspike_scatter_16_long(line: *mut Line);
@@ -25,7 +23,7 @@ const COLUMNS: usize = 32;
 /// order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+struct Line {
     /// The row of targets that it leads to first.
     targets: *mut u32,
     /// The assembly's own.
@@ -78,43 +76,53 @@ impl Column {
     };
 }
 
-/// A potential that a kernel in assembly adds to.
-pub(super) trait Target: Potential {
+/// The width of targets, and what goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// 16 bits.
+    Narrow,
+    /// 32 bits.
+    Wide,
+}
+
+impl Targets {
+    /// Bytes of a target.
+    const fn bytes(self) -> u32 {
+        match self {
+            Self::Narrow => 2,
+            Self::Wide => 4,
+        }
+    }
+
     /// The layout of the weights.
-    const LAYOUT: Layout;
+    const fn layout(self) -> Layout {
+        match self {
+            Self::Narrow => Layout::WidePairs,
+            Self::Wide => Layout::Wide,
+        }
+    }
+
     /// Bytes of code for a block.
-    const CODE: u32;
+    const fn code(self) -> u32 {
+        match self {
+            Self::Narrow => 28,
+            Self::Wide => 48,
+        }
+    }
 
     /// Runs the events of a line, and moves to the next event. `long` is whether any row has rounds
     /// behind the first.
     ///
     /// # Safety
     /// All rows of targets and weights that the line's columns name are there and aligned to words.
-    unsafe fn scatter(line: &mut Line, long: bool);
-}
-
-impl Target for u16 {
-    const LAYOUT: Layout = Layout::WidePairs;
-    const CODE: u32 = 28;
-
-    unsafe fn scatter(line: &mut Line, long: bool) {
-        if long {
-            // SAFETY: the caller's.
-            unsafe { tinyspike_scatter_16_long(line) };
-        } else {
-            // SAFETY: the caller's.
-            unsafe { tinyspike_scatter_16(line) };
-        }
-    }
-}
-
-impl Target for u32 {
-    const LAYOUT: Layout = Layout::Wide;
-    const CODE: u32 = 48;
-
-    unsafe fn scatter(line: &mut Line, _: bool) {
+    unsafe fn scatter(self, line: &mut Line, long: bool) {
+        let scatters = match (self, long) {
+            (Self::Narrow, false) => tinyspike_scatter_16,
+            (Self::Narrow, true) => tinyspike_scatter_16_long,
+            (Self::Wide, _) => tinyspike_scatter_32,
+        };
         // SAFETY: the caller's.
-        unsafe { tinyspike_scatter_32(line) };
+        unsafe { scatters(line) };
     }
 }
 
@@ -132,7 +140,7 @@ struct Bytes {
 }
 
 /// Where columns from `from` on lead: the table, and whether any row has rounds behind the first.
-fn columns<P: Target>(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes) -> bool {
+fn columns(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes, code: u32) -> bool {
     let mut long = false;
     for (column, place) in table.iter_mut().zip(from..) {
         let x = axis.span(place);
@@ -143,7 +151,7 @@ fn columns<P: Target>(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes)
                 Column {
                     targets: (x.first * bytes.column) as u16,
                     weights: (x.tap * bytes.tap) as u16,
-                    code: ((blocks % CHAIN + 1) * P::CODE) as u16,
+                    code: ((blocks % CHAIN + 1) * code) as u16,
                     rounds: (blocks / CHAIN) as u16,
                     weights_row: (bytes.weights_line - x.count * bytes.tap) as u16,
                     targets_row: (bytes.target_line - x.count * bytes.column) as u16,
@@ -154,19 +162,20 @@ fn columns<P: Target>(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes)
     long
 }
 
-/// Scatters events over potentials.
-pub(super) fn scatter<P: Target>(
+/// Scatters events over targets, whose bytes are given: whether it did, for the geometry and the layout may not
+/// allow for it.
+#[inline(never)]
+pub(super) fn scatter(
     conv: &Convolution,
     weights: Weights<'_>,
     events: &[Event],
-    post: &mut [P],
-) where
-    Portable: Kernels<P>,
-{
+    post: &mut [u8],
+    kind: Targets,
+) -> bool {
     let [height, width, channels_in] = conv.input.map(u32::from);
     let [out_height, out_width, channels] = conv.output.map(u32::from);
     let [kernel_y, kernel_x] = conv.kernel.map(u32::from);
-    let column = channels * size_of::<P>() as u32;
+    let column = channels * kind.bytes();
     let bytes = Bytes {
         column,
         target_line: out_width * column,
@@ -174,24 +183,24 @@ pub(super) fn scatter<P: Target>(
         weights_line: kernel_x * channels * 2,
     };
     let weights_channel = kernel_y * bytes.weights_line;
-    let fast = weights.layout == P::LAYOUT
+    let fast = weights.layout == kind.layout()
         && conv.is_plain()
         && channels.is_multiple_of(BLOCK)
         && bytes.target_line < 1 << 16
         && bytes.weights_line < 1 << 16
         && weights.bytes.len() == (channels_in * weights_channel) as usize
-        && size_of_val(post) == (out_height * bytes.target_line) as usize
+        && post.len() == (out_height * bytes.target_line) as usize
         && post.as_ptr().cast::<u32>().is_aligned()
         && weights.bytes.as_ptr().cast::<u32>().is_aligned();
     let (Some(place), true) = (NonZeroU32::new(channels_in), fast) else {
-        return <Portable as Kernels<P>>::convolution(conv, weights, events, post);
+        return false;
     };
-    let (vertical, horizontal) = (conv.axis(0), conv.axis(1));
+    let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
     let mut table = [Column::NOWHERE; COLUMNS];
     let seen = width.min(COLUMNS as u32);
     let table = table.get_mut(..seen as usize).unwrap_or(&mut []);
     let mut from = 0;
-    let mut long = columns::<P>(table, horizontal, from, bytes);
+    let mut long = columns(table, horizontal, from, bytes, kind.code());
     let all = events.as_ptr_range();
     let mut next = all.start;
     while next < all.end {
@@ -200,12 +209,12 @@ pub(super) fn scatter<P: Target>(
         let at = source / place;
         let y = at.checked_div(width).unwrap_or(height);
         if y >= height {
-            return;
+            break;
         }
         let x = at - y * width;
         if x < from || x >= from + seen {
             from = x;
-            long = columns::<P>(table, horizontal, from, bytes);
+            long = columns(table, horizontal, from, bytes, kind.code());
         }
         let span = vertical.span(y);
         if span.count == 0 {
@@ -216,7 +225,7 @@ pub(super) fn scatter<P: Target>(
         let targets = (span.first * bytes.target_line) as usize;
         let taps = (span.tap * bytes.weights_line) as usize;
         let mut line = Line {
-            targets: post.as_mut_ptr().cast::<u8>().wrapping_add(targets).cast(),
+            targets: post.as_mut_ptr().wrapping_add(targets).cast(),
             reserved: 0,
             events: next,
             events_end: all.end,
@@ -231,7 +240,8 @@ pub(super) fn scatter<P: Target>(
         // SAFETY: the spans name targets inside `post` and taps inside the kernel, whose sizes are those
         // of the geometry; both are aligned, as are rows of a multiple of 8 channels. The assembly stops
         // before an event that is not of the line's columns.
-        unsafe { P::scatter(&mut line, long) };
+        unsafe { kind.scatter(&mut line, long) };
         next = line.events;
     }
+    true
 }

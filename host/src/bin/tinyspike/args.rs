@@ -42,7 +42,11 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Run an image over a data set on this machine, with the engine that devices run.
     Emulate(Emulate),
-    /// Count the instructions that an image's inferences take on an emulated board.
+    /// Run an image on a board, and hold every spike and output to the emulator's.
+    Run(Run),
+    /// Show what a board's firmware logs, and how its network spikes.
+    Monitor(Monitor),
+    /// Count what an image's inferences take: instructions on an emulated board, or cycles on a chip.
     Bench(Bench),
     /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
     EmulatedBoard(EmulatedBoard),
@@ -473,10 +477,29 @@ pub(crate) struct Emulate {
 pub(crate) struct Bench {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
-    /// Where to run it: emulated:mps2-an386 (Cortex-M4), emulated:mps2-an500 (Cortex-M7),
-    /// emulated:microbit (Cortex-M0).
-    #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = emulated)]
-    pub(crate) on: Board,
+    /// Where to run it. Emulated boards count instructions: emulated:mps2-an386 (Cortex-M4),
+    /// emulated:mps2-an500 (Cortex-M7), emulated:microbit (Cortex-M0). A chip behind a probe, such as
+    /// nRF52840_xxAA, counts its cycles; `tinyspike chips` lists them.
+    #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = bench_target)]
+    pub(crate) on: BenchTarget,
+    /// The debug probe, where several are connected: VID:PID or VID:PID:SERIAL.
+    #[arg(long, value_name = "PROBE")]
+    pub(crate) probe: Option<String>,
+    /// A description of the chip in probe-rs's format, where its database has none.
+    #[arg(long, value_name = "YAML")]
+    pub(crate) chip_description: Option<PathBuf>,
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// The chip's clock, for times.
+    #[arg(long, value_name = "MHZ", value_parser = positive)]
+    pub(crate) clock_mhz: Option<f64>,
+    /// The current that you have measured while the chip works, for energies.
+    #[arg(long, value_name = "MA", value_parser = positive, requires_all = ["volts", "clock_mhz"])]
+    pub(crate) current_ma: Option<f64>,
+    /// The voltage at which you have measured it.
+    #[arg(long, value_name = "V", value_parser = positive, requires = "current_ma")]
+    pub(crate) volts: Option<f64>,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
@@ -490,6 +513,75 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
+/// Where to measure.
+#[derive(Clone, Debug)]
+pub(crate) enum BenchTarget {
+    /// On an emulated board, to the instruction.
+    Emulated(Board),
+    /// On a chip, by its own clock.
+    Chip(String),
+}
+
+fn bench_target(text: &str) -> Result<BenchTarget, String> {
+    if text.starts_with("emulated:") {
+        emulated(text).map(BenchTarget::Emulated)
+    } else {
+        Ok(BenchTarget::Chip(text.to_owned()))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Run only the first N samples.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Compare every potential and every sum after every step too, to find where the two part first.
+    #[arg(long)]
+    pub(crate) bisect: bool,
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Monitor {
+    /// An image that is to run; whatever runs, unless said.
+    #[arg(required_unless_present = "chip")]
+    pub(crate) image: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too).
+    #[arg(long, value_name = "FILE", requires = "image")]
+    pub(crate) data: Option<PathBuf>,
+    /// Feed only the first N samples.
+    #[arg(long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// End after so many seconds; without --data, Ctrl-C ends it unless said.
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+    /// Start the firmware anew before.
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// The firmware that runs, an ELF file, in place of the one that is built for the chip: it has the
+    /// log's texts.
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmulatedBoard {
     /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
@@ -501,7 +593,7 @@ pub(crate) struct EmulatedBoard {
     pub(crate) port: u16,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
-    pub(crate) chip_description: Option<PathBuf>,
+    pub(crate) write_chip_description: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -634,6 +726,14 @@ fn emulated(text: &str) -> Result<Board, String> {
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
     Board::from_name(name)
+}
+
+/// A finite number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+        _ => Err("must be a number above 0".into()),
+    }
 }
 
 /// A finite number of at least 0.

@@ -6,8 +6,9 @@ use tinyspike::device::{Chip, Chips, DeviceError, Selector};
 use crate::args::BoardFlags;
 use crate::diagnostics::Failure;
 
-/// What selects the probe of a board.
+/// A chip, and what selects its probe.
 pub(crate) struct Board {
+    pub(crate) chip: Chip,
     pub(crate) probe: Option<Selector>,
     /// An emulated board lives as long as this.
     _emulated: Option<Emulated>,
@@ -32,7 +33,7 @@ pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
 }
 
 /// The board that is meant, started where it is an emulated one.
-pub(crate) fn connect(flags: &BoardFlags) -> Result<Board, Failure> {
+pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> {
     let emulated = flags
         .on
         .map(|machine| Emulated::start(machine, &Options::default()))
@@ -46,6 +47,7 @@ pub(crate) fn connect(flags: &BoardFlags) -> Result<Board, Failure> {
         .transpose()
         .map_err(failure)?;
     Ok(Board {
+        chip,
         probe,
         _emulated: emulated,
     })
@@ -87,6 +89,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS"
         }
         DeviceError::Image { .. } => "flash without --model-only to write the firmware too",
+        DeviceError::TooManyLayers { .. } => {
+            "give a firmware of your own with --firmware ELF, whose Image holds more"
+        }
         DeviceError::OverBudget { .. } => {
             "convert with --max-ram and --max-flash, or --tune, for a smaller image"
         }

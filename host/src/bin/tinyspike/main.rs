@@ -5,6 +5,7 @@
 mod args;
 mod board;
 mod cmd;
+mod deployed;
 mod diagnostics;
 mod files;
 mod inputs;

@@ -20,3 +20,13 @@ pub(crate) fn count(what: &'static str) -> ProgressBar {
         .with_style(style)
         .with_message(what)
 }
+
+/// A bar over `total` samples, with what changes from one to the next as its message.
+pub(crate) fn live(what: &'static str, total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{prefix:<12} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta} {msg}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .progress_chars("=> ");
+    ProgressBar::new(total).with_style(style).with_prefix(what)
+}

@@ -1,36 +1,118 @@
-//! `tinyspike bench`: what inferences take on an emulated board.
+//! `tinyspike bench`: what inferences take on an emulated board, or on a chip.
 
 use std::io::Write;
 
+use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench};
-use tinyspike::data;
-use tinyspike_board::firmware::{Program, build_here};
+use tinyspike::data::{self, DataSet};
+use tinyspike::device::bench::{
+    DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
+};
+use tinyspike::device::talk;
+use tinyspike_board::firmware::{Board, Program, build_here};
 
-use crate::args::Bench;
+use super::run::Broken;
+use crate::args::{Bench, BenchTarget, BoardFlags};
+use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::files;
+use crate::{files, progress};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    files::parse_image(&args.image, &bytes)?;
+    let image = files::parse_image(&args.image, &bytes)?;
     let data = data::load(&args.data)?.take(args.limit as usize);
-    for program in [Program::Bench, Program::Minimal] {
-        if args.on.programs().contains(&program) {
-            build_here(args.on, program)?;
+    match &args.on {
+        BenchTarget::Emulated(board) => {
+            let report = emulated(args, *board, &bytes, &data)?;
+            print(args, &report, out)
+        }
+        BenchTarget::Chip(chip) => {
+            let report = on_chip(args, chip, &image, &data)?;
+            print(args, &report, out)
         }
     }
-    let options = BenchOptions {
-        board: args.on,
-        byte_scale: args.bytes.byte_scale,
-        ..BenchOptions::default()
-    };
-    let report = bench(&bytes, &data, &options).map_err(|e| failure(args, &e))?;
+}
+
+fn print(
+    args: &Bench,
+    report: &(impl serde::Serialize + std::fmt::Display),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
     } else {
         writeln!(out, "{report}")?;
     }
     Ok(())
+}
+
+fn emulated(
+    args: &Bench,
+    board: Board,
+    image: &[u8],
+    data: &DataSet,
+) -> Result<tinyspike::bench::Report, Failure> {
+    for flag in [
+        args.probe.as_ref().map(|_| "--probe"),
+        args.chip_description.as_ref().map(|_| "--chip-description"),
+        args.firmware.as_ref().map(|_| "--firmware"),
+        args.clock_mhz.as_ref().map(|_| "--clock-mhz"),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        return Err(Failure::new(format!(
+            "{flag} is for a chip: an emulated board counts instructions"
+        ))
+        .hint("name the chip with --on, such as --on nRF52840_xxAA"));
+    }
+    for program in [Program::Bench, Program::Minimal] {
+        if board.programs().contains(&program) {
+            build_here(board, program)?;
+        }
+    }
+    let options = BenchOptions {
+        board,
+        byte_scale: args.bytes.byte_scale,
+        ..BenchOptions::default()
+    };
+    bench(image, data, &options).map_err(|e| failure(args, &e))
+}
+
+fn on_chip(
+    args: &Bench,
+    chip: &str,
+    image: &Image<'_>,
+    data: &DataSet,
+) -> Result<DeviceReport, Failure> {
+    let flags = BoardFlags {
+        chip: Some(chip.to_owned()),
+        probe: args.probe.clone(),
+        chip_description: args.chip_description.clone(),
+        on: None,
+    };
+    let options = DeviceBenchOptions {
+        byte_scale: args.bytes.byte_scale,
+        clock_mhz: args.clock_mhz,
+        power: (args.current_ma.zip(args.volts))
+            .map(|(current_ma, volts)| Power { current_ma, volts }),
+    };
+    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
+    let bar = progress::bar("measuring", data.len() as u64);
+    let report = talk(
+        &deployed.board.chip,
+        Some(&deployed.firmware),
+        &deployed.talk(),
+        |session| {
+            let done = &mut |n| bar.set_position(n as u64);
+            measure(session, image, data, &options, done).map_err(|e| match e {
+                DeviceBenchError::Run(e) => Broken::Run(e),
+                other => Broken::Other(other.into()),
+            })
+        },
+    );
+    bar.finish_and_clear();
+    report.map_err(Broken::failure)
 }
 
 fn failure(args: &Bench, error: &BenchError) -> Failure {

@@ -11,13 +11,13 @@ use crate::files;
 pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failure> {
     let machine = args.machine;
     let description = machine.chip_description();
-    if let Some(path) = &args.chip_description {
+    if let Some(path) = &args.write_chip_description {
         let Some(text) = description else {
             return Err(Failure::new(format!(
                 "{machine} needs no description: probe-rs knows its {}",
                 machine.chip()
             ))
-            .hint("leave out --chip-description"));
+            .hint("leave out --write-chip-description"));
         };
         files::write_whole(path, text.as_bytes())?;
     }
@@ -33,8 +33,12 @@ pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failu
         machine.cpu()
     )?;
     writeln!(out, "--chip {chip} --probe {probe}")?;
-    if let Some(path) = &args.chip_description {
-        writeln!(out, "--chip-description-path {}", path.display())?;
+    if let Some(path) = &args.write_chip_description {
+        let path = path.display();
+        writeln!(
+            out,
+            "--chip-description {path} (probe-rs: --chip-description-path)"
+        )?;
     }
     out.flush()?;
     Ok(board.serve()?)

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let flashed = if args.dry_run {
         None
     } else {
-        let board = board::connect(&args.board)?;
+        let board = board::connect(&args.board, chip)?;
         let mut bars = Bars::default();
         let done = flash(&plan, &args.options(board.probe.clone()), &mut |p| {
             bars.show(p)
@@ -153,13 +153,13 @@ fn print_flashed(flashed: &Flashed, out: &mut dyn Write) -> Result<(), Failure> 
 
 /// A bar for each part of the work, on the error stream.
 #[derive(Default)]
-struct Bars {
+pub(crate) struct Bars {
     all: MultiProgress,
     bars: Vec<(Phase, ProgressBar)>,
 }
 
 impl Bars {
-    fn show(&mut self, progress: Progress) {
+    pub(crate) fn show(&mut self, progress: Progress) {
         match progress {
             Progress::Planned { phase, bytes } => match self.of(phase) {
                 Some(bar) => bar.inc_length(bytes),
@@ -182,7 +182,7 @@ impl Bars {
         found.map(|(_, bar)| bar)
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for (_, bar) in &self.bars {
             bar.finish_and_clear();
         }

@@ -6,10 +6,12 @@ mod convert;
 mod demo;
 mod emulate;
 mod emulated_board;
-mod flash;
+pub(crate) mod flash;
 mod inspect;
 mod keygen;
+mod monitor;
 mod probes;
+mod run;
 mod sign;
 mod simulate;
 mod verify;
@@ -28,6 +30,8 @@ use crate::diagnostics::Failure;
 /// Runs a command.
 pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
+        Command::Run(args) => run::run(args, out),
+        Command::Monitor(args) => monitor::run(args, out),
         Command::Bench(args) => bench::run(args, out),
         Command::Chips(args) => chips::run(args, out),
         Command::Probes(args) => probes::run(args, out),

@@ -1,0 +1,281 @@
+//! The two ends of the protocol between host and device, each with a partner that says anything.
+
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::ser::SerializeTuple as _;
+use serde::{Serialize, Serializer};
+use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
+use tinyspike::device::session::{Link, Lost, Patience, Session};
+use tinyspike_firmware::serve::{Board, Build, Device};
+use tinyspike_shared::wire::{self, Clock, Head, MAX_FRAME, Receiver, Request, Response, Watch};
+
+use crate::seeds::SeedError;
+use crate::{Outcome, seeds};
+
+/// Bytes that are a message as they are.
+struct Raw<'a>(&'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for byte in self.0 {
+            tuple.serialize_element(byte)?;
+        }
+        tuple.end()
+    }
+}
+
+/// What travels: each message has its length before it; messages of length 255 are 16 bytes that are no
+/// frame.
+fn stream(mut bytes: &[u8], mut head: impl FnMut() -> Head) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some((&length, rest)) = bytes.split_first() {
+        let (message, tail) = match length {
+            u8::MAX => rest.split_at(rest.len().min(16)),
+            _ => rest.split_at(rest.len().min(length.into())),
+        };
+        bytes = tail;
+        let mut frame = [0; MAX_FRAME];
+        match wire::encode(head(), &Raw(message), &mut frame) {
+            Ok(frame) if length < u8::MAX => all.extend_from_slice(frame),
+            _ => all.extend_from_slice(message),
+        }
+    }
+    all
+}
+
+/// Messages as [`stream`] reads them.
+fn messages<M: Serialize>(messages: &[M]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for message in messages {
+        if let Ok(message) = postcard::to_allocvec(message) {
+            bytes.push(message.len() as u8);
+            bytes.extend(message);
+        }
+    }
+    bytes
+}
+
+/// A chip that hears a stream and keeps what is said.
+struct Chip {
+    heard: VecDeque<u8>,
+    said: Vec<u8>,
+}
+
+impl Board for Chip {
+    fn receive(&mut self, bytes: &mut [u8]) -> usize {
+        let count = bytes.len().min(self.heard.len());
+        for (place, byte) in bytes.iter_mut().zip(self.heard.drain(..count)) {
+            *place = byte;
+        }
+        count
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.said.extend_from_slice(bytes);
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::CycleCounter
+    }
+
+    fn ticks(&self) -> u32 {
+        0
+    }
+
+    fn stack(&self) -> u32 {
+        4096
+    }
+
+    fn stack_high_water(&self) -> u32 {
+        1024
+    }
+}
+
+/// A small image for the device.
+static IMAGE: LazyLock<AlignedBytes> = LazyLock::new(|| {
+    let images = seeds::images().unwrap_or_else(|e| panic!("{e}"));
+    let small = images.iter().find(|image| {
+        let bytes = aligned_copy(image);
+        Image::parse(&bytes).is_ok_and(|image| {
+            image.description().steps > 1 && image.description().ensembles.len() > 1
+        })
+    });
+    aligned_copy(small.map_or(&[], Vec::as_slice))
+});
+
+/// A device whose host says anything.
+pub(crate) fn device(bytes: &[u8]) -> Outcome {
+    let image = Image::parse(&IMAGE).unwrap_or_else(|e| panic!("{e}"));
+    let mut memory = vec![0; 1 << 16];
+    let build = Build {
+        version: "0",
+        architecture: "host",
+    };
+    let mut device = Device::new(build, Ok(&image), &mut memory);
+    let mut sequence = 0;
+    let heard = stream(bytes, || {
+        sequence += 1;
+        Head { sequence, part: 0 }
+    });
+    let mut chip = Chip {
+        heard: heard.into(),
+        said: Vec::new(),
+    };
+    while !chip.heard.is_empty() {
+        device.poll(&mut chip);
+    }
+    let mut receiver = Receiver::new();
+    let mut said = &chip.said[..];
+    let mut outcome = Outcome::Refused;
+    while let Some(frame) = receiver.receive(&mut said) {
+        let response: Option<Response<'_>> = frame.message();
+        match response.unwrap_or_else(|| panic!("a device says what a host reads")) {
+            Response::Error(_) => {}
+            _ => outcome = Outcome::Accepted,
+        }
+    }
+    assert_eq!(receiver.damaged(), 0);
+    outcome
+}
+
+/// Requests of every kind.
+pub(crate) fn requests() -> Result<Vec<Vec<u8>>, SeedError> {
+    let input = [7; 200];
+    let set = Request::SetInput {
+        offset: 0,
+        bytes: &input,
+    };
+    let (echo, ensemble, first) = (5, 0, 0);
+    Ok([
+        messages(&[Request::Hello, Request::Ping { echo }, Request::Stack]),
+        messages(&[
+            set,
+            Request::Infer {
+                watch: Watch::Nothing,
+            },
+        ]),
+        messages(&[
+            set,
+            Request::Infer {
+                watch: Watch::Hashes,
+            },
+        ]),
+        messages(&[
+            set,
+            Request::Step {
+                at: 0,
+                watch: Watch::Spikes,
+            },
+            Request::Step {
+                at: 1,
+                watch: Watch::Counts,
+            },
+        ]),
+        messages(&[Request::Potentials { ensemble, first }]),
+    ]
+    .into())
+}
+
+/// A connection over which a stream comes, until it is lost.
+struct Says(VecDeque<u8>);
+
+impl Link for Says {
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
+        Ok(bytes.len())
+    }
+
+    fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+        if self.0.is_empty() {
+            return Err(Lost("all is said".into()));
+        }
+        let count = bytes.len().min(self.0.len());
+        for (place, byte) in bytes.iter_mut().zip(self.0.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+
+    fn state(&mut self) -> Result<Option<String>, Lost> {
+        Ok(None)
+    }
+}
+
+/// A host whose device says anything. The first byte chooses what the host asks.
+pub(crate) fn session(bytes: &[u8]) -> Outcome {
+    let Some((question, bytes)) = bytes.split_first() else {
+        return Outcome::Refused;
+    };
+    let mut part = 0;
+    let said = stream(bytes, || {
+        part += 1;
+        Head {
+            sequence: 1,
+            part: part - 1,
+        }
+    });
+    let patience = Patience {
+        silence: Duration::from_secs(5),
+        repeat: Duration::from_secs(5),
+    };
+    let mut session = Session::new(Says(said.into()), 0, patience);
+    let answered = match question % 6 {
+        0 => session.hello().is_ok(),
+        1 => session.ping().is_ok(),
+        2 => session.stack().is_ok(),
+        3 => session.infer(Watch::Spikes, Duration::ZERO).is_ok(),
+        4 => session.step(1, Watch::Hashes, Duration::ZERO).is_ok(),
+        _ => session.potentials(0).is_ok(),
+    };
+    match answered {
+        true => Outcome::Accepted,
+        false => Outcome::Refused,
+    }
+}
+
+/// What a device says to each question.
+pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
+    let image = Image::parse(&IMAGE).unwrap_or_else(|e| panic!("{e}"));
+    let requests = [
+        Request::Hello,
+        Request::Ping { echo: 0x0001_5aa5 },
+        Request::Stack,
+        Request::Infer {
+            watch: Watch::Spikes,
+        },
+        Request::Step {
+            at: 1,
+            watch: Watch::Hashes,
+        },
+    ];
+    let mut answers = Vec::new();
+    for (question, request) in (0u8..).zip(requests) {
+        let mut memory = vec![0; 1 << 16];
+        let build = Build {
+            version: "0",
+            architecture: "host",
+        };
+        let mut device = Device::new(build, Ok(&image), &mut memory);
+        let mut chip = Chip {
+            heard: stream(&messages(&[request]), || Head {
+                sequence: 1,
+                part: 0,
+            })
+            .into(),
+            said: Vec::new(),
+        };
+        while !chip.heard.is_empty() {
+            device.poll(&mut chip);
+        }
+        let mut answer = vec![question];
+        let (mut receiver, mut said) = (Receiver::new(), &chip.said[..]);
+        while let Some(frame) = receiver.receive(&mut said) {
+            answer.push(frame.bytes().len() as u8);
+            answer.extend_from_slice(frame.bytes());
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
+}

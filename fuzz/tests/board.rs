@@ -1,0 +1,87 @@
+//! Images that a fuzzer has changed, on an emulated Cortex-M4: its kernels are in assembly, and give the
+//! state that plain Rust gives on the host.
+
+use std::time::Duration;
+
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::qemu;
+use tinyspike_firmware::Portable;
+use tinyspike_firmware::soak::{Digest, Soak, run};
+use tinyspike_fuzz::mutate::{Numbers, mutate};
+use tinyspike_fuzz::{Target, runnable};
+use tinyspike_shared::inputs::Header;
+
+/// How many images are run.
+const IMAGES: usize = 200;
+/// The board program's arena in bytes, and its room for inputs.
+const ARENA: usize = 2 << 20;
+const INPUT: usize = 64 << 10;
+
+fn on_host(image: &[u8], soak: Soak) -> Option<Digest> {
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes).ok()?;
+    let inputs = image.description().inputs.iter().map(|i| i.size as usize);
+    let mut values = vec![0; inputs.sum()];
+    if image.arena_bytes() > ARENA || values.len() > INPUT {
+        return None;
+    }
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    run::<Portable, _, _>(&image, &mut arena, &mut values, soak).ok()
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask soak"]
+fn changed_images_give_the_same_state_on_a_board() {
+    let target = Target::named("image").unwrap();
+    let seeds = (target.seeds)().unwrap();
+    let mut numbers = Numbers::new(2);
+    let mut images = 0;
+    while images < IMAGES {
+        let seed = &seeds[numbers.below(seeds.len())];
+        let mut bytes = seed.clone();
+        mutate(&mut bytes, &seeds[numbers.below(seeds.len())], &mut numbers);
+        let Some(image) = runnable(&bytes) else {
+            continue;
+        };
+        let soak = Soak {
+            seed: numbers.next() as u32,
+            steps: 4,
+        };
+        let Some(host) = on_host(&image, soak).filter(|_| image != *seed) else {
+            continue;
+        };
+        images += 1;
+        let input = soak.to_bytes();
+        let header = Header {
+            count: 1,
+            size: input.len() as u32,
+        };
+        let outcome = qemu::run(&qemu::Run {
+            board: Board::Mps2An386,
+            program: Program::Soak,
+            count: false,
+            plugin: None,
+            image: &image,
+            inputs: &[&header.to_bytes()[..], &input].concat(),
+            timeout: Duration::from_secs(120),
+        });
+        let outcome = outcome.unwrap_or_else(|e| panic!("{e}"));
+        let Digest {
+            steps,
+            state,
+            beyond,
+        } = host;
+        let expected = format!("{steps} steps {state:08x} {beyond} beyond\n");
+        if (outcome.stdout.as_str(), outcome.stderr.as_str()) != (&expected, "") {
+            let path = std::env::temp_dir().join("tinyspike-changed-image");
+            std::fs::write(&path, &image).unwrap();
+            panic!(
+                "image {images}, kept in {}: {} instead of {expected}{}",
+                path.display(),
+                outcome.stdout,
+                outcome.stderr
+            );
+        }
+    }
+}

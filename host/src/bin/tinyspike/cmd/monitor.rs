@@ -1,0 +1,129 @@
+//! `tinyspike monitor`: what a board logs, and how its network spikes.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use tinyspike::data::{self, DataSet};
+use tinyspike::device::run::{self, RunOptions, Tally};
+use tinyspike::device::session::{Lost, Session, SessionError};
+use tinyspike::device::{Connection, LogReader, LogTable, TalkOptions, talk};
+
+use super::run::{Broken, live};
+use crate::args::Monitor;
+use crate::board::failure;
+use crate::deployed::deploy;
+use crate::diagnostics::{self, Failure};
+use crate::files;
+
+/// How often to look.
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = args
+        .image
+        .as_deref()
+        .map(|path| Ok::<_, Failure>((path, files::read_image(path)?)))
+        .transpose()?;
+    let image = bytes
+        .as_ref()
+        .map(|(path, bytes)| files::parse_image(path, bytes))
+        .transpose()?;
+    let set = args.data.as_deref().map(data::load).transpose()?;
+    let deployed = deploy(&args.board, args.firmware.as_deref(), image.as_ref())?;
+    let table = LogTable::read(&deployed.firmware.path).map_err(failure)?;
+    if table.is_none() {
+        diagnostics::warn("the firmware does not log");
+    }
+    let options = TalkOptions {
+        restart: args.restart,
+        ..deployed.talk()
+    };
+    let (chip, firmware) = (&deployed.board.chip, Some(&deployed.firmware));
+    talk(chip, firmware, &options, |session| {
+        let mut log = Log {
+            reader: table.as_ref().map(LogTable::reader),
+            out,
+        };
+        log.show(session)?;
+        let started = Instant::now();
+        if let (Some(image), Some(set)) = (&image, &set) {
+            run::check(session, image)?;
+            let options = RunOptions {
+                byte_scale: args.bytes.byte_scale,
+                ..RunOptions::default()
+            };
+            // One by one, so that the log of each comes with it.
+            let mut total = Tally::default();
+            for sample in 0..set.len().min(args.limit as usize) {
+                let one = set.select(&[sample]).unwrap_or_else(|| set.clone().take(0));
+                let report = one_sample(session, image, &one, &options, &mut total)?;
+                log.show(session)?;
+                writeln!(
+                    log.out,
+                    "sample {sample}: class {}, {}",
+                    total.class,
+                    live(&total)
+                )
+                .map_err(Failure::from)?;
+                if let Some(divergence) = report.divergence {
+                    let text = format!("device and emulator part at {divergence}");
+                    return Err(Failure::new(text).into());
+                }
+            }
+        }
+        let forever = set.is_none() && args.seconds.is_none();
+        let until = Duration::from_secs(args.seconds.unwrap_or(0));
+        while forever || started.elapsed() < until {
+            log.show(session)?;
+            std::thread::sleep(PAUSE);
+        }
+        log.show(session)
+    })
+    .map_err(Broken::failure)
+}
+
+fn one_sample(
+    session: &mut Session<Connection<'_, '_>>,
+    image: &tinyspike::assemble::Image<'_>,
+    one: &DataSet,
+    options: &RunOptions,
+    total: &mut Tally,
+) -> Result<run::RunReport, Broken> {
+    let report = run::run(session, image, one, options, &mut |tally| {
+        total.samples += tally.samples;
+        total.correct = tally.correct.map(|n| total.correct.unwrap_or(0) + n);
+        total.counts.clone_from(&tally.counts);
+        total.class = tally.class;
+    })?;
+    Ok(report)
+}
+
+/// The log, message by message.
+struct Log<'t, 'o> {
+    reader: Option<LogReader<'t>>,
+    out: &'o mut dyn Write,
+}
+
+impl Log<'_, '_> {
+    /// Prints what has come.
+    fn show(&mut self, session: &mut Session<Connection<'_, '_>>) -> Result<(), Broken> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(());
+        };
+        let mut bytes = [0; 1024];
+        loop {
+            let count = session.link().log(&mut bytes).map_err(lost)?;
+            if count == 0 {
+                self.out.flush().map_err(Failure::from)?;
+                return Ok(());
+            }
+            for message in reader.read(bytes.get(..count).unwrap_or(&[])) {
+                writeln!(self.out, "{message}").map_err(Failure::from)?;
+            }
+        }
+    }
+}
+
+fn lost(lost: Lost) -> Broken {
+    Broken::Run(SessionError::Lost(lost).into())
+}

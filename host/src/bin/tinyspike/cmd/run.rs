@@ -1,0 +1,161 @@
+//! `tinyspike run`: an image on a board, held to the emulator.
+
+use std::io::Write;
+
+use tinyspike::data;
+use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
+use tinyspike::device::session::SessionError;
+use tinyspike::device::{DeviceError, talk};
+
+use crate::args::Run;
+use crate::board;
+use crate::deployed::deploy;
+use crate::diagnostics::Failure;
+use crate::{files, progress};
+
+pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(&args.image)?;
+    let image = files::parse_image(&args.image, &bytes)?;
+    let mut set = data::load(&args.data)?;
+    if let Some(limit) = args.limit {
+        set = set.take(limit as usize);
+    }
+    let options = RunOptions {
+        byte_scale: args.bytes.byte_scale,
+        bisect: args.bisect,
+    };
+    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&image))?;
+    let bar = progress::live("running", set.len() as u64);
+    let mut show = |tally: &Tally| {
+        bar.set_position(tally.samples as u64);
+        bar.set_message(live(tally));
+    };
+    let report = talk(
+        &deployed.board.chip,
+        Some(&deployed.firmware),
+        &deployed.talk(),
+        |session| {
+            run::check(session, &image)?;
+            Ok(run::run(session, &image, &set, &options, &mut show)?)
+        },
+    );
+    bar.finish_and_clear();
+    let report = report.map_err(Broken::failure)?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        print(&report, out)?;
+    }
+    match &report.divergence {
+        None => Ok(()),
+        Some(divergence) => {
+            out.flush()?;
+            Err(Failure::new(format!(
+                "device and emulator part at {divergence}"
+            )))
+        }
+    }
+}
+
+/// Why a board could not be worked with.
+pub(crate) enum Broken {
+    Device(DeviceError),
+    Run(RunError),
+    Other(Failure),
+}
+
+impl From<DeviceError> for Broken {
+    fn from(error: DeviceError) -> Self {
+        Self::Device(error)
+    }
+}
+
+impl From<RunError> for Broken {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl Broken {
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Self::Device(error) => board::failure(error),
+            Self::Run(error) => failure(error),
+            Self::Other(failure) => failure,
+        }
+    }
+}
+
+/// An error of a run, with what to do.
+fn failure(error: RunError) -> Failure {
+    let hint = match &error {
+        RunError::Session { source, .. } => match source {
+            SessionError::Lost(_) => {
+                "see that the probe is still connected and the board has power"
+            }
+            SessionError::Silent { .. } | SessionError::Fault(_) => {
+                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` starts it anew"
+            }
+            _ => return Failure::from(error),
+        },
+        RunError::OtherImage { .. } | RunError::NoImage(_) => {
+            "`tinyspike flash` writes the image and its firmware"
+        }
+        _ => return Failure::from(error),
+    };
+    Failure::from(error).hint(hint)
+}
+
+/// What is shown beside the bar.
+pub(crate) fn live(tally: &Tally) -> String {
+    let spikes: Vec<String> = (tally.counts.iter())
+        .map(|count| count.spikes.to_string())
+        .collect();
+    let accuracy = match tally.correct {
+        Some(correct) => {
+            let share = correct as f64 / tally.samples.max(1) as f64;
+            format!("accuracy {:.1} %, ", share * 100.0)
+        }
+        None => String::new(),
+    };
+    format!("{accuracy}spikes {}", spikes.join(" "))
+}
+
+fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "samples            {:>12}", report.images)?;
+    if let Some(accuracy) = report.accuracy {
+        writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
+    }
+    if report.divergence.is_none() {
+        writeln!(
+            out,
+            "every spike count and output is the emulator's, to the bit"
+        )?;
+    }
+    writeln!(out, "steps              {:>12.2}", report.steps_mean)?;
+    writeln!(out, "per sample:")?;
+    writeln!(out, "  events           {:>12.1}", report.events_per_image)?;
+    writeln!(out, "  spikes           {:>12.1}", report.spikes_per_image)?;
+    for e in &report.ensembles {
+        writeln!(
+            out,
+            "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes",
+            e.label, e.neurons, e.events_per_image, e.spikes_per_image
+        )?;
+    }
+    writeln!(out, "  ticks            {:>12.1}", report.ticks.mean)?;
+    let stack = report.stack;
+    writeln!(
+        out,
+        "stack              {:>12} of {} bytes",
+        stack.high_water, stack.size
+    )?;
+    writeln!(out, "samples per second {:>12.1}", report.images_per_second)?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! A board that runs an image: flashed, unless it runs it already.
+
+use tinyspike::assemble::Image;
+use tinyspike::device::{
+    self, DeviceError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
+    TalkOptions, flash, talk,
+};
+
+use crate::args::BoardFlags;
+use crate::board::{self, Board, failure};
+use crate::cmd::flash::Bars;
+use crate::diagnostics::{self, Failure};
+
+/// A board, and the firmware that runs on it.
+pub(crate) struct Deployed {
+    pub(crate) board: Board,
+    pub(crate) firmware: Firmware,
+}
+
+impl Deployed {
+    /// How to talk with it.
+    pub(crate) fn talk(&self) -> TalkOptions {
+        TalkOptions {
+            probe: self.board.probe.clone(),
+            ..TalkOptions::default()
+        }
+    }
+}
+
+/// The board that is meant, running its firmware and `image`; whatever image it runs, where none is given.
+pub(crate) fn deploy(
+    flags: &BoardFlags,
+    firmware: Option<&std::path::Path>,
+    image: Option<&Image<'_>>,
+) -> Result<Deployed, Failure> {
+    let chip = board::chip(flags)?;
+    let firmware = match firmware {
+        Some(path) => Firmware::read(path),
+        None => Layout::of(&chip, &LayoutOptions::default())
+            .and_then(|layout| device::build(&chip, &layout)),
+    }
+    .map_err(failure)?;
+    let plan = image
+        .map(|image| Plan::new(&chip, image, Some(&firmware), &PlanOptions::default()))
+        .transpose()
+        .map_err(failure)?;
+    let board = board::connect(flags, chip)?;
+    let deployed = Deployed { board, firmware };
+    // What an emulated board has in flash went with the last one.
+    if let Some(plan) = plan
+        && (flags.on.is_some() || !runs(&deployed, plan.checksum)?)
+    {
+        diagnostics::note(format_args!(
+            "flashing {} with its firmware and the image {:08x}",
+            plan.chip(),
+            plan.checksum
+        ));
+        let options = FlashOptions {
+            probe: deployed.board.probe.clone(),
+            ..FlashOptions::default()
+        };
+        let mut bars = Bars::default();
+        let flashed = flash(&plan, &options, &mut |p| bars.show(p));
+        bars.clear();
+        flashed.map_err(failure)?;
+    }
+    Ok(deployed)
+}
+
+/// Whether a board runs an image already.
+fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
+    let options = TalkOptions {
+        timeout: std::time::Duration::from_secs(1),
+        ..deployed.talk()
+    };
+    let (chip, firmware) = (&deployed.board.chip, &deployed.firmware);
+    let found = talk(chip, Some(firmware), &options, |session| {
+        // Whatever it answers, or if it does not: flashing helps.
+        let identity = session.hello().ok();
+        let running = identity.and_then(|identity| identity.image.ok());
+        Ok(running.is_some_and(|image| image.checksum == checksum))
+    });
+    match found {
+        Err(DeviceError::NotThere { .. }) => Ok(false),
+        other => other.map_err(failure),
+    }
+}

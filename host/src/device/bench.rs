@@ -1,0 +1,221 @@
+//! What an image's inferences take on a device, by its own clock.
+
+use std::fmt;
+
+use serde::Serialize;
+use tinyspike_shared::wire::{Clock, Watch};
+
+use super::run::{Emulator, RunError, check, class};
+use super::session::{Link, Session, StackUse};
+use crate::assemble::Image;
+use crate::bench::Spread;
+use crate::data::DataSet;
+use crate::emulate::Encoder;
+
+/// How to measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceBenchOptions {
+    /// The float that one unit of a byte in the data stands for.
+    pub byte_scale: f32,
+    /// The core's clock, where it is known.
+    pub clock_mhz: Option<f64>,
+    /// What the device draws while it works, where it has been measured.
+    pub power: Option<Power>,
+}
+
+impl Default for DeviceBenchOptions {
+    /// Cycles alone; bytes are 0 to 1 in 255 parts.
+    fn default() -> Self {
+        Self {
+            byte_scale: 1.0 / 255.0,
+            clock_mhz: None,
+            power: None,
+        }
+    }
+}
+
+/// What a device draws, as somebody has measured it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Power {
+    /// The current in milliamperes.
+    pub current_ma: f64,
+    /// The voltage in volts.
+    pub volts: f64,
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceBenchError {
+    /// The image cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The device cannot measure time.
+    #[error("the device has no counter of cycles")]
+    NoClock,
+    /// The device computed something else than the emulator.
+    #[error(
+        "sample {sample}: the device's outputs are not the emulator's; `tinyspike run --bisect` finds where they part"
+    )]
+    Differs {
+        /// Which sample, from 0.
+        sample: usize,
+    },
+}
+
+/// What an image takes on a device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceReport {
+    /// The architecture that its firmware is built for.
+    pub architecture: String,
+    /// The kernels that it runs.
+    pub kernels: String,
+    /// What counts the cycles.
+    pub clock: &'static str,
+    /// How many samples were run.
+    pub images: usize,
+    /// The share of them whose class is the label's; `None` without labels.
+    pub accuracy: Option<f64>,
+    /// Steps of an inference.
+    pub steps_per_inference: f64,
+    /// Cycles of whole inferences.
+    pub inference: Spread,
+    /// Cycles to bring the network to rest and set the input.
+    pub set_up: Spread,
+    /// Cycles of single steps.
+    pub step: Spread,
+    /// Mean milliseconds of an inference, where the clock is known.
+    pub milliseconds: Option<f64>,
+    /// Mean energy of an inference in microjoules, where clock, current and voltage are known.
+    pub microjoules: Option<f64>,
+    /// What was stated to draw, for that.
+    pub power: Option<Power>,
+    /// Bytes of flash that the image takes.
+    pub image_bytes: u64,
+    /// Bytes of the arena.
+    pub arena_bytes: u64,
+    /// Bytes of the input.
+    pub input_bytes: u64,
+    /// Bytes of RAM that nothing takes.
+    pub free_ram: u32,
+    /// The stack.
+    pub stack: StackUse,
+}
+
+impl fmt::Display for DeviceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (images, architecture, kernels) = (self.images, &self.architecture, &self.kernels);
+        writeln!(f, "{images} samples on {architecture}, {kernels} kernels")?;
+        if let Some(accuracy) = self.accuracy {
+            writeln!(f, "accuracy {:.2} %", accuracy * 100.0)?;
+        }
+        writeln!(f, "steps    {:.2}", self.steps_per_inference)?;
+        let title = format!("cycles ({})", self.clock);
+        writeln!(
+            f,
+            "{title:<28} {:>14} {:>12} {:>12}",
+            "mean", "median", "worst"
+        )?;
+        for (name, spread) in [
+            ("inference", self.inference),
+            ("  setting the input", self.set_up),
+            ("  each step", self.step),
+        ] {
+            let Spread {
+                mean,
+                median,
+                worst,
+            } = spread;
+            writeln!(f, "{name:<28} {mean:>14.1} {median:>12} {worst:>12}")?;
+        }
+        if let Some(milliseconds) = self.milliseconds {
+            writeln!(f, "time: {milliseconds:.3} ms an inference")?;
+        }
+        if let (Some(energy), Some(power)) = (self.microjoules, self.power) {
+            let Power { current_ma, volts } = power;
+            writeln!(
+                f,
+                "energy: {energy:.2} µJ an inference, at the stated {current_ma} mA and {volts} V"
+            )?;
+        }
+        writeln!(f, "flash: {} bytes of image", self.image_bytes)?;
+        let (arena, input, free) = (self.arena_bytes, self.input_bytes, self.free_ram);
+        let StackUse { size, high_water } = self.stack;
+        write!(
+            f,
+            "RAM: {arena} bytes of arena, {input} of input, {high_water} of {size} of stack, {free} free"
+        )
+    }
+}
+
+/// Measures an image on a device that runs it. Each output is held to the emulator's.
+///
+/// # Errors
+/// [`DeviceBenchError`], where it does not run it, or cannot measure.
+pub fn measure<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+    data: &DataSet,
+    options: &DeviceBenchOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<DeviceReport, DeviceBenchError> {
+    let identity = check(session, image)?;
+    let clock = match identity.clock {
+        Clock::CycleCounter => "DWT cycle counter",
+        Clock::SysTick => "SysTick",
+        Clock::None => return Err(DeviceBenchError::NoClock),
+    };
+    let encoder = Encoder::new(image, data, options.byte_scale).map_err(RunError::from)?;
+    let mut emulator = Emulator::new(image).map_err(RunError::from)?;
+    let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut correct = 0;
+    let mut input = Vec::new();
+    for (sample, values) in (0..data.len()).filter_map(|i| Some((i, data.sample(i)?))) {
+        encoder.encode(values, &mut input);
+        let expected = emulator
+            .infer(&input)
+            .map_err(|source| RunError::Input { sample, source })?;
+        let failed = |source| RunError::Session {
+            sample: Some(sample),
+            source,
+        };
+        session.set_input(&input).map_err(failed)?;
+        let work = emulator.work(&expected);
+        let found = session.infer(Watch::Nothing, work).map_err(failed)?;
+        if found.outputs != expected.outputs {
+            return Err(DeviceBenchError::Differs { sample });
+        }
+        let label = data.labels().and_then(|labels| labels.get(sample));
+        correct += usize::from(label == Some(&(class(&found.outputs) as u32)));
+        whole.push(found.all_ticks());
+        set_up.push(found.set_up.into());
+        steps.extend(found.ticks.iter().map(|&ticks| u64::from(ticks)));
+        progress(sample + 1);
+    }
+    let images = whole.len();
+    let share = |n: usize| n as f64 / images.max(1) as f64;
+    let inference = Spread::of(whole);
+    let milliseconds = options.clock_mhz.map(|mhz| inference.mean / (mhz * 1e3));
+    let running = identity.image.map_err(RunError::from)?;
+    Ok(DeviceReport {
+        architecture: identity.architecture,
+        kernels: identity.kernels,
+        clock,
+        images,
+        accuracy: data.labels().map(|_| share(correct)),
+        steps_per_inference: share(steps.len()),
+        inference,
+        set_up: Spread::of(set_up),
+        step: Spread::of(steps),
+        milliseconds,
+        // A milliwatt for a millisecond is a microjoule.
+        microjoules: (options.power.zip(milliseconds))
+            .map(|(power, time)| power.current_ma * power.volts * time),
+        power: options.power,
+        image_bytes: image.bytes().len() as u64,
+        arena_bytes: running.arena.into(),
+        input_bytes: running.input.into(),
+        free_ram: identity.free_ram,
+        stack: session.stack().map_err(RunError::from)?,
+    })
+}

@@ -1,0 +1,190 @@
+//! The connection to a firmware that runs on a chip: RTT over a debug probe, as a [`Link`].
+
+use std::time::{Duration, Instant};
+
+use probe_rs::rtt::{Rtt, ScanRegion};
+use probe_rs::{Core, CoreStatus};
+
+use super::chips::Chip;
+use super::error::DeviceError;
+use super::firmware::Firmware;
+use super::flash::{attach, restart, scan};
+use super::memory::{Layout, LayoutOptions};
+use super::probe::Selector;
+use super::session::{Identity, Link, Lost, Patience, Session, SessionError};
+
+/// The channel of the firmware's log.
+const LOG: usize = 0;
+/// The channel of the firmware's answers.
+const UP: usize = 1;
+/// The channel of requests.
+const DOWN: usize = 0;
+/// How long to wait between two looks for the control block.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How to reach a running firmware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TalkOptions {
+    /// The probe; the only one, unless said.
+    pub probe: Option<Selector>,
+    /// How long the firmware may be silent.
+    pub timeout: Duration,
+    /// Whether it is to start anew before.
+    pub restart: bool,
+}
+
+impl Default for TalkOptions {
+    /// The only probe; three seconds of silence; the firmware goes on as it runs.
+    fn default() -> Self {
+        Self {
+            probe: None,
+            timeout: Duration::from_secs(3),
+            restart: false,
+        }
+    }
+}
+
+/// Talks with the firmware that runs on a chip.
+///
+/// `firmware` is its file; without one, what it is known by is looked for in the chip's RAM.
+///
+/// # Errors
+/// [`DeviceError`], where there is no connection or the firmware is not there; and what `work` returns.
+pub fn talk<T, E: From<DeviceError>>(
+    chip: &Chip,
+    firmware: Option<&Firmware>,
+    options: &TalkOptions,
+    work: impl FnOnce(&mut Session<Connection<'_, '_>>) -> Result<T, E>,
+) -> Result<T, E> {
+    let scan = match firmware.and_then(|firmware| firmware.rtt) {
+        Some(address) => ScanRegion::Exact(address.into()),
+        None => scan(Layout::of(chip, &LayoutOptions::default())?.ram),
+    };
+    let mut session = attach(chip, options.probe.as_ref())?;
+    let failed = |during, source| {
+        E::from(DeviceError::Connection {
+            chip: chip.name().to_owned(),
+            during,
+            source,
+        })
+    };
+    const STARTING: &str = "when its firmware was to start";
+    let mut core = session
+        .core(chip.core())
+        .map_err(|e| failed(STARTING, Box::new(e)))?;
+    if options.restart {
+        restart(&mut core, &scan).map_err(|cause| failed(STARTING, cause))?;
+    }
+    let connection = Connection::attach(&mut core, &scan, options.timeout)
+        .map_err(|Lost(cause)| failed("when its firmware was asked", cause))?
+        .ok_or_else(|| DeviceError::NotThere {
+            chip: chip.name().to_owned(),
+        })?;
+    let patience = Patience {
+        silence: options.timeout,
+        ..Patience::default()
+    };
+    work(&mut Session::new(connection, anything(), patience))
+}
+
+/// Who the firmware is that runs on a core; `None` where none is there.
+pub(super) fn greet(
+    core: &mut Core<'_>,
+    scan: &ScanRegion,
+    timeout: Duration,
+) -> Result<Option<Identity>, SessionError> {
+    let deadline = Instant::now() + timeout;
+    let Some(connection) = Connection::attach(core, scan, timeout)? else {
+        return Ok(None);
+    };
+    let patience = Patience {
+        silence: deadline.saturating_duration_since(Instant::now()),
+        ..Patience::default()
+    };
+    Session::new(connection, anything(), patience)
+        .hello()
+        .map(Some)
+}
+
+/// A number that the last conversation is not likely to have had.
+fn anything() -> u16 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    since.subsec_micros() as u16
+}
+
+/// A running firmware's channels.
+pub struct Connection<'c, 'p> {
+    core: &'c mut Core<'p>,
+    rtt: Rtt,
+}
+
+impl<'c, 'p> Connection<'c, 'p> {
+    /// Finds the channels, which the firmware makes soon after its start; `None` where it has not in time.
+    fn attach(
+        core: &'c mut Core<'p>,
+        scan: &ScanRegion,
+        timeout: Duration,
+    ) -> Result<Option<Self>, Lost> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match Rtt::attach_region(core, scan) {
+                Ok(mut rtt) => {
+                    // The channels that are used come last.
+                    if rtt.up_channel(UP).is_some() && rtt.down_channel(DOWN).is_some() {
+                        return Ok(Some(Self { core, rtt }));
+                    }
+                }
+                Err(probe_rs::rtt::Error::Probe(error)) => return Err(Lost(Box::new(error))),
+                // Not yet.
+                Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What the firmware has logged, encoded by defmt: how many bytes of `bytes` it is.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    pub fn log(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+        self.read(LOG, bytes)
+    }
+
+    fn read(&mut self, channel: usize, bytes: &mut [u8]) -> Result<usize, Lost> {
+        match self.rtt.up_channel(channel) {
+            Some(channel) => channel.read(self.core, bytes).map_err(lost),
+            None => Ok(0),
+        }
+    }
+}
+
+fn lost(error: probe_rs::rtt::Error) -> Lost {
+    Lost(Box::new(error))
+}
+
+impl Link for Connection<'_, '_> {
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
+        match self.rtt.down_channel(DOWN) {
+            Some(channel) => channel.write(self.core, bytes).map_err(lost),
+            None => Ok(0),
+        }
+    }
+
+    fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+        self.read(UP, bytes)
+    }
+
+    fn state(&mut self) -> Result<Option<String>, Lost> {
+        let status = self.core.status().map_err(|e| Lost(Box::new(e)))?;
+        Ok(Some(match status {
+            CoreStatus::Running => "its core runs".into(),
+            CoreStatus::Halted(reason) => format!("its core is halted ({reason:?})"),
+            CoreStatus::LockedUp => "its core is locked up".into(),
+            CoreStatus::Sleeping => "its core sleeps".into(),
+            CoreStatus::Unknown => return Ok(None),
+        }))
+    }
+}

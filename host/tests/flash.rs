@@ -1,0 +1,291 @@
+//! `chips`, `probes` and `flash` as a user meets them. None of this touches a board, or needs one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn tinyspike(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tinyspike"))
+        .args(args)
+        .output()
+        .expect("the tool starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// What a command that must fail says.
+fn refusal(args: &[&str]) -> String {
+    let output = tinyspike(args);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+fn path(p: &Path) -> &str {
+    p.to_str().expect("a path in UTF-8")
+}
+
+/// Converts a bundled model, with bounds from its weights.
+fn convert(model: &str, folder: &TempDir, target: &str) -> PathBuf {
+    let image = folder.path().join("image.tsp");
+    let model = project(model);
+    let flags = ["--inference-only", "--max-to-avg-pool", "--target", target];
+    let output = tinyspike(&[&["convert", path(&model), "-o", path(&image)], &flags[..]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    image
+}
+
+/// The plan of writing an image alone, as JSON.
+fn plan(image: &Path, chip: &str, more: &[&str]) -> Value {
+    let flags = ["--chip", chip, "--model-only", "--dry-run", "--json"];
+    let output = tinyspike(&[&["flash", path(image)], &flags[..], more].concat());
+    json(&output)
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a number")
+}
+
+fn end(region: &Value) -> u64 {
+    number(&region["address"]) + number(&region["len"])
+}
+
+#[test]
+fn chips_are_found_by_parts_of_their_names() {
+    let found = json(&tinyspike(&["chips", "nrf52840", "--json"]));
+    assert_eq!(found["count"], 1);
+    let chip = &found["chips"][0];
+    assert_eq!(chip["name"], "nRF52840_xxAA");
+    assert_eq!(chip["family"], "nRF52 Series");
+    assert_eq!(chip["core"]["architecture"], "armv7em");
+    assert_eq!(
+        (number(&chip["flash"]), number(&chip["ram"])),
+        (1 << 20, 256 << 10)
+    );
+    assert_eq!(chip["flash_algorithm"], true);
+
+    // A package of it, in which the database's x stands for any letter; and the family.
+    for (search, name) in [("stm32f103c8t6", "STM32F103C8"), ("RP2040", "RP2040")] {
+        let output = tinyspike(&["chips", search]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let table = text(&output.stdout);
+        assert!(table.lines().any(|line| line.starts_with(name)), "{table}");
+        assert!(
+            table.lines().last().unwrap().contains(" chips, "),
+            "{table}"
+        );
+    }
+    let family = json(&tinyspike(&["chips", "nrf51 series", "--json"]));
+    assert!(number(&family["count"]) > 5);
+
+    let message = refusal(&["chips", "nRF52480"]);
+    assert!(message.contains("nRF52840_xxAA"), "{message}");
+}
+
+#[test]
+fn a_wrong_name_comes_with_the_nearest() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let flash = |chip: &str| refusal(&["flash", path(&image), "--chip", chip, "--dry-run"]);
+    let message = flash("nRF52480_xxAA");
+    assert!(
+        message.contains("no chip is called \"nRF52480_xxAA\""),
+        "{message}"
+    );
+    assert!(
+        message.contains("nRF52840_xxAA") && message.contains("hint: `tinyspike chips"),
+        "{message}"
+    );
+    let message = flash("STM32F4");
+    assert!(
+        message.contains("chips' names begin with \"STM32F4\""),
+        "{message}"
+    );
+    assert!(flash("zzzz").contains("no chip is called \"zzzz\"\n"));
+}
+
+#[test]
+fn a_plan_keeps_image_and_firmware_apart() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let size = std::fs::metadata(&image).unwrap().len();
+    for chip in [
+        "nRF51822_xxAA",
+        "STM32F407VG",
+        "STM32L073RZ",
+        "STM32H743ZI",
+        "ATSAMD51J19A",
+    ] {
+        let done = plan(&image, chip, &[]);
+        assert_eq!(done["flashed"], Value::Null);
+        let plan = &done["plan"];
+        let (layout, place) = (&plan["layout"], &plan["image"]);
+        assert_eq!(number(&place["len"]), size, "{chip}");
+        assert_eq!(place["address"], layout["slots"]["a"]["address"], "{chip}");
+        let erased = plan["erased"].as_array().unwrap();
+        assert!(
+            erased
+                .iter()
+                .all(|block| number(&block["address"]) >= end(&layout["firmware"])),
+            "{chip}"
+        );
+        assert!(end(&erased[erased.len() - 1]) >= end(place), "{chip}");
+        assert_eq!(erased[0]["address"], place["address"], "{chip}");
+        for budget in plan["budgets"].as_array().unwrap() {
+            let parts = budget["parts"].as_array().unwrap();
+            let needed: u64 = parts.iter().map(|part| number(&part[1])).sum();
+            assert!(
+                needed > 0 && needed <= number(&budget["limit"]),
+                "{chip}: {budget}"
+            );
+        }
+    }
+    // Elsewhere where the firmware is to have more flash.
+    let moved = plan(&image, "nRF51822_xxAA", &["--firmware-size", "128K"]);
+    assert!(number(&moved["plan"]["image"]["address"]) >= 128 << 10);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_bytes() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_mlp.keras", &folder, "cortex-m0");
+    let size = std::fs::metadata(&image).unwrap().len().to_string();
+    let flash = |image: &Path, chip: &str, more: &[&str]| {
+        refusal(&[&["flash", path(image), "--chip", chip, "--dry-run"], more].concat())
+    };
+    let message = flash(&image, "STM32F103CB", &["--model-only"]);
+    assert!(
+        message.contains("STM32F103CB: flash for images: ") && message.contains(&size),
+        "{message}"
+    );
+    assert!(
+        message.contains(" too many") && message.contains("--max-flash"),
+        "{message}"
+    );
+
+    let large = convert("models/mnist_forum_kr.keras", &folder, "cortex-m0");
+    let message = flash(
+        &large,
+        "STM32F407VG",
+        &["--model-only", "--firmware-size", "16K"],
+    );
+    assert!(
+        message.contains("flash for images") || message.contains("RAM: "),
+        "{message}"
+    );
+    let message = flash(&large, "nRF52840_xxAA", &["--model-only"]);
+    assert!(message.contains("nRF52840_xxAA: "), "{message}");
+
+    let message = flash(&image, "RP2040", &["--model-only"]);
+    assert!(message.contains("external flash"), "{message}");
+    let message = flash(&image, "STM32H750VB", &["--model-only"]);
+    assert!(message.contains("leave no room for an image"), "{message}");
+}
+
+#[test]
+fn firmware_that_cannot_be_used_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let elf = folder.path().join("firmware.elf");
+    let flash = |chip: &str| {
+        refusal(&[
+            "flash",
+            path(&image),
+            "--chip",
+            chip,
+            "--firmware",
+            path(&elf),
+            "--dry-run",
+        ])
+    };
+    let missing = flash("nRF51822_xxAA");
+    assert!(
+        missing.contains("cannot read") && missing.contains("firmware.elf"),
+        "{missing}"
+    );
+    std::fs::write(&elf, "no program").unwrap();
+    let message = flash("nRF51822_xxAA");
+    assert!(
+        message.contains("firmware.elf: it is no 32-bit ELF program"),
+        "{message}"
+    );
+    let bad = folder.path().join("chip.yaml");
+    std::fs::write(&bad, "name: [").unwrap();
+    let message = refusal(&[
+        "flash",
+        path(&image),
+        "--chip",
+        "X",
+        "--chip-description",
+        path(&bad),
+        "--dry-run",
+    ]);
+    assert!(
+        message.contains("chip.yaml is no chip description"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_chip_that_wants_more_than_a_vector_table_needs_firmware_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m4");
+    // Nobody has this probe: the command ends before it looks for it.
+    let args = ["--chip", "R7FA6M3AH", "--probe", "ffff:ffff"];
+    let message = refusal(&[&["flash", path(&image)], &args[..]].concat());
+    assert!(
+        message.contains("no firmware can be built for R7FA6M3AH"),
+        "{message}"
+    );
+    assert!(
+        message.contains("configure the chip") && message.contains("--firmware ELF"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_probe_that_is_not_there_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m4");
+    let flash = |probe: &str| {
+        refusal(&[
+            "flash",
+            path(&image),
+            "--chip",
+            "nRF51822_xxAA",
+            "--model-only",
+            "--probe",
+            probe,
+        ])
+    };
+    let message = flash("ffff:ffff");
+    assert!(
+        message.contains("the probe ffff:ffff cannot be opened"),
+        "{message}"
+    );
+    assert!(message.contains("hint: `tinyspike probes`"), "{message}");
+    // These weights are for a Cortex-M4.
+    assert!(
+        message.contains("warning: the image's weights are laid out for DSP"),
+        "{message}"
+    );
+    assert!(flash("stlink").contains("\"stlink\" selects no probe"));
+    let output = tinyspike(&["probes", "--json"]);
+    let probes = json(&output);
+    assert_eq!(
+        number(&probes["count"]) as usize,
+        probes["probes"].as_array().unwrap().len()
+    );
+}

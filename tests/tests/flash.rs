@@ -1,0 +1,197 @@
+//! Firmware and images go onto emulated boards through a debug probe, as onto real ones.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use emulated_board::{Board, Fault, Machine, Options};
+use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::device::{
+    self, Chip, Chips, DeviceError, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
+    Phase, Plan, PlanOptions, Progress, flash,
+};
+use tinyspike::pipeline;
+use tinyspike::quantize::{QuantizeOptions, Target};
+
+/// An image of `mnist_small` for any core.
+fn image(steps: u16) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let quantize = QuantizeOptions {
+        steps,
+        target: Target::Portable,
+        ..QuantizeOptions::default()
+    };
+    pipeline::build(&network, None, &quantize, &|_| ())
+        .unwrap()
+        .image
+}
+
+fn chip(machine: Machine) -> Chip {
+    let mut chips = Chips::builtin();
+    if let Some(text) = machine.chip_description() {
+        chips.add_yaml(machine.name(), text).unwrap();
+    }
+    chips.find(machine.chip()).unwrap()
+}
+
+fn start(machine: Machine) -> Board {
+    Board::start(machine, &Options::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn options(board: &Board) -> FlashOptions {
+    FlashOptions {
+        probe: Some(board.probe_selector().parse().unwrap()),
+        timeout: Duration::from_secs(30),
+        ..FlashOptions::default()
+    }
+}
+
+fn checksum(flashed: &Flashed) -> u32 {
+    match flashed.greeting.as_ref().map(|greeting| &greeting.image) {
+        Some(ImageReport::Ready { checksum, .. }) => *checksum,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Flashes firmware and an image, then another image alone, on one board.
+fn firmware_then_image_alone(machine: Machine) {
+    let chip = chip(machine);
+    let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
+    let firmware = device::build(&chip, &layout).unwrap_or_else(|e| panic!("{e}"));
+    let board = start(machine);
+    let (first, second) = (aligned_copy(&image(2)), aligned_copy(&image(3)));
+    let parsed = [&first, &second].map(|bytes| Image::parse(bytes).unwrap());
+
+    let plan = Plan::new(&chip, &parsed[0], Some(&firmware), &PlanOptions::default()).unwrap();
+    let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let flashed = flash(&plan, &options(&board), &mut |progress| match progress {
+        Progress::Planned { phase, bytes } => {
+            seen.entry(format!("{phase:?}")).or_default().0 += bytes
+        }
+        Progress::Done { phase, bytes } => seen.entry(format!("{phase:?}")).or_default().1 += bytes,
+        _ => {}
+    })
+    .unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(checksum(&flashed), parsed[0].header().checksum);
+    let erased: u64 = plan.erased.iter().map(|block| u64::from(block.len)).sum();
+    assert_eq!(flashed.erased, erased);
+    for phase in [Phase::Erase, Phase::Program, Phase::Verify] {
+        let (planned, done) = seen[&format!("{phase:?}")];
+        assert!(
+            planned == done && done > 0,
+            "{phase:?}: {done} of {planned}"
+        );
+    }
+
+    let plan = Plan::new(&chip, &parsed[1], None, &PlanOptions::default()).unwrap();
+    for block in &plan.erased {
+        assert!(!block.overlaps(layout.firmware), "{block}");
+    }
+    let flashed = flash(&plan, &options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
+    // The firmware is still there, or nobody would answer.
+    assert_eq!(checksum(&flashed), parsed[1].header().checksum);
+    assert_ne!(parsed[0].header().checksum, parsed[1].header().checksum);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware's targets: cargo xtask test"]
+fn a_microbit_runs_what_was_flashed() {
+    firmware_then_image_alone(Machine::Microbit);
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware's targets: cargo xtask test"]
+fn a_cortex_m4_runs_what_was_flashed() {
+    firmware_then_image_alone(Machine::Mps2An386);
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn flash_that_does_not_keep_what_is_written_is_noticed() {
+    let chip = chip(Machine::NetduinoPlus2);
+    let bytes = aligned_copy(&image(2));
+    let image = Image::parse(&bytes).unwrap();
+    let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
+    let board = start(Machine::NetduinoPlus2);
+    let error = flash(&plan, &options(&board), &mut |_| ()).unwrap_err();
+    assert!(matches!(error, DeviceError::Verify { .. }), "{error:?}");
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn a_probe_that_vanishes_is_an_error() {
+    let chip = chip(Machine::Microbit);
+    let bytes = aligned_copy(&image(2));
+    let image = Image::parse(&bytes).unwrap();
+    let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
+    let board = start(Machine::Microbit);
+    let options = options(&board);
+    let mut pulled = false;
+    let error = flash(&plan, &options, &mut |progress| {
+        if let (
+            Progress::Done {
+                phase: Phase::Erase,
+                ..
+            },
+            false,
+        ) = (progress, pulled)
+        {
+            pulled = true;
+            board.inject(Fault::ProbeVanishes { after: 50 });
+        }
+    })
+    .unwrap_err();
+    let DeviceError::Connection { during, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert!(pulled && during.contains("flash"), "{error}");
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn another_chip_than_was_said_is_left_alone() {
+    let bytes = aligned_copy(&image(2));
+    let image = Image::parse(&bytes).unwrap();
+    let board = start(Machine::Mps2An386);
+    for (name, expected) in [("nRF51822_xxAA", "Armv6-M"), ("STM32F103ZG", "Armv7-M")] {
+        let chip = Chips::builtin().find(name).unwrap();
+        let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
+        let mut touched = false;
+        let error = flash(&plan, &options(&board), &mut |_| touched = true).unwrap_err();
+        let text = error.to_string();
+        assert!(!touched, "{text}");
+        match error {
+            DeviceError::OtherChip { .. } => {
+                assert!(
+                    text.contains(expected) && text.contains("Armv7E-M"),
+                    "{text}"
+                );
+            }
+            DeviceError::Attach { .. } => assert!(text.contains(name), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn a_blank_chip_does_not_answer() {
+    let chip = chip(Machine::Mps2An386);
+    let bytes = aligned_copy(&image(2));
+    let image = Image::parse(&bytes).unwrap();
+    let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
+    let board = start(Machine::Mps2An386);
+    let options = FlashOptions {
+        timeout: Duration::from_secs(1),
+        ..options(&board)
+    };
+    let error = flash(&plan, &options, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, DeviceError::Silent { .. }), "{error:?}");
+}

@@ -1,0 +1,175 @@
+//! What one synaptic event and one update of a neuron take, in networks that do nothing else.
+//!
+//! The plugin counts every instruction of the kernels, with what surrounds their loops; calls from the
+//! engine are not in it.
+
+use tinyspike::assemble::assemble;
+use tinyspike::lower::{Source, Target as Post};
+use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
+use tinyspike_board::Failure;
+use tinyspike_board::elf::functions;
+use tinyspike_board::firmware::{Board, Program};
+use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
+use tinyspike_shared::inputs::Header;
+
+use serde::{Deserialize, Serialize};
+
+use super::argument;
+use crate::profile;
+
+/// Places of the input along each of its axes.
+const SIDE: u16 = 16;
+/// Neurons at each place.
+const CHANNELS: u16 = 8;
+/// Targets of each neuron.
+const TARGETS: u32 = 64;
+/// Steps of an inference.
+const STEPS: u16 = 4;
+
+/// One measurement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Micro {
+    /// What is measured.
+    pub(super) what: String,
+    /// Instructions for each.
+    pub(super) instructions: f64,
+}
+
+/// Measures all on the Cortex-M4.
+pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
+    let board = Board::Mps2An386;
+    let elf = board.elf(Program::Bench);
+    let functions = functions(&elf)?;
+    let neurons = u32::from(SIDE) * u32::from(SIDE) * u32::from(CHANNELS);
+    let mut measured = Vec::new();
+    let mut one = |what: &str, image: &[u8], byte: u8, names: &[&str], each: u32| {
+        let size = usize::from(SIDE) * usize::from(SIDE);
+        let header = Header {
+            count: 1,
+            size: size as u32,
+        };
+        let inputs = [&header.to_bytes()[..], &vec![byte; size]].concat();
+        let counts = profile::count(board, plugin, &functions, image, &inputs)?;
+        let total: u64 = counts
+            .iter()
+            .filter(|c| {
+                let function = profile::function_at(&functions, c.address);
+                function.is_some_and(|f| names.iter().any(|name| f.name.contains(name)))
+            })
+            .map(|c| c.executed)
+            .sum();
+        measured.push(Micro {
+            what: what.to_owned(),
+            instructions: total as f64 / f64::from(each),
+        });
+        Ok::<_, Failure>(())
+    };
+    let update = ["tinyspike_fire", "tinyspike_settle", "neurons::"];
+    let dense = ["tinyspike_dense", "tinyspike_take", "dense::"];
+    let updates = neurons * u32::from(STEPS);
+    for (width, bits) in [(Width::I16, 16), (Width::I32, 32)] {
+        let image = assemble(&network(width, width, 1)).map_err(argument)?;
+        let what = format!("IF neuron update of {bits} bits, bias and input current, no spike");
+        // The targets are updated as well.
+        let each = updates + TARGETS * u32::from(STEPS);
+        one(&what, &image, 0, &update, each)?;
+    }
+    for (count, events) in [(1, "count one"), (2, "another count")] {
+        for (width, bits) in [(Width::I16, 16), (Width::I32, 32)] {
+            let image = assemble(&network(Width::I16, width, count)).map_err(argument)?;
+            let what =
+                format!("synaptic op of {events} in a layer of {TARGETS} neurons of {bits} bits");
+            one(&what, &image, 255, &dense, updates * TARGETS)?;
+        }
+    }
+    Ok(measured)
+}
+
+/// A neuron for each place of the input and each of eight channels, and a matrix behind them. With bytes
+/// of 255 each neuron spikes `count` times in every step, with bytes of 0 never.
+fn network(first: Width, second: Width, count: u8) -> Quantized {
+    let size = usize::from(SIDE) * usize::from(SIDE);
+    let channels = usize::from(CHANNELS);
+    let shape = [SIDE, SIDE, CHANNELS];
+    let ensemble =
+        |label: &str, neurons: usize, channels: usize, width: Width, threshold: i32| Ensemble {
+            label: label.into(),
+            neurons,
+            width,
+            max_count: count,
+            current_shift: 0,
+            threshold: vec![threshold; channels],
+            bias: vec![0; channels],
+            potential_min: -30_000,
+            potential_max: 30_000,
+            theta: 1.0,
+        };
+    let targets = TARGETS as usize;
+    Quantized {
+        target: Target::CortexM4,
+        steps: STEPS,
+        inputs: vec![Input {
+            label: "in".into(),
+            size,
+            scale: 1.0,
+            zero_point: 0,
+            max: 255,
+        }],
+        ensembles: vec![
+            ensemble("spiking", size * channels, channels, first, 255),
+            ensemble("silent", targets, targets, second, 30_000),
+        ],
+        outputs: vec![Output {
+            label: "out".into(),
+            bias: vec![0],
+            multiplier: vec![1],
+            shift: 0,
+            exit_margin: 0,
+            scale: 1.0,
+        }],
+        connections: vec![
+            Connection {
+                pre: Source::Input(0),
+                post: Post::Population(0),
+                source: Seen::Direct,
+                transform: Transform::Convolution(Convolution {
+                    input: [SIDE, SIDE, 1],
+                    output: shape,
+                    kernel: [1, 1],
+                    stride: [1, 1],
+                    padding: [0, 0],
+                    dilation: [1, 1],
+                    groups: 1,
+                    filters: CHANNELS,
+                    first: 0,
+                }),
+                weights: vec![count as i8; channels],
+            },
+            Connection {
+                pre: Source::Population(0),
+                post: Post::Population(1),
+                source: Seen::Direct,
+                transform: Transform::Dense(Dense {
+                    inputs: (size * channels) as u32,
+                    outputs: TARGETS,
+                    first: 0,
+                }),
+                // What a neuron brings its neighbour takes back.
+                weights: (0..size * channels)
+                    .flat_map(|at| vec![if at % 2 == 0 { 3 } else { -3 }; targets])
+                    .collect(),
+            },
+            Connection {
+                pre: Source::Population(1),
+                post: Post::Output(0),
+                source: Seen::Direct,
+                transform: Transform::Dense(Dense {
+                    inputs: TARGETS,
+                    outputs: 1,
+                    first: 0,
+                }),
+                weights: vec![1; targets],
+            },
+        ],
+    }
+}
