@@ -9,7 +9,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::{Layout, WINDOWS};
 
 use crate::lower::{self, Source};
-use crate::quantize::{Initial, Kind, PartDynamics, Quantized, Seen, Target};
+use crate::quantize::{Connection, Initial, Kind, PartDynamics, Quantized, Seen, Target};
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -56,7 +56,19 @@ const DSP_DENSE: u32 = 8;
 /// Channels that they take at a time in a convolution.
 const DSP_CONVOLUTION: u16 = 8;
 
-/// The layout of a connection's weights.
+/// Fewer weights than this are not worth a byte for two.
+const NIBBLES: usize = 64;
+
+/// The layout of a connection's weights: where all of them fit 4 bits, the one that takes the least flash,
+/// else the one that the target's kernels read the fastest.
+fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
+    if c.weights.len() >= NIBBLES && c.weights.iter().all(|w| (-8..=7).contains(w)) {
+        return Layout::Nibbles;
+    }
+    layout(network.target, c.pre, &c.source, &c.transform, width)
+}
+
+/// The layout that a target's kernels read the fastest.
 fn layout(
     target: Target,
     pre: Source,
@@ -88,10 +100,28 @@ fn layout(
 
 /// Weights in a layout's bytes.
 fn encoded(weights: &[i8], transform: &Transform, layout: Layout) -> Vec<u8> {
+    if layout == Layout::Nibbles {
+        let row = match transform {
+            Transform::Dense(d) => d.outputs as usize,
+            Transform::Convolution(c) => c.row().into(),
+        };
+        return nibbles(weights, row);
+    }
     match transform {
         Transform::Dense(d) => encoded_matrix(weights, d.outputs as usize, layout),
         Transform::Convolution(c) => encoded_convolution(weights, c, layout),
     }
+}
+
+/// Rows of weights, two to a byte.
+fn nibbles(weights: &[i8], row: usize) -> Vec<u8> {
+    let pairs = weights.chunks(row.max(1)).flat_map(|row| row.chunks(2));
+    pairs
+        .map(|pair| {
+            let half = |at: usize| pair.get(at).map_or(0, |w| *w as u8 & 15);
+            half(0) | half(1) << 4
+        })
+        .collect()
 }
 
 /// The weights of a matrix, `[inputs][outputs]`, in a layout's bytes.
@@ -406,7 +436,7 @@ fn describe<'a>(
             lower::Target::Population(p) => network.ensembles[p].width,
             lower::Target::Output(_) => Width::I32,
         };
-        let layout = layout(network.target, c.pre, &c.source, &c.transform, width);
+        let layout = layout_of(network, c, width);
         let connection = image::Connection {
             pre: match c.pre {
                 Source::Input(i) => image::Pre::Input(i as u8),

@@ -16,7 +16,9 @@ const MIN_EXPONENT: i32 = -24;
 const OCTAVES: usize = 48;
 const BINS: usize = BINS_PER_OCTAVE * OCTAVES;
 /// Samples that run at once.
-const BATCH: usize = 16;
+pub const BATCH: usize = 16;
+/// Batches whose observations are kept until they are added up.
+const BATCHES: usize = 64;
 
 /// Inputs for calibration: for each input of the graph, `count` samples one after another.
 #[derive(Clone, Debug)]
@@ -27,8 +29,71 @@ pub struct Samples {
     pub count: usize,
 }
 
-/// What was observed, or bounded.
+/// Calibration samples that can be gone through again and again, a block at a time.
+pub trait Blocks {
+    /// Hands over all blocks, in order.
+    ///
+    /// # Errors
+    /// Where samples cannot be read; what `visit` returns.
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError>;
+}
+
+impl Blocks for Samples {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        visit(self)
+    }
+}
+
+/// The samples of a file, read anew each time; for a network with one input.
 #[derive(Clone, Debug)]
+pub struct FileBlocks {
+    /// The file, of any format that [`data::load`](crate::data::load) reads.
+    pub path: std::path::PathBuf,
+    /// The float that one unit of a byte stands for.
+    pub byte_scale: f32,
+    /// How many samples are used at most; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// Samples of a block.
+const BLOCK: usize = BATCH * BATCHES;
+/// Values of a block, so that large samples come in smaller blocks.
+const BLOCK_VALUES: usize = 1 << 24;
+
+impl Blocks for FileBlocks {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        let about = crate::data::about(&self.path)?;
+        let size = about.shape.iter().product::<usize>().max(1);
+        let block = (BLOCK_VALUES / size)
+            .clamp(1, BLOCK)
+            .next_multiple_of(BATCH);
+        let mut left = self.limit.unwrap_or(usize::MAX);
+        crate::data::read_blocks(&self.path, block, &mut |_, block| {
+            if left == 0 {
+                return Ok(());
+            }
+            let block = block.take(left);
+            left -= block.len();
+            visit(&Samples {
+                count: block.len(),
+                inputs: vec![block.to_floats(self.byte_scale)],
+            })
+        })?;
+        Ok(())
+    }
+}
+
+/// What was observed, or bounded.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// The range of each input.
     pub inputs: Vec<Range>,
@@ -48,16 +113,27 @@ pub struct Range {
 }
 
 /// The distribution of a population's activations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Activations {
     /// The largest activation.
     pub max: f32,
     /// How many were zero (or too small to matter).
     pub zeros: u64,
-    /// The largest activation of each channel.
-    pub channel_max: Vec<f32>,
+    /// What each channel's activations are like.
+    pub channels: Vec<Channel>,
     /// How many fell into each bin; empty for bounds from the weights.
     bins: Vec<u64>,
+}
+
+/// The activations of one channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Channel {
+    /// The largest.
+    pub max: f32,
+    /// How many were above zero.
+    pub active: u64,
+    /// The sum of their squares.
+    pub squares: f64,
 }
 
 impl Activations {
@@ -65,36 +141,39 @@ impl Activations {
         Self {
             max: 0.0,
             zeros: 0,
-            channel_max: vec![0.0; channels],
+            channels: vec![Channel::default(); channels],
             bins: vec![0; BINS],
         }
     }
 
     fn add(&mut self, activations: &[f32]) {
-        for neurons in activations.chunks(self.channel_max.len().max(1)) {
-            for (&a, max) in neurons.iter().zip(&mut self.channel_max) {
+        for neurons in activations.chunks(self.channels.len().max(1)) {
+            for (&a, channel) in neurons.iter().zip(&mut self.channels) {
                 match bin(a) {
                     Some(at) => {
                         self.bins[at] += 1;
-                        *max = max.max(a);
+                        channel.max = channel.max.max(a);
+                        channel.active += 1;
+                        channel.squares += f64::from(a) * f64::from(a);
                     }
                     None => self.zeros += 1,
                 }
             }
         }
-        self.max = self.channel_max.iter().copied().fold(0.0, f32::max);
+        self.max = self.channels.iter().map(|c| c.max).fold(0.0, f32::max);
     }
 
-    fn merge(mut self, other: &Self) -> Self {
+    fn merge(&mut self, other: &Self) {
         self.max = self.max.max(other.max);
         self.zeros += other.zeros;
-        for (a, b) in self.channel_max.iter_mut().zip(&other.channel_max) {
-            *a = a.max(*b);
+        for (a, b) in self.channels.iter_mut().zip(&other.channels) {
+            a.max = a.max.max(b.max);
+            a.active += b.active;
+            a.squares += b.squares;
         }
         for (a, b) in self.bins.iter_mut().zip(&other.bins) {
             *a += b;
         }
-        self
     }
 
     /// The share of activations above zero.
@@ -212,6 +291,9 @@ pub enum CalibrateError {
         /// The population.
         layer: String,
     },
+    /// The samples' file cannot be read.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     /// The graph is inconsistent.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -226,47 +308,123 @@ pub fn calibrate(
     samples: &Samples,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Calibration, CalibrateError> {
-    check(graph, samples)?;
-    let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
-    let populations = starts
-        .par_iter()
-        .map(|&start| {
-            let count = BATCH.min(samples.count - start);
-            let inputs: Vec<&[f32]> = batch_of(graph, samples, start, count);
-            let values = forward(graph, &inputs, count)?;
-            let found = values
-                .populations
-                .iter()
-                .zip(&graph.populations)
-                .map(|(activations, population)| {
-                    if activations.iter().any(|a| !a.is_finite()) {
-                        return Err(CalibrateError::NotFinite {
-                            layer: population.label.clone(),
-                        });
-                    }
-                    let mut histogram = Activations::new(population.channels);
-                    histogram.add(activations);
-                    Ok(histogram)
+    calibrate_blocks(graph, samples, progress)
+}
+
+/// Runs the float network on all blocks. `progress` is told how many more samples are done.
+///
+/// # Errors
+/// Where samples cannot be read or do not fit the network, or an activation is not finite.
+pub fn calibrate_blocks(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Calibration, CalibrateError> {
+    let mut observer = Observer::new(graph);
+    blocks.for_each(&mut |samples| observer.observe(samples, progress))?;
+    observer.finish()
+}
+
+/// Calibration a block of samples at a time.
+///
+/// What it keeps does not grow with the samples. Blocks of a multiple of [`BATCH`] samples give to the
+/// bit what all samples in one block give.
+#[derive(Clone, Debug)]
+pub struct Observer<'a> {
+    graph: &'a Graph,
+    seen: Calibration,
+}
+
+impl<'a> Observer<'a> {
+    /// An observer that has seen nothing.
+    #[must_use]
+    pub fn new(graph: &'a Graph) -> Self {
+        let nothing = Range {
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+        };
+        let populations = graph.populations.iter();
+        Self {
+            graph,
+            seen: Calibration {
+                inputs: vec![nothing; graph.inputs.len()],
+                populations: populations.map(|p| Activations::new(p.channels)).collect(),
+                samples: 0,
+            },
+        }
+    }
+
+    /// Runs the float network on some samples. `progress` is told how many more are done.
+    ///
+    /// # Errors
+    /// Where the samples do not fit the network, or an activation is not finite.
+    pub fn observe(
+        &mut self,
+        samples: &Samples,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), CalibrateError> {
+        let graph = self.graph;
+        check(graph, samples)?;
+        let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
+        // Sums are taken in the samples' order, whichever thread is the first.
+        for starts in starts.chunks(BATCHES) {
+            let parts = starts
+                .par_iter()
+                .map(|&start| {
+                    let count = BATCH.min(samples.count - start);
+                    let part = observed(graph, &batch_of(graph, samples, start, count), count)?;
+                    progress(count as u64);
+                    Ok(part)
                 })
-                .collect::<Result<Vec<_>, _>>()?;
-            progress(count as u64);
-            Ok(found)
-        })
-        .try_reduce_with(|a, b| Ok(a.into_iter().zip(&b).map(|(a, b)| a.merge(b)).collect()))
-        .unwrap_or(Err(CalibrateError::NoSamples))?;
-    let inputs = samples
-        .inputs
+                .collect::<Result<Vec<_>, CalibrateError>>()?;
+            for part in &parts {
+                for (all, part) in self.seen.populations.iter_mut().zip(part) {
+                    all.merge(part);
+                }
+            }
+        }
+        for (range, values) in self.seen.inputs.iter_mut().zip(&samples.inputs) {
+            range.min = values.iter().copied().fold(range.min, f32::min);
+            range.max = values.iter().copied().fold(range.max, f32::max);
+        }
+        self.seen.samples += samples.count;
+        Ok(())
+    }
+
+    /// What was observed.
+    ///
+    /// # Errors
+    /// Where there were no samples.
+    pub fn finish(self) -> Result<Calibration, CalibrateError> {
+        if self.seen.samples == 0 {
+            return Err(CalibrateError::NoSamples);
+        }
+        Ok(self.seen)
+    }
+}
+
+/// The activations of each population for a batch of inputs.
+fn observed(
+    graph: &Graph,
+    inputs: &[&[f32]],
+    count: usize,
+) -> Result<Vec<Activations>, CalibrateError> {
+    let values = forward(graph, inputs, count)?;
+    values
+        .populations
         .iter()
-        .map(|values| Range {
-            min: values.iter().copied().fold(f32::INFINITY, f32::min),
-            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        .zip(&graph.populations)
+        .map(|(activations, population)| {
+            if activations.iter().any(|a| !a.is_finite()) {
+                return Err(CalibrateError::NotFinite {
+                    layer: population.label.clone(),
+                });
+            }
+            let mut histogram = Activations::new(population.channels);
+            histogram.add(activations);
+            Ok(histogram)
         })
-        .collect();
-    Ok(Calibration {
-        inputs,
-        populations,
-        samples: samples.count,
-    })
+        .collect()
 }
 
 fn check(graph: &Graph, samples: &Samples) -> Result<(), CalibrateError> {
@@ -393,10 +551,13 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
             .map(|(a, p)| Activations {
                 max: a.iter().copied().fold(0.0, f32::max),
                 zeros: 0,
-                channel_max: a.chunks(p.channels.max(1)).fold(
-                    vec![0.0; p.channels],
-                    |most: Vec<f32>, neurons| {
-                        most.iter().zip(neurons).map(|(a, b)| a.max(*b)).collect()
+                channels: a.chunks(p.channels.max(1)).fold(
+                    vec![Channel::default(); p.channels],
+                    |mut channels, neurons| {
+                        for (channel, a) in channels.iter_mut().zip(neurons) {
+                            channel.max = channel.max.max(*a);
+                        }
+                        channels
                     },
                 ),
                 bins: Vec::new(),

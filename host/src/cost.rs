@@ -274,14 +274,23 @@ impl DenseMacs {
     pub fn of(image: &Image<'_>) -> Self {
         let mut macs = Self::default();
         for c in &image.description().connections {
-            // Some layouts fill rows up, or take two bytes a weight.
-            let weights = u64::from(c.transform.weights(Layout::Rows).unwrap_or(0));
-            match &c.transform {
-                Transform::Dense(_) => macs.matrix += weights,
-                Transform::Convolution(conv) => {
-                    macs.convolution +=
-                        weights * u64::from(conv.output[0]) * u64::from(conv.output[1]);
-                }
+            let own = Self::of_connection(c);
+            macs.convolution += own.convolution;
+            macs.matrix += own.matrix;
+        }
+        macs
+    }
+
+    /// Of one of its connections.
+    #[must_use]
+    pub fn of_connection(c: &Connection) -> Self {
+        let mut macs = Self::default();
+        // Some layouts fill rows up, or take two bytes a weight.
+        let weights = u64::from(c.transform.weights(Layout::Rows).unwrap_or(0));
+        match &c.transform {
+            Transform::Dense(_) => macs.matrix = weights,
+            Transform::Convolution(conv) => {
+                macs.convolution = weights * u64::from(conv.output[0]) * u64::from(conv.output[1]);
             }
         }
         macs

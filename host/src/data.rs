@@ -7,13 +7,17 @@
 //! Files come from anywhere, so nothing that a header claims is believed: memory grows only with data
 //! that is really there, up to [`MAX_BYTES`], and every oddity is a [`DataError`].
 
+mod blocks;
+
 use std::fs::File;
-use std::io::{self, Cursor, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 use zip::result::ZipError;
+
+pub use blocks::{About, about, load_at_most, read_blocks};
 
 /// The most bytes that a file, or one of its arrays when unpacked, may have: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
@@ -237,6 +241,18 @@ impl DataSet {
         Self::new(self.shape.clone(), samples, labels)
     }
 
+    /// Appends samples of the same shape and kind; others are left out.
+    fn extend(&mut self, other: Self) {
+        match (&mut self.samples, other.samples) {
+            (Samples::U8(own), Samples::U8(more)) => own.extend(more),
+            (Samples::F32(own), Samples::F32(more)) => own.extend(more),
+            _ => return,
+        }
+        if let (Some(own), Some(more)) = (&mut self.labels, other.labels) {
+            own.extend(more);
+        }
+    }
+
     /// The first `n` samples; all of them where there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {
@@ -383,8 +399,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
 
 /// The most bytes that an array in a file may have. Real samples can hardly be packed to a hundredth:
 /// more is a claim that is made to exhaust the memory.
-fn unpacked_limit(packed: &[u8]) -> u64 {
-    (packed.len() as u64)
+fn unpacked_limit(packed: u64) -> u64 {
+    packed
         .saturating_mul(100)
         .saturating_add(64 << 20)
         .min(MAX_BYTES)
@@ -410,10 +426,10 @@ fn labels_beside(images: &Path) -> Option<PathBuf> {
 fn read_labels(path: &Path) -> Result<Array, DataError> {
     let file = path.display().to_string();
     let bytes = read_file(path)?;
-    let limit = unpacked_limit(&bytes);
+    let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(&bytes) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(&file, &bytes)?;
+            let mut archive = Archive::open(&file, Cursor::new(&*bytes), limit)?;
             archive
                 .array("y", Role::Labels)?
                 .ok_or_else(|| archive.lacks("y"))
@@ -427,10 +443,10 @@ fn read_labels(path: &Path) -> Result<Array, DataError> {
 
 /// The samples of a file, and the labels where they are in the same file.
 fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
-    let limit = unpacked_limit(bytes);
+    let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(bytes) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(file, bytes)?;
+            let mut archive = Archive::open(file, Cursor::new(bytes), limit)?;
             let x = archive
                 .array("x", Role::Samples)?
                 .ok_or_else(|| archive.lacks("x"))?;
@@ -465,7 +481,9 @@ fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
     if shape.contains(&0) {
         return Err(refused("the samples are empty; no axis may have length 0"));
     }
-    let labels = y.map(|y| labels_of(&y, &x)).transpose()?;
+    let labels = y
+        .map(|y| labels_of(&y, &x.file, &x.name, &x.shape))
+        .transpose()?;
     let samples = match x.values {
         Values::U8(v) => Samples::U8(v),
         Values::Float(v) => Samples::F32(v),
@@ -479,7 +497,12 @@ fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
 }
 
 /// The labels in `y`: integers of shape `[n]` or `[n, 1]`, or one-hot rows of shape `[n, classes]`.
-fn labels_of(y: &Array, x: &Array) -> Result<Vec<u32>, DataError> {
+fn labels_of(
+    y: &Array,
+    x_file: &str,
+    x_name: &str,
+    x_shape: &[usize],
+) -> Result<Vec<u32>, DataError> {
     let refused = |reason: String| DataError::Shape {
         file: y.file.clone(),
         array: y.name.clone(),
@@ -495,10 +518,9 @@ fn labels_of(y: &Array, x: &Array) -> Result<Vec<u32>, DataError> {
             ));
         }
     };
-    if Some(&count) != x.shape.first() {
+    if Some(&count) != x_shape.first() {
         return Err(refused(format!(
-            "it must have one label for each sample, and {} in {} has shape {:?}",
-            x.name, x.file, x.shape
+            "it must have one label for each sample, and {x_name} in {x_file} has shape {x_shape:?}"
         )));
     }
     let at = |sample, reason: &str| DataError::Value {
@@ -563,20 +585,16 @@ fn argmax(row: &[f32]) -> u32 {
 }
 
 /// A NumPy archive: a zip of `.npy` files.
-struct Archive<'a> {
+struct Archive<'a, R> {
     file: &'a str,
-    zip: ZipArchive<Cursor<&'a [u8]>>,
+    zip: ZipArchive<R>,
     limit: u64,
 }
 
-impl<'a> Archive<'a> {
-    fn open(file: &'a str, bytes: &'a [u8]) -> Result<Self, DataError> {
-        match ZipArchive::new(Cursor::new(bytes)) {
-            Ok(zip) => Ok(Self {
-                file,
-                zip,
-                limit: unpacked_limit(bytes),
-            }),
+impl<'a, R: Read + Seek> Archive<'a, R> {
+    fn open(file: &'a str, content: R, limit: u64) -> Result<Self, DataError> {
+        match ZipArchive::new(content) {
+            Ok(zip) => Ok(Self { file, zip, limit }),
             Err(e) => Err(damaged(file, "the archive", e)),
         }
     }
@@ -748,6 +766,28 @@ fn parse_npy(
     limit: u64,
     mut content: impl Read,
 ) -> Result<Array, DataError> {
+    let (head, fortran_order) = npy_head(file, name, role, limit, &mut content)?;
+    let values = head.all(&mut content)?;
+    let values = if fortran_order {
+        match values {
+            Values::U8(v) => Values::U8(to_row_major(&head.shape, &v)),
+            Values::Int(v) => Values::Int(to_row_major(&head.shape, &v)),
+            Values::Float(v) => Values::Float(to_row_major(&head.shape, &v)),
+        }
+    } else {
+        values
+    };
+    Ok(head.array(values))
+}
+
+/// What stands before the values of a `.npy` array, and whether its first axis is the fastest.
+fn npy_head(
+    file: &str,
+    name: &str,
+    role: Role,
+    limit: u64,
+    content: &mut impl Read,
+) -> Result<(Head, bool), DataError> {
     let what = array_called(name);
     let cut = |e| damaged(file, &format!("the header of {what}"), eof(e));
     let mut start = [0; 8];
@@ -779,31 +819,16 @@ fn parse_npy(
         dtype: header.descr.into(),
     };
     let element = Element::of_npy(header.descr).ok_or_else(unknown)?;
-    let values = read_values(
-        file,
-        name,
-        role,
-        element,
-        &header.shape,
-        limit,
-        &mut content,
-    )?;
-    let values = if header.fortran_order {
-        match values {
-            Values::U8(v) => Values::U8(to_row_major(&header.shape, &v)),
-            Values::Int(v) => Values::Int(to_row_major(&header.shape, &v)),
-            Values::Float(v) => Values::Float(to_row_major(&header.shape, &v)),
-        }
-    } else {
-        values
-    };
-    Ok(Array {
+    let head = Head {
         file: file.into(),
         name: name.into(),
+        role,
         dtype: header.descr.into(),
+        limit,
+        element,
         shape: header.shape,
-        values,
-    })
+    };
+    Ok((head, header.fortran_order))
 }
 
 /// The header of a `.npy` array.
@@ -878,13 +903,25 @@ fn axes_of(tuple: &str) -> Option<Vec<usize>> {
     (axes.len() <= MAX_AXES).then_some(axes)
 }
 
-/// Reads an IDX array: two zero bytes, the type, the number of axes, the axes, the values.
+/// Reads an IDX array.
 fn parse_idx(
     file: &str,
     role: Role,
     limit: u64,
     mut content: impl Read,
 ) -> Result<Array, DataError> {
+    let head = idx_head(file, role, limit, &mut content)?;
+    let values = head.all(&mut content)?;
+    Ok(head.array(values))
+}
+
+/// What stands before the values of an IDX array: two zero bytes, the type, the number of axes, the axes.
+fn idx_head(
+    file: &str,
+    role: Role,
+    limit: u64,
+    content: &mut impl Read,
+) -> Result<Head, DataError> {
     let name = match role {
         Role::Samples => "images",
         Role::Labels => "labels",
@@ -903,104 +940,144 @@ fn parse_idx(
         content.read_exact(&mut axis).map_err(cut)?;
         shape.push(u32::from_be_bytes(axis) as usize);
     }
-    let values = read_values(file, name, role, element, &shape, limit, &mut content)?;
-    Ok(Array {
+    Ok(Head {
         file: file.into(),
         name: name.into(),
+        role,
         dtype: format!("IDX type {code:#04x}"),
+        limit,
+        element,
         shape,
-        values,
     })
 }
 
-/// Reads the values of an array to the end of `content`, where nothing may follow.
-fn read_values(
-    file: &str,
-    name: &str,
+/// An array before its values are read.
+struct Head {
+    file: String,
+    name: String,
     role: Role,
-    element: Element,
-    shape: &[usize],
+    dtype: String,
+    /// The most bytes that may be held.
     limit: u64,
-    content: &mut impl Read,
-) -> Result<Values, DataError> {
-    let kept = match role {
-        Role::Samples if element.is_u8() => 1,
-        Role::Samples => 4,
-        Role::Labels => 8,
-    };
-    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    let bytes = count.and_then(|n| n.checked_mul(element.size.max(kept)));
-    let (Some(count), Some(bytes)) = (count, bytes) else {
-        return Err(DataError::TooLarge {
-            file: file.into(),
-            what: array_called(name),
-            bytes: u64::MAX,
-            limit,
-        });
-    };
-    if bytes as u64 > limit {
-        return Err(DataError::TooLarge {
-            file: file.into(),
-            what: array_called(name),
-            bytes: bytes as u64,
-            limit,
-        });
+    element: Element,
+    shape: Vec<usize>,
+}
+
+impl Head {
+    fn array(self, values: Values) -> Array {
+        Array {
+            file: self.file,
+            name: self.name,
+            dtype: self.dtype,
+            shape: self.shape,
+            values,
+        }
     }
-    let mut values = if element.is_u8() {
-        Values::U8(Vec::new())
-    } else if role == Role::Labels && element.kind != Kind::Float {
-        Values::Int(Vec::new())
-    } else {
-        Values::Float(Vec::new())
-    };
-    let samples = shape.first().copied().unwrap_or(1);
-    let sample_size = count.checked_div(samples).unwrap_or(0).max(1);
-    let mut chunk = vec![0; CHUNK];
-    let mut left = count * element.size;
-    while left > 0 {
-        let part = &mut chunk[..left.min(CHUNK)];
-        content.read_exact(part).map_err(|e| {
-            let what = array_called(name);
-            let reason = match e.kind() {
-                ErrorKind::UnexpectedEof => format!(
-                    "it ends before the {} bytes that its shape {shape:?} takes",
-                    count * element.size
-                ),
-                _ => e.to_string(),
-            };
-            damaged(file, &what, reason)
-        })?;
-        let elements = part.chunks_exact(element.size);
-        match &mut values {
-            Values::U8(v) => v.extend_from_slice(part),
-            Values::Int(v) => v.extend(elements.map(|e| element.integer(e))),
-            Values::Float(v) => {
-                for value in elements.map(|e| element.float(e)) {
-                    if !value.is_finite() {
-                        return Err(DataError::Value {
-                            file: file.into(),
-                            array: name.into(),
-                            sample: v.len() / sample_size,
-                            reason: format!(
-                                "the value {value} is not finite as float32; replace or drop the sample"
-                            ),
-                        });
+
+    /// Values of a sample.
+    fn sample_size(&self) -> usize {
+        let axes = self.shape.iter().skip(1);
+        axes.fold(1usize, |n, &d| n.saturating_mul(d)).max(1)
+    }
+
+    /// How many values `samples` have, unless they are too many to hold.
+    fn values_of(&self, samples: usize) -> Result<usize, DataError> {
+        let kept = match self.role {
+            Role::Samples if self.element.is_u8() => 1,
+            Role::Samples => 4,
+            Role::Labels => 8,
+        };
+        let axes = self.shape.iter().skip(1);
+        let count = axes.fold(Some(samples), |n, &d| n?.checked_mul(d));
+        let bytes = count.and_then(|n| n.checked_mul(self.element.size.max(kept)));
+        match (count, bytes) {
+            (Some(count), Some(bytes)) if bytes as u64 <= self.limit => Ok(count),
+            _ => Err(DataError::TooLarge {
+                file: self.file.clone(),
+                what: array_called(&self.name),
+                bytes: bytes.map_or(u64::MAX, |b| b as u64),
+                limit: self.limit,
+            }),
+        }
+    }
+
+    /// Reads all values, to the end of `content`.
+    fn all(&self, content: &mut impl Read) -> Result<Values, DataError> {
+        let values = match self.shape.first() {
+            Some(&samples) => self.read(self.values_of(samples)?, 0, content)?,
+            None => self.read(1, 0, content)?,
+        };
+        self.end(content)?;
+        Ok(values)
+    }
+
+    /// Reads the next `count` values, behind those of `before` samples.
+    fn read(
+        &self,
+        count: usize,
+        before: usize,
+        content: &mut impl Read,
+    ) -> Result<Values, DataError> {
+        let Self { element, shape, .. } = self;
+        let (file, name) = (self.file.as_str(), self.name.as_str());
+        let mut values = if element.is_u8() {
+            Values::U8(Vec::new())
+        } else if self.role == Role::Labels && element.kind != Kind::Float {
+            Values::Int(Vec::new())
+        } else {
+            Values::Float(Vec::new())
+        };
+        let mut chunk = vec![0; CHUNK];
+        let mut left = count * element.size;
+        while left > 0 {
+            let part = &mut chunk[..left.min(CHUNK)];
+            content.read_exact(part).map_err(|e| {
+                let reason = match e.kind() {
+                    ErrorKind::UnexpectedEof => {
+                        format!("it ends before the values that its shape {shape:?} takes")
                     }
-                    v.push(value);
+                    _ => e.to_string(),
+                };
+                damaged(file, &array_called(name), reason)
+            })?;
+            let elements = part.chunks_exact(element.size);
+            match &mut values {
+                Values::U8(v) => v.extend_from_slice(part),
+                Values::Int(v) => v.extend(elements.map(|e| element.integer(e))),
+                Values::Float(v) => {
+                    for value in elements.map(|e| element.float(e)) {
+                        if !value.is_finite() {
+                            return Err(DataError::Value {
+                                file: file.into(),
+                                array: name.into(),
+                                sample: before + v.len() / self.sample_size(),
+                                reason: format!(
+                                    "the value {value} is not finite as float32; replace or drop the sample"
+                                ),
+                            });
+                        }
+                        v.push(value);
+                    }
                 }
             }
+            left -= part.len();
         }
-        left -= part.len();
+        Ok(values)
     }
-    // Reading on to the end also checks the archive's or gzip's checksum.
-    match content.read(&mut [0]) {
-        Ok(0) => Ok(values),
-        Ok(_) => Err(damaged(
-            file,
-            &array_called(name),
-            format!("more data follows than its shape {shape:?} takes"),
-        )),
-        Err(e) => Err(damaged(file, &array_called(name), e)),
+
+    /// Makes sure that nothing follows; reading on to the end also checks the archive's or gzip's
+    /// checksum.
+    fn end(&self, content: &mut impl Read) -> Result<(), DataError> {
+        let what = array_called(&self.name);
+        match content.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(damaged(
+                &self.file,
+                &what,
+                format!("more data follows than its shape {:?} takes", self.shape),
+            )),
+            Err(e) => Err(damaged(&self.file, &what, e)),
+        }
     }
 }
 

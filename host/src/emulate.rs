@@ -198,10 +198,15 @@ impl Encoder {
     }
 
     fn byte(&self, value: f32) -> u8 {
-        let steps = (f64::from(value) / self.scale).round() + f64::from(self.zero_point);
-        // A cast clamps to the range and takes no number for 0.
-        (steps as u8).min(self.max)
+        byte(value, self.scale, self.zero_point, self.max)
     }
+}
+
+/// A value in steps of an input's scale, rounded and clamped.
+pub(crate) fn byte(value: f32, scale: f64, zero_point: u8, max: u8) -> u8 {
+    let steps = (f64::from(value) / scale).round() + f64::from(zero_point);
+    // A cast clamps to the range and takes no number for 0.
+    (steps as u8).min(max)
 }
 
 /// What a run did, before means are taken.
@@ -220,6 +225,8 @@ pub struct Run {
 pub struct Trial {
     /// After each step the class, and by how much its value led the second largest.
     pub leads: Vec<Lead>,
+    /// The values of the first output at the end, in its units and summed over the steps.
+    pub outputs: Vec<i32>,
     /// Where outputs show each step's value: the class by the mean of the last ten steps, if there were
     /// as many.
     pub mean: Option<usize>,
@@ -649,6 +656,7 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
                 break;
             }
         }
+        trial.outputs = engine.output(0).values().collect();
         trial.mean = (setup.shows_steps && setup.steps >= WINDOW).then(|| largest(&window));
         run.trials.push(trial);
         for (byte, reach) in input.iter().zip(&setup.fan_out.inputs[0]) {

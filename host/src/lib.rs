@@ -5,10 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+pub mod balance;
 pub mod bench;
 pub mod calibrate;
+pub mod compensate;
 pub mod convert;
-pub mod correct;
 pub mod cost;
 pub mod data;
 pub mod device;

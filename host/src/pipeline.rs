@@ -1,19 +1,26 @@
 //! The line from a converted network to an image, on one page.
 
 use crate::assemble::{AssembleError, assemble};
+use crate::balance::balance;
 use crate::calibrate::{
-    CalibrateError, Calibration, Samples, bounds_from_weights, calibrate, forward,
+    Blocks, CalibrateError, Calibration, Samples, bounds_from_weights, calibrate_blocks, forward,
 };
+use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
 use crate::lower::{Graph, LowerError, lower};
 use crate::network::Network;
 use crate::ops::OpsError;
 use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, quantize};
 
+/// How far channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
+const BALANCE: f64 = 0.5;
+/// Samples that biases and roundings are fitted on.
+const FITTED: usize = 256;
+
 /// An image, and every stage on the way to it.
 #[derive(Debug)]
 pub struct Build {
-    /// What of it is deployed.
+    /// What of it is deployed, in floats; channels are balanced.
     pub graph: Graph,
     /// What was observed.
     pub calibration: Calibration,
@@ -32,6 +39,8 @@ pub enum BuildError {
     Lower(#[from] LowerError),
     #[error("cannot calibrate the network: {0}")]
     Calibrate(#[from] CalibrateError),
+    #[error("cannot fit the quantized network: {0}")]
+    Compensate(#[from] CompensateError),
     #[error("cannot quantize the network: {0}")]
     Quantize(#[from] QuantizeError),
     #[error("cannot pack the network: {0}")]
@@ -41,7 +50,7 @@ pub enum BuildError {
 /// Takes a converted network to an image.
 ///
 /// Without `samples`, the ranges of activations are bounds from the weights, which can cost much
-/// accuracy. `progress` is told how many more samples are done.
+/// accuracy. `progress` is told how many more samples are done; they are gone through twice.
 ///
 /// # Errors
 /// The first stage that fails.
@@ -51,12 +60,44 @@ pub fn build(
     options: &QuantizeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Build, BuildError> {
+    build_from(
+        network,
+        samples.map(|s| s as &dyn Blocks),
+        options,
+        progress,
+    )
+}
+
+/// Takes a converted network to an image, as [`build`] does, with samples that come block by block.
+///
+/// # Errors
+/// The first stage that fails.
+pub fn build_from(
+    network: &Network,
+    samples: Option<&dyn Blocks>,
+    options: &QuantizeOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Build, BuildError> {
     let graph = lower(network)?;
-    let calibration = match samples {
-        Some(samples) => calibrate(&graph, samples, progress)?,
-        None => bounds_from_weights(&graph).map_err(CalibrateError::from)?,
+    let Some(samples) = samples else {
+        let calibration = bounds_from_weights(&graph).map_err(CalibrateError::from)?;
+        let quantized = quantize(&graph, &calibration, options)?;
+        let image = assemble(&quantized)?;
+        return Ok(Build {
+            graph,
+            calibration,
+            quantized,
+            image,
+        });
     };
-    let quantized = quantize(&graph, &calibration, options)?;
+    let calibration = calibrate_blocks(&graph, samples, progress)?;
+    let graph = balance(&graph, &calibration, BALANCE).graph;
+    let calibration = calibrate_blocks(&graph, samples, progress)?;
+    let reference = Reference::new(&graph, first(samples, &graph)?)?;
+    let quantized = match compensate(&graph, &calibration, options, &reference, true) {
+        Err(CompensateError::Quantize(e)) => return Err(e.into()),
+        compensated => compensated?.quantized,
+    };
     let image = assemble(&quantized)?;
     Ok(Build {
         graph,
@@ -64,6 +105,23 @@ pub fn build(
         quantized,
         image,
     })
+}
+
+/// The first samples.
+fn first(samples: &dyn Blocks, graph: &Graph) -> Result<Samples, CalibrateError> {
+    let mut all = Samples {
+        inputs: vec![Vec::new(); graph.inputs.len()],
+        count: 0,
+    };
+    samples.for_each(&mut |block| {
+        let count = block.count.min(FITTED - all.count);
+        for ((all, block), input) in all.inputs.iter_mut().zip(&block.inputs).zip(&graph.inputs) {
+            all.extend(block.iter().take(count * input.size()));
+        }
+        all.count += count;
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// The first `limit` samples of a data set, for a network with one input.

@@ -6,7 +6,8 @@
 //! channel c are counted in units u_c of activation. A weight w from a source with `theta_pre` becomes
 //! q = round(w theta_pre / u_c), and the threshold theta / u_c is an exact integer: u_c is chosen as
 //! theta / floor(127 theta / max |w theta_pre|), the smallest unit for which the largest weight of the
-//! channel fits int8.
+//! channel fits int8. With fewer bits 127 becomes 7 (for 4 bits), and where that has the smaller squared
+//! error, the largest weights of a channel are cut off.
 //!
 //! # Bounds
 //! In one step a potential rises at most by P (its positive weights at the largest counts, positive
@@ -20,17 +21,25 @@ use tinyspike_shared::image::{self, Transform, Width};
 use crate::calibrate::Calibration;
 use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 
-/// Largest magnitude of a weight.
-pub(crate) const WEIGHT_MAX: f64 = 127.0;
+/// Bits of a weight, unless fewer are asked for.
+pub const WEIGHT_BITS: u8 = 8;
+/// The fewest.
+pub const WEIGHT_BITS_MIN: u8 = 2;
 /// The largest threshold of an int16 potential; a channel of tiny weights uses less of int8 then.
 const THRESHOLD_MAX_16: f64 = 4096.0;
 /// The largest threshold of an int32 potential.
 const THRESHOLD_MAX_32: f64 = 1_048_576.0;
 /// An int16 potential is chosen only where every threshold keeps at least this resolution.
-const THRESHOLD_MIN_16: i64 = 24;
-/// Ranges of weights that are tried to fit potentials into int16: 16 bits are worth one bit of weights,
-/// for they halve the RAM and the work of a step.
-const WEIGHT_RANGES_16: [f64; 5] = [WEIGHT_MAX, 112.0, 96.0, 80.0, 64.0];
+const THRESHOLD_MIN_16: i64 = 16;
+/// How much coarser a channel's weights may become to fit its potentials into int16, which halves the RAM
+/// and the work of a step: two bits.
+const COARSEST_16: f64 = 4.0;
+/// How often that is tried.
+const TRIES_16: usize = 12;
+/// Room that is left in int16 for weights that are later rounded another way.
+const ROOM_16: f64 = 0.985;
+/// Where the weights of a channel are cut off, as shares of the largest; tried below 8 bits.
+const CUTS: [f64; 8] = [1.0, 0.92, 0.85, 0.78, 0.71, 0.64, 0.57, 0.5];
 /// The highest shift that is tried to fit an input current into int16.
 const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
@@ -62,8 +71,10 @@ pub struct QuantizeOptions {
     /// How many bits an input's bytes use, 1 to 8. With fewer, small values become zero, which costs
     /// nothing to run.
     pub input_bits: u8,
-    /// What differs in single layers, in the order of the graph's populations; layers beyond the end
-    /// have the defaults.
+    /// How many bits a weight has, 2 to 8.
+    pub weight_bits: u8,
+    /// What differs in single layers, in the order of the graph's populations and then its outputs;
+    /// layers beyond the end have the defaults.
     pub layers: Vec<LayerOptions>,
 }
 
@@ -74,14 +85,17 @@ pub struct LayerOptions {
     pub max_count: Option<u8>,
     /// The largest activation that can be shown, as a multiple of the one with the least squared error.
     pub clip: f64,
+    /// How many bits the weights of its inputs have; `None` for the network's.
+    pub weight_bits: Option<u8>,
 }
 
 impl Default for LayerOptions {
-    /// The network's count, and the clip with the least squared error.
+    /// The network's count and bits, and the clip with the least squared error.
     fn default() -> Self {
         Self {
             max_count: None,
             clip: 1.0,
+            weight_bits: None,
         }
     }
 }
@@ -97,16 +111,38 @@ impl QuantizeOptions {
         self.layer(at).max_count.unwrap_or(self.max_count)
     }
 
+    /// The bits of the weights of the inputs of a layer.
+    #[must_use]
+    pub fn bits(&self, at: usize) -> u8 {
+        self.layer(at).weight_bits.unwrap_or(self.weight_bits)
+    }
+
+    /// The largest weight of the inputs of a layer.
+    fn weight_max(&self, at: usize) -> f64 {
+        f64::from(largest(self.bits(at)))
+    }
+
     fn valid(&self) -> bool {
+        let bits = WEIGHT_BITS_MIN..=WEIGHT_BITS;
         self.steps > 0
             && self.max_count > 0
             && (1..=8).contains(&self.input_bits)
+            && bits.contains(&self.weight_bits)
             && self.percentile.is_none_or(|p| p > 0.0 && p <= 1.0)
             && self
                 .layers
                 .iter()
                 .all(|l| l.max_count != Some(0) && l.clip.is_finite() && l.clip > 0.0)
+            && self
+                .layers
+                .iter()
+                .all(|l| l.weight_bits.is_none_or(|b| bits.contains(&b)))
     }
+}
+
+/// The largest weight of so many bits; the least is its negative.
+const fn largest(bits: u8) -> i8 {
+    i8::MAX >> (8 - bits)
 }
 
 impl Default for QuantizeOptions {
@@ -118,8 +154,40 @@ impl Default for QuantizeOptions {
             target: Target::default(),
             percentile: None,
             input_bits: 8,
+            weight_bits: WEIGHT_BITS,
             layers: Vec::new(),
         }
+    }
+}
+
+/// Weights that are rounded another way than to nearest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rounding {
+    /// The units of each population whose weights are rounded so.
+    pub units: Vec<Option<Units>>,
+    /// For each link, what is added to each weight after rounding to nearest, in the image's order;
+    /// empty for nothing.
+    pub offsets: Vec<Vec<i8>>,
+}
+
+/// The units that offsets were chosen for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Units {
+    /// The type of the potentials.
+    pub width: Width,
+    /// What an input's current is shifted right by.
+    pub shift: u8,
+    /// The threshold of each channel, in its units.
+    pub threshold: Vec<i32>,
+}
+
+impl Rounding {
+    fn offsets(&self, link: usize) -> &[i8] {
+        self.offsets.get(link).map_or(&[], Vec::as_slice)
+    }
+
+    fn units(&self, population: usize) -> Option<&Units> {
+        self.units.get(population)?.as_ref()
     }
 }
 
@@ -280,7 +348,7 @@ pub enum Seen {
 pub enum QuantizeError {
     /// Settings that make no sense.
     #[error(
-        "steps, max_count and every layer's max_count must be at least 1, input_bits 1 to 8, every clip a positive number, and a percentile above 0 and at most 1"
+        "steps, max_count and every layer's max_count must be at least 1, input_bits 1 to 8, weight_bits 2 to 8, every clip a positive number, and a percentile above 0 and at most 1"
     )]
     Options,
     /// A geometry beyond the image's fields.
@@ -323,6 +391,22 @@ pub fn quantize(
     graph: &Graph,
     calibration: &Calibration,
     options: &QuantizeOptions,
+) -> Result<Quantized, QuantizeError> {
+    quantize_with(graph, calibration, options, &Rounding::default())
+}
+
+/// Brings a network to integers, with weights that are rounded as `rounding` says.
+///
+/// Where the potentials of a population would no longer fit the width that its offsets were chosen for,
+/// its weights are rounded to nearest.
+///
+/// # Errors
+/// As [`quantize`].
+pub fn quantize_with(
+    graph: &Graph,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+    rounding: &Rounding,
 ) -> Result<Quantized, QuantizeError> {
     if !options.valid() {
         return Err(QuantizeError::Options);
@@ -367,6 +451,7 @@ pub fn quantize(
         inputs: &inputs,
         thetas: &thetas,
         options,
+        rounding,
     };
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
@@ -379,7 +464,8 @@ pub fn quantize(
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
         let fan_in = context.fan_in(lower::Target::Output(at));
-        let (output, weights) = context.output(output, &fan_in)?;
+        let layer = graph.populations.len() + at;
+        let (output, weights) = context.output(layer, output, &fan_in)?;
         outputs.push(output);
         context.place(&fan_in, weights, &mut connections)?;
     }
@@ -412,6 +498,7 @@ struct Context<'a> {
     inputs: &'a [Input],
     thetas: &'a [f64],
     options: &'a QuantizeOptions,
+    rounding: &'a Rounding,
 }
 
 /// One link into a target, with its weights in the image's order.
@@ -548,24 +635,32 @@ impl<'a> Context<'a> {
             let whole = matches!(f.link.map, LinearMap::Dense(_));
             is_input(f) && (whole || f.link.source != SourceMap::Direct)
         });
-        if !needs_32 {
-            // Inputs are divided further, weights made a little coarser, until the bounds fit.
-            let shifts = 0..=if driven { SHIFT_MAX } else { 0 };
-            let finest = if driven { 1 } else { WEIGHT_RANGES_16.len() };
-            let tries = shifts
-                .flat_map(|shift| WEIGHT_RANGES_16[..finest].iter().map(move |r| (shift, *r)));
-            for (shift, range) in tries {
-                let (ensemble, weights) =
-                    self.ensemble_at(at, population, fan_in, shift, (range, THRESHOLD_MAX_16));
-                if ensemble.fits(Width::I16)
-                    && ensemble.threshold.iter().all(|&t| t >= THRESHOLD_MIN_16)
-                {
-                    return Ok((ensemble.finish(population, Width::I16), weights));
-                }
+        if let Some(units) = self.rounding.units(at) {
+            let (ensemble, weights) = self.ensemble_in(
+                at,
+                population,
+                fan_in,
+                units.shift,
+                &self.units(at, &units.threshold),
+                true,
+            );
+            if ensemble.fits(units.width) && (!needs_32 || units.width == Width::I32) {
+                return Ok((ensemble.finish(population, units.width), weights));
             }
         }
-        let (ensemble, weights) =
-            self.ensemble_at(at, population, fan_in, 0, (WEIGHT_MAX, THRESHOLD_MAX_32));
+        if !needs_32 {
+            // Inputs are divided further until the bounds fit.
+            let mut shifts = 0..=if driven { SHIFT_MAX } else { 0 };
+            let coarsest = if driven { 1.0 } else { COARSEST_16 };
+            if let Some((ensemble, weights)) =
+                shifts.find_map(|shift| self.narrow(at, population, fan_in, shift, coarsest))
+            {
+                return Ok((ensemble.finish(population, Width::I16), weights));
+            }
+        }
+        let period = period(fan_in, population.channels);
+        let units = self.finest(at, fan_in, period, 0, THRESHOLD_MAX_32);
+        let (ensemble, weights) = self.ensemble_in(at, population, fan_in, 0, &units, false);
         if !ensemble.fits(Width::I32) {
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
@@ -576,37 +671,107 @@ impl<'a> Context<'a> {
         Ok((ensemble.finish(population, Width::I32), weights))
     }
 
-    /// The ensemble with input currents divided by 2^`shift` and weights within ±`weight_range`, and its
-    /// bounds. No threshold exceeds `threshold_max`.
-    fn ensemble_at(
+    /// The ensemble with potentials of 16 bits, if they can have as few: the weights of channels whose
+    /// bounds are too wide are made coarser, up to `coarsest` times.
+    fn narrow(
         &self,
         at: usize,
         population: &crate::lower::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
-        (weight_range, threshold_max): (f64, f64),
+        coarsest: f64,
+    ) -> Option<(Wide, Weights)> {
+        let period = period(fan_in, population.channels);
+        let finest = self.finest(at, fan_in, period, shift, THRESHOLD_MAX_16);
+        let mut units = finest.clone();
+        for _ in 0..TRIES_16 {
+            let (ensemble, weights) =
+                self.ensemble_in(at, population, fan_in, shift, &units, false);
+            if ensemble.threshold.iter().any(|&t| t < THRESHOLD_MIN_16) {
+                return None;
+            }
+            let room = f64::from(Width::I16.max()) * if coarsest > 1.0 { ROOM_16 } else { 1.0 };
+            let over: Vec<f64> = ensemble.reach.iter().map(|r| *r as f64 / room).collect();
+            if over.iter().all(|o| *o <= 1.0) {
+                return Some((ensemble, weights));
+            }
+            for (((unit, threshold), finest), over) in units.iter_mut().zip(&finest).zip(over) {
+                if over > 1.0 {
+                    *threshold = ((*threshold as f64 / over).floor() as i64)
+                        .min(*threshold - 1)
+                        .max(1);
+                    *unit = self.thetas[at] / *threshold as f64;
+                    if *unit > finest.0 * coarsest {
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Units for thresholds.
+    fn units(&self, at: usize, thresholds: &[i32]) -> Vec<(f64, i64)> {
+        let theta = self.thetas[at];
+        let unit = |&t: &i32| (theta / f64::from(t), i64::from(t));
+        thresholds.iter().map(unit).collect()
+    }
+
+    /// The smallest unit of each channel, of which its threshold is a whole number up to
+    /// `threshold_max`, and that number.
+    fn finest(
+        &self,
+        at: usize,
+        fan_in: &[FanIn<'_>],
+        period: usize,
+        shift: u8,
+        threshold_max: f64,
+    ) -> Vec<(f64, i64)> {
+        let theta = self.thetas[at];
+        let scale = f64::exp2(f64::from(shift));
+        let weight_max = self.options.weight_max(at);
+        let scale = |f: &FanIn<'_>| if is_input(f) { scale } else { 1.0 };
+        units_within(fan_in, period, weight_max, scale)
+            .into_iter()
+            .map(|unit| {
+                let steps = if unit > 0.0 {
+                    theta / unit
+                } else {
+                    threshold_max
+                };
+                let whole = steps.floor().clamp(1.0, threshold_max);
+                (theta / whole, whole as i64)
+            })
+            .collect()
+    }
+
+    /// The ensemble with input currents divided by 2^`shift`, with a unit and a threshold for each of its
+    /// channels (repeating), and its bounds.
+    fn ensemble_in(
+        &self,
+        at: usize,
+        population: &crate::lower::Population,
+        fan_in: &[FanIn<'_>],
+        shift: u8,
+        units: &[(f64, i64)],
+        offset: bool,
     ) -> (Wide, Weights) {
         let theta = self.thetas[at];
         let scale = f64::exp2(f64::from(shift));
+        let thresholds: Vec<i64> = units.iter().map(|u| u.1).collect();
+        let units: Vec<f64> = units.iter().map(|u| u.0).collect();
         let period = period(fan_in, population.channels);
-        let mut units = channel_units(fan_in, period, |f| if is_input(f) { scale } else { 1.0 });
-        let mut thresholds = vec![0i64; period];
-        for (unit, threshold) in units.iter_mut().zip(&mut thresholds) {
-            *unit *= WEIGHT_MAX / weight_range;
-            let steps = if *unit > 0.0 {
-                theta / *unit
-            } else {
-                threshold_max
-            };
-            let whole = steps.floor().clamp(1.0, threshold_max);
-            *threshold = whole as i64;
-            *unit = theta / whole;
-        }
+        let limit = largest(self.options.bits(at));
         let mut weights = Vec::with_capacity(fan_in.len());
         let mut drives = vec![Drive::default(); period];
         for f in fan_in {
             let per_unit = if is_input(f) { scale } else { 1.0 };
-            let q = quantized(f, &units, per_unit);
+            let offsets = if offset {
+                self.rounding.offsets(f.index)
+            } else {
+                &[]
+            };
+            let q = rounded(f, &units, per_unit, limit, offsets);
             let mut drive = self.drive(f, &q, period);
             if is_input(f) && shift > 0 {
                 for d in &mut drive {
@@ -631,9 +796,11 @@ impl<'a> Context<'a> {
             bias: Vec::with_capacity(population.channels),
             min: 0,
             max: 0,
+            reach: vec![0; period],
         };
         for (channel, &bias) in population.bias.iter().enumerate() {
             let class = channel % period;
+            let (mut min, mut max) = (0, 0);
             let bias = whole(f64::from(bias) / units[class]);
             let threshold = thresholds[class];
             let Drive { up, down } = drives[class];
@@ -643,24 +810,28 @@ impl<'a> Context<'a> {
             let fall = (down - bias).max(0);
             let (up, down) = (up + bias.max(0), down - bias.min(0));
             let later = steps - 1;
-            wide.min = wide.min.min(start - down - fall * later);
+            min = min.min(start - down - fall * later);
             if start + up + rise * later < 0 {
                 // It never spikes.
-                wide.max = wide.max.max(start + up + rise * later);
+                max = max.max(start + up + rise * later);
             } else {
                 // After an update a potential is below zero, unless its count was cut off: then each
                 // step adds at most `rise` and takes `max_count` thresholds. A spike leaves it at the
                 // negative threshold or above.
                 let from = if later == 0 { start } else { -1 };
                 let kept = (rise - max_count * threshold).max(0);
-                wide.max = wide.max.max(from.max(start) + up + kept * later);
+                max = max.max(from.max(start) + up + kept * later);
                 let fallen = if later == 0 {
                     0
                 } else {
                     down + fall * (later - 1)
                 };
-                wide.min = wide.min.min(-threshold - fallen);
+                min = min.min(-threshold - fallen);
             }
+            wide.min = wide.min.min(min);
+            wide.max = wide.max.max(max);
+            let reach = max.max(-min - 1).max(bias.abs());
+            wide.reach[class] = wide.reach[class].max(reach);
             wide.threshold.push(threshold);
             wide.bias.push(bias);
         }
@@ -669,17 +840,20 @@ impl<'a> Context<'a> {
 
     fn output(
         &self,
+        layer: usize,
         output: &crate::lower::Output,
         fan_in: &[FanIn<'_>],
     ) -> Result<(Output, Weights), QuantizeError> {
         check_finite(&output.label, fan_in, &output.bias)?;
         let size = output.bias.len();
-        let mut units = channel_units(fan_in, size, |_| 1.0);
+        let weight_max = self.options.weight_max(layer);
+        let mut units = units_within(fan_in, size, weight_max, |_| 1.0);
+        let limit = largest(self.options.bits(layer));
         keep_digits(&mut units);
         let mut drives = vec![Drive::default(); size];
         let mut weights = Vec::with_capacity(fan_in.len());
         for f in fan_in {
-            let q = quantized(f, &units, 1.0);
+            let q = rounded(f, &units, 1.0, limit, self.rounding.offsets(f.index));
             let drive = self.drive(f, &q, size);
             for (total, d) in drives.iter_mut().zip(drive) {
                 total.up += d.up;
@@ -784,6 +958,8 @@ struct Wide {
     bias: Vec<i64>,
     min: i64,
     max: i64,
+    /// The largest magnitude of each unit's channels.
+    reach: Vec<i64>,
 }
 
 impl Wide {
@@ -905,12 +1081,39 @@ pub(crate) fn channel_units(
     period: usize,
     scale: impl Fn(&FanIn<'_>) -> f64,
 ) -> Vec<f64> {
+    units_within(fan_in, period, f64::from(largest(WEIGHT_BITS)), scale)
+}
+
+/// The smallest unit of each channel for which all its weights fit ±`weight_max`. With few bits, the
+/// unit with the least squared error, beyond which weights are cut off.
+fn units_within(
+    fan_in: &[FanIn<'_>],
+    period: usize,
+    weight_max: f64,
+    scale: impl Fn(&FanIn<'_>) -> f64,
+) -> Vec<f64> {
     let mut units = vec![0f64; period];
-    for f in fan_in {
-        let scale = scale(f);
-        for (channel, w) in f.channels.iter().cycle().zip(&f.weights) {
-            let unit = &mut units[channel % period];
-            *unit = unit.max(w.abs() * scale / WEIGHT_MAX);
+    let each = |f: &mut dyn FnMut(usize, f64)| {
+        for fan in fan_in {
+            let scale = scale(fan);
+            for (channel, w) in fan.channels.iter().cycle().zip(&fan.weights) {
+                f(channel % period, w.abs() * scale);
+            }
+        }
+    };
+    each(&mut |channel, w| units[channel] = units[channel].max(w / weight_max));
+    if weight_max < f64::from(largest(WEIGHT_BITS)) {
+        let mut errors = vec![[0.0; CUTS.len()]; period];
+        each(&mut |channel, w| {
+            for (error, cut) in errors[channel].iter_mut().zip(CUTS) {
+                let unit = (units[channel] * cut).max(f64::MIN_POSITIVE);
+                let difference = w - (w / unit).round().min(weight_max) * unit;
+                *error += difference * difference;
+            }
+        });
+        for (unit, errors) in units.iter_mut().zip(&errors) {
+            let best = errors.iter().zip(CUTS).min_by(|a, b| a.0.total_cmp(b.0));
+            *unit *= best.map_or(1.0, |(_, cut)| cut);
         }
     }
     units
@@ -918,13 +1121,21 @@ pub(crate) fn channel_units(
 
 /// The weights in units of their channels; `per_unit` of them make one unit of the potential.
 pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
+    rounded(f, units, per_unit, largest(WEIGHT_BITS), &[])
+}
+
+/// The same up to ±`limit`, with `offsets` added where there are any.
+fn rounded(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i8, offsets: &[i8]) -> Vec<i8> {
+    let offsets = offsets.iter().copied().chain(std::iter::repeat(0));
+    let limit = f64::from(limit);
     f.weights
         .iter()
         .zip(f.channels.iter().cycle())
-        .map(|(w, channel)| {
+        .zip(offsets)
+        .map(|((w, channel), offset)| {
             let unit = units[channel % units.len()] / per_unit;
             if unit > 0.0 {
-                (w / unit).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) as i8
+                ((w / unit).round() + f64::from(offset)).clamp(-limit, limit) as i8
             } else {
                 0
             }

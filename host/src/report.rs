@@ -49,7 +49,8 @@ pub struct LayerReport {
     pub label: String,
     /// How many neurons.
     pub neurons: usize,
-    /// The activation that one spike in one step stands for.
+    /// The activation that one spike in one step stands for, in the most active channel; in others it is
+    /// smaller where channels are balanced.
     pub scale: f64,
     /// The most spikes in a step.
     pub max_count: u8,
@@ -86,7 +87,7 @@ pub struct ConnectionReport {
     pub post: String,
     /// How many weights.
     pub weights: usize,
-    /// Bits of a weight.
+    /// Bits that the weights use, at least 2.
     pub bits: u32,
     /// The signal-to-noise ratio of the weights in decibels, with the best scale for each channel;
     /// `None` where all weights are exact.
@@ -123,7 +124,7 @@ pub fn report(
         .zip(areas)
         .map(|((e, seen), (packed, area))| {
             let clip = e.theta * f64::from(e.max_count);
-            let channels = seen.channel_max.iter().copied();
+            let channels = seen.channels.iter().map(|c| c.max);
             LayerReport {
                 label: e.label.clone(),
                 neurons: e.neurons,
@@ -152,8 +153,9 @@ pub fn report(
             }
         });
     // Connections stand in the order of the graph's links.
-    let linked = quantized.connections.iter().zip(&graph.links);
-    let connections = linked.map(|(c, link)| {
+    let packed = network.connections.iter();
+    let linked = quantized.connections.iter().zip(&graph.links).zip(packed);
+    let connections = linked.map(|((c, link), packed)| {
         let targets = match c.post {
             Target::Population(p) => graph.populations[p].neurons,
             Target::Output(o) => graph.outputs[o].bias.len(),
@@ -171,11 +173,11 @@ pub fn report(
                 Target::Output(o) => quantized.outputs[o].label.clone(),
             },
             weights: c.weights.len(),
-            bits: 8,
+            bits: quality.bits,
             sqnr_db: quality.decibels(),
             clipped: quality.clipped,
             zero: zeros as f64 / c.weights.len().max(1) as f64,
-            flash_bytes: c.weights.len(),
+            flash_bytes: packed.weights.len as usize,
         }
     });
     Report {
@@ -190,6 +192,7 @@ pub fn report(
 
 /// How well integers stand for weights.
 struct Quality {
+    bits: u32,
     signal: f64,
     noise: f64,
     clipped: usize,
@@ -206,7 +209,11 @@ impl Quality {
             products[at % channels] += w * q;
             squares[at % channels] += q * q;
         }
+        let largest = q.iter().map(|q| q.unsigned_abs()).max().unwrap_or(0);
+        let bits = (u8::BITS - largest.leading_zeros() + 1).max(2);
+        let limit = (1 << (bits - 1)) - 1;
         let mut quality = Self {
+            bits,
             signal: 0.0,
             noise: 0.0,
             clipped: 0,
@@ -217,7 +224,7 @@ impl Quality {
             let difference = w - f64::from(*q) * scale;
             quality.signal += w * w;
             quality.noise += difference * difference;
-            if q.unsigned_abs() == 127 && difference.abs() > scale.abs() {
+            if u32::from(q.unsigned_abs()) == limit && difference.abs() > scale.abs() {
                 quality.clipped += 1;
             }
         }

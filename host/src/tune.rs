@@ -1,37 +1,45 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
-//! The samples are split into a fit part, from which ranges and biases follow, and a held-out part, on
-//! every candidate runs with the device's own engine. A candidate keeps the accuracy where its
-//! drop against the float network *on the same samples*, with one more sample taken for lost and gains
-//! beyond the losses for luck, plus one standard error of that paired difference, is within the bound. Of those that do, the one with the fewest predicted instructions is
-//! taken. First a grid of steps and counts is screened on a part of the held-out samples; then the best
-//! ones are refined a setting at a time: counts and clips of single layers, input bits, bias correction.
+//! The samples are split into a fit part, from which ranges, biases and roundings follow, and a held-out
+//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy where
+//! two estimates of its drop against the float network stay within the bound: one counts samples, lost
+//! and gained, gains beyond the losses for luck, and adds one standard error; the other sets the spread
+//! of the outputs' errors against the float network's margins and predicts how many classes change, of
+//! which half are taken for lost. The second rests on all samples, not only the few whose class
+//! did change, so it finds out candidates that were lucky. Of those that keep the accuracy, the one with the
+//! fewest predicted instructions is taken. First a grid of steps and counts is screened on a part of the
+//! held-out samples; then the best ones are refined a setting at a time: counts and clips of single
+//! layers, input bits, how far channels are balanced.
 //!
-//! The choice among many candidates by the same samples favours lucky ones: what is reported is
-//! somewhat better than what new data will show, by about the standard error that is reported with it.
+//! The choice among many candidates by the same samples still favours lucky ones, and a network shows
+//! smaller drops on what it was trained on: data that it has not seen is the better choice.
 
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_shared::image::Pre;
 
-use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
+use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
+use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate, forward};
-use crate::correct::{CorrectError, Means, correct_biases, float_means};
+use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::lower::Graph;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, samples};
-use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, quantize};
+use crate::quantize::{
+    LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, WEIGHT_BITS, quantize,
+};
 use crate::report::{BudgetError, Budgets};
 
 /// Fewer samples than this say nothing about an accuracy.
 const MIN_SAMPLES: usize = 100;
 /// Ranges need no more samples than this.
 const MAX_FIT: usize = 2048;
-/// Samples that means are taken over.
-const CORRECT: std::ops::RangeInclusive<u64> = 48..=128;
+/// Samples that biases and roundings are fitted on.
+const CORRECT: std::ops::RangeInclusive<u64> = 96..=256;
 /// Multiplications (of the dense network) that a candidate's screening may cost, and all full runs
 /// together: large networks are screened on fewer samples, and fewer of their candidates run in full.
 const SCREEN_MACS: u64 = 1 << 31;
@@ -43,14 +51,38 @@ const MAX_HELD: usize = 10_000;
 /// Samples of a screening.
 const SCREEN: std::ops::RangeInclusive<u64> = 128..=400;
 /// The steps and counts of the grid, and which products of the two.
-const STEPS: [u16; 6] = [1, 2, 3, 4, 6, 8];
+const STEPS: [u16; 4] = [1, 2, 3, 4];
 const COUNTS: [u8; 11] = [1, 2, 3, 5, 7, 10, 15, 23, 31, 47, 63];
 const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
+/// Refinement moves a layer's count by one in so many.
+const COUNT_STEP: u8 = 4;
 /// Grid points that are refined.
 const STARTS: usize = 3;
 /// How far a layer's clip may move from the one with the least squared error, and by how much at once.
 const CLIPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
 const CLIP_STEP: f64 = 1.2;
+/// Strengths at which channels are balanced.
+const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
+/// A layer with less than this share of all multiplications after it starts with at least so many spikes
+/// a step.
+const SMALL: f64 = 0.02;
+const FINE: u8 = 47;
+/// How many of the samples that change their class are taken for lost. The float network is torn between
+/// two classes there, and about as often wrong as right.
+const LOST: f64 = 0.5;
+/// A screening's risk that is below this share of the bound is low enough.
+const FINE_RISK: f64 = 0.6;
+/// A screening's risk may exceed the bound by so much.
+const HOPE: f64 = 1.3;
+/// Bits of weights that lie two to a byte.
+const NIBBLE_BITS: u8 = 4;
+/// The price of missing the bound by all of it, and of exceeding a budget, in shares of the instructions.
+const MISSED: f64 = 3.0;
+const TOO_LARGE: f64 = 10.0;
+/// What misses the bound by no more than this share of it may become good enough by refinement.
+const NEAR_MISS: f64 = 0.25;
+/// One in so many samples, those of the smallest margins, shows how far errors spread.
+const NEAR: usize = 4;
 /// Exit margins that are tried: this many quantiles of those that were seen.
 const MARGINS: usize = 48;
 /// The most rows of the front that are shown.
@@ -61,6 +93,9 @@ const SHOWN: usize = 12;
 pub struct TuneOptions {
     /// How much accuracy may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
+    /// For an output of a single value, which has no classes: the root mean squared error that quantization
+    /// may make, relative to the standard deviation of the float network's output.
+    pub max_error: f64,
     /// The processor whose instructions are to be few.
     pub target: CostTarget,
     /// The kernels that the image is laid out for.
@@ -75,6 +110,8 @@ pub struct TuneOptions {
     pub max_count: Option<u8>,
     /// Whether an inference may end early.
     pub early_exit: bool,
+    /// Bits of a weight.
+    pub weight_bits: u8,
     /// The most candidates that are run on all held-out samples; large networks get fewer.
     pub evaluations: usize,
     /// The float that one unit of a byte in the data stands for.
@@ -82,10 +119,11 @@ pub struct TuneOptions {
 }
 
 impl Default for TuneOptions {
-    /// A drop of 0.2 points on a Cortex-M4, all else free.
+    /// A drop of 0.2 points (or an error of 5 %) on a Cortex-M4, all else free.
     fn default() -> Self {
         Self {
             max_drop: 0.002,
+            max_error: 0.05,
             target: CostTarget::CortexM4,
             layout: Target::CortexM4,
             budgets: Budgets::default(),
@@ -93,6 +131,7 @@ impl Default for TuneOptions {
             steps: None,
             max_count: None,
             early_exit: true,
+            weight_bits: WEIGHT_BITS,
             evaluations: 80,
             byte_scale: 1.0 / 255.0,
         }
@@ -108,12 +147,12 @@ pub enum TuneError {
         "tuning needs at least {MIN_SAMPLES} calibration samples to tell accuracies apart, there are {0}"
     )]
     TooFew(usize),
-    #[error("tuning needs a network with one input and an output of at least two values")]
+    #[error("tuning needs a network with one input and an output")]
     Shape,
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
-    Correct(#[from] CorrectError),
+    Compensate(#[from] CompensateError),
     #[error(transparent)]
     Ops(#[from] OpsError),
     #[error(transparent)]
@@ -135,30 +174,31 @@ pub struct Setting {
     pub max_counts: Vec<u8>,
     /// The clip of each layer, as a multiple of the one with the least squared error.
     pub clips: Vec<f64>,
+    /// The bits of the weights into each layer, and then into each output.
+    pub weight_bits: Vec<u8>,
     /// The bits of an input's bytes.
     pub input_bits: u8,
-    /// Whether biases are corrected.
-    pub corrected: bool,
+    /// The strength at which channels are balanced, see [`balance`](crate::balance).
+    pub balance: f64,
+    /// Whether the rounding of weights is fitted; biases always are.
+    pub rounded: bool,
     /// The lead at which an inference may end, in the output's units; 0 for never.
     pub exit_margin: u32,
 }
 
 impl Setting {
     fn options(&self, layout: Target) -> QuantizeOptions {
+        let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
+            max_count: self.max_counts.get(at).copied(),
+            clip: self.clips.get(at).copied().unwrap_or(1.0),
+            weight_bits: Some(weight_bits),
+        };
         QuantizeOptions {
             steps: self.steps,
             target: layout,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
-            layers: self
-                .max_counts
-                .iter()
-                .zip(&self.clips)
-                .map(|(&count, &clip)| LayerOptions {
-                    max_count: Some(count),
-                    clip,
-                })
-                .collect(),
+            layers: self.weight_bits.iter().enumerate().map(layer).collect(),
             ..QuantizeOptions::default()
         }
     }
@@ -192,11 +232,11 @@ impl Paired {
         ((differ / n - drop * drop) / n).max(0.0).sqrt()
     }
 
-    /// The drop, at least 0, if one more sample were lost, plus its standard error. Quantization does not
-    /// make a network better: a gain is luck, and so in part is having been chosen.
+    /// The drop, at least 0, plus its standard error. Quantization does not make a network better: a gain
+    /// is luck, and so in part is having been chosen.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        self.drop().max(0.0) + 1.0 / self.samples.max(1) as f64 + self.error()
+        self.drop().max(0.0) + self.error()
     }
 }
 
@@ -209,6 +249,10 @@ pub struct Point {
     pub accuracy: f64,
     /// Against the float network.
     pub paired: Paired,
+    /// The share of samples that its errors would put into another class than the float network does, as
+    /// margins and the spread of errors predict. Of an output of a single value, its root mean squared
+    /// error relative to the standard deviation.
+    pub risk: f64,
     /// Predicted instructions of an inference, in the mean.
     pub instructions: f64,
     /// Weights that events beyond the input touch in an inference, in the mean.
@@ -232,6 +276,8 @@ pub struct Tuned {
     pub chosen: Point,
     /// Whether it keeps the accuracy, by the rule that the module states.
     pub kept: bool,
+    /// Whether the output is a single value, whose error is judged and not a class.
+    pub scalar: bool,
     /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
     /// that was chosen; by cost.
     pub front: Vec<Point>,
@@ -243,7 +289,7 @@ pub struct Tuned {
     pub candidates: usize,
     /// What an int8 network that computes everything would take.
     pub dense_instructions: f64,
-    /// The graph with corrected biases.
+    /// The network in floats; channels are balanced.
     pub graph: Graph,
     /// What was observed.
     pub calibration: Calibration,
@@ -267,7 +313,7 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     }
     let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
-    if graph.inputs.len() != 1 || classes < 2 {
+    if graph.inputs.len() != 1 || classes == 0 {
         return Err(TuneError::Shape);
     }
     let mut random = Random(options.seed);
@@ -278,26 +324,32 @@ pub fn tune(
     let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
         return Err(TuneError::TooFew(data.len()));
     };
-    let calibration = calibrate(
-        graph,
-        &samples(&fit, options.byte_scale, fit.len()),
-        &|_| {},
-    )?;
+    let fit_samples = samples(&fit, options.byte_scale, fit.len());
+    let calibration = calibrate(graph, &fit_samples, &|_| {})?;
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
-    let correct_on = fit.clone().take(sizes.correct);
-    let means = float_means(graph, &correct_on, options.byte_scale)?;
-    let float = float_classes(graph, &held, options.byte_scale)?;
+    let correct_on = samples(&fit, options.byte_scale, sizes.correct);
+    let variants = BALANCES
+        .iter()
+        .map(|&strength| {
+            let graph = balance(graph, &calibration, strength).graph;
+            Ok(Variant {
+                calibration: calibrate(&graph, &fit_samples, &|_| {})?,
+                reference: Reference::new(&graph, correct_on.clone())?,
+                graph,
+            })
+        })
+        .collect::<Result<Vec<_>, TuneError>>()?;
+    let outputs = float_outputs(graph, &held, options.byte_scale)?;
+    let float: Vec<usize> = outputs.chunks(classes).map(argmax).collect();
     let mut search = Search {
-        graph,
-        calibration: &calibration,
+        variants,
         options,
-        correct_on,
-        means,
-        wanted: match held.labels() {
+        wanted: match held.labels().filter(|_| classes > 1) {
             Some(labels) => labels.iter().map(|&l| l as usize).collect(),
             None => float.clone(),
         },
         float,
+        outputs,
         held,
         sizes,
         candidates: 0,
@@ -307,46 +359,48 @@ pub fn tune(
     search.finish(points, fit.len())
 }
 
-/// The float network's class of every sample.
-fn float_classes(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<usize>, OpsError> {
+/// The float network's outputs, sample after sample.
+fn float_outputs(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<f32>, OpsError> {
     use rayon::prelude::*;
     const BATCH: usize = 32;
     let size = data.sample_size();
-    let classes = data
+    let outputs = data
         .to_floats(byte_scale)
         .par_chunks(BATCH * size)
-        .map(|x| {
-            let batch = x.len() / size;
-            let values = forward(graph, &[x], batch)?;
-            let outputs = &values.outputs[0];
-            Ok(outputs
-                .chunks(outputs.len() / batch)
-                .map(argmax)
-                .collect::<Vec<_>>())
-        })
+        .map(|x| Ok(forward(graph, &[x], x.len() / size)?.outputs.swap_remove(0)))
         .collect::<Result<Vec<_>, OpsError>>()?;
-    Ok(classes.concat())
+    Ok(outputs.concat())
+}
+
+/// The network with its channels balanced at some strength.
+struct Variant {
+    graph: Graph,
+    calibration: Calibration,
+    reference: Reference,
 }
 
 struct Search<'a> {
-    graph: &'a Graph,
-    calibration: &'a Calibration,
+    /// One for each of [`BALANCES`].
+    variants: Vec<Variant>,
     options: &'a TuneOptions,
-    correct_on: DataSet,
-    means: Means,
     held: DataSet,
     /// The right class of each held-out sample.
     wanted: Vec<usize>,
     /// The float network's class of each.
     float: Vec<usize>,
+    /// Its outputs, sample after sample.
+    outputs: Vec<f32>,
     sizes: Sizes,
     candidates: usize,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 /// What the search can afford.
-#[derive(Clone, Copy)]
 struct Sizes {
+    /// The share of the dense network's multiplications that follow each population.
+    shares: Vec<f64>,
+    /// Outputs of the network.
+    outputs: usize,
     /// Samples of a screening.
     screen: usize,
     /// Samples of a full run.
@@ -367,12 +421,15 @@ impl Sizes {
         let quantized = quantize(graph, calibration, &QuantizeOptions::default())?;
         let bytes = aligned_copy(&assemble(&quantized)?);
         let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let shares = shares(&image);
         let macs = DenseMacs::of(&image);
         let macs = (macs.convolution + macs.matrix).max(1);
         let screen = (SCREEN_MACS / macs).clamp(*SCREEN.start(), *SCREEN.end());
         let correct = (SCREEN_MACS / 4 / macs).clamp(*CORRECT.start(), *CORRECT.end());
         let affordable = FULL_MACS / (macs * held as u64);
         Ok(Self {
+            shares,
+            outputs: graph.outputs.len(),
             screen: held.min(screen as usize),
             full: held,
             evaluations: options.evaluations.min((affordable as usize).max(MIN_FULL)),
@@ -381,29 +438,76 @@ impl Sizes {
     }
 }
 
+/// The share of all multiplications of a dense network that follow each ensemble.
+fn shares(image: &Image<'_>) -> Vec<f64> {
+    let network = image.description();
+    let mut macs = vec![0.0; network.ensembles.len()];
+    let mut all = 0.0;
+    for c in &network.connections {
+        let own = DenseMacs::of_connection(c);
+        let own = (own.convolution + own.matrix) as f64;
+        all += own;
+        if let Pre::Ensemble(e) = c.pre {
+            macs[usize::from(e)] += own;
+        }
+    }
+    macs.iter().map(|m| m / f64::max(all, 1.0)).collect()
+}
+
 /// A candidate with the network itself.
 struct Made {
     point: Point,
     graph: Graph,
+    calibration: Calibration,
     quantized: Quantized,
     image: Vec<u8>,
 }
 
 impl Search<'_> {
     fn first(&self, steps: u16, count: u8) -> Setting {
-        let layers = self.graph.populations.len();
+        // What costs next to nothing may be as exact as it can be.
+        let fine = |share: &f64| match self.options.max_count {
+            None if *share < SMALL => count.max(FINE),
+            _ => count,
+        };
         Setting {
             steps,
-            max_counts: vec![count; layers],
-            clips: vec![1.0; layers],
+            max_counts: self.sizes.shares.iter().map(fine).collect(),
+            clips: vec![1.0; self.sizes.shares.len()],
+            weight_bits: vec![
+                self.options.weight_bits;
+                self.sizes.shares.len() + self.sizes.outputs
+            ],
             input_bits: 8,
-            corrected: true,
+            balance: BALANCES[BALANCES.len() / 2],
+            rounded: true,
             exit_margin: 0,
         }
     }
 
     fn passes(&self, point: &Point) -> bool {
-        point.paired.upper() <= self.options.max_drop && self.fits(point)
+        self.excess(point) <= 0.0 && self.fits(point)
+    }
+
+    /// Whether the output is a single value.
+    fn is_scalar(&self) -> bool {
+        self.outputs.len() == self.float.len()
+    }
+
+    /// By how much a candidate misses the bound by margins, which say something on few samples too.
+    fn excess_by_margins(&self, point: &Point) -> f64 {
+        if self.is_scalar() {
+            return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
+        }
+        point.risk * LOST - self.options.max_drop
+    }
+
+    /// By how much a candidate misses the bound on the drop, by either measure, or that on the error.
+    fn excess(&self, point: &Point) -> f64 {
+        if self.is_scalar() {
+            return self.excess_by_margins(point);
+        }
+        point.paired.upper().max(point.risk * LOST) - self.options.max_drop
     }
 
     fn fits(&self, point: &Point) -> bool {
@@ -412,35 +516,63 @@ impl Search<'_> {
             && flash.is_none_or(|most| point.flash_bytes as u64 <= most)
     }
 
+    /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
+    fn price(&self, p: &Point, excess: f64) -> f64 {
+        let missed = (excess / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
+        let over = |limit: Option<u64>, used: usize| {
+            limit.map_or(0.0, |l| (used as f64 / l.max(1) as f64 - 1.0).max(0.0))
+        };
+        let Budgets { ram, flash } = self.options.budgets;
+        let large = over(ram, p.ram_bytes) + over(flash, p.flash_bytes);
+        p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
+    }
+
     /// Whether `a` is to be preferred: what keeps the bounds, then what is cheap; where neither keeps
     /// them, what comes closer.
     fn better(&self, a: &Point, b: &Point) -> bool {
         let rank = |p: &Point| (self.passes(p), self.fits(p));
         match rank(a).cmp(&rank(b)) {
             std::cmp::Ordering::Equal if self.passes(a) => a.instructions < b.instructions,
-            std::cmp::Ordering::Equal => a.paired.upper() < b.paired.upper(),
+            std::cmp::Ordering::Equal => self.excess(a) < self.excess(b),
             order => order.is_gt(),
         }
     }
 
     /// All points that ran on the full part.
     fn points(&mut self, random: &mut Random) -> Result<Vec<Point>, TuneError> {
-        let mut screened = Vec::new();
-        for (steps, count) in self.grid() {
-            let setting = self.first(steps, count);
-            if let Some(made) = self.run(&setting, self.sizes.screen)? {
+        let mut screened: Vec<Point> = Vec::new();
+        let mut cheapest = f64::INFINITY;
+        for (steps, counts) in self.grid() {
+            let before = cheapest;
+            for count in counts {
+                let setting = self.first(steps, count);
+                let Some(made) = self.run(&setting, self.sizes.screen)? else {
+                    continue;
+                };
+                if self.hopeful(&made.point) {
+                    cheapest = cheapest.min(made.point.instructions);
+                }
+                let fine = self.is_fine(&made.point);
                 screened.push(made.point);
+                // Larger counts would only cost more.
+                if fine {
+                    break;
+                }
+            }
+            // As would more steps, once they do not pay.
+            if before < f64::INFINITY && cheapest >= before {
+                break;
             }
         }
         // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
-        let hopeful = |p: &Point| p.paired.drop() - p.paired.error() <= self.options.max_drop;
+        let hopeful = |p: &Point| self.hopeful(p);
         let mut starts: Vec<Point> = screened.iter().filter(|p| hopeful(p)).cloned().collect();
         starts.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
-        screened.sort_by(|a, b| a.paired.upper().total_cmp(&b.paired.upper()));
+        screened.sort_by(|a, b| a.risk.total_cmp(&b.risk));
         starts.extend(screened);
         let mut points: Vec<Point> = Vec::new();
         let mut begun = Vec::new();
-        // The cheapest that also hold on the full part.
+        // The cheapest that also hold on the full part, or nearly.
         for start in &starts {
             if begun.len() == STARTS || points.len() >= self.sizes.evaluations / 2 {
                 break;
@@ -452,7 +584,7 @@ impl Search<'_> {
                 continue;
             }
             if let Some(made) = self.run(&start.setting, self.sizes.full)? {
-                if self.passes(&made.point) {
+                if self.excess(&made.point) <= self.options.max_drop * NEAR_MISS {
                     begun.push(made.point.clone());
                 }
                 points.push(made.point);
@@ -473,23 +605,40 @@ impl Search<'_> {
         Ok(points)
     }
 
-    fn grid(&self) -> Vec<(u16, u8)> {
-        let steps: Vec<u16> = self.options.steps.map_or(STEPS.to_vec(), |s| vec![s]);
-        let counts: Vec<u8> = self.options.max_count.map_or(COUNTS.to_vec(), |c| vec![c]);
-        let all = || {
-            let counts = &counts;
-            steps
-                .iter()
-                .flat_map(move |&s| counts.iter().map(move |&c| (s, c)))
-        };
-        let inside: Vec<_> = all()
-            .filter(|&(s, c)| LEVELS.contains(&(u32::from(s) * u32::from(c))))
-            .collect();
-        if inside.is_empty() {
-            all().collect()
-        } else {
-            inside
+    /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
+    fn hopeful(&self, p: &Point) -> bool {
+        if self.is_scalar() {
+            return p.risk <= self.options.max_error * HOPE;
         }
+        p.paired.drop() - p.paired.error() <= self.options.max_drop
+            && p.risk * LOST <= self.options.max_drop * HOPE
+    }
+
+    /// Whether a screening leaves no doubt that a candidate keeps the bound.
+    fn is_fine(&self, p: &Point) -> bool {
+        if self.is_scalar() {
+            return p.risk <= self.options.max_error * FINE_RISK;
+        }
+        self.hopeful(p) && p.risk * LOST <= self.options.max_drop * FINE_RISK
+    }
+
+    /// Steps, and the counts that are tried with them, both ascending.
+    fn grid(&self) -> Vec<(u16, Vec<u8>)> {
+        let steps: Vec<u16> = self.options.steps.map_or(STEPS.to_vec(), |s| vec![s]);
+        let all: Vec<u8> = self.options.max_count.map_or(COUNTS.to_vec(), |c| vec![c]);
+        let of = |steps: u16| {
+            let inside = |c: &&u8| LEVELS.contains(&(u32::from(steps) * u32::from(**c)));
+            let counts: Vec<u8> = all.iter().filter(inside).copied().collect();
+            (
+                steps,
+                if counts.is_empty() {
+                    all.clone()
+                } else {
+                    counts
+                },
+            )
+        };
+        steps.into_iter().map(of).collect()
     }
 
     /// Improves a setting, one thing at a time, until nothing helps or `until` points have run.
@@ -517,17 +666,16 @@ impl Search<'_> {
                     continue;
                 };
                 let screened = screened.point;
-                let p = &screened.paired;
-                let hopeless = p.drop() - p.error() > self.options.max_drop;
-                let dearer = screened.instructions >= best_screened.instructions;
-                if self.passes(&best) && (hopeless || dearer) {
+                let screened_price = |p: &Point| self.price(p, self.excess_by_margins(p));
+                if screened_price(&screened) >= screened_price(&best_screened) {
                     continue;
                 }
                 let Some(made) = self.run(&setting, self.sizes.full)? else {
                     continue;
                 };
                 points.push(made.point.clone());
-                if self.better(&made.point, &best) {
+                let price = |p: &Point| self.price(p, self.excess(p));
+                if price(&made.point) < price(&best) {
                     best = made.point;
                     best_screened = screened;
                     improved = true;
@@ -551,16 +699,36 @@ impl Search<'_> {
                 });
             }
         }
-        moves.push(Setting {
-            corrected: !from.corrected,
-            ..from.clone()
-        });
+        for &strength in &BALANCES {
+            if strength != from.balance {
+                moves.push(Setting {
+                    balance: strength,
+                    ..from.clone()
+                });
+            }
+        }
+        // Weights of few bits are slower to read: they pay where flash is short.
+        if self.options.budgets.flash.is_some() {
+            for layer in 0..from.weight_bits.len() {
+                let mut setting = from.clone();
+                let bits = &mut setting.weight_bits[layer];
+                *bits = if *bits == NIBBLE_BITS {
+                    self.options.weight_bits
+                } else {
+                    NIBBLE_BITS
+                };
+                if setting != *from {
+                    moves.push(setting);
+                }
+            }
+        }
         for layer in 0..from.max_counts.len() {
             let count = from.max_counts[layer];
-            let lower = COUNTS.iter().rev().find(|c| **c < count);
-            let higher = COUNTS.iter().find(|c| **c > count);
             if self.options.max_count.is_none() {
-                for &other in lower.into_iter().chain(higher) {
+                let by = (count / COUNT_STEP).max(1);
+                let most = *COUNTS.last().unwrap_or(&count);
+                let others = [count - by, count.saturating_add(by).min(most)];
+                for other in others.into_iter().filter(|o| *o > 0 && *o != count) {
                     let mut setting = from.clone();
                     setting.max_counts[layer] = other;
                     moves.push(setting);
@@ -584,33 +752,24 @@ impl Search<'_> {
         self.candidates += 1;
         (self.progress)(1);
         let options = setting.options(self.options.layout);
-        let byte_scale = self.options.byte_scale;
-        let corrected = if setting.corrected {
-            correct_biases(
-                self.graph,
-                self.calibration,
-                &options,
-                &self.means,
-                &self.correct_on,
-                byte_scale,
-            )
-            .map(Some)
-        } else {
-            Ok(None)
-        };
-        let graph = match corrected {
-            Ok(graph) => graph.unwrap_or_else(|| self.graph.clone()),
-            Err(CorrectError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let mut quantized = match quantize(&graph, self.calibration, &options) {
-            Ok(quantized) => quantized,
-            Err(QuantizeError::Overflow { .. }) => return Ok(None),
+        let at = BALANCES.iter().position(|b| *b == setting.balance);
+        let variant = &self.variants[at.unwrap_or(0)];
+        let compensated = compensate(
+            &variant.graph,
+            &variant.calibration,
+            &options,
+            &variant.reference,
+            setting.rounded,
+        );
+        let (graph, mut quantized) = match compensated {
+            Ok(compensated) => (variant.graph.clone(), compensated.quantized),
+            Err(CompensateError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
         let mut bytes = assemble(&quantized)?;
         let mut point = self.measure(setting, &bytes, count, None)?;
-        if self.options.early_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
+        let may_exit = self.options.early_exit && !self.is_scalar();
+        if may_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
             let (whole, trials) = point;
             let margin = self.exit_margin(&trials);
             if margin > 0 {
@@ -628,6 +787,7 @@ impl Search<'_> {
         Ok(Some(Made {
             point: point.0,
             graph,
+            calibration: variant.calibration.clone(),
             quantized,
             image: bytes,
         }))
@@ -661,6 +821,10 @@ impl Search<'_> {
             },
             accuracy: float_right as f64 / samples - paired.drop(),
             paired,
+            risk: self.risk(
+                &run.trials,
+                scale_value(image.description().outputs[0].scale),
+            ),
             instructions: self
                 .options
                 .target
@@ -673,6 +837,39 @@ impl Search<'_> {
             flash_bytes: image.bytes().len(),
         };
         Ok((point, run.trials))
+    }
+
+    /// The share of samples whose class the errors would change: for each the chance that a normal error
+    /// of the lead, as wide as it is where margins are small, exceeds the float network's margin. `unit` is
+    /// what one unit of an output stands for.
+    ///
+    /// A count of changed classes says little where they are few; this uses all samples.
+    fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
+        let classes = self.outputs.len() / self.float.len().max(1);
+        if self.is_scalar() {
+            return relative_error(&self.outputs, trials, unit);
+        }
+        let float = self.outputs.chunks(classes.max(1)).zip(&self.float);
+        let mut leads: Vec<(f64, f64)> = trials
+            .iter()
+            .zip(float)
+            .map(|(trial, (float, &first))| {
+                let second = (0..classes)
+                    .filter(|c| *c != first)
+                    .max_by(|a, b| float[*a].total_cmp(&float[*b]))
+                    .unwrap_or(first);
+                let lead = f64::from(float[first]) - f64::from(float[second]);
+                let value = |c: usize| trial.outputs.get(c).map_or(0.0, |v| f64::from(*v));
+                let unit = unit / trial.steps().max(1) as f64;
+                (lead, (value(first) - value(second)) * unit - lead)
+            })
+            .collect();
+        leads.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let near = (leads.len() / NEAR).max(1);
+        let squares: f64 = leads.iter().take(near).map(|l| l.1 * l.1).sum();
+        let spread = (squares / near as f64).sqrt().max(f64::MIN_POSITIVE);
+        let chances = leads.iter().map(|l| tail(l.0 / spread));
+        chances.sum::<f64>() / leads.len().max(1) as f64
     }
 
     /// The first samples' classes against the float network's.
@@ -738,6 +935,7 @@ impl Search<'_> {
         Ok(Tuned {
             options: *self.options,
             kept: self.passes(&made.point),
+            scalar: self.is_scalar(),
             chosen: made.point,
             front,
             float_accuracy: self
@@ -752,11 +950,34 @@ impl Search<'_> {
                 .coefficients()
                 .dense_instructions(&image),
             graph: made.graph,
-            calibration: self.calibration.clone(),
+            calibration: made.calibration,
             quantized: made.quantized,
             image: made.image,
         })
     }
+}
+
+/// The root mean squared error of a single value, relative to the float network's standard deviation.
+fn relative_error(float: &[f32], trials: &[Trial], unit: f64) -> f64 {
+    let n = trials.len().max(1) as f64;
+    let float: Vec<f64> = float
+        .iter()
+        .take(trials.len())
+        .map(|y| f64::from(*y))
+        .collect();
+    let mean = float.iter().sum::<f64>() / n;
+    let variance = float.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n;
+    let squares = trials.iter().zip(&float).map(|(trial, y)| {
+        let value = trial.outputs.first().map_or(0.0, |v| f64::from(*v));
+        let error = value * unit / trial.steps().max(1) as f64 - y;
+        error * error
+    });
+    (squares.sum::<f64>() / n / variance.max(f64::MIN_POSITIVE)).sqrt()
+}
+
+/// The chance that a standard normal number exceeds `x`.
+fn tail(x: f64) -> f64 {
+    0.5 * libm::erfc(x / std::f64::consts::SQRT_2)
 }
 
 /// Whether two settings are equal but for the exit margin, which follows from the rest.
@@ -795,22 +1016,25 @@ impl fmt::Display for Tuned {
         )?;
         writeln!(
             f,
-            "{:>9} {:>7} {:>13} {:>13} {:>9} {:>9}  steps, counts, input bits",
-            "accuracy", "drop", "instructions", "synaptic ops", "RAM", "flash"
+            "{:>9} {:>7} {:>6} {:>13} {:>13} {:>9} {:>9}  steps, counts, clips, balance, input bits",
+            "accuracy", "drop", "risk", "instructions", "synaptic ops", "RAM", "flash"
         )?;
         for p in self.front.iter().take(SHOWN) {
             let chosen = p.setting == self.chosen.setting;
             writeln!(
                 f,
-                "{:>8.2}% {:>+7.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {}{}",
+                "{:>8.2}% {:>+7.2} {:>6.2} {:>13.0} {:>13.0} {:>9} {:>9}  {:.2}, {:?}, {:.1?}, {}, {}{}",
                 p.accuracy * 100.0,
                 p.paired.drop() * 100.0,
+                p.risk * 100.0,
                 p.instructions,
                 p.synaptic_ops,
                 p.ram_bytes,
                 p.flash_bytes,
                 p.steps_mean,
                 p.setting.max_counts,
+                p.setting.clips,
+                p.setting.balance,
                 p.setting.input_bits,
                 if chosen { "  <- chosen" } else { "" }
             )?;
@@ -818,31 +1042,20 @@ impl fmt::Display for Tuned {
         if self.front.len() > SHOWN {
             writeln!(f, "  and {} dearer ones", self.front.len() - SHOWN)?;
         }
-        let bound = self.options.max_drop * 100.0;
-        writeln!(
-            f,
-            "the drop is {:+.2} points with a standard error of {:.2} ({} samples lost, {} gained)",
-            paired.drop() * 100.0,
-            paired.error() * 100.0,
-            paired.lost,
-            paired.gained
-        )?;
-        if self.kept {
+        if self.scalar {
             writeln!(
                 f,
-                "at least 0, with one more sample lost, plus one standard error, that is {:.2}, within {bound:.2}: new data \
-                 stays within {bound:.2} points with a chance of about 84 % if it is like these samples, \
-                 somewhat less as it is the best of many, and less if the network was \
-                 trained on them",
-                paired.upper() * 100.0
+                "the error is {:.2} % of the output's standard deviation ({} {:.2} %)",
+                self.chosen.risk * 100.0,
+                if self.kept {
+                    "within"
+                } else {
+                    "no candidate is within"
+                },
+                self.options.max_error * 100.0
             )?;
         } else {
-            writeln!(
-                f,
-                "no candidate can be shown to stay within {bound:.2} points on {} samples; this one comes \
-                 closest. More calibration samples make the standard error smaller",
-                paired.samples
-            )?;
+            self.explain_drop(f)?;
         }
         let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
         let name = self.options.target.name();
@@ -860,6 +1073,40 @@ impl fmt::Display for Tuned {
                  cheaper, about {dense:.0}. Spikes do not pay for this network at this accuracy"
             )
         }
+    }
+}
+
+impl Tuned {
+    /// How sure it is that the drop stays within the bound.
+    fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paired = &self.chosen.paired;
+        let bound = self.options.max_drop * 100.0;
+        writeln!(
+            f,
+            "the drop is {:+.2} points with a standard error of {:.2} ({} samples lost, {} gained)",
+            paired.drop() * 100.0,
+            paired.error() * 100.0,
+            paired.lost,
+            paired.gained
+        )?;
+        if self.kept {
+            writeln!(
+                f,
+                "with one standard error that is {:.2}; by the margins {:.2} of 100 samples change their \
+                 class, of which half count as lost: both are within {bound:.2}. It is somewhat less \
+                 certain as it is the best of many, and if the network was trained on these samples",
+                paired.upper() * 100.0,
+                self.chosen.risk * 100.0
+            )?;
+        } else {
+            writeln!(
+                f,
+                "no candidate can be shown to stay within {bound:.2} points on {} samples; this one comes \
+                 closest. More calibration samples make the standard error smaller",
+                paired.samples
+            )?;
+        }
+        Ok(())
     }
 }
 

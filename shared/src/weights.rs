@@ -39,6 +39,10 @@ pub enum Layout {
     /// filled up to a multiple of four: `[8 filters][kernel y][four values][odd][filter]`, each a word
     /// with two 16-bit weights: those of values 0 and 2 of the four where `odd` is 0, else of 1 and 3.
     Windows,
+    /// Weights from -8 to 7, two to a byte: the first in the lower half, both in two's complement, in the
+    /// order that the transform states. Rows of a matrix, and the filters of a tap, are filled up with a zero
+    /// to a multiple of 2.
+    Nibbles,
 }
 
 impl Layout {
@@ -49,6 +53,7 @@ impl Layout {
         match self {
             Self::Quads => targets.saturating_add(15) / 16 * 16,
             Self::Crossed => (targets.saturating_add(7) / 8 * 8).saturating_mul(2),
+            Self::Nibbles => targets.div_ceil(2),
             Self::Rows | Self::Wide | Self::WidePairs | Self::Windows => targets,
         }
     }
@@ -115,6 +120,11 @@ impl<'a> Weights<'a> {
                     block: block as usize,
                 });
             }
+            Layout::Nibbles => {
+                let at = (kernel_y * columns + kernel_x) * channels + channel;
+                let stride = self.layout.stride(filters);
+                (at as usize * stride, stride)
+            }
             Layout::Rows | Layout::Quads | Layout::Crossed => {
                 let at = (kernel_y * columns + kernel_x) * channels + channel;
                 (at as usize * filters, filters)
@@ -142,6 +152,7 @@ impl Row<'_> {
     #[must_use]
     pub fn skip(self, at: usize) -> Self {
         let bytes = match self.layout {
+            Layout::Nibbles => at / 2,
             Layout::Rows | Layout::Quads => at,
             Layout::Crossed | Layout::Wide | Layout::WidePairs => at * 2,
             Layout::Windows => at / WINDOWS * self.block,
@@ -185,6 +196,12 @@ impl Row<'_> {
                 for (weights, group) in weights.iter_mut().zip(self.bytes.as_chunks::<4>().0) {
                     let [b0, b1, b2, b3] = group.map(|b| b ^ i8::MIN);
                     *weights = [b0, b2, b1, b3];
+                }
+            }
+            Layout::Nibbles => {
+                let (weights, _) = weights.as_chunks_mut::<2>();
+                for (weights, byte) in weights.iter_mut().zip(self.bytes) {
+                    *weights = [byte << 4 >> 4, byte >> 4];
                 }
             }
             Layout::Crossed => {

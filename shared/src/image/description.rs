@@ -523,6 +523,7 @@ impl Transform {
                 let run = u32::from(c.kernel[1]).checked_mul(c.input[2].into())?;
                 let rows = [c.kernel[0].into(), run, c.row().into()];
                 match layout {
+                    Layout::Nibbles => volume(&[rows[0], run, rows[2].div_ceil(2)]),
                     Layout::Wide | Layout::WidePairs => volume(&rows)?.checked_mul(2),
                     Layout::Windows => {
                         let run = run.checked_next_multiple_of(4)?;

@@ -172,7 +172,8 @@ pub(crate) struct Convert {
     /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
-    /// Use at most this many calibration samples: 512 unless said, all of them to tune.
+    /// Use at most this many calibration samples: all of them unless said. They are read from the file in
+    /// blocks. Tuning uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
@@ -187,6 +188,9 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
+    /// Bits of a weight. Of 4 or fewer, two fit a byte of flash.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=8))]
+    pub(crate) weight_bits: u8,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
     #[arg(long, value_name = "SHARE", conflicts_with = "tune")]
@@ -197,13 +201,17 @@ pub(crate) struct Convert {
     /// Percentage points of accuracy that tuning may give up.
     #[arg(long, value_name = "POINTS", default_value_t = 0.2, requires = "tune")]
     pub(crate) max_drop: f64,
+    /// For an output of a single value: the error that tuning may make, in percent of the output's standard
+    /// deviation.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
+    pub(crate) max_error: f64,
     /// Seed of tuning: the split of the samples and the order of the search. With --faithful, the seed of
     /// uniform initial voltages, as a Nengo network's.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u32,
     /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
     /// synapses, firing rates and initial voltages as the options below say.
-    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
+    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits", "weight_bits"])]
     pub(crate) faithful: bool,
     /// Where the neurons' voltages start.
     #[arg(
@@ -240,6 +248,9 @@ pub(crate) struct Convert {
     /// Show what quantization did to each layer.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// Print one JSON object: what quantization did to each layer, and what tuning found.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
     /// Every engine runs every image.
     #[arg(long, value_enum, default_value = "cortex-m4")]
@@ -287,6 +298,7 @@ impl Convert {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
+            weight_bits: self.weight_bits,
             percentile: self.percentile,
             target: self.target.into(),
             ..default
@@ -317,6 +329,7 @@ impl Convert {
     pub(crate) fn tuning(&self) -> Option<TuneOptions> {
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
+            max_error: self.max_error / 100.0,
             target: self.target.into(),
             layout: self.target.into(),
             budgets: self.budgets(),
@@ -324,6 +337,7 @@ impl Convert {
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
+            weight_bits: self.weight_bits,
             byte_scale: self.data.byte_scale,
             ..TuneOptions::default()
         })

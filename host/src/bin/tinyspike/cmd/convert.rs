@@ -2,47 +2,69 @@
 
 use std::io::Write;
 
+use serde::Serialize;
 use tinyspike::assemble::{Image, aligned_copy, set_model_version};
-use tinyspike::calibrate::{Calibration, Range, bounds_from_weights};
+use tinyspike::calibrate::{
+    Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
+};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
-use tinyspike::pipeline::{BuildError, build, samples};
+use tinyspike::pipeline::{BuildError, build_from};
 use tinyspike::quantize::Quantized;
-use tinyspike::report::report;
-use tinyspike::tune::{TuneOptions, tune};
+use tinyspike::report::{Report, report};
+use tinyspike::tune::{Point, TuneOptions, tune};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::{files, progress};
 
-/// Calibration samples unless the user says how many.
-const SAMPLES: usize = 512;
+/// Tuning uses no more samples than this; of more, so many at even distances in the file.
+const TUNED: usize = 12_288;
 
 /// What an image came from.
 struct Built {
+    tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
     quantized: Quantized,
     image: Vec<u8>,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<&'a Tuning>,
+}
+
+/// What tuning found.
+#[derive(Serialize)]
+struct Tuning {
+    /// Whether the accuracy is kept.
+    kept: bool,
+    chosen: Point,
+    front: Vec<Point>,
+    float_accuracy: Option<f64>,
+    candidates: usize,
+    /// What an int8 network that computes everything would take.
+    dense_instructions: f64,
+}
+
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let set = args.calibration.as_ref().map(data::load).transpose()?;
-    let mut built = match (args.tuning(), set) {
-        (_, set) if args.faithful => faithful(args, &conversion.network, set.as_ref())?,
-        (Some(options), Some(set)) => {
-            let set = match args.calibration_samples {
-                Some(limit) => set.take(limit as usize),
-                None => set,
-            };
+    let mut built = match (args.tuning(), &args.calibration) {
+        _ if args.faithful => faithful(args, &conversion.network)?,
+        (Some(options), Some(path)) => {
+            let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
+            let set = data::load_at_most(path, most.min(TUNED))?;
             tuned(args, &conversion.network, &set, &options, out)?
         }
-        (_, set) => plain(args, &conversion.network, set.as_ref())?,
+        _ => plain(args, &conversion.network)?,
     };
     show_omissions(&built.graph);
     if args.calibration.is_none() && !args.faithful {
@@ -65,6 +87,14 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         files::write_whole(path, json.as_bytes())?;
     }
     files::write_whole(&args.output, &built.image)?;
+    if args.json {
+        let all = Json {
+            report: &report,
+            tuning: built.tuning.as_ref(),
+        };
+        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+        return Ok(());
+    }
     if args.verbose {
         writeln!(out, "{report}")?;
     }
@@ -73,13 +103,23 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// An image with the settings that the user gives.
-fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Built, Failure> {
-    let limit = args.calibration_samples.map_or(SAMPLES, |n| n as usize);
-    let samples = set.map(|set| samples(set, args.data.byte_scale, limit));
-    let bar = samples
-        .as_ref()
-        .map(|s| progress::bar("calibrating", s.count as u64));
-    let built = build(network, samples.as_ref(), &args.quantize(), &|n| {
+fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
+    let blocks = args.calibration.as_ref().map(|path| FileBlocks {
+        path: path.clone(),
+        byte_scale: args.data.byte_scale,
+        limit: args.calibration_samples.map(|n| n as usize),
+    });
+    let bar = match &blocks {
+        Some(blocks) => {
+            let count = data::about(&blocks.path)?.count;
+            let count = count.min(blocks.limit.unwrap_or(count));
+            // They are gone through twice.
+            Some(progress::bar("calibrating", 2 * count as u64))
+        }
+        None => None,
+    };
+    let samples = blocks.as_ref().map(|b| b as &dyn Blocks);
+    let built = build_from(network, samples, &args.quantize(), &|n| {
         if let Some(bar) = &bar {
             bar.inc(n);
         }
@@ -89,6 +129,7 @@ fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Bui
     }
     let built = built.map_err(|e| failure(args, e))?;
     Ok(Built {
+        tuning: None,
         graph: built.graph,
         calibration: built.calibration,
         quantized: built.quantized,
@@ -97,10 +138,11 @@ fn plain(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Bui
 }
 
 /// An image that runs the network step by step as it is.
-fn faithful(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<Built, Failure> {
+fn faithful(args: &Convert, network: &Network) -> Result<Built, Failure> {
     let failed = |e: FaithfulError| Failure::new(format!("{}: {e}", args.model.display()));
     let mut options = args.faithful().unwrap_or_default();
-    if let Some(set) = set {
+    if let Some(path) = &args.calibration {
+        let set = data::load(path)?;
         // All that real inputs have to say is their range.
         let values = set.to_floats(args.data.byte_scale);
         options.inputs.push(Range {
@@ -112,6 +154,7 @@ fn faithful(args: &Convert, network: &Network, set: Option<&DataSet>) -> Result<
     let calibration = bounds_from_weights(&built.graph)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
     Ok(Built {
+        tuning: None,
         graph: built.graph,
         calibration,
         quantized: built.quantized,
@@ -132,8 +175,18 @@ fn tuned(
     let tuned = tune(&graph, set, options, &|n| bar.inc(n));
     bar.finish_and_clear();
     let tuned = tuned.map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
-    writeln!(out, "{tuned}")?;
+    if !args.json {
+        writeln!(out, "{tuned}")?;
+    }
     Ok(Built {
+        tuning: Some(Tuning {
+            kept: tuned.kept,
+            chosen: tuned.chosen,
+            front: tuned.front,
+            float_accuracy: tuned.float_accuracy,
+            candidates: tuned.candidates,
+            dense_instructions: tuned.dense_instructions,
+        }),
         graph: tuned.graph,
         calibration: tuned.calibration,
         quantized: tuned.quantized,
@@ -144,7 +197,7 @@ fn tuned(
 fn failure(args: &Convert, error: BuildError) -> Failure {
     let failure = Failure::new(format!("{}: {error}", args.model.display()));
     match error {
-        BuildError::Calibrate(_) => {
+        BuildError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {
             failure.hint("calibration data must have the model's input shape")
         }
         _ => failure,

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     show_warnings(&conversion);
     let byte_scale = EmulateOptions::default().byte_scale;
     let samples = samples(&calibration, byte_scale, LIMIT);
-    let bar = progress::bar("calibrating", samples.count as u64);
+    let bar = progress::bar("calibrating", 2 * samples.count as u64);
     let options = QuantizeOptions::default();
     let built = build(&conversion.network, Some(&samples), &options, &|n| {
         bar.inc(n)
