@@ -208,7 +208,7 @@ fn spike_counts() {
 }
 
 fn mnist() -> DataSet {
-    data::load(&path("data/mnist_test10k.npz")).unwrap()
+    data::load(path("data/mnist_test10k.npz")).unwrap()
 }
 
 /// Accuracies after 30 and 60 steps: last, and mean of ten after 60.
