@@ -177,9 +177,8 @@ impl<'a> Stepwise<'a> {
         for (at, (dynamics, n, _)) in parts.iter().enumerate() {
             let filter = &mut self.filters[at];
             let seen = &mut self.filter_seen[at];
-            for i in 0..*n {
+            for (i, &u) in arrived[at].iter().enumerate().take(*n) {
                 let (p, y) = (filter.p[i], filter.shown[i]);
-                let u = arrived[at][i];
                 match dynamics.synapse {
                     None | Some(Synapse::Through) => filter.p[i] = u,
                     Some(Synapse::Lowpass { decay }) => filter.p[i] = scaled(p, decay) + u,

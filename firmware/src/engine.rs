@@ -316,7 +316,7 @@ where
                 values,
                 zero_point,
                 shift,
-                bytemuck::cast_slice_mut(words),
+                bytemuck::try_cast_slice_mut(words).unwrap_or_default(),
             ),
             Width::I32 => <K as Kernels<u32>>::drive_convolution(
                 convolution,
@@ -324,7 +324,7 @@ where
                 values,
                 zero_point,
                 shift,
-                bytemuck::cast_slice_mut(words),
+                bytemuck::try_cast_slice_mut(words).unwrap_or_default(),
             ),
         }
     }
@@ -390,8 +390,8 @@ where
             match e.width {
                 Width::I16 => fire::<K, u16, E, C>(
                     Population {
-                        potentials: bytemuck::cast_slice_mut(potentials),
-                        currents: bytemuck::cast_slice(currents),
+                        potentials: bytemuck::try_cast_slice_mut(potentials).unwrap_or_default(),
+                        currents: bytemuck::try_cast_slice(currents).unwrap_or_default(),
                         bias: if first { &[] } else { image.params16(e.bias) },
                         threshold: image.params16(e.threshold),
                         max_count: e.max_count,
@@ -404,8 +404,8 @@ where
                 ),
                 Width::I32 => fire::<K, u32, E, C>(
                     Population {
-                        potentials: bytemuck::cast_slice_mut(potentials),
-                        currents: bytemuck::cast_slice(currents),
+                        potentials: bytemuck::try_cast_slice_mut(potentials).unwrap_or_default(),
+                        currents: bytemuck::try_cast_slice(currents).unwrap_or_default(),
                         bias: if first { &[] } else { image.params32(e.bias) },
                         threshold: image.params32(e.threshold),
                         max_count: e.max_count,
@@ -427,11 +427,14 @@ where
             else {
                 continue;
             };
-            let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
+            let sums: &mut [i32] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
             for (sum, bias) in sums.iter_mut().zip(image.params32(o.bias)) {
                 *sum = sum.wrapping_add(*bias);
             }
-            for (sum, current) in sums.iter_mut().zip(bytemuck::cast_slice(currents)) {
+            for (sum, current) in sums
+                .iter_mut()
+                .zip(bytemuck::try_cast_slice(currents).unwrap_or_default())
+            {
                 *sum = sum.wrapping_add(*current);
             }
         }
@@ -472,7 +475,7 @@ where
             .unwrap_or(&[]);
         let none = Section { offset: 0, len: 0 };
         Output {
-            sums: bytemuck::cast_slice(sums),
+            sums: bytemuck::try_cast_slice(sums).unwrap_or_default(),
             multiplier: image.params32(o.map_or(none, |o| o.multiplier)),
             shift: o.map_or(0, |o| o.shift),
             scale: o.map_or(
@@ -497,7 +500,8 @@ where
             return None;
         }
         match e.width {
-            Width::I16 => bytemuck::cast_slice::<u32, u16>(words)
+            Width::I16 => bytemuck::try_cast_slice::<u32, u16>(words)
+                .unwrap_or_default()
                 .get(neuron)
                 .map(|v| v.value()),
             Width::I32 => words.get(neuron).map(|v| {
@@ -530,7 +534,7 @@ fn rest<K: Kernels<P>, P: Potential>(
     threshold: &[P::Param],
     bias: &[P::Param],
 ) {
-    let potentials: &mut [P] = bytemuck::cast_slice_mut(words);
+    let potentials: &mut [P] = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
     let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
     for ((v, &threshold), &bias) in potentials.iter_mut().zip(threshold).zip(bias) {
         let threshold: i32 = threshold.into();
@@ -623,11 +627,11 @@ fn fire<K, P, const E: usize, const C: usize>(
             let words = later.state(area);
             match width {
                 Width::I16 => {
-                    let post = bytemuck::cast_slice_mut(words);
+                    let post = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
                     deliver::<K, u16, E, C>(outgoing.image, c, weights, &events, post);
                 }
                 Width::I32 => {
-                    let post = bytemuck::cast_slice_mut(words);
+                    let post = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
                     deliver::<K, u32, E, C>(outgoing.image, c, weights, &events, post);
                 }
             }

@@ -12,7 +12,7 @@ impl Numbers {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,7 +21,7 @@ impl Numbers {
 
     /// A number below `n`; 0 where `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() >> 11).checked_rem(n as u64).unwrap_or(0) as usize
+        (self.draw() >> 11).checked_rem(n as u64).unwrap_or(0) as usize
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
@@ -84,7 +84,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
             }
         }
         1 => {
-            let value = numbers.next() as u8;
+            let value = numbers.draw() as u8;
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = value;
             }

@@ -11,9 +11,10 @@ use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{import, pipeline};
-use tinyspike_shared::image::{Description, HEADER_LEN, Layout, checksum};
-use tinyspike_shared::inputs::Header;
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_shared::image::dynamics::Records;
+use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
+use tinyspike_shared::inputs;
+use tinyspike_tests::network::{self, networks};
 use zip::ZipArchive;
 
 use crate::{parts, root};
@@ -134,8 +135,8 @@ pub(crate) fn blocks() -> Result<Vec<Vec<u8>>, SeedError> {
     let mut blocks = Vec::new();
     for seed in 0..16 {
         if let Ok(tree) = networks().new_tree(&mut runner) {
-            let input = inputs(&tree.current(), seed).concat();
-            let header = Header {
+            let input = network::inputs(&tree.current(), seed).concat();
+            let header = inputs::Header {
                 count: 2,
                 size: input.len() as u32,
             };
@@ -253,21 +254,33 @@ pub(crate) fn data() -> Result<Vec<Vec<u8>>, SeedError> {
 /// checksum. The description's length stays as it is.
 pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
     let mut image = bytes.to_vec();
-    let length = image.len() as u32;
-    let Some((header, body)) = image.split_first_chunk_mut::<HEADER_LEN>() else {
+    let Some((old, body)) = bytes.split_first_chunk::<HEADER_LEN>() else {
         return image;
     };
-    header[..8].copy_from_slice(b"TSPK\x01\x00\x00\x00");
-    header[8..12].copy_from_slice(&length.to_le_bytes());
-    header[20..28].fill(0);
-    if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body)
-        && let Some(layout) = Layout::of(&description)
-    {
-        header[16..20].copy_from_slice(&layout.bytes().to_le_bytes());
+    let [_, _, _, description_len, arena_bytes, model_version, ..] = words(old);
+    let mut header = image::Header {
+        length: bytes.len() as u32,
+        description_len,
+        arena_bytes,
+        model_version,
+        checksum: 0,
+    };
+    if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body) {
+        let records = Records::new(description.dynamics.of(bytes).unwrap_or(&[]));
+        if let Some(layout) = Layout::of(&description, records) {
+            header.arena_bytes = layout.bytes();
+        }
     }
-    let sum = checksum(&image);
-    image[28..32].copy_from_slice(&sum.to_le_bytes());
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    header.checksum = checksum(&image);
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
     image
+}
+
+/// A header as little-endian words.
+fn words(header: &[u8; HEADER_LEN]) -> [u32; HEADER_LEN / 4] {
+    let (words, _) = header.as_chunks::<4>();
+    std::array::from_fn(|at| words.get(at).map_or(0, |word| u32::from_le_bytes(*word)))
 }
 
 /// A checkpoint's table with right checksums of its blocks, as far as these can be found.

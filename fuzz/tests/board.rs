@@ -45,7 +45,7 @@ fn changed_images_give_the_same_state_on_a_board() {
             continue;
         };
         let soak = Soak {
-            seed: numbers.next() as u32,
+            seed: numbers.draw() as u32,
             steps: 4,
         };
         let Some(host) = on_host(&image, soak).filter(|_| image != *seed) else {

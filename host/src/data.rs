@@ -987,8 +987,8 @@ impl Head {
             Role::Samples => 4,
             Role::Labels => 8,
         };
-        let axes = self.shape.iter().skip(1);
-        let count = axes.fold(Some(samples), |n, &d| n?.checked_mul(d));
+        let mut axes = self.shape.iter().skip(1);
+        let count = axes.try_fold(samples, |n, &d| n.checked_mul(d));
         let bytes = count.and_then(|n| n.checked_mul(self.element.size.max(kept)));
         match (count, bytes) {
             (Some(count), Some(bytes)) if bytes as u64 <= self.limit => Ok(count),

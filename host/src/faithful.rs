@@ -746,7 +746,7 @@ impl<'a> Work<'a> {
                 let widest = fit.bounds.largest.max(highest);
                 // (J - V) times the leak stays within 64 bits, V within 32.
                 let bits = (0..=MAX_FRACTION).rev().find(|b| {
-                    let lowest = (highest << b) * i64::from(leak.minimum) >> 16;
+                    let lowest = ((highest << b) * i64::from(leak.minimum)) >> 16;
                     widest << b < 1 << 31 && highest << b < 1 << 30 && -lowest < 1 << 31
                 });
                 leak.voltage_bits = bits.ok_or_else(|| QuantizeError::Overflow {

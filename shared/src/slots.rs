@@ -148,13 +148,13 @@ impl SlotLayout {
             return Err(LayoutError::WriteSize);
         }
         for slot in slots {
-            let len = slot.end.checked_sub(slot.start).unwrap_or(0);
+            let len = slot.end.saturating_sub(slot.start);
             if len == 0 || len.checked_rem(*erase_size) != Some(0) {
                 return Err(LayoutError::Size);
             }
         }
         for sector in state {
-            let len = sector.end.checked_sub(sector.start).unwrap_or(0);
+            let len = sector.end.saturating_sub(sector.start);
             if len / write_size < 2 {
                 return Err(LayoutError::State);
             }

@@ -78,8 +78,9 @@ proptest! {
                 .map(|i| {
                     let output = &network.outputs[0];
                     let product = plain.sums[0][i] * i64::from(output.multiplier[i]);
-                    // Half up, exactly.
-                    (2 * product + (1 << output.shift)) >> (output.shift + 1)
+                    // Half up, exactly, and no further than 32 bits.
+                    let value = (2 * product + (1 << output.shift)) >> (output.shift + 1);
+                    value.clamp(i32::MIN.into(), i32::MAX.into())
                 })
                 .collect();
             values.sort_unstable();

@@ -126,9 +126,9 @@ fn code(source: &str) -> String {
             (rest[start..].find(&end)).map_or(rest.len(), |at| start + at + end.len())
         } else if rest.starts_with("'\"'") {
             3
-        } else if rest.starts_with("'\\") {
+        } else if let Some(escaped) = rest.strip_prefix("'\\") {
             // An escaped character, which may be a quotation mark.
-            rest[2..].find('\'').map_or(2, |at| at.max(1) + 3)
+            escaped.find('\'').map_or(2, |at| at.max(1) + 3)
         } else {
             out.push(c);
             rest = &rest[c.len_utf8()..];

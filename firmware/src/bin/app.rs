@@ -181,9 +181,7 @@ fn start_clock() -> Clock {
         use cortex_m::peripheral::DWT;
         core.DCB.enable_trace();
         core.DWT.enable_cycle_counter();
-        let before = DWT::cycle_count();
-        cortex_m::asm::delay(64);
-        if DWT::cycle_count() != before {
+        if counts(DWT::cycle_count) {
             return Clock::CycleCounter;
         }
     }
@@ -191,14 +189,22 @@ fn start_clock() -> Clock {
     core.SYST.set_reload(RELOAD);
     core.SYST.clear_current();
     core.SYST.enable_counter();
-    let before = SYST::get_current();
-    cortex_m::asm::delay(64);
-    if SYST::get_current() == before {
+    if !counts(SYST::get_current) {
         return Clock::None;
     }
     core.SYST.enable_interrupt();
     Clock::SysTick
 }
+
+/// Whether a counter moves in a while.
+fn counts(read: impl Fn() -> u32) -> bool {
+    let before = read();
+    (0..WHILE).any(|_| read() != before)
+}
+
+/// How often a counter is read to see whether it moves: some milliseconds, for an emulated one may take its
+/// time to start.
+const WHILE: u32 = 200_000;
 
 /// What the system timer starts from, again and again.
 const RELOAD: u32 = (1 << 24) - 1;

@@ -5,6 +5,7 @@
 //! all. The others take up events of the same step, and follow in topological order. Each ensemble is
 //! visited once: it takes its current, its filter goes on, and its spikes go over its connections.
 
+use tinyspike_shared::Event;
 use tinyspike_shared::image::dynamics::{Dynamics, Initial, Kind, Records, Synapse};
 use tinyspike_shared::image::{Area, Connection, Post, Pre};
 
@@ -359,9 +360,13 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         words: &mut [u32],
     ) {
         let weights = self.image.weights(c);
-        let mut counted = events.clone();
-        for event in &mut counted {
-            event.value = event.value.wrapping_shl(record.fraction.into());
+        let mut counted = Events::new();
+        for event in events {
+            // There is room: one buffer is as large as the other.
+            let _ = counted.push(Event {
+                source: event.source,
+                value: event.value.wrapping_shl(record.fraction.into()),
+            });
         }
         deliver::<K, u32, E, C>(self.image, c, weights, &counted, words);
     }

@@ -520,8 +520,10 @@ impl<'i> Emulator<'i> {
 
     /// The whole inference on an input.
     pub(super) fn infer(&mut self, input: &[u8]) -> Result<Expected, InputError> {
-        let mut expected = Expected::default();
-        expected.counts = vec![Count::default(); self.image.description().ensembles.len()];
+        let mut expected = Expected {
+            counts: vec![Count::default(); self.image.description().ensembles.len()],
+            ..Expected::default()
+        };
         let (image, fan_out) = (self.image, &self.fan_out);
         let driven: u64 = (fan_out.inputs.iter().flatten())
             .map(|reach| u64::from(reach.weights))

@@ -195,10 +195,8 @@ impl Dynamics {
     /// Reads a record; `None` where it is none.
     #[must_use]
     pub fn read(bytes: &[u8; RECORD_LEN]) -> Option<Self> {
-        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let word = |at: usize| {
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
+        let half = |at| u16::from_le_bytes(part(bytes, at));
+        let word = |at| u32::from_le_bytes(part(bytes, at));
         let section = |at: usize| Section {
             offset: word(at),
             len: word(at + 4),
@@ -251,6 +249,12 @@ impl Dynamics {
         // What a record does not use is zero, so that a later version can give it a meaning.
         (dynamics.to_bytes() == *bytes).then_some(dynamics)
     }
+}
+
+/// The bytes of a field of a record.
+fn part<const N: usize>(record: &[u8; RECORD_LEN], at: usize) -> [u8; N] {
+    let field = record.get(at..).and_then(<[u8]>::first_chunk);
+    field.copied().unwrap_or([0; N])
 }
 
 /// The records of a network: of its ensembles, then of its outputs; empty where it has none.

@@ -171,5 +171,6 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
                 weights: vec![1; targets],
             },
         ],
+        dynamics: None,
     }
 }

@@ -52,14 +52,14 @@ fn emulated(
     image: &[u8],
     data: &DataSet,
 ) -> Result<tinyspike::bench::Report, Failure> {
-    for flag in [
+    if let Some(flag) = [
         args.probe.as_ref().map(|_| "--probe"),
         args.chip_description.as_ref().map(|_| "--chip-description"),
         args.firmware.as_ref().map(|_| "--firmware"),
         args.clock_mhz.as_ref().map(|_| "--clock-mhz"),
     ]
     .into_iter()
-    .flatten()
+    .flatten().next()
     {
         return Err(Failure::new(format!(
             "{flag} is for a chip: an emulated board counts instructions"
