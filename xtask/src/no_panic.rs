@@ -1,7 +1,8 @@
 //! `cargo xtask no-panic`: shows by the linker that no panic is reachable from the engine.
 //!
 //! The package `tinyspike-no-panic` has a panic handler that cannot be linked. Its program `engine` calls
-//! all of the engine and must link; `control` panics and must not.
+//! all of the engine and must link; so must `device`, which answers a host, where it is optimized for
+//! speed; `control` panics and must not.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,7 +18,8 @@ const PACKAGE: &str = "tinyspike-no-panic";
 /// What the panic handler calls, and nobody defines.
 const MISSING: &str = "tinyspike_panic_is_reachable";
 /// Firmware is built for speed or for size: a panic that one removes may survive the other.
-const OPTIMIZATIONS: [&str; 3] = ["3", "s", "z"];
+const OPTIMIZATIONS: [&str; 3] = [FOR_SPEED, "s", "z"];
+const FOR_SPEED: &str = "3";
 
 /// Links both programs for every target and way to optimize.
 ///
@@ -33,7 +35,10 @@ pub fn check() -> Result<(), Failure> {
                 target,
                 optimization,
             };
-            link.engine()?;
+            link.passes("engine")?;
+            if optimization == FOR_SPEED {
+                link.passes("device")?;
+            }
             link.control()?;
             println!("no panic is reachable on {target} at opt-level {optimization}");
         }
@@ -73,23 +78,23 @@ impl Link<'_> {
         Ok((output.status.success(), text))
     }
 
-    /// The engine must link.
-    fn engine(&self) -> Result<(), Failure> {
-        let (linked, text) = self.outcome("engine")?;
+    /// A program must link.
+    fn passes(&self, name: &str) -> Result<(), Failure> {
+        let (linked, text) = self.outcome(name)?;
         if linked {
             return Ok(());
         }
         if !text.contains(MISSING) {
             return Err(Failure::Argument(format!(
-                "the engine cannot be built for {}:\n{text}",
+                "the program {name} cannot be built for {}:\n{text}",
                 self.target
             )));
         }
         Err(Failure::Argument(format!(
-            "a panic is reachable from the engine on {} at opt-level {}:\n{}",
+            "a panic is reachable from the program {name} on {} at opt-level {}:\n{}",
             self.target,
             self.optimization,
-            self.culprits()?
+            self.culprits(name)?
         )))
     }
 
@@ -107,13 +112,14 @@ impl Link<'_> {
     }
 
     /// Links nevertheless, and lists which function calls which of the functions that panic.
-    fn culprits(&self) -> Result<String, Failure> {
-        let mut command = self.cargo("engine");
+    fn culprits(&self, name: &str) -> Result<String, Failure> {
+        let mut command = self.cargo(name);
         command.args(["--", "-Clink-arg=--warn-unresolved-symbols"]);
         shell::run(command.arg("-Clink-arg=--emit-relocs"))?;
         let program: PathBuf = board_firmware::target_directory()
             .join(self.target)
-            .join("release/engine");
+            .join("release")
+            .join(name);
         let lines = elf::references(&program, panics)?
             .into_iter()
             .filter(|(from, _)| !panics(from))
