@@ -1,8 +1,8 @@
 //! `cargo xtask no-panic`: shows by the linker that no panic is reachable from the engine.
 //!
 //! The package `tinyspike-no-panic` has a panic handler that cannot be linked. Its program `engine` calls
-//! all of the engine and must link; so must `device`, which answers a host, where it is optimized for
-//! speed; `control` panics and must not.
+//! all of the engine and must link; so must `device`, which answers a host; `control`
+//! panics and must not.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,11 +17,7 @@ use crate::firmware;
 const PACKAGE: &str = "tinyspike-no-panic";
 /// What the panic handler calls, and nobody defines.
 const MISSING: &str = "tinyspike_panic_is_reachable";
-/// Firmware is built for speed or for size: a panic that one removes may survive the other.
-const OPTIMIZATIONS: [&str; 3] = [FOR_SPEED, "s", "z"];
-const FOR_SPEED: &str = "3";
-
-/// Links both programs for every target and way to optimize.
+/// Links all programs for every target, optimized as firmware is.
 ///
 /// # Errors
 /// [`Failure::Argument`], where a panic is reachable, with the functions that lead to it; or where
@@ -29,19 +25,14 @@ const FOR_SPEED: &str = "3";
 pub fn check() -> Result<(), Failure> {
     for target in TARGETS {
         let toolchain = firmware::find(target)?;
-        for optimization in OPTIMIZATIONS {
-            let link = Link {
-                toolchain: &toolchain,
-                target,
-                optimization,
-            };
-            link.passes("engine")?;
-            if optimization == FOR_SPEED {
-                link.passes("device")?;
-            }
-            link.control()?;
-            println!("no panic is reachable on {target} at opt-level {optimization}");
-        }
+        let link = Link {
+            toolchain: &toolchain,
+            target,
+        };
+        link.passes("engine")?;
+        link.passes("device")?;
+        link.control()?;
+        println!("no panic is reachable on {target}");
     }
     Ok(())
 }
@@ -50,7 +41,6 @@ pub fn check() -> Result<(), Failure> {
 struct Link<'a> {
     toolchain: &'a Toolchain,
     target: &'a str,
-    optimization: &'a str,
 }
 
 impl Link<'_> {
@@ -58,7 +48,6 @@ impl Link<'_> {
         let mut command = self.toolchain.cargo("rustc", self.target);
         command
             .env("CARGO_TARGET_DIR", board_firmware::target_directory())
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", self.optimization)
             .args(["--quiet", "--release", "--package", PACKAGE])
             .args(["--features", "bare", "--bin", program]);
         command
@@ -91,9 +80,8 @@ impl Link<'_> {
             )));
         }
         Err(Failure::Argument(format!(
-            "a panic is reachable from the program {name} on {} at opt-level {}:\n{}",
+            "a panic is reachable from the program {name} on {}:\n{}",
             self.target,
-            self.optimization,
             self.culprits(name)?
         )))
     }

@@ -1,5 +1,4 @@
-//! The device's side of the protocol with a host. It must link where it is optimized for speed; for size,
-//! a dependency's encoding of numbers keeps checks that the compiler does not see through.
+//! The device's side of the protocol with a host. It must link.
 
 #![no_std]
 #![no_main]
