@@ -17,6 +17,9 @@ use crate::firmware;
 const PACKAGE: &str = "tinyspike-no-panic";
 /// What the panic handler calls, and nobody defines.
 const MISSING: &str = "tinyspike_panic_is_reachable";
+/// How firmware is built, for speed and for size: a panic that one removes may survive the other.
+const PROFILES: [&str; 2] = ["firmware", "firmware-small"];
+
 /// Links all programs for every target, optimized as firmware is.
 ///
 /// # Errors
@@ -25,14 +28,17 @@ const MISSING: &str = "tinyspike_panic_is_reachable";
 pub fn check() -> Result<(), Failure> {
     for target in TARGETS {
         let toolchain = firmware::find(target)?;
-        let link = Link {
-            toolchain: &toolchain,
-            target,
-        };
-        link.passes("engine")?;
-        link.passes("device")?;
-        link.control()?;
-        println!("no panic is reachable on {target}");
+        for profile in PROFILES {
+            let link = Link {
+                toolchain: &toolchain,
+                target,
+                profile,
+            };
+            link.passes("engine")?;
+            link.passes("device")?;
+            link.control()?;
+            println!("no panic is reachable on {target} in the profile {profile}");
+        }
     }
     Ok(())
 }
@@ -41,6 +47,7 @@ pub fn check() -> Result<(), Failure> {
 struct Link<'a> {
     toolchain: &'a Toolchain,
     target: &'a str,
+    profile: &'a str,
 }
 
 impl Link<'_> {
@@ -48,7 +55,7 @@ impl Link<'_> {
         let mut command = self.toolchain.cargo("rustc", self.target);
         command
             .env("CARGO_TARGET_DIR", board_firmware::target_directory())
-            .args(["--quiet", "--release", "--package", PACKAGE])
+            .args(["--quiet", "--profile", self.profile, "--package", PACKAGE])
             .args(["--features", "bare", "--bin", program]);
         command
     }
@@ -80,8 +87,9 @@ impl Link<'_> {
             )));
         }
         Err(Failure::Argument(format!(
-            "a panic is reachable from the program {name} on {}:\n{}",
+            "a panic is reachable from the program {name} on {} in the profile {}:\n{}",
             self.target,
+            self.profile,
             self.culprits(name)?
         )))
     }
@@ -106,7 +114,7 @@ impl Link<'_> {
         shell::run(command.arg("-Clink-arg=--emit-relocs"))?;
         let program: PathBuf = board_firmware::target_directory()
             .join(self.target)
-            .join("release")
+            .join(self.profile)
             .join(name);
         let lines = elf::references(&program, panics)?
             .into_iter()
