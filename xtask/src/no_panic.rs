@@ -1,7 +1,8 @@
 //! `cargo xtask no-panic`: shows by the linker that no panic is reachable from the engine.
 //!
 //! The package `tinyspike-no-panic` has a panic handler that cannot be linked. Its program `engine` calls
-//! all of the engine and must link; `control` panics and must not.
+//! all of the engine and must link; so must `device`, which answers a host; `control`
+//! panics and must not.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,10 +17,10 @@ use crate::firmware;
 const PACKAGE: &str = "tinyspike-no-panic";
 /// What the panic handler calls, and nobody defines.
 const MISSING: &str = "tinyspike_panic_is_reachable";
-/// Firmware is built for speed or for size: a panic that one removes may survive the other.
-const OPTIMIZATIONS: [&str; 3] = ["3", "s", "z"];
+/// How firmware is built, for speed and for size: a panic that one removes may survive the other.
+const PROFILES: [&str; 2] = ["firmware", "firmware-small"];
 
-/// Links both programs for every target and way to optimize.
+/// Links all programs for every target, optimized as firmware is.
 ///
 /// # Errors
 /// [`Failure::Argument`], where a panic is reachable, with the functions that lead to it; or where
@@ -27,15 +28,16 @@ const OPTIMIZATIONS: [&str; 3] = ["3", "s", "z"];
 pub fn check() -> Result<(), Failure> {
     for target in TARGETS {
         let toolchain = firmware::find(target)?;
-        for optimization in OPTIMIZATIONS {
+        for profile in PROFILES {
             let link = Link {
                 toolchain: &toolchain,
                 target,
-                optimization,
+                profile,
             };
-            link.engine()?;
+            link.passes("engine")?;
+            link.passes("device")?;
             link.control()?;
-            println!("no panic is reachable on {target} at opt-level {optimization}");
+            println!("no panic is reachable on {target} in the profile {profile}");
         }
     }
     Ok(())
@@ -45,7 +47,7 @@ pub fn check() -> Result<(), Failure> {
 struct Link<'a> {
     toolchain: &'a Toolchain,
     target: &'a str,
-    optimization: &'a str,
+    profile: &'a str,
 }
 
 impl Link<'_> {
@@ -53,8 +55,7 @@ impl Link<'_> {
         let mut command = self.toolchain.cargo("rustc", self.target);
         command
             .env("CARGO_TARGET_DIR", board_firmware::target_directory())
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", self.optimization)
-            .args(["--quiet", "--release", "--package", PACKAGE])
+            .args(["--quiet", "--profile", self.profile, "--package", PACKAGE])
             .args(["--features", "bare", "--bin", program]);
         command
     }
@@ -73,23 +74,23 @@ impl Link<'_> {
         Ok((output.status.success(), text))
     }
 
-    /// The engine must link.
-    fn engine(&self) -> Result<(), Failure> {
-        let (linked, text) = self.outcome("engine")?;
+    /// A program must link.
+    fn passes(&self, name: &str) -> Result<(), Failure> {
+        let (linked, text) = self.outcome(name)?;
         if linked {
             return Ok(());
         }
         if !text.contains(MISSING) {
             return Err(Failure::Argument(format!(
-                "the engine cannot be built for {}:\n{text}",
+                "the program {name} cannot be built for {}:\n{text}",
                 self.target
             )));
         }
         Err(Failure::Argument(format!(
-            "a panic is reachable from the engine on {} at opt-level {}:\n{}",
+            "a panic is reachable from the program {name} on {} in the profile {}:\n{}",
             self.target,
-            self.optimization,
-            self.culprits()?
+            self.profile,
+            self.culprits(name)?
         )))
     }
 
@@ -107,13 +108,14 @@ impl Link<'_> {
     }
 
     /// Links nevertheless, and lists which function calls which of the functions that panic.
-    fn culprits(&self) -> Result<String, Failure> {
-        let mut command = self.cargo("engine");
+    fn culprits(&self, name: &str) -> Result<String, Failure> {
+        let mut command = self.cargo(name);
         command.args(["--", "-Clink-arg=--warn-unresolved-symbols"]);
         shell::run(command.arg("-Clink-arg=--emit-relocs"))?;
         let program: PathBuf = board_firmware::target_directory()
             .join(self.target)
-            .join("release/engine");
+            .join(self.profile)
+            .join(name);
         let lines = elf::references(&program, panics)?
             .into_iter()
             .filter(|(from, _)| !panics(from))

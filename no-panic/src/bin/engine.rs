@@ -8,10 +8,8 @@
 use core::hint::black_box;
 
 use tinyspike_firmware::kernels::Kernels;
-use tinyspike_firmware::serve::{Board, Build, Device};
 use tinyspike_firmware::{Engine, Event, Image, Inputs, Native, Portable, Probe};
 use tinyspike_no_panic as _;
-use tinyspike_shared::wire::Clock;
 
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the entry point has a fixed name")]
@@ -21,7 +19,6 @@ extern "C" fn _start() -> ! {
         run::<Portable, 16, 24>(black_box(&[]), black_box(&mut arena));
         run::<Native, 16, 24>(black_box(&[]), black_box(&mut arena));
         run::<Native, 4, 6>(black_box(&[]), black_box(&mut arena));
-        serve::<16, 24>(black_box(&[]), black_box(&mut arena));
     }
 }
 
@@ -85,46 +82,5 @@ impl Probe for Last {
     fn spikes(&mut self, ensemble: usize, events: &[Event]) {
         self.0 = events.last().map(|&event| (ensemble, event));
         black_box(&self.0);
-    }
-}
-
-/// Answers a host.
-fn serve<const E: usize, const C: usize>(bytes: &[u8], memory: &mut [u32]) {
-    let build = Build {
-        version: "",
-        architecture: "",
-    };
-    let image: Result<Image<'_, E, C>, _> = Image::parse(bytes);
-    let mut device = Device::new(build, image.as_ref().map_err(|&e| e), memory);
-    device.poll(&mut Chip);
-    black_box(device.image());
-}
-
-/// A chip of which the compiler knows nothing.
-struct Chip;
-
-impl Board for Chip {
-    fn receive(&mut self, bytes: &mut [u8]) -> usize {
-        black_box(bytes).len()
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        black_box(bytes);
-    }
-
-    fn clock(&self) -> Clock {
-        black_box(Clock::CycleCounter)
-    }
-
-    fn ticks(&self) -> u32 {
-        black_box(0)
-    }
-
-    fn stack(&self) -> u32 {
-        black_box(0)
-    }
-
-    fn stack_high_water(&self) -> u32 {
-        black_box(0)
     }
 }

@@ -59,7 +59,8 @@ fn emulated(
         args.clock_mhz.as_ref().map(|_| "--clock-mhz"),
     ]
     .into_iter()
-    .flatten().next()
+    .flatten()
+    .next()
     {
         return Err(Failure::new(format!(
             "{flag} is for a chip: an emulated board counts instructions"
