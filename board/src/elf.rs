@@ -228,7 +228,7 @@ mod tests {
     /// An ELF header and a table of segments: virtual and physical address, length in the file and in
     /// memory.
     fn elf(segments: &[[u32; 4]]) -> Vec<u8> {
-        let mut bytes = b"\x7fELF\x01\x01".to_vec();
+        let mut bytes = b"\x7fELF\x01\x01\x01".to_vec();
         bytes.resize(52, 0);
         bytes[28..32].copy_from_slice(&52u32.to_le_bytes());
         bytes[42..44].copy_from_slice(&32u16.to_le_bytes());

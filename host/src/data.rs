@@ -1330,7 +1330,7 @@ mod tests {
         for (file, expected) in [
             (
                 idx(8, &[u32::MAX, u32::MAX, u32::MAX], &[]),
-                "at most 2147483648 are read",
+                "are read from a file of its length",
             ),
             (
                 idx(8, &[60_000, 28, 28], &[1, 2, 3]),
@@ -1343,7 +1343,7 @@ mod tests {
                     "{'descr': '<f8', 'fortran_order': False, 'shape': (18446744073709551615, 2)}",
                     &[],
                 ),
-                "at most 2147483648 are read",
+                "are read from a file of its length",
             ),
             (
                 raw_npy(

@@ -10,7 +10,7 @@ use crate::data::DataSet;
 use crate::lower::{Graph, LowerError, lower};
 use crate::network::Network;
 use crate::ops::OpsError;
-use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, quantize};
+use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, WEIGHT_BITS, quantize};
 
 /// How far channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
@@ -94,7 +94,10 @@ pub fn build_from(
     let graph = balance(&graph, &calibration, BALANCE).graph;
     let calibration = calibrate_blocks(&graph, samples, progress)?;
     let reference = Reference::new(&graph, first(samples, &graph)?)?;
-    let quantized = match compensate(&graph, &calibration, options, &reference, true) {
+    // With eight bits the nearest integers lose next to nothing, and a rounding that is fitted to the
+    // samples costs classes that are rare among them.
+    let round = options.weight_bits < WEIGHT_BITS;
+    let quantized = match compensate(&graph, &calibration, options, &reference, round) {
         Err(CompensateError::Quantize(e)) => return Err(e.into()),
         compensated => compensated?.quantized,
     };

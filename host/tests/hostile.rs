@@ -366,8 +366,7 @@ fn bombs_of_samples_do_not_unfold() {
         zip.write_all(&zeros).unwrap();
     }
     let packed = zip.finish().unwrap().into_inner();
-    let claimed = (SAMPLES * 784).to_string();
-    refused(&folder.calibrate("bomb.npz", &packed), &claimed);
+    refused(&folder.calibrate("bomb.npz", &packed), "ends before");
 
     // IDX: the same claim in two axes, and a gigabyte of zeros in many packed parts.
     let mut idx = vec![0, 0, 8, 2];
@@ -380,6 +379,7 @@ fn bombs_of_samples_do_not_unfold() {
     };
     let part = packed(&vec![0; 16 << 20]);
     let bomb = [packed(&idx), part.repeat(64)].concat();
+    let claimed = (SAMPLES * 784).to_string();
     refused(&folder.calibrate("bomb.gz", &bomb), &claimed);
 }
 
