@@ -400,10 +400,12 @@ fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
 /// The most bytes that an array in a file may have. Real samples can hardly be packed to a hundredth:
 /// more is a claim that is made to exhaust the memory.
 fn unpacked_limit(packed: u64) -> u64 {
-    packed
-        .saturating_mul(100)
-        .saturating_add(64 << 20)
-        .min(MAX_BYTES)
+    packable(packed).min(MAX_BYTES)
+}
+
+/// The most bytes that real samples are packed into `packed` bytes from.
+fn packable(packed: u64) -> u64 {
+    packed.saturating_mul(100).saturating_add(64 << 20)
 }
 
 /// The file of labels that MNIST's naming gives for a file of images, if it is there.
@@ -982,6 +984,11 @@ impl Head {
 
     /// How many values `samples` have, unless they are too many to hold.
     fn values_of(&self, samples: usize) -> Result<usize, DataError> {
+        self.values_within(samples, self.limit)
+    }
+
+    /// How many values `samples` have, unless they take more than `limit` bytes.
+    fn values_within(&self, samples: usize, limit: u64) -> Result<usize, DataError> {
         let kept = match self.role {
             Role::Samples if self.element.is_u8() => 1,
             Role::Samples => 4,
@@ -991,12 +998,12 @@ impl Head {
         let count = axes.try_fold(samples, |n, &d| n.checked_mul(d));
         let bytes = count.and_then(|n| n.checked_mul(self.element.size.max(kept)));
         match (count, bytes) {
-            (Some(count), Some(bytes)) if bytes as u64 <= self.limit => Ok(count),
+            (Some(count), Some(bytes)) if bytes as u64 <= limit => Ok(count),
             _ => Err(DataError::TooLarge {
                 file: self.file.clone(),
                 what: array_called(&self.name),
                 bytes: bytes.map_or(u64::MAX, |b| b as u64),
-                limit: self.limit,
+                limit,
             }),
         }
     }
@@ -1334,10 +1341,13 @@ mod tests {
             ),
             (
                 idx(8, &[60_000, 28, 28], &[1, 2, 3]),
-                "it ends before the 47040000 bytes",
+                "it ends before the values",
             ),
             (idx(8, &[1, 1], &[1, 2]), "more data follows"),
-            (gz(&idx(8, &[2_000_000_000], &[])), "it ends before"),
+            (
+                gz(&idx(8, &[2_000_000_000], &[])),
+                "are read from a file of its length",
+            ),
             (
                 raw_npy(
                     "{'descr': '<f8', 'fortran_order': False, 'shape': (18446744073709551615, 2)}",

@@ -8,7 +8,8 @@ use flate2::read::MultiGzDecoder;
 
 use super::{
     Archive, Array, DataError, DataSet, Format, Head, Role, Values, array_called, damaged,
-    idx_head, join, labels_beside, labels_of, npy_head, parse_npy, read_labels, unpacked_limit,
+    idx_head, join, labels_beside, labels_of, npy_head, packable, parse_npy, read_labels,
+    unpacked_limit,
 };
 
 /// Samples that are read at once where nobody says how many.
@@ -45,7 +46,8 @@ pub fn read_blocks<E: From<DataError>>(
         source,
     };
     let mut content = File::open(path).map_err(failed)?;
-    let limit = unpacked_limit(content.metadata().map_err(failed)?.len());
+    let len = content.metadata().map_err(failed)?.len();
+    let limit = unpacked_limit(len);
     let mut start = [0; 8];
     let read = read_start(&mut content, &mut start).map_err(failed)?;
     content.rewind().map_err(failed)?;
@@ -73,6 +75,7 @@ pub fn read_blocks<E: From<DataError>>(
         Some(format @ Format::Gzip) => {
             let mut unpacked = MultiGzDecoder::new(content);
             let head = idx_head(&file, Role::Samples, limit, &mut unpacked)?;
+            head.values_within(head.shape.first().copied().unwrap_or(0), packable(len))?;
             in_blocks(head, labels(format)?, &mut unpacked, block, visit)
         }
         None => Err(DataError::UnknownFormat { file }.into()),

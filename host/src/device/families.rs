@@ -1,7 +1,7 @@
 //! What chip descriptions do not say, by the beginnings of families' and chips' names: which units the
 //! processor has, and what a chip wants of a firmware before it runs it.
 //!
-//! From the vendors' reference manuals. A family that is missing here gets no unit that it may lack.
+//! As the vendors' manuals are known to the authors, not looked up chip by chip. A family that is missing here gets no unit that it may lack.
 
 use std::fmt;
 

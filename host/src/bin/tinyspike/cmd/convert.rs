@@ -114,7 +114,10 @@ fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
             let count = data::about(&blocks.path)?.count;
             let count = count.min(blocks.limit.unwrap_or(count));
             // They are gone through twice.
-            Some(progress::bar("calibrating", (count as u64).saturating_mul(2)))
+            Some(progress::bar(
+                "calibrating",
+                (count as u64).saturating_mul(2),
+            ))
         }
         None => None,
     };
