@@ -168,7 +168,8 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
         .args(["--profile", board.profile(), "--package", PACKAGE])
         .args(["--bin", &board.binary(program)])
         .args(["--features", &format!("board-{}{log}", board.name())]);
-    if program == Program::Minimal {
+    // A microbit's flash holds the bench and an image with its inputs only without what runs step by step.
+    if program == Program::Minimal || board == Board::Microbit {
         command.arg("--no-default-features");
     }
     command
