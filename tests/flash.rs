@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use tinyspike_shared::slots::{Flash, SlotLayout};
 
+use crate::numbers::Numbers;
+
 /// The supply has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerCut;
@@ -17,8 +19,8 @@ pub struct SimulatedFlash {
     units: Vec<Range<u32>>,
     /// Operations until the power goes; `None`: it stays.
     left: Option<u64>,
-    /// The state of the generator that decides which bits an interrupted operation has reached.
-    seed: u64,
+    /// Decides which bits an interrupted operation has reached.
+    numbers: Numbers,
     /// Erases and word writes so far.
     pub operations: u64,
 }
@@ -45,7 +47,7 @@ impl SimulatedFlash {
             bytes: vec![0xff; (end - start) as usize],
             units,
             left: None,
-            seed: 1,
+            numbers: Numbers::new(1),
             operations: 0,
         }
     }
@@ -53,7 +55,7 @@ impl SimulatedFlash {
     /// Cuts the power in the operation after the next `operations`; `seed` decides how far that one gets.
     pub fn cut_after(&mut self, operations: u64, seed: u64) {
         self.left = Some(operations);
-        self.seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        self.numbers = Numbers::new(seed);
     }
 
     /// Switches the power on again.
@@ -65,13 +67,6 @@ impl SimulatedFlash {
     #[must_use]
     pub fn bytes(&self, range: &Range<u32>) -> &[u8] {
         &self.bytes[(range.start - self.start) as usize..(range.end - self.start) as usize]
-    }
-
-    fn random(&mut self) -> u64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.seed
     }
 
     /// Whether the next operation is the one in which the power goes.
@@ -110,7 +105,11 @@ impl Flash for SimulatedFlash {
         let goes = self.goes()?;
         for at in unit {
             // Half-way, some bits of the unit have become ones.
-            let raised = if goes { self.random() as u8 } else { 0xff };
+            let raised = if goes {
+                self.numbers.draw() as u8
+            } else {
+                0xff
+            };
             self.bytes[(at - self.start) as usize] |= raised;
         }
         if goes { Err(PowerCut) } else { Ok(()) }
@@ -122,7 +121,7 @@ impl Flash for SimulatedFlash {
             let goes = self.goes()?;
             for (&byte, at) in word.iter().zip(at..) {
                 // Half-way, some of the bits that should be zeros still are ones.
-                let unreached = if goes { self.random() as u8 } else { 0 };
+                let unreached = if goes { self.numbers.draw() as u8 } else { 0 };
                 self.bytes[(at - self.start) as usize] &= byte | unreached;
             }
             if goes {

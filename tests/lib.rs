@@ -4,9 +4,12 @@
 #![forbid(unsafe_code)]
 
 pub mod boards;
+pub mod counts;
 pub mod device;
 pub mod flash;
+pub mod mnist;
 pub mod model;
 pub mod network;
+pub mod numbers;
 pub mod reference;
 pub mod stepwise;

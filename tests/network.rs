@@ -1,6 +1,8 @@
 //! Random networks in integers.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{
     self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
@@ -537,4 +539,19 @@ impl Builder {
             theta: 0.25,
         }
     }
+}
+
+/// The first random network that has neurons: the same in every run.
+///
+/// # Panics
+/// Where no random network has neurons.
+#[must_use]
+pub fn spiking() -> Quantized {
+    networks()
+        .prop_filter("without a neuron nothing spikes", |n| {
+            !n.ensembles.is_empty()
+        })
+        .new_tree(&mut TestRunner::deterministic())
+        .expect("some network has neurons")
+        .current()
 }

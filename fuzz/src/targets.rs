@@ -13,10 +13,10 @@ use tinyspike::{data as samples, import, inspect, pipeline};
 use tinyspike_firmware::{Engine, Inputs, Portable, trace};
 use tinyspike_shared::image::{self, Connection, Pre, SourceMap, Transform};
 use tinyspike_shared::inputs::Header;
+use tinyspike_tests::numbers::Numbers;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::mutate::Numbers;
 use crate::{Outcome, parts, seeds};
 
 /// The largest arena that is lent to an image.

@@ -9,10 +9,11 @@ use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Portable;
 use tinyspike_firmware::soak::{Digest, Soak, run};
-use tinyspike_fuzz::mutate::{Numbers, mutate};
+use tinyspike_fuzz::mutate::mutate;
 use tinyspike_fuzz::{Target, runnable};
 use tinyspike_shared::inputs::Header;
 use tinyspike_shared::weights::Layout;
+use tinyspike_tests::numbers::Numbers;
 
 /// How many images are run.
 const IMAGES: usize = 200;

@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tinyspike_fuzz::mutate::{Numbers, mutate};
+use tinyspike_fuzz::mutate::mutate;
 use tinyspike_fuzz::{Outcome, TARGETS, Target};
+use tinyspike_tests::numbers::Numbers;
 
 /// Inputs take milliseconds; on a busy machine a hundred times more.
 const TOO_LONG: Duration = Duration::from_secs(20);

@@ -241,19 +241,18 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
     let (encoded, arena_bytes) = description;
     let length =
         u32::try_from(data.start + data.bytes.len()).map_err(|_| AssembleError::Overflow)?;
-    let mut header = Header {
+    let header = Header {
         length,
         description_len: encoded.len() as u32,
         arena_bytes,
         model_version: 0,
         checksum: 0,
     };
-    let mut bytes = header.to_bytes().to_vec();
+    let mut bytes = vec![0; HEADER_LEN];
     bytes.extend(&encoded);
     bytes.resize(data.start, 0);
     bytes.extend(&data.bytes);
-    header.checksum = checksum(&bytes);
-    bytes[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    seal(&mut bytes, header);
     // The parser is the judge of what an image is.
     Image::parse(&aligned_copy(&bytes))?;
     Ok(bytes)
@@ -267,11 +266,15 @@ pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), ima
     let aligned = aligned_copy(image);
     let mut header = *Image::parse(&aligned)?.header();
     header.model_version = model_version;
-    let whole = &mut image[..header.length as usize];
-    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-    header.checksum = checksum(whole);
-    whole[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    seal(&mut image[..header.length as usize], header);
     Ok(())
+}
+
+/// Writes an image's header, with the checksum of what it is then.
+fn seal(image: &mut [u8], mut header: Header) {
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    header.checksum = checksum(image);
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
 }
 
 /// A copy of `bytes` that starts at a multiple of the image's alignment.

@@ -482,10 +482,7 @@ impl<'a> Work<'a> {
     /// The largest and the least value of an event from a source.
     fn range(&self, pre: Source) -> (i64, i64) {
         match pre {
-            Source::Input(i) => {
-                let zero = i64::from(self.inputs[i].zero_point);
-                (i64::from(self.inputs[i].max) - zero, -zero)
-            }
+            Source::Input(i) => self.inputs[i].range(),
             Source::Population(p) => (self.counts[p].0, -self.counts[p].1),
         }
     }

@@ -278,6 +278,14 @@ pub struct Input {
     pub max: u8,
 }
 
+impl Input {
+    /// The largest and the least value of an event from it: a byte less the zero point.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        let zero = i64::from(self.zero_point);
+        (i64::from(self.max) - zero, -zero)
+    }
+}
+
 /// Integrate-and-fire neurons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ensemble {
@@ -614,10 +622,7 @@ impl<'a> Context<'a> {
     /// The largest and the least value of an event from a source.
     fn event_range(&self, pre: Source) -> (i64, i64) {
         match pre {
-            Source::Input(i) => {
-                let zero = i64::from(self.inputs[i].zero_point);
-                (i64::from(self.inputs[i].max) - zero, -zero)
-            }
+            Source::Input(i) => self.inputs[i].range(),
             Source::Population(p) => (i64::from(self.options.count(p)), 0),
         }
     }

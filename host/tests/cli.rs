@@ -2,36 +2,15 @@
 //! files.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use flate2::read::GzDecoder;
 use npyz::npz::NpzArchive;
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
+mod tool;
 
-fn tinyspike(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tinyspike"))
-        .args(args)
-        .output()
-        .expect("the tool starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
-
-fn path(p: &Path) -> &str {
-    p.to_str().expect("a path in UTF-8")
-}
+use tool::{json, path, project, text, tinyspike};
 
 /// Converts a bundled model with the bundled calibration data.
 fn convert(model: &str, folder: &TempDir, more: &[&str]) -> PathBuf {

@@ -1,40 +1,19 @@
 //! `chips`, `probes` and `flash` as a user meets them. None of this touches a board, or needs one.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
+mod tool;
 
-fn tinyspike(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tinyspike"))
-        .args(args)
-        .output()
-        .expect("the tool starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
+use tool::{json, path, project, text, tinyspike};
 
 /// What a command that must fail says.
 fn refusal(args: &[&str]) -> String {
     let output = tinyspike(args);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     text(&output.stderr)
-}
-
-fn path(p: &Path) -> &str {
-    p.to_str().expect("a path in UTF-8")
 }
 
 /// Converts a bundled model, with bounds from its weights.

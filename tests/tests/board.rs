@@ -1,21 +1,16 @@
 //! The same image and inputs on the host and on emulated boards: every line of the trace must agree.
 
-use std::path::Path;
-
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::bench::{BenchOptions, Inference, measure};
-use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Quantized};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::Outcome;
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::mnist::{self, BYTE_SCALE, project};
+use tinyspike_tests::network::{inputs, networks, spiking};
 
 /// A run on a board; where there can be none, the message says what to do.
 fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
@@ -27,33 +22,10 @@ fn joined(network: &Quantized, seed: u64) -> Vec<u8> {
     inputs(network, seed).concat()
 }
 
-/// Some network with neurons in it.
-fn network() -> Quantized {
-    networks()
-        .prop_filter("without a neuron nothing spikes", |n| {
-            !n.ensembles.is_empty()
-        })
-        .new_tree(&mut TestRunner::deterministic())
-        .unwrap()
-        .current()
-}
-
 /// The image of `mnist_small`, calibrated on 200 samples, and the first `count` test samples.
 fn mnist(count: usize) -> (Vec<u8>, DataSet) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
-    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
-    let samples = pipeline::samples(&known, BYTE_SCALE, 200);
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).unwrap().network;
-    let quantize = QuantizeOptions::default();
-    let image = pipeline::build(&network, Some(&samples), &quantize, &|_| ())
-        .unwrap()
-        .image;
-    let test = data::load(root.join("data/mnist_test10k.npz"))
+    let image = mnist::small(Some(200), &QuantizeOptions::default());
+    let test = data::load(project("data/mnist_test10k.npz"))
         .unwrap()
         .take(count);
     (image, test)
@@ -65,9 +37,6 @@ fn traced() -> impl Iterator<Item = Board> {
         .into_iter()
         .filter(|board| board.programs().contains(&Program::Trace))
 }
-
-/// The float that one unit of a byte in MNIST's samples stands for.
-const BYTE_SCALE: f32 = 1.0 / 255.0;
 
 #[test]
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
@@ -202,7 +171,7 @@ proptest! {
 #[test]
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn a_board_refuses_what_it_cannot_run() {
-    let network = network();
+    let network = spiking();
     let image = assemble(&network).unwrap();
     let sample = joined(&network, 1);
     let inputs = block(std::slice::from_ref(&sample));

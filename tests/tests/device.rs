@@ -15,7 +15,7 @@ use tinyspike_shared::image::{HEADER_LEN, ImageError, checksum};
 use tinyspike_shared::wire::Watch;
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::device::{BUILD, CONNECTIONS, ENSEMBLES, Near, Noise, Spoil};
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::network::{inputs, networks, spiking};
 
 type DeviceImage<'a> = Image<'a, ENSEMBLES, CONNECTIONS>;
 
@@ -209,7 +209,7 @@ proptest! {
 
 #[test]
 fn a_device_without_a_usable_image_says_why() {
-    let network = network();
+    let network = spiking();
     let image = assemble(&network).unwrap();
     let sample = joined(&network, 1);
     let mut damaged = image.clone();
@@ -297,15 +297,4 @@ fn a_silent_device_is_given_up() {
     let error = Session::new(Cut, 0, patience).ping().unwrap_err();
     assert!(error.to_string().contains("its core is halted"), "{error}");
     assert!(matches!(error, SessionError::Silent { .. }), "{error}");
-}
-
-/// Some network with neurons in it.
-fn network() -> Quantized {
-    networks()
-        .prop_filter("without a neuron nothing spikes", |n| {
-            !n.ensembles.is_empty()
-        })
-        .new_tree(&mut TestRunner::deterministic())
-        .unwrap()
-        .current()
 }

@@ -3,19 +3,9 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
-use tinyspike_firmware::{Event, Probe};
+use tinyspike_tests::counts::Counts;
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
-
-struct Counts(Vec<Vec<i64>>);
-
-impl Probe for Counts {
-    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
-        for e in events {
-            self.0[ensemble][usize::from(e.source)] += i64::from(e.value);
-        }
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]

@@ -1,36 +1,25 @@
 //! Firmware and images go onto emulated boards through a debug probe, as onto real ones.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::device::{
     self, Chip, Chips, DeviceError, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
     Phase, Plan, PlanOptions, Progress, flash,
 };
-use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike_tests::mnist;
 
 /// An image of `mnist_small` for any core.
 fn image(steps: u16) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).unwrap().network;
-    let quantize = QuantizeOptions {
+    let options = QuantizeOptions {
         steps,
         target: Target::Portable,
         ..QuantizeOptions::default()
     };
-    pipeline::build(&network, None, &quantize, &|_| ())
-        .unwrap()
-        .image
+    mnist::small(None, &options)
 }
 
 fn chip(machine: Machine) -> Chip {

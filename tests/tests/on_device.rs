@@ -11,7 +11,7 @@ use probe_rs::flashing::DownloadOptions;
 use probe_rs::probe::DebugProbeSelector;
 use probe_rs::probe::list::Lister;
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::convert::{ConvertOptions, convert};
+
 use tinyspike::data::{self, DataSet};
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
 use tinyspike::device::session::{NoImage, SessionError};
@@ -19,11 +19,11 @@ use tinyspike::device::{
     Chip, Chips, DeviceError, Firmware, FlashOptions, ImageReport, Layout, LayoutOptions,
     LogMessage, LogTable, Plan, PlanOptions, TalkOptions, build, flash, talk,
 };
-use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike_board::firmware::embed;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
 use tinyspike_shared::image::ImageError;
+use tinyspike_tests::mnist;
 
 const MACHINES: [Machine; 3] = [Machine::Microbit, Machine::Mps2An386, Machine::Mps2An500];
 
@@ -39,17 +39,8 @@ enum Ended {
 }
 
 /// An image of `mnist_small`.
-fn mnist(machine: Machine, steps: u16) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
-    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
-    let samples = pipeline::samples(&known, 1.0 / 255.0, 100);
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).unwrap().network;
-    let quantize = QuantizeOptions {
+fn image(machine: Machine, steps: u16) -> Vec<u8> {
+    let options = QuantizeOptions {
         steps,
         target: match machine {
             Machine::Microbit => Target::Portable,
@@ -57,8 +48,7 @@ fn mnist(machine: Machine, steps: u16) -> Vec<u8> {
         },
         ..QuantizeOptions::default()
     };
-    let built = pipeline::build(&network, Some(&samples), &quantize, &|_| ());
-    built.unwrap().image
+    mnist::small(Some(100), &options)
 }
 
 fn test_set(count: usize) -> DataSet {
@@ -192,10 +182,10 @@ fn an_image_runs_on_a_board_to_the_bit() {
     let set = test_set(20);
     for machine in MACHINES {
         let bench = Bench::new(machine);
-        let image = mnist(machine, 2);
-        bench.flash(&image, true);
+        let built = image(machine, 2);
+        bench.flash(&built, true);
         for bisect in [false, true] {
-            let (report, log) = bench.run(&image, &set, bisect).unwrap();
+            let (report, log) = bench.run(&built, &set, bisect).unwrap();
             assert_eq!(report.divergence, None, "{machine}");
             assert_eq!(report.images, 20);
             assert!(report.accuracy.unwrap() >= 0.9, "{machine}: {report:?}");
@@ -208,11 +198,11 @@ fn an_image_runs_on_a_board_to_the_bit() {
         }
 
         // Another image alone, beside the firmware that stays.
-        let other = mnist(machine, 1);
+        let other = image(machine, 1);
         bench.flash(&other, false);
         let (report, _) = bench.run(&other, &set, false).unwrap();
         assert_eq!(report.divergence, None, "{machine}");
-        let error = bench.run(&image, &set, false).unwrap_err();
+        let error = bench.run(&built, &set, false).unwrap_err();
         assert!(
             matches!(error, Ended::Run(RunError::OtherImage { .. })),
             "{error}"
@@ -225,10 +215,10 @@ fn an_image_runs_on_a_board_to_the_bit() {
 fn a_damaged_image_is_refused_by_a_device_that_stays_reachable() {
     for machine in MACHINES {
         let bench = Bench::new(machine);
-        let image = mnist(machine, 2);
-        bench.flash(&image, true);
-        let mut damaged = image.clone();
-        damaged[image.len() / 2] ^= 0x10;
+        let built = image(machine, 2);
+        bench.flash(&built, true);
+        let mut damaged = built.clone();
+        damaged[built.len() / 2] ^= 0x10;
         for (bytes, magic) in [(damaged, false), (vec![0; 64], true)] {
             bench.flash_raw(&bytes);
             let options = bench.talk(true);
@@ -249,7 +239,7 @@ fn a_damaged_image_is_refused_by_a_device_that_stays_reachable() {
             .unwrap();
         }
         // The next image runs.
-        bench.flash(&image, false);
+        bench.flash(&built, false);
     }
 }
 
@@ -262,11 +252,11 @@ fn a_lost_probe_or_board_is_reported_within_seconds() {
         Fault::BoardDies { after: 3000 },
     ] {
         let bench = Bench::new(Machine::Microbit);
-        let image = mnist(Machine::Microbit, 2);
-        bench.flash(&image, true);
+        let built = image(Machine::Microbit, 2);
+        bench.flash(&built, true);
         bench.board.inject(fault);
         let start = Instant::now();
-        let error = bench.run(&image, &set, false).unwrap_err();
+        let error = bench.run(&built, &set, false).unwrap_err();
         let took = start.elapsed();
         assert!(
             matches!(

@@ -1,13 +1,10 @@
 //! A power cut at any operation of an update leaves a device that runs the old model or the new one.
 
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::data;
-use tinyspike::import;
-use tinyspike::pipeline::{build, samples};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_shared::slots::{Journal, LayoutError, Slot, SlotLayout, State, UpdateError};
 use tinyspike_tests::flash::{PowerCut, SimulatedFlash};
+use tinyspike_tests::mnist;
 
 /// A small device: two slots of 48 KiB, erase units of 1 KiB as on an nRF51.
 fn layout() -> SlotLayout {
@@ -42,26 +39,12 @@ fn start(
 
 /// mnist_small for one step and for two: images that are really run.
 fn models() -> [Vec<u8>; 2] {
-    let model = import::load(std::path::Path::new("../models/mnist_small.keras")).unwrap();
-    let network = convert(
-        &model,
-        &ConvertOptions {
-            inference_only: true,
-            ..ConvertOptions::default()
-        },
-    )
-    .unwrap()
-    .network;
-    let set = data::load("../data/mnist_calibration2k.npz").unwrap();
-    let samples = samples(&set, 1.0 / 255.0, 64);
     [1, 2].map(|steps| {
         let options = QuantizeOptions {
             steps,
             ..QuantizeOptions::default()
         };
-        build(&network, Some(&samples), &options, &|_| {})
-            .unwrap()
-            .image
+        mnist::small(Some(64), &options)
     })
 }
 

@@ -2,41 +2,28 @@
 
 #![expect(clippy::print_stdout, reason = "a long run says what it has done")]
 
-use std::path::Path;
 use std::time::Duration;
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::data;
-use tinyspike::pipeline;
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Native;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_tests::boards::block;
+use tinyspike_tests::mnist;
 use tinyspike_tests::network::networks;
 
 /// The image of `mnist_small` with this many steps to an inference, for a Cortex-M4.
-fn mnist(steps: u16) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let model = tinyspike::import::load(&root.join("models/mnist_small.keras")).unwrap();
-    let known = data::load(root.join("data/mnist_calibration2k.npz")).unwrap();
-    let samples = pipeline::samples(&known, 1.0 / 255.0, 100);
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).unwrap().network;
-    let quantize = QuantizeOptions {
+fn trained(steps: u16) -> Vec<u8> {
+    let options = QuantizeOptions {
         steps,
         target: Target::CortexM4,
         ..QuantizeOptions::default()
     };
-    let build = pipeline::build(&network, Some(&samples), &quantize, &|_| ());
-    build.unwrap().image
+    mnist::small(Some(100), &options)
 }
 
 /// Images of so many random networks, each with neurons and more than one step.
@@ -111,7 +98,7 @@ fn on_board(images: &[Vec<u8>], steps: u32) {
 
 #[test]
 fn potentials_stay_within_their_bounds() {
-    soak(&[mnist(4)], 400);
+    soak(&[trained(4)], 400);
     soak(&random(40), 100);
 }
 
@@ -132,14 +119,14 @@ fn a_potential_beyond_its_bounds_is_counted() {
 #[test]
 #[ignore = "needs QEMU and the firmware: cargo xtask soak"]
 fn the_state_on_a_board_is_the_hosts() {
-    on_board(&[mnist(2)], 500);
+    on_board(&[trained(2)], 500);
     on_board(&random(4), 200);
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask soak"]
 fn a_million_steps_on_the_host() {
-    let trained = soak(&[mnist(2), mnist(8)], 300_000);
+    let trained = soak(&[trained(2), trained(8)], 300_000);
     let random = soak(&random(100), 4_000);
     assert!(trained + random >= 1_000_000);
     println!(
@@ -151,7 +138,7 @@ fn a_million_steps_on_the_host() {
 #[test]
 #[ignore = "takes minutes, needs QEMU and the firmware: cargo xtask soak"]
 fn ten_thousand_steps_on_a_board() {
-    on_board(&[mnist(2), mnist(8)], 4_000);
+    on_board(&[trained(2), trained(8)], 4_000);
     on_board(&random(10), 200);
     println!("board: 10000 steps, every state the host's");
 }

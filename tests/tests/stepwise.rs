@@ -8,21 +8,12 @@ use tinyspike::quantize::{
     self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
     Quantized, Seen,
 };
-use tinyspike_firmware::{Event, ImageError, Probe};
+use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::dynamics::Synapse;
 use tinyspike_shared::image::{Dense, Fault, Transform, Width};
+use tinyspike_tests::counts::Counts;
 use tinyspike_tests::network::{inputs, stepwise_networks};
 use tinyspike_tests::stepwise::Stepwise;
-
-struct Counts(Vec<Vec<i64>>);
-
-impl Probe for Counts {
-    fn spikes(&mut self, ensemble: usize, events: &[Event]) {
-        for e in events {
-            self.0[ensemble][usize::from(e.source)] += i64::from(e.value);
-        }
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]

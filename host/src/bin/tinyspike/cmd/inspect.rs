@@ -8,6 +8,7 @@ use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike::sign::signer;
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
+use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
 
 use crate::args::Inspect;
@@ -109,7 +110,7 @@ struct ConnectionListing<'a> {
     weights: u32,
 }
 
-fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
+fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<'a> {
     let network = image.description();
     let header = image.header();
     let pre = |pre| match pre {
@@ -157,7 +158,7 @@ fn describe<'a>(image: &'a Image<'_>) -> ImageListing<'a> {
         format_version: VERSION,
         model_version: header.model_version,
         checksum: format!("{:08x}", header.checksum),
-        signed_by: None,
+        signed_by: signed_by.map(|id| id.to_string()),
         steps: network.steps,
         flash_bytes: image.bytes().len(),
         ram_bytes: image.arena_bytes(),
@@ -268,10 +269,7 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
     let image = files::parse_image(path, &bytes)?;
-    let listing = ImageListing {
-        signed_by: signer(&bytes)?.map(|id| id.to_string()),
-        ..describe(&image)
-    };
+    let listing = describe(&image, signer(&bytes)?);
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());

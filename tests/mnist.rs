@@ -1,0 +1,40 @@
+//! Images of `mnist_small`, a network that was trained on real data.
+
+use std::path::{Path, PathBuf};
+
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data;
+use tinyspike::pipeline;
+use tinyspike::quantize::QuantizeOptions;
+
+/// The float that one unit of a byte in MNIST's samples stands for.
+pub const BYTE_SCALE: f32 = 1.0 / 255.0;
+
+/// A file of the project, by its path from the project's root.
+#[must_use]
+pub fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The image of `mnist_small`, calibrated on the first `samples` of the bundled set; with bounds from its
+/// weights where there are none.
+///
+/// # Panics
+/// Where the bundled files are not there, or are not deployed.
+#[must_use]
+pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> Vec<u8> {
+    let model = tinyspike::import::load(&project("models/mnist_small.keras"))
+        .expect("the bundled model is read");
+    let options_of_conversion = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let conversion = convert(&model, &options_of_conversion).expect("the bundled model converts");
+    let samples = samples.map(|limit| {
+        let known = data::load(project("data/mnist_calibration2k.npz"));
+        pipeline::samples(&known.expect("the bundled set is read"), BYTE_SCALE, limit)
+    });
+    pipeline::build(&conversion.network, samples.as_ref(), options, &|_| ())
+        .expect("the bundled model is deployed")
+        .image
+}
