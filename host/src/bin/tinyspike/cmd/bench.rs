@@ -4,7 +4,7 @@ use std::io::Write;
 
 use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench};
-use tinyspike::data::{self, DataSet};
+use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
     DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
 };
@@ -15,12 +15,13 @@ use super::run::Broken;
 use crate::args::{Bench, BenchTarget, BoardFlags};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
-    let data = data::load(&args.data)?.take(args.limit as usize);
+    let data = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
+    let data = data.take(args.limit as usize);
     match &args.on {
         BenchTarget::Emulated(board) => {
             let report = emulated(args, *board, &bytes, &data)?;
@@ -117,7 +118,7 @@ fn on_chip(
 }
 
 fn failure(args: &Bench, error: &BenchError) -> Failure {
-    let (image, data) = (args.image.display(), args.data.display());
+    let (image, data) = (args.image.display(), args.data.join(", "));
     let failure = Failure::new(match error {
         BenchError::Data(e) => format!("{image} on {data}: {e}"),
         other => format!("{image}: {other}"),
