@@ -67,13 +67,10 @@ impl Board {
         }
     }
 
-    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    /// Cargo's profile for its programs: their kernels are in assembly, and what is around them may be small.
     #[must_use]
     pub const fn profile(self) -> &'static str {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
-            Self::Microbit => "firmware",
-        }
+        "firmware-small"
     }
 
     /// Where its firmware looks for the image and the inputs.
