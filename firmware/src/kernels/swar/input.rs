@@ -3,6 +3,9 @@
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Layout, Weights};
 
+#[cfg(not(tinyspike_baseline))]
+use super::super::Potential;
+
 #[cfg(tinyspike_baseline)]
 unsafe extern "C" {
     fn tinyspike_swar_windows(windows: *mut Run);
@@ -27,7 +30,7 @@ struct Run {
     step: usize,
     /// Bytes from columns to values.
     values: usize,
-    targets_end: *mut u32,
+    targets_end: *mut u16,
     /// Bytes from a window's targets to the next one's.
     targets_step: usize,
     weights: *const i8,
@@ -78,12 +81,11 @@ impl Windows<'_> {
     /// The caller has made sure that the windows lie inside the input, their values' taps inside the kernel, and that
     /// there is a window, a row and a value, and targets for all.
     #[cfg(tinyspike_baseline)]
-    fn add(self, targets: &mut [u32]) {
+    fn add(self, targets: &mut [u16]) {
         let columns = self.columns.as_ptr().wrapping_add(self.start);
         let values = self.input.as_ptr().wrapping_add(self.start);
         for block in 0..self.channels / CHANNELS {
-            let first = block * CHANNELS / 2;
-            let end = first + self.count * (self.channels / 2);
+            let end = block * CHANNELS + self.count * self.channels;
             let mut run = Run {
                 columns,
                 count: self.count,
@@ -102,22 +104,22 @@ impl Windows<'_> {
                 rows: self.rows,
             };
             // SAFETY: by the caller's word there is a window, a row and a value, and all that they name is there;
-            // weights and targets of whole blocks are aligned to words as the slices are.
+            // weights of whole blocks are aligned to words as the slice is.
             unsafe { tinyspike_swar_windows(&raw mut run) };
         }
     }
 
     /// Adds the windows' sums to targets.
     #[cfg(not(tinyspike_baseline))]
-    fn add(self, targets: &mut [u32]) {
-        let windows = targets.chunks_exact_mut(self.channels / 2);
+    fn add(self, targets: &mut [u16]) {
+        let windows = targets.chunks_exact_mut(self.channels);
         for (at, targets) in windows.take(self.count).enumerate() {
             let start = self.start + at * self.step;
             let columns = self.columns.get(start..start + self.run).unwrap_or(&[]);
             if columns.iter().all(|&column| column == 0) {
                 continue;
             }
-            for (block, targets) in targets.chunks_mut(CHANNELS / 2).enumerate() {
+            for (block, targets) in targets.chunks_mut(CHANNELS).enumerate() {
                 let mut sums = [0i32; CHANNELS];
                 for row in 0..self.rows {
                     let from = start + row * self.line;
@@ -132,10 +134,8 @@ impl Windows<'_> {
                     }
                 }
                 let half = 1 << self.shift >> 1;
-                let (pairs, _) = sums.as_chunks::<2>();
-                for (target, pair) in targets.iter_mut().zip(pairs) {
-                    let [low, high] = pair.map(|sum| (sum.wrapping_add(half) >> self.shift) as u32);
-                    *target = target.wrapping_add(low).wrapping_add(high << 16);
+                for (target, sum) in targets.iter_mut().zip(sums) {
+                    *target = target.plus(sum.wrapping_add(half) >> self.shift);
                 }
             }
         }
@@ -160,7 +160,6 @@ pub(super) fn drive(
     let [padding_y, padding_x] = conv.padding.map(usize::from);
     let line = width * channels_in;
     let value_line = kernel_x * channels_in;
-    let targets: &mut [u32] = bytemuck::try_cast_slice_mut(currents).ok()?;
     let fits = weights.layout == Layout::Rows
         && conv.is_plain()
         && channels.is_multiple_of(CHANNELS)
@@ -170,7 +169,7 @@ pub(super) fn drive(
         && weights.bytes.as_ptr().cast::<u32>().is_aligned()
         && weights.bytes.len() == kernel_y * value_line * channels
         && input.len() == height * line
-        && targets.len() == out_height * out_width * channels / 2;
+        && currents.len() == out_height * out_width * channels;
     if !fits {
         return None;
     }
@@ -178,8 +177,8 @@ pub(super) fn drive(
     let whole_end = (width + padding_x).checked_sub(kernel_x);
     let whole_end = whole_end.map_or(Some(0), |last| last.checked_div(stride_x).map(|n| n + 1))?;
     let mut columns = [0; COLUMNS / 4];
-    for (out_y, targets) in targets
-        .chunks_exact_mut((out_width * channels / 2).max(1))
+    for (out_y, targets) in currents
+        .chunks_exact_mut((out_width * channels).max(1))
         .enumerate()
     {
         let (skipped_y, y, rows) = seen(out_y * stride_y, padding_y, kernel_y, height);
@@ -210,7 +209,7 @@ pub(super) fn drive(
                     rows,
                     count,
                 };
-                windows.add(targets.get_mut(out_x * channels / 2..)?);
+                windows.add(targets.get_mut(out_x * channels..)?);
             }
             out_x += count;
         }

@@ -19,17 +19,19 @@ muls r2, r5, r2
 add \d, r2
 .endm
 
-@ Two sums, each shifted right by r3, to the word of targets in r4, at [r0, #\at].
+@ Two sums, each shifted right by r3, to the targets at [r0, #\at]: in halves of their own, for currents are no
+@ potentials.
 .macro ts_settle at, a, b
 mov r1, \a
 mov r2, \b
 asrs r1, r3
 asrs r2, r3
-lsls r2, r2, #16
-adds r1, r1, r2
-ldr r4, [r0, #\at]
+ldrh r4, [r0, #\at]
 adds r4, r4, r1
-str r4, [r0, #\at]
+strh r4, [r0, #\at]
+ldrh r4, [r0, #\at + 2]
+adds r4, r4, r2
+strh r4, [r0, #\at + 2]
 .endm
 
 @ void tinyspike_swar_windows(Windows *windows): 8 targets of 16 bits += the sums of a window's products, shifted, for

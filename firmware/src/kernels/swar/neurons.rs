@@ -1,17 +1,21 @@
 //! Updates of neurons, a word of potentials at a time.
 
-use super::super::{EVENTS, Events, Kernels, Population, Portable, Potential};
+use core::ops::Range;
+
 use tinyspike_shared::Event;
+
+use super::super::{EVENTS, Events, Kernels, Population, Portable, Potential};
 
 #[cfg(tinyspike_baseline)]
 unsafe extern "C" {
     fn tinyspike_swar_fire(fire: *mut Fire);
+    fn tinyspike_swar_copy(to: *mut u32, from: *const u32, groups: usize);
 }
 
 /// Words of potentials that are looked at together for spikes.
 const BLOCK: usize = 4;
 /// Words that are copied together.
-const COPIED: usize = 4;
+const COPIED: usize = 8;
 
 /// A potential of which one or two fill a word.
 pub(super) trait Neuron: Potential {
@@ -225,22 +229,36 @@ where
 
 /// Repeats the first so many words over all others.
 fn repeat_words(words: &mut [u32], period: usize) {
-    let mut filled = period;
-    while filled > 0
-        && let Some((done, rest)) = words.split_at_mut_checked(filled)
-        && !rest.is_empty()
-    {
-        let (blocks, more) = rest.as_chunks_mut::<COPIED>();
-        let (from, from_more) = done.as_chunks::<COPIED>();
-        if more.is_empty() && from_more.is_empty() {
-            for (to, from) in blocks.iter_mut().zip(from) {
-                *to = *from;
-            }
-        } else {
-            for (to, from) in rest.iter_mut().zip(done) {
-                *to = *from;
-            }
+    if period == 0 {
+        return;
+    }
+    // What is copied at once is a whole number of places behind what it is copied from.
+    let mut distance = period;
+    while distance < COPIED {
+        distance += period;
+    }
+    let groups = words.len().saturating_sub(distance) / COPIED;
+    let tail = distance + groups * COPIED;
+    copy(words, period..distance, period);
+    #[cfg(tinyspike_baseline)]
+    if groups > 0 {
+        let start = words.as_mut_ptr();
+        // SAFETY: so many groups lie in the words from `distance` on, and as many from their start, each a group
+        // or more before its copy.
+        unsafe { tinyspike_swar_copy(start.wrapping_add(distance), start, groups) };
+    }
+    #[cfg(not(tinyspike_baseline))]
+    copy(words, distance..tail, distance);
+    copy(words, tail..words.len(), period);
+}
+
+/// Copies words of a range from `distance` before them, as far as they are there.
+fn copy(words: &mut [u32], range: Range<usize>, distance: usize) {
+    for at in range {
+        if let Some(&word) = words.get(at - distance)
+            && let Some(to) = words.get_mut(at)
+        {
+            *to = word;
         }
-        filled += filled;
     }
 }

@@ -99,3 +99,16 @@ b 3b
 .balign 4
 9: .word 0x80008000
 ts_end tinyspike_swar_fire
+
+@ void tinyspike_swar_copy(uint32_t *to, const uint32_t *from, uint32_t groups): groups of 8 words, upwards.
+ts_function tinyspike_swar_copy
+push {r4-r6, lr}
+1:
+ldmia r1!, {r3-r6}
+stmia r0!, {r3-r6}
+ldmia r1!, {r3-r6}
+stmia r0!, {r3-r6}
+subs r2, #1
+bne 1b
+pop {r4-r6, pc}
+ts_end tinyspike_swar_copy

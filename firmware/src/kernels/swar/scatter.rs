@@ -1,5 +1,6 @@
 //! Events over a convolution.
 
+use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, Span};
 use tinyspike_shared::weights::{Layout, Weights};
@@ -38,14 +39,6 @@ struct Column {
 }
 
 impl Column {
-    const NOWHERE: Self = Self {
-        targets: 0,
-        weights: 0,
-        code: 0,
-        weights_step: 0,
-        targets_step: 0,
-        unused: 0,
-    };
     /// Bytes of code for a block.
     const CODE: usize = 28;
 
@@ -71,13 +64,11 @@ struct Bytes {
 
 impl Bytes {
     /// Where a column leads, from the blocks of a run that come `part` chains later.
+    #[inline]
     fn column(&self, span: &Span, part: usize) -> Column {
         let skipped = part * CHAIN * BLOCK * 4;
         let run = span.count as usize * self.column;
         let run = run.saturating_sub(skipped).min(CHAIN * BLOCK * 4);
-        if run == 0 {
-            return Column::NOWHERE;
-        }
         Column {
             targets: (span.first as usize * self.column + skipped) as u16,
             weights: (span.tap as usize * self.column + skipped) as u16,
@@ -98,6 +89,9 @@ struct Stretch<'a> {
     first: usize,
     /// Sources of a place.
     channels: usize,
+    /// 2^16 / `channels`, rounded up.
+    #[cfg_attr(not(tinyspike_baseline), expect(dead_code, reason = "others divide"))]
+    reciprocal: usize,
     columns: &'a [Column],
     /// Runs of targets.
     rows: usize,
@@ -150,7 +144,7 @@ impl Stretch<'_> {
             events_end: range.end,
             first: self.first,
             sources: self.columns.len() * self.channels,
-            reciprocal: (1usize << 16).checked_div(self.channels).unwrap_or(0) + 1,
+            reciprocal: self.reciprocal,
             columns: self.columns.as_ptr(),
             targets: post.as_mut_ptr().wrapping_add(self.targets),
             weights: weights.as_ptr().wrapping_add(self.weights),
@@ -212,10 +206,8 @@ pub(super) fn scatter(
     let post: &mut [u32] = bytemuck::try_cast_slice_mut(post).ok()?;
     let words: &[u32] = bytemuck::try_cast_slice(weights.bytes).ok()?;
     // A product with the reciprocal is exact for so many sources.
-    let near = (1usize << 16)
-        .checked_div(channels_in)?
-        .checked_div(channels_in)?;
-    let seen = width.min(COLUMNS).min(near);
+    let reciprocal = (1usize << 16).checked_div(channels_in)?;
+    let seen = width.min(COLUMNS).min(reciprocal / channels_in.max(1));
     let fits = weights.layout == Layout::WidePairs
         && conv.is_plain()
         && channels.is_multiple_of(2 * BLOCK)
@@ -230,27 +222,31 @@ pub(super) fn scatter(
     let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
     let longest = bytes.weights_line.min(bytes.target_line);
     let parts = longest.div_ceil(CHAIN * BLOCK * 4);
-    let mut table = [Column::NOWHERE; COLUMNS];
-    // The columns from which on the table is filled, and the part that it is filled for.
+    let mut columns: Vec<Column, COLUMNS> = Vec::new();
+    // The column from which on they are, and the part of each run.
     let mut filled = None;
     let line_sources = width * channels_in;
-    // The source's row, and its first source.
+    // The source's row, its first source, and where it leads.
     let (mut y, mut line_first) = (0, 0);
+    let mut lines = vertical.spans(0);
+    let mut line = lines.next()?;
     let mut rest = events;
     while let Some(event) = rest.first() {
         let source = usize::from(event.source);
         if source < line_first || source - line_first >= NEAR * line_sources {
             y = source.checked_div(line_sources)?;
             line_first = y * line_sources;
+            lines = vertical.spans(y as u32);
+            line = lines.next()?;
         }
         while source - line_first >= line_sources {
             y += 1;
             line_first += line_sources;
+            line = lines.next()?;
         }
         if y >= height {
             break;
         }
-        let line = vertical.span(y as u32);
         // The columns that are looked up together, from the first event's on where there are more.
         let from = if seen == width {
             0
@@ -262,8 +258,10 @@ pub(super) fn scatter(
         if line.count > 0 {
             for part in 0..parts {
                 if filled != Some((from, part)) {
-                    for (column, span) in table.iter_mut().take(count).zip(horizontal.spans(from as u32)) {
-                        *column = bytes.column(&span, part);
+                    columns.clear();
+                    for span in horizontal.spans(from as u32).take(count) {
+                        // There is room: no more are looked up together.
+                        let _ = columns.push(bytes.column(&span, part));
                     }
                     filled = Some((from, part));
                 }
@@ -271,7 +269,8 @@ pub(super) fn scatter(
                     bytes,
                     first: line_first + from * channels_in,
                     channels: channels_in,
-                    columns: table.get(..count)?,
+                    reciprocal: reciprocal + 1,
+                    columns: &columns,
                     rows: line.count as usize,
                     targets: line.first as usize * bytes.target_line / 4,
                     weights: line.tap as usize * bytes.weights_line / 4,
