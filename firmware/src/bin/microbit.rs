@@ -11,9 +11,11 @@ mod support;
 use cortex_m_rt::entry;
 use tinyspike_firmware::boards::{Limits, MICROBIT, MICROBIT_ARENA};
 
+/// What fits beside the arena.
+const LIMITS: Limits = Limits::BASELINE;
+
 #[entry]
 fn main() -> ! {
-    const LIMITS: Limits = Limits::BASELINE;
     static mut STATE: [u32; MICROBIT_ARENA] = [0; MICROBIT_ARENA];
     support::trace::<{ LIMITS.ensembles }, { LIMITS.connections }>(&MICROBIT, STATE)
 }
