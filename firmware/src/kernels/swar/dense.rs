@@ -8,7 +8,7 @@ use super::super::{Kernels, Portable, Potential};
 
 #[cfg(tinyspike_baseline)]
 unsafe extern "C" {
-    fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32);
+    fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
 }
 
 /// Targets that are summed together.
@@ -39,12 +39,9 @@ pub(super) trait Taker: Potential {
     /// Adds two sums, s0 + 2^16 s1, to one or two targets.
     fn take_pair(pair: &mut [Self], sums: u32);
 
-    /// Adds the sums of a tile to its targets.
-    #[inline]
-    fn take(targets: &mut [Self], sums: &[u32; WORDS]) {
-        for (pair, &sums) in targets.chunks_mut(2).zip(sums) {
-            Self::take_pair(pair, sums);
-        }
+    /// The targets of a tile as sums, where they are such themselves.
+    fn sums(_targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
+        None
     }
 }
 
@@ -67,16 +64,9 @@ impl Taker for u16 {
     }
 
     #[inline]
-    fn take(targets: &mut [Self], sums: &[u32; WORDS]) {
-        if let Ok(words) = bytemuck::try_cast_slice_mut::<_, u32>(targets) {
-            for (word, &sums) in words.iter_mut().zip(sums) {
-                *word = word.wrapping_add(sums);
-            }
-            return;
-        }
-        for (pair, &sums) in targets.chunks_mut(2).zip(sums) {
-            Self::take_pair(pair, sums);
-        }
+    fn sums(targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
+        let words = bytemuck::try_cast_slice_mut(targets).ok()?;
+        words.try_into().ok()
     }
 }
 
@@ -119,11 +109,11 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Adds the events' products to the sums of the tile that starts at a word of each row.
+    /// Adds the events' products, and as much more, to the sums of the tile that starts at a word of each row.
     ///
     /// The caller has made sure that there are events, and a row for each.
     #[cfg(tinyspike_baseline)]
-    fn add_tile(&self, tile: usize, events: &[Event], sums: &mut [u32; WORDS]) {
+    fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         let range = events.as_ptr_range();
         let tile = Tile {
             stride: self.stride,
@@ -132,13 +122,16 @@ impl<'a> Rows<'a> {
             events: range.start,
         };
         // SAFETY: by the caller's word there is an event and a row for each, and the tile is one of a row's.
-        unsafe { tinyspike_swar_tile(&raw const tile, sums.as_mut_ptr()) };
+        unsafe { tinyspike_swar_tile(&raw const tile, sums.as_mut_ptr(), more) };
     }
 
-    /// Adds the events' products to the sums of the tile that starts at a word of each row.
+    /// Adds the events' products, and as much more, to the sums of the tile that starts at a word of each row.
     #[cfg(not(tinyspike_baseline))]
-    fn add_tile(&self, tile: usize, events: &[Event], sums: &mut [u32; WORDS]) {
+    fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         const MASK: u32 = 0x00ff_00ff;
+        for sum in sums.iter_mut() {
+            *sum = sum.wrapping_add(more);
+        }
         for event in events {
             let row = usize::from(event.source) * self.stride / 4;
             let row = self.weights.get(row + tile..).unwrap_or(&[]);
@@ -163,9 +156,16 @@ impl<'a> Rows<'a> {
         });
         let surplus = total.wrapping_mul(SURPLUS * 0x0001_0001);
         for (at, targets) in targets.chunks_mut(TILE).enumerate() {
-            let mut sums = [surplus.wrapping_neg(); WORDS];
-            self.add_tile(at * TILE / 4, events, &mut sums);
-            P::take(targets, &sums);
+            let (tile, more) = (at * TILE / 4, surplus.wrapping_neg());
+            if let Some(sums) = P::sums(targets) {
+                self.add_tile(tile, events, more, sums);
+            } else {
+                let mut sums = [0; WORDS];
+                self.add_tile(tile, events, more, &mut sums);
+                for (pair, sums) in targets.chunks_mut(2).zip(sums) {
+                    P::take_pair(pair, sums);
+                }
+            }
         }
     }
 }

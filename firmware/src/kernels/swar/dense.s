@@ -12,17 +12,20 @@ add \even, r3
 add \odd, r4
 .endm
 
-@ void tinyspike_swar_tile(const Tile *tile, uint32_t sums[8]): sums += the events' products. At least one event.
+@ void tinyspike_swar_tile(const Tile *tile, uint32_t sums[8], uint32_t more): sums += the events' products, and as much
+@ more. At least one event.
 @ r0 events, r1 row, r2 mask, r3, r4 weights, r5 value, r6, r7, r8-r12, lr sums
 @ sp: 0 bytes of a row, 4 weights, 8 end of the events, 12 sums
 ts_function tinyspike_swar_tile
 ts_enter
 sub sp, #16
+mov lr, r2
 mov r2, sp
 ldmia r0!, {r3-r6}
 stmia r2!, {r3-r5}
 str r1, [r2]
 mov r0, r6
+mov r3, lr
 ldmia r1!, {r4-r7}
 mov r8, r4
 mov r9, r5
@@ -31,6 +34,14 @@ mov r11, r7
 ldmia r1!, {r4-r7}
 mov r12, r4
 mov lr, r5
+add r8, r3
+add r9, r3
+add r10, r3
+add r11, r3
+add r12, r3
+add lr, r3
+adds r6, r6, r3
+adds r7, r7, r3
 ldr r2, 9f
 1:
 ldmia r0!, {r5}

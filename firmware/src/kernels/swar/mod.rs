@@ -70,13 +70,10 @@ impl Kernels<u16> for Swar {
     }
 
     fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
-        #[cfg(tinyspike_baseline)]
-        if let Some(next) = neurons::fire_narrow(population, from, events)
-            && next > from
-        {
-            return next;
+        match neurons::fire(population, from, events) {
+            Some(next) if next > from => next,
+            _ => Portable::fire(population, from, events),
         }
-        neurons::fire(population, from, events)
     }
 
     fn settle(population: &mut Population<'_, u16>) {
@@ -123,11 +120,16 @@ impl Kernels<u32> for Swar {
     }
 
     fn fire(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
-        neurons::fire(population, from, events)
+        match neurons::fire(population, from, events) {
+            Some(next) if next > from => next,
+            _ => Portable::fire(population, from, events),
+        }
     }
 
     fn settle(population: &mut Population<'_, u32>) {
-        Portable::settle(population);
+        if neurons::settle(population).is_none() {
+            Portable::settle(population);
+        }
     }
 
     fn repeat(potentials: &mut [u32], channels: usize) {
