@@ -67,13 +67,10 @@ impl Board {
         }
     }
 
-    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    /// Cargo's profile for its programs: their kernels are in assembly, and what is around them may be small.
     #[must_use]
     pub const fn profile(self) -> &'static str {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
-            Self::Microbit => "firmware",
-        }
+        "firmware-small"
     }
 
     /// Where its firmware looks for the image and the inputs.
@@ -97,8 +94,14 @@ impl Board {
                 Program::Soak,
             ],
             Self::Mps2An500 => &[Program::Bench],
-            Self::Microbit => &[Program::Bench, Program::Minimal],
+            Self::Microbit => &[Program::Trace, Program::Bench, Program::Minimal],
         }
+    }
+
+    /// Whether its programs have a place to log to.
+    #[must_use]
+    pub const fn logs(self) -> bool {
+        matches!(self, Self::Mps2An386)
     }
 
     /// The name of a program's binary.
@@ -157,8 +160,8 @@ pub fn target_directory() -> PathBuf {
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
     // Logging would count as a part of what is measured.
     let log = match program {
-        Program::Trace => ",defmt",
-        Program::Bench | Program::Minimal | Program::Soak => "",
+        Program::Trace if board.logs() => ",defmt",
+        _ => "",
     };
     let mut command = toolchain.cargo(subcommand, board.target());
     command

@@ -13,14 +13,11 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use cortex_m_rt::entry;
 use support::Stack;
 use tinyspike_firmware::bench::Meter;
-use tinyspike_firmware::boards::MICROBIT;
-
-/// The arena's length in words: 9.5 KiB of 16.
-const ARENA: usize = 2432;
+use tinyspike_firmware::boards::{MICROBIT, MICROBIT_ARENA};
 
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; ARENA] = [0; ARENA];
+    static mut STATE: [u32; MICROBIT_ARENA] = [0; MICROBIT_ARENA];
     support::measure::<4, 6>(&MICROBIT, STATE, Timer::start())
 }
 

@@ -322,7 +322,7 @@ fn commit() -> String {
 const fn target(board: Board) -> Target {
     match board {
         Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
-        _ => Target::Portable,
+        _ => Target::CortexM0,
     }
 }
 

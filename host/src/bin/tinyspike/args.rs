@@ -266,7 +266,7 @@ pub(crate) struct Convert {
 pub(crate) enum TargetName {
     /// Plain rows of weights
     Portable,
-    /// Cortex-M0 and M0+: plain rows of weights
+    /// Cores without the DSP extension: Cortex-M0, M0+, M23
     CortexM0,
     /// Cores with the DSP extension: Cortex-M4, M7, M33
     CortexM4,
@@ -277,8 +277,9 @@ pub(crate) enum TargetName {
 impl From<TargetName> for Target {
     fn from(name: TargetName) -> Self {
         match name {
+            TargetName::CortexM0 => Self::CortexM0,
             TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM0 | TargetName::CortexM55 => Self::Portable,
+            TargetName::Portable | TargetName::CortexM55 => Self::Portable,
         }
     }
 }
