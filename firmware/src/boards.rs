@@ -40,6 +40,20 @@ impl Limits {
     };
 }
 
+/// Bytes of memory that the application takes as a stack to find and check its image, before that memory is the
+/// network's.
+pub const START_STACK: u32 = if cfg!(feature = "signature") {
+    SIGNED_START_STACK
+} else {
+    PLAIN_START_STACK
+};
+
+/// The same where images need no signature.
+pub const PLAIN_START_STACK: u32 = 3 << 10;
+
+/// The same where they do: checking an Ed25519 signature takes the most.
+pub const SIGNED_START_STACK: u32 = 8 << 10;
+
 /// Arm's MPS2 with the image AN386 (Cortex-M4): both lie in the PSRAM of 16 MiB.
 pub const MPS2_AN386: Board = in_psram(0x2100_0000);
 

@@ -110,18 +110,25 @@ fn a_plan_keeps_image_and_firmware_apart() {
         let done = plan(&image, chip, &[]);
         assert_eq!(done["flashed"], Value::Null);
         let plan = &done["plan"];
-        let (layout, place) = (&plan["layout"], &plan["image"]);
-        assert_eq!(number(&place["len"]), size, "{chip}");
-        assert_eq!(place["address"], layout["slots"]["a"]["address"], "{chip}");
-        let erased = plan["erased"].as_array().unwrap();
-        assert!(
-            erased
-                .iter()
-                .all(|block| number(&block["address"]) >= end(&layout["firmware"])),
-            "{chip}"
-        );
-        assert!(end(&erased[erased.len() - 1]) >= end(place), "{chip}");
-        assert_eq!(erased[0]["address"], place["address"], "{chip}");
+        let layout = &plan["layout"];
+        let slots = &layout["slots"];
+        let places = plan["places"].as_array().unwrap();
+        let two = slots["second"] != Value::Null;
+        assert_eq!(places.len(), if two { 2 } else { 1 }, "{chip}");
+        let mode = if two { "inactive-slot" } else { "in-place" };
+        assert_eq!(plan["mode"], mode, "{chip}");
+        for (place, slot) in places.iter().zip([&slots["a"], &slots["second"]["b"]]) {
+            let image = &place["image"];
+            assert_eq!(number(&image["len"]), size, "{chip}");
+            assert_eq!(image["address"], slot["address"], "{chip}");
+            // What is erased begins with the image and ends in its slot.
+            let erased = place["erased"].as_array().unwrap();
+            let last = &erased[erased.len() - 1];
+            assert!(end(last) >= end(image) && end(last) <= end(slot), "{chip}");
+            assert_eq!(erased[0]["address"], image["address"], "{chip}");
+            assert!(number(&image["address"]) >= end(&layout["firmware"]));
+        }
+        assert_eq!(plan["erased"], Value::Array(Vec::new()), "{chip}");
         for budget in plan["budgets"].as_array().unwrap() {
             let parts = budget["parts"].as_array().unwrap();
             let needed: u64 = parts.iter().map(|part| number(&part[1])).sum();
@@ -133,7 +140,8 @@ fn a_plan_keeps_image_and_firmware_apart() {
     }
     // Elsewhere where the firmware is to have more flash.
     let moved = plan(&image, "nRF51822_xxAA", &["--firmware-size", "128K"]);
-    assert!(number(&moved["plan"]["image"]["address"]) >= 128 << 10);
+    let place = &moved["plan"]["places"][0]["image"];
+    assert!(number(&place["address"]) >= 128 << 10);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tinyspike::assemble::{Image, aligned_copy};
 
 use tinyspike::data::{self, DataSet};
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
-use tinyspike::device::session::{NoImage, SessionError};
+use tinyspike::device::session::SessionError;
 use tinyspike::device::{
     Chip, Chips, DeviceError, Firmware, FlashOptions, ImageReport, Layout, LayoutOptions,
     LogMessage, LogTable, Plan, PlanOptions, TalkOptions, build, flash, talk,
@@ -22,6 +22,7 @@ use tinyspike::device::{
 use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike_board::firmware::embed;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
+use tinyspike_shared::accept::Refusal;
 use tinyspike_shared::image::ImageError;
 use tinyspike_tests::mnist;
 
@@ -72,7 +73,7 @@ impl Bench {
         }
         let chip = chips.find(machine.chip()).unwrap();
         let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
-        let firmware = build(&chip, &layout).unwrap();
+        let firmware = build(&chip, &layout, None).unwrap();
         let board = Board::start(machine, &Options::default()).unwrap();
         Self {
             board,
@@ -224,8 +225,8 @@ fn a_damaged_image_is_refused_by_a_device_that_stays_reachable() {
             let options = bench.talk(true);
             talk(&bench.chip, Some(&bench.firmware), &options, |session| {
                 match session.hello()?.image {
-                    Err(NoImage::Refused(ImageError::Checksum { .. })) => assert!(!magic),
-                    Err(NoImage::Refused(ImageError::Magic)) => assert!(magic),
+                    Err(Refusal::Image(ImageError::Checksum { .. })) => assert!(!magic),
+                    Err(Refusal::Image(ImageError::Magic)) => assert!(magic),
                     other => panic!("{machine}: {other:?}"),
                 }
                 session.ping()?;
