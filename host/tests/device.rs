@@ -69,7 +69,7 @@ fn all_chips_are_divided_or_refused() {
         ],
         "{refused:#?}"
     );
-    assert_eq!((divided, two_slots, one_unit), (4004, 2103, 0));
+    assert_eq!((divided, two_slots, one_unit), (4004, 2103, 475));
 }
 
 fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &Layout) {

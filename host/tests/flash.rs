@@ -182,6 +182,58 @@ fn what_does_not_fit_is_refused_with_its_bytes() {
 }
 
 #[test]
+fn an_image_that_the_device_would_refuse_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let [key, other] = ["device.key", "other.key"].map(|name| folder.path().join(name));
+    for key in [&key, &other] {
+        let output = tinyspike(&["keygen", "-o", path(key)]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let public = folder.path().join("device.key.pub");
+    let dry = ["--chip", "nRF52840_xxAA", "--model-only", "--dry-run"];
+    let flash = |more: &[&str]| tinyspike(&[&["flash", path(&image)], &dry[..], more].concat());
+    let refused = |more: &[&str]| {
+        let output = flash(more);
+        assert_eq!(output.status.code(), Some(1));
+        let message = text(&output.stderr);
+        assert!(message.contains(path(&image)), "{message}");
+        message
+    };
+    let asked = ["--key", path(&public)];
+    let message = refused(&asked);
+    assert!(
+        message.contains("nRF52840_xxAA would refuse it: the image is not signed")
+            && message.contains("hint: `tinyspike sign"),
+        "{message}"
+    );
+    let message = refused(&["--minimum-version", "3"]);
+    assert!(
+        message.contains("the model has version 0, and the device takes none below 3")
+            && message.contains("--model-version"),
+        "{message}"
+    );
+    let sign = |key: &Path| tinyspike(&["sign", path(&image), "--key", path(key)]);
+    assert!(sign(&other).status.success());
+    let message = refused(&asked);
+    assert!(message.contains("is signed with the key"), "{message}");
+    assert!(sign(&key).status.success());
+    let output = flash(&asked);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let plan = text(&output.stdout);
+    assert!(
+        plan.contains(", slot A") && plan.contains("or         ") && plan.contains(", slot B"),
+        "{plan}"
+    );
+    assert!(plan.contains("RAM to check the signature"), "{plan}");
+    let mut bytes = std::fs::read(&image).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&image, bytes).unwrap();
+    assert!(refused(&asked).contains("checksum"));
+}
+
+#[test]
 fn firmware_that_cannot_be_used_is_refused() {
     let folder = TempDir::new().unwrap();
     let image = convert("models/mnist_small.keras", &folder, "cortex-m0");

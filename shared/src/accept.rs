@@ -7,7 +7,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Image, ImageError};
+use crate::image::{Header, Image, ImageError};
 use crate::signature::SignatureError;
 #[cfg(feature = "signature")]
 use crate::signature::{PUBLIC_KEY_LEN, Signed};
@@ -98,6 +98,16 @@ impl Terms {
         &self,
         bytes: &'a [u8],
     ) -> Result<Image<'a, E, C>, Refusal> {
+        Ok(Image::parse(self.admit(bytes)?)?)
+    }
+
+    /// The bytes of an image whose signature and version are as asked for; the rest of it is unchecked.
+    ///
+    /// # Errors
+    /// Where they are not.
+    // What it takes of the stack is free again when the image is parsed.
+    #[inline(never)]
+    pub fn admit<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], Refusal> {
         #[cfg(feature = "signature")]
         let bytes = match &self.key {
             None => bytes,
@@ -108,13 +118,12 @@ impl Terms {
                     other => Refusal::Signature(other),
                 })?,
         };
-        let image = Image::parse(bytes)?;
-        match image.header().model_version {
+        match Header::read(bytes)?.model_version {
             version if version < self.minimum => Err(Refusal::Version {
                 version,
                 minimum: self.minimum,
             }),
-            _ => Ok(image),
+            _ => Ok(bytes),
         }
     }
 }

@@ -33,7 +33,6 @@ use cortex_m_rt::{entry, exception};
 use rtt_target::ChannelMode::{BlockIfFull, NoBlockTrim};
 use rtt_target::{DownChannel, UpChannel, rtt_init};
 use tinyspike_firmware::Image;
-use tinyspike_firmware::boards::START_STACK;
 use tinyspike_firmware::serve::{Board, Build, Device, needed};
 use tinyspike_shared::accept::{Refusal, Start, Terms};
 use tinyspike_shared::slots::{Slot, stored};
@@ -113,10 +112,12 @@ fn main() -> ! {
         chip.clock
     );
     let memory = memory::spare();
-    let mut image = None;
-    let start = start(memory, &mut image);
+    let Some(room) = cortex_m::singleton!(: Option<Held> = None) else {
+        cortex_m::asm::udf();
+    };
+    let start = start(memory, room, chip);
     let refused = start.passed_over().unwrap_or(NOTHING);
-    let mut device = Device::new(BUILD, image.ok_or(refused), start, memory);
+    let mut device = Device::new(BUILD, room.as_ref().ok_or(refused), start, memory);
     #[cfg(feature = "defmt")]
     log(device.image(), &start);
     loop {
@@ -129,20 +130,28 @@ const NOTHING: Refusal = Refusal::Image(tinyspike_shared::ImageError::Magic);
 
 /// Finds the image to run, for which it needs more of a stack than all that comes later: that of `memory`,
 /// which it leaves filled with zeros.
-fn start(memory: &mut [u32], image: &mut Option<&'static Held>) -> Start {
+fn start(
+    memory: &mut [u32],
+    room: &mut Option<Held>,
+    #[cfg_attr(
+        not(feature = "defmt"),
+        expect(unused_variables, reason = "only the log says how long it took")
+    )]
+    chip: &Chip,
+) -> Start {
     let given = size_of_val(memory) as u32;
-    if given < START_STACK {
+    const NEEDED: u32 = size::LIMITS.stack_to_start(cfg!(feature = "signature"));
+    if given < NEEDED {
         return Start::single(Some(Refusal::NoRoom {
-            needed: START_STACK,
+            needed: NEEDED,
             given,
         }));
     }
     memory.fill(cortex_m_rt::STACK_PAINT_VALUE);
+    #[cfg(feature = "defmt")]
+    let begun = chip.ticks();
     let start = memory::with_stack(memory, || {
-        let mut accept = |slot, minimum| {
-            *image = Some(accept(memory::slot(slot), minimum, given)?);
-            Ok(())
-        };
+        let mut accept = |slot, minimum| accept(memory::slot(slot), minimum, given, room);
         match memory::journal() {
             Some(sectors) => Start::find(stored(sectors), accept),
             None => Start::single(accept(Slot::A, 0).err()),
@@ -150,27 +159,43 @@ fn start(memory: &mut [u32], image: &mut Option<&'static Held>) -> Start {
     });
     #[cfg(feature = "defmt")]
     {
+        let ticks = chip.ticks().wrapping_sub(begun);
         let painted = |word: &&u32| **word == cortex_m_rt::STACK_PAINT_VALUE;
         let free = memory.iter().take_while(painted).count() as u32 * 4;
-        defmt::info!("the start took {=u32} bytes of stack", given - free);
+        defmt::info!(
+            "the start took {=u32} bytes of stack and {=u32} ticks",
+            given - free,
+            ticks
+        );
     }
     memory.fill(0);
     start
 }
 
 /// Checks what lies in a slot, and keeps it if it may run in so many bytes of memory.
-fn accept(bytes: &'static [u8], minimum: u32, given: u32) -> Result<&'static Held, Refusal> {
+fn accept(
+    bytes: &'static [u8],
+    minimum: u32,
+    given: u32,
+    room: &mut Option<Held>,
+) -> Result<(), Refusal> {
     let terms = Terms::version(minimum);
     #[cfg(feature = "signature")]
     let terms = terms.signed(BUILD.key.copied());
-    let image: Held = terms.accept(bytes)?;
-    let needed = needed(&image);
+    parse(terms.admit(bytes)?, room)?;
+    let needed = room.as_ref().map_or(0, needed);
     if needed > given {
+        *room = None;
         return Err(Refusal::NoRoom { needed, given });
     }
-    // Only one image is ever accepted.
-    let kept = cortex_m::singleton!(: Held = image);
-    Ok(kept.ok_or(NOTHING)?)
+    Ok(())
+}
+
+/// Keeps an image where it stays: only here is it moved, so that the stack holds it no more often than that.
+#[inline(never)]
+fn parse(bytes: &'static [u8], room: &mut Option<Held>) -> Result<(), Refusal> {
+    *room = Some(Image::parse(bytes)?);
+    Ok(())
 }
 
 #[cfg(feature = "defmt")]

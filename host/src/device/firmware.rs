@@ -6,6 +6,7 @@ use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
 use tinyspike_firmware::boards::Limits;
+use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
 use super::chips::Chip;
 use super::error::DeviceError;
@@ -134,7 +135,8 @@ impl Firmware {
 
 /// The key that is stored at an address.
 fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
-    let holds = |segment: &&Segment| segment.region().contains(Region::new(address, address));
+    let key = Region::new(address, address.saturating_add(PUBLIC_KEY_LEN as u32));
+    let holds = |segment: &&Segment| segment.region().contains(key);
     let segment = segments.iter().find(holds)?;
     let from = (address - segment.address) as usize;
     let bytes = segment.bytes.get(from..)?.first_chunk()?;
@@ -172,15 +174,8 @@ pub fn build(
     };
     let memory = layout.memory_x(chip.name());
     let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
-    let baseline = ["thumbv6m", "thumbv8m.base"]
-        .iter()
-        .any(|b| target.starts_with(b));
     Ok(Firmware {
-        limits: Some(if baseline {
-            Limits::BASELINE
-        } else {
-            Limits::MAINLINE
-        }),
+        limits: Some(Limits::of(target)),
         ..Firmware::read(&elf)?
     })
 }

@@ -9,7 +9,7 @@ use probe_rs::flashing::{
 use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{Core, MemoryInterface as _, Permissions, Session};
 use serde::Serialize;
-use tinyspike_firmware::boards::SIGNED_START_STACK;
+use tinyspike_firmware::boards::Limits;
 use tinyspike_shared::accept::Terms;
 use tinyspike_shared::signature::TRAILER_LEN;
 use tinyspike_shared::slots::{Slot, State, fresh};
@@ -415,14 +415,20 @@ fn budgets(
         });
     }
     budgets.push(ram(image, firmware, layout));
-    if key.is_some() {
+    // A firmware of one's own, without a key, starts as it likes.
+    let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
+    if application || key.is_some() {
+        let targets = chip.processor().targets();
+        let limits = Limits::of(targets.first().copied().unwrap_or_default());
         let memory = firmware.and_then(|firmware| firmware.memory);
-        let own = u64::from(Layout::STACK);
-        let rest = u64::from(layout.ram.len).saturating_sub(own);
+        let rest = layout.ram.len.saturating_sub(Layout::STACK);
         budgets.push(Budget {
-            what: "RAM to check the signature",
-            parts: vec![("stack", SIGNED_START_STACK.into())],
-            limit: memory.map_or(rest, |memory| memory.len.into()),
+            what: match key {
+                Some(_) => "RAM to check the signature at the start",
+                None => "RAM to read the image at the start",
+            },
+            parts: vec![("stack", limits.stack_to_start(key.is_some()).into())],
+            limit: memory.map_or(rest, |memory| memory.len).into(),
         });
     }
     budgets.into_iter().map(|b| b.check(chip)).collect()
@@ -826,11 +832,17 @@ fn start(
         return Ok(None);
     }
     let chip = plan.name.clone();
+    // A small core takes its time for a signature.
+    const SIGNATURE: Duration = Duration::from_secs(15);
+    let timeout = match plan.key {
+        Some(_) => options.timeout + SIGNATURE,
+        None => options.timeout,
+    };
     let silent = || DeviceError::Silent {
         chip: chip.clone(),
-        timeout: options.timeout,
+        timeout,
     };
-    let identity = greet(&mut core, &plan.rtt, options.timeout)
+    let identity = greet(&mut core, &plan.rtt, timeout)
         .map_err(|e| match e {
             SessionError::Silent { .. } => silent(),
             SessionError::Protocol { found } => DeviceError::Protocol {

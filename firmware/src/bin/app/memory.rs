@@ -66,8 +66,8 @@ pub(crate) fn spare() -> &'static mut [u32] {
     }
 }
 
-/// Works with another stack, of which [`START_STACK`](tinyspike_firmware::boards::START_STACK) says how large it
-/// has to be for the start of this application.
+/// Works with another stack, of which [`Limits`](tinyspike_firmware::boards::Limits) say how large it has to be for
+/// the start of this application.
 pub(crate) fn with_stack<T, W: FnOnce() -> T>(stack: &mut [u32], work: W) -> T {
     struct Job<T, W> {
         work: Option<W>,
