@@ -383,7 +383,7 @@ impl FanOut {
 }
 
 impl Reach {
-    fn of(row: &[i8]) -> Self {
+    fn of(row: &[i16]) -> Self {
         Self {
             weights: row.len() as u32,
             nonzero: row.iter().filter(|w| **w != 0).count() as u32,
@@ -397,13 +397,13 @@ impl Reach {
 }
 
 /// A connection's weights in the order that its transform states.
-pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
+pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i16> {
     let weights = image.weights(c);
     let mut values = Vec::new();
     let mut push = |row: Option<Row<'_>>, len: usize| {
         let mut plain = vec![0; len];
         if let Some(row) = row {
-            row.zip(&mut plain, |value, w| *value = w as i8);
+            row.zip(&mut plain, |value, w| *value = w as i16);
         }
         values.extend(plain);
     };
@@ -428,7 +428,7 @@ pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
 }
 
 /// How many weights each place of a convolution's source reaches.
-fn convolution_fan_out(conv: &Convolution, weights: &[i8]) -> Vec<Reach> {
+fn convolution_fan_out(conv: &Convolution, weights: &[i16]) -> Vec<Reach> {
     let [height, width, channels] = conv.input.map(usize::from);
     let rows: Vec<Reach> = weights
         .chunks(usize::from(conv.row()).max(1))

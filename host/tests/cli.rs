@@ -910,6 +910,10 @@ fn a_faithful_image_runs_as_simulate_does() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("calibration"));
     let engine = emulate(&image, &["--limit", "500"]);
+    args.extend(["--weight-bits", "16"]);
+    let output = tinyspike(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let exact = emulate(&image, &["--limit", "500"]);
     let data = project("data/mnist_test10k.npz");
     let mut args = vec!["simulate", path(&model), "--data", path(&data), "--json"];
     args.extend(["--limit", "500"]);
@@ -918,9 +922,22 @@ fn a_faithful_image_runs_as_simulate_does() {
     for what in ["accuracy", "accuracy_mean_10"] {
         let [a, b] = [&engine, &float].map(|r| r[what].as_f64().unwrap());
         assert!((a - b).abs() <= 0.006 + 1e-9, "{what}: {a} {b}");
+        let [a, b] = [&exact, &float].map(|r| r[what].as_f64().unwrap());
+        assert!((a - b).abs() <= 0.002 + 1e-9, "16 bits, {what}: {a} {b}");
     }
-    let [a, b] = [&engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
-    assert!((a / b - 1.0).abs() < 0.01, "{a} {b} spikes");
+    for (engine, bound) in [(&engine, 0.01), (&exact, 0.001)] {
+        let [a, b] = [engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
+        assert!((a / b - 1.0).abs() < bound, "{a} {b} spikes");
+    }
+    let wide = [
+        "convert",
+        path(&model),
+        "-o",
+        path(&image),
+        "--weight-bits",
+        "9",
+    ];
+    refused(&wide, &["--weight-bits 9", "--faithful"]);
 
     let rates = [
         "convert",

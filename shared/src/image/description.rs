@@ -246,7 +246,7 @@ pub struct Connection {
     pub source: SourceMap,
     /// Which neurons it joins.
     pub transform: Transform,
-    /// The int8 weights, in the order that the transform states.
+    /// The weights, as their layout states.
     pub weights: Section,
     /// How they lie within a row.
     pub layout: Layout,
@@ -524,7 +524,9 @@ impl Transform {
                 let rows = [c.kernel[0].into(), run, c.row().into()];
                 match layout {
                     Layout::Nibbles => volume(&[rows[0], run, rows[2].div_ceil(2)]),
-                    Layout::Wide | Layout::WidePairs => volume(&rows)?.checked_mul(2),
+                    Layout::Wide | Layout::WidePairs | Layout::Halves => {
+                        volume(&rows)?.checked_mul(2)
+                    }
                     Layout::Windows => {
                         let run = run.checked_next_multiple_of(4)?;
                         volume(&[rows[0], run, rows[2], 2])

@@ -188,8 +188,9 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight. Of 4 or fewer, two fit a byte of flash.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=8))]
+    /// Bits of a weight, up to 8. Of 4 or fewer, two fit a byte of flash. With --faithful up to 16: with so
+    /// many, spikes come when those of the float network do, and take twice the flash.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=16))]
     pub(crate) weight_bits: u8,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
@@ -211,7 +212,7 @@ pub(crate) struct Convert {
     pub(crate) seed: u32,
     /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
     /// synapses, firing rates and initial voltages as the options below say.
-    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits", "weight_bits"])]
+    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
     pub(crate) faithful: bool,
     /// Where the neurons' voltages start.
     #[arg(
@@ -314,6 +315,7 @@ impl Convert {
             initial_voltage: self.initial_voltage.with(self.seed),
             max_count: self.max_count.unwrap_or(default.max_count),
             inputs: Vec::new(),
+            weight_bits: self.weight_bits,
             target: self.target.into(),
         })
     }

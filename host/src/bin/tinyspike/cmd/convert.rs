@@ -13,7 +13,7 @@ use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from};
-use tinyspike::quantize::Quantized;
+use tinyspike::quantize::{Quantized, WEIGHT_BITS};
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
@@ -55,6 +55,12 @@ struct Tuning {
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
+    if !args.faithful && args.weight_bits > WEIGHT_BITS {
+        return Err(Failure::new(format!(
+            "--weight-bits {}: weights of more than {WEIGHT_BITS} bits need --faithful",
+            args.weight_bits
+        )));
+    }
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let mut built = match (args.tuning(), &args.calibration) {
