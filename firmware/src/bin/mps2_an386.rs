@@ -22,6 +22,10 @@ fn main() -> ! {
 
 /// Sends defmt's frames through the first UART, a CMSDK APB UART.
 #[cfg(feature = "defmt")]
+#[expect(
+    unsafe_code,
+    reason = "a UART's registers, and the logger that defmt asks for"
+)]
 mod log {
     use core::cell::RefCell;
 

@@ -664,12 +664,22 @@ pub(crate) struct Flash {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
-    #[arg(long, value_name = "ELF", conflicts_with = "model_only")]
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one. With --model-only it
+    /// is not written, but says where the one on the chip looks for images.
+    #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
-    /// Leave the firmware that is on the chip as it is, and write the image alone.
+    /// Leave the firmware that is on the chip as it is, and write the image alone: to the slot that is not in
+    /// use, so that the old image or the new one is there, whatever happens.
     #[arg(long)]
     pub(crate) model_only: bool,
+    /// A public key (PEM, as `keygen` writes it): build firmware that runs only what this key has signed. The
+    /// image is refused here where the firmware would refuse it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// From now on the device takes no model below this version, as `convert --model-version` gives it. Only
+    /// writing the firmware lowers that again.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) minimum_version: u32,
     /// Flash to keep for the firmware, in place of 96K (or three quarters of what there is). To write the
     /// image alone later, say the same.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]

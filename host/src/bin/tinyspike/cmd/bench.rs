@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
-            let report = on_chip(args, chip, &image, &data)?;
+            let report = on_chip(args, chip, (&image, &bytes), &data)?;
             print(args, &report, out)
         }
     }
@@ -84,7 +84,7 @@ fn emulated(
 fn on_chip(
     args: &Bench,
     chip: &str,
-    image: &Image<'_>,
+    (image, bytes): (&Image<'_>, &[u8]),
     data: &DataSet,
 ) -> Result<DeviceReport, Failure> {
     let flags = BoardFlags {
@@ -99,7 +99,7 @@ fn on_chip(
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),
     };
-    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
+    let deployed = deploy(&flags, args.firmware.as_deref(), Some((image, bytes)))?;
     let bar = progress::bar("measuring", data.len() as u64);
     let report = talk(
         &deployed.board.chip,

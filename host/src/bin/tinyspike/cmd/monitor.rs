@@ -35,7 +35,9 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         }
         _ => None,
     };
-    let deployed = deploy(&args.board, args.firmware.as_deref(), image.as_ref())?;
+    let whole = image.as_ref().zip(bytes.as_ref());
+    let whole = whole.map(|(image, (_, bytes))| (image, &bytes[..]));
+    let deployed = deploy(&args.board, args.firmware.as_deref(), whole)?;
     let table = LogTable::read(&deployed.firmware.path).map_err(failure)?;
     if table.is_none() {
         diagnostics::warn("the firmware does not log");

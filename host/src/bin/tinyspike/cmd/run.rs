@@ -23,7 +23,11 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         byte_scale: args.bytes.byte_scale,
         bisect: args.bisect,
     };
-    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&image))?;
+    let deployed = deploy(
+        &args.board,
+        args.firmware.as_deref(),
+        Some((&image, &bytes)),
+    )?;
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {
         bar.set_position(tally.samples as u64);
