@@ -12,6 +12,7 @@ compile_error!(
     "weights are read in place as little-endian integers; big-endian targets are not supported"
 );
 
+mod crc32;
 pub mod event;
 pub mod fixed;
 pub mod image;

@@ -1,10 +1,13 @@
 //! `cargo xtask lint`: formatting, clippy, the list of unsafe code, and the licences of dependencies.
 
-use tinyspike_board::firmware::{self, Board};
+use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::Toolchain;
+use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::{dependencies, unsafe_code};
+
+const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
 /// Checks the formatting of all code, where unsafe code stands and what is depended on, and runs clippy
 /// with warnings as errors.
@@ -15,16 +18,16 @@ pub fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
     dependencies::check()?;
-    let strict = ["--", "--deny", "warnings"];
     let workspace = ["clippy", "--workspace", "--all-targets"];
-    shell::run(shell::cargo().args(workspace).args(strict))?;
+    shell::run(shell::cargo().args(workspace).args(STRICT))?;
     for board in Board::ALL {
         // Clippy is the default toolchain's, so it can only see targets that this one knows.
         if Toolchain::find(board.target()) == Some(Toolchain::Installed) {
             for &program in board.programs() {
                 let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board, program);
-                shell::run(clippy.args(strict))?;
+                shell::run(clippy.args(STRICT))?;
             }
+            parts(board)?;
         } else {
             println!(
                 "clippy does not see the binary of {}: the target {} has no ready-made library",
@@ -32,6 +35,23 @@ pub fn lint() -> Result<(), Failure> {
                 board.target()
             );
         }
+    }
+    Ok(())
+}
+
+/// Runs clippy on the engine with none of its parts, and with each alone.
+fn parts(board: Board) -> Result<(), Failure> {
+    if !board.programs().contains(&Program::Minimal) {
+        return Ok(());
+    }
+    let alone = Part::ALL.map(|part| {
+        let others = Part::ALL.into_iter().filter(|&other| other != part);
+        others.fold(Parts::ALL, Parts::without)
+    });
+    for parts in [Parts::default()].into_iter().chain(alone) {
+        let toolchain = &Toolchain::Installed;
+        let mut clippy = cargo_of(toolchain, "clippy", board, Program::Minimal, parts);
+        shell::run(clippy.args(STRICT))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::bench::{BenchOptions, Report, bench, block};
+use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, emulate};
@@ -57,7 +57,7 @@ const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 const CASES: [Case; 3] = [
     Case {
         network: "mnist_small",
-        settings: Settings::Tuned { steps: Some(2) },
+        settings: Settings::Tuned { steps: None },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -249,6 +249,7 @@ fn measure() -> Result<Results, Failure> {
             let data = test.clone().take(case.images);
             let options = BenchOptions {
                 board,
+                code: code(&image, board).map_err(argument)?,
                 ..BenchOptions::default()
             };
             let report = bench(&image, &data, &options).map_err(argument)?;

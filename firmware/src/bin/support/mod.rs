@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each program uses a part of it")]
 
 pub(crate) mod cmsdk;
+#[cfg(feature = "board-mps2-an386")]
+mod interrupts;
 mod stack;
 
 use core::fmt::{self, Write};
