@@ -114,7 +114,10 @@ fn mnist_runs_on_what_it_needs() {
     };
     let image = mnist::small(Some(200), &options);
     let parts = needed(&image, true);
-    assert_eq!(parts.features().collect::<Vec<_>>(), ["convolutions"]);
+    assert_eq!(
+        parts.features().collect::<Vec<_>>(),
+        ["convolutions", "wide"]
+    );
     let firmware = build_of(BOARD, Program::Trace, parts).unwrap();
     let sample: Vec<u8> = (0..784u32).map(|i| (i * 37 % 256) as u8).collect();
     holds(&firmware, parts, &image, &block(&[sample]));
@@ -125,6 +128,6 @@ fn a_processor_without_the_dsp_extension_has_its_kernels_anyway() {
     let options = QuantizeOptions::default();
     let image = mnist::small(Some(200), &options);
     let features: Vec<_> = needed(&image, false).features().collect();
-    assert_eq!(features, ["convolutions", "steps"]);
+    assert_eq!(features, ["convolutions", "steps", "wide"]);
     assert_eq!(needed(&image, false).beyond(Parts::BUILT), None);
 }

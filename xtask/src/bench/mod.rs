@@ -5,6 +5,7 @@
 
 mod cycles;
 mod docs;
+mod host;
 mod micro;
 mod suite;
 
