@@ -61,7 +61,7 @@ pub(super) fn dense(
     if !fast {
         return false;
     }
-    if events.iter().any(|e| usize::from(e.source) >= rows) {
+    if !all_below(events, rows) {
         return true;
     }
     let all = events.as_ptr_range();
@@ -99,6 +99,16 @@ pub(super) fn dense(
         }
     }
     true
+}
+
+/// Whether all sources are below an end. Four at a time: this is a part of what an event costs.
+fn all_below(events: &[Event], end: usize) -> bool {
+    let (fours, rest) = events.as_chunks::<4>();
+    let below = |source: u16| usize::from(source) < end;
+    fours
+        .iter()
+        .all(|[a, b, c, d]| below(a.source.max(b.source).max(c.source.max(d.source))))
+        && rest.iter().all(|e| below(e.source))
 }
 
 /// Adds one event's row, from a target on.
@@ -143,7 +153,7 @@ fn take(targets: &mut Values<'_>, lanes: &mut [u32; LANES / 2], total: i32) {
         }
     }
     // The weights that fill rows up have been summed as well.
-    for word in lanes.iter_mut().skip(whole / 2) {
-        *word = 0;
+    if let Some(words) = lanes.get_mut(whole / 2..) {
+        words.fill(0);
     }
 }
