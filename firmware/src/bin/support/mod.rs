@@ -5,6 +5,8 @@
 
 pub(crate) mod cmsdk;
 #[cfg(feature = "board-mps2-an386")]
+mod copy;
+#[cfg(feature = "board-mps2-an386")]
 mod interrupts;
 mod stack;
 
