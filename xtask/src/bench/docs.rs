@@ -249,6 +249,7 @@ fn goals(results: &Results) -> Vec<Goal> {
         found.map(|m| m.instructions)
     };
     let small = on_m4("mnist_small");
+    let code = |network: &str| on_m4(network).and_then(|r| r.code_bytes).map(|n| n as f64);
     let mean = |network: &str| on_m4(network).map(|r| r.inference.mean);
     [
         ("mnist_small, instructions", 92e3, 60e3, mean("mnist_small")),
@@ -281,10 +282,22 @@ fn goals(results: &Results) -> Vec<Goal> {
             "firmware without weights, with what mnist_small needs, bytes",
             16384.0,
             10240.0,
-            small.and_then(|r| r.code_bytes).map(|n| n as f64),
+            code("mnist_small"),
         ),
         (
-            "firmware without weights, with the whole engine, bytes",
+            "the same with what mnist_mlp needs",
+            16384.0,
+            10240.0,
+            code("mnist_mlp"),
+        ),
+        (
+            "the same with what mnist_forum_kr needs",
+            16384.0,
+            10240.0,
+            code("mnist_forum_kr"),
+        ),
+        (
+            "the same with the whole engine",
             16384.0,
             10240.0,
             small.and_then(|r| r.whole_code_bytes).map(|n| n as f64),
