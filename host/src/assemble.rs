@@ -383,7 +383,7 @@ fn describe<'a>(
     data: &mut Data,
 ) -> Result<Description<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>, AssembleError> {
     let mut description = Description {
-        labels,
+        labels: labels.as_bytes(),
         steps: network.steps,
         inputs: heapless::Vec::new(),
         ensembles: heapless::Vec::new(),

@@ -701,7 +701,10 @@ fn inputs_are_named_where_there_are_several() {
     assert_eq!(report["images"], 2);
     let (_, unnamed) = data[0].split_once('=').unwrap();
     for (given, words) in [
-        (data[0].as_str(), ["has no file for the input b", "INPUT=FILE"]),
+        (
+            data[0].as_str(),
+            ["has no file for the input b", "INPUT=FILE"],
+        ),
         (unnamed, ["which input", "INPUT=FILE"]),
     ] {
         let output = tinyspike(&[&verify[..], &[given]].concat());

@@ -5,6 +5,10 @@
 
 #[expect(unsafe_code, reason = "a timer's registers")]
 pub(crate) mod cmsdk;
+#[cfg(feature = "board-mps2-an386")]
+mod copy;
+#[cfg(feature = "board-mps2-an386")]
+mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
 #[expect(unsafe_code, reason = "the free part of the stack")]

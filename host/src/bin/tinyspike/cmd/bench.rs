@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use tinyspike::assemble::Image;
-use tinyspike::bench::{BenchError, BenchOptions, bench};
+use tinyspike::bench::{BenchError, BenchOptions, bench, code};
 use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
     DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
@@ -68,13 +68,10 @@ fn emulated(
         ))
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
-    for program in [Program::Bench, Program::Minimal] {
-        if board.programs().contains(&program) {
-            build_here(board, program)?;
-        }
-    }
+    build_here(board, Program::Bench)?;
     let options = BenchOptions {
         board,
+        code: code(image, board).map_err(|e| failure(args, &e))?,
         byte_scale: args.bytes.byte_scale,
         ..BenchOptions::default()
     };
