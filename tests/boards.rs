@@ -73,7 +73,7 @@ pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
 pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome, QemuError> {
     qemu::run(&qemu::Run {
         board,
-        program: Program::Trace,
+        firmware: &board.elf(Program::Trace),
         count: false,
         plugin: None,
         image,

@@ -274,10 +274,10 @@ impl Builder {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
-            target: if self.random.below(2) == 0 {
-                quantize::Target::Portable
-            } else {
-                quantize::Target::CortexM4
+            target: match self.random.below(3) {
+                0 => quantize::Target::Portable,
+                1 => quantize::Target::CortexM0,
+                _ => quantize::Target::CortexM4,
             },
             steps: self.steps,
             inputs: vec![Input {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use tinyspike_firmware::boards;
+use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::shell::{self, Failure};
 use crate::toolchain::{self, Toolchain};
@@ -58,6 +59,15 @@ impl Board {
         }
     }
 
+    /// Whether its processor has the DSP extension, and kernels in assembly.
+    #[must_use]
+    pub const fn has_dsp(self) -> bool {
+        match self {
+            Self::Mps2An386 | Self::Mps2An500 => true,
+            Self::Microbit => false,
+        }
+    }
+
     /// The compiler's target.
     #[must_use]
     pub const fn target(self) -> &'static str {
@@ -67,13 +77,10 @@ impl Board {
         }
     }
 
-    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    /// Cargo's profile for its programs: their kernels are in assembly, and what is around them may be small.
     #[must_use]
     pub const fn profile(self) -> &'static str {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
-            Self::Microbit => "firmware",
-        }
+        "firmware-small"
     }
 
     /// Where its firmware looks for the image and the inputs.
@@ -97,8 +104,14 @@ impl Board {
                 Program::Soak,
             ],
             Self::Mps2An500 => &[Program::Bench],
-            Self::Microbit => &[Program::Bench, Program::Minimal],
+            Self::Microbit => &[Program::Trace, Program::Bench, Program::Minimal],
         }
+    }
+
+    /// Whether its programs have a place to log to.
+    #[must_use]
+    pub const fn logs(self) -> bool {
+        matches!(self, Self::Mps2An386)
     }
 
     /// The name of a program's binary.
@@ -140,7 +153,7 @@ pub enum Program {
     Trace,
     /// It measures each part of an inference.
     Bench,
-    /// It classifies one input and is silent: the size of the engine without what runs as Nengo does.
+    /// It classifies one input and is silent: its size is the engine's.
     Minimal,
     /// It takes many steps on random inputs and prints a digest of all state.
     Soak,
@@ -155,11 +168,29 @@ pub fn target_directory() -> PathBuf {
 /// A `cargo` command on one board's binary.
 #[must_use]
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
-    // Logging would count as a part of what is measured.
-    let log = match program {
-        Program::Trace => ",defmt",
-        Program::Bench | Program::Minimal | Program::Soak => "",
+    // A microbit's flash holds the bench and an image with its inputs only without what runs step by step.
+    let parts = match board {
+        Board::Microbit => Parts::ALL.without(Part::Dynamics),
+        _ => Parts::ALL,
     };
+    cargo_of(toolchain, subcommand, board, program, parts)
+}
+
+/// A `cargo` command on one board's binary with some parts of the engine.
+#[must_use]
+pub fn cargo_of(
+    toolchain: &Toolchain,
+    subcommand: &str,
+    board: Board,
+    program: Program,
+    parts: Parts,
+) -> Command {
+    let mut features = vec![format!("board-{}", board.name())];
+    // Logging would count as a part of what is measured.
+    if program == Program::Trace && board.logs() {
+        features.push("defmt".into());
+    }
+    features.extend(parts.features().map(str::to_owned));
     let mut command = toolchain.cargo(subcommand, board.target());
     command
         .env("CARGO_TARGET_DIR", target_directory())
@@ -167,12 +198,41 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
         .env("DEFMT_LOG", "info")
         .args(["--profile", board.profile(), "--package", PACKAGE])
         .args(["--bin", &board.binary(program)])
-        .args(["--features", &format!("board-{}{log}", board.name())]);
-    // A microbit's flash holds the bench and an image with its inputs only without what runs step by step.
-    if program == Program::Minimal || board == Board::Microbit {
-        command.arg("--no-default-features");
-    }
+        .args(["--no-default-features", "--features"])
+        .arg(features.join(","));
     command
+}
+
+/// Builds one program for one board with some parts of the engine, with what is installed: where it lies then,
+/// which is not where [`Board::elf`] says.
+///
+/// # Errors
+/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+pub fn build_of(board: Board, program: Program, parts: Parts) -> Result<PathBuf, Failure> {
+    let toolchain = toolchain_here(board.target())?;
+    let folder = target_directory().join(format!("parts-{:02x}", parts.bits()));
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    // Apart from what is built with all parts, so that cargo does not put one in the other's place.
+    let built = target_directory().join("parts");
+    let _lock = lock("parts.lock")?;
+    let mut command = cargo_of(&toolchain, "build", board, program, parts);
+    shell::run(command.env("CARGO_TARGET_DIR", &built))?;
+    let binary = board.binary(program);
+    let built = built
+        .join(board.target())
+        .join(board.profile())
+        .join(&binary);
+    let elf = folder.join(binary);
+    std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
+    Ok(elf)
+}
+
+/// Waits until nobody else builds what has one place for all.
+fn lock(name: &str) -> Result<File, Failure> {
+    let path = target_directory().join(name);
+    let lock = File::create(&path).map_err(Failure::file(&path))?;
+    lock.lock().map_err(Failure::file(&path))?;
+    Ok(lock)
 }
 
 /// Builds one program for one board: where it lies then.
@@ -209,9 +269,7 @@ pub fn app(
     let folder = target_directory().join(format!("app-{:016x}", same.finish()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
-    let path = target_directory().join("app.lock");
-    let lock = File::create(&path).map_err(Failure::file(&path))?;
-    lock.lock().map_err(Failure::file(&path))?;
+    let _lock = lock("app.lock")?;
     // Writing the file again would make cargo build again.
     let script = folder.join("memory.x");
     if std::fs::read_to_string(&script).ok().as_deref() != Some(memory) {

@@ -5,14 +5,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tinyspike_firmware::boards::Region;
 
-use crate::firmware::{Board, Program};
+use crate::firmware::Board;
 use crate::shell;
 
 const PROGRAM: &str = "qemu-system-arm";
@@ -27,8 +27,8 @@ const INSTRUCTION_SHIFT: u32 = 7;
 pub struct Run<'a> {
     /// The board.
     pub board: Board,
-    /// What its firmware does; it must have been built.
-    pub program: Program,
+    /// Its firmware, an ELF file.
+    pub firmware: &'a Path,
     /// Whether virtual time is to follow the executed instructions: each takes
     /// [`INSTRUCTION_NS`]. It makes the run slower, and its timers deterministic.
     pub count: bool,
@@ -113,9 +113,9 @@ pub fn version() -> Option<String> {
 /// [`QemuError`], where there is nothing to run, or no end to it. That the firmware itself reports a
 /// failure is no error here, but in [`Outcome::status`].
 pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
-    let elf = run.board.elf(run.program);
+    let elf = run.firmware;
     if !elf.is_file() {
-        return Err(QemuError::NoFirmware { path: elf });
+        return Err(QemuError::NoFirmware { path: elf.into() });
     }
     let directory = tempfile::tempdir()?;
     let path = |name: &str| directory.path().join(name);
@@ -141,7 +141,7 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
         .args(["-semihosting-config", "enable=on,target=native"])
         .args(["-serial", &serial])
         .arg("-kernel")
-        .arg(&elf)
+        .arg(elf)
         .args(["-device", &image, "-device", &inputs])
         .stdin(Stdio::null())
         .stdout(File::create(path("stdout"))?)

@@ -75,6 +75,9 @@ pub const MPS2_AN386: Board = in_psram(0x2100_0000);
 /// Arm's MPS2 with the image AN500 (Cortex-M7): both lie in the PSRAM of 16 MiB.
 pub const MPS2_AN500: Board = in_psram(0x6000_0000);
 
+/// The length in words of the arena in the programs for the micro:bit: 9.5 KiB of its 16.
+pub const MICROBIT_ARENA: usize = 2432;
+
 /// The BBC micro:bit (nRF51822, Cortex-M0): both lie in flash, behind the firmware.
 pub const MICROBIT: Board = Board {
     image: Region {

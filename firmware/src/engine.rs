@@ -12,8 +12,15 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::Weights;
 
-use crate::kernels::{Events, Kernels, Native, Population, Potential};
+use crate::kernels::{Events, Kernels, Native, Population, Potential, Values};
 use crate::output::Output;
+use crate::parts::{Part, Parts};
+
+const CONVOLUTIONS: bool = Part::Convolutions.is_built();
+const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
+const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
+const STEPS: bool = Part::Steps.is_built();
+const WIDE: bool = Part::Wide.is_built();
 
 /// Watches the spikes of a step.
 pub trait Probe {
@@ -27,27 +34,39 @@ impl Probe for () {
     fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
 }
 
-/// The arena is smaller than the image needs.
+/// Why a network cannot run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ArenaTooSmall {
-    /// Bytes that the image needs.
-    pub needed: usize,
-    /// Bytes that the caller gave.
-    pub given: usize,
+#[non_exhaustive]
+pub enum EngineError {
+    /// The arena is smaller than the image needs.
+    ArenaTooSmall {
+        /// Bytes that the image needs.
+        needed: usize,
+        /// Bytes that the caller gave.
+        given: usize,
+    },
+    /// It needs a part that this engine was built without.
+    NotBuilt(Part),
 }
 
-impl fmt::Display for ArenaTooSmall {
+impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { needed, given } = self;
-        write!(
-            f,
-            "the network needs an arena of {needed} bytes, {given} were given"
-        )
+        match self {
+            Self::ArenaTooSmall { needed, given } => write!(
+                f,
+                "the network needs an arena of {needed} bytes, {given} were given"
+            ),
+            Self::NotBuilt(part) => write!(
+                f,
+                "the network needs {part}; build the firmware with the feature `{}`",
+                part.feature()
+            ),
+        }
     }
 }
 
-impl core::error::Error for ArenaTooSmall {}
+impl core::error::Error for EngineError {}
 
 /// The inputs do not fit the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +143,18 @@ where
     /// Readies a network, at rest.
     ///
     /// # Errors
-    /// Where the arena is smaller than [`Image::arena_bytes`].
-    pub fn new(image: &'a Image<'a, E, C>, arena: &'a mut [u32]) -> Result<Self, ArenaTooSmall> {
+    /// Where the arena is smaller than [`Image::arena_bytes`], or this engine was built without a
+    /// [part](crate::parts) that the network needs.
+    pub fn new(image: &'a Image<'a, E, C>, arena: &'a mut [u32]) -> Result<Self, EngineError> {
+        if Parts::BUILT != Parts::ALL
+            && let Some(part) = Parts::needed(image, cfg!(tinyspike_dsp)).beyond(Parts::BUILT)
+        {
+            return Err(EngineError::NotBuilt(part));
+        }
         let needed = image.arena_bytes();
         let given = core::mem::size_of_val(arena);
         let Some(arena) = arena.get_mut(..needed / 4) else {
-            return Err(ArenaTooSmall { needed, given });
+            return Err(EngineError::ArenaTooSmall { needed, given });
         };
         let mut engine = Self {
             image,
@@ -184,12 +209,13 @@ where
                     image.params16(e.threshold),
                     image.params16(e.bias),
                 ),
-                Width::I32 => rest::<K, u32>(
+                Width::I32 if WIDE => rest::<K, u32>(
                     words,
                     e,
                     image.params32(e.threshold),
                     image.params32(e.bias),
                 ),
+                Width::I32 => {}
             }
         }
     }
@@ -225,10 +251,7 @@ where
                     found: given.len(),
                 });
             }
-            // Most inputs take every byte: nothing to look for.
-            if input.max < u8::MAX
-                && let Some(&found) = given.iter().find(|&&byte| byte > input.max)
-            {
+            if let Some(found) = above(given, input.max) {
                 return Err(InputError::Range {
                     input: index,
                     max: input.max,
@@ -263,7 +286,7 @@ where
             let Some((area, ..)) = target(image, c.post) else {
                 continue;
             };
-            if area.has_current() {
+            if STEPS && area.has_current() {
                 if let Some(words) = self.arena.get_mut(current(area)) {
                     words.fill(0);
                 }
@@ -282,7 +305,7 @@ where
         let Some((area, width, shift)) = target(image, c.post) else {
             return;
         };
-        let range = if area.has_current() {
+        let range = if STEPS && area.has_current() {
             current(area)
         } else {
             state(area)
@@ -291,9 +314,9 @@ where
             return;
         };
         let convolution = match &c.transform {
-            Transform::Convolution(conv) if c.source == SourceMap::Direct => conv,
+            Transform::Convolution(conv) if CONVOLUTIONS && c.source == SourceMap::Direct => conv,
             // Sums over a whole input stay undivided; parsing has made sure that 32 bits are there.
-            Transform::Dense(dense) if c.source == SourceMap::Direct => {
+            Transform::Dense(dense) if INPUT_MATRICES && c.source == SourceMap::Direct => {
                 let (first, outputs) = (dense.first as usize, dense.outputs as usize);
                 let sums = words.get_mut(first..).unwrap_or(&mut []);
                 return <K as Kernels<u32>>::drive_dense(
@@ -301,31 +324,33 @@ where
                 );
             }
             // So do those that go event by event.
-            _ => {
-                let sums: &mut [u32] = words;
+            _ if SOURCE_MAPS => {
+                let mut sums = Values::Wide(words);
                 in_buffers(nonzero(values, zero_point), |events| {
-                    deliver::<K, u32, E, C>(image, c, weights, events, sums);
+                    deliver::<K, E, C>(image, c, weights, events, &mut sums);
                 });
                 return;
             }
+            _ => return,
         };
-        match width {
-            Width::I16 => <K as Kernels<u16>>::drive_convolution(
+        match Values::of(words, width) {
+            Values::Narrow(currents) => <K as Kernels<u16>>::drive_convolution(
                 convolution,
                 weights,
                 values,
                 zero_point,
                 shift,
-                bytemuck::try_cast_slice_mut(words).unwrap_or_default(),
+                currents,
             ),
-            Width::I32 => <K as Kernels<u32>>::drive_convolution(
+            Values::Wide(currents) if WIDE => <K as Kernels<u32>>::drive_convolution(
                 convolution,
                 weights,
                 values,
                 zero_point,
                 shift,
-                bytemuck::try_cast_slice_mut(words).unwrap_or_default(),
+                currents,
             ),
+            Values::Wide(_) => {}
         }
     }
 
@@ -348,9 +373,9 @@ where
             self.step_dynamic(probe);
             return true;
         }
-        let more = self.taken < network.steps;
+        let more = STEPS && self.taken < network.steps;
         // At rest, potentials hold the bias of the first step.
-        let first = self.taken == 1;
+        let first = !STEPS || self.taken == 1;
         let layout = image.layout();
         // Connections from inputs come first; those of each ensemble follow in order.
         let mut rest = network.connections.as_slice();
@@ -387,36 +412,27 @@ where
                 ensemble: usize::from(index),
                 connections: outgoing,
             };
-            match e.width {
-                Width::I16 => fire::<K, u16, E, C>(
-                    Population {
-                        potentials: bytemuck::try_cast_slice_mut(potentials).unwrap_or_default(),
-                        currents: bytemuck::try_cast_slice(currents).unwrap_or_default(),
-                        bias: if first { &[] } else { image.params16(e.bias) },
-                        threshold: image.params16(e.threshold),
-                        max_count: e.max_count,
-                        more,
-                    },
-                    e.neurons as usize,
-                    &outgoing,
-                    later,
-                    probe,
-                ),
-                Width::I32 => fire::<K, u32, E, C>(
-                    Population {
-                        potentials: bytemuck::try_cast_slice_mut(potentials).unwrap_or_default(),
-                        currents: bytemuck::try_cast_slice(currents).unwrap_or_default(),
-                        bias: if first { &[] } else { image.params32(e.bias) },
-                        threshold: image.params32(e.threshold),
-                        max_count: e.max_count,
-                        more,
-                    },
-                    e.neurons as usize,
-                    &outgoing,
-                    later,
-                    probe,
-                ),
-            }
+            let neurons = e.neurons as usize;
+            let population = match Values::of(potentials, e.width) {
+                Values::Narrow(potentials) => Neurons::Narrow(Population {
+                    potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                    currents: bytemuck::cast_slice(currents),
+                    bias: if first { &[] } else { image.params16(e.bias) },
+                    threshold: image.params16(e.threshold),
+                    max_count: e.max_count,
+                    more,
+                }),
+                Values::Wide(_) if !WIDE => continue,
+                Values::Wide(potentials) => Neurons::Wide(Population {
+                    potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                    currents,
+                    bias: if first { &[] } else { image.params32(e.bias) },
+                    threshold: image.params32(e.threshold),
+                    max_count: e.max_count,
+                    more,
+                }),
+            };
+            fire::<K, E, C>(population, neurons, &outgoing, later, probe);
         }
         for (o, area) in network.outputs.iter().zip(&layout.outputs) {
             let Some(own) = self.arena.get_mut(area.current as usize..area.end as usize) else {
@@ -515,6 +531,24 @@ where
     }
 }
 
+/// The first byte above `max`.
+fn above(bytes: &[u8], max: u8) -> Option<u8> {
+    // Most inputs take every byte that has no more bits than the largest: whole words of them are passed at once.
+    if max & max.wrapping_add(1) == 0 {
+        let others = u32::from_ne_bytes([!max; 4]);
+        let (before, words, behind) = bytemuck::pod_align_to::<u8, u32>(bytes);
+        let bits = words.iter().fold(0, |bits, word| bits | word);
+        let ends = before
+            .iter()
+            .chain(behind)
+            .fold(0, |bits, byte| bits | byte);
+        if bits & others == 0 && ends & !max == 0 {
+            return None;
+        }
+    }
+    bytes.iter().copied().find(|&byte| byte > max)
+}
+
 fn whole(area: &Area) -> Range<usize> {
     area.current as usize..area.end as usize
 }
@@ -591,26 +625,36 @@ struct Outgoing<'a, const E: usize, const C: usize> {
     connections: &'a [Connection],
 }
 
+/// A population of whichever width.
+enum Neurons<'a> {
+    Narrow(Population<'a, u16>),
+    Wide(Population<'a, u32>),
+}
+
 /// Updates a population and sends its spikes on, a buffer at a time.
-fn fire<K, P, const E: usize, const C: usize>(
-    mut population: Population<'_, P>,
+fn fire<K, const E: usize, const C: usize>(
+    mut population: Neurons<'_>,
     neurons: usize,
     outgoing: &Outgoing<'_, E, C>,
     mut later: Later<'_>,
     probe: &mut impl Probe,
 ) where
-    P: Potential,
-    K: Kernels<P> + Kernels<u16> + Kernels<u32>,
+    K: Kernels<u16> + Kernels<u32>,
 {
-    population.potentials = population.potentials.get_mut(..neurons).unwrap_or(&mut []);
-    if !population.bias.is_empty() || !population.currents.is_empty() {
-        <K as Kernels<P>>::settle(&mut population);
+    match &mut population {
+        Neurons::Narrow(p) if STEPS && p.receives() => K::settle(p),
+        Neurons::Wide(p) if STEPS && WIDE && p.receives() => K::settle(p),
+        _ => {}
     }
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {
         events.clear();
-        let reached = <K as Kernels<P>>::fire(&mut population, next, &mut events);
+        let reached = match &mut population {
+            Neurons::Narrow(p) => K::fire(p, next, &mut events),
+            Neurons::Wide(p) if WIDE => K::fire(p, next, &mut events),
+            Neurons::Wide(_) => break,
+        };
         if reached <= next {
             break;
         }
@@ -624,48 +668,42 @@ fn fire<K, P, const E: usize, const C: usize>(
                 continue;
             };
             let weights = outgoing.image.weights(c);
-            let words = later.state(area);
-            match width {
-                Width::I16 => {
-                    let post = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
-                    deliver::<K, u16, E, C>(outgoing.image, c, weights, &events, post);
-                }
-                Width::I32 => {
-                    let post = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
-                    deliver::<K, u32, E, C>(outgoing.image, c, weights, &events, post);
-                }
-            }
+            let mut post = Values::of(later.state(area), width);
+            deliver::<K, E, C>(outgoing.image, c, weights, &events, &mut post);
         }
     }
 }
 
 /// Sends events over a connection, through the map of its source.
-fn deliver<K: Kernels<P>, P: Potential, const E: usize, const C: usize>(
+fn deliver<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     c: &Connection,
     weights: Weights<'_>,
     events: &[Event],
-    post: &mut [P],
-) {
+    post: &mut Values<'_>,
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
     match &c.source {
-        SourceMap::Direct => scatter::<K, P>(c, weights, events, post),
-        SourceMap::Window(window) => {
+        SourceMap::Direct => scatter::<K>(c, weights, events, post),
+        SourceMap::Window(window) if SOURCE_MAPS => {
             let seen = events.iter().flat_map(|event| {
                 let value = event.value;
                 let places = window.places(event.source);
                 places.map(move |source| Event { source, value })
             });
-            in_buffers(seen, |events| scatter::<K, P>(c, weights, events, post));
+            in_buffers(seen, |events| scatter::<K>(c, weights, events, post));
         }
-        SourceMap::Table(table) => {
+        SourceMap::Table(table) if SOURCE_MAPS => {
             let table = image.table(*table);
             let seen = events.iter().filter_map(|event| {
                 let source = *table.get(usize::from(event.source))?;
                 let value = event.value;
                 (source != NOWHERE).then_some(Event { source, value })
             });
-            in_buffers(seen, |events| scatter::<K, P>(c, weights, events, post));
+            in_buffers(seen, |events| scatter::<K>(c, weights, events, post));
         }
+        _ => {}
     }
 }
 
@@ -696,19 +734,23 @@ fn in_buffers(events: impl Iterator<Item = Event>, mut hand_over: impl FnMut(&[E
 }
 
 /// Sends events that name places of the transform's source.
-fn scatter<K: Kernels<P>, P: Potential>(
-    c: &Connection,
-    weights: Weights<'_>,
-    events: &[Event],
-    post: &mut [P],
-) {
+fn scatter<K>(c: &Connection, weights: Weights<'_>, events: &[Event], post: &mut Values<'_>)
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
     match &c.transform {
         Transform::Dense(dense) => {
             let (first, outputs) = (dense.first as usize, dense.outputs as usize);
-            let post = post.get_mut(first..).unwrap_or(&mut []);
-            let post = post.get_mut(..outputs).unwrap_or(&mut []);
-            K::dense(weights, outputs, events, post);
+            match post.part(first..first.saturating_add(outputs)) {
+                Values::Narrow(post) => K::dense(weights, outputs, events, post),
+                Values::Wide(post) => K::dense(weights, outputs, events, post),
+            }
         }
-        Transform::Convolution(conv) => K::convolution(conv, weights, events, post),
+        Transform::Convolution(conv) if CONVOLUTIONS => match post {
+            Values::Narrow(post) => K::convolution(conv, weights, events, post),
+            Values::Wide(post) if WIDE => K::convolution(conv, weights, events, post),
+            Values::Wide(_) => {}
+        },
+        Transform::Convolution(_) => {}
     }
 }

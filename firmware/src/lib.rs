@@ -3,6 +3,9 @@
 //! It allocates nothing, uses no floats, and cannot panic: [`Image::parse`] has checked all that it
 //! relies on, and the caller lends it one arena for all its state.
 //!
+//! Its [parts] are features, all on by default: firmware for one network can be built without what that does not
+//! need, and refuses networks that do.
+//!
 //! ```
 //! use tinyspike_firmware::{Engine, Image, InputError, Native};
 //!
@@ -29,11 +32,12 @@ mod engine;
 pub mod hashes;
 pub mod kernels;
 mod output;
+pub mod parts;
 pub mod serve;
 pub mod soak;
 pub mod trace;
 
-pub use engine::{ArenaTooSmall, Engine, InputError, Probe};
-pub use kernels::{Native, Portable};
+pub use engine::{Engine, EngineError, InputError, Probe};
+pub use kernels::{Native, Portable, Swar};
 pub use output::Output;
 pub use tinyspike_shared::{Event, Image, ImageError, Inputs, InputsError};

@@ -18,7 +18,7 @@ use heapless::Vec;
 use tinyspike_shared::image::{Input, MAX_INPUTS};
 use tinyspike_shared::{Event, Image, Inputs};
 
-use crate::engine::{ArenaTooSmall, Engine, InputError, Probe};
+use crate::engine::{Engine, EngineError, InputError, Probe};
 use crate::kernels::Native;
 
 /// Why a run ended early.
@@ -26,8 +26,8 @@ use crate::kernels::Native;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RunError {
-    /// The arena is too small for the network.
-    Arena(ArenaTooSmall),
+    /// The network cannot run here.
+    Engine(EngineError),
     /// The inputs do not fit the network.
     Input(InputError),
     /// The inputs together have another length than the network's.
@@ -44,7 +44,7 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Arena(e) => e.fmt(f),
+            Self::Engine(e) => e.fmt(f),
             Self::Input(e) => e.fmt(f),
             Self::Size { expected, found } => write!(
                 f,
@@ -57,9 +57,9 @@ impl fmt::Display for RunError {
 
 impl core::error::Error for RunError {}
 
-impl From<ArenaTooSmall> for RunError {
-    fn from(e: ArenaTooSmall) -> Self {
-        Self::Arena(e)
+impl From<EngineError> for RunError {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
     }
 }
 

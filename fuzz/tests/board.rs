@@ -63,7 +63,7 @@ fn changed_images_give_the_same_state_on_a_board() {
         };
         let outcome = qemu::run(&qemu::Run {
             board: Board::Mps2An386,
-            program: Program::Soak,
+            firmware: &Board::Mps2An386.elf(Program::Soak),
             count: false,
             plugin: None,
             image: &image,

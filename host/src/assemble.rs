@@ -51,10 +51,10 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Dense rows shorter than this are not worth filling up for the DSP kernels.
-const DSP_DENSE: u32 = 8;
-/// Channels that they take at a time in a convolution.
-const DSP_CONVOLUTION: u16 = 8;
+/// Rows of a matrix that are shorter are not worth filling up for kernels of their own.
+const DENSE: u32 = 8;
+/// Channels that these take at a time in a convolution.
+const CHANNELS: u16 = 8;
 
 /// Fewer weights than this are not worth a byte for two.
 const NIBBLES: usize = 64;
@@ -82,22 +82,22 @@ fn layout(
     width: Width,
 ) -> Layout {
     let from_input = matches!(pre, Source::Input(_));
+    let plain = match transform {
+        Transform::Dense(d) => d.outputs < DENSE,
+        Transform::Convolution(c) => !c.is_plain() || !c.output[2].is_multiple_of(CHANNELS),
+    };
     match (target, transform) {
         (Target::Portable, _) => Layout::Rows,
-        (Target::CortexM4, Transform::Dense(d)) if d.outputs < DSP_DENSE => Layout::Rows,
+        _ if plain => Layout::Rows,
         (Target::CortexM4, Transform::Dense(_)) if from_input => Layout::Crossed,
-        (Target::CortexM4, Transform::Dense(_)) => Layout::Quads,
-        (Target::CortexM4, Transform::Convolution(c))
-            if !c.is_plain() || !c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
-        {
-            Layout::Rows
-        }
-        (Target::CortexM4, Transform::Convolution(c)) => {
-            match (from_input && *source == Seen::Direct, width) {
-                (true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
-                (true, _) => Layout::Rows,
-                (false, Width::I16) => Layout::WidePairs,
-                (false, Width::I32) => Layout::Wide,
+        (_, Transform::Dense(_)) => Layout::Quads,
+        (_, Transform::Convolution(c)) => {
+            let driven = from_input && *source == Seen::Direct;
+            match (target, driven, width) {
+                (Target::CortexM4, true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
+                (_, false, Width::I16) => Layout::WidePairs,
+                (Target::CortexM4, false, Width::I32) => Layout::Wide,
+                _ => Layout::Rows,
             }
         }
     }
@@ -383,7 +383,7 @@ fn describe<'a>(
     data: &mut Data,
 ) -> Result<Description<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>, AssembleError> {
     let mut description = Description {
-        labels,
+        labels: labels.as_bytes(),
         steps: network.steps,
         inputs: heapless::Vec::new(),
         ensembles: heapless::Vec::new(),

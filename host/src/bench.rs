@@ -4,12 +4,14 @@
 //! the last one, and always the same number. What reading the timer takes is measured and taken off.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tinyspike_board::elf::Size;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, build_of};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
+use tinyspike_firmware::parts::Parts;
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::Header;
 
@@ -20,8 +22,12 @@ use crate::emulate::{self, EmulateError, EmulateOptions, Encoder};
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchOptions {
-    /// The board; its programs must have been built.
+    /// The board; its program that measures must have been built.
     pub board: Board,
+    /// Another build of that program, instead of the board's own.
+    pub firmware: Option<PathBuf>,
+    /// What a firmware takes of flash, as [`code`] finds it; it is passed on to the report.
+    pub code: Option<Code>,
     /// The float that one unit of a byte in the data stands for.
     pub byte_scale: f32,
     /// When to give up.
@@ -29,10 +35,12 @@ pub struct BenchOptions {
 }
 
 impl Default for BenchOptions {
-    /// A Cortex-M4; bytes are 0 to 1 in 255 parts; ten minutes.
+    /// A Cortex-M4 with its own program, of no stated size; bytes are 0 to 1 in 255 parts; ten minutes.
     fn default() -> Self {
         Self {
             board: Board::Mps2An386,
+            firmware: None,
+            code: None,
             byte_scale: 1.0 / 255.0,
             timeout: Duration::from_secs(600),
         }
@@ -65,9 +73,43 @@ pub enum BenchError {
         "the firmware's measurements cannot be read, it may be older than this program: build it again. It printed:\n{0}"
     )]
     Unreadable(String),
-    /// The firmware's file says no size.
+    /// A firmware cannot be built, or its file says no size.
     #[error(transparent)]
     Firmware(#[from] tinyspike_board::Failure),
+}
+
+/// Bytes of flash that a complete firmware takes without the image and without logging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// With the parts of the engine that the image needs.
+    pub needed: u64,
+    /// These parts: features of the package of the engine.
+    pub parts: Vec<&'static str>,
+    /// With all parts.
+    pub whole: u64,
+}
+
+/// Builds the least firmware for an image, and one for every image, and returns what they take; `None` for a
+/// board that has no program for it.
+///
+/// # Errors
+/// [`BenchError`], where the image cannot be used or the firmware not be built.
+pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
+    if !board.programs().contains(&Program::Minimal) {
+        return Ok(None);
+    }
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes)?;
+    let parts = Parts::needed(&image, board.has_dsp());
+    let size = |parts| {
+        let firmware = build_of(board, Program::Minimal, parts)?;
+        Ok::<_, BenchError>(Size::read(&firmware)?.flash)
+    };
+    Ok(Some(Code {
+        needed: size(parts)?,
+        parts: parts.features().collect(),
+        whole: size(Parts::ALL)?,
+    }))
 }
 
 /// What one inference took.
@@ -124,9 +166,10 @@ pub fn measure(
     options: &BenchOptions,
 ) -> Result<Measurements, BenchError> {
     let block = block(image, data, options.byte_scale)?;
+    let program = options.board.elf(Program::Bench);
     let outcome = qemu::run(&qemu::Run {
         board: options.board,
-        program: Program::Bench,
+        firmware: options.firmware.as_deref().unwrap_or(&program),
         count: true,
         plugin: None,
         image,
@@ -282,10 +325,18 @@ pub struct Report {
     pub steps: Spread,
     /// Finding the class.
     pub output: Spread,
-    /// Bytes of flash: code and image. `None` where the board has no program that shows the code's.
+    /// Bytes of flash: the image, and the code that it needs. `None` where the board has no program that shows
+    /// the code's.
     pub flash_bytes: Option<u64>,
-    /// Bytes of flash that a complete firmware takes without the image.
+    /// Bytes of flash that a complete firmware takes without the image, and without the parts of the engine that
+    /// this image does not need.
     pub code_bytes: Option<u64>,
+    /// The features of the engine that this image needs.
+    #[serde(default)]
+    pub engine_features: Vec<String>,
+    /// Bytes of flash that the same firmware takes with the whole engine, for every image.
+    #[serde(default)]
+    pub whole_code_bytes: Option<u64>,
     /// Bytes of flash that the image takes, weights and all.
     pub image_bytes: u64,
     /// Bytes of RAM: arena, parsed image and stack.
@@ -345,8 +396,15 @@ impl fmt::Display for Report {
         let (image, arena, stack) = (self.image_bytes, self.arena_bytes, self.stack_bytes);
         let parsed = self.parsed_bytes;
         write!(f, "flash: {image} bytes of image")?;
-        if let Some(code) = self.code_bytes {
-            write!(f, ", {code} of code")?;
+        if let (Some(code), Some(whole)) = (self.code_bytes, self.whole_code_bytes) {
+            let parts = match self.engine_features.join(", ") {
+                none if none.is_empty() => "none of its features".to_owned(),
+                parts => parts,
+            };
+            write!(
+                f,
+                ", {code} of code with what it needs of the engine ({parts}), {whole} with the whole engine"
+            )?;
         }
         write!(
             f,
@@ -389,10 +447,8 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let deepest = inferences.iter().map(|i| i.stack).max().unwrap_or(0);
     let stack_bytes = deepest.max(parse_stack);
     let arena_bytes = parsed.arena_bytes() as u64;
-    let code_bytes = match board.programs().contains(&Program::Minimal) {
-        true => Some(Size::read(&board.elf(Program::Minimal))?.flash),
-        false => None,
-    };
+    let code = options.code.as_ref();
+    let code_bytes = code.map(|code| code.needed);
     let image_bytes = parsed.bytes().len() as u64;
     let spread = |of: fn(&Inference) -> u64| Spread::of(inferences.iter().map(of));
     let all_steps = spread(Inference::all_steps);
@@ -422,6 +478,10 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
         output: spread(|i| i.output),
         flash_bytes: code_bytes.map(|code| code + image_bytes),
         code_bytes,
+        engine_features: code.map_or_else(Vec::new, |code| {
+            code.parts.iter().map(ToString::to_string).collect()
+        }),
+        whole_code_bytes: code.map(|code| code.whole),
         image_bytes,
         ram_bytes: arena_bytes + parsed_bytes + stack_bytes,
         arena_bytes,

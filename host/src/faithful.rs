@@ -165,12 +165,12 @@ pub fn quantize_stepwise(
     stepwise: &Stepwise,
     options: &FaithfulOptions,
 ) -> Result<Quantized, FaithfulError> {
-    let bits = WEIGHT_BITS_MIN..=WEIGHT_BITS_MAX;
-    let counts = options.steps > 0 && options.max_count > 0;
-    if !counts
-        || !bits.contains(&options.weight_bits)
-        || !(options.dt.is_finite() && options.dt > 0.0)
-    {
+    let valid = options.steps > 0
+        && options.max_count > 0
+        && (WEIGHT_BITS_MIN..=WEIGHT_BITS_MAX).contains(&options.weight_bits)
+        && options.dt.is_finite()
+        && options.dt > 0.0;
+    if !valid {
         return Err(FaithfulError::Options);
     }
     let graph = &stepwise.graph;

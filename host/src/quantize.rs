@@ -51,6 +51,8 @@ const MULTIPLIER_BITS: i32 = 15;
 pub enum Target {
     /// Plain rows.
     Portable,
+    /// Cores without it: Cortex-M0, M0+, M23.
+    CortexM0,
     /// Cores with the DSP extension: Cortex-M4, M7, M33.
     #[default]
     CortexM4,

@@ -13,6 +13,7 @@ compile_error!(
 );
 
 pub mod accept;
+mod crc32;
 pub mod event;
 pub mod fixed;
 pub mod image;

@@ -22,6 +22,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::accept::{Refusal, Start};
+use crate::crc32::Crc32;
 use crate::event::Event;
 use crate::signature::PUBLIC_KEY_LEN;
 
@@ -39,8 +40,6 @@ pub const CHUNK: usize = 32;
 pub const COUNTS: usize = 16;
 
 const CHECKSUM: usize = 4;
-const CRC: crc::Crc<u32, crc::Table<1>> =
-    crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// What stands before every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,7 +378,7 @@ pub fn encode<'f, M: Serialize>(
         .len();
     let (message, rest) = plain.split_at_mut_checked(length).ok_or(TooLong)?;
     let checksum = rest.first_chunk_mut().ok_or(TooLong)?;
-    *checksum = CRC.checksum(message).to_le_bytes();
+    *checksum = Crc32::new().and(message).value().to_le_bytes();
     let plain = plain.get(..length + CHECKSUM).ok_or(TooLong)?;
     frame[0] = 0;
     let stuffed = frame.get_mut(1..).ok_or(TooLong)?;
@@ -497,7 +496,7 @@ fn unpack(stuffed: &mut [u8]) -> Option<(Head, core::ops::Range<usize>)> {
     let length = unstuff(stuffed)?;
     let plain = stuffed.get(..length)?;
     let (body, checksum) = plain.split_last_chunk::<CHECKSUM>()?;
-    if CRC.checksum(body) != u32::from_le_bytes(*checksum) {
+    if Crc32::new().and(body).value() != u32::from_le_bytes(*checksum) {
         return None;
     }
     let (head, message) = postcard::take_from_bytes(body).ok()?;

@@ -468,11 +468,13 @@ fn a_network_has_steps_inputs_and_outputs() {
 #[test]
 fn there_is_a_label_for_each_part() {
     let labels = Some(ImageError::Labels);
-    assert_eq!(refusal(|n| n.labels = "x\na\nb\n"), labels);
-    assert_eq!(refusal(|n| n.labels = "x\na\nb\ny\nz\n"), labels);
-    assert_eq!(refusal(|n| n.labels = "x\na\nb\n\ny"), labels);
-    assert_eq!(refusal(|n| n.labels = ""), labels);
-    let bytes = aligned_copy(&redescribed(|n| n.labels = "\na\n\u{e9}\r\ny y\n"));
+    assert_eq!(refusal(|n| n.labels = b"x\na\nb\n"), labels);
+    assert_eq!(refusal(|n| n.labels = b"x\na\nb\ny\nz\n"), labels);
+    assert_eq!(refusal(|n| n.labels = b"x\na\nb\n\ny"), labels);
+    assert_eq!(refusal(|n| n.labels = b""), labels);
+    let bytes = aligned_copy(&redescribed(|n| {
+        n.labels = "\na\n\u{e9}\r\ny y\n".as_bytes()
+    }));
     let image = Image::parse(&bytes).unwrap();
     let network = image.description();
     assert_eq!(network.input_label(0), "");

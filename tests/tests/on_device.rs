@@ -25,7 +25,7 @@ fn image(machine: Machine, steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
         target: match machine {
-            Machine::Microbit => Target::Portable,
+            Machine::Microbit => Target::CortexM0,
             _ => Target::CortexM4,
         },
         ..QuantizeOptions::default()

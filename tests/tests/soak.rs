@@ -73,7 +73,7 @@ fn on_board(images: &[Vec<u8>], steps: u32) {
         });
         let outcome = qemu::run(&qemu::Run {
             board: Board::Mps2An386,
-            program: Program::Soak,
+            firmware: &Board::Mps2An386.elf(Program::Soak),
             count: false,
             plugin: None,
             image,

@@ -1,8 +1,9 @@
 //! `cargo xtask lint`: formatting, clippy, the list of unsafe code, and the licences of dependencies.
 
-use tinyspike_board::firmware::{self, Board};
+use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
+use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::{dependencies, unsafe_code};
 
@@ -32,6 +33,7 @@ pub fn lint() -> Result<(), Failure> {
                 let mut clippy = firmware::cargo(&Toolchain::Installed, "clippy", board, program);
                 shell::run(clippy.args(STRICT))?;
             }
+            parts(board)?;
         } else {
             println!(
                 "clippy does not see the binary of {}: the target {} has no ready-made library",
@@ -55,6 +57,23 @@ fn application(target: &str) -> Result<(), Failure> {
             "TINYSPIKE_MEMORY",
             shell::root().join("firmware/boards/app"),
         );
+        shell::run(clippy.args(STRICT))?;
+    }
+    Ok(())
+}
+
+/// Runs clippy on the engine with none of its parts, and with each alone.
+fn parts(board: Board) -> Result<(), Failure> {
+    if !board.programs().contains(&Program::Minimal) {
+        return Ok(());
+    }
+    let alone = Part::ALL.map(|part| {
+        let others = Part::ALL.into_iter().filter(|&other| other != part);
+        others.fold(Parts::ALL, Parts::without)
+    });
+    for parts in [Parts::default()].into_iter().chain(alone) {
+        let toolchain = &Toolchain::Installed;
+        let mut clippy = cargo_of(toolchain, "clippy", board, Program::Minimal, parts);
         shell::run(clippy.args(STRICT))?;
     }
     Ok(())

@@ -116,7 +116,7 @@ pub(crate) fn count(
     );
     let outcome = qemu::run(&qemu::Run {
         board,
-        program: Program::Bench,
+        firmware: &board.elf(Program::Bench),
         count: false,
         plugin: Some(&plugin),
         image,

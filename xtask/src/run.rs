@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     block.extend_from_slice(&values[..count * size]);
     let outcome = qemu::run(&qemu::Run {
         board: Board::Mps2An386,
-        program: Program::Trace,
+        firmware: &Board::Mps2An386.elf(Program::Trace),
         count: false,
         plugin: None,
         image: &image,

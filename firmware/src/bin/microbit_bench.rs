@@ -9,16 +9,13 @@
 mod support;
 
 use cortex_m_rt::entry;
-use tinyspike_firmware::boards::MICROBIT;
+use tinyspike_firmware::boards::{MICROBIT, MICROBIT_ARENA};
 
 use timer::Timer;
 
-/// The arena's length in words: 9.5 KiB of 16.
-const ARENA: usize = 2432;
-
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; ARENA] = [0; ARENA];
+    static mut STATE: [u32; MICROBIT_ARENA] = [0; MICROBIT_ARENA];
     support::measure::<4, 6>(&MICROBIT, STATE, Timer::start())
 }
 

@@ -12,17 +12,14 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-use tinyspike_firmware::boards::MICROBIT;
+use tinyspike_firmware::boards::{MICROBIT, MICROBIT_ARENA};
 use tinyspike_firmware::{Engine, Image, Inputs, Native};
 
 use memory::memory;
 
-/// The arena's length in words.
-const ARENA: usize = 2432;
-
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; ARENA] = [0; ARENA];
+    static mut STATE: [u32; MICROBIT_ARENA] = [0; MICROBIT_ARENA];
     black_box(classify(STATE));
     loop {
         cortex_m::asm::wfi();

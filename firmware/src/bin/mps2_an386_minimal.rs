@@ -4,6 +4,10 @@
 #![no_std]
 #![no_main]
 
+#[path = "support/copy.rs"]
+mod copy;
+#[path = "support/interrupts.rs"]
+mod interrupts;
 #[path = "support/memory.rs"]
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
@@ -30,9 +34,12 @@ fn main() -> ! {
 }
 
 fn classify(arena: &mut [u32]) -> Option<usize> {
-    let image: Image<'_, 16, 24> = Image::parse(memory(MPS2_AN386.image)).ok()?;
+    // Borrowed, not moved out: it is large.
+    let Ok(image) = &Image::<'_, 16, 24>::parse(memory(MPS2_AN386.image)) else {
+        return None;
+    };
     let inputs = Inputs::parse(memory(MPS2_AN386.inputs)).ok()?;
-    let mut engine = Engine::<Native, 16, 24>::new(&image, arena).ok()?;
+    let mut engine = Engine::<Native, 16, 24>::new(image, arena).ok()?;
     engine.set_input(inputs.iter().next()?).ok()?;
     for _ in 0..image.description().steps {
         engine.step();

@@ -11,7 +11,7 @@ use tinyspike_shared::image::{Area, Connection, Post, Pre};
 
 use super::{Engine, Later, Outgoing, Probe, current, deliver, target};
 use crate::kernels::dynamics::{self, Filter, Lif, rectified, shifted};
-use crate::kernels::{Events, Kernels, Population, Potential};
+use crate::kernels::{Events, Kernels, Population, Potential, Values};
 
 /// The state of an ensemble or an output.
 struct State<'a> {
@@ -327,7 +327,10 @@ fn in_parts(
 
 impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
     /// Sends events over all connections, into the filters of their targets.
-    fn send<K: Kernels<u32>>(&self, records: Records<'_>, events: &Events, later: &mut Later<'_>) {
+    fn send<K>(&self, records: Records<'_>, events: &Events, later: &mut Later<'_>)
+    where
+        K: Kernels<u16> + Kernels<u32>,
+    {
         let network = self.image.description();
         for c in self.connections {
             let (part, size) = match c.post {
@@ -352,13 +355,10 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
     }
 
     /// Sends events, counted as their target counts them, over one connection.
-    fn send_over<K: Kernels<u32>>(
-        &self,
-        c: &Connection,
-        record: &Dynamics,
-        events: &Events,
-        words: &mut [u32],
-    ) {
+    fn send_over<K>(&self, c: &Connection, record: &Dynamics, events: &Events, words: &mut [u32])
+    where
+        K: Kernels<u16> + Kernels<u32>,
+    {
         let weights = self.image.weights(c);
         let mut counted = Events::new();
         for event in events {
@@ -368,7 +368,7 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
                 value: event.value.wrapping_shl(record.fraction.into()),
             });
         }
-        deliver::<K, u32, E, C>(self.image, c, weights, &counted, words);
+        deliver::<K, E, C>(self.image, c, weights, &counted, &mut Values::Wide(words));
     }
 }
 

@@ -12,21 +12,35 @@
 mod dsp;
 pub mod dynamics;
 mod portable;
+#[cfg_attr(
+    tinyspike_baseline,
+    expect(
+        unsafe_code,
+        reason = "kernels in assembly, each call with its argument"
+    )
+)]
+mod swar;
+
+use core::ops::Range;
 
 use heapless::Vec;
 use tinyspike_shared::Event;
-use tinyspike_shared::image::Convolution;
+use tinyspike_shared::image::{Convolution, Width};
 use tinyspike_shared::weights::Weights;
 
 #[cfg(tinyspike_dsp)]
 pub use dsp::Dsp;
 pub use portable::Portable;
+pub use swar::Swar;
 
 /// The fastest kernels for the processor that this is built for.
 #[cfg(tinyspike_dsp)]
 pub type Native = Dsp;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(not(tinyspike_dsp))]
+#[cfg(tinyspike_baseline)]
+pub type Native = Swar;
+/// The fastest kernels for the processor that this is built for.
+#[cfg(not(any(tinyspike_dsp, tinyspike_baseline)))]
 pub type Native = Portable;
 
 /// How many events are handed over at once.
@@ -113,6 +127,74 @@ pub struct Population<'a, P: Potential> {
     pub max_count: u8,
     /// Whether another step follows. If none does, potentials may be left as they are.
     pub more: bool,
+}
+
+impl<P: Potential> Population<'_, P> {
+    /// Whether neurons receive anything before they fire.
+    #[must_use]
+    pub const fn receives(&self) -> bool {
+        !self.bias.is_empty() || !self.currents.is_empty()
+    }
+}
+
+/// Potentials or sums, of whichever width.
+#[derive(Debug)]
+pub enum Values<'a> {
+    /// Of 16 bits.
+    Narrow(&'a mut [u16]),
+    /// Of 32 bits.
+    Wide(&'a mut [u32]),
+}
+
+impl<'a> Values<'a> {
+    /// What some words hold.
+    #[must_use]
+    pub fn of(words: &'a mut [u32], width: Width) -> Self {
+        match width {
+            Width::I16 => Self::Narrow(bytemuck::cast_slice_mut(words)),
+            Width::I32 => Self::Wide(words),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Narrow(values) => values.len(),
+            Self::Wide(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds to one of them, modulo its width; nothing where there is none such.
+    pub fn add(&mut self, at: usize, addend: i32) {
+        match self {
+            Self::Narrow(values) => {
+                if let Some(value) = values.get_mut(at) {
+                    *value = value.plus(addend);
+                }
+            }
+            Self::Wide(values) => {
+                if let Some(value) = values.get_mut(at) {
+                    *value = value.plus(addend);
+                }
+            }
+        }
+    }
+
+    /// A part of them; empty where they have none such.
+    #[must_use]
+    pub fn part(&mut self, range: Range<usize>) -> Values<'_> {
+        match self {
+            Self::Narrow(values) => Values::Narrow(values.get_mut(range).unwrap_or_default()),
+            Self::Wide(values) => Values::Wide(values.get_mut(range).unwrap_or_default()),
+        }
+    }
 }
 
 /// The inner loops for potentials of type `P`.

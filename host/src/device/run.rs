@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tinyspike_firmware::hashes::Hashes;
 use tinyspike_firmware::trace::split;
-use tinyspike_firmware::{ArenaTooSmall, Event, InputError, Probe};
+use tinyspike_firmware::{EngineError, Event, InputError, Probe};
 use tinyspike_shared::accept::Refusal;
 use tinyspike_shared::wire::{Count, Watch};
 
@@ -70,9 +70,9 @@ pub enum RunError {
         /// Why.
         source: SessionError,
     },
-    /// The emulator has no arena, which the image's own size excludes.
+    /// The emulator does not run the image, which parsing and its whole engine exclude.
     #[error(transparent)]
-    Arena(#[from] ArenaTooSmall),
+    Engine(#[from] EngineError),
 }
 
 impl From<SessionError> for RunError {
@@ -508,7 +508,7 @@ pub(super) struct Emulator<'i> {
 }
 
 impl<'i> Emulator<'i> {
-    pub(super) fn new(image: &'i Image<'i>) -> Result<Self, ArenaTooSmall> {
+    pub(super) fn new(image: &'i Image<'i>) -> Result<Self, EngineError> {
         let mut arena = vec![0; image.arena_bytes() / 4];
         HostEngine::new(image, &mut arena)?;
         Ok(Self {

@@ -37,6 +37,14 @@ pub struct Graph {
     pub links: Vec<Link>,
 }
 
+impl Graph {
+    /// The size of each input.
+    #[must_use]
+    pub fn input_sizes(&self) -> Vec<usize> {
+        self.inputs.iter().map(Input::size).collect()
+    }
+}
+
 /// An input.
 #[derive(Clone, Debug)]
 pub struct Input {

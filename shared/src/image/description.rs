@@ -5,7 +5,7 @@ use core::num::NonZeroU32;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::error::ImageError;
+use super::read::Room;
 use crate::fixed::Scale;
 use crate::weights::Layout;
 
@@ -18,8 +18,8 @@ pub const MAX_OUTPUTS: usize = 4;
 /// inputs before ensembles.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description<'a, const E: usize, const C: usize> {
-    /// The label of every input, ensemble and output, in this order, each ended by a line feed.
-    pub labels: &'a str,
+    /// The label of every input, ensemble and output, in this order, each ended by a line feed: UTF-8.
+    pub labels: &'a [u8],
     /// How many steps an inference takes.
     pub steps: u16,
     /// What the caller feeds.
@@ -36,49 +36,35 @@ pub struct Description<'a, const E: usize, const C: usize> {
 }
 
 impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
-    /// Reads the whole description, element by element: serde would build it on the stack several times
-    /// over.
-    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), ImageError> {
-        let mut rest = bytes;
-        self.labels = take(&mut rest)?;
-        self.steps = take(&mut rest)?;
-        list(&mut rest, &mut self.inputs)?;
-        list(&mut rest, &mut self.ensembles)?;
-        list(&mut rest, &mut self.outputs)?;
-        list(&mut rest, &mut self.connections)?;
-        self.dynamics = take(&mut rest)?;
-        if rest.is_empty() {
-            Ok(())
-        } else {
-            Err(ImageError::Description)
+    fn label(&self, at: usize) -> &str {
+        let label = self.labels.split(|&b| b == b'\n').nth(at);
+        label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
+    }
+
+    /// Where all of it is filled in, for any number of parts.
+    pub(super) fn room(&mut self) -> Room<'_, 'a> {
+        Room {
+            labels: &mut self.labels,
+            steps: &mut self.steps,
+            inputs: self.inputs.as_mut_view(),
+            ensembles: self.ensembles.as_mut_view(),
+            outputs: self.outputs.as_mut_view(),
+            connections: self.connections.as_mut_view(),
+            dynamics: &mut self.dynamics,
         }
     }
-}
 
-/// Takes a value off the front.
-fn take<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, ImageError> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|_| ImageError::Description)?;
-    *bytes = rest;
-    Ok(value)
-}
-
-/// Takes a list off the front.
-fn list<'a, T: Deserialize<'a>, const N: usize>(
-    bytes: &mut &'a [u8],
-    list: &mut Vec<T, N>,
-) -> Result<(), ImageError> {
-    for _ in 0..take::<u32>(bytes)? {
-        let value = take(bytes)?;
-        list.push(value).map_err(|_| ImageError::TooLarge)?;
-    }
-    Ok(())
-}
-
-impl<const E: usize, const C: usize> Description<'_, E, C> {
-    fn label(&self, at: usize) -> &str {
-        // By bytes: the search of strings contains a panic.
-        let label = self.labels.as_bytes().split(|&b| b == b'\n').nth(at);
-        label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
+    /// All of it, for any number of parts.
+    pub(super) fn network(&self) -> Network<'_> {
+        Network {
+            labels: self.labels,
+            steps: self.steps,
+            inputs: &self.inputs,
+            ensembles: &self.ensembles,
+            outputs: &self.outputs,
+            connections: &self.connections,
+            dynamics: self.dynamics,
+        }
     }
 
     /// The label of an input.
@@ -98,6 +84,18 @@ impl<const E: usize, const C: usize> Description<'_, E, C> {
     pub fn output_label(&self, index: usize) -> &str {
         self.label(self.inputs.len() + self.ensembles.len() + index)
     }
+}
+
+/// What a [`Description`] holds, however much that has room for: code for it is there once.
+#[derive(Clone, Copy)]
+pub(super) struct Network<'n> {
+    pub(super) labels: &'n [u8],
+    pub(super) steps: u16,
+    pub(super) inputs: &'n [Input],
+    pub(super) ensembles: &'n [Ensemble],
+    pub(super) outputs: &'n [Output],
+    pub(super) connections: &'n [Connection],
+    pub(super) dynamics: Section,
 }
 
 /// A run of bytes in the image.
@@ -463,7 +461,29 @@ impl Axis {
     pub fn span(&self, place: u32) -> Span {
         let padded = place + self.padding;
         let last = padded / self.stride;
-        let (tap, taps) = self.phase(padded - last * self.stride.get());
+        self.span_at(last, padded - last * self.stride.get())
+    }
+
+    /// The targets that see the sources from a place on, source by source.
+    pub fn spans(self, place: u32) -> impl Iterator<Item = Span> {
+        let padded = place + self.padding;
+        let mut last = padded / self.stride;
+        let mut phase = padded - last * self.stride.get();
+        core::iter::from_fn(move || {
+            let span = self.span_at(last, phase);
+            phase += 1;
+            if phase == self.stride.get() {
+                phase = 0;
+                last += 1;
+            }
+            Some(span)
+        })
+    }
+
+    /// The targets that see the source behind `phase` others that have the same last target.
+    #[inline]
+    fn span_at(&self, last: u32, phase: u32) -> Span {
+        let (tap, taps) = self.phase(phase);
         let end = last + 1;
         // At the start, targets that would have the phase's first taps are not there.
         let missing = taps.saturating_sub(end);

@@ -257,7 +257,8 @@ fn part<const N: usize>(record: &[u8; RECORD_LEN], at: usize) -> [u8; N] {
     field.copied().unwrap_or([0; N])
 }
 
-/// The records of a network: of its ensembles, then of its outputs; empty where it has none.
+/// The records of a network: of its ensembles, then of its outputs; empty where it has none, and in a build
+/// without the feature `dynamics`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Records<'a> {
     bytes: &'a [u8],
@@ -273,12 +274,15 @@ impl<'a> Records<'a> {
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        !cfg!(feature = "dynamics") || self.bytes.is_empty()
     }
 
     /// The record of an ensemble, or of an output behind all ensembles.
     #[must_use]
     pub fn get(&self, part: usize) -> Option<Dynamics> {
+        if !cfg!(feature = "dynamics") {
+            return None;
+        }
         let bytes = self.bytes.get(part.checked_mul(RECORD_LEN)?..)?;
         Dynamics::read(bytes.first_chunk()?)
     }

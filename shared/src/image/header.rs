@@ -1,6 +1,7 @@
 //! The header of fixed size, which tells whether the rest can be read at all.
 
 use super::ImageError;
+use crate::crc32::Crc32;
 
 /// The first four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"TSPK";
@@ -12,8 +13,6 @@ pub const HEADER_LEN: usize = 32;
 pub const ALIGN: usize = 4;
 
 const CHECKSUM_AT: usize = 28;
-const CRC: crc::Crc<u32, crc::Table<1>> =
-    crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// The header's fields. All integers are little-endian in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +93,8 @@ impl Header {
 /// the checksum itself.
 #[must_use]
 pub fn checksum(image: &[u8]) -> u32 {
-    let mut digest = CRC.digest();
-    digest.update(image.get(..CHECKSUM_AT).unwrap_or(image));
-    digest.update(image.get(HEADER_LEN..).unwrap_or(&[]));
-    digest.finalize()
+    Crc32::new()
+        .and(image.get(..CHECKSUM_AT).unwrap_or(image))
+        .and(image.get(HEADER_LEN..).unwrap_or(&[]))
+        .value()
 }

@@ -9,7 +9,7 @@
 
 use heapless::Vec;
 
-use super::description::{Description, MAX_OUTPUTS, Post, Pre};
+use super::description::{Description, MAX_OUTPUTS, Network, Post, Pre, Width};
 use super::dynamics::Records;
 
 /// A run of values in the arena.
@@ -48,56 +48,26 @@ impl<const E: usize> Layout<E> {
         dynamics: Records<'_>,
     ) -> Option<Self> {
         let mut layout = Self::default();
-        layout.fill(network, dynamics)?;
+        layout.fill(&network.network(), dynamics)?;
         Some(layout)
     }
 
     /// Fills an empty layout with a network's.
-    pub(super) fn fill<const C: usize>(
-        &mut self,
-        network: &Description<'_, E, C>,
-        dynamics: Records<'_>,
-    ) -> Option<()> {
-        // In a single step the current goes straight to the potential.
-        let kept = network.steps > 1 || !dynamics.is_empty();
-        let driven = |post: Post| {
-            kept && network
-                .connections
-                .iter()
-                .any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post)
+    pub(super) fn fill(&mut self, network: &Network<'_>, dynamics: Records<'_>) -> Option<()> {
+        let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
+        let mut place = Place {
+            network,
+            dynamics,
+            next: 0,
+            part: 0,
         };
-        let mut next = 0u32;
-        let mut place = |part: usize, count: u32, bytes: usize, driven: bool| {
-            let words = count.checked_mul(bytes as u32)?.checked_add(3)? / 4;
-            let all = if dynamics.is_empty() {
-                words
-            } else {
-                words.checked_mul(dynamics.get(part)?.words())?
-            };
-            let current = next;
-            let state = current.checked_add(if driven { words } else { 0 })?;
-            next = state.checked_add(all)?;
-            // The whole arena must be addressable in bytes.
-            next.checked_mul(4)?;
-            Some(Area {
-                current,
-                state,
-                end: next,
-            })
-        };
-        for (i, e) in network.ensembles.iter().enumerate() {
-            let area = place(
-                i,
-                e.neurons,
-                e.width.bytes(),
-                driven(Post::Ensemble(i as u8)),
-            )?;
-            self.ensembles.push(area).ok()?;
+        for (index, e) in (0u8..).zip(network.ensembles) {
+            let area = place.area(e.neurons, e.width, Post::Ensemble(index))?;
+            ensembles.push(area).ok()?;
         }
-        for (i, o) in network.outputs.iter().enumerate() {
-            let part = network.ensembles.len() + i;
-            let area = place(part, o.size, 4, driven(Post::Output(i as u8)))?;
-            self.outputs.push(area).ok()?;
+        for (index, o) in (0u8..).zip(network.outputs) {
+            let area = place.area(o.size, Width::I32, Post::Output(index))?;
+            outputs.push(area).ok()?;
         }
         Some(())
     }
@@ -115,5 +85,47 @@ impl<const E: usize> Layout<E> {
     #[must_use]
     pub fn bytes(&self) -> u32 {
         self.words().saturating_mul(4)
+    }
+}
+
+/// Where the next area starts.
+struct Place<'n> {
+    network: &'n Network<'n>,
+    dynamics: Records<'n>,
+    /// In words.
+    next: u32,
+    /// Of all ensembles and outputs, the one whose area it is.
+    part: usize,
+}
+
+impl Place<'_> {
+    /// The area of so many values of a width; `None` where it exceeds 32-bit addresses.
+    #[inline(never)]
+    fn area(&mut self, count: u32, width: Width, post: Post) -> Option<Area> {
+        let words = match width {
+            Width::I16 => count.div_ceil(2),
+            Width::I32 => count,
+        };
+        let all = if self.dynamics.is_empty() {
+            words
+        } else {
+            words.checked_mul(self.dynamics.get(self.part)?.words())?
+        };
+        // In a single step the current goes straight to the potential.
+        let kept = self.network.steps > 1 || !self.dynamics.is_empty();
+        let mut connections = self.network.connections.iter();
+        let driven = kept && connections.any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post);
+        let current = self.next;
+        let state = current.checked_add(if driven { words } else { 0 })?;
+        let end = state.checked_add(all)?;
+        // The whole arena must be addressable in bytes.
+        end.checked_mul(4)?;
+        self.next = end;
+        self.part += 1;
+        Some(Area {
+            current,
+            state,
+            end,
+        })
     }
 }

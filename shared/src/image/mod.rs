@@ -14,6 +14,7 @@ pub mod dynamics;
 mod error;
 mod header;
 mod layout;
+mod read;
 mod validate;
 
 pub use description::{
@@ -46,20 +47,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// An [`ImageError`] that says what is wrong and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
         const { assert!(E <= 128 && C <= 254, "indices are bytes") };
-        let header = Header::read(bytes)?;
-        let bytes = bytes
-            .get(..header.length as usize)
-            .ok_or(ImageError::Truncated {
-                stated: header.length,
-                found: bytes.len(),
-            })?;
-        let found = checksum(bytes);
-        if found != header.checksum {
-            return Err(ImageError::Checksum {
-                stated: header.checksum,
-                found,
-            });
-        }
+        let (header, bytes) = whole(bytes)?;
         let body = bytes
             .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
             .ok_or(ImageError::Description)?;
@@ -69,12 +57,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
             description: Description::default(),
             layout: Layout::default(),
         };
-        image.description.read(body)?;
-        validate::validate(&image.description, bytes, &header)?;
-        let dynamics = records(&image.description, bytes);
+        read::read(body, image.description.room())?;
+        let network = image.description.network();
+        validate::validate(&network, bytes, &header)?;
+        let dynamics = records(network.dynamics, bytes);
         image
             .layout
-            .fill(&image.description, dynamics)
+            .fill(&network, dynamics)
             .ok_or(ImageError::Arena)?;
         if image.layout.bytes() != header.arena_bytes {
             return Err(ImageError::Arena);
@@ -115,7 +104,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// How its parts run step by step; empty where they are integrate-and-fire neurons and sums.
     #[must_use]
     pub fn dynamics(&self) -> Records<'a> {
-        records(&self.description, self.bytes)
+        records(self.description.dynamics, self.bytes)
     }
 
     /// A section of bytes; empty where it is out of range, which parsing has excluded.
@@ -153,12 +142,28 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
 }
 
 /// The records of a network; empty where it has none.
-fn records<'a, const E: usize, const C: usize>(
-    network: &Description<'_, E, C>,
-    image: &'a [u8],
-) -> Records<'a> {
-    match network.dynamics {
+fn records(section: Section, image: &[u8]) -> Records<'_> {
+    match section {
         Section { len: 0, .. } => Records::default(),
         section => Records::new(section.of(image).unwrap_or(&[])),
     }
+}
+
+/// The header, and the bytes of the whole image, which are those that it was made of.
+fn whole(bytes: &[u8]) -> Result<(Header, &[u8]), ImageError> {
+    let header = Header::read(bytes)?;
+    let bytes = bytes
+        .get(..header.length as usize)
+        .ok_or(ImageError::Truncated {
+            stated: header.length,
+            found: bytes.len(),
+        })?;
+    let found = checksum(bytes);
+    if found != header.checksum {
+        return Err(ImageError::Checksum {
+            stated: header.checksum,
+            found,
+        });
+    }
+    Ok((header, bytes))
 }

@@ -1,7 +1,7 @@
 //! The checks that make a parsed description safe to run.
 
 use super::description::{
-    Connection, Convolution, Description, Ensemble, NOWHERE, Output, Post, Pre, Section, SourceMap,
+    Connection, Convolution, Ensemble, NOWHERE, Network, Output, Post, Pre, Section, SourceMap,
     Transform, Width, volume,
 };
 use super::dynamics::{self, RECORD_LEN, Records};
@@ -35,8 +35,8 @@ impl<'a> Bytes<'a> {
 }
 
 /// Checks everything that [`Image`](super::Image) promises.
-pub(super) fn validate<const E: usize, const C: usize>(
-    network: &Description<'_, E, C>,
+pub(super) fn validate(
+    network: &Network<'_>,
     image: &[u8],
     header: &Header,
 ) -> Result<(), ImageError> {
@@ -48,20 +48,20 @@ pub(super) fn validate<const E: usize, const C: usize>(
         return Err(ImageError::Empty);
     }
     let parts = network.inputs.len() + network.ensembles.len() + network.outputs.len();
-    let labels = network.labels.as_bytes();
+    let labels = network.labels;
     let ends = labels.iter().filter(|&&byte| byte == b'\n').count();
     if ends != parts || labels.last() != Some(&b'\n') {
         return Err(ImageError::Labels);
     }
-    for (index, input) in (0u8..).zip(&network.inputs) {
+    for (index, input) in (0u8..).zip(network.inputs) {
         if input.size == 0 || input.size > MAX_SOURCES || input.zero_point > input.max {
             return Err(ImageError::Input { index });
         }
     }
-    for (index, e) in (0u8..).zip(&network.ensembles) {
+    for (index, e) in (0u8..).zip(network.ensembles) {
         ensemble(e, &bytes).map_err(|fault| ImageError::Ensemble { index, fault })?;
     }
-    for (index, o) in (0u8..).zip(&network.outputs) {
+    for (index, o) in (0u8..).zip(network.outputs) {
         output(o, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
     }
     if network.dynamics.len > 0 {
@@ -72,7 +72,7 @@ pub(super) fn validate<const E: usize, const C: usize>(
     }
     let records = Records::new(network.dynamics.of(image).unwrap_or(&[]));
     let mut last = Pre::Input(0);
-    for (index, c) in (0u8..).zip(&network.connections) {
+    for (index, c) in (0u8..).zip(network.connections) {
         connection(c, last, network, &bytes)
             .map_err(|fault| ImageError::Connection { index, fault })?;
         last = c.pre;
@@ -85,11 +85,7 @@ pub(super) fn validate<const E: usize, const C: usize>(
 }
 
 /// Whether a connection's target has something that takes its events up.
-fn takes_up<const E: usize, const C: usize>(
-    c: &Connection,
-    network: &Description<'_, E, C>,
-    records: Records<'_>,
-) -> bool {
+fn takes_up(c: &Connection, network: &Network<'_>, records: Records<'_>) -> bool {
     let part = match c.post {
         Post::Ensemble(e) => usize::from(e),
         Post::Output(o) => network.ensembles.len() + usize::from(o),
@@ -99,10 +95,7 @@ fn takes_up<const E: usize, const C: usize>(
 }
 
 /// Checks the records of all ensembles and outputs.
-fn parts_run<const E: usize, const C: usize>(
-    network: &Description<'_, E, C>,
-    bytes: &Bytes<'_>,
-) -> Result<(), ImageError> {
+fn parts_run(network: &Network<'_>, bytes: &Bytes<'_>) -> Result<(), ImageError> {
     let parts = network.ensembles.len() + network.outputs.len();
     let records = bytes
         .section(network.dynamics, Some((parts * RECORD_LEN) as u32))
@@ -114,7 +107,7 @@ fn parts_run<const E: usize, const C: usize>(
             bytes.section(section, len)
         })
     };
-    for (index, e) in (0u8..).zip(&network.ensembles) {
+    for (index, e) in (0u8..).zip(network.ensembles) {
         let fits = if e.width == Width::I32 && e.current_shift == 0 {
             check(index.into(), e.neurons, false)
         } else {
@@ -122,7 +115,7 @@ fn parts_run<const E: usize, const C: usize>(
         };
         fits.map_err(|fault| ImageError::Ensemble { index, fault })?;
     }
-    for (index, o) in (0u8..).zip(&network.outputs) {
+    for (index, o) in (0u8..).zip(network.outputs) {
         let part = network.ensembles.len() + usize::from(index);
         let fits = if o.exit_margin == 0 {
             check(part, o.size, true)
@@ -183,10 +176,10 @@ fn output(o: &Output, bytes: &Bytes<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn connection<const E: usize, const C: usize>(
+fn connection(
     c: &Connection,
     last: Pre,
-    network: &Description<'_, E, C>,
+    network: &Network<'_>,
     bytes: &Bytes<'_>,
 ) -> Result<(), Fault> {
     if c.pre < last {

@@ -154,9 +154,9 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
                     outputs: TARGETS,
                     first: 0,
                 }),
-                // What a neuron brings its neighbour takes back.
+                // What a neuron brings its neighbour takes back. They are too large for 4 bits.
                 weights: (0..size * channels)
-                    .flat_map(|at| vec![if at % 2 == 0 { 3 } else { -3 }; targets])
+                    .flat_map(|at| vec![if at % 2 == 0 { 30 } else { -30 }; targets])
                     .collect(),
             },
             Connection {
@@ -172,5 +172,47 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
             },
         ],
         dynamics: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tinyspike::assemble::{Image, aligned_copy};
+    use tinyspike::emulate::HostEngine;
+    use tinyspike_firmware::{Event, Probe};
+    use tinyspike_shared::weights::Layout;
+
+    /// Counts the spikes of each ensemble.
+    #[derive(Default)]
+    struct Spikes([u32; 2]);
+
+    impl Probe for Spikes {
+        fn spikes(&mut self, ensemble: usize, events: &[Event]) {
+            self.0[ensemble] += events.iter().map(|e| e.value as u32).sum::<u32>();
+        }
+    }
+
+    #[test]
+    fn neurons_spike_as_said() {
+        let neurons = u32::from(SIDE) * u32::from(SIDE) * u32::from(CHANNELS);
+        for (first, second, count, byte) in [
+            (Width::I16, Width::I16, 1, 255),
+            (Width::I16, Width::I32, 2, 255),
+            (Width::I32, Width::I32, 1, 0),
+        ] {
+            let image = aligned_copy(&assemble(&network(first, second, count)).unwrap());
+            let image: Image<'_> = Image::parse(&image).unwrap();
+            let connections = &image.description().connections;
+            assert_eq!(connections[1].layout, Layout::Quads);
+            let mut arena = vec![0; image.arena_bytes() / 4];
+            let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+            engine.set_input(&[byte; 256]).unwrap();
+            let mut spikes = Spikes::default();
+            engine.infer(&mut spikes);
+            let spiking = byte / 255 * count;
+            let expected = neurons * u32::from(STEPS) * u32::from(spiking);
+            assert_eq!(spikes.0, [expected, 0]);
+        }
     }
 }

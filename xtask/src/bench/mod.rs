@@ -5,13 +5,14 @@
 
 mod cycles;
 mod docs;
+mod host;
 mod micro;
 mod suite;
 
 use std::fs;
 use std::path::PathBuf;
 
-use tinyspike::bench::{BenchOptions, bench};
+use tinyspike::bench::{BenchOptions, bench, code};
 use tinyspike::data;
 use tinyspike_board::Failure;
 use tinyspike_board::firmware::{Board, Program};
@@ -61,6 +62,7 @@ fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
     let data = data::load(samples).map_err(argument)?.take(args.limit);
     let options = BenchOptions {
         board: args.board,
+        code: code(&image, args.board).map_err(argument)?,
         ..BenchOptions::default()
     };
     println!("{}", bench(&image, &data, &options).map_err(argument)?);
@@ -69,12 +71,7 @@ fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
 
 /// Builds what measuring on a board needs.
 fn build(board: Board) -> Result<(), Failure> {
-    for program in [Program::Bench, Program::Minimal] {
-        if board.programs().contains(&program) {
-            firmware::build_program(board, program)?;
-        }
-    }
-    Ok(())
+    firmware::build_program(board, Program::Bench).map(|_| ())
 }
 
 fn argument(error: impl std::fmt::Display) -> Failure {

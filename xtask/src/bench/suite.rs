@@ -1,16 +1,16 @@
 //! The bundled networks on every board.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::bench::{BenchOptions, Report, bench, block};
+use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
-use tinyspike::emulate::{EmulateOptions, emulate};
+use tinyspike::emulate::EmulateOptions;
 use tinyspike::import;
 use tinyspike::lower::lower;
 use tinyspike::pipeline;
@@ -20,6 +20,7 @@ use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
 
+use super::host::{HostResults, Tool};
 use super::micro::{self, Micro};
 use super::{argument, build, cycles, docs};
 use crate::profile;
@@ -57,7 +58,7 @@ const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 const CASES: [Case; 3] = [
     Case {
         network: "mnist_small",
-        settings: Settings::Tuned { steps: Some(2) },
+        settings: Settings::Tuned { steps: None },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -93,12 +94,12 @@ const CASES: [Case; 3] = [
     },
 ];
 
+/// The network that is run step by step too.
+const FAITHFUL: &str = "mnist_small";
 /// Calibration samples.
 const CALIBRATION: usize = 512;
 /// Inferences that the plugin watches for an estimate of cycles.
 const WATCHED: usize = 3;
-/// Test samples of a run on the host.
-const ON_HOST: usize = 1000;
 /// How much a count may grow before a check fails.
 const TOLERANCE: f64 = 1.02;
 
@@ -112,6 +113,9 @@ pub(super) struct Results {
     /// The emulator.
     pub(super) qemu: String,
     pub(super) networks: Vec<NetworkResults>,
+    /// `mnist_small` as it runs step by step as Nengo's does, on this machine.
+    #[serde(default)]
+    pub(super) faithful: Option<HostResults>,
     /// Parts of the work alone, on the Cortex-M4.
     #[serde(default)]
     pub(super) micro: Vec<Micro>,
@@ -139,18 +143,6 @@ pub(super) struct BoardResults {
     pub(super) rival_instructions: Option<u64>,
     /// The rival's cycles by a like estimate.
     pub(super) rival_cycles: Option<u64>,
-}
-
-/// The emulator's speed on the host.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct HostResults {
-    /// The share of 1000 test samples whose class is the label's.
-    pub(super) accuracy: Option<f64>,
-    pub(super) images_per_second_one_thread: f64,
-    pub(super) image_steps_per_second_one_thread: f64,
-    pub(super) images_per_second_all_threads: f64,
-    pub(super) image_steps_per_second_all_threads: f64,
-    pub(super) threads: usize,
 }
 
 fn results_path() -> PathBuf {
@@ -237,18 +229,33 @@ fn measure() -> Result<Results, Failure> {
         build(board)?;
     }
     let plugin = profile::build_plugin()?;
-    let calibration = load("data/mnist_calibration2k.npz")?;
-    let test = load("data/mnist_test10k.npz")?;
+    let tool = Tool::build()?;
+    let root = shell::root();
+    let calibration_path = root.join("data/mnist_calibration2k.npz");
+    let test_path = root.join("data/mnist_test10k.npz");
+    let calibration = load(&calibration_path)?;
+    let test = load(&test_path)?;
     let mut networks = Vec::new();
     for case in &CASES {
         eprintln!("{}", case.network);
-        let image = convert_case(case, Target::default(), &calibration)?;
+        let mut images = BTreeMap::new();
+        let mut image_for = |target: Target| {
+            // Several boards run the same one.
+            let key = format!("{target:?}");
+            if !images.contains_key(&key) {
+                let image = convert_case(case, target, &calibration)?;
+                images.insert(key.clone(), image);
+            }
+            Ok::<_, Failure>(images.get(&key).cloned().unwrap_or_default())
+        };
+        let image = image_for(Target::default())?;
         let mut boards = Vec::new();
         for &board in case.boards {
-            let image = convert_case(case, target(board), &calibration)?;
+            let image = image_for(target(board))?;
             let data = test.clone().take(case.images);
             let options = BenchOptions {
                 board,
+                code: code(&image, board).map_err(argument)?,
                 ..BenchOptions::default()
             };
             let report = bench(&image, &data, &options).map_err(argument)?;
@@ -289,7 +296,7 @@ fn measure() -> Result<Results, Failure> {
                 .max()
                 .unwrap_or(0),
             boards,
-            host: on_host(&image, &test)?,
+            host: tool.emulate(&image, &test_path)?,
         });
     }
     Ok(Results {
@@ -297,12 +304,13 @@ fn measure() -> Result<Results, Failure> {
         rustc: shell::read(Command::new("rustc").arg("--version")).unwrap_or_default(),
         qemu: qemu::version().unwrap_or_default(),
         networks,
+        faithful: Some(tool.emulate(&tool.faithful(FAITHFUL, &calibration_path)?, &test_path)?),
         micro: micro::measure(&plugin)?,
     })
 }
 
-fn load(path: &str) -> Result<DataSet, Failure> {
-    data::load(shell::root().join(path)).map_err(argument)
+fn load(path: &Path) -> Result<DataSet, Failure> {
+    data::load(path).map_err(argument)
 }
 
 /// The commit that is measured.
@@ -322,7 +330,7 @@ fn commit() -> String {
 const fn target(board: Board) -> Target {
     match board {
         Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
-        _ => Target::Portable,
+        _ => Target::CortexM0,
     }
 }
 
@@ -378,33 +386,4 @@ fn cycles_per_instruction(
     let executed: u64 = counts.iter().map(|c| c.executed).sum();
     let cycles = cycles::estimate(&Code::read(&elf)?, &counts);
     Ok(cycles as f64 / executed.max(1) as f64)
-}
-
-fn on_host(image: &[u8], test: &DataSet) -> Result<HostResults, Failure> {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes).map_err(argument)?;
-    let data = test.clone().take(ON_HOST);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(argument)?;
-        let start = Instant::now();
-        let report = pool
-            .install(|| emulate(&image, &data, &EmulateOptions::default(), &|_| ()))
-            .map_err(argument)?;
-        let seconds = start.elapsed().as_secs_f64();
-        Ok::<_, Failure>((report, data.len() as f64 / seconds.max(1e-9)))
-    };
-    let (_, one) = run(1)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (report, all) = run(threads)?;
-    Ok(HostResults {
-        accuracy: report.accuracy,
-        images_per_second_one_thread: one,
-        image_steps_per_second_one_thread: one * report.steps_mean,
-        images_per_second_all_threads: all,
-        image_steps_per_second_all_threads: all * report.steps_mean,
-        threads,
-    })
 }

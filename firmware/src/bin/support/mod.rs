@@ -5,6 +5,10 @@
 
 #[expect(unsafe_code, reason = "a timer's registers")]
 pub(crate) mod cmsdk;
+#[cfg(feature = "board-mps2-an386")]
+mod copy;
+#[cfg(feature = "board-mps2-an386")]
+mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
 #[expect(unsafe_code, reason = "the free part of the stack")]
@@ -18,7 +22,7 @@ use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
 use tinyspike_firmware::bench::{self, Measured, Meter};
 use tinyspike_firmware::boards::Board;
-use tinyspike_firmware::{Image, Inputs, Native};
+use tinyspike_firmware::{Image, Inputs, Native, trace};
 
 pub(crate) use memory::memory;
 pub(crate) use stack::Stack;
@@ -47,6 +51,34 @@ pub(crate) fn measure<const E: usize, const C: usize>(
         Ok(()) => exit(debug::EXIT_SUCCESS),
         Err(Refused) => exit(debug::EXIT_FAILURE),
     }
+}
+
+/// Runs every input that the host has put into the board's memory, prints the trace, and ends the emulator. `E` and
+/// `C` are the most ensembles and connections of a network.
+pub(crate) fn trace<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> ! {
+    match traced::<E, C>(board, arena) {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+fn traced<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> Result<(), Refused> {
+    let image: Image<'_, E, C> = Image::parse(memory(board.image)).map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!(
+        "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
+        image.header().checksum,
+        image.header().length,
+        image.arena_bytes()
+    );
+    let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = trace::run(&image, arena, &inputs, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!("{=u32} inputs done", inputs.header().count);
+    Ok(())
 }
 
 #[panic_handler]

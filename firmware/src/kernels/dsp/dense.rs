@@ -3,7 +3,8 @@
 use tinyspike_shared::Event;
 use tinyspike_shared::weights::{Layout, Weights};
 
-use super::super::{Kernels, Portable, Potential};
+use super::super::Values;
+use super::PORTABLE;
 
 unsafe extern "C" {
     fn tinyspike_dense(rows: *mut Rows);
@@ -41,62 +42,40 @@ struct Rows {
     twos: u32,
 }
 
-/// A potential that takes sums in lanes.
-pub(super) trait Taker: Potential {
-    /// Adds lanes less a surplus, which comes twice in a word, to targets.
-    ///
-    /// # Safety
-    /// The targets from the first pointer to the second are aligned to words and whole groups of
-    /// `TAKEN`, at least one, and there are as many lanes.
-    unsafe fn take(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32);
-}
-
-impl Taker for u16 {
-    unsafe fn take(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32) {
-        // SAFETY: the caller's.
-        unsafe { tinyspike_take_16(targets, end, lanes, surplus) };
-    }
-}
-
-impl Taker for u32 {
-    unsafe fn take(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32) {
-        // SAFETY: the caller's.
-        unsafe { tinyspike_take_32(targets, end, lanes, surplus) };
-    }
-}
-
-/// Adds rows of weights to targets.
+/// Adds rows of weights to targets: whether it did, for the layout may not allow for it. Values above the budget, and
+/// those below zero, take plain Rust.
 #[inline(never)]
-pub(super) fn dense<P: Taker>(
+pub(super) fn dense(
     weights: Weights<'_>,
     outputs: usize,
     events: &[Event],
-    post: &mut [P],
-) where
-    Portable: Kernels<P>,
-{
+    mut post: Values<'_>,
+) -> bool {
     let stride = weights.layout.stride(outputs);
+    let Some(rows) = weights.bytes.len().checked_div(stride) else {
+        return false;
+    };
     let fast = weights.layout == Layout::Quads
         && weights.bytes.as_ptr().cast::<u32>().is_aligned()
-        && post.len() >= outputs;
-    let (Some(rows), true) = (weights.bytes.len().checked_div(stride), fast) else {
-        return <Portable as Kernels<P>>::dense(weights, outputs, events, post);
-    };
-    let post = post.get_mut(..outputs).unwrap_or(&mut []);
-    if events.iter().any(|e| usize::from(e.source) >= rows) {
-        return;
+        && post.len() == outputs;
+    if !fast {
+        return false;
+    }
+    if !all_below(events, rows) {
+        return true;
     }
     let all = events.as_ptr_range();
     // Where the first are so, most will be of count one.
     let twos = matches!(events, [Event { value: 1, .. }, Event { value: 1, .. }, ..]);
     let mut lanes = [0u32; LANES / 2];
-    for (at, targets) in post.chunks_mut(LANES).enumerate() {
+    for at in (0..outputs).step_by(LANES) {
+        let mut targets = post.part(at..outputs.min(at + LANES));
         let mut rows = Rows {
             lanes: lanes.as_mut_ptr(),
             events: all.start,
             budget: BUDGET,
             events_end: all.end,
-            weights: weights.bytes.as_ptr().wrapping_add(at * LANES),
+            weights: weights.bytes.as_ptr().wrapping_add(at),
             stride,
             tiles: targets.len().div_ceil(TILE),
             twos: twos.into(),
@@ -106,46 +85,75 @@ pub(super) fn dense<P: Taker>(
             // SAFETY: every event's row is there and filled up to whole tiles, the lanes have room for
             // as many tiles, and the budget keeps them from overflowing.
             unsafe { tinyspike_dense(&raw mut rows) };
-            take(targets, &mut lanes, BUDGET - rows.budget);
+            take(&mut targets, &mut lanes, BUDGET - rows.budget);
             rows.budget = BUDGET;
             if rows.events == before {
                 // A value that no budget suffices for.
                 // SAFETY: the event is one of the slice's.
                 let event = unsafe { *before };
                 rows.events = before.wrapping_add(1);
-                if let Some(row) = weights.dense_row(event.source.into(), outputs) {
-                    let value = i32::from(event.value);
-                    row.skip(at * LANES)
-                        .zip(targets, |v, w| *v = v.plus(value * w));
+                if PORTABLE {
+                    add(weights, outputs, event, at, &mut targets);
                 }
             }
         }
     }
+    true
+}
+
+/// Whether all sources are below an end. Four at a time: this is a part of what an event costs.
+fn all_below(events: &[Event], end: usize) -> bool {
+    let (fours, rest) = events.as_chunks::<4>();
+    let below = |source: u16| usize::from(source) < end;
+    fours
+        .iter()
+        .all(|[a, b, c, d]| below(a.source.max(b.source).max(c.source.max(d.source))))
+        && rest.iter().all(|e| below(e.source))
+}
+
+/// Adds one event's row, from a target on.
+fn add(weights: Weights<'_>, outputs: usize, event: Event, from: usize, targets: &mut Values<'_>) {
+    if let Some(row) = weights.dense_row(event.source.into(), outputs) {
+        let mut all = [(); LANES];
+        let mut places = 0..targets.len();
+        row.skip(from).zip(&mut all, |(), w| {
+            if let Some(at) = places.next() {
+                targets.add(at, i32::from(event.value) * w);
+            }
+        });
+    }
 }
 
 /// Adds lanes, in which values of so much in total have been summed up, to targets; they are 0 then.
-fn take<P: Taker>(targets: &mut [P], lanes: &mut [u32; LANES / 2], total: i32) {
+fn take(targets: &mut Values<'_>, lanes: &mut [u32; LANES / 2], total: i32) {
     let surplus = SURPLUS * total;
-    let start = targets.as_mut_ptr().cast::<u32>();
-    let mut whole = targets.len() / TAKEN * TAKEN;
+    let twice = surplus as u32 * 0x0001_0001;
+    let len = targets.len();
+    let mut whole = len / TAKEN * TAKEN;
+    let (start, words) = match targets {
+        Values::Narrow(targets) => (targets.as_mut_ptr().cast::<u32>(), whole / 2),
+        Values::Wide(targets) => (targets.as_mut_ptr(), whole),
+    };
     if whole > 0 && start.is_aligned() {
-        let end = start.wrapping_add(whole * size_of::<P>() / 4);
-        let twice = surplus as u32 * 0x0001_0001;
+        let end = start.wrapping_add(words);
+        let takes = match targets {
+            Values::Narrow(_) => tinyspike_take_16,
+            Values::Wide(_) => tinyspike_take_32,
+        };
         // SAFETY: from `start` to `end` there are whole groups of targets, and there are no more of them
         // than lanes.
-        unsafe { P::take(start, end, lanes.as_mut_ptr(), twice) };
+        unsafe { takes(start, end, lanes.as_mut_ptr(), twice) };
     } else {
         whole = 0;
     }
-    let rest = targets.get_mut(whole..).unwrap_or(&mut []);
-    let words = lanes.get_mut(whole / 2..).unwrap_or(&mut []);
-    for (pair, word) in rest.chunks_mut(2).zip(words.iter_mut()) {
-        for (v, sum) in pair.iter_mut().zip([*word & 0xffff, *word >> 16]) {
-            *v = v.plus(sum as i32 - surplus);
+    for at in whole..len {
+        if let Some(word) = lanes.get(at / 2) {
+            let sum = (*word >> (at % 2 * 16)) & 0xffff;
+            targets.add(at, sum as i32 - surplus);
         }
     }
     // The weights that fill rows up have been summed as well.
-    for word in words {
-        *word = 0;
+    if let Some(words) = lanes.get_mut(whole / 2..) {
+        words.fill(0);
     }
 }

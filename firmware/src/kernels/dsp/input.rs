@@ -132,14 +132,13 @@ pub(super) fn drive(
             }
             for out_x in whole..out_width {
                 let mut copy = [0u8; COPIED];
-                for (row, to) in copy
-                    .chunks_mut((fours * 4).max(1))
-                    .take(kernel_y)
-                    .enumerate()
-                {
+                let rows = copy.chunks_mut((fours * 4).max(1)).take(kernel_y);
+                for (row, to) in rows.enumerate() {
                     let from = start + row * line + out_x * step;
-                    let from = input.get(from..from + run)?;
-                    to.get_mut(..run)?.copy_from_slice(from);
+                    // A byte at a time: a few bytes are not worth the code that copies many.
+                    for (to, at) in to.iter_mut().zip(from..from + run) {
+                        *to = *input.get(at)?;
+                    }
                 }
                 windows.input = copy.as_ptr();
                 windows.line = fours * 4 - next;

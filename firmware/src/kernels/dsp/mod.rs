@@ -17,7 +17,9 @@ use tinyspike_shared::weights::Weights;
 
 use scatter::Targets;
 
-use super::{Events, Kernels, Population, Portable};
+use crate::parts::Part;
+
+use super::{Events, Kernels, Population, Portable, Values};
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
 // comments ask for.
@@ -30,18 +32,23 @@ global_asm!(
     options(raw)
 );
 
+/// Whether what has no fast form here can run.
+const PORTABLE: bool = Part::Portable.is_built();
+
 /// The kernels for cores with the DSP extension. What has no fast form here is left to [`Portable`].
 #[derive(Clone, Copy, Debug)]
 pub struct Dsp;
 
 impl Kernels<u16> for Dsp {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u16]) {
-        dense::dense(weights, outputs, events, post);
+        if !dense::dense(weights, outputs, events, Values::Narrow(post)) && PORTABLE {
+            <Portable as Kernels<u16>>::dense(weights, outputs, events, post);
+        }
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
         let targets = bytemuck::cast_slice_mut(post);
-        if !scatter::scatter(conv, weights, events, targets, Targets::Narrow) {
+        if !scatter::scatter(conv, weights, events, targets, Targets::Narrow) && PORTABLE {
             <Portable as Kernels<u16>>::convolution(conv, weights, events, post);
         }
     }
@@ -56,7 +63,7 @@ impl Kernels<u16> for Dsp {
     ) {
         let driven =
             zero_point == 0 && input::drive(conv, weights, input, shift, currents).is_some();
-        if !driven {
+        if !driven && PORTABLE {
             <Portable as Kernels<u16>>::drive_convolution(
                 conv, weights, input, zero_point, shift, currents,
             );
@@ -70,24 +77,27 @@ impl Kernels<u16> for Dsp {
         zero_point: u8,
         sums: &mut [u16],
     ) {
-        <Portable as Kernels<u16>>::drive_dense(weights, outputs, input, zero_point, sums);
+        if PORTABLE {
+            <Portable as Kernels<u16>>::drive_dense(weights, outputs, input, zero_point, sums);
+        }
     }
 
     fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
         match neurons::fire(population, from, events) {
             Some(next) if next > from => next,
-            _ => Portable::fire(population, from, events),
+            _ if PORTABLE => Portable::fire(population, from, events),
+            _ => from,
         }
     }
 
     fn settle(population: &mut Population<'_, u16>) {
-        if neurons::settle(population).is_none() {
+        if neurons::settle(population).is_none() && PORTABLE {
             Portable::settle(population);
         }
     }
 
     fn repeat(potentials: &mut [u16], channels: usize) {
-        if neurons::repeat(potentials, channels).is_none() {
+        if neurons::repeat(potentials, channels).is_none() && PORTABLE {
             Portable::repeat(potentials, channels);
         }
     }
@@ -95,12 +105,14 @@ impl Kernels<u16> for Dsp {
 
 impl Kernels<u32> for Dsp {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u32]) {
-        dense::dense(weights, outputs, events, post);
+        if !dense::dense(weights, outputs, events, Values::Wide(post)) && PORTABLE {
+            <Portable as Kernels<u32>>::dense(weights, outputs, events, post);
+        }
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u32]) {
         let targets = bytemuck::cast_slice_mut(post);
-        if !scatter::scatter(conv, weights, events, targets, Targets::Wide) {
+        if !scatter::scatter(conv, weights, events, targets, Targets::Wide) && PORTABLE {
             <Portable as Kernels<u32>>::convolution(conv, weights, events, post);
         }
     }
@@ -113,9 +125,11 @@ impl Kernels<u32> for Dsp {
         shift: u8,
         currents: &mut [u32],
     ) {
-        <Portable as Kernels<u32>>::drive_convolution(
-            conv, weights, input, zero_point, shift, currents,
-        );
+        if PORTABLE {
+            <Portable as Kernels<u32>>::drive_convolution(
+                conv, weights, input, zero_point, shift, currents,
+            );
+        }
     }
 
     fn drive_dense(
@@ -125,7 +139,7 @@ impl Kernels<u32> for Dsp {
         zero_point: u8,
         sums: &mut [u32],
     ) {
-        if input::drive_dense(weights, outputs, input, zero_point, sums).is_none() {
+        if input::drive_dense(weights, outputs, input, zero_point, sums).is_none() && PORTABLE {
             <Portable as Kernels<u32>>::drive_dense(weights, outputs, input, zero_point, sums);
         }
     }
@@ -133,18 +147,19 @@ impl Kernels<u32> for Dsp {
     fn fire(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
         match neurons::fire(population, from, events) {
             Some(next) if next > from => next,
-            _ => Portable::fire(population, from, events),
+            _ if PORTABLE => Portable::fire(population, from, events),
+            _ => from,
         }
     }
 
     fn settle(population: &mut Population<'_, u32>) {
-        if neurons::settle(population).is_none() {
+        if neurons::settle(population).is_none() && PORTABLE {
             Portable::settle(population);
         }
     }
 
     fn repeat(potentials: &mut [u32], channels: usize) {
-        if neurons::repeat(potentials, channels).is_none() {
+        if neurons::repeat(potentials, channels).is_none() && PORTABLE {
             Portable::repeat(potentials, channels);
         }
     }

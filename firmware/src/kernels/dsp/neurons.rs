@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 
+use crate::parts::Part;
+
 use super::super::{EVENTS, Events, Population, Potential};
 
 unsafe extern "C" {
@@ -18,6 +20,8 @@ unsafe extern "C" {
     fn tinyspike_copy(to: *mut u32, from: *const u32, groups: u32);
 }
 
+/// Whether another step can follow.
+const STEPS: bool = Part::Steps.is_built();
 /// Words of potentials that are looked at together.
 const GROUP: usize = 4;
 /// Words that are copied together.
@@ -58,111 +62,77 @@ pub(super) struct Settle {
     currents: *const u32,
 }
 
-/// A potential whose updates are in assembly.
-pub(super) trait Neuron: Potential {
-    /// # Safety
-    /// Potentials and channels are whole groups, thresholds are positive, and one group's events have room
-    /// behind `events_last`.
-    unsafe fn fire(fire: &mut Fire, last: bool);
-
-    /// # Safety
-    /// Potentials are whole groups, at least one; so are biases; there are as many currents as
-    /// potentials where `driven`.
-    unsafe fn settle(settle: &Settle, driven: bool);
-}
-
-impl Neuron for u16 {
-    unsafe fn fire(fire: &mut Fire, last: bool) {
-        let fires = if last {
-            tinyspike_fire_16_last
-        } else {
-            tinyspike_fire_16
-        };
-        // SAFETY: the caller's.
-        unsafe { fires(fire) };
-    }
-
-    unsafe fn settle(settle: &Settle, driven: bool) {
-        let settles = if driven {
-            tinyspike_settle_16_driven
-        } else {
-            tinyspike_settle_16
-        };
-        // SAFETY: the caller's.
-        unsafe { settles(settle) };
-    }
-}
-
-impl Neuron for u32 {
-    unsafe fn fire(fire: &mut Fire, last: bool) {
-        let fires = if last {
-            tinyspike_fire_32_last
-        } else {
-            tinyspike_fire_32
-        };
-        // SAFETY: the caller's.
-        unsafe { fires(fire) };
-    }
-
-    unsafe fn settle(settle: &Settle, driven: bool) {
-        let settles = if driven {
-            tinyspike_settle_32_driven
-        } else {
-            tinyspike_settle_32
-        };
-        // SAFETY: the caller's.
-        unsafe { settles(settle) };
-    }
-}
-
 /// Fires neurons from `from` on; `None` where their number or channels are no whole groups.
-#[inline(never)]
-pub(super) fn fire<P: Neuron>(
+pub(super) fn fire<P: Potential>(
     population: &mut Population<'_, P>,
     from: usize,
     events: &mut Events,
 ) -> Option<usize> {
-    let group = GROUP * 4 / size_of::<P>();
-    let channels = population.threshold.len();
-    let neurons = population.potentials.len();
+    let per_word = 4 / size_of::<P>();
+    let potentials: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
+    let start = potentials.as_mut_ptr();
+    let fire = Fire {
+        next: start.wrapping_add(from / per_word),
+        end: start.wrapping_add(potentials.len()),
+        max_count: population.max_count.into(),
+        events: events.as_mut_ptr(),
+        events_last: events.as_mut_ptr(),
+        second: start.wrapping_add(GROUP),
+        channels: population.threshold.len() as u32,
+        thresholds: population.threshold.as_ptr().cast(),
+    };
+    let fires = match (size_of::<P>(), STEPS && population.more) {
+        (2, true) => tinyspike_fire_16,
+        (2, false) => tinyspike_fire_16_last,
+        (_, true) => tinyspike_fire_32,
+        (_, false) => tinyspike_fire_32_last,
+    };
+    let group = per_word * GROUP;
+    if !from.is_multiple_of(group) {
+        return None;
+    }
+    let done = run(fire, fires, group, events)?;
+    Some(from + done * per_word)
+}
+
+/// Runs a kernel in groups of so many neurons, the next of which is the first of one, and returns by how many
+/// words it has come on; `None` where neurons or channels are no whole groups, or there is no room for a group's
+/// events. Where events go is set here.
+#[inline(never)]
+fn run(
+    mut fire: Fire,
+    fires: unsafe extern "C" fn(*mut Fire),
+    group: usize,
+    events: &mut Events,
+) -> Option<usize> {
+    let channels = fire.channels as usize;
+    let start = fire.next;
+    let left = (fire.end as usize).checked_sub(start as usize)? / 4;
     let len = events.len();
     if channels == 0
         || !channels.is_multiple_of(group)
-        || !neurons.is_multiple_of(group)
-        || !from.is_multiple_of(group)
-        || from >= neurons
+        || left == 0
+        || !left.is_multiple_of(GROUP)
         || len > EVENTS - group
     {
         return None;
     }
-    let potentials: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
-    let start = potentials.as_mut_ptr();
-    let events_start = events.as_mut_ptr();
-    let per_word = 4 / size_of::<P>();
-    let mut state = Fire {
-        next: start.wrapping_add(from / per_word),
-        end: start.wrapping_add(potentials.len()),
-        max_count: population.max_count.into(),
-        events: events_start.wrapping_add(len),
-        events_last: events_start.wrapping_add(EVENTS - group),
-        second: start.wrapping_add(GROUP),
-        channels: channels as u32,
-        thresholds: population.threshold.as_ptr().cast(),
-    };
+    fire.events = fire.events.wrapping_add(len);
+    fire.events_last = fire.events_last.wrapping_add(EVENTS - group);
     // SAFETY: neurons and channels are whole groups, parsing has made sure that thresholds are positive,
     // and events stop while there is room for a group.
-    unsafe { P::fire(&mut state, !population.more) };
+    unsafe { fires(&raw mut fire) };
     // SAFETY: both lie in the buffer.
-    let written = unsafe { state.events.offset_from(events_start) };
+    let written = unsafe { fire.events.offset_from(events.as_ptr()) };
     // SAFETY: so many events have been written.
     unsafe { events.set_len(written as usize) };
     // SAFETY: both lie in the potentials, or behind their end.
-    let done = unsafe { state.next.offset_from(start) };
-    Some(done as usize * per_word)
+    let done = unsafe { fire.next.offset_from(start) };
+    Some(done as usize)
 }
 
-/// Values as words; `None` where they are not aligned or no whole number of words.
-fn in_words<T: bytemuck::NoUninit>(values: &[T]) -> Option<&[u32]> {
+/// Bytes as words; `None` where they are not aligned or no whole number of words.
+fn in_words(values: &[u8]) -> Option<&[u32]> {
     if values.is_empty() {
         // No values need not be aligned.
         return Some(&[]);
@@ -171,22 +141,36 @@ fn in_words<T: bytemuck::NoUninit>(values: &[T]) -> Option<&[u32]> {
 }
 
 /// Adds bias and current to neurons; `None` where they are no whole groups.
-#[inline(never)]
-pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()> {
+pub(super) fn settle<P: Potential>(population: &mut Population<'_, P>) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
-    let bias = in_words(population.bias)?;
-    let currents = in_words(population.currents)?;
+    let bias = in_words(bytemuck::cast_slice(population.bias))?;
+    let currents = in_words(bytemuck::cast_slice(population.currents))?;
+    let settles = match size_of::<P>() {
+        2 => [tinyspike_settle_16, tinyspike_settle_16_driven],
+        _ => [tinyspike_settle_32, tinyspike_settle_32_driven],
+    };
+    settle_words(words, bias, currents, settles)
+}
+
+/// Settles words of neurons by a kernel for neurons without currents, or one for such with currents.
+#[inline(never)]
+fn settle_words(
+    words: &mut [u32],
+    bias: &[u32],
+    currents: &[u32],
+    [still, driven]: [unsafe extern "C" fn(*const Settle); 2],
+) -> Option<()> {
     // Currents alone are added as a bias that does not repeat.
     let (bias, currents) = match (bias, currents) {
         ([], currents) => (currents.get(..words.len())?, &[][..]),
         both => both,
     };
-    let driven = !currents.is_empty();
+    let settles = if currents.is_empty() { still } else { driven };
     let whole = !words.is_empty()
         && words.len().is_multiple_of(GROUP)
         && !bias.is_empty()
         && bias.len().is_multiple_of(GROUP)
-        && (!driven || currents.len() >= words.len());
+        && (currents.is_empty() || currents.len() >= words.len());
     if !whole {
         return None;
     }
@@ -201,7 +185,7 @@ pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()
         currents: currents.as_ptr(),
     };
     // SAFETY: that all are whole groups, and that there are enough currents, has just been checked.
-    unsafe { P::settle(&settle, driven) };
+    unsafe { settles(&raw const settle) };
     Some(())
 }
 
@@ -213,6 +197,13 @@ pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize) -> Opt
     if period == 0 || !channels.is_multiple_of(per_word) {
         return None;
     }
+    repeat_words(words, period);
+    Some(())
+}
+
+/// Repeats the first words, so many, over all.
+#[inline(never)]
+fn repeat_words(words: &mut [u32], period: usize) {
     // What is copied at once is a whole number of places behind what it is copied from.
     let distance = period * COPIED.div_ceil(period);
     let groups = words.len().saturating_sub(distance) / COPIED;
@@ -226,7 +217,6 @@ pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize) -> Opt
     }
     let len = words.len();
     copy(words, tail..len, period);
-    Some(())
 }
 
 /// Copies words of a range from `distance` before them, as far as they are there.

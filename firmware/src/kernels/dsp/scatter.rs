@@ -1,5 +1,6 @@
 //! Events over a convolution.
 
+use core::mem::MaybeUninit;
 use core::num::NonZeroU32;
 
 use tinyspike_shared::Event;
@@ -139,12 +140,19 @@ struct Bytes {
     weights_line: u32,
 }
 
-/// Where columns from `from` on lead: the table, and whether any row has rounds behind the first.
-fn columns(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes, code: u32) -> bool {
+/// Where columns from `from` on lead: fills the whole table, and returns whether any row has rounds behind the
+/// first.
+fn columns(
+    table: &mut [MaybeUninit<Column>],
+    axis: Axis,
+    from: u32,
+    bytes: Bytes,
+    code: u32,
+) -> bool {
     let mut long = false;
     for (column, place) in table.iter_mut().zip(from..) {
         let x = axis.span(place);
-        *column = match (x.count * (bytes.tap / (BLOCK * 2))).checked_sub(1) {
+        column.write(match (x.count * (bytes.tap / (BLOCK * 2))).checked_sub(1) {
             None => Column::NOWHERE,
             Some(blocks) => {
                 long |= blocks >= CHAIN;
@@ -157,7 +165,7 @@ fn columns(table: &mut [Column], axis: Axis, from: u32, bytes: Bytes, code: u32)
                     targets_row: (bytes.target_line - x.count * bytes.column) as u16,
                 }
             }
-        };
+        });
     }
     long
 }
@@ -196,7 +204,7 @@ pub(super) fn scatter(
         return false;
     };
     let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
-    let mut table = [Column::NOWHERE; COLUMNS];
+    let mut table = [const { MaybeUninit::uninit() }; COLUMNS];
     let seen = width.min(COLUMNS as u32);
     let table = table.get_mut(..seen as usize).unwrap_or(&mut []);
     let mut from = 0;
@@ -235,10 +243,10 @@ pub(super) fn scatter(
             weights: weights.bytes.as_ptr().wrapping_add(taps),
             rows: span.count,
             sources: seen.min(width - from) * channels_in,
-            columns: table.as_ptr(),
+            columns: table.as_ptr().cast(),
         };
-        // SAFETY: the spans name targets inside `post` and taps inside the kernel, whose sizes are those
-        // of the geometry; both are aligned, as are rows of a multiple of 8 channels. The assembly stops
+        // SAFETY: every column that is seen has been filled in; the spans name targets inside `post` and taps
+        // inside the kernel, whose sizes are those of the geometry; both are aligned, as are rows of a multiple of 8 channels. The assembly stops
         // before an event that is not of the line's columns.
         unsafe { kind.scatter(&mut line, long) };
         next = line.events;

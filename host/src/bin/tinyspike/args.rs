@@ -170,8 +170,9 @@ pub(crate) struct Convert {
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: PathBuf,
     /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) calibration: Option<PathBuf>,
+    /// INPUT=FILE for each input of a model with several.
+    #[arg(long, value_name = "[INPUT=]FILE")]
+    pub(crate) calibration: Vec<String>,
     /// Use at most this many calibration samples: all of them unless said. They are read from the file in
     /// blocks. Tuning uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -265,7 +266,7 @@ pub(crate) struct Convert {
 pub(crate) enum TargetName {
     /// Plain rows of weights
     Portable,
-    /// Cortex-M0 and M0+: plain rows of weights
+    /// Cores without the DSP extension: Cortex-M0, M0+, M23
     CortexM0,
     /// Cores with the DSP extension: Cortex-M4, M7, M33
     CortexM4,
@@ -276,8 +277,9 @@ pub(crate) enum TargetName {
 impl From<TargetName> for Target {
     fn from(name: TargetName) -> Self {
         match name {
+            TargetName::CortexM0 => Self::CortexM0,
             TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM0 | TargetName::CortexM55 => Self::Portable,
+            TargetName::Portable | TargetName::CortexM55 => Self::Portable,
         }
     }
 }
@@ -473,9 +475,10 @@ impl Verify {
 pub(crate) struct Emulate {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
@@ -516,9 +519,10 @@ pub(crate) struct Bench {
     /// The voltage at which you have measured it.
     #[arg(long, value_name = "V", value_parser = positive, requires = "current_ma")]
     pub(crate) volts: Option<f64>,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
@@ -552,9 +556,10 @@ pub(crate) struct Run {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
@@ -578,9 +583,10 @@ pub(crate) struct Monitor {
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE", requires = "image")]
-    pub(crate) data: Option<PathBuf>,
+    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of
+    /// a network with several.
+    #[arg(long, value_name = "[INPUT=]FILE", requires = "image")]
+    pub(crate) data: Vec<String>,
     /// Feed only the first N samples.
     #[arg(long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use tinyspike::assemble::Image;
-use tinyspike::bench::{BenchError, BenchOptions, bench};
-use tinyspike::data::{self, DataSet};
+use tinyspike::bench::{BenchError, BenchOptions, bench, code};
+use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
     DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
 };
@@ -15,12 +15,13 @@ use super::run::Broken;
 use crate::args::{Bench, BenchTarget, BoardFlags};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
-    let data = data::load(&args.data)?.take(args.limit as usize);
+    let data = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
+    let data = data.take(args.limit as usize);
     match &args.on {
         BenchTarget::Emulated(board) => {
             let report = emulated(args, *board, &bytes, &data)?;
@@ -67,13 +68,10 @@ fn emulated(
         ))
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
-    for program in [Program::Bench, Program::Minimal] {
-        if board.programs().contains(&program) {
-            build_here(board, program)?;
-        }
-    }
+    build_here(board, Program::Bench)?;
     let options = BenchOptions {
         board,
+        code: code(image, board).map_err(|e| failure(args, &e))?,
         byte_scale: args.bytes.byte_scale,
         ..BenchOptions::default()
     };
@@ -117,7 +115,7 @@ fn on_chip(
 }
 
 fn failure(args: &Bench, error: &BenchError) -> Failure {
-    let (image, data) = (args.image.display(), args.data.display());
+    let (image, data) = (args.image.display(), args.data.join(", "));
     let failure = Failure::new(match error {
         BenchError::Data(e) => format!("{image} on {data}: {e}"),
         other => format!("{image}: {other}"),
