@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each program uses a part of it")]
 
 pub(crate) mod cmsdk;
-#[cfg(feature = "board-mps2-an386")]
+#[cfg(not(feature = "board-microbit"))]
 mod copy;
 #[cfg(feature = "board-mps2-an386")]
 mod interrupts;
