@@ -9,6 +9,8 @@ use std::path::Path;
 const BOARDS: [&str; 3] = ["mps2-an386", "mps2-an500", "microbit"];
 /// The directory of the application's `memory.x`.
 const MEMORY: &str = "TINYSPIKE_MEMORY";
+/// The public key whose signature the application asks for: 64 hexadecimal digits.
+const KEY: &str = "TINYSPIKE_PUBLIC_KEY";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -44,8 +46,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         link();
         println!("cargo::rustc-link-arg-bins=-Tapp.x");
+        if has("signature") {
+            println!("cargo::rerun-if-env-changed={KEY}");
+            let key = env::var(KEY).ok().and_then(|text| key(&text));
+            let key = key.ok_or_else(|| format!("{KEY} must hold a key: 64 hexadecimal digits"))?;
+            std::fs::write(Path::new(&env::var("OUT_DIR")?).join("public.key"), key)?;
+        }
     }
     Ok(())
+}
+
+/// A key's bytes.
+fn key(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let bytes: Vec<u8> = digits?
+        .chunks_exact(2)
+        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+        .collect();
+    (text.len() == 64).then(|| bytes.try_into().ok())?
 }
 
 /// Whether a feature is on.

@@ -17,6 +17,7 @@ pub const CONNECTIONS: usize = 24;
 pub const BUILD: Build = Build {
     version: "0.0.0",
     architecture: "memory",
+    key: None,
 };
 
 /// Changes some of what travels over a wire.

@@ -10,25 +10,31 @@ use crate::numbers::Numbers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerCut;
 
-/// NOR flash: erasing turns a unit to ones, writing turns ones to zeros.
+/// Flash that erases and writes whole units, each at once.
 #[derive(Clone, Debug)]
 pub struct SimulatedFlash {
     start: u32,
     bytes: Vec<u8>,
-    /// Erase units that differ from the common size, and that size.
+    /// The erase units.
     units: Vec<Range<u32>>,
+    /// Bytes that are written at once, and only once before they are erased.
+    write_size: u32,
+    /// What erasing leaves: ones, and writing turns them to zeros; or the other way round.
+    erased: u8,
     /// Operations until the power goes; `None`: it stays.
     left: Option<u64>,
     /// Decides which bits an interrupted operation has reached.
     numbers: Numbers,
-    /// Erases and word writes so far.
+    /// Erases and writes of units so far.
     pub operations: u64,
+    /// The addresses that were erased or written.
+    pub touched: Vec<Range<u32>>,
 }
 
 impl SimulatedFlash {
-    /// Blank flash for a layout.
+    /// Blank flash for a layout, whose slots have erase units of so many bytes.
     #[must_use]
-    pub fn new(layout: &SlotLayout) -> Self {
+    pub fn new(layout: &SlotLayout, erase_size: u32, erased: u8) -> Self {
         let parts = [
             &layout.slots[0],
             &layout.slots[1],
@@ -39,16 +45,19 @@ impl SimulatedFlash {
         let end = parts.iter().map(|p| p.end).max().unwrap_or(0);
         let mut units: Vec<Range<u32>> = layout.state.to_vec();
         for slot in &layout.slots {
-            let unit = layout.erase_size;
-            units.extend(slot.clone().step_by(unit as usize).map(|at| at..at + unit));
+            let starts = slot.clone().step_by(erase_size as usize);
+            units.extend(starts.map(|at| at..at + erase_size));
         }
         Self {
             start,
-            bytes: vec![0xff; (end - start) as usize],
+            bytes: vec![erased; (end - start) as usize],
             units,
+            write_size: layout.write_size,
+            erased,
             left: None,
             numbers: Numbers::new(1),
             operations: 0,
+            touched: Vec::new(),
         }
     }
 
@@ -67,6 +76,20 @@ impl SimulatedFlash {
     #[must_use]
     pub fn bytes(&self, range: &Range<u32>) -> &[u8] {
         &self.bytes[(range.start - self.start) as usize..(range.end - self.start) as usize]
+    }
+
+    /// Fills some memory with what nobody has written.
+    pub fn damage(&mut self, range: &Range<u32>) {
+        for at in range.clone() {
+            let value = self.numbers.draw() as u8;
+            self.set(at, value, 0xff);
+        }
+    }
+
+    /// Gives some bits of a byte another value.
+    fn set(&mut self, address: u32, value: u8, bits: u8) {
+        let byte = &mut self.bytes[(address - self.start) as usize];
+        *byte = *byte & !bits | value & bits;
     }
 
     /// Whether the next operation is the one in which the power goes.
@@ -99,30 +122,48 @@ impl Flash for SimulatedFlash {
         Ok(())
     }
 
-    fn erase(&mut self, address: u32) -> Result<(), PowerCut> {
-        let unit = self.units.iter().find(|u| u.start == address);
-        let unit = unit.expect("erases start at an erase unit").clone();
-        let goes = self.goes()?;
-        for at in unit {
-            // Half-way, some bits of the unit have become ones.
-            let raised = if goes {
-                self.numbers.draw() as u8
-            } else {
-                0xff
-            };
-            self.bytes[(at - self.start) as usize] |= raised;
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), PowerCut> {
+        let meets = |u: &&Range<u32>| u.start < addresses.end && addresses.start < u.end;
+        let units: Vec<Range<u32>> = self.units.iter().filter(meets).cloned().collect();
+        assert_eq!(units.first().map(|u| u.start), Some(addresses.start));
+        for unit in units {
+            self.touched.push(unit.clone());
+            let goes = self.goes()?;
+            for at in unit {
+                // Half-way, some bits of the unit are erased.
+                let reached = if goes {
+                    self.numbers.draw() as u8
+                } else {
+                    0xff
+                };
+                self.set(at, self.erased, reached);
+            }
+            if goes {
+                return Err(PowerCut);
+            }
         }
-        if goes { Err(PowerCut) } else { Ok(()) }
+        Ok(())
     }
 
     fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), PowerCut> {
-        assert!(address.is_multiple_of(4) && bytes.len().is_multiple_of(4));
-        for (word, at) in bytes.chunks(4).zip((address..).step_by(4)) {
+        assert!(address.is_multiple_of(self.write_size));
+        let size = self.write_size as usize;
+        for (unit, start) in bytes.chunks(size).zip((address..).step_by(size)) {
+            let whole = start..start + self.write_size;
+            assert!(
+                self.bytes(&whole).iter().all(|&b| b == self.erased),
+                "a unit is written once before it is erased"
+            );
+            self.touched.push(whole);
             let goes = self.goes()?;
-            for (&byte, at) in word.iter().zip(at..) {
-                // Half-way, some of the bits that should be zeros still are ones.
-                let unreached = if goes { self.numbers.draw() as u8 } else { 0 };
-                self.bytes[(at - self.start) as usize] &= byte | unreached;
+            for (&byte, at) in unit.iter().zip(start..) {
+                // Half-way, some of the bits are written.
+                let reached = if goes {
+                    self.numbers.draw() as u8
+                } else {
+                    0xff
+                };
+                self.set(at, byte, reached);
             }
             if goes {
                 return Err(PowerCut);

@@ -208,8 +208,8 @@ impl Random {
         (self.next() >> 33) % n
     }
 
-    fn weight(&mut self) -> i8 {
-        (self.below(255) as i64 - 127) as i8
+    fn weight(&mut self) -> i16 {
+        (self.below(255) as i64 - 127) as i16
     }
 
     fn part(&mut self, kind: Kind, reached: bool) -> PartDynamics {
@@ -255,7 +255,7 @@ struct Builder {
 }
 
 /// What a step can bring to a channel at most, and take from it; `row` is the weights' inner length.
-fn drive(weights: &[i8], row: usize, most: i64, least: i64) -> (i64, i64) {
+fn drive(weights: &[i16], row: usize, most: i64, least: i64) -> (i64, i64) {
     let mut up = vec![0; row];
     let mut down = vec![0; row];
     for row in weights.chunks(row) {
@@ -274,10 +274,10 @@ impl Builder {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
-            target: if self.random.below(2) == 0 {
-                quantize::Target::Portable
-            } else {
-                quantize::Target::CortexM4
+            target: match self.random.below(3) {
+                0 => quantize::Target::Portable,
+                1 => quantize::Target::CortexM0,
+                _ => quantize::Target::CortexM4,
             },
             steps: self.steps,
             inputs: vec![Input {
@@ -449,14 +449,20 @@ impl Builder {
         transform: Transform,
     ) -> Connection {
         let n = transform.weights(Layout::Rows).unwrap_or(0);
-        // Small weights let potentials of 16 bits hold their sums.
-        let divisor = 1 + 30 * self.random.below(2) as i8;
+        // Small weights let potentials of 16 bits hold their sums; large ones need layouts of 16 bits.
+        let [factor, divisor] = match self.random.below(6) {
+            0 => [19, 1],
+            1..3 => [1, 1],
+            _ => [1, 31],
+        };
         Connection {
             pre,
             post,
             source,
             transform,
-            weights: (0..n).map(|_| self.random.weight() / divisor).collect(),
+            weights: (0..n)
+                .map(|_| self.random.weight() * factor / divisor)
+                .collect(),
         }
     }
 

@@ -159,7 +159,7 @@ fn through(w: &Window, x: &[i64]) -> Vec<i64> {
     y
 }
 
-fn convolve(c: &Convolution, weights: &[i8], x: &[i64], y: &mut [i64]) {
+fn convolve(c: &Convolution, weights: &[i16], x: &[i64], y: &mut [i64]) {
     let [height, width, channels_in] = c.input.map(i64::from);
     let [out_height, out_width, channels] = c.output.map(i64::from);
     let groups = i64::from(c.groups);

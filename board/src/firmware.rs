@@ -77,13 +77,10 @@ impl Board {
         }
     }
 
-    /// Cargo's profile for its programs: they are small where the kernels are in assembly, else fast.
+    /// Cargo's profile for its programs: their kernels are in assembly, and what is around them may be small.
     #[must_use]
     pub const fn profile(self) -> &'static str {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => "firmware-small",
-            Self::Microbit => "firmware",
-        }
+        "firmware-small"
     }
 
     /// Where its firmware looks for the image and the inputs.
@@ -107,8 +104,14 @@ impl Board {
                 Program::Soak,
             ],
             Self::Mps2An500 => &[Program::Bench],
-            Self::Microbit => &[Program::Bench, Program::Minimal],
+            Self::Microbit => &[Program::Trace, Program::Bench, Program::Minimal],
         }
+    }
+
+    /// Whether its programs have a place to log to.
+    #[must_use]
+    pub const fn logs(self) -> bool {
+        matches!(self, Self::Mps2An386)
     }
 
     /// The name of a program's binary.
@@ -184,7 +187,7 @@ pub fn cargo_of(
 ) -> Command {
     let mut features = vec![format!("board-{}", board.name())];
     // Logging would count as a part of what is measured.
-    if program == Program::Trace {
+    if program == Program::Trace && board.logs() {
         features.push("defmt".into());
     }
     features.extend(parts.features().map(str::to_owned));
@@ -245,18 +248,25 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
 ///
 /// `memory` is the linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols
 /// `_tinyspike_image` and `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state
-/// `_tinyspike_stack_bytes`, 4 KiB unless it does. `target` is the compiler's, such as `thumbv6m-none-eabi`, and
-/// `features` are more of the package's: `defmt` logs.
+/// `_tinyspike_stack_bytes`, 4 KiB unless it does, and where a second slot and the journal lie. `target` is the
+/// compiler's, such as `thumbv6m-none-eabi`, and
+/// `features` are more of the package's: `defmt` logs. Where there is a key, the application runs only images
+/// that this Ed25519 key has signed.
 ///
 /// What was built once for the same arguments is kept, and built again only where its sources have changed.
 ///
 /// # Errors
 /// [`Failure`], where the sources or a toolchain are missing, or the build fails.
-pub fn app(memory: &str, target: &str, features: &[&str]) -> Result<PathBuf, Failure> {
+pub fn app(
+    memory: &str,
+    target: &str,
+    features: &[&str],
+    key: Option<&[u8; 32]>,
+) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(target)?;
-    let mut key = DefaultHasher::new();
-    (memory, target, features).hash(&mut key);
-    let folder = target_directory().join(format!("app-{:016x}", key.finish()));
+    let mut same = DefaultHasher::new();
+    (memory, target, features, key).hash(&mut same);
+    let folder = target_directory().join(format!("app-{:016x}", same.finish()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
     let _lock = lock("app.lock")?;
@@ -265,7 +275,7 @@ pub fn app(memory: &str, target: &str, features: &[&str]) -> Result<PathBuf, Fai
     if std::fs::read_to_string(&script).ok().as_deref() != Some(memory) {
         std::fs::write(&script, memory).map_err(Failure::file(&script))?;
     }
-    let mut command = app_cargo(&toolchain, "build", target, features);
+    let mut command = app_cargo(&toolchain, "build", target, features, key);
     shell::run(command.env("TINYSPIKE_MEMORY", &folder))?;
     let built = target_directory().join(target).join("release/app");
     let elf = folder.join("app");
@@ -290,9 +300,28 @@ pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
     Ok(built.join(target).join("release/embed"))
 }
 
-/// A `cargo` command on the application.
-fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[&str]) -> Command {
+/// A `cargo` command on the application, which must be told in `TINYSPIKE_MEMORY` where its `memory.x` lies.
+#[must_use]
+pub fn app_cargo(
+    toolchain: &Toolchain,
+    subcommand: &str,
+    target: &str,
+    features: &[&str],
+    key: Option<&[u8; 32]>,
+) -> Command {
     let mut command = toolchain.cargo(subcommand, target);
+    let signature = key.map(|key| {
+        let digits = key.iter().map(|byte| format!("{byte:02x}"));
+        command.env("TINYSPIKE_PUBLIC_KEY", digits.collect::<String>());
+        // SHA-512 without unrolled rounds is smaller by 26 KB.
+        let compact = r#"["--cfg", "sha2_backend_soft=\"compact\""]"#;
+        command.args(["--config", &format!("target.{target}.rustflags={compact}")]);
+        "signature"
+    });
+    let all: Vec<&str> = (["app"].into_iter())
+        .chain(features.iter().copied())
+        .chain(signature)
+        .collect();
     command
         .env("CARGO_TARGET_DIR", target_directory())
         // Without it, defmt leaves out all but errors.
@@ -303,7 +332,7 @@ fn app_cargo(toolchain: &Toolchain, subcommand: &str, target: &str, features: &[
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .args(["--release", "--package", PACKAGE, "--bin", "app"])
-        .args(["--features", &[&["app"], features].concat().join(",")]);
+        .args(["--features", &all.join(",")]);
     command
 }
 

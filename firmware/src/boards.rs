@@ -25,18 +25,47 @@ pub struct Limits {
     pub ensembles: usize,
     /// The most connections.
     pub connections: usize,
+    /// Bytes of memory that it takes as a stack to find and read its image, before that memory is the network's.
+    pub start_stack: u32,
+    /// Bytes of such a stack for checking a signature.
+    pub signature_stack: u32,
 }
 
 impl Limits {
+    /// Of the application for a target of the compiler's, such as `thumbv6m-none-eabi`.
+    #[must_use]
+    pub fn of(target: &str) -> Self {
+        let baseline = ["thumbv6m", "thumbv8m.base"];
+        if baseline.iter().any(|name| target.starts_with(name)) {
+            Self::BASELINE
+        } else {
+            Self::MAINLINE
+        }
+    }
+
+    /// Bytes of stack for the start, with or without a signature to check.
+    #[must_use]
+    pub const fn stack_to_start(self, signature: bool) -> u32 {
+        if signature && self.signature_stack > self.start_stack {
+            self.signature_stack
+        } else {
+            self.start_stack
+        }
+    }
+
     /// On cores of the baseline (Cortex-M0, M0+ and M23), whose chips have little memory.
     pub const BASELINE: Self = Self {
         ensembles: 8,
         connections: 12,
+        start_stack: 6 << 10,
+        signature_stack: 17 << 9,
     };
     /// On all others.
     pub const MAINLINE: Self = Self {
         ensembles: 16,
         connections: 24,
+        start_stack: 10 << 10,
+        signature_stack: 17 << 9,
     };
 }
 
@@ -45,6 +74,9 @@ pub const MPS2_AN386: Board = in_psram(0x2100_0000);
 
 /// Arm's MPS2 with the image AN500 (Cortex-M7): both lie in the PSRAM of 16 MiB.
 pub const MPS2_AN500: Board = in_psram(0x6000_0000);
+
+/// The length in words of the arena in the programs for the micro:bit: 9.5 KiB of its 16.
+pub const MICROBIT_ARENA: usize = 2432;
 
 /// The BBC micro:bit (nRF51822, Cortex-M0): both lie in flash, behind the firmware.
 pub const MICROBIT: Board = Board {

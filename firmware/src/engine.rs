@@ -251,10 +251,7 @@ where
                     found: given.len(),
                 });
             }
-            // Most inputs take every byte: nothing to look for.
-            if input.max < u8::MAX
-                && let Some(&found) = given.iter().find(|&&byte| byte > input.max)
-            {
+            if let Some(found) = above(given, input.max) {
                 return Err(InputError::Range {
                     input: index,
                     max: input.max,
@@ -532,6 +529,24 @@ where
             }),
         }
     }
+}
+
+/// The first byte above `max`.
+fn above(bytes: &[u8], max: u8) -> Option<u8> {
+    // Most inputs take every byte that has no more bits than the largest: whole words of them are passed at once.
+    if max & max.wrapping_add(1) == 0 {
+        let others = u32::from_ne_bytes([!max; 4]);
+        let (before, words, behind) = bytemuck::pod_align_to::<u8, u32>(bytes);
+        let bits = words.iter().fold(0, |bits, word| bits | word);
+        let ends = before
+            .iter()
+            .chain(behind)
+            .fold(0, |bits, byte| bits | byte);
+        if bits & others == 0 && ends & !max == 0 {
+            return None;
+        }
+    }
+    bytes.iter().copied().find(|&byte| byte > max)
 }
 
 fn whole(area: &Area) -> Range<usize> {

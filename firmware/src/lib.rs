@@ -38,6 +38,6 @@ pub mod soak;
 pub mod trace;
 
 pub use engine::{Engine, EngineError, InputError, Probe};
-pub use kernels::{Native, Portable};
+pub use kernels::{Native, Portable, Swar};
 pub use output::Output;
 pub use tinyspike_shared::{Event, Image, ImageError, Inputs, InputsError};

@@ -6,7 +6,8 @@
 use bytemuck::cast_slice_mut;
 use heapless::Vec;
 use serde::Serialize;
-use tinyspike_shared::image::ImageError;
+use tinyspike_shared::accept::{Refusal, Start};
+use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 use tinyspike_shared::wire::{
     self, CHUNK, COUNTS, Clock, Count, Fault, Frame, Head, Hello, ImageState, MAX_FRAME, PROTOCOL,
     Receiver, Request, RequestError, Response, Watch,
@@ -46,6 +47,8 @@ pub struct Build {
     pub version: &'static str,
     /// The architecture that it is built for.
     pub architecture: &'static str,
+    /// The key that has to have signed its images, where it asks for one.
+    pub key: Option<&'static [u8; PUBLIC_KEY_LEN]>,
 }
 
 /// A device with its image, or without one that it could run.
@@ -55,15 +58,26 @@ pub struct Device<'a, const E: usize, const C: usize> {
     receiver: Receiver,
     network: Option<Network<'a, E, C>>,
     state: ImageState,
+    start: Start,
     free: u32,
 }
 
+/// Bytes of RAM that an image needs, for its arena and its input.
+#[must_use]
+pub fn needed<const E: usize, const C: usize>(image: &Image<'_, E, C>) -> u32 {
+    let inputs = image.description().inputs.iter();
+    inputs.fold(image.header().arena_bytes, |sum, i| {
+        sum.saturating_add(i.size)
+    })
+}
+
 impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
-    /// A device that runs an image, or says why it does not. The arena and the input are cut from
-    /// `memory`.
+    /// A device that runs an image, or says why it does not, and how it chose that image. The arena and the
+    /// input are cut from `memory`.
     pub fn new(
         build: Build,
-        image: Result<&'a Image<'a, E, C>, ImageError>,
+        image: Result<&'a Image<'a, E, C>, Refusal>,
+        start: Start,
         memory: &'a mut [u32],
     ) -> Self {
         let given = size_of_val(memory) as u32;
@@ -73,13 +87,17 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                 Ok((network, free)) => {
                     let state = ImageState::Ready {
                         checksum: image.header().checksum,
+                        version: image.header().model_version,
                         arena: image.header().arena_bytes,
                         input: network.input.len() as u32,
                         steps: image.description().steps,
                     };
                     (Some(network), state, free)
                 }
-                Err(needed) => (None, ImageState::NoRoom { needed, given }, given),
+                Err(needed) => {
+                    let refused = ImageState::Refused(Refusal::NoRoom { needed, given });
+                    (None, refused, given)
+                }
             },
         };
         Self {
@@ -87,6 +105,7 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
             receiver: Receiver::new(),
             network,
             state,
+            start,
             free,
         }
     }
@@ -118,6 +137,8 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                     free_ram: self.free,
                     stack: answer.board.stack(),
                     clock: answer.board.clock(),
+                    start: self.start,
+                    key: self.build.key.copied(),
                 }),
                 Request::Ping { echo } => Response::Pong { echo },
                 Request::Stack => Response::Stack {
@@ -186,11 +207,8 @@ struct Network<'a, const E: usize, const C: usize> {
 impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
     /// A network, and the bytes of memory that are left; or the bytes that it needs.
     fn new(image: &'a Image<'a, E, C>, memory: &'a mut [u32]) -> Result<(Self, u32), u32> {
-        let inputs = &image.description().inputs;
-        let input = inputs
-            .iter()
-            .fold(0u32, |sum, i| sum.saturating_add(i.size));
-        let needed = image.header().arena_bytes.saturating_add(input);
+        let needed = needed(image);
+        let input = needed.saturating_sub(image.header().arena_bytes);
         let (arena, rest) = memory
             .split_at_mut_checked(image.arena_bytes() / 4)
             .ok_or(needed)?;

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
 use tinyspike::device::session::{Link, Lost, Patience, Session};
 use tinyspike_firmware::serve::{Board, Build, Device};
+use tinyspike_shared::accept::Start;
 use tinyspike_shared::wire::{self, Clock, Head, MAX_FRAME, Receiver, Request, Response, Watch};
 
 use crate::seeds::SeedError;
@@ -113,8 +114,9 @@ pub(crate) fn device(bytes: &[u8]) -> Outcome {
     let build = Build {
         version: "0",
         architecture: "host",
+        key: None,
     };
-    let mut device = Device::new(build, Ok(&image), &mut memory);
+    let mut device = Device::new(build, Ok(&image), Start::single(None), &mut memory);
     let mut sequence = 0;
     let heard = stream(bytes, || {
         sequence += 1;
@@ -256,8 +258,9 @@ pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
         let build = Build {
             version: "0",
             architecture: "host",
+            key: None,
         };
-        let mut device = Device::new(build, Ok(&image), &mut memory);
+        let mut device = Device::new(build, Ok(&image), Start::single(None), &mut memory);
         let mut chip = Chip {
             heard: stream(&messages(&[request]), || Head {
                 sequence: 1,

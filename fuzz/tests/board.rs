@@ -1,6 +1,5 @@
 //! Images that a fuzzer has changed, on an emulated Cortex-M4: its kernels are in assembly, never fault,
-//! and where the stated bounds hold and the weights are the original's, they give the state that plain Rust
-//! gives on the host.
+//! and where the stated bounds hold, they give the state that plain Rust gives on the host.
 
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_fuzz::mutate::mutate;
 use tinyspike_fuzz::{Target, runnable};
 use tinyspike_shared::inputs::Header;
-use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
 
 /// How many images are run.
@@ -31,17 +29,6 @@ fn on_host(image: &[u8], soak: Soak) -> Option<Digest> {
     }
     let mut arena = vec![0; image.arena_bytes() / 4];
     run::<Portable, _, _>(&image, &mut arena, &mut values, soak).ok()
-}
-
-/// The weights of an image, and how they lie.
-fn weights(image: &[u8]) -> Vec<(Layout, Vec<i8>)> {
-    let bytes = aligned_copy(image);
-    let parsed: Option<Image<'_>> = Image::parse(&bytes).ok();
-    let connections = parsed.iter().flat_map(|image| {
-        let all = image.description().connections.iter();
-        all.map(|c| (c.layout, image.weights(c).bytes.to_vec()))
-    });
-    connections.collect()
 }
 
 #[test]
@@ -67,7 +54,7 @@ fn changed_images_give_the_same_state_on_a_board() {
             continue;
         };
         images += 1;
-        let comparable = host.beyond == 0 && weights(&image) == weights(seed);
+        let comparable = host.beyond == 0;
         bounded += usize::from(comparable);
         let input = soak.to_bytes();
         let header = Header {
@@ -90,8 +77,8 @@ fn changed_images_give_the_same_state_on_a_board() {
             beyond,
         } = host;
         let expected = format!("{steps} steps {state:08x} {beyond} beyond\n");
-        // Where potentials leave the bounds that the image states, sums wrap, each kernel's in its own way,
-        // and each reads weights in its own that are beyond int8; but the run ends as it should.
+        // Where potentials leave the bounds that the image states, sums wrap, each kernel's in its own way;
+        // but the run ends as it should.
         let same = outcome.stdout == expected || !comparable;
         let ended = outcome.stderr.is_empty() && outcome.status.success();
         if !same || !ended || !outcome.stdout.starts_with(&format!("{steps} steps ")) {

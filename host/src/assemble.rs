@@ -51,21 +51,26 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Dense rows shorter than this are not worth filling up for the DSP kernels.
-const DSP_DENSE: u32 = 8;
-/// Channels that they take at a time in a convolution.
-const DSP_CONVOLUTION: u16 = 8;
+/// Rows of a matrix that are shorter are not worth filling up for kernels of their own.
+const DENSE: u32 = 8;
+/// Channels that these take at a time in a convolution.
+const CHANNELS: u16 = 8;
 
 /// Fewer weights than this are not worth a byte for two.
 const NIBBLES: usize = 64;
 
 /// The layout of a connection's weights: where all of them fit 4 bits, the one that takes the least flash,
-/// else the one that the target's kernels read the fastest.
+/// else the one that the target's kernels read the fastest, of those that hold them.
 fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
     if c.weights.len() >= NIBBLES && c.weights.iter().all(|w| (-8..=7).contains(w)) {
         return Layout::Nibbles;
     }
-    layout(network.target, c.pre, &c.source, &c.transform, width)
+    let layout = layout(network.target, c.pre, &c.source, &c.transform, width);
+    let wide = c.weights.iter().any(|w| i8::try_from(*w).is_err());
+    match layout {
+        Layout::Rows | Layout::Quads | Layout::Crossed | Layout::Nibbles if wide => Layout::Halves,
+        _ => layout,
+    }
 }
 
 /// The layout that a target's kernels read the fastest.
@@ -77,44 +82,40 @@ fn layout(
     width: Width,
 ) -> Layout {
     let from_input = matches!(pre, Source::Input(_));
+    let plain = match transform {
+        Transform::Dense(d) => d.outputs < DENSE,
+        Transform::Convolution(c) => !c.is_plain() || !c.output[2].is_multiple_of(CHANNELS),
+    };
     match (target, transform) {
         (Target::Portable, _) => Layout::Rows,
-        (Target::CortexM4, Transform::Dense(d)) if d.outputs < DSP_DENSE => Layout::Rows,
+        _ if plain => Layout::Rows,
         (Target::CortexM4, Transform::Dense(_)) if from_input => Layout::Crossed,
-        (Target::CortexM4, Transform::Dense(_)) => Layout::Quads,
-        (Target::CortexM4, Transform::Convolution(c))
-            if !c.is_plain() || !c.output[2].is_multiple_of(DSP_CONVOLUTION) =>
-        {
-            Layout::Rows
-        }
-        (Target::CortexM4, Transform::Convolution(c)) => {
-            match (from_input && *source == Seen::Direct, width) {
-                (true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
-                (true, _) => Layout::Rows,
-                (false, Width::I16) => Layout::WidePairs,
-                (false, Width::I32) => Layout::Wide,
+        (_, Transform::Dense(_)) => Layout::Quads,
+        (_, Transform::Convolution(c)) => {
+            let driven = from_input && *source == Seen::Direct;
+            match (target, driven, width) {
+                (Target::CortexM4, true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
+                (_, false, Width::I16) => Layout::WidePairs,
+                (Target::CortexM4, false, Width::I32) => Layout::Wide,
+                _ => Layout::Rows,
             }
         }
     }
 }
 
 /// Weights in a layout's bytes.
-fn encoded(weights: &[i8], transform: &Transform, layout: Layout) -> Vec<u8> {
-    if layout == Layout::Nibbles {
-        let row = match transform {
-            Transform::Dense(d) => d.outputs as usize,
-            Transform::Convolution(c) => c.row().into(),
-        };
-        return nibbles(weights, row);
-    }
-    match transform {
-        Transform::Dense(d) => encoded_matrix(weights, d.outputs as usize, layout),
-        Transform::Convolution(c) => encoded_convolution(weights, c, layout),
+fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
+    match (layout, transform) {
+        (Layout::Halves, _) => weights.iter().flat_map(|w| w.to_le_bytes()).collect(),
+        (Layout::Nibbles, Transform::Dense(d)) => nibbles(weights, d.outputs as usize),
+        (Layout::Nibbles, Transform::Convolution(c)) => nibbles(weights, c.row().into()),
+        (_, Transform::Dense(d)) => encoded_matrix(weights, d.outputs as usize, layout),
+        (_, Transform::Convolution(c)) => encoded_convolution(weights, c, layout),
     }
 }
 
 /// Rows of weights, two to a byte.
-fn nibbles(weights: &[i8], row: usize) -> Vec<u8> {
+fn nibbles(weights: &[i16], row: usize) -> Vec<u8> {
     let pairs = weights.chunks(row.max(1)).flat_map(|row| row.chunks(2));
     pairs
         .map(|pair| {
@@ -125,7 +126,7 @@ fn nibbles(weights: &[i8], row: usize) -> Vec<u8> {
 }
 
 /// The weights of a matrix, `[inputs][outputs]`, in a layout's bytes.
-fn encoded_matrix(weights: &[i8], outputs: usize, layout: Layout) -> Vec<u8> {
+fn encoded_matrix(weights: &[i16], outputs: usize, layout: Layout) -> Vec<u8> {
     let rows = weights.chunks(outputs.max(1));
     match layout {
         Layout::Quads => rows
@@ -140,14 +141,14 @@ fn encoded_matrix(weights: &[i8], outputs: usize, layout: Layout) -> Vec<u8> {
             })
             .collect(),
         Layout::Crossed => {
-            let rows: Vec<&[i8]> = rows.collect();
+            let rows: Vec<&[i16]> = rows.collect();
             rows.chunks(2)
                 .flat_map(|two| {
                     let columns = 0..layout.stride(outputs) / 2;
                     columns.step_by(2).flat_map(move |t| {
                         let at = |row: usize, t: usize| {
                             let weight = two.get(row).and_then(|row| row.get(t));
-                            i16::from(weight.copied().unwrap_or(0))
+                            weight.copied().unwrap_or(0)
                         };
                         let half = |row| (at(row, t) + at(row, t + 1) * 256).to_le_bytes();
                         [half(0), half(1)].concat()
@@ -160,7 +161,7 @@ fn encoded_matrix(weights: &[i8], outputs: usize, layout: Layout) -> Vec<u8> {
 }
 
 /// The weights of a convolution, `[kernel y][kernel x][input channel][filter]`, in a layout's bytes.
-fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Vec<u8> {
+fn encoded_convolution(weights: &[i16], conv: &Convolution, layout: Layout) -> Vec<u8> {
     let filters = usize::from(conv.row()).max(1);
     let channels = usize::from(conv.input[2]);
     let [rows, columns] = conv.kernel.map(usize::from);
@@ -198,7 +199,7 @@ fn encoded_convolution(weights: &[i8], conv: &Convolution, layout: Layout) -> Ve
                 let blocks = words.chunks_mut(rows * run / 2 * WINDOWS);
                 for (block, tap) in blocks.zip(tap.chunks(WINDOWS)) {
                     for (word, &w) in block[to..].iter_mut().zip(tap) {
-                        word[at % 4 / 2] = w.into();
+                        word[at % 4 / 2] = w;
                     }
                 }
             }
@@ -550,26 +551,34 @@ mod tests {
     use super::*;
 
     /// The weights that a row of a layout names.
-    fn read(row: Option<weights::Row<'_>>, len: usize) -> Vec<i8> {
+    fn read(row: Option<weights::Row<'_>>, len: usize) -> Vec<i16> {
         let mut values = vec![0; len];
         if let Some(row) = row {
-            row.zip(&mut values, |value, w| *value = w as i8);
+            row.zip(&mut values, |value, w| *value = i16::try_from(w).unwrap());
         }
         values
     }
 
-    fn values(n: usize, seed: u64) -> Vec<i8> {
+    /// The largest weight that a layout holds.
+    fn most(layout: Layout) -> i16 {
+        match layout {
+            Layout::Nibbles => 7,
+            Layout::Rows | Layout::Quads | Layout::Crossed => 127,
+            Layout::Wide | Layout::WidePairs | Layout::Windows | Layout::Halves => i16::MAX,
+        }
+    }
+
+    fn values(n: usize, most: i16, seed: u64) -> Vec<i16> {
         let mut state = seed | 1;
         let next = move || {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            ((state >> 20) % 255) as i8
+            let range = 2 * u64::from(most.unsigned_abs()) + 1;
+            ((state >> 20) % range) as i32 - i32::from(most)
         };
-        std::iter::repeat_with(next)
-            .map(|w| w.max(-127))
-            .take(n)
-            .collect()
+        let weights = std::iter::repeat_with(next).take(n);
+        weights.map(|w| w as i16).collect()
     }
 
     prop_compose! {
@@ -605,8 +614,9 @@ mod tests {
         fn every_layout_holds_a_convolutions_weights(conv in convolutions(), seed in any::<u64>()) {
             let transform = Transform::Convolution(conv);
             let filters = usize::from(conv.filters);
-            let plain = values(transform.weights(Layout::Rows).unwrap() as usize, seed);
-            for layout in [Layout::Rows, Layout::Wide, Layout::WidePairs, Layout::Windows] {
+            let n = transform.weights(Layout::Rows).unwrap() as usize;
+            for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows] {
+                let plain = values(n, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
                 prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
                 let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
@@ -632,8 +642,8 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let transform = Transform::Dense(image::Dense { inputs, outputs, first: 0 });
-            let plain = values((inputs * outputs) as usize, seed);
-            for layout in [Layout::Rows, Layout::Quads, Layout::Crossed] {
+            for layout in [Layout::Rows, Layout::Halves, Layout::Quads, Layout::Crossed] {
+                let plain = values((inputs * outputs) as usize, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
                 prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
                 let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
@@ -683,12 +693,12 @@ mod tests {
             filters: 2,
             first: 0,
         };
-        for w in [[-127i8, 127], [-1, -1], [5, -127], [127, 127]] {
+        for w in [[-127i16, 127], [-1, -1], [5, -127], [127, 127]] {
             let bytes = encoded(&w, &Transform::Convolution(conv), Layout::WidePairs);
             let word = i32::from_le_bytes(bytes.try_into().unwrap());
             assert_eq!(word, i32::from(w[0]) + (i32::from(w[1]) << 16));
         }
-        let rows = [-127, 127, -128 + 1, -1, 3, -3].map(|w: i8| w);
+        let rows = [-127, 127, -128 + 1, -1, 3, -3].map(|w: i16| w);
         let bytes = encoded_matrix(&rows, 3, Layout::Crossed);
         let half = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
         assert_eq!([half(0), half(4)], [-127 + 256 * 127, -127]);

@@ -29,6 +29,39 @@ pub struct Samples {
     pub count: usize,
 }
 
+impl Samples {
+    /// Samples whose values for several inputs, of these sizes, lie one behind the other as if there were
+    /// one input. Others stay as they are.
+    #[must_use]
+    pub fn split(self, sizes: &[usize]) -> Self {
+        let [values] = self.inputs.as_slice() else {
+            return self;
+        };
+        let size: usize = sizes.iter().sum();
+        if sizes.len() < 2 || values.len() != size * self.count {
+            return self;
+        }
+        let mut start = 0;
+        let inputs = sizes.iter().map(|part| {
+            let range = start..start + part;
+            start = range.end;
+            let parts = values
+                .chunks_exact(size)
+                .map(|sample| &sample[range.clone()]);
+            parts.flatten().copied().collect()
+        });
+        Self {
+            inputs: inputs.collect(),
+            count: self.count,
+        }
+    }
+
+    /// The values of each input.
+    pub(crate) fn slices(&self) -> Vec<&[f32]> {
+        self.inputs.iter().map(Vec::as_slice).collect()
+    }
+}
+
 /// Calibration samples that can be gone through again and again, a block at a time.
 pub trait Blocks {
     /// Hands over all blocks, in order.

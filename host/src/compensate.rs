@@ -21,7 +21,7 @@ use crate::emulate::{EmulateError, HostEngine, byte};
 use crate::lower::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
 use crate::ops::OpsError;
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, Quantized, Rounding, Units, image_order, quantize_with,
+    QuantizeError, QuantizeOptions, Quantized, Rounding, Units, image_order, largest, quantize_with,
 };
 
 /// The most rows of a fit.
@@ -241,7 +241,7 @@ pub fn compensate(
                 values[p] = Some(shown);
             }
         }
-        let limit = i8::MAX >> (8 - options.bits(layer));
+        let limit = largest(options.bits(layer));
         let fit = Fit {
             graph: &graph,
             quantized: &quantized,
@@ -390,7 +390,7 @@ struct Fit<'a> {
     target: Target,
     rows: &'a Rows,
     round: bool,
-    limit: i8,
+    limit: i16,
 }
 
 /// What came out for one group of weights.
@@ -417,7 +417,7 @@ struct Weight<'a> {
     link: usize,
     at: usize,
     /// The weight as an integer, and what one unit of it is in the float network.
-    q: i8,
+    q: i16,
     unit: f32,
     /// How far it is from the float network's.
     error: f32,
@@ -640,7 +640,7 @@ impl Fit<'_> {
                     weights.iter_mut().zip(&moments).zip(&mut offsets)
                 {
                     // The other neighbour of the float weight.
-                    let step: i8 = if w.error > 0.0 { -1 } else { 1 };
+                    let step: i16 = if w.error > 0.0 { -1 } else { 1 };
                     let d = f32::from(step) * w.unit;
                     let held =
                         w.q.unsigned_abs() >= self.limit.unsigned_abs() && w.q.signum() == step;
@@ -654,7 +654,7 @@ impl Fit<'_> {
                     if gain > 1e-6 * d * d * square {
                         w.q += step;
                         w.error += d;
-                        *offset += step;
+                        *offset += step as i8;
                         for ((rest, x), i) in rest.iter_mut().zip(w.column).zip(&importance) {
                             *rest -= d * x * i;
                         }

@@ -241,6 +241,52 @@ impl DataSet {
         Self::new(self.shape.clone(), samples, labels)
     }
 
+    /// What several inputs are given, as one data set: a sample is one of each, one behind the other. Where
+    /// not all are bytes, bytes become floats, b · `byte_scale`. Labels are the first that there are.
+    ///
+    /// `None` where that is none at all, or the numbers of samples differ.
+    #[must_use]
+    pub fn side_by_side(mut sets: Vec<Self>, byte_scale: f32) -> Option<Self> {
+        fn joined<'a, T: Copy + 'a>(parts: &[(&'a [T], usize)], count: usize) -> Vec<T> {
+            let mut all = Vec::with_capacity(parts.iter().map(|(values, _)| values.len()).sum());
+            for i in 0..count {
+                for (values, size) in parts {
+                    all.extend_from_slice(&values[i * size..][..*size]);
+                }
+            }
+            all
+        }
+        let count = sets.first()?.len();
+        if sets.len() == 1 {
+            return sets.pop();
+        }
+        if sets.iter().any(|set| set.len() != count) {
+            return None;
+        }
+        let sizes = sets.iter().map(Self::sample_size);
+        let bytes: Option<Vec<_>> = (sets.iter().zip(sizes.clone()))
+            .map(|(set, size)| match &set.samples {
+                Samples::U8(values) => Some((values.as_slice(), size)),
+                Samples::F32(_) => None,
+            })
+            .collect();
+        let samples = match bytes {
+            Some(parts) => Samples::U8(joined(&parts, count)),
+            None => {
+                let floats: Vec<_> = sets.iter().map(|set| set.to_floats(byte_scale)).collect();
+                let parts: Vec<_> = floats
+                    .iter()
+                    .map(Vec::as_slice)
+                    .zip(sizes.clone())
+                    .collect();
+                Samples::F32(joined(&parts, count))
+            }
+        };
+        let size = sizes.sum();
+        let labels = sets.into_iter().find_map(|set| set.labels);
+        Self::new(vec![size], samples, labels)
+    }
+
     /// Appends samples of the same shape and kind; others are left out.
     fn extend(&mut self, other: Self) {
         match (&mut self.samples, other.samples) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::Serialize;
+use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
@@ -47,17 +48,14 @@ impl Default for EmulateOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulateError {
-    /// A data set has one array of samples, and the network several inputs.
-    #[error("the network has {0} inputs; a data set can feed only one")]
-    Inputs(usize),
     /// Samples of another size.
     #[error(
-        "a sample of the data has {found} values (shape {shape:?}), the network's input {input:?} has {expected}"
+        "a sample of the data has {found} values (shape {shape:?}), the network's input {inputs} has {expected}"
     )]
     Size {
-        /// The input.
-        input: String,
-        /// Its size.
+        /// The inputs.
+        inputs: String,
+        /// Their size, all together.
         expected: usize,
         /// The sample's size.
         found: usize,
@@ -146,59 +144,85 @@ pub struct EnsembleReport {
     pub synaptic_ops_per_image: f64,
 }
 
-/// Brings samples to the bytes that an input of an image takes.
-#[derive(Clone, Copy, Debug)]
+/// Brings samples to the bytes that the inputs of an image take, one behind the other.
+#[derive(Clone, Debug)]
 pub struct Encoder {
-    scale: f64,
-    zero_point: u8,
-    max: u8,
+    inputs: Vec<Encoding>,
     byte_scale: f32,
 }
 
+/// How an input's values become bytes.
+#[derive(Clone, Copy, Debug)]
+struct Encoding {
+    size: usize,
+    scale: f64,
+    zero_point: u8,
+    max: u8,
+}
+
+impl Encoding {
+    fn byte(&self, value: f32) -> u8 {
+        byte(value, self.scale, self.zero_point, self.max)
+    }
+}
+
 impl Encoder {
-    /// The encoder of the only input of `image`.
+    /// The encoder of the inputs of `image`. A sample holds the values of each, in the image's order, see
+    /// [`DataSet::side_by_side`].
     ///
     /// # Errors
-    /// Where the network has several inputs, or the samples another size.
+    /// Where samples have another size than all inputs together.
     pub fn new(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Self, EmulateError> {
         let network = image.description();
-        let [input] = network.inputs.as_slice() else {
-            return Err(EmulateError::Inputs(network.inputs.len()));
-        };
-        if data.sample_size() != input.size as usize {
+        let inputs = network.inputs.iter().map(|input| Encoding {
+            size: input.size as usize,
+            scale: scale_value(input.scale),
+            zero_point: input.zero_point,
+            max: input.max,
+        });
+        let inputs: Vec<Encoding> = inputs.collect();
+        let expected = inputs.iter().map(|input| input.size).sum();
+        if data.sample_size() != expected {
+            let labels = (0..inputs.len()).map(|at| format!("{:?}", network.input_label(at)));
             return Err(EmulateError::Size {
-                input: network.input_label(0).to_owned(),
-                expected: input.size as usize,
+                inputs: labels.collect::<Vec<_>>().join(" with "),
+                expected,
                 found: data.sample_size(),
                 shape: data.shape().to_vec(),
             });
         }
-        Ok(Self {
-            scale: scale_value(input.scale),
-            zero_point: input.zero_point,
-            max: input.max,
-            byte_scale,
-        })
+        Ok(Self { inputs, byte_scale })
     }
 
     /// The bytes of a sample: each value in steps of the input's scale, rounded and clamped.
     pub fn encode(&self, sample: Sample<'_>, bytes: &mut Vec<u8>) {
         bytes.clear();
-        match sample {
-            Sample::U8(values) => {
-                // A byte has 256 values: look them up.
-                let mut table = [0; 256];
-                for (value, byte) in (0u8..=255).zip(&mut table) {
-                    *byte = self.byte(f32::from(value) * self.byte_scale);
+        let mut start = 0;
+        for input in &self.inputs {
+            let part = start..start + input.size;
+            start = part.end;
+            match sample {
+                Sample::U8(values) => {
+                    // A byte has 256 values: look them up.
+                    let mut table = [0; 256];
+                    for (value, byte) in (0u8..=255).zip(&mut table) {
+                        *byte = input.byte(f32::from(value) * self.byte_scale);
+                    }
+                    let values = values.get(part).unwrap_or_default();
+                    bytes.extend(values.iter().map(|&v| table[usize::from(v)]));
                 }
-                bytes.extend(values.iter().map(|&v| table[usize::from(v)]));
+                Sample::F32(values) => {
+                    let values = values.get(part).unwrap_or_default();
+                    bytes.extend(values.iter().map(|&v| input.byte(v)));
+                }
             }
-            Sample::F32(values) => bytes.extend(values.iter().map(|&v| self.byte(v))),
         }
     }
 
-    fn byte(&self, value: f32) -> u8 {
-        byte(value, self.scale, self.zero_point, self.max)
+    /// The zero point of each byte.
+    fn zeros(&self) -> impl Iterator<Item = u8> {
+        let inputs = self.inputs.iter();
+        inputs.flat_map(|input| std::iter::repeat_n(input.zero_point, input.size))
     }
 }
 
@@ -383,7 +407,7 @@ impl FanOut {
 }
 
 impl Reach {
-    fn of(row: &[i8]) -> Self {
+    fn of(row: &[i16]) -> Self {
         Self {
             weights: row.len() as u32,
             nonzero: row.iter().filter(|w| **w != 0).count() as u32,
@@ -397,13 +421,13 @@ impl Reach {
 }
 
 /// A connection's weights in the order that its transform states.
-pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
+pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i16> {
     let weights = image.weights(c);
     let mut values = Vec::new();
     let mut push = |row: Option<Row<'_>>, len: usize| {
         let mut plain = vec![0; len];
         if let Some(row) = row {
-            row.zip(&mut plain, |value, w| *value = w as i8);
+            row.zip(&mut plain, |value, w| *value = w as i16);
         }
         values.extend(plain);
     };
@@ -428,7 +452,7 @@ pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i8> {
 }
 
 /// How many weights each place of a convolution's source reaches.
-fn convolution_fan_out(conv: &Convolution, weights: &[i8]) -> Vec<Reach> {
+fn convolution_fan_out(conv: &Convolution, weights: &[i16]) -> Vec<Reach> {
     let [height, width, channels] = conv.input.map(usize::from);
     let rows: Vec<Reach> = weights
         .chunks(usize::from(conv.row()).max(1))
@@ -629,7 +653,6 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
     let Ok(mut engine) = HostEngine::new(image, &mut arena) else {
         return Ok(run);
     };
-    let zero = setup.encoder.zero_point;
     let mut input = Vec::with_capacity(data.sample_size());
     // The outputs of the last steps, summed up.
     let mut window = vec![0i64; engine.output(0).sums().len()];
@@ -637,7 +660,7 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
         let Some(sample) = data.sample(i) else { break };
         setup.encoder.encode(sample, &mut input);
         engine.reset();
-        engine.set_input(&input)?;
+        engine.set_inputs(&split(&image.description().inputs, &input))?;
         let mut trial = Trial::default();
         window.fill(0);
         for step in 0..setup.steps {
@@ -659,7 +682,8 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
         trial.outputs = engine.output(0).values().collect();
         trial.mean = (setup.shows_steps && setup.steps >= WINDOW).then(|| largest(&window));
         run.trials.push(trial);
-        for (byte, reach) in input.iter().zip(&setup.fan_out.inputs[0]) {
+        let reaches = setup.fan_out.inputs.iter().flatten();
+        for ((byte, zero), reach) in input.iter().zip(setup.encoder.zeros()).zip(reaches) {
             if *byte != zero {
                 run.input.count(u64::from(byte.abs_diff(zero)), *reach);
             }

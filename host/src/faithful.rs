@@ -1,7 +1,8 @@
 //! Network → Quantized: the network's own steps in fixed point, as NengoDL runs them in floats.
 //!
 //! Nothing is approximated but numbers: neurons, synapses with their delay of a step, rates and first
-//! voltages are the network's. Weights are int8 for each channel of the target, as in every image.
+//! voltages are the network's. Weights are integers for each channel of the target, as in every image:
+//! int8, or up to 16 bits where spikes are to come when the floats' do.
 //!
 //! # Units
 //! A step adds max(J, 0) dt to the potential of a rectifying neuron, whose threshold is 1; a spike of a
@@ -9,9 +10,9 @@
 //! in all, and a value x of an input w x dt in every step. The potential of channel c is counted in
 //! units ν_c; the threshold 1 / ν_c is an exact integer. (LIF neurons have J in these units, without dt.)
 //!
-//! An event of count n adds n 2^k q to a filter, q being its int8 weight. Filters have no gain of their
+//! An event of count n adds n 2^k q to a filter, q being its weight. Filters have no gain of their
 //! own: a lowpass whose state p decays by d in each step shows, in the long run, 1 / (1 - d) times what
-//! comes in. That gain, of the decay *as it is rounded*, and the 2^k go into the unit: one step of an int8
+//! comes in. That gain, of the decay *as it is rounded*, and the 2^k go into the unit: one step of a
 //! weight is worth ν_c 2^k / (1 - d). So the rounding of d shifts no firing rate, and k bits lie
 //! behind the weights' point for the filter's own rounding.
 //!
@@ -32,11 +33,13 @@ use crate::lower::{
 use crate::network::{self, Network, NeuronType};
 use crate::quantize::{
     self, Connection, Drive, Dynamics, Ensemble, FanIn, Initial, Input, Kind, Leak, Output,
-    PartDynamics, QuantizeError, Quantized, Scaling, channel_units, check_finite, input_encoding,
-    is_input, keep_digits, period, quantized,
+    PartDynamics, QuantizeError, Quantized, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units,
+    check_finite, input_encoding, is_input, keep_digits, period, quantized,
 };
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 
+/// The most bits of a weight.
+pub const WEIGHT_BITS_MAX: u8 = 16;
 /// The most bits behind a weight's point.
 const FRACTION_MAX: u8 = 10;
 /// The largest threshold.
@@ -60,6 +63,8 @@ pub struct FaithfulOptions {
     pub max_count: u8,
     /// The range of each input's values; beyond the end of the list, 0 to 1.
     pub inputs: Vec<Range>,
+    /// Bits of weights, 2 to 16. Layers in which sums of more than 8 would leave 32 bits have as many fewer.
+    pub weight_bits: u8,
     /// The kernels that the image is for.
     pub target: quantize::Target,
 }
@@ -73,6 +78,7 @@ impl Default for FaithfulOptions {
             initial_voltage: InitialVoltage::default(),
             max_count: 63,
             inputs: Vec::new(),
+            weight_bits: WEIGHT_BITS,
             target: quantize::Target::default(),
         }
     }
@@ -83,7 +89,9 @@ impl Default for FaithfulOptions {
 #[non_exhaustive]
 pub enum FaithfulError {
     /// Settings that make no sense.
-    #[error("steps and max_count must be at least 1, and dt a positive number of seconds")]
+    #[error(
+        "steps and max_count must be at least 1, weights have 2 to 16 bits, and dt is a positive number of seconds"
+    )]
     Options,
     /// The network has parts that no image can hold.
     #[error(transparent)]
@@ -157,8 +165,12 @@ pub fn quantize_stepwise(
     stepwise: &Stepwise,
     options: &FaithfulOptions,
 ) -> Result<Quantized, FaithfulError> {
-    if options.steps == 0 || options.max_count == 0 || !(options.dt.is_finite() && options.dt > 0.0)
-    {
+    let valid = options.steps > 0
+        && options.max_count > 0
+        && (WEIGHT_BITS_MIN..=WEIGHT_BITS_MAX).contains(&options.weight_bits)
+        && options.dt.is_finite()
+        && options.dt > 0.0;
+    if !valid {
         return Err(FaithfulError::Options);
     }
     let graph = &stepwise.graph;
@@ -438,7 +450,7 @@ struct Fit {
     fraction: u8,
     current_shift: i8,
     units: Vec<f64>,
-    weights: Vec<Vec<i8>>,
+    weights: Vec<Vec<i16>>,
     bias: Vec<i64>,
     bounds: Bounds,
 }
@@ -504,7 +516,7 @@ impl<'a> Work<'a> {
             .unwrap_or(0)
     }
 
-    /// The most bits behind the weights' point with which everything stays within 32 bits. `adjust`
+    /// The most bits of weights, and behind their point, with which everything stays within 32 bits. `adjust`
     /// makes units fit what they count besides weights; `also` is the largest value that follows from
     /// the extremes of currents.
     fn fit(
@@ -514,11 +526,14 @@ impl<'a> Work<'a> {
         also: &dyn Fn(&Fit) -> i64,
     ) -> Result<Fit, FaithfulError> {
         let mut bound = 0;
-        for fraction in (0..=self.fraction_max(post.fan_in)).rev() {
-            let fit = self.fit_at(post, adjust, fraction);
-            bound = fit.bounds.largest.max(also(&fit));
-            if bound <= i64::from(i32::MAX) {
-                return Ok(fit);
+        let most = self.options.weight_bits;
+        for bits in (most.min(WEIGHT_BITS)..=most).rev() {
+            for fraction in (0..=self.fraction_max(post.fan_in)).rev() {
+                let fit = self.fit_at(post, adjust, bits, fraction);
+                bound = fit.bounds.largest.max(also(&fit));
+                if bound <= i64::from(i32::MAX) {
+                    return Ok(fit);
+                }
             }
         }
         Err(QuantizeError::Overflow {
@@ -529,7 +544,7 @@ impl<'a> Work<'a> {
         .into())
     }
 
-    fn fit_at(&self, post: &Post<'_>, adjust: &dyn Fn(&mut [f64]), fraction: u8) -> Fit {
+    fn fit_at(&self, post: &Post<'_>, adjust: &dyn Fn(&mut [f64]), bits: u8, fraction: u8) -> Fit {
         let Post {
             fan_in,
             filter,
@@ -539,7 +554,7 @@ impl<'a> Work<'a> {
         } = *post;
         // How many units of the potential one step of an event's weight is worth.
         let event = f64::exp2(fraction.into()) * filter.gain;
-        let current_shift = current_shift(fan_in, period, event);
+        let current_shift = current_shift(fan_in, period, bits, event);
         let per_unit = |f: &FanIn<'_>| {
             if is_input(f) {
                 f64::exp2(-f64::from(current_shift))
@@ -547,11 +562,11 @@ impl<'a> Work<'a> {
                 1.0 / event
             }
         };
-        let mut units = channel_units(fan_in, period, per_unit);
+        let mut units = channel_units(fan_in, period, bits, per_unit);
         adjust(&mut units);
-        let weights: Vec<Vec<i8>> = fan_in
+        let weights: Vec<Vec<i16>> = fan_in
             .iter()
-            .map(|f| quantized(f, &units, per_unit(f)))
+            .map(|f| quantized(f, &units, per_unit(f), bits))
             .collect();
         let bias: Vec<i64> = (bias.iter().enumerate())
             .map(|(channel, b)| match units[channel % period] {
@@ -670,7 +685,7 @@ impl<'a> Work<'a> {
     fn place(
         &self,
         fan_in: &[FanIn<'_>],
-        weights: Vec<Vec<i8>>,
+        weights: Vec<Vec<i16>>,
         connections: &mut [Option<Connection>],
     ) -> Result<(), FaithfulError> {
         for (f, weights) in fan_in.iter().zip(weights) {
@@ -851,9 +866,9 @@ fn part(kind: Kind, filter: Filter, fit: &Fit) -> PartDynamics {
 
 /// By how many bits the sums of inputs are shifted, so that their weights make no unit coarser than
 /// those of events do; `event` units of the potential are one step of an event's weight.
-fn current_shift(fan_in: &[FanIn<'_>], period: usize, event: f64) -> i8 {
+fn current_shift(fan_in: &[FanIn<'_>], period: usize, bits: u8, event: f64) -> i8 {
     let largest =
-        |inputs: bool| channel_units(fan_in, period, |f| f64::from(is_input(f) == inputs));
+        |inputs: bool| channel_units(fan_in, period, bits, |f| f64::from(is_input(f) == inputs));
     let pairs = largest(true).into_iter().zip(largest(false));
     let ratio = pairs
         .filter(|&(input, events)| input > 0.0 && events > 0.0)

@@ -127,7 +127,8 @@ fn first(samples: &dyn Blocks, graph: &Graph) -> Result<Samples, CalibrateError>
     Ok(all)
 }
 
-/// The first `limit` samples of a data set, for a network with one input.
+/// The first `limit` samples of a data set, for a network with one input; [`Samples::split`] makes those of
+/// several of them.
 #[must_use]
 pub fn samples(data: &DataSet, byte_scale: f32, limit: usize) -> Samples {
     let count = data.len().min(limit);
@@ -161,11 +162,10 @@ pub fn float_accuracy(
         .par_chunks(BATCH * size)
         .zip(labels.par_chunks(BATCH))
         .map(|(x, labels)| {
-            let values = forward(graph, &[x], labels.len())?;
-            let outputs = &values.outputs[0];
-            let classes = outputs.len() / labels.len();
+            let values = outputs(graph, x, labels.len())?;
+            let classes = values.len() / labels.len();
             progress(labels.len() as u64);
-            Ok(outputs
+            Ok(values
                 .chunks(classes)
                 .zip(labels)
                 .filter(|(y, label)| argmax(y) == **label as usize)
@@ -173,6 +173,18 @@ pub fn float_accuracy(
         })
         .try_reduce(|| 0, |a, b| Ok::<_, OpsError>(a + b))?;
     Ok(Some(correct as f64 / labels.len() as f64))
+}
+
+/// The first output of the float network for so many samples, of all inputs one behind the other.
+pub(crate) fn outputs(graph: &Graph, x: &[f32], count: usize) -> Result<Vec<f32>, OpsError> {
+    let samples = Samples {
+        inputs: vec![x.to_vec()],
+        count,
+    };
+    let samples = samples.split(&graph.input_sizes());
+    Ok(forward(graph, &samples.slices(), count)?
+        .outputs
+        .swap_remove(0))
 }
 
 /// The place of the largest value, the first of equals.

@@ -51,6 +51,8 @@ const MULTIPLIER_BITS: i32 = 15;
 pub enum Target {
     /// Plain rows.
     Portable,
+    /// Cores without it: Cortex-M0, M0+, M23.
+    CortexM0,
     /// Cores with the DSP extension: Cortex-M4, M7, M33.
     #[default]
     CortexM4,
@@ -141,8 +143,8 @@ impl QuantizeOptions {
 }
 
 /// The largest weight of so many bits; the least is its negative.
-const fn largest(bits: u8) -> i8 {
-    i8::MAX >> (8 - bits)
+pub(crate) const fn largest(bits: u8) -> i16 {
+    i16::MAX >> (16 - bits)
 }
 
 impl Default for QuantizeOptions {
@@ -336,7 +338,7 @@ pub struct Connection {
     pub post: lower::Target,
     pub source: Seen,
     pub transform: Transform,
-    pub weights: Vec<i8>,
+    pub weights: Vec<i16>,
 }
 
 /// What the weights see of a connection's source.
@@ -559,7 +561,7 @@ impl<'a> FanIn<'a> {
 
     /// The most that the link can bring in one step to any of its channels that share a unit, with
     /// weights `q` and events from `least` to `most`.
-    pub(crate) fn drive(&self, q: &[i8], (most, least): (i64, i64), period: usize) -> Vec<Drive> {
+    pub(crate) fn drive(&self, q: &[i16], (most, least): (i64, i64), period: usize) -> Vec<Drive> {
         let (most, least) = (most * self.crowd, least * self.crowd);
         let mut each = vec![Drive::default(); self.span];
         for (&channel, &w) in self.channels.iter().cycle().zip(q) {
@@ -580,7 +582,7 @@ impl<'a> FanIn<'a> {
     pub(crate) fn connection(
         &self,
         graph: &Graph,
-        weights: Vec<i8>,
+        weights: Vec<i16>,
     ) -> Result<Connection, QuantizeError> {
         let layer = match self.link.post {
             lower::Target::Population(p) => &graph.populations[p].label,
@@ -597,7 +599,7 @@ impl<'a> FanIn<'a> {
 }
 
 /// The quantized weights of one link, and what they can bring in a step.
-type Weights = Vec<Vec<i8>>;
+type Weights = Vec<Vec<i16>>;
 
 /// Per channel: the most that a step can add, and the most that it can take away.
 #[derive(Clone, Copy, Default)]
@@ -898,7 +900,7 @@ impl<'a> Context<'a> {
         ))
     }
 
-    fn drive(&self, f: &FanIn<'_>, q: &[i8], period: usize) -> Vec<Drive> {
+    fn drive(&self, f: &FanIn<'_>, q: &[i16], period: usize) -> Vec<Drive> {
         f.drive(q, self.event_range(f.link.pre), period)
     }
 
@@ -1079,14 +1081,15 @@ fn whole(bias: f64) -> i64 {
     bias.round().clamp(-limit, limit) as i64
 }
 
-/// The smallest unit of each channel for which all its weights fit int8; `scale` says how many units
-/// an event's unit is divided into before it reaches the potential.
+/// The smallest unit of each channel for which all its weights fit so many bits; `scale` says how many
+/// units an event's unit is divided into before it reaches the potential.
 pub(crate) fn channel_units(
     fan_in: &[FanIn<'_>],
     period: usize,
+    bits: u8,
     scale: impl Fn(&FanIn<'_>) -> f64,
 ) -> Vec<f64> {
-    units_within(fan_in, period, f64::from(largest(WEIGHT_BITS)), scale)
+    units_within(fan_in, period, f64::from(largest(bits)), scale)
 }
 
 /// The smallest unit of each channel for which all its weights fit ±`weight_max`. With few bits, the
@@ -1124,13 +1127,13 @@ fn units_within(
     units
 }
 
-/// The weights in units of their channels; `per_unit` of them make one unit of the potential.
-pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64) -> Vec<i8> {
-    rounded(f, units, per_unit, largest(WEIGHT_BITS), &[])
+/// The weights of so many bits in units of their channels; `per_unit` of them make one unit of the potential.
+pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64, bits: u8) -> Vec<i16> {
+    rounded(f, units, per_unit, largest(bits), &[])
 }
 
 /// The same up to ±`limit`, with `offsets` added where there are any.
-fn rounded(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i8, offsets: &[i8]) -> Vec<i8> {
+fn rounded(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i16, offsets: &[i8]) -> Vec<i16> {
     let offsets = offsets.iter().copied().chain(std::iter::repeat(0));
     let limit = f64::from(limit);
     f.weights
@@ -1140,7 +1143,7 @@ fn rounded(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i8, offsets: &[i8
         .map(|((w, channel), offset)| {
             let unit = units[channel % units.len()] / per_unit;
             if unit > 0.0 {
-                ((w / unit).round() + f64::from(offset)).clamp(-limit, limit) as i8
+                ((w / unit).round() + f64::from(offset)).clamp(-limit, limit) as i16
             } else {
                 0
             }

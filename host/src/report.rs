@@ -200,7 +200,7 @@ struct Quality {
 
 impl Quality {
     /// Of `q` for `weights`, rows over `channels`, each with the scale that fits it best.
-    fn of(weights: &[f64], q: &[i8], channels: usize) -> Self {
+    fn of(weights: &[f64], q: &[i16], channels: usize) -> Self {
         let channels = channels.max(1);
         let mut products = vec![0.0; channels];
         let mut squares = vec![0.0; channels];
@@ -210,7 +210,7 @@ impl Quality {
             squares[at % channels] += q * q;
         }
         let largest = q.iter().map(|q| q.unsigned_abs()).max().unwrap_or(0);
-        let bits = (u8::BITS - largest.leading_zeros() + 1).max(2);
+        let bits = (u16::BITS - largest.leading_zeros() + 1).max(2);
         let limit = (1 << (bits - 1)) - 1;
         let mut quality = Self {
             bits,

@@ -6,7 +6,9 @@ use ed25519_dalek::pkcs8::{
 };
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use tinyspike_shared::image::ImageError;
-use tinyspike_shared::signature::{KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, trailer};
+use tinyspike_shared::signature::{
+    KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, TRAILER_LEN, trailer,
+};
 
 use crate::assemble::{Image, aligned_copy};
 
@@ -104,6 +106,12 @@ impl PrivateKey {
 }
 
 impl PublicKey {
+    /// The key that these bytes are. Whether they are one shows when something is verified with it.
+    #[must_use]
+    pub const fn new(bytes: [u8; PUBLIC_KEY_LEN]) -> Self {
+        Self(bytes)
+    }
+
     /// Reads a PEM text: SubjectPublicKeyInfo, as `openssl pkey -pubout` writes it.
     ///
     /// # Errors
@@ -160,4 +168,12 @@ pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
         Err(SignatureError::Unsigned) => Ok(None),
         Err(e) => Err(e.into()),
     }
+}
+
+/// What stands behind an image where it is signed, unchecked; `None` where it is not, or is no image.
+#[must_use]
+pub fn trailer_of(image: &[u8]) -> Option<[u8; TRAILER_LEN]> {
+    let aligned = aligned_copy(image);
+    let signed = Signed::find(&aligned).ok()?;
+    aligned.get(signed.image.len()..)?.first_chunk().copied()
 }

@@ -21,14 +21,14 @@ use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::balance::balance;
-use crate::calibrate::{CalibrateError, Calibration, calibrate, forward};
+use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::lower::Graph;
 use crate::ops::OpsError;
-use crate::pipeline::{argmax, samples};
+use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{
     LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, WEIGHT_BITS, quantize,
 };
@@ -147,7 +147,7 @@ pub enum TuneError {
         "tuning needs at least {MIN_SAMPLES} calibration samples to tell accuracies apart, there are {0}"
     )]
     TooFew(usize),
-    #[error("tuning needs a network with one input and an output")]
+    #[error("tuning needs a network with an output")]
     Shape,
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
@@ -313,7 +313,7 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     }
     let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
-    if graph.inputs.len() != 1 || classes == 0 {
+    if classes == 0 {
         return Err(TuneError::Shape);
     }
     let mut random = Random(options.seed);
@@ -324,10 +324,10 @@ pub fn tune(
     let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
         return Err(TuneError::TooFew(data.len()));
     };
-    let fit_samples = samples(&fit, options.byte_scale, fit.len());
+    let fit_samples = samples(&fit, options.byte_scale, fit.len()).split(&graph.input_sizes());
     let calibration = calibrate(graph, &fit_samples, &|_| {})?;
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
-    let correct_on = samples(&fit, options.byte_scale, sizes.correct);
+    let correct_on = samples(&fit, options.byte_scale, sizes.correct).split(&graph.input_sizes());
     let variants = BALANCES
         .iter()
         .map(|&strength| {
@@ -367,7 +367,7 @@ fn float_outputs(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<f
     let outputs = data
         .to_floats(byte_scale)
         .par_chunks(BATCH * size)
-        .map(|x| Ok(forward(graph, &[x], x.len() / size)?.outputs.swap_remove(0)))
+        .map(|x| outputs(graph, x, x.len() / size))
         .collect::<Result<Vec<_>, OpsError>>()?;
     Ok(outputs.concat())
 }

@@ -701,7 +701,10 @@ fn inputs_are_named_where_there_are_several() {
     assert_eq!(report["images"], 2);
     let (_, unnamed) = data[0].split_once('=').unwrap();
     for (given, words) in [
-        (data[0].as_str(), ["no data for the input b", "INPUT=FILE"]),
+        (
+            data[0].as_str(),
+            ["has no file for the input b", "INPUT=FILE"],
+        ),
         (unnamed, ["which input", "INPUT=FILE"]),
     ] {
         let output = tinyspike(&[&verify[..], &[given]].concat());
@@ -910,6 +913,10 @@ fn a_faithful_image_runs_as_simulate_does() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("calibration"));
     let engine = emulate(&image, &["--limit", "500"]);
+    args.extend(["--weight-bits", "16"]);
+    let output = tinyspike(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let exact = emulate(&image, &["--limit", "500"]);
     let data = project("data/mnist_test10k.npz");
     let mut args = vec!["simulate", path(&model), "--data", path(&data), "--json"];
     args.extend(["--limit", "500"]);
@@ -918,9 +925,22 @@ fn a_faithful_image_runs_as_simulate_does() {
     for what in ["accuracy", "accuracy_mean_10"] {
         let [a, b] = [&engine, &float].map(|r| r[what].as_f64().unwrap());
         assert!((a - b).abs() <= 0.006 + 1e-9, "{what}: {a} {b}");
+        let [a, b] = [&exact, &float].map(|r| r[what].as_f64().unwrap());
+        assert!((a - b).abs() <= 0.002 + 1e-9, "16 bits, {what}: {a} {b}");
     }
-    let [a, b] = [&engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
-    assert!((a / b - 1.0).abs() < 0.01, "{a} {b} spikes");
+    for (engine, bound) in [(&engine, 0.01), (&exact, 0.001)] {
+        let [a, b] = [engine, &float].map(|r| r["spikes_per_image"].as_f64().unwrap());
+        assert!((a / b - 1.0).abs() < bound, "{a} {b} spikes");
+    }
+    let wide = [
+        "convert",
+        path(&model),
+        "-o",
+        path(&image),
+        "--weight-bits",
+        "9",
+    ];
+    refused(&wide, &["--weight-bits 9", "--faithful"]);
 
     let rates = [
         "convert",
@@ -941,4 +961,60 @@ fn a_faithful_image_runs_as_simulate_does() {
     filtered.retain(|a| *a != "--faithful");
     filtered.extend(["--synapse", "0.005"]);
     refused(&filtered, &["conv2d_1.0", "--faithful"]);
+}
+
+/// A network with two inputs, from calibration to running: each has its own file, and they are not mixed up.
+#[test]
+fn several_inputs_have_a_file_each() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("two.tsp");
+    let model = project("tests/fixtures/keras/digits_two_inputs.keras");
+    let plain = project("tests/fixtures/data/digits.npz");
+    let mirrored = project("tests/fixtures/data/digits_mirrored.npz");
+    let file = |input: &str, file: &Path| format!("{input}={}", path(file));
+    let convert = [
+        "convert",
+        path(&model),
+        "-o",
+        path(&image),
+        "--byte-scale",
+        "0.0625",
+    ];
+    let run = |flag: &str, files: [String; 2], rest: &[&str]| {
+        let mut args = rest.to_vec();
+        for file in &files {
+            args.extend([flag, file]);
+        }
+        let output = tinyspike(&args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output
+    };
+    let right = || [file("image", &plain), file("mirror", &mirrored)];
+    let emulate = ["emulate", path(&image), "--byte-scale", "0.0625", "--json"];
+    // The order of the flags does not matter.
+    let [first, second] = right();
+    run("--calibration", [second, first], &convert);
+    let found = json(&run("--data", right(), &emulate));
+    assert!(found["accuracy"].as_f64().unwrap() >= 0.96, "{found}");
+    let crossed = [file("image", &mirrored), file("mirror", &plain)];
+    let found = json(&run("--data", crossed, &emulate));
+    assert!(found["accuracy"].as_f64().unwrap() < 0.6, "{found}");
+    let tuned = [&convert[..], &["--tune", "--json"]].concat();
+    let report = json(&run("--calibration", right(), &tuned));
+    assert!(report["tuning"]["candidates"].as_u64().unwrap() > 10);
+    let found = json(&run("--data", right(), &emulate));
+    assert!(found["accuracy"].as_f64().unwrap() >= 0.95, "{found}");
+
+    let emulate = &emulate[..4];
+    let one = [emulate, &["--data", path(&plain)]].concat();
+    refused(&one, &["digits.npz", "image, mirror", "INPUT=FILE"]);
+    let image_only = file("image", &plain);
+    let one = [emulate, &["--data", &image_only]].concat();
+    refused(&one, &["mirror", "INPUT=FILE"]);
+    let ten_thousand = file("mirror", &project("data/mnist_test10k.npz"));
+    let uneven = [emulate, &["--data", &image_only, "--data", &ten_thousand]].concat();
+    refused(
+        &uneven,
+        &["digits.npz has 300", "mnist_test10k.npz has 10000"],
+    );
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tinyspike::device::{Chips, Layout, LayoutOptions, MemoryError, Region};
+use tinyspike_shared::slots::SlotLayout;
 
 /// Every chip of the database gets a sane layout, or a reason why not; how many of each is known.
 #[test]
@@ -13,7 +14,7 @@ fn all_chips_are_divided_or_refused() {
     let with_algorithm = all.iter().filter(|chip| chip.flash_algorithm).count();
     assert_eq!(with_algorithm, 4208);
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let (mut divided, mut two_slots) = (0, 0);
+    let (mut divided, mut two_slots, mut one_unit) = (0, 0, 0);
     for summary in all.iter().filter(|chip| chip.flash_algorithm) {
         let chip = match chips.find(&summary.name) {
             Ok(chip) => chip,
@@ -30,7 +31,12 @@ fn all_chips_are_divided_or_refused() {
         match (map, layout) {
             (Ok(map), Ok(layout)) => {
                 divided += 1;
-                two_slots += usize::from(layout.slots.b.is_some());
+                if let Some(second) = layout.slots.second {
+                    two_slots += 1;
+                    // Each update erases a block of the journal.
+                    let room = second.journal.iter().map(|block| block.len / second.unit);
+                    one_unit += usize::from(room.min() == Some(1));
+                }
                 let name = &summary.name;
                 assert_eq!(
                     (summary.flash, summary.ram),
@@ -63,7 +69,7 @@ fn all_chips_are_divided_or_refused() {
         ],
         "{refused:#?}"
     );
-    assert_eq!((divided, two_slots), (4004, 2103));
+    assert_eq!((divided, two_slots, one_unit), (4004, 2103, 475));
 }
 
 fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &Layout) {
@@ -75,12 +81,12 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
     }
     // The parts lie one behind another, and each begins and ends where a block does.
     let slots = &layout.slots;
-    let state = slots.state.into_iter().flatten();
+    let journal = slots.second.into_iter().flat_map(|second| second.journal);
     let parts: Vec<Region> = [layout.firmware]
         .into_iter()
-        .chain(state)
+        .chain(journal)
         .chain([slots.a])
-        .chain(slots.b)
+        .chain(slots.second.map(|second| second.b))
         .collect();
     assert_eq!(parts[0].address, flash.address, "{name}");
     assert_eq!(slots.whole().end(), flash.end(), "{name}");
@@ -96,9 +102,19 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
         );
         assert_eq!(of_it.map(|b| b.len).sum::<u32>(), part.len, "{name}");
     }
-    assert_eq!(slots.state.is_some(), slots.b.is_some(), "{name}");
-    if let Some(b) = slots.b {
-        assert!(slots.a.len.min(b.len) >= Layout::LEAST_SLOT, "{name}");
+    if let Some(second) = slots.second {
+        assert!(
+            slots.a.len.min(second.b.len) >= Layout::LEAST_SLOT,
+            "{name}"
+        );
+        // The journal can be kept, with what the chip writes at once.
+        let addresses = |r: Region| r.address..r.end();
+        let state = SlotLayout {
+            slots: [slots.a, second.b].map(addresses),
+            state: second.journal.map(addresses),
+            write_size: second.unit,
+        };
+        assert_eq!(state.check(), Ok(()), "{name}");
     }
     // The RAM is for data, in whole double words.
     assert!(ram.address > 0 && ram.end() <= 0x4000_0000, "{name}: {ram}");

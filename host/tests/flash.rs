@@ -110,18 +110,25 @@ fn a_plan_keeps_image_and_firmware_apart() {
         let done = plan(&image, chip, &[]);
         assert_eq!(done["flashed"], Value::Null);
         let plan = &done["plan"];
-        let (layout, place) = (&plan["layout"], &plan["image"]);
-        assert_eq!(number(&place["len"]), size, "{chip}");
-        assert_eq!(place["address"], layout["slots"]["a"]["address"], "{chip}");
-        let erased = plan["erased"].as_array().unwrap();
-        assert!(
-            erased
-                .iter()
-                .all(|block| number(&block["address"]) >= end(&layout["firmware"])),
-            "{chip}"
-        );
-        assert!(end(&erased[erased.len() - 1]) >= end(place), "{chip}");
-        assert_eq!(erased[0]["address"], place["address"], "{chip}");
+        let layout = &plan["layout"];
+        let slots = &layout["slots"];
+        let places = plan["places"].as_array().unwrap();
+        let two = slots["second"] != Value::Null;
+        assert_eq!(places.len(), if two { 2 } else { 1 }, "{chip}");
+        let mode = if two { "inactive-slot" } else { "in-place" };
+        assert_eq!(plan["mode"], mode, "{chip}");
+        for (place, slot) in places.iter().zip([&slots["a"], &slots["second"]["b"]]) {
+            let image = &place["image"];
+            assert_eq!(number(&image["len"]), size, "{chip}");
+            assert_eq!(image["address"], slot["address"], "{chip}");
+            // What is erased begins with the image and ends in its slot.
+            let erased = place["erased"].as_array().unwrap();
+            let last = &erased[erased.len() - 1];
+            assert!(end(last) >= end(image) && end(last) <= end(slot), "{chip}");
+            assert_eq!(erased[0]["address"], image["address"], "{chip}");
+            assert!(number(&image["address"]) >= end(&layout["firmware"]));
+        }
+        assert_eq!(plan["erased"], Value::Array(Vec::new()), "{chip}");
         for budget in plan["budgets"].as_array().unwrap() {
             let parts = budget["parts"].as_array().unwrap();
             let needed: u64 = parts.iter().map(|part| number(&part[1])).sum();
@@ -133,7 +140,8 @@ fn a_plan_keeps_image_and_firmware_apart() {
     }
     // Elsewhere where the firmware is to have more flash.
     let moved = plan(&image, "nRF51822_xxAA", &["--firmware-size", "128K"]);
-    assert!(number(&moved["plan"]["image"]["address"]) >= 128 << 10);
+    let place = &moved["plan"]["places"][0]["image"];
+    assert!(number(&place["address"]) >= 128 << 10);
 }
 
 #[test]
@@ -171,6 +179,58 @@ fn what_does_not_fit_is_refused_with_its_bytes() {
     assert!(message.contains("external flash"), "{message}");
     let message = flash(&image, "STM32H750VB", &["--model-only"]);
     assert!(message.contains("leave no room for an image"), "{message}");
+}
+
+#[test]
+fn an_image_that_the_device_would_refuse_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let [key, other] = ["device.key", "other.key"].map(|name| folder.path().join(name));
+    for key in [&key, &other] {
+        let output = tinyspike(&["keygen", "-o", path(key)]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let public = folder.path().join("device.key.pub");
+    let dry = ["--chip", "nRF52840_xxAA", "--model-only", "--dry-run"];
+    let flash = |more: &[&str]| tinyspike(&[&["flash", path(&image)], &dry[..], more].concat());
+    let refused = |more: &[&str]| {
+        let output = flash(more);
+        assert_eq!(output.status.code(), Some(1));
+        let message = text(&output.stderr);
+        assert!(message.contains(path(&image)), "{message}");
+        message
+    };
+    let asked = ["--key", path(&public)];
+    let message = refused(&asked);
+    assert!(
+        message.contains("nRF52840_xxAA would refuse it: the image is not signed")
+            && message.contains("hint: `tinyspike sign"),
+        "{message}"
+    );
+    let message = refused(&["--minimum-version", "3"]);
+    assert!(
+        message.contains("the model has version 0, and the device takes none below 3")
+            && message.contains("--model-version"),
+        "{message}"
+    );
+    let sign = |key: &Path| tinyspike(&["sign", path(&image), "--key", path(key)]);
+    assert!(sign(&other).status.success());
+    let message = refused(&asked);
+    assert!(message.contains("is signed with the key"), "{message}");
+    assert!(sign(&key).status.success());
+    let output = flash(&asked);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let plan = text(&output.stdout);
+    assert!(
+        plan.contains(", slot A") && plan.contains("or         ") && plan.contains(", slot B"),
+        "{plan}"
+    );
+    assert!(plan.contains("RAM to check the signature"), "{plan}");
+    let mut bytes = std::fs::read(&image).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&image, bytes).unwrap();
+    assert!(refused(&asked).contains("checksum"));
 }
 
 #[test]

@@ -12,12 +12,12 @@ compile_error!(
     "weights are read in place as little-endian integers; big-endian targets are not supported"
 );
 
+pub mod accept;
 mod crc32;
 pub mod event;
 pub mod fixed;
 pub mod image;
 pub mod inputs;
-#[cfg(feature = "signature")]
 pub mod signature;
 pub mod slots;
 pub mod weights;

@@ -14,7 +14,7 @@
 
 use core::fmt;
 
-use ed25519_dalek::{Signature, VerifyingKey};
+use serde::{Deserialize, Serialize};
 
 use crate::image::{HEADER_LEN, Header, ImageError};
 
@@ -26,7 +26,7 @@ pub const TRAILER_LEN: usize = 72;
 pub const PUBLIC_KEY_LEN: usize = 32;
 
 /// The first bytes of a public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct KeyId(pub [u8; 4]);
 
@@ -45,7 +45,7 @@ impl fmt::Display for KeyId {
 }
 
 /// Why a signed image is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SignatureError {
@@ -92,7 +92,8 @@ pub struct Signed<'a> {
     pub image: &'a [u8],
     /// Whose signature it claims to be.
     pub key: KeyId,
-    signature: &'a [u8; 64],
+    /// The signature, unchecked.
+    pub signature: &'a [u8; 64],
 }
 
 impl<'a> Signed<'a> {
@@ -137,7 +138,10 @@ impl<'a> Signed<'a> {
     ///
     /// # Errors
     /// Where the key has not signed it.
+    #[cfg(feature = "signature")]
     pub fn verify(&self, key: &[u8; PUBLIC_KEY_LEN]) -> Result<&'a [u8], SignatureError> {
+        use ed25519_dalek::{Signature, VerifyingKey};
+
         let expected = KeyId::of(key);
         let key = VerifyingKey::from_bytes(key).map_err(|_| SignatureError::Key)?;
         if key.is_weak() {

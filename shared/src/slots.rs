@@ -5,20 +5,28 @@
 //! device with the old model or with the new one.
 //!
 //! # Why a word can be trusted
-//! Flash is erased to ones, and a write only turns ones to zeros. A write that the power cut short has
+//! Flash is erased to ones, and a write only turns ones to zeros (or the other way round, with some kinds of
+//! flash). A write that the power cut short has
 //! turned some of its bits and not others; an erase that was cut short likewise, the other way. Every
 //! word of the state carries the number of zeros among its other bits (a Berger code, J. M. Berger,
 //! "A note on error detection codes for asymmetric channels", 1961). Bits that are one where they should
-//! be zero lower the real number and can only raise the written one, so that no half-written and no
-//! half-erased word passes for another.
+//! be zero lower the real number and can only raise the written one, and the other way round, so that no
+//! half-written and no half-erased word passes for another.
 //!
 //! # The journal
 //! Two sectors hold the state, of which the one with the later sequence number counts. Its first word is
-//! that number, the words behind it are records, of which the last valid one counts. Where a sector is
-//! full, the other is erased, gets the record, and then its number: that write is the switch.
+//! that number, the words behind it are records, of which the last valid one counts. The first record
+//! stands directly behind the number, each other one in a unit of its own that is written at once.
+//! Where a sector is full, the other is erased and gets its number and a record: it counts as soon as both
+//! are whole, so that write is the switch. Where a sector is no larger than what is written at once, every
+//! update moves to the other sector.
+//!
+//! A reader needs no more than the addresses of the sectors: it takes every word for a record that is one.
 
 use core::fmt;
 use core::ops::Range;
+
+use serde::{Deserialize, Serialize};
 
 /// Flash as an update sees it.
 pub trait Flash {
@@ -31,17 +39,37 @@ pub trait Flash {
     /// Where the memory cannot be read.
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), Self::Error>;
 
-    /// Turns a whole erase unit to ones.
+    /// Erases every unit of which the addresses are a part. They start where a unit starts.
     ///
     /// # Errors
     /// Where the memory cannot be erased.
-    fn erase(&mut self, address: u32) -> Result<(), Self::Error>;
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), Self::Error>;
 
-    /// Writes `bytes`, whose place has been erased, at a multiple of the layout's `write_size`.
+    /// Writes `bytes`, whose place has been erased, from a multiple of the layout's `write_size` on. What is
+    /// missing to a whole unit stays as erasing left it; nothing is written there before the next erase.
     ///
     /// # Errors
     /// Where the memory cannot be written.
     fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// The first address at which something else than `bytes` lies.
+    ///
+    /// # Errors
+    /// Where the memory cannot be read.
+    fn differs(&mut self, address: u32, bytes: &[u8]) -> Result<Option<u32>, Self::Error> {
+        const CHUNK: usize = 64;
+        for (chunk, start) in bytes.chunks(CHUNK).zip((address..).step_by(CHUNK)) {
+            let mut found = [0; CHUNK];
+            let Some(found) = found.get_mut(..chunk.len()) else {
+                continue;
+            };
+            self.read(start, found)?;
+            if let Some(at) = chunk.iter().zip(&*found).position(|(a, b)| a != b) {
+                return Ok(Some(start.saturating_add(at as u32)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl<F: Flash> Flash for &mut F {
@@ -51,17 +79,21 @@ impl<F: Flash> Flash for &mut F {
         (**self).read(address, bytes)
     }
 
-    fn erase(&mut self, address: u32) -> Result<(), Self::Error> {
-        (**self).erase(address)
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), Self::Error> {
+        (**self).erase(addresses)
     }
 
     fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         (**self).write(address, bytes)
     }
+
+    fn differs(&mut self, address: u32, bytes: &[u8]) -> Result<Option<u32>, Self::Error> {
+        (**self).differs(address, bytes)
+    }
 }
 
 /// One of the two places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Slot {
     /// The first.
@@ -95,10 +127,8 @@ impl fmt::Display for Slot {
 pub struct SlotLayout {
     /// The places for a model, in addresses; each starts and ends at an erase unit's border.
     pub slots: [Range<u32>; 2],
-    /// The two erase units that hold the state.
+    /// The two sectors that hold the state; each starts and ends at an erase unit's border.
     pub state: [Range<u32>; 2],
-    /// Bytes of an erase unit within the slots.
-    pub erase_size: u32,
     /// Bytes that are written at once and never again until they are erased: records lie this far apart.
     pub write_size: u32,
 }
@@ -108,23 +138,25 @@ pub struct SlotLayout {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// A slot is empty or no multiple of the erase unit.
+    /// A slot is empty.
     Size,
-    /// The write size is not 4, 8, 16 ... or 256 bytes.
+    /// What is written at once is no multiple of 4 bytes.
     WriteSize,
     /// Two parts overlap.
     Overlap,
-    /// A state sector has no room for a number and one record.
+    /// A state sector has no room for a number and one record, or for what is written at once.
     State,
 }
 
 impl fmt::Display for LayoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Size => "a slot is empty or no multiple of the erase unit",
-            Self::WriteSize => "the write size is not 4, 8, 16 ... or 256 bytes",
+            Self::Size => "a slot is empty",
+            Self::WriteSize => "what is written at once is no multiple of 4 bytes",
             Self::Overlap => "two parts of the flash layout overlap",
-            Self::State => "a state sector has no room for a number and a record",
+            Self::State => {
+                "a state sector has no room for a number and a record, or for what is written at once"
+            }
         })
     }
 }
@@ -140,22 +172,17 @@ impl SlotLayout {
         let Self {
             slots,
             state,
-            erase_size,
             write_size,
         } = self;
-        let whole_words = write_size.is_multiple_of(WORD);
-        if *write_size < WORD || !whole_words || !(CHUNK as u32).is_multiple_of(*write_size) {
+        if *write_size < WORD || !write_size.is_multiple_of(WORD) {
             return Err(LayoutError::WriteSize);
         }
-        for slot in slots {
-            let len = slot.end.saturating_sub(slot.start);
-            if len == 0 || len.checked_rem(*erase_size) != Some(0) {
-                return Err(LayoutError::Size);
-            }
+        if slots.iter().any(|slot| slot.end <= slot.start) {
+            return Err(LayoutError::Size);
         }
         for sector in state {
             let len = sector.end.saturating_sub(sector.start);
-            if len / write_size < 2 {
+            if len < HEAD || len < *write_size {
                 return Err(LayoutError::State);
             }
         }
@@ -202,6 +229,8 @@ impl State {
 pub const MINIMUM_LIMIT: u32 = (1 << 22) - 1;
 
 const WORD: u32 = 4;
+/// Bytes of a sector's number and its first record.
+const HEAD: u32 = 2 * WORD;
 /// Bits of a word that are not its number of zeros.
 const PAYLOAD: u32 = 24;
 const PAYLOAD_MASK: u32 = (1 << PAYLOAD) - 1;
@@ -234,14 +263,10 @@ impl State {
         encode(self.minimum << 1 | slot)
     }
 
-    /// The slot to start from: the one that counts, or the other where the first holds no model that may
-    /// run. `version_of` looks at a slot and gives the version of a model that has been found whole (and
-    /// signed, where signatures are asked for).
+    /// The slots in the order in which to look for a model that may run: the one that counts, then the other.
     #[must_use]
-    pub fn boot(self, mut version_of: impl FnMut(Slot) -> Option<u32>) -> Option<Slot> {
+    pub const fn order(self) -> [Slot; 2] {
         [self.slot, self.slot.other()]
-            .into_iter()
-            .find(|&slot| version_of(slot).is_some_and(|version| version >= self.minimum))
     }
 
     const fn of(word: u32) -> Option<Self> {
@@ -290,6 +315,23 @@ pub enum UpdateError<E> {
     },
 }
 
+impl<E> UpdateError<E> {
+    /// What the flash said; or why else there was no update.
+    ///
+    /// # Errors
+    /// Where it was not the flash.
+    pub fn into_flash(self) -> Result<E, UpdateError<core::convert::Infallible>> {
+        Err(match self {
+            Self::Flash(error) => return Ok(error),
+            Self::Layout(error) => UpdateError::Layout(error),
+            Self::TooLarge { needed, available } => UpdateError::TooLarge { needed, available },
+            Self::Minimum { minimum } => UpdateError::Minimum { minimum },
+            Self::Downgrade { version, minimum } => UpdateError::Downgrade { version, minimum },
+            Self::Verify { address } => UpdateError::Verify { address },
+        })
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for UpdateError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -323,8 +365,8 @@ struct Sector {
     at: usize,
     sequence: u32,
     state: State,
-    /// The first address behind the last word that is not erased.
-    next: u32,
+    /// Bytes up to the last word that is not erased.
+    used: u32,
 }
 
 /// The journal in a device's flash.
@@ -349,12 +391,20 @@ impl<'a, F: Flash> Journal<'a, F> {
     /// # Errors
     /// Where the flash cannot be read.
     pub fn state(&mut self) -> Result<State, F::Error> {
-        Ok(self.current()?.map_or(State::BLANK, |s| s.state))
+        Ok(self.stored()?.unwrap_or(State::BLANK))
+    }
+
+    /// What the journal says; `None` where it has never been written, or is damaged. Reads only.
+    ///
+    /// # Errors
+    /// Where the flash cannot be read.
+    pub fn stored(&mut self) -> Result<Option<State>, F::Error> {
+        Ok(self.current()?.map(|s| s.state))
     }
 
     /// Writes a model of `version` to the slot that is not `running`, reads it back and switches to it.
     /// No model below `minimum` will be taken from then on; one that is below the minimum so far leaves
-    /// that as it is. `image` is padded with ones to whole writes.
+    /// that as it is. `image` may go on behind the model with what belongs to it, such as a signature.
     ///
     /// `running` is the slot whose model has been found good, which need not be the one that
     /// [`state`](Self::state) names.
@@ -369,8 +419,7 @@ impl<'a, F: Flash> Journal<'a, F> {
         version: u32,
         minimum: u32,
     ) -> Result<Slot, UpdateError<F::Error>> {
-        let current = self.current().map_err(UpdateError::Flash)?;
-        let state = current.map_or(State::BLANK, |s| s.state);
+        let state = self.state().map_err(UpdateError::Flash)?;
         if minimum > MINIMUM_LIMIT {
             return Err(UpdateError::Minimum { minimum });
         }
@@ -390,16 +439,23 @@ impl<'a, F: Flash> Journal<'a, F> {
         // Were the state to name the slot that is about to be erased, a cut would leave it naming a ruin:
         // the device would still find the other, but only by looking.
         if state.slot == slot {
-            let named = State {
-                slot: running,
-                ..state
-            };
-            self.append(current, named).map_err(UpdateError::Flash)?;
+            self.switch(running, state.minimum)?;
         }
-        self.fill(&place, image)?;
-        let current = self.current().map_err(UpdateError::Flash)?;
-        self.append(current, State { slot, minimum })
+        let end = place.start.saturating_add(image.len() as u32);
+        self.flash
+            .erase(place.start..end)
             .map_err(UpdateError::Flash)?;
+        self.flash
+            .write(place.start, image)
+            .map_err(UpdateError::Flash)?;
+        if let Some(address) = self
+            .flash
+            .differs(place.start, image)
+            .map_err(UpdateError::Flash)?
+        {
+            return Err(UpdateError::Verify { address });
+        }
+        self.switch(slot, minimum)?;
         Ok(slot)
     }
 
@@ -408,6 +464,16 @@ impl<'a, F: Flash> Journal<'a, F> {
     /// # Errors
     /// Where it is lower than before or too large, or the flash fails.
     pub fn raise(&mut self, minimum: u32) -> Result<(), UpdateError<F::Error>> {
+        let state = self.state().map_err(UpdateError::Flash)?;
+        self.switch(state.slot, minimum)
+    }
+
+    /// Names the slot that counts from now on, and the least version that may run. A journal that is damaged
+    /// or has never been written is one then.
+    ///
+    /// # Errors
+    /// Where the minimum is lower than before or too large, or the flash fails.
+    pub fn switch(&mut self, slot: Slot, minimum: u32) -> Result<(), UpdateError<F::Error>> {
         let current = self.current().map_err(UpdateError::Flash)?;
         let state = current.map_or(State::BLANK, |s| s.state);
         if minimum > MINIMUM_LIMIT {
@@ -419,47 +485,8 @@ impl<'a, F: Flash> Journal<'a, F> {
                 minimum: state.minimum,
             });
         }
-        self.append(current, State { minimum, ..state })
+        self.append(current, State { slot, minimum })
             .map_err(UpdateError::Flash)
-    }
-
-    /// Erases what the image covers, writes it and compares.
-    fn fill(&mut self, place: &Range<u32>, image: &[u8]) -> Result<(), UpdateError<F::Error>> {
-        let mut address = place.start;
-        let end = place.start.saturating_add(image.len() as u32);
-        while address < end {
-            self.flash.erase(address).map_err(UpdateError::Flash)?;
-            address = address.saturating_add(self.layout.erase_size);
-        }
-        let mut address = place.start;
-        for chunk in image.chunks(CHUNK) {
-            let mut whole = [0xff; CHUNK];
-            if let Some(to) = whole.get_mut(..chunk.len()) {
-                to.copy_from_slice(chunk);
-            }
-            let padded = chunk
-                .len()
-                .next_multiple_of(self.layout.write_size.max(1) as usize);
-            self.flash
-                .write(address, whole.get(..padded).unwrap_or(&whole))
-                .map_err(UpdateError::Flash)?;
-            address = address.saturating_add(chunk.len() as u32);
-        }
-        let mut address = place.start;
-        for chunk in image.chunks(CHUNK) {
-            let mut back = [0; CHUNK];
-            let Some(back) = back.get_mut(..chunk.len()) else {
-                continue;
-            };
-            self.flash.read(address, back).map_err(UpdateError::Flash)?;
-            if let Some(at) = chunk.iter().zip(&*back).position(|(a, b)| a != b) {
-                return Err(UpdateError::Verify {
-                    address: address.saturating_add(at as u32),
-                });
-            }
-            address = address.saturating_add(chunk.len() as u32);
-        }
-        Ok(())
     }
 
     /// Adds a record behind the last one, or moves to the other sector.
@@ -470,97 +497,147 @@ impl<'a, F: Flash> Journal<'a, F> {
                 return Ok(());
             }
             let place = &layout.state[sector.at];
-            if sector.next.saturating_add(layout.write_size) <= place.end {
-                return self.write_word(sector.next, state.word());
+            let next = sector.used.div_ceil(layout.write_size.max(1));
+            let next = next
+                .saturating_mul(layout.write_size)
+                .saturating_add(place.start);
+            if next.saturating_add(layout.write_size) <= place.end {
+                return self.flash.write(next, &state.word().to_le_bytes());
             }
         }
         let at = current.map_or(0, |s| 1 - s.at);
         let sequence = current.map_or(0, |s| s.sequence.wrapping_add(1) & PAYLOAD_MASK);
-        let start = layout.state[at].start;
-        self.flash.erase(start)?;
-        self.write_word(start.saturating_add(layout.write_size), state.word())?;
-        self.write_word(start, encode(sequence))
-    }
-
-    fn write_word(&mut self, address: u32, word: u32) -> Result<(), F::Error> {
-        let mut bytes = [0xff; CHUNK];
-        let [b0, b1, b2, b3, ..] = &mut bytes;
-        [*b0, *b1, *b2, *b3] = word.to_le_bytes();
-        let size = (self.layout.write_size as usize).min(CHUNK);
-        self.flash.write(address, bytes.get(..size).unwrap_or(&[]))
-    }
-
-    fn read_word(&mut self, address: u32) -> Result<u32, F::Error> {
-        let mut bytes = [0; 4];
-        self.flash.read(address, &mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
+        let place = layout.state[at].clone();
+        self.flash.erase(place.clone())?;
+        self.flash.write(place.start, &head(sequence, state))
     }
 
     /// The sector that counts, if any does.
     fn current(&mut self) -> Result<Option<Sector>, F::Error> {
-        let first = self.sector(0)?;
-        let second = self.sector(1)?;
-        Ok(match (first, second) {
-            // Numbers differ by one; they wrap.
-            (Some(a), Some(b)) => {
-                let ahead = b.sequence.wrapping_sub(a.sequence) & PAYLOAD_MASK;
-                Some(if ahead <= PAYLOAD_MASK / 2 { b } else { a })
+        let mut found = [None; 2];
+        for (at, (place, found)) in self.layout.state.iter().zip(&mut found).enumerate() {
+            let mut scan = Scan::default();
+            let mut address = place.start;
+            while address.saturating_add(WORD) <= place.end {
+                let mut word = [0; WORD as usize];
+                self.flash.read(address, &mut word)?;
+                scan.take(word);
+                address = address.saturating_add(WORD);
             }
-            (a, b) => a.or(b),
-        })
-    }
-
-    fn sector(&mut self, at: usize) -> Result<Option<Sector>, F::Error> {
-        let layout = self.layout;
-        let place = &layout.state[at];
-        let Some(sequence) = decode(self.read_word(place.start)?) else {
-            return Ok(None);
-        };
-        let mut found = None;
-        let mut next = place.start.saturating_add(layout.write_size);
-        let mut address = next;
-        while address.saturating_add(layout.write_size) <= place.end {
-            let word = self.read_word(address)?;
-            address = address.saturating_add(layout.write_size);
-            if word != u32::MAX {
-                next = address;
-            }
-            found = State::of(word).or(found);
+            *found = scan.sector(at);
         }
-        Ok(found.map(|state| Sector {
-            at,
-            sequence,
-            state,
-            next,
-        }))
+        Ok(latest(found))
     }
 }
 
-/// Bytes that are written and compared at once.
-const CHUNK: usize = 256;
+/// What counts by the two sectors of a journal that lie in memory, as a device sees its own flash; `None`
+/// where neither is valid.
+#[must_use]
+pub fn stored(sectors: [&[u8]; 2]) -> Option<State> {
+    let mut found = [None; 2];
+    for (at, (sector, found)) in sectors.into_iter().zip(&mut found).enumerate() {
+        let mut scan = Scan::default();
+        for word in sector.as_chunks().0 {
+            scan.take(*word);
+        }
+        *found = scan.sector(at);
+    }
+    latest(found).map(|sector| sector.state)
+}
+
+/// The beginning of a journal that starts with a state: the first bytes of its first sector. The rest of both
+/// sectors is to be erased.
+#[must_use]
+pub fn fresh(state: State) -> [u8; HEAD as usize] {
+    head(0, state)
+}
+
+/// The beginning of a sector: its number and its first record.
+fn head(sequence: u32, state: State) -> [u8; HEAD as usize] {
+    let [a, b, c, d] = encode(sequence).to_le_bytes();
+    let [e, f, g, h] = state.word().to_le_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The later one of two sectors that are valid.
+fn latest(sectors: [Option<Sector>; 2]) -> Option<Sector> {
+    match sectors {
+        // Numbers differ by one; they wrap.
+        [Some(a), Some(b)] => {
+            let ahead = b.sequence.wrapping_sub(a.sequence) & PAYLOAD_MASK;
+            Some(if ahead <= PAYLOAD_MASK / 2 { b } else { a })
+        }
+        [a, b] => a.or(b),
+    }
+}
+
+/// What has been seen of a sector, word by word.
+#[derive(Default)]
+struct Scan {
+    /// Bytes so far.
+    seen: u32,
+    sequence: Option<u32>,
+    state: Option<State>,
+    /// Bytes up to the last word that is not erased.
+    used: u32,
+}
+
+impl Scan {
+    fn take(&mut self, word: [u8; WORD as usize]) {
+        let word = u32::from_le_bytes(word);
+        if self.seen == 0 {
+            self.sequence = decode(word);
+        } else {
+            self.state = State::of(word).or(self.state);
+        }
+        self.seen = self.seen.saturating_add(WORD);
+        // Erasing leaves ones, or zeros with some kinds of flash; what was written has both.
+        if word != 0 && word != u32::MAX {
+            self.used = self.seen;
+        }
+    }
+
+    fn sector(&self, at: usize) -> Option<Sector> {
+        Some(Sector {
+            at,
+            sequence: self.sequence?,
+            state: self.state?,
+            used: self.used,
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every way to stop halfway between all ones and a word, on words of few enough zeros to try all.
+    /// Every way to stop halfway between an erased word, of ones or of zeros, and a word.
     #[test]
     fn no_half_written_word_is_valid() {
         for minimum in [0, 1, 2, 5, 1000, MINIMUM_LIMIT] {
             for slot in [Slot::A, Slot::B] {
                 let word = State { slot, minimum }.word();
                 let zeros = !word;
-                // All supersets of the word's ones, by counting through the subsets of its zeros.
-                let mut rest = zeros;
-                let mut tried = 0;
-                while rest != 0 && tried < 2_000_000 {
-                    assert_eq!(State::of(word | rest), None, "{word:08x} | {rest:08x}");
-                    rest = (rest - 1) & zeros;
-                    tried += 1;
+                // All supersets of the word's ones, by counting through the subsets of its zeros; and all
+                // subsets of its ones.
+                for (bits, left) in [(zeros, word), (word, 0)] {
+                    let mut rest = bits;
+                    let mut tried = 0;
+                    while rest != 0 && tried < 2_000_000 {
+                        let half = left | rest;
+                        assert!(
+                            half == word || State::of(half).is_none(),
+                            "{word:08x}: {half:08x}"
+                        );
+                        rest = (rest - 1) & bits;
+                        tried += 1;
+                    }
                 }
                 assert_eq!(State::of(word), Some(State { slot, minimum }));
             }
         }
-        assert_eq!(State::of(u32::MAX), None);
+        for erased in [0, u32::MAX] {
+            assert_eq!(State::of(erased), None);
+        }
     }
 }

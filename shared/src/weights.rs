@@ -1,8 +1,9 @@
-//! How int8 weights lie in memory.
+//! How weights lie in memory.
 //!
 //! A kernel is fast where it finds the weights that it needs next side by side, and in the halves of a
 //! word in which its processor multiplies them. The host lays the weights out for the kernels of the
-//! target and names the layout in the image; every layout holds the same weights, -127 to 127.
+//! target and names the layout in the image. Weights are int8, -127 to 127; the layouts of 16 bits can hold
+//! any of 16 bits.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub enum Layout {
     /// order that the transform states. Rows of a matrix, and the filters of a tap, are filled up with a zero
     /// to a multiple of 2.
     Nibbles,
+    /// 16 bits each, little-endian, in the order that the transform states.
+    Halves,
 }
 
 impl Layout {
@@ -54,6 +57,7 @@ impl Layout {
             Self::Quads => targets.saturating_add(15) / 16 * 16,
             Self::Crossed => (targets.saturating_add(7) / 8 * 8).saturating_mul(2),
             Self::Nibbles => targets.div_ceil(2),
+            Self::Halves => targets.saturating_mul(2),
             Self::Rows | Self::Wide | Self::WidePairs | Self::Windows => targets,
         }
     }
@@ -120,7 +124,7 @@ impl<'a> Weights<'a> {
                     block: block as usize,
                 });
             }
-            Layout::Nibbles => {
+            Layout::Nibbles | Layout::Halves => {
                 let at = (kernel_y * columns + kernel_x) * channels + channel;
                 let stride = self.layout.stride(filters);
                 (at as usize * stride, stride)
@@ -154,7 +158,7 @@ impl Row<'_> {
         let bytes = match self.layout {
             Layout::Nibbles => at / 2,
             Layout::Rows | Layout::Quads => at,
-            Layout::Crossed | Layout::Wide | Layout::WidePairs => at * 2,
+            Layout::Crossed | Layout::Wide | Layout::WidePairs | Layout::Halves => at * 2,
             Layout::Windows => at / WINDOWS * self.block,
         };
         Self {
@@ -184,59 +188,66 @@ impl Row<'_> {
     }
 
     /// The row's first weights; those behind its end stay as they are.
-    fn decode(self, weights: &mut [i8; DECODED]) {
+    fn decode(self, weights: &mut [i16; DECODED]) {
         match self.layout {
             Layout::Rows => {
                 for (weight, &w) in weights.iter_mut().zip(self.bytes) {
-                    *weight = w;
+                    *weight = w.into();
                 }
             }
             Layout::Quads => {
                 let (weights, _) = weights.as_chunks_mut::<4>();
                 for (weights, group) in weights.iter_mut().zip(self.bytes.as_chunks::<4>().0) {
-                    let [b0, b1, b2, b3] = group.map(|b| b ^ i8::MIN);
+                    let [b0, b1, b2, b3] = group.map(|b| i16::from(b ^ i8::MIN));
                     *weights = [b0, b2, b1, b3];
                 }
             }
             Layout::Nibbles => {
                 let (weights, _) = weights.as_chunks_mut::<2>();
                 for (weights, byte) in weights.iter_mut().zip(self.bytes) {
-                    *weights = [byte << 4 >> 4, byte >> 4];
+                    *weights = [byte << 4 >> 4, byte >> 4].map(i16::from);
                 }
             }
             Layout::Crossed => {
                 let (weights, _) = weights.as_chunks_mut::<2>();
                 for (weights, group) in weights.iter_mut().zip(self.bytes.chunks(4)) {
                     if let Some(&[low, high]) = group.first_chunk() {
-                        *weights = [low, high.wrapping_add(i8::from(low < 0))];
+                        let carry = i16::from(low < 0);
+                        *weights = [i16::from(low), i16::from(high).wrapping_add(carry)];
                     }
                 }
             }
-            Layout::Wide => {
+            Layout::Wide | Layout::Halves => {
                 let halves = self.bytes.as_chunks::<2>().0;
-                for (weight, [low, _]) in weights.iter_mut().zip(halves) {
-                    *weight = *low;
+                for (weight, half) in weights.iter_mut().zip(halves) {
+                    *weight = half_word(*half);
                 }
             }
             Layout::WidePairs => {
                 let (weights, _) = weights.as_chunks_mut::<2>();
                 for (weights, word) in weights.iter_mut().zip(self.bytes.as_chunks::<4>().0) {
-                    let [low, _, high, _] = *word;
-                    *weights = [low, high.wrapping_add(i8::from(low < 0))];
+                    let [b0, b1, b2, b3] = *word;
+                    let (low, high) = (half_word([b0, b1]), half_word([b2, b3]));
+                    *weights = [low, high.wrapping_add(i16::from(low < 0))];
                 }
             }
             Layout::Windows => {
                 let blocks = self.bytes.chunks(self.block.max(1));
                 for (weights, block) in weights.chunks_mut(WINDOWS).zip(blocks) {
                     for (weight, word) in weights.iter_mut().zip(block.chunks(4)) {
-                        if let Some(&low) = word.first() {
-                            *weight = low;
+                        if let Some(half) = word.first_chunk() {
+                            *weight = half_word(*half);
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// A weight of 16 bits.
+fn half_word(bytes: [i8; 2]) -> i16 {
+    i16::from_le_bytes(bytes.map(|byte| byte as u8))
 }
 
 /// Weights that are decoded together.

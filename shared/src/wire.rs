@@ -21,12 +21,13 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::accept::{Refusal, Start};
 use crate::crc32::Crc32;
 use crate::event::Event;
-use crate::image::ImageError;
+use crate::signature::PUBLIC_KEY_LEN;
 
 /// The version of this protocol.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 /// The longest head and message, in bytes.
 pub const MAX_MESSAGE: usize = 240;
 /// The longest frame, in bytes: the message, its checksum, what COBS adds, and a zero at either end.
@@ -232,6 +233,10 @@ pub struct Hello<'a> {
     pub stack: u32,
     /// What counts its ticks.
     pub clock: Clock,
+    /// How it chose its image.
+    pub start: Start,
+    /// The key that has to have signed its images, where it asks for one.
+    pub key: Option<[u8; PUBLIC_KEY_LEN]>,
 }
 
 /// What a device makes of its image.
@@ -242,6 +247,8 @@ pub enum ImageState {
     Ready {
         /// The image's checksum.
         checksum: u32,
+        /// The model's version.
+        version: u32,
         /// Bytes of arena.
         arena: u32,
         /// Bytes of all inputs together.
@@ -249,15 +256,8 @@ pub enum ImageState {
         /// Steps of an inference.
         steps: u16,
     },
-    /// It cannot be used.
-    Refused(ImageError),
-    /// There is too little RAM for it.
-    NoRoom {
-        /// Bytes that arena and input need.
-        needed: u32,
-        /// Bytes that there are.
-        given: u32,
-    },
+    /// It does not run it: of two that it has, the one that its journal names.
+    Refused(Refusal),
 }
 
 /// What counts a device's ticks.
@@ -560,6 +560,8 @@ mod tests {
     use std::vec::Vec as List;
 
     use super::*;
+    use crate::accept::Journal;
+    use crate::slots::Slot;
 
     fn framed<M: Serialize>(sequence: u16, message: &M) -> List<u8> {
         let head = Head { sequence, part: 0 };
@@ -721,7 +723,7 @@ mod tests {
 
     #[test]
     fn a_refusal_travels_with_its_place() {
-        let refused = ImageState::Refused(ImageError::Ensemble {
+        let refused = Refusal::Image(crate::ImageError::Ensemble {
             index: 3,
             fault: crate::image::Fault::Section { offset: 0x1234 },
         });
@@ -730,10 +732,18 @@ mod tests {
             firmware: "0.1.0",
             architecture: "armv6-m",
             kernels: "portable",
-            image: refused,
-            free_ram: 1,
-            stack: 2,
+            image: ImageState::Refused(refused),
+            free_ram: u32::MAX,
+            stack: u32::MAX,
             clock: Clock::SysTick,
+            start: Start {
+                journal: Journal::Whole,
+                named: Slot::B,
+                minimum: u32::MAX,
+                running: None,
+                refused: [Some(refused); 2],
+            },
+            key: Some([u8::MAX; PUBLIC_KEY_LEN]),
         };
         unframed(&framed(1, &Response::Hello(hello)), |frame| {
             assert_eq!(frame.message(), Some(Response::Hello(hello)));

@@ -7,10 +7,11 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{self, aligned_copy, assemble};
 use tinyspike::device::run::{Quantity, RunError, Tally, check, compare};
-use tinyspike::device::session::{Link, Lost, NoImage, Patience, Session, SessionError};
+use tinyspike::device::session::{Link, Lost, Patience, Session, SessionError};
 use tinyspike::quantize::Quantized;
 use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::Device;
+use tinyspike_shared::accept::{Refusal, Start};
 use tinyspike_shared::image::{HEADER_LEN, ImageError, checksum};
 use tinyspike_shared::wire::Watch;
 use tinyspike_tests::boards::{block, run_on_host};
@@ -49,7 +50,9 @@ fn with_device<N: Noise, T>(
     let flash = aligned_copy(image);
     let mut memory = vec![0xdead_beef; words];
     let parsed: Result<DeviceImage<'_>, ImageError> = Image::parse(&flash);
-    let device = Device::new(BUILD, parsed.as_ref().map_err(|e| *e), &mut memory);
+    let image = parsed.as_ref().map_err(|e| Refusal::Image(*e));
+    let start = Start::single(image.err());
+    let device = Device::new(BUILD, image, start, &mut memory);
     work(&mut Session::new(Near::new(device, noise), 7, PATIENCE))
 }
 
@@ -223,9 +226,9 @@ fn a_device_without_a_usable_image_says_why() {
         with_device(flash, words, (), |session| {
             let reason = session.hello().unwrap().image.unwrap_err();
             match reason {
-                NoImage::Refused(ImageError::Checksum { .. }) => assert_eq!(flash, damaged),
-                NoImage::Refused(ImageError::Magic) => assert_eq!(flash, [0xff; 64]),
-                NoImage::NoRoom { needed, given } => {
+                Refusal::Image(ImageError::Checksum { .. }) => assert_eq!(flash, damaged),
+                Refusal::Image(ImageError::Magic) => assert_eq!(flash, [0xff; 64]),
+                Refusal::NoRoom { needed, given } => {
                     assert_eq!((flash, given as usize), (&image[..], words * 4));
                     assert!(needed > given);
                 }

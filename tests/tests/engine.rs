@@ -1,8 +1,11 @@
-//! The engine computes exactly the integer network that the host states, on random networks.
+//! The engine computes exactly the integer network that the host states, on random networks, with every kind of
+//! kernels that runs on the host.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::emulate::HostEngine;
+use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
+use tinyspike::quantize::Quantized;
+use tinyspike_firmware::kernels::Kernels;
+use tinyspike_firmware::{Engine, Portable, Swar};
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
@@ -21,68 +24,96 @@ proptest! {
             let all = network.connections.iter_mut().flat_map(|c| &mut c.weights);
             all.for_each(|w| *w %= 8);
         }
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
-        let inputs = inputs(&network, seed);
-        let mut reference = Reference::new(&network, &inputs);
-        let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
-        let mut engine = HostEngine::new(&image, &mut arena).unwrap();
-        let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        engine.set_inputs(&given).unwrap();
-        for step in 0..network.steps {
-            let mut counts =
-                Counts(network.ensembles.iter().map(|e| vec![0; e.neurons]).collect());
-            prop_assert!(engine.step_probed(&mut counts));
-            prop_assert_eq!(&counts.0, &reference.step());
-            if step + 1 == network.steps {
-                // Potentials are not kept after the last step.
-                continue;
-            }
-            if step == 0 {
-                // An input that is set again between steps replaces itself.
-                engine.set_inputs(&given).unwrap();
-            }
-            for (e, ensemble) in network.ensembles.iter().enumerate() {
-                for i in 0..ensemble.neurons {
-                    let channel = i % ensemble.threshold.len();
-                    let threshold = i64::from(ensemble.threshold[channel]);
-                    let stored = i64::from(engine.potential(e, i).unwrap());
-                    prop_assert_eq!(stored + threshold, reference.potentials[e][i]);
-                }
-            }
-        }
-        let sums: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
-        prop_assert_eq!(&sums, &reference.sums[0]);
-        // The bounds hold for no more steps.
-        prop_assert!(!engine.step());
-        // A second run after a reset is the same run, as far as the exit margin lets it go.
-        let (margin, size) = (network.outputs[0].exit_margin, network.outputs[0].bias.len());
-        engine.reset();
-        engine.set_inputs(&given).unwrap();
-        let mut plain = Reference::new(&network, &inputs);
-        let mut steps = 0;
-        loop {
-            plain.step();
-            steps += 1;
-            let mut values: Vec<i64> = (0..size)
-                .map(|i| {
-                    let output = &network.outputs[0];
-                    let product = plain.sums[0][i] * i64::from(output.multiplier[i]);
-                    // Half up, exactly, and no further than 32 bits.
-                    let value = (2 * product + (1 << output.shift)) >> (output.shift + 1);
-                    value.clamp(i32::MIN.into(), i32::MAX.into())
-                })
-                .collect();
-            values.sort_unstable();
-            let leads = size > 1
-                && margin > 0
-                && values[size - 1] - values[size - 2] >= i64::from(margin);
-            if leads || steps == network.steps {
-                break;
-            }
-        }
-        prop_assert_eq!(engine.infer(&mut ()), steps);
-        let again: Vec<i64> = engine.output(0).sums().iter().map(|&s| i64::from(s)).collect();
-        prop_assert_eq!(&again, &plain.sums[0]);
+        compare::<Portable>(&network, seed)?;
+        compare::<Swar>(&network, seed)?;
     }
+}
+
+/// Runs a network with kernels of one kind and by the reference, and compares the two after every step.
+fn compare<K>(network: &Quantized, seed: u64) -> Result<(), TestCaseError>
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let bytes = aligned_copy(&assemble(network).unwrap());
+    let image = Image::parse(&bytes).unwrap();
+    let inputs = inputs(network, seed);
+    let mut reference = Reference::new(network, &inputs);
+    let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
+    let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
+        Engine::new(&image, &mut arena).unwrap();
+    let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+    engine.set_inputs(&given).unwrap();
+    for step in 0..network.steps {
+        let mut counts = Counts(
+            network
+                .ensembles
+                .iter()
+                .map(|e| vec![0; e.neurons])
+                .collect(),
+        );
+        prop_assert!(engine.step_probed(&mut counts));
+        prop_assert_eq!(&counts.0, &reference.step());
+        if step + 1 == network.steps {
+            // Potentials are not kept after the last step.
+            continue;
+        }
+        if step == 0 {
+            // An input that is set again between steps replaces itself.
+            engine.set_inputs(&given).unwrap();
+        }
+        for (e, ensemble) in network.ensembles.iter().enumerate() {
+            for i in 0..ensemble.neurons {
+                let channel = i % ensemble.threshold.len();
+                let threshold = i64::from(ensemble.threshold[channel]);
+                let stored = i64::from(engine.potential(e, i).unwrap());
+                prop_assert_eq!(stored + threshold, reference.potentials[e][i]);
+            }
+        }
+    }
+    let sums: Vec<i64> = engine
+        .output(0)
+        .sums()
+        .iter()
+        .map(|&s| i64::from(s))
+        .collect();
+    prop_assert_eq!(&sums, &reference.sums[0]);
+    // The bounds hold for no more steps.
+    prop_assert!(!engine.step());
+    // A second run after a reset is the same run, as far as the exit margin lets it go.
+    let (margin, size) = (
+        network.outputs[0].exit_margin,
+        network.outputs[0].bias.len(),
+    );
+    engine.reset();
+    engine.set_inputs(&given).unwrap();
+    let mut plain = Reference::new(network, &inputs);
+    let mut steps = 0;
+    loop {
+        plain.step();
+        steps += 1;
+        let mut values: Vec<i64> = (0..size)
+            .map(|i| {
+                let output = &network.outputs[0];
+                let product = plain.sums[0][i] * i64::from(output.multiplier[i]);
+                // Half up, exactly, and no further than 32 bits.
+                let value = (2 * product + (1 << output.shift)) >> (output.shift + 1);
+                value.clamp(i32::MIN.into(), i32::MAX.into())
+            })
+            .collect();
+        values.sort_unstable();
+        let leads =
+            size > 1 && margin > 0 && values[size - 1] - values[size - 2] >= i64::from(margin);
+        if leads || steps == network.steps {
+            break;
+        }
+    }
+    prop_assert_eq!(engine.infer(&mut ()), steps);
+    let again: Vec<i64> = engine
+        .output(0)
+        .sums()
+        .iter()
+        .map(|&s| i64::from(s))
+        .collect();
+    prop_assert_eq!(&again, &plain.sums[0]);
+    Ok(())
 }

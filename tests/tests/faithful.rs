@@ -34,6 +34,7 @@ fn conversion(
     let options = ConvertOptions {
         inference_only: true,
         max_to_avg_pool: true,
+        nengo_dl_compat: true,
         swap_activations: vec![(Activation::Relu.into(), neurons.into())],
         scale_firing_rates: ScaleFiringRates::All(scale),
         synapse,
@@ -48,10 +49,11 @@ fn lowpass(tau: f64) -> Option<Synapse> {
     Some(Synapse::Lowpass { tau })
 }
 
-fn built(conversion: &Conversion, steps: u16, voltage: &InitialVoltage) -> FaithfulBuild {
+fn built(conversion: &Conversion, steps: u16, voltage: &InitialVoltage, bits: u8) -> FaithfulBuild {
     let options = FaithfulOptions {
         steps,
         initial_voltage: voltage.clone(),
+        weight_bits: bits,
         ..FaithfulOptions::default()
     };
     build_faithful(&conversion.network, &options).unwrap()
@@ -121,7 +123,7 @@ impl Apart {
 
 /// What is known of one golden file: by ensemble, engine against NengoDL, NengoDL's equations with the
 /// image's weights against NengoDL, and engine against those.
-fn golden(model: &str, synapse: &str, voltage: &str) -> Vec<(String, [Apart; 3])> {
+fn golden(model: &str, synapse: &str, voltage: &str, bits: u8) -> Vec<(String, [Apart; 3])> {
     const STEPS: u16 = 50;
     let tau = (synapse == "syn5ms").then_some(0.005);
     let conversion = conversion(model, RELU, 100.0, tau.and_then(lowpass));
@@ -129,7 +131,7 @@ fn golden(model: &str, synapse: &str, voltage: &str) -> Vec<(String, [Apart; 3])
         "zero" => InitialVoltage::Zero,
         _ => InitialVoltage::Uniform { seed: 0 },
     };
-    let build = built(&conversion, STEPS, &initial);
+    let build = built(&conversion, STEPS, &initial, bits);
     let name = format!("{model}_S100_{synapse}_{voltage}");
     let mut file = Npz::open(&format!("tests/fixtures/golden/{name}.npz"));
     let x = file.tensor("x");
@@ -187,20 +189,27 @@ const GOLDEN: [&str; 2] = ["mnist_small", "mnist_mlp_nodropout"];
 
 /// Over 50 steps, the spikes of a neuron are NengoDL's but for one (without a synapse, where whatever comes
 /// early or late meets other spikes, for three): that is what int8 weights do. With these weights, the
-/// steps in fixed point cost at most one, and hardly ever that.
+/// steps in fixed point cost at most one, and hardly ever that. Weights of 16 bits bring nearly all
+/// neurons to NengoDL's counts.
 #[test]
 fn spike_counts() {
     for model in GOLDEN {
         for synapse in ["synNone", "syn5ms"] {
             for voltage in ["zero", "uniform_seed0"] {
-                for (label, [image, _, dynamics]) in golden(model, synapse, voltage) {
-                    let bound = if synapse == "synNone" { 3 } else { 1 };
-                    assert!(image.most <= bound, "{model} {synapse} {voltage} {label}");
-                    assert!(dynamics.most <= 1, "{model} {synapse} {voltage} {label}");
-                    assert!(
-                        dynamics.mean() <= 0.1,
-                        "{model} {synapse} {voltage} {label}"
-                    );
+                for (bits, most, mean) in [(8, 3, 1.0), (16, 2, 0.1)] {
+                    // A filter levels out when spikes come.
+                    let (most, mean) = match synapse {
+                        "synNone" => (most, mean),
+                        _ => (1, mean / 20.0),
+                    };
+                    for (label, [image, _, steps]) in golden(model, synapse, voltage, bits) {
+                        let name = format!("{bits} {model} {synapse} {voltage} {label}");
+                        assert!(
+                            image.most <= most && image.mean() <= mean,
+                            "{name}: {image:?}"
+                        );
+                        assert!(steps.most <= 1 && steps.mean() <= 0.1, "{name}: {steps:?}");
+                    }
                 }
             }
         }
@@ -278,47 +287,50 @@ fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3]
     (right.map(|r| r.round() / n), spikes as f64 / n)
 }
 
-const MODELS: [(&str, &str); 3] = [
-    ("mnist_small", "mnist_small"),
-    ("mnist_mlp", "mnist_mlp_nodropout"),
-    ("mnist_pool_bn", "mnist_pool_bn"),
-];
+const MODELS: [&str; 3] = ["mnist_small", "mnist_mlp_nodropout", "mnist_pool_bn"];
 
 /// On NengoDL's own 1000 (500) images, a few fall to the other side for the 8 bits of the weights: as many
 /// the one way as the other, but by chance.
 const IMAGES_APART: f64 = 6.0;
+/// Of weights of 16 bits, a share of the images.
+const SHARE_APART: f64 = 0.003;
 
 #[test]
 fn accuracy_is_nengos() {
     let data = mnist();
-    for (model, table) in MODELS {
+    for model in MODELS {
         for scale in [100.0, 250.0] {
-            let (images, expected) = nengo(table, "SpikingReLU", scale, Some(0.005));
+            let (images, expected) = nengo(model, "SpikingReLU", scale, Some(0.005));
             let conversion = conversion(model, RELU, scale, lowpass(0.005));
-            let build = built(&conversion, 60, &InitialVoltage::default());
-            let found = measured(&build, &data.clone().take(images));
-            for (found, expected) in found.iter().zip(expected) {
-                let apart = (found - expected).abs() * images as f64;
-                assert!(
-                    apart <= IMAGES_APART + 1e-9,
-                    "{model} {scale}: {found} {expected}"
-                );
+            let data = data.clone().take(images);
+            for (bits, bound) in [(8, IMAGES_APART), (16, SHARE_APART * images as f64)] {
+                let build = built(&conversion, 60, &InitialVoltage::default(), bits);
+                let found = measured(&build, &data);
+                for (found, expected) in found.iter().zip(expected) {
+                    let apart = (found - expected).abs() * images as f64;
+                    assert!(
+                        apart <= bound + 1e-9,
+                        "{model} {scale}, {bits} bits: {found} {expected}"
+                    );
+                }
             }
         }
     }
-    // Dropout is a tensor node in NengoDL, to which no synapse leads: that network, without one.
+    // Dropout is a tensor node in NengoDL, to which no synapse leads, so an output rests on the spikes of one
+    // step: the mean of ten steps is compared.
     for scale in [100.0, 250.0] {
         let (images, expected) = nengo("mnist_mlp", "SpikingReLU", scale, Some(0.005));
-        let conversion = conversion("mnist_mlp", RELU, scale, None);
-        let build = built(&conversion, 60, &InitialVoltage::default());
-        let found = measured(&build, &data.clone().take(images));
-        // Without a filter, one step rests on few spikes, and any spike that comes a step later shows: the
-        // mean of ten steps is compared, within a percentage point.
-        let apart = (found[2] - expected[2]).abs() * images as f64;
-        assert!(
-            apart <= 10.0 + 1e-9,
-            "mnist_mlp {scale}: {found:?} {expected:?}"
-        );
+        let conversion = conversion("mnist_mlp", RELU, scale, lowpass(0.005));
+        let data = data.clone().take(images);
+        for (bits, bound) in [(8, IMAGES_APART), (16, SHARE_APART * images as f64)] {
+            let build = built(&conversion, 60, &InitialVoltage::default(), bits);
+            let found = measured(&build, &data);
+            let apart = (found[2] - expected[2]).abs() * images as f64;
+            assert!(
+                apart <= bound + 1e-9,
+                "mnist_mlp {scale}, {bits} bits: {found:?} {expected:?}"
+            );
+        }
     }
 }
 
@@ -330,9 +342,10 @@ fn tables() {
     let mut text = String::from(
         "# Faithful images against NengoDL and the float simulator
 
-A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights are int8 for
-each output channel; all else has 16 bits and more. Settings: SpikingRectifiedLinear neurons, a Lowpass of
-5 ms, steps of 1 ms, voltages drawn from seed 0, `--inference-only --max-to-avg-pool`.
+A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights have 8 bits, or 16 with
+`--weight-bits 16`, and a scale for each output channel; all else has 16 bits and more. Settings:
+SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn from seed 0,
+`--inference-only --max-to-avg-pool --nengo-dl-compat`.
 `cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
 `UPDATE_DOCS=1` it writes it.
 
@@ -341,40 +354,41 @@ each output channel; all else has 16 bits and more. Settings: SpikingRectifiedLi
 Each cell is the image / NengoDL 3.6.0 on the images that NengoDL was measured on, the first 1000 of the
 MNIST test set (500 of mnist_pool_bn); then the image / the float simulator, which agrees with NengoDL to
 an image, on more of them. *30* and *60* decide by the last of as many steps, *mean* by the mean of the last
-ten of 60. NengoDL's mnist_mlp has no synapse behind its dropout, so its twin without a dropout layer stands
-beside ours.
+ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout: its twin without a dropout layer stands here.
 
-| network | scale | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
-|---|---|---|---|---|---|---|---|---|---|
+| network | scale | bits | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
+|---|---|---|---|---|---|---|---|---|---|---|
 ",
     );
     let mut worst: f64 = 0.0;
-    for (model, table) in MODELS {
+    for model in MODELS {
         for scale in [100.0, 250.0] {
-            let (images, nengo) = nengo(table, "SpikingReLU", scale, Some(0.005));
+            let (images, nengo) = nengo(model, "SpikingReLU", scale, Some(0.005));
             let conversion = conversion(model, RELU, scale, lowpass(0.005));
-            let build = built(&conversion, 60, &InitialVoltage::default());
-            let few = measured(&build, &data.clone().take(images));
             let many = match model {
                 "mnist_pool_bn" => data.clone().take(2000),
                 _ => data.clone(),
             };
-            let ours = measured(&build, &many);
             let (float, spikes) = simulated(&conversion, &many, 60);
-            let pair = |a: f64, b: f64| format!("{:.2} / {:.2}", a * 100.0, b * 100.0);
-            let cells =
-                |a: [f64; 3], b: [f64; 3]| [0, 1, 2].map(|at| pair(a[at], b[at])).join(" | ");
-            for (a, b) in ours.iter().zip(float) {
-                worst = worst.max((a - b).abs());
+            for bits in [8, 16] {
+                let build = built(&conversion, 60, &InitialVoltage::default(), bits);
+                let few = measured(&build, &data.clone().take(images));
+                let ours = measured(&build, &many);
+                let pair = |a: f64, b: f64| format!("{:.2} / {:.2}", a * 100.0, b * 100.0);
+                let cells =
+                    |a: [f64; 3], b: [f64; 3]| [0, 1, 2].map(|at| pair(a[at], b[at])).join(" | ");
+                for (a, b) in ours.iter().zip(float) {
+                    worst = worst.max((a - b).abs());
+                }
+                writeln!(
+                    text,
+                    "| {model} | {scale} | {bits} | {} | {} | {} | {spikes:.0} |",
+                    cells(few, nengo),
+                    many.len(),
+                    cells(ours, float)
+                )
+                .unwrap();
             }
-            writeln!(
-                text,
-                "| {model} | {scale} | {} | {} | {} | {spikes:.0} |",
-                cells(few, nengo),
-                many.len(),
-                cells(ours, float)
-            )
-            .unwrap();
         }
     }
     text.push_str(
@@ -383,21 +397,27 @@ beside ours.
 
 Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains: the largest
 difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is NengoDL's
-equations in float64 with the image's int8 weights against NengoDL: what 8 bits of weights do. *Steps* is
+equations in float64 with the image's weights against NengoDL: what 8 or 16 bits of weights do. *Steps* is
 the image against those equations: what fixed-point steps do.
 
-| network | synapse | start | ensemble | image | weights | steps |
-|---|---|---|---|---|---|---|
+| network | synapse | start | bits | ensemble | image | weights | steps |
+|---|---|---|---|---|---|---|---|
 ",
     );
     for model in GOLDEN {
         for (synapse, shown) in [("synNone", "none"), ("syn5ms", "5 ms")] {
             for voltage in ["zero", "uniform_seed0"] {
                 let start = if voltage == "zero" { "0" } else { "uniform" };
-                for (label, apart) in golden(model, synapse, voltage) {
-                    let cells = apart.map(|a| format!("{}, {:.4}", a.most, a.mean()));
-                    let cells = cells.join(" | ");
-                    writeln!(text, "| {model} | {shown} | {start} | {label} | {cells} |").unwrap();
+                for bits in [8, 16] {
+                    for (label, apart) in golden(model, synapse, voltage, bits) {
+                        let cells = apart.map(|a| format!("{}, {:.4}", a.most, a.mean()));
+                        writeln!(
+                            text,
+                            "| {model} | {shown} | {start} | {bits} | {label} | {} |",
+                            cells.join(" | ")
+                        )
+                        .unwrap();
+                    }
                 }
             }
         }
@@ -422,7 +442,7 @@ fn bounds_hold() {
         ("mnist_mlp", lowpass(0.02)),
     ] {
         let conversion = conversion(model, RELU, 250.0, synapse);
-        let build = built(&conversion, 20, &InitialVoltage::default());
+        let build = built(&conversion, 20, &InitialVoltage::default(), 8);
         let network = &build.quantized;
         let dynamics = network.dynamics.as_ref().unwrap();
         let size = network.inputs[0].size;
@@ -542,7 +562,7 @@ fn neurons_and_synapses_are_the_simulators() {
     ] {
         let mut conversion = conversion(model, neurons, scale, synapse);
         conversion.network = rounded(conversion.network);
-        let build = built(&conversion, STEPS, &InitialVoltage::default());
+        let build = built(&conversion, STEPS, &InitialVoltage::default(), 8);
         let [_, last, mean] = measured(&build, &data);
         let options = SimulateOptions {
             watch: Watch::All,

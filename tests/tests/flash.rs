@@ -7,9 +7,10 @@ use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::device::{
     self, Chip, Chips, DeviceError, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
-    Phase, Plan, PlanOptions, Progress, flash,
+    Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
 use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike_shared::slots::Slot;
 use tinyspike_tests::mnist;
 
 /// An image of `mnist_small` for any core.
@@ -53,7 +54,7 @@ fn checksum(flashed: &Flashed) -> u32 {
 fn firmware_then_image_alone(machine: Machine) {
     let chip = chip(machine);
     let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
-    let firmware = device::build(&chip, &layout).unwrap_or_else(|e| panic!("{e}"));
+    let firmware = device::build(&chip, &layout, None).unwrap_or_else(|e| panic!("{e}"));
     let board = start(machine);
     let (first, second) = (aligned_copy(&image(2)), aligned_copy(&image(3)));
     let parsed = [&first, &second].map(|bytes| Image::parse(bytes).unwrap());
@@ -69,7 +70,9 @@ fn firmware_then_image_alone(machine: Machine) {
     })
     .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checksum(&flashed), parsed[0].header().checksum);
-    let erased: u64 = plan.erased.iter().map(|block| u64::from(block.len)).sum();
+    assert_eq!((flashed.slot, plan.mode), (Slot::A, Mode::Everything));
+    let blocks = plan.erased.iter().chain(&plan.places[0].erased);
+    let erased: u64 = blocks.map(|block| u64::from(block.len)).sum();
     assert_eq!(flashed.erased, erased);
     for phase in [Phase::Erase, Phase::Program, Phase::Verify] {
         let (planned, done) = seen[&format!("{phase:?}")];
@@ -79,13 +82,23 @@ fn firmware_then_image_alone(machine: Machine) {
         );
     }
 
-    let plan = Plan::new(&chip, &parsed[1], None, &PlanOptions::default()).unwrap();
-    for block in &plan.erased {
-        assert!(!block.overlaps(layout.firmware), "{block}");
+    // From A to B and back. The firmware is still there, or nobody would answer.
+    for (of, slot) in [(1, Slot::B), (0, Slot::A), (1, Slot::B)] {
+        let plan = Plan::new(&chip, &parsed[of], None, &PlanOptions::default()).unwrap();
+        assert_eq!(plan.mode, Mode::InactiveSlot);
+        assert_eq!(plan.erased, []);
+        let place = &plan.places[slot as usize];
+        let flashed = flash(&plan, &options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(checksum(&flashed), parsed[of].header().checksum);
+        assert_eq!((flashed.slot, flashed.mode), (slot, Mode::InactiveSlot));
+        assert!(!flashed.journal_repaired);
+        let greeting = flashed.greeting.unwrap();
+        assert_eq!((greeting.named, greeting.passed_over), (Some(slot), None));
+        // The slot and at most a block of the journal, the firmware least of all.
+        let slot: u64 = place.erased.iter().map(|block| u64::from(block.len)).sum();
+        let journal = layout.slots.second.unwrap().journal[0].len;
+        assert!(flashed.erased <= slot + u64::from(journal));
     }
-    let flashed = flash(&plan, &options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
-    // The firmware is still there, or nobody would answer.
-    assert_eq!(checksum(&flashed), parsed[1].header().checksum);
     assert_ne!(parsed[0].header().checksum, parsed[1].header().checksum);
 }
 

@@ -197,7 +197,9 @@ fn effective(
     let mut sum = 0;
     for c in network.connections.iter().filter(|c| c.pre == pre) {
         let mut ones = c.clone();
-        ones.weights.iter_mut().for_each(|w| *w = i8::from(*w != 0));
+        ones.weights
+            .iter_mut()
+            .for_each(|w| *w = i16::from(*w != 0));
         let size = match c.post {
             Target::Population(p) => network.ensembles[p].neurons,
             Target::Output(o) => network.outputs[o].bias.len(),
@@ -245,7 +247,7 @@ proptest! {
         let updates = (neurons * usize::from(network.steps)).max(1);
         let sparsity = 1.0 - events as f64 / updates as f64;
         prop_assert!((bench.activation_sparsity - sparsity).abs() < 1e-12);
-        let weights: Vec<i8> = network.connections.iter().flat_map(|c| c.weights.clone()).collect();
+        let weights: Vec<i16> = network.connections.iter().flat_map(|c| c.weights.clone()).collect();
         let zeros = weights.iter().filter(|w| **w == 0).count();
         let sparsity = zeros as f64 / weights.len() as f64;
         prop_assert!((bench.connection_sparsity - sparsity).abs() < 1e-12);

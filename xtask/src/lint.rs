@@ -2,11 +2,12 @@
 
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
-use tinyspike_board::toolchain::Toolchain;
+use tinyspike_board::toolchain::{TARGETS, Toolchain};
 use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::{dependencies, unsafe_code};
 
+/// Clippy's warnings are errors.
 const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
 /// Checks the formatting of all code, where unsafe code stands and what is depended on, and runs clippy
@@ -20,6 +21,11 @@ pub fn lint() -> Result<(), Failure> {
     dependencies::check()?;
     let workspace = ["clippy", "--workspace", "--all-targets"];
     shell::run(shell::cargo().args(workspace).args(STRICT))?;
+    for target in TARGETS {
+        if Toolchain::find(target) == Some(Toolchain::Installed) {
+            application(target)?;
+        }
+    }
     for board in Board::ALL {
         // Clippy is the default toolchain's, so it can only see targets that this one knows.
         if Toolchain::find(board.target()) == Some(Toolchain::Installed) {
@@ -35,6 +41,23 @@ pub fn lint() -> Result<(), Failure> {
                 board.target()
             );
         }
+    }
+    Ok(())
+}
+
+/// Runs clippy on the application as devices get it, with and without the check of signatures.
+fn application(target: &str) -> Result<(), Failure> {
+    let any = [0; 32];
+    for key in [None, Some(&any)] {
+        let features: &[&str] = &["defmt"];
+        let mut clippy =
+            firmware::app_cargo(&Toolchain::Installed, "clippy", target, features, key);
+        // Nothing is linked, so there need not be a memory layout.
+        clippy.env(
+            "TINYSPIKE_MEMORY",
+            shell::root().join("firmware/boards/app"),
+        );
+        shell::run(clippy.args(STRICT))?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ pub fn test() -> Result<(), Failure> {
         ("tinyspike-tests", "board"),
         ("tinyspike-tests", "flash"),
         ("tinyspike-tests", "on_device"),
+        ("tinyspike-tests", "updates"),
         ("emulated-board", "board"),
     ] {
         let boards = ["test", "--package", package, "--test", test];

@@ -1,19 +1,30 @@
-//! The application for any Cortex-M: it runs the image that lies in flash beside it, on inputs that a host
+//! The application for any Cortex-M: it runs an image that lies in flash beside it, on inputs that a host
 //! sends over the debug probe, and answers as [`tinyspike_shared::wire`] says.
 //!
 //! RTT's channels carry it all: up 0 defmt's log (with the feature `defmt`), up 1 answers, down 0 requests.
 //! Everything that differs from chip to chip is in the linker's `memory.x`, so this program knows none.
 //!
-//! A missing or damaged image leaves a device that says so. After a panic or a hard fault it answers every
-//! request with the reason.
+//! Of two slots it starts from the one that the journal names, or from the other where that one may not run.
+//! With the feature `signature` only what the key has signed may. A missing, damaged or refused image leaves a
+//! device that says so. After a panic or a hard fault it answers every request with the reason.
 
 #![no_std]
 #![no_main]
 
-use core::arch::naked_asm;
-use core::panic::PanicInfo;
-use core::ptr::{self, addr_of, addr_of_mut};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[path = "app/fault.rs"]
+#[expect(
+    unsafe_code,
+    reason = "a fault takes what the program held, and the core's handler is naked"
+)]
+mod fault;
+#[path = "app/memory.rs"]
+#[expect(
+    unsafe_code,
+    reason = "flash, RAM and stacks are where the linker says"
+)]
+mod memory;
+
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use cortex_m::Peripherals;
 use cortex_m::peripheral::SYST;
@@ -22,9 +33,10 @@ use cortex_m_rt::{entry, exception};
 use rtt_target::ChannelMode::{BlockIfFull, NoBlockTrim};
 use rtt_target::{DownChannel, UpChannel, rtt_init};
 use tinyspike_firmware::Image;
-use tinyspike_firmware::serve::{Board, Build, Device, answer_with_fault};
-use tinyspike_shared::image::ImageError;
-use tinyspike_shared::wire::{Clock, Fault};
+use tinyspike_firmware::serve::{Board, Build, Device, needed};
+use tinyspike_shared::accept::{Refusal, Start, Terms};
+use tinyspike_shared::slots::{Slot, stored};
+use tinyspike_shared::wire::Clock;
 
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
@@ -47,34 +59,28 @@ mod size {
     pub(crate) const DOWN: usize = 1024;
 }
 
+/// The key that has to have signed an image.
+#[cfg(feature = "signature")]
+#[used]
+#[unsafe(export_name = "_tinyspike_public_key")]
+#[expect(unsafe_code, reason = "a host finds the key in the file by its name")]
+static PUBLIC_KEY: [u8; tinyspike_shared::signature::PUBLIC_KEY_LEN] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/public.key"));
+
 const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
     architecture: env!("TINYSPIKE_TARGET"),
+    #[cfg(feature = "signature")]
+    key: Some(&PUBLIC_KEY),
+    #[cfg(not(feature = "signature"))]
+    key: None,
 };
 
-/// What cortex-m-rt fills the stack with before it starts `main`.
-const PAINT: u32 = cortex_m_rt::STACK_PAINT_VALUE;
+/// An image as this application holds it.
+type Held = Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>;
 
-unsafe extern "C" {
-    static _tinyspike_image: u32;
-    static _tinyspike_image_end: u32;
-    static mut _tinyspike_memory: u32;
-    static _tinyspike_memory_end: u32;
-    static _stack_start: u32;
-    static _stack_end: u32;
-}
-
-/// The connection and the clock, for `main` or for what ends it.
-static mut CHIP: Option<Chip> = None;
-/// What has become of the image.
-static mut IMAGE: Result<
-    Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>,
-    ImageError,
-> = Err(ImageError::Magic);
 /// How often the system timer has wrapped around.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
-/// Whether a fault is being reported already.
-static FAILING: AtomicBool = AtomicBool::new(false);
 
 #[entry]
 fn main() -> ! {
@@ -89,14 +95,15 @@ fn main() -> ! {
     };
     #[cfg(feature = "defmt")]
     rtt_target::set_defmt_channel(channels.up.0);
-    // SAFETY: this is the start of the program, and no interrupt that is enabled uses this: the only
-    // reference but for that of a fault, which does not come back.
-    let chip = unsafe { &mut *addr_of_mut!(CHIP) };
-    let chip = chip.insert(Chip {
+    let chip = Chip {
         up: channels.up.1,
         down: channels.down.0,
         clock: start_clock(),
-    });
+    };
+    let Some(chip) = cortex_m::singleton!(: Chip = chip) else {
+        cortex_m::asm::udf();
+    };
+    let chip = fault::answer_through(chip);
     #[cfg(feature = "defmt")]
     defmt::info!(
         "tinyspike {=str} for {=str}, ticks from {}",
@@ -104,70 +111,126 @@ fn main() -> ! {
         BUILD.architecture,
         chip.clock
     );
-    // SAFETY: the end of RAM is a multiple of 8, nothing uses the memory before it yet, and there is more of it
-    // than of the stack: what is left of it is for a network's state.
-    unsafe { call_on(addr_of!(_tinyspike_memory_end) as u32, parse_image) };
-    // SAFETY: nothing writes to it any more.
-    let image = unsafe { &*addr_of!(IMAGE) };
-    let image = image.as_ref().map_err(|reason| *reason);
-    let mut device = Device::new(BUILD, image, memory());
+    let memory = memory::spare();
+    let Some(room) = cortex_m::singleton!(: Option<Held> = None) else {
+        cortex_m::asm::udf();
+    };
+    let start = start(memory, room, chip);
+    let refused = start.passed_over().unwrap_or(NOTHING);
+    let mut device = Device::new(BUILD, room.as_ref().ok_or(refused), start, memory);
     #[cfg(feature = "defmt")]
-    match device.image() {
-        tinyspike_shared::wire::ImageState::Ready {
-            checksum, arena, ..
-        } => defmt::info!(
-            "image {=u32:08x} accepted, arena {=u32} bytes",
-            checksum,
-            arena
-        ),
-        refused => defmt::warn!("image refused: {}", refused),
-    }
+    log(device.image(), &start);
     loop {
         device.poll(chip);
     }
 }
 
-/// Parses the image, for which it needs more of a stack than all that comes later.
-extern "C" fn parse_image() {
-    let parsed = Image::parse(image());
-    // SAFETY: `main` calls this once, before it reads it.
-    unsafe { addr_of_mut!(IMAGE).write(parsed) };
+/// What a device says of no image at all.
+const NOTHING: Refusal = Refusal::Image(tinyspike_shared::ImageError::Magic);
+
+/// Finds the image to run, for which it needs more of a stack than all that comes later: that of `memory`,
+/// which it leaves filled with zeros.
+fn start(
+    memory: &mut [u32],
+    room: &mut Option<Held>,
+    #[cfg_attr(
+        not(feature = "defmt"),
+        expect(unused_variables, reason = "only the log says how long it took")
+    )]
+    chip: &Chip,
+) -> Start {
+    let given = size_of_val(memory) as u32;
+    const NEEDED: u32 = size::LIMITS.stack_to_start(cfg!(feature = "signature"));
+    if given < NEEDED {
+        return Start::single(Some(Refusal::NoRoom {
+            needed: NEEDED,
+            given,
+        }));
+    }
+    memory.fill(cortex_m_rt::STACK_PAINT_VALUE);
+    #[cfg(feature = "defmt")]
+    let begun = chip.ticks();
+    let start = memory::with_stack(memory, || {
+        let mut accept = |slot, minimum| accept(memory::slot(slot), minimum, given, room);
+        match memory::journal() {
+            Some(sectors) => Start::find(stored(sectors), accept),
+            None => Start::single(accept(Slot::A, 0).err()),
+        }
+    });
+    #[cfg(feature = "defmt")]
+    {
+        let ticks = chip.ticks().wrapping_sub(begun);
+        let painted = |word: &&u32| **word == cortex_m_rt::STACK_PAINT_VALUE;
+        let free = memory.iter().take_while(painted).count() as u32 * 4;
+        defmt::info!(
+            "the start took {=u32} bytes of stack and {=u32} ticks",
+            given - free,
+            ticks
+        );
+    }
+    memory.fill(0);
+    start
 }
 
-/// Calls a function with another stack.
-///
-/// # Safety
-/// `stack` is the end of memory that nothing else uses, at a multiple of 8, and that is large enough.
-#[unsafe(naked)]
-unsafe extern "C" fn call_on(stack: u32, function: extern "C" fn()) {
-    naked_asm!(
-        "push {{r4, lr}}",
-        "mov r4, sp",
-        "mov sp, r0",
-        "blx r1",
-        "mov sp, r4",
-        "pop {{r4, pc}}",
-    )
+/// Checks what lies in a slot, and keeps it if it may run in so many bytes of memory.
+fn accept(
+    bytes: &'static [u8],
+    minimum: u32,
+    given: u32,
+    room: &mut Option<Held>,
+) -> Result<(), Refusal> {
+    let terms = Terms::version(minimum);
+    #[cfg(feature = "signature")]
+    let terms = terms.signed(BUILD.key.copied());
+    parse(terms.admit(bytes)?, room)?;
+    let needed = room.as_ref().map_or(0, needed);
+    if needed > given {
+        *room = None;
+        return Err(Refusal::NoRoom { needed, given });
+    }
+    Ok(())
 }
 
-/// The flash that is set aside for the image.
-fn image() -> &'static [u8] {
-    let (start, end) = (addr_of!(_tinyspike_image), addr_of!(_tinyspike_image_end));
-    let length = (end as usize).saturating_sub(start as usize);
-    // SAFETY: the linker's memory.x keeps this flash free of all else, and nothing writes to it while this runs.
-    unsafe { core::slice::from_raw_parts(start.cast(), length) }
+/// Keeps an image where it stays: only here is it moved, so that the stack holds it no more often than that.
+#[inline(never)]
+fn parse(bytes: &'static [u8], room: &mut Option<Held>) -> Result<(), Refusal> {
+    *room = Some(Image::parse(bytes)?);
+    Ok(())
 }
 
-/// The RAM that neither the stack nor variables take.
-fn memory() -> &'static mut [u32] {
-    let start = addr_of_mut!(_tinyspike_memory);
-    let end = addr_of!(_tinyspike_memory_end) as usize;
-    let words = end.saturating_sub(start as usize) / 4;
-    // SAFETY: the linker places nothing here, the stack lies elsewhere, and `main` calls this once. The
-    // start is a multiple of four bytes. Zeros are written before the slice is made.
-    unsafe {
-        ptr::write_bytes(start, 0, words);
-        core::slice::from_raw_parts_mut(start, words)
+#[cfg(feature = "defmt")]
+fn log(image: &tinyspike_shared::wire::ImageState, start: &Start) {
+    use tinyspike_shared::accept::Journal;
+    use tinyspike_shared::wire::ImageState;
+
+    if start.journal == Journal::Damaged {
+        defmt::warn!("the journal is damaged or has never been written");
+    }
+    match image {
+        ImageState::Ready {
+            checksum, arena, ..
+        } => {
+            if let (Some(running), Some(reason)) = (start.running, start.passed_over()) {
+                defmt::warn!(
+                    "slot {} is passed over for {}: {}",
+                    start.named,
+                    running,
+                    reason
+                );
+            }
+            defmt::info!(
+                "image {=u32:08x} of slot {} accepted, arena {=u32} bytes",
+                checksum,
+                start.running,
+                arena
+            );
+        }
+        ImageState::Refused(reason) => {
+            defmt::warn!("image refused: {}", reason);
+            if let Some(reason) = start.refusal(start.named.other()) {
+                defmt::warn!("slot {} refused: {}", start.named.other(), reason);
+            }
+        }
     }
 }
 
@@ -255,114 +318,10 @@ impl Board for Chip {
     }
 
     fn stack(&self) -> u32 {
-        (addr_of!(_stack_start) as u32).wrapping_sub(addr_of!(_stack_end) as u32)
+        memory::stack()
     }
 
     fn stack_high_water(&self) -> u32 {
-        let (mut at, top) = (addr_of!(_stack_end), addr_of!(_stack_start));
-        // SAFETY: these words are the stack's, of which all below the stack pointer are painted.
-        while at < top && unsafe { at.read_volatile() } == PAINT {
-            at = at.wrapping_add(1);
-        }
-        (top as u32).wrapping_sub(at as u32)
+        memory::stack_high_water()
     }
-}
-
-/// Says to whoever asks how the firmware has failed.
-fn fail(fault: Fault<'_>) -> ! {
-    // With interrupts off nothing else runs any more.
-    cortex_m::interrupt::disable();
-    // Where reporting fails too, nothing is left but to stay.
-    if FAILING.load(Ordering::Relaxed) {
-        loop {
-            cortex_m::asm::nop();
-        }
-    }
-    FAILING.store(true, Ordering::Relaxed);
-    #[cfg(feature = "defmt")]
-    match fault {
-        Fault::Panic { file, line } => defmt::error!("panicked at {=str}:{=u32}", file, line),
-        Fault::HardFault { pc, lr } => {
-            defmt::error!(
-                "hard fault at {=u32:#010x}, called from {=u32:#010x}",
-                pc,
-                lr
-            )
-        }
-        Fault::StackOverflow { sp } => {
-            defmt::error!("stack overflow, stack pointer {=u32:#010x}", sp)
-        }
-        other => defmt::error!("{}", other),
-    }
-    // SAFETY: whatever held a reference to it has ended with the fault, and this does not return.
-    match unsafe { &mut *addr_of_mut!(CHIP) } {
-        Some(chip) => answer_with_fault(fault, chip),
-        None => loop {
-            cortex_m::asm::nop();
-        },
-    }
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let (file, line) = match info.location() {
-        Some(location) => (location.file(), location.line()),
-        None => ("", 0),
-    };
-    fail(Fault::Panic { file, line })
-}
-
-/// Leaves the stack, which may be full or outside RAM, for an empty one, and takes along what the core has
-/// stored on it, where that is there.
-///
-/// # Safety
-/// Only the core calls it, for an exception.
-#[unsafe(no_mangle)]
-#[unsafe(naked)]
-unsafe extern "C" fn HardFault() {
-    // The frame has the return address of the caller at byte 20 and the program counter at byte 24.
-    naked_asm!(
-        "mrs r0, MSP",
-        "ldr r3, =_stack_end",
-        "movs r1, #0",
-        "movs r2, #0",
-        "cmp r0, r3",
-        "blo 1f",
-        "ldr r1, [r0, #24]",
-        "ldr r2, [r0, #20]",
-        "1:",
-        "ldr r3, =_stack_start",
-        "msr MSP, r3",
-        "ldr r3, ={hard_fault}",
-        "bx r3",
-        ".ltorg",
-        hard_fault = sym hard_fault,
-    )
-}
-
-/// What goes on after [`HardFault`], with the old stack pointer.
-extern "C" fn hard_fault(sp: u32, pc: u32, lr: u32) -> ! {
-    let outside = sp < addr_of!(_stack_end) as u32;
-    if outside || stacking_failed() {
-        fail(Fault::StackOverflow { sp });
-    }
-    fail(Fault::HardFault { pc, lr })
-}
-
-/// Whether the core could not store registers on the stack, or met its limit.
-#[cfg(not(tinyspike_baseline))]
-fn stacking_failed() -> bool {
-    const CFSR: *const u32 = 0xe000_ed28 as *const u32;
-    const MSTKERR: u32 = 1 << 4;
-    const STKERR: u32 = 1 << 12;
-    const STKOF: u32 = 1 << 20;
-    // SAFETY: every core of the mainline has this register, and reading it changes nothing.
-    let status = unsafe { CFSR.read_volatile() };
-    status & (MSTKERR | STKERR | STKOF) != 0
-}
-
-/// The core does not say.
-#[cfg(tinyspike_baseline)]
-fn stacking_failed() -> bool {
-    false
 }

@@ -4,19 +4,22 @@
 #![no_std]
 #![no_main]
 
+#[path = "support/memory.rs"]
+#[expect(unsafe_code, reason = "a board's memory is where its manual says")]
+mod memory;
+
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-use tinyspike_firmware::boards::{MICROBIT, Region};
+use tinyspike_firmware::boards::{MICROBIT, MICROBIT_ARENA};
 use tinyspike_firmware::{Engine, Image, Inputs, Native};
 
-/// The arena's length in words.
-const ARENA: usize = 2432;
+use memory::memory;
 
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; ARENA] = [0; ARENA];
+    static mut STATE: [u32; MICROBIT_ARENA] = [0; MICROBIT_ARENA];
     black_box(classify(STATE));
     loop {
         cortex_m::asm::wfi();
@@ -32,13 +35,6 @@ fn classify(arena: &mut [u32]) -> Option<usize> {
         engine.step();
     }
     Some(engine.output(0).class())
-}
-
-/// What the host has put into a region of the board's memory.
-fn memory(region: Region) -> &'static [u8] {
-    // SAFETY: the region is memory that the linker script leaves alone, so nothing else refers to it, and
-    // nothing writes to it after reset.
-    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
 }
 
 #[panic_handler]

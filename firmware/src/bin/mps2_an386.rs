@@ -9,11 +9,7 @@
 mod support;
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::debug::{EXIT_FAILURE, EXIT_SUCCESS};
 use tinyspike_firmware::boards::MPS2_AN386;
-use tinyspike_firmware::{Image, Inputs, trace};
-
-use support::{Console, Refused, exit, memory, refuse};
 
 /// The arena's length in words: 2 MiB, half of the board's RAM.
 const ARENA: usize = 512 << 10;
@@ -21,33 +17,15 @@ const ARENA: usize = 512 << 10;
 #[entry]
 fn main() -> ! {
     static mut STATE: [u32; ARENA] = [0; ARENA];
-    match run(STATE) {
-        Ok(()) => exit(EXIT_SUCCESS),
-        Err(Refused) => exit(EXIT_FAILURE),
-    }
-}
-
-fn run(arena: &mut [u32]) -> Result<(), Refused> {
-    let image: Image<'_> = Image::parse(memory(MPS2_AN386.image)).map_err(refuse)?;
-    #[cfg(feature = "defmt")]
-    defmt::info!(
-        "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
-        image.header().checksum,
-        image.header().length,
-        image.arena_bytes()
-    );
-    let inputs = Inputs::parse(memory(MPS2_AN386.inputs)).map_err(refuse)?;
-    let mut console = Console::open().map_err(refuse)?;
-    let run = trace::run(&image, arena, &inputs, &mut console);
-    console.flush().map_err(refuse)?;
-    run.map_err(refuse)?;
-    #[cfg(feature = "defmt")]
-    defmt::info!("{=u32} inputs done", inputs.header().count);
-    Ok(())
+    support::trace::<16, 24>(&MPS2_AN386, STATE)
 }
 
 /// Sends defmt's frames through the first UART, a CMSDK APB UART.
 #[cfg(feature = "defmt")]
+#[expect(
+    unsafe_code,
+    reason = "a UART's registers, and the logger that defmt asks for"
+)]
 mod log {
     use core::cell::RefCell;
 

@@ -8,13 +8,18 @@
 mod copy;
 #[path = "support/interrupts.rs"]
 mod interrupts;
+#[path = "support/memory.rs"]
+#[expect(unsafe_code, reason = "a board's memory is where its manual says")]
+mod memory;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
-use tinyspike_firmware::boards::{MPS2_AN386, Region};
+use tinyspike_firmware::boards::MPS2_AN386;
 use tinyspike_firmware::{Engine, Image, Inputs, Native};
+
+use memory::memory;
 
 /// The arena's length in words.
 const ARENA: usize = 512 << 10;
@@ -40,13 +45,6 @@ fn classify(arena: &mut [u32]) -> Option<usize> {
         engine.step();
     }
     Some(engine.output(0).class())
-}
-
-/// What the host has put into a region of the board's memory.
-fn memory(region: Region) -> &'static [u8] {
-    // SAFETY: the region is memory that the linker script leaves alone, so nothing else refers to it, and
-    // nothing writes to it after reset.
-    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
 }
 
 #[panic_handler]

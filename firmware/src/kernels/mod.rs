@@ -12,6 +12,14 @@
 mod dsp;
 pub mod dynamics;
 mod portable;
+#[cfg_attr(
+    tinyspike_baseline,
+    expect(
+        unsafe_code,
+        reason = "kernels in assembly, each call with its argument"
+    )
+)]
+mod swar;
 
 use core::ops::Range;
 
@@ -23,12 +31,16 @@ use tinyspike_shared::weights::Weights;
 #[cfg(tinyspike_dsp)]
 pub use dsp::Dsp;
 pub use portable::Portable;
+pub use swar::Swar;
 
 /// The fastest kernels for the processor that this is built for.
 #[cfg(tinyspike_dsp)]
 pub type Native = Dsp;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(not(tinyspike_dsp))]
+#[cfg(tinyspike_baseline)]
+pub type Native = Swar;
+/// The fastest kernels for the processor that this is built for.
+#[cfg(not(any(tinyspike_dsp, tinyspike_baseline)))]
 pub type Native = Portable;
 
 /// How many events are handed over at once.

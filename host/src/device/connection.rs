@@ -8,7 +8,7 @@ use probe_rs::{Core, CoreStatus};
 use super::chips::Chip;
 use super::error::DeviceError;
 use super::firmware::Firmware;
-use super::flash::{attach, restart, scan};
+use super::flash::{Plan, attach, restart, scan};
 use super::memory::{Layout, LayoutOptions};
 use super::probe::Selector;
 use super::session::{Identity, Link, Lost, Patience, Session, SessionError};
@@ -104,6 +104,36 @@ pub(super) fn greet(
     Session::new(connection, anything(), patience)
         .hello()
         .map(Some)
+}
+
+/// Who the firmware is that runs on a chip; `None` where none answers soon. It may be another one, or stand
+/// still.
+pub(super) fn ask(
+    plan: &Plan,
+    session: &mut probe_rs::Session,
+) -> Result<Option<Identity>, DeviceError> {
+    const SOON: Duration = Duration::from_millis(500);
+    let lost = |source| DeviceError::Connection {
+        chip: plan.chip().to_owned(),
+        during: "when its firmware was asked",
+        source,
+    };
+    let mut core = session
+        .core(plan.chip.core())
+        .map_err(|e| lost(Box::new(e)))?;
+    let found = Connection::attach(&mut core, &plan.rtt, Duration::ZERO);
+    let Some(connection) = found.map_err(|Lost(cause)| lost(cause))? else {
+        return Ok(None);
+    };
+    let patience = Patience {
+        silence: SOON,
+        ..Patience::default()
+    };
+    match Session::new(connection, anything(), patience).hello() {
+        Ok(identity) => Ok(Some(identity)),
+        Err(SessionError::Lost(Lost(cause))) => Err(lost(cause)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A number that the last conversation is not likely to have had.

@@ -1,7 +1,12 @@
 //! Why a chip cannot be used, found or flashed.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use tinyspike_shared::accept::Refusal;
+use tinyspike_shared::signature::KeyId;
+use tinyspike_shared::slots::UpdateError;
 
 use super::families::Obstacle;
 use super::flash::Budget;
@@ -110,6 +115,36 @@ pub enum DeviceError {
         chip: String,
         /// What is needed and what there is.
         budget: Budget,
+    },
+    /// The device would not run the image: it is not signed, too old, or damaged.
+    #[error("{chip} would refuse it: {refusal}")]
+    Refused {
+        /// The chip.
+        chip: String,
+        /// Why, as the device would say it.
+        refusal: Refusal,
+    },
+    /// The firmware asks for another key's signatures.
+    #[error(
+        "the firmware {} {}, and --key gives {expected}: build it with that key",
+        path.display(),
+        found.map_or("asks for no signature".to_owned(), |id| format!("asks for signatures of the key {id}"))
+    )]
+    OtherKey {
+        /// The firmware's file.
+        path: PathBuf,
+        /// The key that it was built with, where it was with one.
+        found: Option<KeyId>,
+        /// The key that was meant.
+        expected: KeyId,
+    },
+    /// The slots cannot be used in turns.
+    #[error("{chip}: its slots cannot be updated: {source}")]
+    Update {
+        /// The chip.
+        chip: String,
+        /// Why not.
+        source: UpdateError<Infallible>,
     },
     /// The application cannot hold the network.
     #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]

@@ -6,10 +6,12 @@ use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
 use tinyspike_firmware::boards::Limits;
+use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
 use super::chips::Chip;
 use super::error::DeviceError;
 use super::memory::{Layout, Region};
+use crate::sign::PublicKey;
 
 /// Some bytes, and where in flash they go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,12 @@ pub struct Firmware {
     pub segments: Vec<Segment>,
     /// Where it looks for images: from `_tinyspike_image` to `_tinyspike_image_end`.
     pub images: Region,
+    /// Where two images take turns, its journal and the second slot: from `_tinyspike_journal` to
+    /// `_tinyspike_journal_second` to `_tinyspike_journal_end`, and from `_tinyspike_slot_b` on. `None` where it
+    /// has one place for an image.
+    pub turns: Option<([Region; 2], Region)>,
+    /// The key that has to have signed its images, where it asks for one: `_tinyspike_public_key`.
+    pub key: Option<PublicKey>,
     /// The RAM that it lends to a network, for the arena and the input: from `_tinyspike_memory` to
     /// `_tinyspike_memory_end`, where it says so.
     pub memory: Option<Region>,
@@ -84,9 +92,33 @@ impl Firmware {
             address: segment.address,
             bytes: segment.bytes.clone(),
         });
+        let segments: Vec<Segment> = segments.collect();
+        let key = match symbol("_tinyspike_public_key") {
+            None => None,
+            Some(address) => Some(key_at(&segments, address).ok_or_else(|| {
+                unusable(format!(
+                    "its public key is not at {address:#010x}, where _tinyspike_public_key says"
+                ))
+            })?),
+        };
+        let journal = [
+            between("_tinyspike_journal", "_tinyspike_journal_second"),
+            between("_tinyspike_journal_second", "_tinyspike_journal_end"),
+        ];
+        let turns = match (
+            journal,
+            between("_tinyspike_slot_b", "_tinyspike_image_end"),
+        ) {
+            ([Some(first), Some(second)], Some(b)) if first.len.min(second.len).min(b.len) > 0 => {
+                Some(([first, second], b))
+            }
+            _ => None,
+        };
         Ok(Self {
             path: path.to_owned(),
-            segments: segments.collect(),
+            segments,
+            turns,
+            key,
             images: between("_tinyspike_image", "_tinyspike_image_end").ok_or_else(|| {
                 unusable(
                     "it does not define _tinyspike_image and _tinyspike_image_end, where it looks for images".into(),
@@ -101,11 +133,26 @@ impl Firmware {
     }
 }
 
-/// Builds the application for a chip, with what is installed.
+/// The key that is stored at an address.
+fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
+    let key = Region::new(address, address.saturating_add(PUBLIC_KEY_LEN as u32));
+    let holds = |segment: &&Segment| segment.region().contains(key);
+    let segment = segments.iter().find(holds)?;
+    let from = (address - segment.address) as usize;
+    let bytes = segment.bytes.get(from..)?.first_chunk()?;
+    Some(PublicKey::new(*bytes))
+}
+
+/// Builds the application for a chip, with what is installed. Where there is a key, it runs only images that
+/// this key has signed.
 ///
 /// # Errors
 /// [`DeviceError`], where it would not run there, no compiler for it is installed, or the build fails.
-pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
+pub fn build(
+    chip: &Chip,
+    layout: &Layout,
+    key: Option<&PublicKey>,
+) -> Result<Firmware, DeviceError> {
     if let Some(obstacle) = chip.obstacle() {
         return Err(DeviceError::NeedsOwnFirmware {
             chip: chip.name().to_owned(),
@@ -125,16 +172,10 @@ pub fn build(chip: &Chip, layout: &Layout) -> Result<Firmware, DeviceError> {
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let elf = boards::app(&layout.memory_x(chip.name()), target, &["defmt"])?;
-    let baseline = ["thumbv6m", "thumbv8m.base"]
-        .iter()
-        .any(|b| target.starts_with(b));
+    let memory = layout.memory_x(chip.name());
+    let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
     Ok(Firmware {
-        limits: Some(if baseline {
-            Limits::BASELINE
-        } else {
-            Limits::MAINLINE
-        }),
+        limits: Some(Limits::of(target)),
         ..Firmware::read(&elf)?
     })
 }

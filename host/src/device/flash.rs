@@ -9,24 +9,64 @@ use probe_rs::flashing::{
 use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{Core, MemoryInterface as _, Permissions, Session};
 use serde::Serialize;
+use tinyspike_firmware::boards::Limits;
+use tinyspike_shared::accept::Terms;
+use tinyspike_shared::signature::TRAILER_LEN;
+use tinyspike_shared::slots::{Slot, State, fresh};
 use tinyspike_shared::weights::Layout as WeightLayout;
 
 use super::chips::Chip;
-use super::connection::greet;
+use super::connection::{ask, greet};
 use super::error::DeviceError;
 use super::firmware::{Firmware, Segment};
 use super::hello::{Greeting, ImageReport};
-use super::memory::{Layout, LayoutOptions, MemoryMap, Region};
+use super::memory::{Layout, LayoutOptions, MemoryMap, Region, Second, Slots};
 use super::probe::{self, Selector};
 use super::processor::{self, Processor};
 use super::session::{Lost, SessionError};
-use crate::assemble::Image;
+use super::update::{Updated, update};
+use crate::assemble::{Image, aligned_copy};
+use crate::sign::PublicKey;
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanOptions {
     /// How the flash is divided.
     pub layout: LayoutOptions,
+    /// Whether the firmware on the chip stays as it is; one that is given says where images go.
+    pub model_only: bool,
+    /// What stands behind the image where it is signed, as [`trailer_of`](crate::sign::trailer_of) finds it.
+    pub trailer: Option<[u8; TRAILER_LEN]>,
+    /// The key whose signature the firmware asks for.
+    pub key: Option<PublicKey>,
+    /// The device takes no model below this version from then on. With the firmware this starts anew; for an
+    /// image alone what the device has stored is never lowered.
+    pub minimum: u32,
+}
+
+/// What of the images on a chip is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// The firmware, the first slot, and a journal that begins with it.
+    Everything,
+    /// The slot that is not in use, and then the journal. Whenever that is broken off, the old image is there
+    /// or the new one.
+    InactiveSlot,
+    /// The only place there is, or both slots for an image that needs them: while that lasts the chip has none.
+    InPlace,
+}
+
+/// A slot, and what writing the image there does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Which slot.
+    pub slot: Slot,
+    /// Where the image goes, with its signature.
+    pub image: Region,
+    /// What is erased before.
+    pub erased: Vec<Region>,
 }
 
 /// Something that there is so much of.
@@ -82,7 +122,7 @@ impl fmt::Display for Budget {
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     #[serde(skip)]
-    chip: Chip,
+    pub(super) chip: Chip,
     /// The chip's name.
     #[serde(rename = "chip")]
     name: String,
@@ -90,27 +130,42 @@ pub struct Plan {
     pub processor: Processor,
     /// Where everything goes.
     pub layout: Layout,
-    /// Where the image goes.
-    pub image: Region,
+    /// What of the images is written.
+    pub mode: Mode,
+    /// Where the image may go: into one of the two slots where they take turns, else into the first.
+    pub places: Vec<Place>,
     /// The image's checksum.
     pub checksum: u32,
+    /// The model's version.
+    pub version: u32,
+    /// The least version that the device is to run.
+    pub minimum: u32,
     /// Where the firmware's parts go; none where it stays as it is.
     pub firmware: Vec<Region>,
-    /// What is erased before.
+    /// What is erased for firmware and journal, which is written anew with it.
     pub erased: Vec<Region>,
     /// What it takes and what there is.
     pub budgets: Vec<Budget>,
+    /// The image and its signature.
+    #[serde(skip)]
+    pub(super) image: Vec<u8>,
+    /// The key whose signature the firmware asks for, where that is known.
+    #[serde(skip)]
+    pub(super) key: Option<PublicKey>,
+    /// The firmware and its journal.
     #[serde(skip)]
     writes: Vec<Segment>,
     #[serde(skip)]
-    rtt: ScanRegion,
+    pub(super) map: MemoryMap,
+    #[serde(skip)]
+    pub(super) rtt: ScanRegion,
 }
 
 impl Plan {
     /// Plans to write an image and, where one is given, the firmware beside it.
     ///
     /// # Errors
-    /// [`DeviceError`], where they do not fit the chip, or each other.
+    /// [`DeviceError`], where they do not fit the chip, or each other, or the device would refuse the image.
     pub fn new(
         chip: &Chip,
         image: &Image<'_>,
@@ -122,27 +177,98 @@ impl Plan {
             None => divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
         };
-        let images = layout.slots.whole();
-        let mut budgets = vec![
-            Budget {
-                what: "flash for images",
-                parts: vec![("image", image.bytes().len() as u64)],
-                limit: images.len.into(),
-            }
-            .check(chip)?,
-        ];
-        if let Some(firmware) = firmware {
-            let bytes = firmware.segments.iter().map(|s| s.bytes.len() as u64).sum();
-            budgets.push(
-                Budget {
-                    what: "flash for firmware",
-                    parts: vec![("firmware", bytes)],
-                    limit: layout.firmware.len.into(),
-                }
-                .check(chip)?,
-            );
+        let key = asked_key(firmware, options)?;
+        let bytes = [image.bytes(), options.trailer.as_ref().map_or(&[], |t| t)].concat();
+        let own = firmware.filter(|_| !options.model_only);
+        let turns = layout.slots.turns(bytes.len() as u64);
+        let mode = match (own, turns) {
+            (Some(_), _) => Mode::Everything,
+            (None, Some(_)) => Mode::InactiveSlot,
+            (None, None) => Mode::InPlace,
+        };
+        let slots: &[Slot] = match mode {
+            Mode::InactiveSlot => &[Slot::A, Slot::B],
+            Mode::Everything | Mode::InPlace => &[Slot::A],
+        };
+        let places = slots
+            .iter()
+            .filter_map(|&slot| {
+                let start = layout.slots.slot(slot)?.address;
+                let image = Region::new(start, start.saturating_add(bytes.len() as u32));
+                Some(Place {
+                    slot,
+                    image,
+                    erased: map.blocks_of(image).collect(),
+                })
+            })
+            .collect();
+        let mut writes = Vec::new();
+        if let Some(firmware) = own {
+            writes.extend(firmware.segments.iter().cloned());
+            writes.extend(layout.slots.second.iter().flat_map(|second| {
+                journal(
+                    second,
+                    State {
+                        slot: Slot::A,
+                        minimum: options.minimum,
+                    },
+                )
+            }));
         }
-        budgets.push(ram(image, firmware, &layout).check(chip)?);
+        let erased = map.blocks.iter().copied();
+        let erased = erased.filter(|block| writes.iter().any(|w| block.overlaps(w.region())));
+        let plan = Self {
+            chip: chip.clone(),
+            name: chip.name().to_owned(),
+            processor: chip.processor(),
+            mode,
+            places,
+            checksum: image.header().checksum,
+            version: image.header().model_version,
+            minimum: options.minimum,
+            firmware: own.map_or(Vec::new(), |own| {
+                own.segments.iter().map(Segment::region).collect()
+            }),
+            erased: erased.collect(),
+            budgets: budgets(chip, image, bytes.len() as u64, firmware, own, key, &layout)?,
+            image: bytes,
+            key,
+            rtt: match firmware.and_then(|firmware| firmware.rtt) {
+                Some(address) => ScanRegion::Exact(address.into()),
+                None => scan(layout.ram),
+            },
+            layout,
+            writes,
+            map,
+        };
+        plan.check_acceptance(plan.minimum, plan.key)?;
+        plan.check_firmware(image, firmware)?;
+        Ok(plan)
+    }
+
+    /// Whether a device takes the image that asks for this version and this key's signature.
+    pub(super) fn check_acceptance(
+        &self,
+        minimum: u32,
+        key: Option<PublicKey>,
+    ) -> Result<(), DeviceError> {
+        let bytes = aligned_copy(&self.image);
+        let terms = Terms::version(minimum).signed(key.map(|key| *key.bytes()));
+        let accepted: Result<Image<'_>, _> = terms.accept(&bytes);
+        accepted
+            .map(|_| ())
+            .map_err(|refusal| DeviceError::Refused {
+                chip: self.name.clone(),
+                refusal,
+            })
+    }
+
+    /// Whether a firmware holds the image, and lies where it may.
+    fn check_firmware(
+        &self,
+        image: &Image<'_>,
+        firmware: Option<&Firmware>,
+    ) -> Result<(), DeviceError> {
         if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
             let network = image.description();
             for (what, found, limit) in [
@@ -151,7 +277,7 @@ impl Plan {
             ] {
                 if found > limit {
                     return Err(DeviceError::TooManyLayers {
-                        chip: chip.name().to_owned(),
+                        chip: self.name.clone(),
                         what,
                         found,
                         limit,
@@ -159,39 +285,15 @@ impl Plan {
                 }
             }
         }
-        let place = Segment {
-            address: images.address,
-            bytes: image.bytes().to_vec(),
-        };
-        let own = firmware.map_or(&[][..], |firmware| &firmware.segments);
-        for segment in own {
-            if !layout.firmware.contains(segment.region()) {
-                return Err(DeviceError::Misplaced {
-                    chip: chip.name().to_owned(),
-                    segment: segment.region(),
-                    place: layout.firmware,
-                });
-            }
+        let place = self.layout.firmware;
+        match self.firmware.iter().find(|part| !place.contains(**part)) {
+            None => Ok(()),
+            Some(&segment) => Err(DeviceError::Misplaced {
+                chip: self.name.clone(),
+                segment,
+                place,
+            }),
         }
-        let writes: Vec<Segment> = own.iter().cloned().chain([place.clone()]).collect();
-        let erased = map.blocks.iter().copied();
-        let erased = erased.filter(|block| writes.iter().any(|w| block.overlaps(w.region())));
-        Ok(Self {
-            chip: chip.clone(),
-            name: chip.name().to_owned(),
-            processor: chip.processor(),
-            image: place.region(),
-            checksum: image.header().checksum,
-            firmware: own.iter().map(Segment::region).collect(),
-            erased: erased.collect(),
-            budgets,
-            rtt: match firmware.and_then(|firmware| firmware.rtt) {
-                Some(address) => ScanRegion::Exact(address.into()),
-                None => scan(layout.ram),
-            },
-            layout,
-            writes,
-        })
     }
 
     /// The chip's name.
@@ -203,15 +305,27 @@ impl Plan {
     /// What works, but less well than it could.
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<String> {
+        let mut warnings = Vec::new();
         let connections = &image.description().connections;
         let packed = connections.iter().any(|c| c.layout != WeightLayout::Rows);
         if packed && !self.processor.has_dsp_kernels() {
-            return vec![format!(
-                "the image's weights are laid out for DSP instructions, which {} is not known to have:                  it will run, but slowly; convert with --target cortex-m0",
+            warnings.push(format!(
+                "the image's weights are laid out for DSP instructions, which {} is not known to have: \
+                 it will run, but slowly; convert with --target cortex-m0",
                 self.name
-            )];
+            ));
         }
-        Vec::new()
+        if self.mode == Mode::InPlace {
+            let why = match self.layout.slots.second {
+                Some(_) => "the image needs both slots",
+                None => "there is one place for an image",
+            };
+            warnings.push(format!(
+                "{why}: where writing is broken off, {} has no image until it is written again",
+                self.name
+            ));
+        }
+        warnings
     }
 }
 
@@ -240,6 +354,86 @@ impl Layout {
     }
 }
 
+/// The key that the device is going to ask for.
+fn asked_key(
+    firmware: Option<&Firmware>,
+    options: &PlanOptions,
+) -> Result<Option<PublicKey>, DeviceError> {
+    match (firmware, options.key) {
+        (Some(firmware), Some(expected)) if firmware.key != Some(expected) => {
+            Err(DeviceError::OtherKey {
+                path: firmware.path.clone(),
+                found: firmware.key.map(|key| key.id()),
+                expected: expected.id(),
+            })
+        }
+        (Some(firmware), _) => Ok(firmware.key),
+        (None, key) => Ok(key),
+    }
+}
+
+/// What is written for a journal that begins with a state: so that both blocks are erased, something to each.
+fn journal(second: &Second, state: State) -> [Segment; 2] {
+    let [first, other] = second.journal;
+    [
+        Segment {
+            address: first.address,
+            bytes: fresh(state).to_vec(),
+        },
+        Segment {
+            address: other.address,
+            bytes: vec![0xff; 4],
+        },
+    ]
+}
+
+/// What it takes and what there is.
+fn budgets(
+    chip: &Chip,
+    image: &Image<'_>,
+    bytes: u64,
+    firmware: Option<&Firmware>,
+    own: Option<&Firmware>,
+    key: Option<PublicKey>,
+    layout: &Layout,
+) -> Result<Vec<Budget>, DeviceError> {
+    let images = match layout.slots.turns(bytes) {
+        Some(second) => ("flash for an image", layout.slots.a.len.min(second.b.len)),
+        None => ("flash for images", layout.slots.whole().len),
+    };
+    let mut budgets = vec![Budget {
+        what: images.0,
+        parts: vec![("image", bytes)],
+        limit: images.1.into(),
+    }];
+    if let Some(own) = own {
+        let bytes = own.segments.iter().map(|s| s.bytes.len() as u64).sum();
+        budgets.push(Budget {
+            what: "flash for firmware",
+            parts: vec![("firmware", bytes)],
+            limit: layout.firmware.len.into(),
+        });
+    }
+    budgets.push(ram(image, firmware, layout));
+    // A firmware of one's own, without a key, starts as it likes.
+    let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
+    if application || key.is_some() {
+        let targets = chip.processor().targets();
+        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let memory = firmware.and_then(|firmware| firmware.memory);
+        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        budgets.push(Budget {
+            what: match key {
+                Some(_) => "RAM to check the signature at the start",
+                None => "RAM to read the image at the start",
+            },
+            parts: vec![("stack", limits.stack_to_start(key.is_some()).into())],
+            limit: memory.map_or(rest, |memory| memory.len).into(),
+        });
+    }
+    budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
 /// The layout that a firmware was linked for: it says where images go.
 fn divide_for(
     chip: &Chip,
@@ -247,8 +441,11 @@ fn divide_for(
     firmware: &Firmware,
     options: &LayoutOptions,
 ) -> Result<Layout, DeviceError> {
+    let images = firmware.images;
+    let turns = |slots: &Slots| slots.second.map(|second| (second.journal, second.b));
     if let Ok(layout) = Layout::new(map, options)
-        && layout.slots.whole() == firmware.images
+        && layout.slots.whole() == images
+        && turns(&layout.slots) == firmware.turns
     {
         return Ok(layout);
     }
@@ -256,7 +453,6 @@ fn divide_for(
         path: firmware.path.clone(),
         reason,
     };
-    let images = firmware.images;
     if !map.flash.contains(images) {
         return Err(unusable(format!(
             "it looks for images at {images}, and the flash of {} is {}",
@@ -264,11 +460,8 @@ fn divide_for(
             map.flash
         )));
     }
-    if !map
-        .blocks
-        .iter()
-        .any(|block| block.address == images.address)
-    {
+    let begins = |address: u32| map.blocks.iter().any(|block| block.address == address);
+    if !begins(images.address) {
         return Err(unusable(format!(
             "it looks for images at {:#010x}, where no sector of {} begins: to write one would erase what \
              lies before",
@@ -276,15 +469,40 @@ fn divide_for(
             chip.name()
         )));
     }
+    let second = match firmware.turns {
+        None => None,
+        Some((journal, b)) => {
+            let whole = |part: &Region| {
+                let end = part.end();
+                begins(part.address) && (begins(end) || end == map.flash.end())
+            };
+            let apart = journal.iter().all(|part| part.end() <= images.address);
+            if !(journal.iter().all(whole) && begins(b.address) && apart && images.contains(b)) {
+                return Err(unusable(format!(
+                    "its journal at {} and {} and its second slot at {b} are not whole sectors of {}, one behind \
+                     another",
+                    journal[0],
+                    journal[1],
+                    chip.name()
+                )));
+            }
+            let shorter = journal[0].len.min(journal[1].len);
+            Some(Second {
+                journal,
+                unit: map.page.next_multiple_of(4).min(shorter),
+                b,
+            })
+        }
+    };
+    let first = second.map_or(images.address, |second| second.journal[0].address);
     let options = LayoutOptions {
-        firmware: Some(images.address - map.flash.address),
+        firmware: Some(first.saturating_sub(map.flash.address)),
     };
     let layout = divide(chip, map, &options)?;
     Ok(Layout {
-        slots: super::memory::Slots {
-            state: None,
-            a: images,
-            b: None,
+        slots: Slots {
+            a: Region::new(images.address, second.map_or(images.end(), |s| s.b.address)),
+            second,
         },
         ..layout
     })
@@ -396,6 +614,12 @@ pub struct Flashed {
     pub erased: u64,
     /// Bytes of the pages that were written, and read back.
     pub programmed: u64,
+    /// What of the images was written: in place where the image that was there needed both slots.
+    pub mode: Mode,
+    /// The slot that the image was written to.
+    pub slot: Slot,
+    /// Whether there was no journal, or a damaged one, beside a firmware that stays: it has been written anew.
+    pub journal_repaired: bool,
     /// What the firmware said then, where it was asked.
     pub greeting: Option<Greeting>,
 }
@@ -404,18 +628,44 @@ pub struct Flashed {
 /// it runs.
 ///
 /// # Errors
-/// [`DeviceError`]. Where it comes after the erasing began, the flash's contents are undefined.
+/// [`DeviceError`]. Where it comes after the erasing began, an image that was written to the inactive slot is
+/// not yet in use, or is whole; else the flash's contents are undefined.
 pub fn flash(
     plan: &Plan,
     options: &FlashOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Flashed, DeviceError> {
     let mut session = attach(&plan.chip, options.probe.as_ref())?;
-    let (erased, programmed) = write(plan, &mut session, progress)?;
+    let mut tally = Tally::new(progress);
+    let updated = match plan.mode {
+        Mode::Everything => {
+            let image = plan.places.iter().map(|place| Segment {
+                address: place.image.address,
+                bytes: plan.image.clone(),
+            });
+            let writes: Vec<Segment> = plan.writes.iter().cloned().chain(image).collect();
+            write(plan, &mut session, &writes, false, &mut tally)?;
+            Updated {
+                slot: Slot::A,
+                mode: Mode::Everything,
+                journal_repaired: false,
+            }
+        }
+        Mode::InactiveSlot | Mode::InPlace => {
+            let identity = ask(plan, &mut session)?;
+            update(plan, &mut session, identity.as_ref(), &mut tally)?
+        }
+    };
+    let Tally {
+        erased, programmed, ..
+    } = tally;
     let greeting = start(plan, &mut session, options)?;
     Ok(Flashed {
         erased,
         programmed,
+        mode: updated.mode,
+        slot: updated.slot,
+        journal_repaired: updated.journal_repaired,
         greeting,
     })
 }
@@ -447,13 +697,37 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, D
     }
 }
 
-/// The bytes that were erased and written.
-fn write(
-    plan: &Plan,
-    session: &mut Session,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(u64, u64), DeviceError> {
-    let failed = |source: FlashError| match source {
+/// The bytes that were erased and written so far, and who wants to know.
+pub(super) struct Tally<'a> {
+    erased: u64,
+    programmed: u64,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+impl<'a> Tally<'a> {
+    fn new(progress: &'a mut dyn FnMut(Progress)) -> Self {
+        Self {
+            erased: 0,
+            programmed: 0,
+            progress,
+        }
+    }
+
+    pub(super) fn take(&mut self, progress: Progress) {
+        if let Progress::Done { phase, bytes } = progress {
+            match phase {
+                Phase::Erase => self.erased += bytes,
+                Phase::Program => self.programmed += bytes,
+                Phase::Verify => {}
+            }
+        }
+        (self.progress)(progress);
+    }
+}
+
+/// An error of probe-rs's while the flash is worked on.
+pub(super) fn failed(plan: &Plan, source: FlashError) -> DeviceError {
+    match source {
         FlashError::Verify => DeviceError::Verify {
             chip: plan.name.clone(),
         },
@@ -462,15 +736,27 @@ fn write(
             during: "while its flash was written",
             source: Box::new(other),
         },
-    };
-    let mut loader = session.target().flash_loader();
-    for segment in &plan.writes {
-        let address = u64::from(segment.address);
-        loader.add_data(address, &segment.bytes).map_err(failed)?;
     }
-    let (mut erased, mut programmed) = (0, 0);
+}
+
+/// Writes and reads back; erases before, where that has not been done.
+pub(super) fn write(
+    plan: &Plan,
+    session: &mut Session,
+    writes: &[Segment],
+    erased: bool,
+    tally: &mut Tally<'_>,
+) -> Result<(), DeviceError> {
+    let mut loader = session.target().flash_loader();
+    for segment in writes {
+        let address = u64::from(segment.address);
+        loader
+            .add_data(address, &segment.bytes)
+            .map_err(|e| failed(plan, e))?;
+    }
     let mut download = DownloadOptions::default();
     download.verify = true;
+    download.skip_erase = erased;
     download.progress = FlashProgress::new(|event| {
         let event = match event {
             ProgressEvent::AddProgressBar { operation, total } => {
@@ -487,23 +773,23 @@ fn write(
             }
             _ => None,
         };
-        if let Some(event) = event {
-            match event {
-                Progress::Done {
+        // Erasing that is left out is announced all the same.
+        let erasing = |p: &Progress| {
+            matches!(
+                p,
+                Progress::Planned {
                     phase: Phase::Erase,
-                    bytes,
-                } => erased += bytes,
-                Progress::Done {
-                    phase: Phase::Program,
-                    bytes,
-                } => programmed += bytes,
-                _ => {}
-            }
-            progress(event);
+                    ..
+                }
+            )
+        };
+        if let Some(event) = event.filter(|event| !(erased && erasing(event))) {
+            tally.take(event);
         }
     });
-    loader.commit(session, download).map_err(failed)?;
-    Ok((erased, programmed))
+    loader
+        .commit(session, download)
+        .map_err(|e| failed(plan, e))
 }
 
 fn phase(operation: ProgressOperation) -> Option<Phase> {
@@ -546,11 +832,17 @@ fn start(
         return Ok(None);
     }
     let chip = plan.name.clone();
+    // A small core takes its time for a signature.
+    const SIGNATURE: Duration = Duration::from_secs(15);
+    let timeout = match plan.key {
+        Some(_) => options.timeout + SIGNATURE,
+        None => options.timeout,
+    };
     let silent = || DeviceError::Silent {
         chip: chip.clone(),
-        timeout: options.timeout,
+        timeout,
     };
-    let identity = greet(&mut core, &plan.rtt, options.timeout)
+    let identity = greet(&mut core, &plan.rtt, timeout)
         .map_err(|e| match e {
             SessionError::Silent { .. } => silent(),
             SessionError::Protocol { found } => DeviceError::Protocol {
@@ -565,15 +857,21 @@ fn start(
             },
         })?
         .ok_or_else(silent)?;
+    let refused = identity.start.passed_over();
     let greeting = Greeting::from(identity);
     match &greeting.image {
         ImageReport::Ready { checksum, .. } if *checksum == plan.checksum => Ok(Some(greeting)),
-        ImageReport::Ready { checksum, .. } => Err(DeviceError::Image {
+        ImageReport::Ready { checksum, slot, .. } => Err(DeviceError::Image {
             chip,
-            reason: format!(
-                "its firmware runs an image with the checksum {checksum:08x} in place of {:08x}: it looks elsewhere",
-                plan.checksum
-            ),
+            reason: match refused {
+                Some(refused) => format!(
+                    "its firmware refuses the image: {refused}; it runs the image {checksum:08x} in slot {slot}"
+                ),
+                None => format!(
+                    "its firmware runs an image with the checksum {checksum:08x} in place of {:08x}: it looks elsewhere",
+                    plan.checksum
+                ),
+            },
         }),
         ImageReport::Refused { reason } => Err(DeviceError::Image {
             chip,

@@ -1,6 +1,8 @@
 //! What the firmware says of itself after a start.
 
 use serde::Serialize;
+use tinyspike_shared::accept::Journal;
+use tinyspike_shared::slots::Slot;
 
 use super::session::Identity;
 
@@ -19,6 +21,14 @@ pub struct Greeting {
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
+    /// The slot that the journal names, where there are two.
+    pub named: Option<Slot>,
+    /// Why it does not run the image in that slot, where it does not.
+    pub passed_over: Option<String>,
+    /// No model below this version may run.
+    pub minimum_version: u32,
+    /// The key that has to have signed its images, where it asks for one.
+    pub key: Option<String>,
 }
 
 /// What a device makes of its image.
@@ -30,6 +40,10 @@ pub enum ImageReport {
     Ready {
         /// The image's checksum.
         checksum: u32,
+        /// The model's version.
+        version: u32,
+        /// The slot that it lies in.
+        slot: Slot,
         /// Bytes of arena.
         arena: u32,
     },
@@ -42,6 +56,7 @@ pub enum ImageReport {
 
 impl From<Identity> for Greeting {
     fn from(identity: Identity) -> Self {
+        let start = identity.start;
         Self {
             firmware: identity.firmware,
             architecture: identity.architecture,
@@ -49,6 +64,8 @@ impl From<Identity> for Greeting {
             image: match identity.image {
                 Ok(image) => ImageReport::Ready {
                     checksum: image.checksum,
+                    version: image.version,
+                    slot: start.running.unwrap_or(start.named),
                     arena: image.arena,
                 },
                 Err(reason) => ImageReport::Refused {
@@ -57,6 +74,10 @@ impl From<Identity> for Greeting {
             },
             free_ram: identity.free_ram,
             stack: identity.stack,
+            named: (start.journal != Journal::Absent).then_some(start.named),
+            passed_over: start.passed_over().map(|reason| reason.to_string()),
+            minimum_version: start.minimum,
+            key: identity.key.map(|key| key.id().to_string()),
         }
     }
 }

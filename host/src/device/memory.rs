@@ -15,6 +15,7 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
+use tinyspike_shared::slots::Slot;
 
 use super::chips::Chip;
 use super::families::{self, Obstacle};
@@ -113,6 +114,8 @@ pub struct MemoryMap {
     pub flash: Region,
     /// What of the flash can be erased and written without touching the rest, one behind another.
     pub blocks: Vec<Region>,
+    /// Bytes that are written at once: the flash algorithm's page, the largest where there are several.
+    pub page: u32,
     /// The RAM for variables, arena and stack.
     pub ram: Region,
 }
@@ -131,7 +134,9 @@ impl MemoryMap {
         }
         let flash = flash_regions(chip)?;
         let mut blocks = Vec::new();
+        let mut page = 0;
         for Flash { region, algorithm } in flash {
+            page = page.max(algorithm.flash_properties.page_size);
             for block in blocks_of(region, algorithm) {
                 // Where one region's blocks end before it does, the next one is out of reach.
                 match blocks.last() {
@@ -158,6 +163,7 @@ impl MemoryMap {
             flash: Region::new(first.address, last.end()),
             ram: ram(chip).ok_or(MemoryError::NoRam)?,
             blocks,
+            page,
         })
     }
 
@@ -373,24 +379,51 @@ pub struct LayoutOptions {
 
 /// The places for images.
 ///
-/// Two images can take turns where there is room for two slots and the two blocks of the journal that says
-/// which one is in use (`tinyspike_shared::slots`). Where there is not, one slot takes all. The first slot's address depends on the chip and the firmware's
-/// place alone, never on an image.
+/// Two images take turns where there is room for two slots and the two blocks of the journal that says which one
+/// is in use ([`tinyspike_shared::slots`]). Where there is not, one slot takes all. The first slot's address
+/// depends on the chip and the firmware's place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Slots {
-    /// The blocks between firmware and slots that say which one is in use.
-    pub state: Option<[Region; 2]>,
     /// The first slot.
     pub a: Region,
-    /// The second slot, directly behind.
-    pub b: Option<Region>,
+    /// The second slot, and what says which one is in use.
+    pub second: Option<Second>,
+}
+
+/// The second slot and the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Second {
+    /// The blocks between firmware and slots that say which slot is in use.
+    pub journal: [Region; 2],
+    /// Bytes of them that are written at once.
+    pub unit: u32,
+    /// The second slot, directly behind the first.
+    pub b: Region,
 }
 
 impl Slots {
     /// Where an image may lie that has both slots to itself.
     #[must_use]
     pub fn whole(&self) -> Region {
-        Region::new(self.a.address, self.b.unwrap_or(self.a).end())
+        let last = self.second.map_or(self.a, |second| second.b);
+        Region::new(self.a.address, last.end())
+    }
+
+    /// A slot, where there is one.
+    #[must_use]
+    pub fn slot(&self, slot: Slot) -> Option<Region> {
+        match slot {
+            Slot::A => Some(self.a),
+            Slot::B => self.second.map(|second| second.b),
+        }
+    }
+
+    /// Where two images take turns that have so many bytes, signatures included; `None` where there is one slot,
+    /// or an image needs both.
+    #[must_use]
+    pub fn turns(&self, bytes: u64) -> Option<Second> {
+        self.second
+            .filter(|second| bytes <= u64::from(self.a.len.min(second.b.len)))
     }
 }
 
@@ -432,13 +465,12 @@ impl Layout {
         let (own, rest) = map.blocks.split_at_checked(count).ok_or_else(no_room)?;
         let last = own.last().filter(|b| b.end() >= end).ok_or_else(no_room)?;
         let firmware = Region::new(map.flash.address, last.end());
-        let slots = two_slots(rest)
+        let slots = two_slots(rest, map.page)
             .or_else(|| {
                 let (first, last) = (rest.first()?, rest.last()?);
                 Some(Slots {
-                    state: None,
                     a: Region::new(first.address, last.end()),
-                    b: None,
+                    second: None,
                 })
             })
             .ok_or_else(no_room)?;
@@ -453,7 +485,8 @@ impl Layout {
     pub const STACK: u32 = 4 << 10;
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
-    /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie.
+    /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
+    /// and the journal are.
     #[must_use]
     pub fn memory_x(&self, chip: &str) -> String {
         let images = self.slots.whole();
@@ -474,17 +507,29 @@ impl Layout {
             images.end(),
             Self::STACK
         );
+        if let Some(second) = self.slots.second {
+            let [first, other] = second.journal;
+            let _ = write!(
+                text,
+                "_tinyspike_slot_b = {:#010x};\n_tinyspike_journal = {:#010x};\n\
+                 _tinyspike_journal_second = {:#010x};\n_tinyspike_journal_end = {:#010x};\n",
+                second.b.address,
+                first.address,
+                other.address,
+                other.end()
+            );
+        }
         text
     }
 }
 
-/// Two blocks for the state, and two slots of nearly the same length; `None` where they would be too small.
-fn two_slots(blocks: &[Region]) -> Option<Slots> {
-    let (&state, slots) = blocks.split_first_chunk::<2>()?;
+/// Two blocks for the journal, and two slots of nearly the same length; `None` where they would be too small.
+fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
+    let (&journal, slots) = blocks.split_first_chunk::<2>()?;
     let (first, last) = (slots.first()?, slots.last()?);
     let both = Region::new(first.address, last.end());
     // Where blocks are large, one slot with their room is worth more than two.
-    if state[0].len + state[1].len > both.len / 2 {
+    if journal[0].len + journal[1].len > both.len / 2 {
         return None;
     }
     let cut = slots
@@ -492,9 +537,16 @@ fn two_slots(blocks: &[Region]) -> Option<Slots> {
         .map(|block| block.address)
         .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
     let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
+    let unit = page.next_multiple_of(4);
+    // Where a block is no multiple of a page, or no larger, all of it is one unit.
+    let whole = |block: &Region| block.len.is_multiple_of(unit);
+    let unit = if journal.iter().all(whole) {
+        unit
+    } else {
+        journal[0].len.min(journal[1].len)
+    };
     (a.len.min(b.len) >= Layout::LEAST_SLOT).then_some(Slots {
-        state: Some(state),
         a,
-        b: Some(b),
+        second: Some(Second { journal, unit, b }),
     })
 }

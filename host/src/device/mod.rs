@@ -21,16 +21,19 @@ mod probe;
 mod processor;
 pub mod run;
 pub mod session;
+mod update;
 
 pub use chips::{Chip, Chips, Summary};
 pub use connection::{Connection, TalkOptions, talk};
 pub use error::DeviceError;
 pub use families::Obstacle;
 pub use firmware::{Firmware, Segment, build};
-pub use flash::{Budget, FlashOptions, Flashed, Phase, Plan, PlanOptions, Progress, flash};
+pub use flash::{
+    Budget, FlashOptions, Flashed, Mode, Phase, Place, Plan, PlanOptions, Progress, flash,
+};
 pub use hello::{Greeting, ImageReport};
 pub use log::{LogMessage, LogReader, LogTable};
-pub use memory::{Layout, LayoutOptions, MemoryError, MemoryMap, Region, Slots};
+pub use memory::{Layout, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots};
 pub use probe::{ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};
 pub use session::Session;

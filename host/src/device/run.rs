@@ -8,9 +8,10 @@ use serde::Serialize;
 use tinyspike_firmware::hashes::Hashes;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{EngineError, Event, InputError, Probe};
+use tinyspike_shared::accept::Refusal;
 use tinyspike_shared::wire::{Count, Watch};
 
-use super::session::{Identity, Inference, Link, NoImage, Session, SessionError, StackUse};
+use super::session::{Identity, Inference, Link, Session, SessionError, StackUse};
 use crate::assemble::{Image, MAX_ENSEMBLES};
 use crate::bench::Spread;
 use crate::data::DataSet;
@@ -60,7 +61,7 @@ pub enum RunError {
     },
     /// The device does not run its image.
     #[error("the device does not run its image: {0}")]
-    NoImage(#[from] NoImage),
+    NoImage(#[from] Refusal),
     /// The conversation failed.
     #[error("{}{source}", sample.map_or(String::new(), |s| format!("sample {s}: ")))]
     Session {

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tinyspike_shared::Event;
-use tinyspike_shared::image::ImageError;
+use tinyspike_shared::accept::{Refusal, Start};
 use tinyspike_shared::wire::{
     self, Clock, Count, Fault, Head, Hello, INPUT_CHUNK, ImageState, MAX_FRAME, PROTOCOL, Receiver,
     Request, RequestError, Response, Watch,
 };
+
+use crate::sign::PublicKey;
 
 /// Carries bytes to and from a device.
 pub trait Link {
@@ -68,7 +70,7 @@ pub enum SessionError {
     Fault(String),
     /// The device has no image that it can run.
     #[error("the device does not run its image: {0}")]
-    NoImage(NoImage),
+    NoImage(Refusal),
     /// The device refuses a request.
     #[error("the device refuses: {0}")]
     Refused(String),
@@ -79,27 +81,13 @@ pub enum SessionError {
     Unexpected,
 }
 
-/// Why a device does not run its image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoImage {
-    /// The image is not one that it can use.
-    #[error(transparent)]
-    Refused(#[from] ImageError),
-    /// There is too little RAM for it.
-    #[error("arena and input need {needed} bytes of RAM, and {given} are left")]
-    NoRoom {
-        /// Bytes that arena and input need.
-        needed: u32,
-        /// Bytes that there are.
-        given: u32,
-    },
-}
-
 /// The image that a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RunningImage {
     /// The image's checksum.
     pub checksum: u32,
+    /// The model's version.
+    pub version: u32,
     /// Bytes of arena.
     pub arena: u32,
     /// Bytes of all inputs together.
@@ -118,13 +106,17 @@ pub struct Identity {
     /// The kernels that it runs.
     pub kernels: String,
     /// The image that it runs, or why not.
-    pub image: Result<RunningImage, NoImage>,
+    pub image: Result<RunningImage, Refusal>,
     /// Bytes of RAM that nothing takes.
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
     /// What counts its ticks.
     pub clock: Clock,
+    /// How it chose its image.
+    pub start: Start,
+    /// The key that has to have signed its images, where it asks for one.
+    pub key: Option<PublicKey>,
 }
 
 impl From<Hello<'_>> for Identity {
@@ -136,21 +128,24 @@ impl From<Hello<'_>> for Identity {
             image: match hello.image {
                 ImageState::Ready {
                     checksum,
+                    version,
                     arena,
                     input,
                     steps,
                 } => Ok(RunningImage {
                     checksum,
+                    version,
                     arena,
                     input,
                     steps,
                 }),
-                ImageState::Refused(reason) => Err(NoImage::Refused(reason)),
-                ImageState::NoRoom { needed, given } => Err(NoImage::NoRoom { needed, given }),
+                ImageState::Refused(reason) => Err(reason),
             },
             free_ram: hello.free_ram,
             stack: hello.stack,
             clock: hello.clock,
+            start: hello.start,
+            key: hello.key.map(PublicKey::new),
         }
     }
 }

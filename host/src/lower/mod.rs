@@ -37,6 +37,14 @@ pub struct Graph {
     pub links: Vec<Link>,
 }
 
+impl Graph {
+    /// The size of each input.
+    #[must_use]
+    pub fn input_sizes(&self) -> Vec<usize> {
+        self.inputs.iter().map(Input::size).collect()
+    }
+}
+
 /// An input.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -673,7 +681,8 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// Refuses all TensorNodes at once, but for a softmax that only a probe reads.
+    /// Refuses all TensorNodes at once, but for those that pass values on and a softmax that only a probe
+    /// reads.
     fn refuse_tensor_nodes(&self) -> Result<(), LowerError> {
         let network = self.network;
         let last = |id: NodeId| {
@@ -684,7 +693,7 @@ impl Resolver<'_> {
             .map(NodeId)
             .zip(&network.nodes)
             .filter_map(|(id, node)| match &node.kind {
-                NodeKind::Tensor(t) if !(is_softmax(t) && last(id)) => {
+                NodeKind::Tensor(t) if !(is_identity(t) || is_softmax(t) && last(id)) => {
                     Some(fallback(&node.label, t))
                 }
                 _ => None,
@@ -790,6 +799,9 @@ impl Resolver<'_> {
                 bias: value.data().to_vec(),
             }),
             NodeKind::Passthrough => self.sum_into(Post::Node(node), object.size_in),
+            NodeKind::Tensor(t) if is_identity(t) => {
+                self.sum_into(Post::Node(node), object.size_in)
+            }
             NodeKind::Tensor(t) => Err(LowerError::TensorNodes(vec![fallback(&object.label, t)])),
         }
     }
@@ -813,6 +825,17 @@ impl Resolver<'_> {
             Post::Neurons(e) => &self.network.ensembles[e.0].label,
         }
     }
+}
+
+/// A layer that only does something in training, as NengoDL's Converter makes it a TensorNode.
+fn is_identity(t: &TensorNode) -> bool {
+    let TensorFunc::Layer(layer) = &t.func else {
+        return false;
+    };
+    matches!(
+        layer.config,
+        LayerConfig::Dropout { .. } | LayerConfig::Noise
+    )
 }
 
 /// A softmax along the only axis, which keeps the ranking.

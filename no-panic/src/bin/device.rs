@@ -9,6 +9,8 @@ use core::hint::black_box;
 use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::{Board, Build, Device};
 use tinyspike_no_panic as _;
+use tinyspike_shared::accept::{Refusal, Start, Terms};
+use tinyspike_shared::slots::{Slot, stored};
 use tinyspike_shared::wire::Clock;
 
 #[unsafe(no_mangle)]
@@ -25,9 +27,24 @@ fn serve<const E: usize, const C: usize>(bytes: &[u8], memory: &mut [u32]) {
     let build = Build {
         version: "",
         architecture: "",
+        key: None,
     };
-    let image: Result<Image<'_, E, C>, _> = Image::parse(bytes);
-    let mut device = Device::new(build, image.as_ref().map_err(|&e| e), memory);
+    let (mut state, mut other) = (None, None);
+    let start = Start::find(stored([bytes, bytes]), |slot, minimum| {
+        let image: Image<'_, E, C> = Terms::version(minimum).accept(bytes)?;
+        *(if slot == Slot::A {
+            &mut state
+        } else {
+            &mut other
+        }) = Some(image);
+        Ok(())
+    });
+    let image = state.as_ref().or(other.as_ref());
+    let image = image.ok_or(Refusal::Version {
+        version: 0,
+        minimum: 0,
+    });
+    let mut device = Device::new(build, image, start, memory);
     device.poll(&mut Chip);
     black_box(device.image());
 }

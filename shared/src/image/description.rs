@@ -244,7 +244,7 @@ pub struct Connection {
     pub source: SourceMap,
     /// Which neurons it joins.
     pub transform: Transform,
-    /// The int8 weights, in the order that the transform states.
+    /// The weights, as their layout states.
     pub weights: Section,
     /// How they lie within a row.
     pub layout: Layout,
@@ -461,7 +461,29 @@ impl Axis {
     pub fn span(&self, place: u32) -> Span {
         let padded = place + self.padding;
         let last = padded / self.stride;
-        let (tap, taps) = self.phase(padded - last * self.stride.get());
+        self.span_at(last, padded - last * self.stride.get())
+    }
+
+    /// The targets that see the sources from a place on, source by source.
+    pub fn spans(self, place: u32) -> impl Iterator<Item = Span> {
+        let padded = place + self.padding;
+        let mut last = padded / self.stride;
+        let mut phase = padded - last * self.stride.get();
+        core::iter::from_fn(move || {
+            let span = self.span_at(last, phase);
+            phase += 1;
+            if phase == self.stride.get() {
+                phase = 0;
+                last += 1;
+            }
+            Some(span)
+        })
+    }
+
+    /// The targets that see the source behind `phase` others that have the same last target.
+    #[inline]
+    fn span_at(&self, last: u32, phase: u32) -> Span {
+        let (tap, taps) = self.phase(phase);
         let end = last + 1;
         // At the start, targets that would have the phase's first taps are not there.
         let missing = taps.saturating_sub(end);
@@ -522,7 +544,9 @@ impl Transform {
                 let rows = [c.kernel[0].into(), run, c.row().into()];
                 match layout {
                     Layout::Nibbles => volume(&[rows[0], run, rows[2].div_ceil(2)]),
-                    Layout::Wide | Layout::WidePairs => volume(&rows)?.checked_mul(2),
+                    Layout::Wide | Layout::WidePairs | Layout::Halves => {
+                        volume(&rows)?.checked_mul(2)
+                    }
                     Layout::Windows => {
                         let run = run.checked_next_multiple_of(4)?;
                         volume(&[rows[0], run, rows[2], 2])

@@ -303,6 +303,7 @@ impl<'a> Reader<'a> {
             4 => Layout::WidePairs,
             5 => Layout::Windows,
             6 => Layout::Nibbles,
+            7 => Layout::Halves,
             _ => {
                 self.fail();
                 Layout::Rows
@@ -454,7 +455,7 @@ mod tests {
                 weights,
                 layout: [
                     Layout::Rows, Layout::Quads, Layout::Crossed, Layout::Wide, Layout::WidePairs,
-                    Layout::Windows, Layout::Nibbles,
+                    Layout::Windows, Layout::Nibbles, Layout::Halves,
                 ][layout],
             }
         }

@@ -229,7 +229,7 @@ fn connection(
         }
     }
     let fits = match (&c.transform, c.layout) {
-        (_, Layout::Rows | Layout::Nibbles)
+        (_, Layout::Rows | Layout::Nibbles | Layout::Halves)
         | (Transform::Dense(_), Layout::Quads | Layout::Crossed) => true,
         (Transform::Convolution(_), Layout::Wide) => true,
         (Transform::Convolution(conv), Layout::WidePairs) => conv.row().is_multiple_of(2),

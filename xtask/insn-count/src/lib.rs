@@ -13,6 +13,8 @@
 //! It uses what version 1 of QEMU's plugin interface has in common with later ones; QEMU 4.2 to 8.2
 //! take version 1.
 
+#![expect(unsafe_code, reason = "QEMU's plugins have an interface in C")]
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::Write as _;

@@ -143,7 +143,7 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
                     filters: CHANNELS,
                     first: 0,
                 }),
-                weights: vec![count as i8; channels],
+                weights: vec![count as i16; channels],
             },
             Connection {
                 pre: Source::Population(0),

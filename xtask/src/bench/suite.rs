@@ -135,7 +135,6 @@ pub(super) struct NetworkResults {
 /// One network on one board.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BoardResults {
-    #[serde(flatten)]
     pub(super) report: Report,
     /// Estimated cycles of an inference, where there is a model of the processor.
     pub(super) estimated_cycles: Option<f64>,
@@ -330,7 +329,7 @@ fn commit() -> String {
 const fn target(board: Board) -> Target {
     match board {
         Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
-        _ => Target::Portable,
+        _ => Target::CortexM0,
     }
 }
 

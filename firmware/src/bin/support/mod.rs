@@ -3,24 +3,28 @@
 
 #![allow(dead_code, reason = "each program uses a part of it")]
 
+#[expect(unsafe_code, reason = "a timer's registers")]
 pub(crate) mod cmsdk;
 #[cfg(not(feature = "board-microbit"))]
 mod copy;
 #[cfg(feature = "board-mps2-an386")]
 mod interrupts;
+#[expect(unsafe_code, reason = "a board's memory is where its manual says")]
+mod memory;
+#[expect(unsafe_code, reason = "the free part of the stack")]
 mod stack;
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
-use cortex_m_rt::{ExceptionFrame, exception};
 use cortex_m_semihosting::debug;
 use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
 use tinyspike_firmware::bench::{self, Measured, Meter};
-use tinyspike_firmware::boards::{Board, Region};
-use tinyspike_firmware::{Image, Inputs, Native};
+use tinyspike_firmware::boards::Board;
+use tinyspike_firmware::{Image, Inputs, Native, trace};
 
+pub(crate) use memory::memory;
 pub(crate) use stack::Stack;
 
 /// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
@@ -49,16 +53,51 @@ pub(crate) fn measure<const E: usize, const C: usize>(
     }
 }
 
+/// Runs every input that the host has put into the board's memory, prints the trace, and ends the emulator. `E` and
+/// `C` are the most ensembles and connections of a network.
+pub(crate) fn trace<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> ! {
+    match traced::<E, C>(board, arena) {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+fn traced<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> Result<(), Refused> {
+    let image: Image<'_, E, C> = Image::parse(memory(board.image)).map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!(
+        "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
+        image.header().checksum,
+        image.header().length,
+        image.arena_bytes()
+    );
+    let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = trace::run(&image, arena, &inputs, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!("{=u32} inputs done", inputs.header().count);
+    Ok(())
+}
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     refuse(info);
     exit(debug::EXIT_FAILURE)
 }
 
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    refuse(format_args!("hard fault at {:#010x}", frame.pc()));
-    exit(debug::EXIT_FAILURE)
+#[expect(unsafe_code, reason = "cortex-m-rt wants the handler to be unsafe")]
+mod hard_fault {
+    use cortex_m_rt::{ExceptionFrame, exception};
+
+    use super::{debug, exit, refuse};
+
+    #[exception]
+    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+        refuse(format_args!("hard fault at {:#010x}", frame.pc()));
+        exit(debug::EXIT_FAILURE)
+    }
 }
 
 /// The reason has been printed.
@@ -79,13 +118,6 @@ pub(crate) fn exit(status: debug::ExitStatus) -> ! {
     loop {
         cortex_m::asm::wfi();
     }
-}
-
-/// What the host has put into a region of the board's memory.
-pub(crate) fn memory(region: Region) -> &'static [u8] {
-    // SAFETY: the region is memory that the linker script leaves alone, so nothing else refers to it, and
-    // nothing writes to it after reset.
-    unsafe { core::slice::from_raw_parts(region.address as *const u8, region.len as usize) }
 }
 
 /// The host's console. It is handed whole blocks, since each call stops the core.

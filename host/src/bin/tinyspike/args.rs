@@ -170,8 +170,9 @@ pub(crate) struct Convert {
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: PathBuf,
     /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) calibration: Option<PathBuf>,
+    /// INPUT=FILE for each input of a model with several.
+    #[arg(long, value_name = "[INPUT=]FILE")]
+    pub(crate) calibration: Vec<String>,
     /// Use at most this many calibration samples: all of them unless said. They are read from the file in
     /// blocks. Tuning uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -188,8 +189,9 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight. Of 4 or fewer, two fit a byte of flash.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=8))]
+    /// Bits of a weight, up to 8. Of 4 or fewer, two fit a byte of flash. With --faithful up to 16: with so
+    /// many, spikes come when those of the float network do, and take twice the flash.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=16))]
     pub(crate) weight_bits: u8,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
@@ -211,7 +213,7 @@ pub(crate) struct Convert {
     pub(crate) seed: u32,
     /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
     /// synapses, firing rates and initial voltages as the options below say.
-    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits", "weight_bits"])]
+    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
     pub(crate) faithful: bool,
     /// Where the neurons' voltages start.
     #[arg(
@@ -264,7 +266,7 @@ pub(crate) struct Convert {
 pub(crate) enum TargetName {
     /// Plain rows of weights
     Portable,
-    /// Cortex-M0 and M0+: plain rows of weights
+    /// Cores without the DSP extension: Cortex-M0, M0+, M23
     CortexM0,
     /// Cores with the DSP extension: Cortex-M4, M7, M33
     CortexM4,
@@ -275,8 +277,9 @@ pub(crate) enum TargetName {
 impl From<TargetName> for Target {
     fn from(name: TargetName) -> Self {
         match name {
+            TargetName::CortexM0 => Self::CortexM0,
             TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM0 | TargetName::CortexM55 => Self::Portable,
+            TargetName::Portable | TargetName::CortexM55 => Self::Portable,
         }
     }
 }
@@ -314,6 +317,7 @@ impl Convert {
             initial_voltage: self.initial_voltage.with(self.seed),
             max_count: self.max_count.unwrap_or(default.max_count),
             inputs: Vec::new(),
+            weight_bits: self.weight_bits,
             target: self.target.into(),
         })
     }
@@ -471,9 +475,10 @@ impl Verify {
 pub(crate) struct Emulate {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
@@ -514,9 +519,10 @@ pub(crate) struct Bench {
     /// The voltage at which you have measured it.
     #[arg(long, value_name = "V", value_parser = positive, requires = "current_ma")]
     pub(crate) volts: Option<f64>,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
@@ -550,9 +556,10 @@ pub(crate) struct Run {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a network
+    /// with several.
+    #[arg(long, value_name = "[INPUT=]FILE", required = true)]
+    pub(crate) data: Vec<String>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
@@ -576,9 +583,10 @@ pub(crate) struct Monitor {
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too).
-    #[arg(long, value_name = "FILE", requires = "image")]
-    pub(crate) data: Option<PathBuf>,
+    /// Samples to feed it meanwhile: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of
+    /// a network with several.
+    #[arg(long, value_name = "[INPUT=]FILE", requires = "image")]
+    pub(crate) data: Vec<String>,
     /// Feed only the first N samples.
     #[arg(long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
@@ -656,12 +664,22 @@ pub(crate) struct Flash {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
-    #[arg(long, value_name = "ELF", conflicts_with = "model_only")]
+    /// Use this firmware, an ELF file that is linked for the chip, in place of building one. With --model-only it
+    /// is not written, but says where the one on the chip looks for images.
+    #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
-    /// Leave the firmware that is on the chip as it is, and write the image alone.
+    /// Leave the firmware that is on the chip as it is, and write the image alone: to the slot that is not in
+    /// use, so that the old image or the new one is there, whatever happens.
     #[arg(long)]
     pub(crate) model_only: bool,
+    /// A public key (PEM, as `keygen` writes it): build firmware that runs only what this key has signed. The
+    /// image is refused here where the firmware would refuse it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// From now on the device takes no model below this version, as `convert --model-version` gives it. Only
+    /// writing the firmware lowers that again.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
+    pub(crate) minimum_version: u32,
     /// Flash to keep for the firmware, in place of 96K (or three quarters of what there is). To write the
     /// image alone later, say the same.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]

@@ -85,6 +85,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
         DeviceError::Verify { .. } => {
             "flash again; if it stays so, the flash is worn out, protected, or another chip's"
         }
+        DeviceError::OtherKey { .. } => {
+            "leave out --firmware to build one with the key, or leave out --key"
+        }
         DeviceError::Silent { .. } | DeviceError::Protocol { .. } => {
             "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS"
         }

@@ -5,6 +5,7 @@ use tinyspike::device::{
     self, DeviceError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
+use tinyspike::sign::trailer_of;
 
 use crate::args::BoardFlags;
 use crate::board::{self, Board, failure};
@@ -27,21 +28,28 @@ impl Deployed {
     }
 }
 
-/// The board that is meant, running its firmware and `image`; whatever image it runs, where none is given.
+/// The board that is meant, running its firmware and `image`, which the bytes hold with its signature; whatever image
+/// it runs, where none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,
-    image: Option<&Image<'_>>,
+    image: Option<(&Image<'_>, &[u8])>,
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
         Some(path) => Firmware::read(path),
         None => Layout::of(&chip, &LayoutOptions::default())
-            .and_then(|layout| device::build(&chip, &layout)),
+            .and_then(|layout| device::build(&chip, &layout, None)),
     }
     .map_err(failure)?;
     let plan = image
-        .map(|image| Plan::new(&chip, image, Some(&firmware), &PlanOptions::default()))
+        .map(|(image, bytes)| {
+            let options = PlanOptions {
+                trailer: trailer_of(bytes),
+                ..PlanOptions::default()
+            };
+            Plan::new(&chip, image, Some(&firmware), &options)
+        })
         .transpose()
         .map_err(failure)?;
     let board = board::connect(flags, chip)?;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
+use tinyspike::sign::PublicKey;
 use tinyspike_shared::image::MAGIC;
 
 use crate::diagnostics::Failure;
@@ -46,6 +47,12 @@ pub(crate) fn parse_image<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>,
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))
+}
+
+/// Reads a public key from a PEM file.
+pub(crate) fn read_public_key(path: &Path) -> Result<PublicKey, Failure> {
+    PublicKey::from_pem(&read_text(path)?)
+        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
 }
 
 /// Writes a file that only its owner may read, and never over another.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use tinyspike::assemble::Image;
 use tinyspike::convert::Conversion;
-use tinyspike::data;
+use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::network::NodeKind;
 use tinyspike::simulate::{Input, InputData};
 use tinyspike::tensor::Tensor;
@@ -30,7 +31,7 @@ impl Inputs {
         limit: Option<u32>,
     ) -> Result<Self, Failure> {
         let names: Vec<&str> = conversion.inputs.iter().map(|(n, _)| n.as_str()).collect();
-        let paths = assign(files, &names)?;
+        let paths = assign("--data", files, &names)?;
         let mut inputs = Self {
             labels: Vec::new(),
             tensors: Vec::new(),
@@ -129,8 +130,50 @@ impl Inputs {
     }
 }
 
-/// Which file is which input's.
-fn assign<'a>(files: &'a [String], names: &[&str]) -> Result<Vec<&'a str>, Failure> {
+/// The data of all inputs of an image, one behind the other in a sample.
+pub(crate) fn of_image(
+    files: &[String],
+    image: &Image<'_>,
+    byte_scale: f32,
+) -> Result<DataSet, Failure> {
+    let network = image.description();
+    let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
+    let labels: Vec<&str> = labels.collect();
+    joined("--data", files, &labels, byte_scale, |path| {
+        data::load(path)
+    })
+}
+
+/// The data of all inputs, from the files that a flag names.
+pub(crate) fn joined(
+    flag: &str,
+    files: &[String],
+    names: &[&str],
+    byte_scale: f32,
+    load: impl Fn(&str) -> Result<DataSet, DataError>,
+) -> Result<DataSet, Failure> {
+    let paths = assign(flag, files, names)?;
+    let sets: Vec<DataSet> = paths
+        .iter()
+        .map(|path| load(path))
+        .collect::<Result<_, _>>()?;
+    let counts: Vec<String> = (paths.iter().zip(&sets))
+        .map(|(path, set)| format!("{path} has {}", set.len()))
+        .collect();
+    DataSet::side_by_side(sets, byte_scale).ok_or_else(|| {
+        Failure::new(format!(
+            "all inputs need the same number of samples: {}",
+            counts.join(", ")
+        ))
+    })
+}
+
+/// Which file is which input's, as a flag says.
+pub(crate) fn assign<'a>(
+    flag: &str,
+    files: &'a [String],
+    names: &[&str],
+) -> Result<Vec<&'a str>, Failure> {
     let listed = names.join(", ");
     let mut paths: Vec<Option<&str>> = vec![None; names.len()];
     for file in files {
@@ -144,14 +187,14 @@ fn assign<'a>(files: &'a [String], names: &[&str]) -> Result<Vec<&'a str>, Failu
             None if names.len() == 1 => (0, file.as_str()),
             None => {
                 return Err(Failure::new(format!(
-                    "--data {file} does not say which input it is for; the model has the inputs {listed}"
+                    "{flag} {file} does not say which input it is for; the model has the inputs {listed}"
                 ))
-                .hint("give --data INPUT=FILE for each input"));
+                .hint(format!("give {flag} INPUT=FILE for each input")));
             }
         };
         if paths[at].replace(path).is_some() {
             return Err(Failure::new(format!(
-                "--data is given twice for the input {:?}",
+                "{flag} is given twice for the input {:?}",
                 names[at]
             )));
         }
@@ -162,10 +205,10 @@ fn assign<'a>(files: &'a [String], names: &[&str]) -> Result<Vec<&'a str>, Failu
         .collect();
     if !missing.is_empty() {
         return Err(Failure::new(format!(
-            "there is no data for the input {}",
+            "{flag} has no file for the input {}",
             missing.join(", ")
         ))
-        .hint("give --data INPUT=FILE for each input"));
+        .hint(format!("give {flag} INPUT=FILE for each input")));
     }
     Ok(paths.into_iter().flatten().collect())
 }

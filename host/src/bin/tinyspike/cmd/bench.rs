@@ -4,7 +4,7 @@ use std::io::Write;
 
 use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench, code};
-use tinyspike::data::{self, DataSet};
+use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
     DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
 };
@@ -15,19 +15,20 @@ use super::run::Broken;
 use crate::args::{Bench, BenchTarget, BoardFlags};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
-    let data = data::load(&args.data)?.take(args.limit as usize);
+    let data = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
+    let data = data.take(args.limit as usize);
     match &args.on {
         BenchTarget::Emulated(board) => {
             let report = emulated(args, *board, &bytes, &data)?;
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
-            let report = on_chip(args, chip, &image, &data)?;
+            let report = on_chip(args, chip, (&image, &bytes), &data)?;
             print(args, &report, out)
         }
     }
@@ -80,7 +81,7 @@ fn emulated(
 fn on_chip(
     args: &Bench,
     chip: &str,
-    image: &Image<'_>,
+    (image, bytes): (&Image<'_>, &[u8]),
     data: &DataSet,
 ) -> Result<DeviceReport, Failure> {
     let flags = BoardFlags {
@@ -95,7 +96,7 @@ fn on_chip(
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),
     };
-    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
+    let deployed = deploy(&flags, args.firmware.as_deref(), Some((image, bytes)))?;
     let bar = progress::bar("measuring", data.len() as u64);
     let report = talk(
         &deployed.board.chip,
@@ -114,7 +115,7 @@ fn on_chip(
 }
 
 fn failure(args: &Bench, error: &BenchError) -> Failure {
-    let (image, data) = (args.image.display(), args.data.display());
+    let (image, data) = (args.image.display(), args.data.join(", "));
     let failure = Failure::new(match error {
         BenchError::Data(e) => format!("{image} on {data}: {e}"),
         other => format!("{image}: {other}"),

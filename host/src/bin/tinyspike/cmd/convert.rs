@@ -8,17 +8,18 @@ use tinyspike::calibrate::{
     Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
 };
 use tinyspike::convert::Conversion;
-use tinyspike::data::{self, DataSet};
+use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
-use tinyspike::pipeline::{BuildError, build_from};
-use tinyspike::quantize::Quantized;
+use tinyspike::pipeline::{BuildError, build_from, samples};
+use tinyspike::quantize::{Quantized, WEIGHT_BITS};
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
+use crate::inputs::{assign, joined};
 use crate::{files, progress};
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
@@ -55,19 +56,27 @@ struct Tuning {
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
+    if !args.faithful && args.weight_bits > WEIGHT_BITS {
+        return Err(Failure::new(format!(
+            "--weight-bits {}: weights of more than {WEIGHT_BITS} bits need --faithful",
+            args.weight_bits
+        )));
+    }
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let mut built = match (args.tuning(), &args.calibration) {
-        _ if args.faithful => faithful(args, &conversion.network)?,
-        (Some(options), Some(path)) => {
+    let mut built = match args.tuning() {
+        _ if args.faithful => faithful(args, &conversion)?,
+        Some(options) => {
             let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
-            let set = data::load_at_most(path, most.min(TUNED))?;
+            let set = calibration(args, &conversion, |path| {
+                data::load_at_most(path, most.min(TUNED))
+            })?;
             tuned(args, &conversion.network, &set, &options, out)?
         }
-        _ => plain(args, &conversion.network)?,
+        None => plain(args, &conversion)?,
     };
     show_omissions(&built.graph);
-    if args.calibration.is_none() && !args.faithful {
+    if args.calibration.is_empty() && !args.faithful {
         warn(
             "without calibration data the activation ranges are bounds from the weights, which are \
              many times what the network uses: expect a loss of accuracy, often a large one. A few \
@@ -102,27 +111,55 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The names of a model's inputs.
+fn inputs(conversion: &Conversion) -> Vec<&str> {
+    let inputs = conversion.inputs.iter();
+    inputs.map(|(name, _)| name.as_str()).collect()
+}
+
+/// The calibration samples, of several inputs side by side.
+fn calibration(
+    args: &Convert,
+    conversion: &Conversion,
+    load: impl Fn(&str) -> Result<DataSet, DataError>,
+) -> Result<DataSet, Failure> {
+    joined(
+        "--calibration",
+        &args.calibration,
+        &inputs(conversion),
+        args.data.byte_scale,
+        load,
+    )
+}
+
 /// An image with the settings that the user gives.
-fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
-    let blocks = args.calibration.as_ref().map(|path| FileBlocks {
-        path: path.clone(),
-        byte_scale: args.data.byte_scale,
-        limit: args.calibration_samples.map(|n| n as usize),
-    });
-    let bar = match &blocks {
-        Some(blocks) => {
-            let count = data::about(&blocks.path)?.count;
-            let count = count.min(blocks.limit.unwrap_or(count));
-            // They are gone through twice.
-            Some(progress::bar(
-                "calibrating",
-                (count as u64).saturating_mul(2),
-            ))
+fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
+    let limit = args.calibration_samples.map(|n| n as usize);
+    let (count, blocks): (usize, Option<Box<dyn Blocks>>) = match inputs(conversion).as_slice() {
+        _ if args.calibration.is_empty() => (0, None),
+        [name] => {
+            let path = assign("--calibration", &args.calibration, &[name])?[0];
+            let blocks = FileBlocks {
+                path: path.into(),
+                byte_scale: args.data.byte_scale,
+                limit,
+            };
+            (data::about(path)?.count, Some(Box::new(blocks)))
         }
-        None => None,
+        _ => {
+            let set = calibration(args, conversion, |path| data::load(path))?;
+            let graph = lower(&conversion.network).map_err(|e| failure(args, e.into()))?;
+            let all = samples(&set, args.data.byte_scale, limit.unwrap_or(usize::MAX));
+            (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
+        }
     };
-    let samples = blocks.as_ref().map(|b| b as &dyn Blocks);
-    let built = build_from(network, samples, &args.quantize(), &|n| {
+    let bar = blocks.as_ref().map(|_| {
+        let count = count.min(limit.unwrap_or(count)) as u64;
+        // They are gone through twice.
+        progress::bar("calibrating", count.saturating_mul(2))
+    });
+    let network = &conversion.network;
+    let built = build_from(network, blocks.as_deref(), &args.quantize(), &|n| {
         if let Some(bar) = &bar {
             bar.inc(n);
         }
@@ -141,19 +178,21 @@ fn plain(args: &Convert, network: &Network) -> Result<Built, Failure> {
 }
 
 /// An image that runs the network step by step as it is.
-fn faithful(args: &Convert, network: &Network) -> Result<Built, Failure> {
+fn faithful(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
     let failed = |e: FaithfulError| Failure::new(format!("{}: {e}", args.model.display()));
     let mut options = args.faithful().unwrap_or_default();
-    if let Some(path) = &args.calibration {
-        let set = data::load(path)?;
-        // All that real inputs have to say is their range.
-        let values = set.to_floats(args.data.byte_scale);
-        options.inputs.push(Range {
-            min: values.iter().copied().fold(f32::INFINITY, f32::min),
-            max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-        });
+    if !args.calibration.is_empty() {
+        for path in assign("--calibration", &args.calibration, &inputs(conversion))? {
+            let set = data::load(path)?;
+            // All that real inputs have to say is their range.
+            let values = set.to_floats(args.data.byte_scale);
+            options.inputs.push(Range {
+                min: values.iter().copied().fold(f32::INFINITY, f32::min),
+                max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            });
+        }
     }
-    let built = build_faithful(network, &options).map_err(failed)?;
+    let built = build_faithful(&conversion.network, &options).map_err(failed)?;
     let calibration = bounds_from_weights(&built.graph)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
     Ok(Built {

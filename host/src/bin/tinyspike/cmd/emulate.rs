@@ -2,17 +2,16 @@
 
 use std::io::Write;
 
-use tinyspike::data;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
 
 use crate::args::Emulate;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
-    let mut set = data::load(&args.data)?;
+    let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
     }
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
         Failure::new(format!(
             "{} on {}: {e}",
             args.image.display(),
-            args.data.display()
+            args.data.join(", ")
         ))
     })?;
     if args.json {

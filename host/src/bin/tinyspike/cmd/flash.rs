@@ -1,13 +1,16 @@
 //! `tinyspike flash`: an image and its firmware onto a board.
 
 use std::io::Write;
+use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tinyspike::device::{
-    self, DeviceError, Firmware, Flashed, ImageReport, Layout, Phase, Plan, PlanOptions, Progress,
-    Region, flash,
+    self, DeviceError, Firmware, Flashed, ImageReport, Layout, Mode, Phase, Plan, PlanOptions,
+    Progress, Region, flash,
 };
+use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike_shared::accept::Refusal;
 
 use crate::args::Flash;
 use crate::board::{self, failure};
@@ -18,14 +21,24 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
     let chip = board::chip(&args.board)?;
+    let key = match &args.key {
+        Some(path) => Some(files::read_public_key(path)?),
+        None => None,
+    };
     let options = PlanOptions {
         layout: args.layout()?,
+        model_only: args.model_only,
+        trailer: trailer_of(&bytes),
+        key,
+        minimum: args.minimum_version,
     };
+    let failure = |error| refused(&args.image, error);
+    let given = args.firmware.as_deref().map(Firmware::read);
+    let given = given.transpose().map_err(failure)?;
     // What does not fit is refused before anything is built.
-    let alone = Plan::new(&chip, &image, None, &options).map_err(failure)?;
-    let firmware = firmware(args, &chip, &alone.layout)?;
-    let plan = match &firmware {
-        Some(firmware) => Plan::new(&chip, &image, Some(firmware), &options).map_err(failure)?,
+    let alone = Plan::new(&chip, &image, given.as_ref(), &options).map_err(failure)?;
+    let plan = match built(args, given.is_some(), &chip, &alone.layout, key.as_ref())? {
+        Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(failure)?,
         None => alone,
     };
     for warning in plan.warnings(&image) {
@@ -51,26 +64,43 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     match &flashed {
-        Some(flashed) => print_flashed(flashed, out)?,
+        Some(flashed) => print_flashed(&plan, flashed, out)?,
         None => writeln!(out, "dry run: nothing was touched")?,
     }
     Ok(())
 }
 
-/// The firmware to write; `None` where the one on the chip stays, or a dry run can do without.
-fn firmware(
+/// An error, with the image's name where it is about that.
+fn refused(image: &Path, error: DeviceError) -> Failure {
+    if !matches!(error, DeviceError::Refused { .. }) {
+        return failure(error);
+    }
+    let hint = match &error {
+        DeviceError::Refused {
+            refusal: Refusal::Signature(_),
+            ..
+        } => "`tinyspike sign IMAGE --key FILE` signs it",
+        DeviceError::Refused {
+            refusal: Refusal::Version { .. },
+            ..
+        } => "`tinyspike convert --model-version N` says which version a model is",
+        _ => "`tinyspike convert MODEL -o IMAGE` writes it anew",
+    };
+    Failure::new(format!("{}: {error}", image.display())).hint(hint)
+}
+
+/// The firmware that is built; `None` where one is given, the one on the chip stays, or a dry run can do without.
+fn built(
     args: &Flash,
+    given: bool,
     chip: &device::Chip,
     layout: &Layout,
+    key: Option<&PublicKey>,
 ) -> Result<Option<Firmware>, Failure> {
-    if args.model_only {
+    if args.model_only || given {
         return Ok(None);
     }
-    let found = match &args.firmware {
-        Some(path) => Firmware::read(path),
-        None => device::build(chip, layout),
-    };
-    match found {
+    match device::build(chip, layout, key) {
         Ok(firmware) => Ok(Some(firmware)),
         Err(error @ (DeviceError::NoTarget { .. } | DeviceError::NeedsOwnFirmware { .. }))
             if args.dry_run =>
@@ -93,25 +123,53 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     let place = |region: Region| format!("{region} {:>9} bytes", region.len);
     writeln!(out, "firmware   {}", place(layout.firmware))?;
-    for state in layout.slots.state.into_iter().flatten() {
-        writeln!(out, "state      {}", place(state))?;
+    let journal = layout.slots.second.map(|second| second.journal);
+    for block in journal.into_iter().flatten() {
+        writeln!(out, "journal    {}", place(block))?;
     }
     writeln!(out, "slot A     {}", place(layout.slots.a))?;
-    if let Some(b) = layout.slots.b {
-        writeln!(out, "slot B     {}", place(b))?;
+    if let Some(second) = layout.slots.second {
+        writeln!(out, "slot B     {}", place(second.b))?;
     }
     writeln!(out, "RAM        {}", place(layout.ram))?;
     for part in &plan.firmware {
         writeln!(out, "write      {} of firmware", place(*part))?;
     }
-    writeln!(
-        out,
-        "write      {} of image {:08x}",
-        place(plan.image),
-        plan.checksum
-    )?;
+    for (at, to) in plan.places.iter().enumerate() {
+        let either = if at > 0 { "or" } else { "write" };
+        writeln!(
+            out,
+            "{either:<10} {} of image {:08x}, slot {}",
+            place(to.image),
+            plan.checksum,
+            to.slot
+        )?;
+    }
+    for (run, count) in runs(&plan.erased) {
+        writeln!(out, "erase      {} in {count} sectors", place(run))?;
+    }
+    for (at, to) in plan.places.iter().enumerate() {
+        let either = if at > 0 { "or" } else { "erase" };
+        for (run, count) in runs(&to.erased) {
+            writeln!(out, "{either:<10} {} in {count} sectors", place(run))?;
+        }
+    }
+    if plan.mode == Mode::InactiveSlot {
+        writeln!(
+            out,
+            "the slot that is not in use is written, then the journal"
+        )?;
+    }
+    for budget in &plan.budgets {
+        writeln!(out, "{budget}")?;
+    }
+    Ok(())
+}
+
+/// Sectors that follow one another, as one, and how many they are.
+fn runs(blocks: &[Region]) -> Vec<(Region, usize)> {
     let mut runs: Vec<(Region, usize)> = Vec::new();
-    for block in &plan.erased {
+    for block in blocks {
         match runs.last_mut() {
             Some((run, count)) if run.end() == block.address => {
                 *run = Region::new(run.address, block.end());
@@ -120,16 +178,18 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
             _ => runs.push((*block, 1)),
         }
     }
-    for (run, count) in runs {
-        writeln!(out, "erase      {} in {count} sectors", place(run))?;
-    }
-    for budget in &plan.budgets {
-        writeln!(out, "{budget}")?;
-    }
-    Ok(())
+    runs
 }
 
-fn print_flashed(flashed: &Flashed, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_flashed(plan: &Plan, flashed: &Flashed, out: &mut dyn Write) -> Result<(), Failure> {
+    if flashed.journal_repaired {
+        writeln!(
+            out,
+            "the journal was damaged or had never been written: it is new, and any model may run of version {} or above",
+            plan.minimum
+        )?;
+    }
+    writeln!(out, "the image is in slot {}", flashed.slot)?;
     writeln!(
         out,
         "erased {} bytes, wrote {} and read them back the same",
@@ -141,10 +201,26 @@ fn print_flashed(flashed: &Flashed, out: &mut dyn Write) -> Result<(), Failure> 
             "firmware {} for {} with {} kernels; {} bytes of RAM are free",
             greeting.firmware, greeting.architecture, greeting.kernels, greeting.free_ram
         )?;
-        if let ImageReport::Ready { checksum, arena } = greeting.image {
+        if let Some(key) = &greeting.key {
+            writeln!(out, "runs only what the key {key} has signed")?;
+        }
+        if greeting.minimum_version > 0 {
             writeln!(
                 out,
-                "runs the image {checksum:08x}, with an arena of {arena} bytes"
+                "runs no model below version {}",
+                greeting.minimum_version
+            )?;
+        }
+        if let ImageReport::Ready {
+            checksum,
+            arena,
+            version,
+            slot,
+        } = greeting.image
+        {
+            writeln!(
+                out,
+                "runs the image {checksum:08x} (version {version}) from slot {slot}, with an arena of {arena} bytes"
             )?;
         }
     }

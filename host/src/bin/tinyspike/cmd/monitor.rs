@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use tinyspike::data::{self, DataSet};
+use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunOptions, Tally};
 use tinyspike::device::session::{Lost, Session, SessionError};
 use tinyspike::device::{Connection, LogReader, LogTable, TalkOptions, talk};
@@ -13,7 +13,7 @@ use crate::args::Monitor;
 use crate::board::failure;
 use crate::deployed::deploy;
 use crate::diagnostics::{self, Failure};
-use crate::files;
+use crate::{files, inputs};
 
 /// How often to look.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -28,8 +28,16 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         .as_ref()
         .map(|(path, bytes)| files::parse_image(path, bytes))
         .transpose()?;
-    let set = args.data.as_deref().map(data::load).transpose()?;
-    let deployed = deploy(&args.board, args.firmware.as_deref(), image.as_ref())?;
+    let set = match &image {
+        Some(image) if !args.data.is_empty() => {
+            let set = inputs::of_image(&args.data, image, args.bytes.byte_scale)?;
+            Some(set)
+        }
+        _ => None,
+    };
+    let whole = image.as_ref().zip(bytes.as_ref());
+    let whole = whole.map(|(image, (_, bytes))| (image, &bytes[..]));
+    let deployed = deploy(&args.board, args.firmware.as_deref(), whole)?;
     let table = LogTable::read(&deployed.firmware.path).map_err(failure)?;
     if table.is_none() {
         diagnostics::warn("the firmware does not log");

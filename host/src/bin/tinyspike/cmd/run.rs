@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use tinyspike::data;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{DeviceError, talk};
@@ -11,12 +10,12 @@ use crate::args::Run;
 use crate::board;
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = files::parse_image(&args.image, &bytes)?;
-    let mut set = data::load(&args.data)?;
+    let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
     }
@@ -24,7 +23,11 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         byte_scale: args.bytes.byte_scale,
         bisect: args.bisect,
     };
-    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&image))?;
+    let deployed = deploy(
+        &args.board,
+        args.firmware.as_deref(),
+        Some((&image, &bytes)),
+    )?;
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {
         bar.set_position(tally.samples as u64);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use tinyspike::sign::{PublicKey, signer};
+use tinyspike::sign::signer;
 
 use crate::args::VerifyImage;
 use crate::diagnostics::Failure;
@@ -16,8 +16,7 @@ pub(crate) fn run(args: &VerifyImage, out: &mut dyn Write) -> Result<(), Failure
     let failed = |e| Failure::new(format!("{}: {e}", args.image.display()));
     let signed = match &args.key {
         Some(path) => {
-            let key = PublicKey::from_pem(&files::read_text(path)?)
-                .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+            let key = files::read_public_key(path)?;
             key.verify(&bytes).map_err(failed)?;
             format!("signed with the key {}", key.id())
         }

@@ -1,0 +1,126 @@
+//! What the application does where it can do nothing else any more: it says why.
+
+use core::arch::naked_asm;
+use core::panic::PanicInfo;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use tinyspike_firmware::serve::answer_with_fault;
+use tinyspike_shared::wire::Fault;
+
+use crate::{Chip, memory};
+
+/// The connection, for what ends `main`.
+static CHIP: AtomicPtr<Chip> = AtomicPtr::new(null_mut());
+/// Whether a fault is being reported already.
+static FAILING: AtomicBool = AtomicBool::new(false);
+
+/// Faults are answered through this chip from now on.
+pub(crate) fn answer_through(chip: &'static mut Chip) -> &'static mut Chip {
+    let chip = core::ptr::from_mut(chip);
+    CHIP.store(chip, Ordering::Relaxed);
+    // SAFETY: the caller has had it for itself, and a fault takes it only after its last use.
+    unsafe { &mut *chip }
+}
+
+/// Says to whoever asks how the firmware has failed.
+fn fail(fault: Fault<'_>) -> ! {
+    // With interrupts off nothing else runs any more.
+    cortex_m::interrupt::disable();
+    // Where reporting fails too, nothing is left but to stay.
+    if FAILING.load(Ordering::Relaxed) {
+        stay();
+    }
+    FAILING.store(true, Ordering::Relaxed);
+    #[cfg(feature = "defmt")]
+    match fault {
+        Fault::Panic { file, line } => defmt::error!("panicked at {=str}:{=u32}", file, line),
+        Fault::HardFault { pc, lr } => {
+            defmt::error!(
+                "hard fault at {=u32:#010x}, called from {=u32:#010x}",
+                pc,
+                lr
+            )
+        }
+        Fault::StackOverflow { sp } => {
+            defmt::error!("stack overflow, stack pointer {=u32:#010x}", sp)
+        }
+        other => defmt::error!("{}", other),
+    }
+    // SAFETY: it is null or the chip that lives as long as the program. Whatever held a reference to that has
+    // ended with the fault, and this does not return.
+    match unsafe { CHIP.load(Ordering::Relaxed).as_mut() } {
+        Some(chip) => answer_with_fault(fault, chip),
+        None => stay(),
+    }
+}
+
+fn stay() -> ! {
+    loop {
+        cortex_m::asm::nop();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let (file, line) = match info.location() {
+        Some(location) => (location.file(), location.line()),
+        None => ("", 0),
+    };
+    fail(Fault::Panic { file, line })
+}
+
+/// Leaves the stack, which may be full or outside RAM, for an empty one, and takes along what the core has
+/// stored on it, where that is there.
+///
+/// # Safety
+/// Only the core calls it, for an exception.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn HardFault() {
+    // The frame has the return address of the caller at byte 20 and the program counter at byte 24.
+    naked_asm!(
+        "mrs r0, MSP",
+        "ldr r3, =_stack_end",
+        "movs r1, #0",
+        "movs r2, #0",
+        "cmp r0, r3",
+        "blo 1f",
+        "ldr r1, [r0, #24]",
+        "ldr r2, [r0, #20]",
+        "1:",
+        "ldr r3, =_stack_start",
+        "msr MSP, r3",
+        "ldr r3, ={hard_fault}",
+        "bx r3",
+        ".ltorg",
+        hard_fault = sym hard_fault,
+    )
+}
+
+/// What goes on after [`HardFault`], with the old stack pointer.
+extern "C" fn hard_fault(sp: u32, pc: u32, lr: u32) -> ! {
+    let outside = sp < memory::stack_end();
+    if outside || stacking_failed() {
+        fail(Fault::StackOverflow { sp });
+    }
+    fail(Fault::HardFault { pc, lr })
+}
+
+/// Whether the core could not store registers on the stack, or met its limit.
+#[cfg(not(tinyspike_baseline))]
+fn stacking_failed() -> bool {
+    const CFSR: *const u32 = 0xe000_ed28 as *const u32;
+    const MSTKERR: u32 = 1 << 4;
+    const STKERR: u32 = 1 << 12;
+    const STKOF: u32 = 1 << 20;
+    // SAFETY: every core of the mainline has this register, and reading it changes nothing.
+    let status = unsafe { CFSR.read_volatile() };
+    status & (MSTKERR | STKERR | STKOF) != 0
+}
+
+/// The core does not say.
+#[cfg(tinyspike_baseline)]
+fn stacking_failed() -> bool {
+    false
+}

@@ -1,0 +1,138 @@
+//! Kernels for Cortex-M cores without the DSP extension: M0, M0+, M23. Built for others they are the same, slower.
+//!
+//! Two 16-bit sums share a word. Weights of two targets are the integer w0 + 2^16 w1, potentials v0 + 2^16 v1;
+//! a plain multiplication and a plain addition of words do both, and what one borrows from its neighbour on the way
+//! is given back when the sum is complete: modulo 2^32 there is only one pair of values in range. The loops that
+//! touch weights are in assembly, because eight of the core's registers have to be divided among them by hand;
+//! each has a twin in Rust for all other processors, which the tests hold to [`Portable`].
+
+mod dense;
+mod input;
+mod neurons;
+mod scatter;
+
+use tinyspike_shared::Event;
+use tinyspike_shared::image::Convolution;
+use tinyspike_shared::weights::Weights;
+
+use super::{Events, Kernels, Population, Portable};
+
+// SAFETY: each function is called only through a declaration of a module of this one, with what its
+// comments ask for.
+#[cfg(tinyspike_baseline)]
+core::arch::global_asm!(
+    include_str!("macros.s"),
+    include_str!("dense.s"),
+    include_str!("input.s"),
+    include_str!("neurons.s"),
+    include_str!("scatter.s"),
+    options(raw)
+);
+
+/// The kernels for cores without the DSP extension. What has no fast form here is left to [`Portable`].
+#[derive(Clone, Copy, Debug)]
+pub struct Swar;
+
+impl Kernels<u16> for Swar {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u16]) {
+        dense::dense(weights, outputs, events, post);
+    }
+
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
+        if scatter::scatter(conv, weights, events, post).is_none() {
+            <Portable as Kernels<u16>>::convolution(conv, weights, events, post);
+        }
+    }
+
+    fn drive_convolution(
+        conv: &Convolution,
+        weights: Weights<'_>,
+        input: &[u8],
+        zero_point: u8,
+        shift: u8,
+        currents: &mut [u16],
+    ) {
+        if input::drive(conv, weights, input, zero_point, shift, currents).is_none() {
+            <Portable as Kernels<u16>>::drive_convolution(
+                conv, weights, input, zero_point, shift, currents,
+            );
+        }
+    }
+
+    fn drive_dense(
+        weights: Weights<'_>,
+        outputs: usize,
+        input: &[u8],
+        zero_point: u8,
+        sums: &mut [u16],
+    ) {
+        dense::drive(weights, outputs, input, zero_point, sums);
+    }
+
+    fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
+        match neurons::fire(population, from, events) {
+            Some(next) if next > from => next,
+            _ => Portable::fire(population, from, events),
+        }
+    }
+
+    fn settle(population: &mut Population<'_, u16>) {
+        if neurons::settle(population).is_none() {
+            Portable::settle(population);
+        }
+    }
+
+    fn repeat(potentials: &mut [u16], channels: usize) {
+        neurons::repeat(potentials, channels);
+    }
+}
+
+impl Kernels<u32> for Swar {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u32]) {
+        dense::dense(weights, outputs, events, post);
+    }
+
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u32]) {
+        <Portable as Kernels<u32>>::convolution(conv, weights, events, post);
+    }
+
+    fn drive_convolution(
+        conv: &Convolution,
+        weights: Weights<'_>,
+        input: &[u8],
+        zero_point: u8,
+        shift: u8,
+        currents: &mut [u32],
+    ) {
+        <Portable as Kernels<u32>>::drive_convolution(
+            conv, weights, input, zero_point, shift, currents,
+        );
+    }
+
+    fn drive_dense(
+        weights: Weights<'_>,
+        outputs: usize,
+        input: &[u8],
+        zero_point: u8,
+        sums: &mut [u32],
+    ) {
+        dense::drive(weights, outputs, input, zero_point, sums);
+    }
+
+    fn fire(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
+        match neurons::fire(population, from, events) {
+            Some(next) if next > from => next,
+            _ => Portable::fire(population, from, events),
+        }
+    }
+
+    fn settle(population: &mut Population<'_, u32>) {
+        if neurons::settle(population).is_none() {
+            Portable::settle(population);
+        }
+    }
+
+    fn repeat(potentials: &mut [u32], channels: usize) {
+        neurons::repeat(potentials, channels);
+    }
+}
