@@ -472,6 +472,8 @@ fn there_is_a_label_for_each_part() {
     assert_eq!(refusal(|n| n.labels = b"x\na\nb\ny\nz\n"), labels);
     assert_eq!(refusal(|n| n.labels = b"x\na\nb\n\ny"), labels);
     assert_eq!(refusal(|n| n.labels = b""), labels);
+    let no_text = refusal(|n| n.labels = b"x\na\n\xff\ny\n");
+    assert_eq!(no_text, Some(ImageError::Description));
     let bytes = aligned_copy(&redescribed(|n| {
         n.labels = "\na\n\u{e9}\r\ny y\n".as_bytes()
     }));

@@ -135,7 +135,6 @@ pub(super) struct NetworkResults {
 /// One network on one board.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BoardResults {
-    #[serde(flatten)]
     pub(super) report: Report,
     /// Estimated cycles of an inference, where there is a model of the processor.
     pub(super) estimated_cycles: Option<f64>,

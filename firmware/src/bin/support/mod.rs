@@ -5,7 +5,7 @@
 
 #[expect(unsafe_code, reason = "a timer's registers")]
 pub(crate) mod cmsdk;
-#[cfg(feature = "board-mps2-an386")]
+#[cfg(not(feature = "board-microbit"))]
 mod copy;
 #[cfg(feature = "board-mps2-an386")]
 mod interrupts;
