@@ -5,8 +5,13 @@
 #![no_main]
 
 #[path = "support/copy.rs"]
+#[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
 mod copy;
 #[path = "support/interrupts.rs"]
+#[expect(
+    unsafe_code,
+    reason = "a table under the name and in the section that cortex-m-rt gives it"
+)]
 mod interrupts;
 #[path = "support/memory.rs"]
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]

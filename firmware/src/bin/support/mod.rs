@@ -6,8 +6,13 @@
 #[expect(unsafe_code, reason = "a timer's registers")]
 pub(crate) mod cmsdk;
 #[cfg(not(feature = "board-microbit"))]
+#[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
 mod copy;
 #[cfg(feature = "board-mps2-an386")]
+#[expect(
+    unsafe_code,
+    reason = "a table under the name and in the section that cortex-m-rt gives it"
+)]
 mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
