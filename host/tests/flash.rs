@@ -213,6 +213,15 @@ fn an_image_that_the_device_would_refuse_is_refused_by_name() {
             && message.contains("--model-version"),
         "{message}"
     );
+    let one_slot = ["--chip", "STM32F401CC", "--model-only", "--dry-run"];
+    let message = refusal(
+        &[
+            &["flash", path(&image), "--minimum-version", "1"],
+            &one_slot[..],
+        ]
+        .concat(),
+    );
+    assert!(message.contains("no journal"), "{message}");
     let sign = |key: &Path| tinyspike(&["sign", path(&image), "--key", path(key)]);
     assert!(sign(&other).status.success());
     let message = refused(&asked);

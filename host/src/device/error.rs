@@ -124,6 +124,14 @@ pub enum DeviceError {
         /// Why, as the device would say it.
         refusal: Refusal,
     },
+    /// There is no place to store a least version.
+    #[error(
+        "{chip} has one place for an image and no journal, which would hold the least version that may run"
+    )]
+    NoJournal {
+        /// The chip.
+        chip: String,
+    },
     /// The firmware asks for another key's signatures.
     #[error(
         "the firmware {} {}, and --key gives {expected}: build it with that key",

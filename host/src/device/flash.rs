@@ -241,6 +241,9 @@ impl Plan {
             writes,
             map,
         };
+        if plan.minimum > 0 && plan.layout.slots.second.is_none() {
+            return Err(DeviceError::NoJournal { chip: plan.name });
+        }
         plan.check_acceptance(plan.minimum, plan.key)?;
         plan.check_firmware(image, firmware)?;
         Ok(plan)

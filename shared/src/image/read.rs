@@ -444,7 +444,7 @@ mod tests {
     prop_compose! {
         fn connections()(
             ends in any::<[(bool, u8); 2]>(), source in sources(), transform in transforms(),
-            weights in sections(), layout in 0usize..7,
+            weights in sections(), layout in 0usize..8,
         ) -> Connection {
             let [pre, post] = ends;
             Connection {

@@ -85,6 +85,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
         DeviceError::Verify { .. } => {
             "flash again; if it stays so, the flash is worn out, protected, or another chip's"
         }
+        DeviceError::NoJournal { .. } => {
+            "leave out --minimum-version, or use a chip with room for two slots"
+        }
         DeviceError::OtherKey { .. } => {
             "leave out --firmware to build one with the key, or leave out --key"
         }

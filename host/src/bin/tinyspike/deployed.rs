@@ -75,7 +75,7 @@ pub(crate) fn deploy(
     Ok(deployed)
 }
 
-/// Whether a board runs an image already.
+/// Whether a board runs an image already. Firmware that asks for signatures is not taken from it.
 fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let options = TalkOptions {
         timeout: std::time::Duration::from_secs(1),
@@ -84,12 +84,23 @@ fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let (chip, firmware) = (&deployed.board.chip, &deployed.firmware);
     let found = talk(chip, Some(firmware), &options, |session| {
         // Whatever it answers, or if it does not: flashing helps.
-        let identity = session.hello().ok();
-        let running = identity.and_then(|identity| identity.image.ok());
-        Ok(running.is_some_and(|image| image.checksum == checksum))
+        Ok(session.hello().ok())
     });
-    match found {
-        Err(DeviceError::NotThere { .. }) => Ok(false),
-        other => other.map_err(failure),
+    let identity = match found {
+        Ok(Some(identity)) => identity,
+        Ok(None) | Err(DeviceError::NotThere { .. }) => return Ok(false),
+        Err(error) => return Err(failure(error)),
+    };
+    if identity.image.is_ok_and(|image| image.checksum == checksum) {
+        return Ok(true);
+    }
+    match identity.key {
+        Some(key) if firmware.key != Some(key) => Err(Failure::new(format!(
+            "{} has firmware that runs only what the key {} has signed, and not this image",
+            chip.name(),
+            key.id()
+        ))
+        .hint("`tinyspike flash IMAGE --model-only` exchanges the image; without --model-only the firmware goes, too")),
+        _ => Ok(false),
     }
 }
