@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::cost::CostTarget;
 use tinyspike::data::{self, DataSet};
-use tinyspike::emulate::EmulateOptions;
+
 use tinyspike::import;
 use tinyspike::lower::lower;
-use tinyspike::pipeline;
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::quantize::Target;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
@@ -25,25 +25,16 @@ use super::micro::{self, Micro};
 use super::{argument, build, cycles, docs};
 use crate::profile;
 
-/// A network, how it is converted, and what it is measured against.
+/// A network, which is tuned for each board, and what it is measured against.
 struct Case {
     /// Its file in `models/`, without the ending.
     network: &'static str,
-    settings: Settings,
     /// How many test samples are run on a board.
     images: usize,
     boards: &'static [Board],
     /// Executed instructions of TensorFlow Lite for Microcontrollers with CMSIS-NN on the same
     /// network in int8, GCC 12.2 -O3, the same emulator; on a Cortex-M4 and a Cortex-M0.
     rival: Rival,
-}
-
-/// How a network is converted.
-enum Settings {
-    /// As a user fixes it.
-    Fixed { steps: u16, max_count: u8 },
-    /// As `convert --tune` finds it, within so many steps.
-    Tuned { steps: Option<u16> },
 }
 
 struct Rival {
@@ -58,7 +49,6 @@ const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 const CASES: [Case; 3] = [
     Case {
         network: "mnist_small",
-        settings: Settings::Tuned { steps: None },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -69,7 +59,6 @@ const CASES: [Case; 3] = [
     },
     Case {
         network: "mnist_mlp",
-        settings: Settings::Tuned { steps: None },
         images: 100,
         boards: ALL,
         rival: Rival {
@@ -80,10 +69,6 @@ const CASES: [Case; 3] = [
     },
     Case {
         network: "mnist_forum_kr",
-        settings: Settings::Fixed {
-            steps: 1,
-            max_count: 15,
-        },
         images: 20,
         boards: LARGE,
         rival: Rival {
@@ -96,8 +81,6 @@ const CASES: [Case; 3] = [
 
 /// The network that is run step by step too.
 const FAITHFUL: &str = "mnist_small";
-/// Calibration samples.
-const CALIBRATION: usize = 512;
 /// Inferences that the plugin watches for an estimate of cycles.
 const WATCHED: usize = 3;
 /// How much a count may grow before a check fails.
@@ -344,32 +327,17 @@ fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Ve
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).map_err(argument)?.network;
-    match case.settings {
-        Settings::Fixed { steps, max_count } => {
-            let byte_scale = EmulateOptions::default().byte_scale;
-            let samples = pipeline::samples(calibration, byte_scale, CALIBRATION);
-            let options = QuantizeOptions {
-                steps,
-                max_count,
-                target,
-                ..QuantizeOptions::default()
-            };
-            pipeline::build(&network, Some(&samples), &options, &|_| ())
-                .map(|built| built.image)
-                .map_err(argument)
-        }
-        Settings::Tuned { steps } => {
-            let graph = lower(&network).map_err(argument)?;
-            let options = TuneOptions {
-                steps,
-                layout: target,
-                ..TuneOptions::default()
-            };
-            tune(&graph, calibration, &options, &|_| ())
-                .map(|tuned| tuned.image)
-                .map_err(argument)
-        }
-    }
+    let graph = lower(&network).map_err(argument)?;
+    let options = TuneOptions {
+        target: match target {
+            Target::CortexM0 => CostTarget::CortexM0,
+            _ => CostTarget::CortexM4,
+        },
+        layout: target,
+        ..TuneOptions::default()
+    };
+    let tuned = tune(&graph, calibration, &options, &|_| ()).map_err(argument)?;
+    Ok(tuned.image)
 }
 
 /// Estimated cycles of an instruction, on the average of some inferences.
