@@ -18,6 +18,7 @@ pub fn test() -> Result<(), Failure> {
     // measurements.
     for (package, test) in [
         ("tinyspike-tests", "board"),
+        ("tinyspike-tests", "parts"),
         ("tinyspike-tests", "flash"),
         ("tinyspike-tests", "on_device"),
         ("tinyspike-tests", "updates"),
