@@ -148,16 +148,17 @@ pub struct EnsembleReport {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     inputs: Vec<Encoding>,
-    byte_scale: f32,
 }
 
 /// How an input's values become bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Encoding {
     size: usize,
     scale: f64,
     zero_point: u8,
     max: u8,
+    /// What each byte of a sample becomes.
+    table: [u8; 256],
 }
 
 impl Encoding {
@@ -174,11 +175,16 @@ impl Encoder {
     /// Where samples have another size than all inputs together.
     pub fn new(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Self, EmulateError> {
         let network = image.description();
-        let inputs = network.inputs.iter().map(|input| Encoding {
-            size: input.size as usize,
-            scale: scale_value(input.scale),
-            zero_point: input.zero_point,
-            max: input.max,
+        let inputs = network.inputs.iter().map(|input| {
+            let mut encoding = Encoding {
+                size: input.size as usize,
+                scale: scale_value(input.scale),
+                zero_point: input.zero_point,
+                max: input.max,
+                table: [0; 256],
+            };
+            encoding.table = std::array::from_fn(|value| encoding.byte(value as f32 * byte_scale));
+            encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
         let expected = inputs.iter().map(|input| input.size).sum();
@@ -191,7 +197,7 @@ impl Encoder {
                 shape: data.shape().to_vec(),
             });
         }
-        Ok(Self { inputs, byte_scale })
+        Ok(Self { inputs })
     }
 
     /// The bytes of a sample: each value in steps of the input's scale, rounded and clamped.
@@ -203,13 +209,8 @@ impl Encoder {
             start = part.end;
             match sample {
                 Sample::U8(values) => {
-                    // A byte has 256 values: look them up.
-                    let mut table = [0; 256];
-                    for (value, byte) in (0u8..=255).zip(&mut table) {
-                        *byte = input.byte(f32::from(value) * self.byte_scale);
-                    }
                     let values = values.get(part).unwrap_or_default();
-                    bytes.extend(values.iter().map(|&v| table[usize::from(v)]));
+                    bytes.extend(values.iter().map(|&v| input.table[usize::from(v)]));
                 }
                 Sample::F32(values) => {
                     let values = values.get(part).unwrap_or_default();

@@ -24,7 +24,7 @@ use super::{Events, Kernels, Population, Portable, Values};
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
 // comments ask for.
 global_asm!(
-    include_str!("macros.s"),
+    include_str!("../macros.s"),
     include_str!("dense.s"),
     include_str!("input.s"),
     include_str!("neurons.s"),

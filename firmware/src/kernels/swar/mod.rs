@@ -21,7 +21,8 @@ use super::{Events, Kernels, Population, Portable};
 // comments ask for.
 #[cfg(tinyspike_baseline)]
 core::arch::global_asm!(
-    include_str!("macros.s"),
+    include_str!("../macros.s"),
+    include_str!("registers.s"),
     include_str!("dense.s"),
     include_str!("input.s"),
     include_str!("neurons.s"),
