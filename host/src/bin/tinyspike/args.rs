@@ -193,10 +193,10 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight, up to 8. Of 4 or fewer, two fit a byte of flash. With --faithful up to 16: with so
-    /// many, spikes come when those of the float network do, and take twice the flash.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=16))]
-    pub(crate) weight_bits: u8,
+    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --faithful
+    /// up to 16, the default there: spikes come when those of the float network do, for twice the flash.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub(crate) weight_bits: Option<u8>,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
     #[arg(long, value_name = "SHARE", conflicts_with = "tune")]
@@ -305,7 +305,7 @@ impl Convert {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
             target: self.target.into(),
             ..default
@@ -321,7 +321,7 @@ impl Convert {
             initial_voltage: self.initial_voltage.with(self.seed),
             max_count: self.max_count.unwrap_or(default.max_count),
             inputs: Vec::new(),
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             target: self.target.into(),
         })
     }
@@ -335,6 +335,7 @@ impl Convert {
 
     /// How to tune; `None` where that is not asked for.
     pub(crate) fn tuning(&self) -> Option<TuneOptions> {
+        let default = TuneOptions::default();
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
             max_error: self.max_error / 100.0,
@@ -345,9 +346,9 @@ impl Convert {
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             byte_scale: self.data.byte_scale,
-            ..TuneOptions::default()
+            ..default
         })
     }
 }
