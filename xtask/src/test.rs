@@ -22,6 +22,7 @@ pub fn test() -> Result<(), Failure> {
         ("tinyspike-tests", "flash"),
         ("tinyspike-tests", "on_device"),
         ("tinyspike-tests", "updates"),
+        ("tinyspike", "boards"),
         ("emulated-board", "board"),
     ] {
         let boards = ["test", "--package", package, "--test", test];

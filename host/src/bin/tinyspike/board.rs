@@ -91,6 +91,7 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
         DeviceError::OtherKey { .. } => {
             "leave out --firmware to build one with the key, or leave out --key"
         }
+        DeviceError::NotThere { .. } => "`tinyspike flash` writes an image and its firmware",
         DeviceError::Silent { .. } | DeviceError::Protocol { .. } => {
             "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS"
         }
