@@ -415,7 +415,8 @@ fn a_lost_probe_or_board_ends_a_run() {
     lost(Fault::BoardDies { after: 5_000 });
     let said = fails(&all);
     assert!(
-        said.contains("cannot be opened") && said.contains("hint: `tinyspike probes`"),
+        said.contains("cannot be opened")
+            && said.contains("hint: does the emulated board still run?"),
         "{said}"
     );
 }
