@@ -66,6 +66,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
+    /// Then run it on a board that QEMU emulates, and count its instructions: emulated:microbit, emulated:mps2-an386,
+    /// emulated:mps2-an500.
+    #[arg(long, value_name = "TARGET", value_parser = emulated)]
+    pub(crate) on: Option<Board>,
     /// Also write the image here.
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: Option<PathBuf>,
@@ -643,7 +647,7 @@ pub(crate) struct Probes {
 }
 
 /// Which board.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which board")]
 pub(crate) struct BoardFlags {
     /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.
