@@ -510,3 +510,17 @@ fn no_emulator_outlives_a_killed_command() {
     process.wait().unwrap();
     until(0);
 }
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn the_demo_goes_on_to_a_board() {
+    let (printed, _) = succeeds(&["demo", "--on", "emulated:microbit"]);
+    let (_, on_board) = printed
+        .split_once("to the bit")
+        .unwrap_or_else(|| panic!("{printed}"));
+    assert!(
+        on_board.contains("instructions ")
+            && on_board.contains("20 samples on microbit (Cortex-M0)"),
+        "{printed}"
+    );
+}
