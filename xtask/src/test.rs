@@ -26,6 +26,7 @@ pub fn test() -> Result<(), Failure> {
     // measurements.
     let boards = [
         "--test=board",
+        "--test=boards",
         "--test=flash",
         "--test=on_device",
         "--test=parts",

@@ -618,6 +618,10 @@ pub(crate) struct EmulatedBoard {
     /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
+    /// Let its clock follow the instructions that it executes, 64 ns each, however fast this machine is: what
+    /// `bench --on CHIP` measures is alike in every run then.
+    #[arg(long)]
+    pub(crate) count_instructions: bool,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
     pub(crate) write_chip_description: Option<PathBuf>,
