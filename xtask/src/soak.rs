@@ -11,15 +11,9 @@ use crate::firmware;
 /// [`Failure`], where it cannot be built, a potential leaves its bounds, or the states differ.
 pub fn run() -> Result<(), Failure> {
     firmware::build_program(Board::Mps2An386, Program::Soak)?;
-    let tests = ["test", "--package", "tinyspike-tests", "--test", "soak"];
-    let all = ["--", "--include-ignored", "--nocapture"];
+    let tests = ["test", "--workspace", "--test=soak", "--"];
+    let all = ["--include-ignored", "--nocapture"];
     shell::run(shell::cargo().args(tests).args(all))?;
-    let changed = [
-        "test",
-        "--package",
-        "tinyspike-fuzz",
-        "--test",
-        "changed_images",
-    ];
-    shell::run(shell::cargo().args(changed).args(["--", "--ignored"]))
+    let changed = ["test", "--workspace", "--test=changed_images", "--"];
+    shell::run(shell::cargo().args(changed).args(["--ignored"]))
 }
