@@ -17,15 +17,17 @@ use tinyspike_shared::inputs::Header;
 
 use crate::assemble::{Image, aligned_copy};
 use crate::data::DataSet;
-use crate::emulate::{self, EmulateError, EmulateOptions, Encoder};
+use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
 
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchOptions {
-    /// The board; its program that measures must have been built.
+    /// The board; its programs that measure must have been built.
     pub board: Board,
-    /// Another build of that program, instead of the board's own.
+    /// Another build of the program that measures the parts of an inference, instead of the board's own.
     pub firmware: Option<PathBuf>,
+    /// Another build of the program that measures layers.
+    pub layers_firmware: Option<PathBuf>,
     /// What a firmware takes of flash, as [`code`] finds it; it is passed on to the report.
     pub code: Option<Code>,
     /// The float that one unit of a byte in the data stands for.
@@ -40,6 +42,7 @@ impl Default for BenchOptions {
         Self {
             board: Board::Mps2An386,
             firmware: None,
+            layers_firmware: None,
             code: None,
             byte_scale: 1.0 / 255.0,
             timeout: Duration::from_secs(600),
@@ -156,6 +159,35 @@ pub struct Measurements {
     pub inferences: Vec<Inference>,
 }
 
+/// What the layers took in one inference, each in its place in the image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerCounts {
+    /// Instructions of each input, to set it.
+    pub inputs: Vec<u64>,
+    /// Each step.
+    pub steps: Vec<StepCounts>,
+    /// The class.
+    pub class: u32,
+}
+
+/// What the layers took in one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepCounts {
+    /// Instructions of each ensemble: to update its neurons, and to send their spikes over all its connections.
+    pub ensembles: Vec<u64>,
+    /// Instructions of each output: to sum up its current. The last one's are also those to see whether the
+    /// outputs are decided.
+    pub outputs: Vec<u64>,
+}
+
+impl StepCounts {
+    /// Instructions of all layers.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.ensembles.iter().chain(&self.outputs).sum()
+    }
+}
+
 /// Runs samples through an image on a board whose firmware is built.
 ///
 /// # Errors
@@ -165,26 +197,60 @@ pub fn measure(
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Measurements, BenchError> {
+    let printed = run(image, data, options, Program::Bench)?;
+    parse(&printed, options.board.timer_hz())
+        .filter(|m| m.inferences.len() == data.len())
+        .ok_or(BenchError::Unreadable(printed))
+}
+
+/// Runs samples through an image on a board whose firmware is built, and measures layer by layer. What reading
+/// the timer at the end of each takes is taken off.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_layers(
+    image: &[u8],
+    data: &DataSet,
+    options: &BenchOptions,
+) -> Result<Vec<LayerCounts>, BenchError> {
+    let printed = run(image, data, options, Program::Layers)?;
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes)?;
+    parse_layers(&printed, options.board.timer_hz(), &image)
+        .filter(|inferences| inferences.len() == data.len())
+        .ok_or(BenchError::Unreadable(printed))
+}
+
+/// Runs a program that measures, and returns what it prints.
+fn run(
+    image: &[u8],
+    data: &DataSet,
+    options: &BenchOptions,
+    program: Program,
+) -> Result<String, BenchError> {
     let block = block(image, data, options.byte_scale)?;
-    let program = options.board.elf(Program::Bench);
+    let other = match program {
+        Program::Layers => &options.layers_firmware,
+        _ => &options.firmware,
+    };
+    let own = options.board.elf(program);
     let outcome = qemu::run(&qemu::Run {
         board: options.board,
-        firmware: options.firmware.as_deref().unwrap_or(&program),
+        firmware: other.as_deref().unwrap_or(&own),
         count: true,
         plugin: None,
         image,
         inputs: &block,
         timeout: options.timeout,
     })?;
-    if !outcome.status.success() {
-        return Err(BenchError::Refused {
+    if outcome.status.success() {
+        Ok(outcome.stdout)
+    } else {
+        Err(BenchError::Refused {
             board: options.board.name(),
             reason: outcome.stderr.trim().to_owned(),
-        });
+        })
     }
-    parse(&outcome.stdout, options.board.timer_hz())
-        .filter(|m| m.inferences.len() == data.len())
-        .ok_or(BenchError::Unreadable(outcome.stdout))
 }
 
 /// The block of inputs that the samples are for an image.
@@ -208,22 +274,25 @@ pub fn block(image: &[u8], data: &DataSet, byte_scale: f32) -> Result<Vec<u8>, B
     Ok(block)
 }
 
+/// The instructions that some ticks are.
+fn instructions(ticks: &str, timer_hz: u64) -> Option<u64> {
+    let ticks: u64 = ticks.parse().ok()?;
+    // A tick is less than half an instruction's time, so the nearest number of instructions is it.
+    let (n, d) = (ticks.checked_mul(1_000_000_000)?, timer_hz * INSTRUCTION_NS);
+    Some((n + d / 2) / d)
+}
+
 /// Reads what the firmware has printed.
 fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
-    // A tick is less than half an instruction's time, so the nearest number of instructions is it.
-    let instructions = |ticks: u64| {
-        let (n, d) = (ticks.checked_mul(1_000_000_000)?, timer_hz * INSTRUCTION_NS);
-        Some((n + d / 2) / d)
-    };
+    let instructions = |ticks: &str| instructions(ticks, timer_hz);
     let mut empty = 0;
     let mut measurements = Measurements::default();
     for line in text.lines() {
         let mut words = line.split_whitespace().peekable();
         match words.next()? {
-            "empty" => empty = instructions(words.next()?.parse().ok()?)?,
+            "empty" => empty = instructions(words.next()?)?,
             "parse" => {
-                let ticks = words.next()?.parse().ok()?;
-                measurements.parse = instructions(ticks)?.checked_sub(empty)?;
+                measurements.parse = instructions(words.next()?)?.checked_sub(empty)?;
                 words.next().filter(|w| *w == "stack")?;
                 measurements.parse_stack = words.next()?.parse().ok()?;
                 words.next().filter(|w| *w == "holds")?;
@@ -232,9 +301,8 @@ fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
             "input" => {
                 words.next()?;
                 let mut inference = Inference::default();
-                let count = |word: Option<&str>| -> Option<u64> {
-                    instructions(word?.parse().ok()?)?.checked_sub(empty)
-                };
+                let count =
+                    |word: Option<&str>| -> Option<u64> { instructions(word?)?.checked_sub(empty) };
                 while let Some(key) = words.next() {
                     match key {
                         "reset" => inference.reset = count(words.next())?,
@@ -260,6 +328,62 @@ fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
     Some(measurements)
 }
 
+/// Reads what the firmware has printed of an image's layers, each of which has had a turn where it belongs.
+fn parse_layers(text: &str, timer_hz: u64, image: &Image<'_>) -> Option<Vec<LayerCounts>> {
+    let network = image.description();
+    let none = |layers: usize| vec![None; layers];
+    let all = |turns: Vec<Option<u64>>| turns.into_iter().collect::<Option<Vec<u64>>>();
+    let mut empty = None;
+    let mut inferences = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next()? {
+            "empty" => empty = Some(instructions(words.next()?, timer_hz)?),
+            "input" => {
+                words.next()?;
+                let mut inputs = none(network.inputs.len());
+                let mut steps = Vec::new();
+                let mut class = None;
+                while let Some(word) = words.next() {
+                    match word {
+                        "set" => {}
+                        "step" => {
+                            steps
+                                .push((none(network.ensembles.len()), none(network.outputs.len())));
+                        }
+                        "class" => class = Some(words.next()?.parse().ok()?),
+                        layer => {
+                            let (kind, at) = layer.split_at_checked(1)?;
+                            let turns = match (kind, steps.last_mut()) {
+                                ("i", None) => &mut inputs,
+                                ("e", Some((ensembles, _))) => ensembles,
+                                ("o", Some((_, outputs))) => outputs,
+                                _ => return None,
+                            };
+                            let turn = instructions(words.next()?, timer_hz)?;
+                            let sum = turns.get_mut(at.parse::<usize>().ok()?)?;
+                            *sum = Some(sum.unwrap_or(0) + turn.checked_sub(empty?)?);
+                        }
+                    }
+                }
+                let step = |(ensembles, outputs)| {
+                    Some(StepCounts {
+                        ensembles: all(ensembles)?,
+                        outputs: all(outputs)?,
+                    })
+                };
+                inferences.push(LayerCounts {
+                    inputs: all(inputs)?,
+                    steps: steps.into_iter().map(step).collect::<Option<_>>()?,
+                    class: class?,
+                });
+            }
+            _ => return None,
+        }
+    }
+    Some(inferences)
+}
+
 /// Mean, median and worst of some counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
@@ -283,6 +407,52 @@ impl Spread {
             worst: counts.last().copied().unwrap_or(0),
         }
     }
+}
+
+/// What a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// An input of the network.
+    Input,
+    /// An ensemble of neurons.
+    Ensemble,
+    /// An output of the network.
+    Output,
+}
+
+impl fmt::Display for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Input => "input",
+            Self::Ensemble => "ensemble",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// What a layer takes of an inference: means over all samples. Instructions are executed ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Its label.
+    pub label: String,
+    /// What it is.
+    pub kind: LayerKind,
+    /// Instructions in all steps: of an input to be set, of an ensemble to update its neurons and to send their
+    /// spikes over all its connections, of an output to sum up its current.
+    pub instructions: f64,
+    /// Neurons, places of an input, or values of an output.
+    pub neurons: u32,
+    /// How many of them had something to say, step by step: `None` for an output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<f64>,
+    /// Weights that they touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synaptic_ops: Option<f64>,
+    /// All of the layer's instructions, for each of these; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions_per_synaptic_op: Option<f64>,
 }
 
 /// What an image takes on a board. Instructions are executed ones.
@@ -349,6 +519,37 @@ pub struct Report {
     pub stack_bytes: u64,
     /// Instructions to parse and check the image, once.
     pub parse_instructions: u64,
+    /// What each layer takes: inputs, ensembles, outputs. Together they are the instructions of the inputs and of
+    /// all steps, but for those that choose the next layer.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+}
+
+impl Report {
+    /// A line for each layer.
+    fn write_layers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "{:<28} {:>14} {:>12} {:>12} {:>14} {:>12}",
+            "layer", "instructions", "neurons", "events", "synaptic ops", "for each"
+        )?;
+        for layer in &self.layers {
+            let name = format!("  {} {}", layer.kind, layer.label);
+            let (instructions, neurons) = (layer.instructions, layer.neurons);
+            write!(f, "{name:<28} {instructions:>14.1} {neurons:>12}")?;
+            if let (Some(events), Some(ops)) = (layer.events, layer.synaptic_ops) {
+                write!(f, " {events:>12.1} {ops:>14.1}")?;
+            }
+            if let Some(each) = layer.instructions_per_synaptic_op {
+                write!(f, " {each:>12.2}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Report {
@@ -393,6 +594,7 @@ impl fmt::Display for Report {
         writeln!(f, "{:<28} {updates:>14.1}", "neuron updates")?;
         let each = self.instructions_per_neuron_update;
         writeln!(f, "{:<28} {each:>14.2}", "  instructions for each")?;
+        self.write_layers(f)?;
         let (image, arena, stack) = (self.image_bytes, self.arena_bytes, self.stack_bytes);
         let parsed = self.parsed_bytes;
         write!(f, "flash: {image} bytes of image")?;
@@ -413,7 +615,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Measures an image on a board whose firmware is built.
+/// Measures an image, and its layers, on a board whose firmware is built.
 ///
 /// # Errors
 /// As [`measure`].
@@ -427,7 +629,9 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let board = options.board;
     let bytes = aligned_copy(image);
     let parsed: Image<'_> = Image::parse(&bytes)?;
-    let operations = operations(&parsed, data, options.byte_scale)?;
+    let activity = activity(&parsed, data, options.byte_scale)?;
+    let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
+    let layers = layers(&parsed, &activity, &measure_layers(image, data, options)?);
     let network = parsed.description();
     let steps: usize = inferences.iter().map(|i| i.steps.len()).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
@@ -488,7 +692,66 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
         parsed_bytes,
         stack_bytes,
         parse_instructions: parse,
+        layers,
     })
+}
+
+/// The means of what each layer did and took.
+fn layers(image: &Image<'_>, activity: &[Run], counts: &[LayerCounts]) -> Vec<Layer> {
+    let network = image.description();
+    let images = counts.len().max(1) as f64;
+    let layer = |kind, label: &str, neurons, took: u64, did: Option<Activity>| {
+        let ops = did.map(|did| did.ops);
+        Layer {
+            label: label.to_owned(),
+            kind,
+            instructions: took as f64 / images,
+            neurons,
+            events: did.map(|did| did.events as f64 / images),
+            synaptic_ops: ops.map(|ops| ops as f64 / images),
+            instructions_per_synaptic_op: ops
+                .filter(|ops| *ops > 0)
+                .map(|ops| took as f64 / ops as f64),
+        }
+    };
+    let in_steps = |of: &dyn Fn(&StepCounts) -> Option<u64>| {
+        let steps = counts.iter().flat_map(|c| &c.steps);
+        steps.filter_map(of).sum()
+    };
+    let did = |of: &dyn Fn(&Run) -> Option<Activity>| {
+        let mut all = Activity::default();
+        let samples = activity.iter().filter_map(of);
+        samples.for_each(|sample| all.add(&sample));
+        Some(all)
+    };
+    let inputs = network.inputs.iter().enumerate().map(|(at, input)| {
+        let took = counts.iter().filter_map(|c| c.inputs.get(at)).sum();
+        let did = did(&|run| run.inputs.get(at).copied());
+        layer(
+            LayerKind::Input,
+            network.input_label(at),
+            input.size,
+            took,
+            did,
+        )
+    });
+    let ensembles = network.ensembles.iter().enumerate().map(|(at, e)| {
+        let took = in_steps(&|step| step.ensembles.get(at).copied());
+        let did = did(&|run| run.ensembles.get(at).copied());
+        let label = network.ensemble_label(at);
+        layer(LayerKind::Ensemble, label, e.neurons, took, did)
+    });
+    let outputs = network.outputs.iter().enumerate().map(|(at, output)| {
+        let took = in_steps(&|step| step.outputs.get(at).copied());
+        layer(
+            LayerKind::Output,
+            network.output_label(at),
+            output.size,
+            took,
+            None,
+        )
+    });
+    inputs.chain(ensembles).chain(outputs).collect()
 }
 
 /// The weights that an inference touched.
@@ -498,24 +761,24 @@ struct Operations {
     spikes: u64,
 }
 
+impl Operations {
+    fn of(run: &Run) -> Self {
+        Self {
+            input: run.input().ops,
+            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
+        }
+    }
+}
+
 /// What each sample does, by the host's engine.
-fn operations(
-    image: &Image<'_>,
-    data: &DataSet,
-    byte_scale: f32,
-) -> Result<Vec<Operations>, BenchError> {
+fn activity(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Vec<Run>, BenchError> {
     let options = EmulateOptions {
         byte_scale,
         ..EmulateOptions::default()
     };
-    let one = |at| {
-        let run = emulate::run(image, data, at..at + 1, &options, &|_| ())?;
-        Ok(Operations {
-            input: run.input.ops,
-            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
-        })
-    };
-    (0..data.len()).map(one).collect()
+    let one = |at| emulate::run(image, data, at..at + 1, &options, &|_| ());
+    let runs = (0..data.len()).map(one).collect::<Result<_, _>>()?;
+    Ok(runs)
 }
 
 /// The line with the least squared distances to some points.

@@ -8,14 +8,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
-use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::cost::CostTarget;
 use tinyspike::data::{self, DataSet};
-
-use tinyspike::import;
-use tinyspike::lower::lower;
-use tinyspike::quantize::Target;
-use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
@@ -215,22 +208,20 @@ fn measure() -> Result<Results, Failure> {
     let root = shell::root();
     let calibration_path = root.join("data/mnist_calibration2k.npz");
     let test_path = root.join("data/mnist_test10k.npz");
-    let calibration = load(&calibration_path)?;
-    let test = load(&test_path)?;
+    let test = data::load(&test_path).map_err(argument)?;
     let mut networks = Vec::new();
     for case in &CASES {
         eprintln!("{}", case.network);
         let mut images = BTreeMap::new();
-        let mut image_for = |target: Target| {
+        let mut image_for = |target: &'static str| {
             // Several boards run the same one.
-            let key = format!("{target:?}");
-            if !images.contains_key(&key) {
-                let image = convert_case(case, target, &calibration)?;
-                images.insert(key.clone(), image);
+            if !images.contains_key(target) {
+                let image = tool.tuned(case.network, &calibration_path, target)?;
+                images.insert(target, image);
             }
-            Ok::<_, Failure>(images.get(&key).cloned().unwrap_or_default())
+            Ok::<_, Failure>(images.get(target).cloned().unwrap_or_default())
         };
-        let image = image_for(Target::default())?;
+        let image = image_for(target(Board::Mps2An386))?;
         let mut boards = Vec::new();
         for &board in case.boards {
             let image = image_for(target(board))?;
@@ -291,10 +282,6 @@ fn measure() -> Result<Results, Failure> {
     })
 }
 
-fn load(path: &Path) -> Result<DataSet, Failure> {
-    data::load(path).map_err(argument)
-}
-
 /// The commit that is measured.
 fn commit() -> String {
     let git =
@@ -308,36 +295,12 @@ fn commit() -> String {
     commit
 }
 
-/// The layout of weights that a board's kernels are the fastest with.
-const fn target(board: Board) -> Target {
+/// The tool's name for a board's processor.
+const fn target(board: Board) -> &'static str {
     match board {
-        Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
-        _ => Target::CortexM0,
+        Board::Mps2An386 | Board::Mps2An500 => "cortex-m4",
+        _ => "cortex-m0",
     }
-}
-
-fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Vec<u8>, Failure> {
-    let path = shell::root()
-        .join("models")
-        .join(case.network)
-        .with_extension("keras");
-    let model = import::load(&path).map_err(argument)?;
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).map_err(argument)?.network;
-    let graph = lower(&network).map_err(argument)?;
-    let options = TuneOptions {
-        target: match target {
-            Target::CortexM0 => CostTarget::CortexM0,
-            _ => CostTarget::CortexM4,
-        },
-        layout: target,
-        ..TuneOptions::default()
-    };
-    let tuned = tune(&graph, calibration, &options, &|_| ()).map_err(argument)?;
-    Ok(tuned.image)
 }
 
 /// Estimated cycles of an instruction, on the average of some inferences.

@@ -69,6 +69,7 @@ fn emulated(
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
     build_here(board, Program::Bench)?;
+    build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
         code: code(image, board).map_err(|e| failure(args, &e))?,
