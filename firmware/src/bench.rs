@@ -144,7 +144,7 @@ where
     K: Kernels<u16> + Kernels<u32>,
 {
     const {
-        assert!(E + 2 * MAX_OUTPUTS < TURNS, "turns of a step");
+        assert!(2 * E + 2 * MAX_OUTPUTS < TURNS, "turns of a step");
         assert!(MAX_INPUTS + C < TURNS, "turns of inputs");
     }
     let network = image.description();
@@ -184,7 +184,7 @@ where
 }
 
 /// The most turns of layers between two starts of a [`Watch`].
-const TURNS: usize = 32;
+const TURNS: usize = 48;
 
 /// Measures the turns of layers.
 struct Watch<'a, M> {

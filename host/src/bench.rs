@@ -4,7 +4,9 @@
 //! the last one, and always the same number. What reading the timer takes is measured and taken off.
 
 use std::fmt;
+use std::iter::Peekable;
 use std::path::PathBuf;
+use std::str::SplitWhitespace;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -284,48 +286,41 @@ fn instructions(ticks: &str, timer_hz: u64) -> Option<u64> {
 
 /// Reads what the firmware has printed.
 fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
-    let instructions = |ticks: &str| instructions(ticks, timer_hz);
-    let mut empty = 0;
-    let mut measurements = Measurements::default();
-    for line in text.lines() {
+    let mut lines = text.lines();
+    lines.next().filter(|line| line.starts_with("image "))?;
+    let empty = instructions(lines.next()?.strip_prefix("empty ")?, timer_hz)?;
+    let count = |ticks: &str| instructions(ticks, timer_hz)?.checked_sub(empty);
+    let mut words = lines.next()?.split_whitespace().peekable();
+    let mut measurements = Measurements {
+        parse: count(value(&mut words, "parse")?)?,
+        parse_stack: value(&mut words, "stack")?.parse().ok()?,
+        parsed_bytes: value(&mut words, "holds")?.parse().ok()?,
+        inferences: Vec::new(),
+    };
+    for line in lines {
         let mut words = line.split_whitespace().peekable();
-        match words.next()? {
-            "empty" => empty = instructions(words.next()?)?,
-            "parse" => {
-                measurements.parse = instructions(words.next()?)?.checked_sub(empty)?;
-                words.next().filter(|w| *w == "stack")?;
-                measurements.parse_stack = words.next()?.parse().ok()?;
-                words.next().filter(|w| *w == "holds")?;
-                measurements.parsed_bytes = words.next()?.parse().ok()?;
-            }
-            "input" => {
-                words.next()?;
-                let mut inference = Inference::default();
-                let count =
-                    |word: Option<&str>| -> Option<u64> { instructions(word?)?.checked_sub(empty) };
-                while let Some(key) = words.next() {
-                    match key {
-                        "reset" => inference.reset = count(words.next())?,
-                        "input" => inference.input = count(words.next())?,
-                        "output" => inference.output = count(words.next())?,
-                        "class" => inference.class = words.next()?.parse().ok()?,
-                        "stack" => inference.stack = words.next()?.parse().ok()?,
-                        "steps" => {
-                            while let Some(word) =
-                                words.next_if(|w| w.starts_with(|c: char| c.is_ascii_digit()))
-                            {
-                                inference.steps.push(count(Some(word))?);
-                            }
-                        }
-                        _ => return None,
-                    }
-                }
-                measurements.inferences.push(inference);
-            }
-            _ => {}
+        value(&mut words, "input")?;
+        let (reset, input) = (value(&mut words, "reset")?, value(&mut words, "input")?);
+        let mut steps = vec![count(value(&mut words, "steps")?)?];
+        while let Some(word) = words.next_if(|w| w.starts_with(|c: char| c.is_ascii_digit())) {
+            steps.push(count(word)?);
         }
+        measurements.inferences.push(Inference {
+            reset: count(reset)?,
+            input: count(input)?,
+            steps,
+            output: count(value(&mut words, "output")?)?,
+            class: value(&mut words, "class")?.parse().ok()?,
+            stack: value(&mut words, "stack")?.parse().ok()?,
+        });
     }
     Some(measurements)
+}
+
+/// The word behind the next one, which is a key.
+fn value<'a>(words: &mut Peekable<SplitWhitespace<'a>>, key: &str) -> Option<&'a str> {
+    words.next_if_eq(&key)?;
+    words.next()
 }
 
 /// Reads what the firmware has printed of an image's layers, each of which has had a turn where it belongs.
@@ -806,7 +801,12 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use tinyspike_shared::image::{Dense, Transform, Width};
+
     use super::*;
+    use crate::assemble::assemble;
+    use crate::lower::{Source, Target as Post};
+    use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
 
     #[test]
     fn ticks_become_instructions_less_the_timers_own() {
@@ -833,8 +833,109 @@ mod tests {
             (100, 50)
         );
         assert_eq!(expected.instructions(), 2118);
-        assert_eq!(parse("input 0 something 3\n", 25_000_000), None);
-        assert_eq!(parse("empty 16\ninput 0 reset 0\n", 25_000_000), None);
+        for (given, other) in [
+            ("image 00000000: 4 bytes, arena 8 bytes\n", ""),
+            ("empty 16\n", ""),
+            ("empty 16", "empty 49"),
+            ("parse 3216", "parse"),
+            (" holds 50", ""),
+            ("reset 48", ""),
+            ("input 340", "something 340"),
+            ("3217 3219", ""),
+            ("stack 64", ""),
+        ] {
+            let wrong = text.replacen(given, other, 1);
+            assert_ne!(wrong, text);
+            assert_eq!(parse(&wrong, 25_000_000), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn turns_of_layers_are_summed_up_and_none_may_be_missing() {
+        let bytes = aligned_copy(&image());
+        let image = Image::parse(&bytes).unwrap();
+        let layers = |text: &str| parse_layers(text, 25_000_000, &image);
+        // At 128 ns an instruction and 25 MHz: 3.2 ticks each, 5 instructions of which are the timer's.
+        let text = "empty 16\n\
+                    input 0 set i0 48 i0 80 step e0 336 o0 19 o0 35 step e0 3216 o0 19 class 7\n";
+        let step = |ensemble, output| StepCounts {
+            ensembles: vec![ensemble],
+            outputs: vec![output],
+        };
+        let expected = LayerCounts {
+            inputs: vec![10 + 20],
+            steps: vec![step(100, 1 + 6), step(1000, 1)],
+            class: 7,
+        };
+        assert_eq!(layers(text).unwrap(), [expected]);
+        for (given, other) in [
+            ("empty 16\n", ""),
+            ("empty 16", "empty 49"),
+            ("set", "reset"),
+            ("i0", "i1"),
+            ("set i0", "set e0"),
+            ("i0 48 i0 80 ", ""),
+            ("e0 336 ", ""),
+            ("e0 3216", "e1 3216"),
+            ("o0 19 class", "o0 class"),
+            (" class 7", ""),
+        ] {
+            let wrong = text.replacen(given, other, 1);
+            assert_ne!(wrong, text);
+            assert_eq!(layers(&wrong), None, "{wrong}");
+        }
+    }
+
+    /// An input, an ensemble and an output, of one value each.
+    fn image() -> Vec<u8> {
+        let connection = |pre, post| Connection {
+            pre,
+            post,
+            source: Seen::Direct,
+            transform: Transform::Dense(Dense {
+                inputs: 1,
+                outputs: 1,
+                first: 0,
+            }),
+            weights: vec![1],
+        };
+        assemble(&Quantized {
+            target: Target::Portable,
+            steps: 2,
+            inputs: vec![Input {
+                label: "in".into(),
+                size: 1,
+                scale: 1.0,
+                zero_point: 0,
+                max: 255,
+            }],
+            ensembles: vec![Ensemble {
+                label: "hidden".into(),
+                neurons: 1,
+                width: Width::I32,
+                max_count: 1,
+                current_shift: 0,
+                threshold: vec![255],
+                bias: vec![0],
+                potential_min: -1000,
+                potential_max: 1000,
+                theta: 1.0,
+            }],
+            outputs: vec![Output {
+                label: "out".into(),
+                bias: vec![0],
+                multiplier: vec![1],
+                shift: 0,
+                exit_margin: 0,
+                scale: 1.0,
+            }],
+            connections: vec![
+                connection(Source::Input(0), Post::Population(0)),
+                connection(Source::Population(0), Post::Output(0)),
+            ],
+            dynamics: None,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -845,8 +946,7 @@ mod tests {
                 let least = exact / 1_000_000_000;
                 // The timer may have been anywhere within a tick.
                 for ticks in [least, exact.div_ceil(1_000_000_000)] {
-                    let text = format!("empty 0\ninput 0 reset {ticks}\n");
-                    assert_eq!(parse(&text, hz).unwrap().inferences[0].reset, n, "{board}");
+                    assert_eq!(instructions(&ticks.to_string(), hz), Some(n), "{board}");
                 }
             }
         }

@@ -165,9 +165,11 @@ where
         self.show_outputs(true, probe);
         for index in (0..ensembles).rev() {
             self.step_ensemble(index, true, probe);
+            probe.done(Layer::Ensemble(index));
         }
         for index in 0..ensembles {
             self.step_ensemble(index, false, probe);
+            probe.done(Layer::Ensemble(index));
         }
         self.show_outputs(false, probe);
     }
@@ -293,7 +295,6 @@ where
             }
             Kind::Readout { .. } => {}
         }
-        probe.done(Layer::Ensemble(index));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
@@ -88,6 +89,9 @@ pub(super) struct Results {
     pub(super) rustc: String,
     /// The emulator.
     pub(super) qemu: String,
+    /// Minutes that all of it took, converting the networks and building programs included.
+    #[serde(default)]
+    pub(super) minutes: f64,
     pub(super) networks: Vec<NetworkResults>,
     /// `mnist_small` as it runs step by step as Nengo's does, on this machine.
     #[serde(default)]
@@ -149,7 +153,11 @@ pub(super) fn stored() -> Result<Results, Failure> {
 /// Measures everything again and compares it with the stored results.
 pub(super) fn check() -> Result<(), Failure> {
     let stored = stored()?;
-    let now = measure()?;
+    compare(&stored, &measure()?)
+}
+
+/// Fails where a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
+fn compare(stored: &Results, now: &Results) -> Result<(), Failure> {
     let mut worse = Vec::new();
     for network in &now.networks {
         for board in &network.boards {
@@ -167,7 +175,12 @@ pub(super) fn check() -> Result<(), Failure> {
                 worse.push(format!("{name}: nothing is stored"));
                 continue;
             };
-            for (what, before, after) in counts(&before.report, &board.report) {
+            let before = counts(&before.report);
+            for (what, after) in counts(&board.report) {
+                let Some(&before) = before.get(&what) else {
+                    worse.push(format!("{name}: nothing is stored of {what}"));
+                    continue;
+                };
                 println!("{name}: {what} {before:.1} -> {after:.1}");
                 if after > before * TOLERANCE {
                     worse.push(format!(
@@ -186,20 +199,28 @@ pub(super) fn check() -> Result<(), Failure> {
     )))
 }
 
-/// The counts that a check compares.
-fn counts(before: &Report, after: &Report) -> [(&'static str, f64, f64); 5] {
-    let of = |f: fn(&Report) -> f64| (f(before), f(after));
-    [
-        ("instructions of an inference", of(|r| r.inference.mean)),
-        ("the worst inference", of(|r| r.inference.worst as f64)),
-        ("set_input", of(|r| r.input.mean)),
-        ("steps", of(|r| r.steps.mean)),
-        ("reset", of(|r| r.reset.mean)),
+/// The counts that a check compares, by what they are of.
+fn counts(report: &Report) -> BTreeMap<String, f64> {
+    let parts = [
+        ("instructions of an inference", report.inference.mean),
+        ("the worst inference", report.inference.worst as f64),
+        ("set_input", report.input.mean),
+        ("steps", report.steps.mean),
+        ("reset", report.reset.mean),
+        ("bytes of RAM", report.ram_bytes as f64),
     ]
-    .map(|(name, (before, after))| (name, before, after))
+    .map(|(what, count)| (what.to_owned(), count));
+    let flash = report.flash_bytes.map(|bytes| bytes as f64);
+    let flash = flash.map(|bytes| ("bytes of flash".to_owned(), bytes));
+    let layers = report.layers.iter().map(|layer| {
+        let what = format!("instructions of the {} {}", layer.kind, layer.label);
+        (what, layer.instructions)
+    });
+    parts.into_iter().chain(flash).chain(layers).collect()
 }
 
 fn measure() -> Result<Results, Failure> {
+    let start = Instant::now();
     for board in Board::ALL {
         build(board)?;
     }
@@ -279,6 +300,7 @@ fn measure() -> Result<Results, Failure> {
         networks,
         faithful: Some(tool.emulate(&tool.faithful(FAITHFUL, &calibration_path)?, &test_path)?),
         micro: micro::measure(&plugin)?,
+        minutes: start.elapsed().as_secs_f64() / 60.0,
     })
 }
 
@@ -316,4 +338,60 @@ fn cycles_per_instruction(
     let executed: u64 = counts.iter().map(|c| c.executed).sum();
     let cycles = cycles::estimate(&Code::read(&elf)?, &counts);
     Ok(cycles as f64 / executed.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_names_what_has_grown() {
+        let stored = stored().unwrap();
+        compare(&stored, &stored).unwrap();
+        let board = |results: &Results| results.networks[1].boards[2].report.clone();
+        let before = board(&stored);
+        let name = format!("{} on {}", stored.networks[1].network, before.board);
+        let grown = |by: f64, change: fn(&mut Report, f64)| {
+            let mut now = stored.clone();
+            change(&mut now.networks[1].boards[2].report, by);
+            let after = board(&now);
+            (compare(&stored, &now).map_err(|e| e.to_string()), after)
+        };
+        let changes: [(&str, fn(&Report) -> f64, fn(&mut Report, f64)); 4] = [
+            (
+                "instructions of an inference",
+                |r| r.inference.mean,
+                |r, by| r.inference.mean *= by,
+            ),
+            ("set_input", |r| r.input.mean, |r, by| r.input.mean *= by),
+            (
+                "bytes of RAM",
+                |r| r.ram_bytes as f64,
+                |r, by| r.ram_bytes = (r.ram_bytes as f64 * by) as u64,
+            ),
+            (
+                "instructions of the ensemble dense.0",
+                |r| r.layers[1].instructions,
+                |r, by| r.layers[1].instructions *= by,
+            ),
+        ];
+        for (what, count, change) in changes {
+            let (outcome, after) = grown(1.03, change);
+            let (before, after) = (count(&before), count(&after));
+            let expected = format!("{name}: {what} rose from {before:.1} to {after:.1}\n");
+            let message = outcome.unwrap_err();
+            assert!(message.contains(&expected), "{message}");
+            assert_eq!(message.matches(" rose from ").count(), 1, "{message}");
+            // What has grown less, or has shrunk, is no failure.
+            grown(1.01, change).0.unwrap();
+            grown(0.5, change).0.unwrap();
+        }
+        let mut fewer = stored.clone();
+        fewer.networks[1].boards.remove(2);
+        let message = compare(&fewer, &stored).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("{name}: nothing is stored")),
+            "{message}"
+        );
+    }
 }
