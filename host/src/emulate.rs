@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::trace::split;
-use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
+use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
 
@@ -14,7 +14,7 @@ use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 
 /// The engine as the host builds it: with room for the largest network.
-pub type HostEngine<'a> = Engine<'a, Portable, MAX_ENSEMBLES, MAX_CONNECTIONS>;
+pub type HostEngine<'a> = Engine<'a, Native, MAX_ENSEMBLES, MAX_CONNECTIONS>;
 
 /// Samples that one thread takes at a time.
 const CHUNK: usize = 32;
