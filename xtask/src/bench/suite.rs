@@ -344,6 +344,9 @@ fn cycles_per_instruction(
 mod tests {
     use super::*;
 
+    /// A count by its name, how it is read, and how it grows.
+    type Change = (&'static str, fn(&Report) -> f64, fn(&mut Report, f64));
+
     #[test]
     fn a_check_names_what_has_grown() {
         let stored = stored().unwrap();
@@ -357,7 +360,7 @@ mod tests {
             let after = board(&now);
             (compare(&stored, &now).map_err(|e| e.to_string()), after)
         };
-        let changes: [(&str, fn(&Report) -> f64, fn(&mut Report, f64)); 4] = [
+        let changes: [Change; 4] = [
             (
                 "instructions of an inference",
                 |r| r.inference.mean,
