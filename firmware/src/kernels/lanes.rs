@@ -260,3 +260,93 @@ fn add_run<P: Potential>(layout: Layout, run: &[i8], value: i16, post: &mut [P])
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A convolution that a run of weights goes over, in a square input.
+    fn convolutions() -> impl Strategy<Value = Convolution> {
+        let geometry = (1..=9u16, 1..=4u16, 1..=3u8, 1..=3u8, 0..=1u8);
+        let channels = prop_oneof![Just(2u16), Just(8), Just(24)];
+        (geometry, channels).prop_map(|((side, channels_in, kernel, stride, padding), channels)| {
+            let kernel = kernel.min(side as u8);
+            let padding = padding.min(kernel - 1);
+            let seen = side + 2 * u16::from(padding) - u16::from(kernel);
+            let output = seen / u16::from(stride) + 1;
+            Convolution {
+                input: [side, side, channels_in],
+                output: [output, output, channels],
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                padding: [padding; 2],
+                dilation: [1, 1],
+                groups: 1,
+                filters: channels,
+                first: 0,
+            }
+        })
+    }
+
+    /// So many bytes, the same for the same seed.
+    fn bytes(count: usize, seed: u32) -> Vec<i8> {
+        let mut random = seed | 1;
+        let next = |_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 24) as i8
+        };
+        (0..count).map(next).collect()
+    }
+
+    fn same<P: Potential + PartialEq + core::fmt::Debug>(
+        conv: &Convolution,
+        layout: Layout,
+        seed: u32,
+    ) {
+        let count = |shape: [u16; 3]| shape.into_iter().map(usize::from).product::<usize>();
+        let (sources, targets) = (count(conv.input), count(conv.output));
+        let [height, width] = conv.kernel.map(u16::from);
+        let taps = count([height, width, conv.input[2]]) * usize::from(conv.filters);
+        let weights = bytes(taps * 2, seed);
+        let weights = Weights {
+            bytes: &weights,
+            layout,
+        };
+        let values = bytes(sources, !seed);
+        let events: Vec<Event> = (0..=u16::MAX)
+            .zip(&values)
+            .map(|(source, &value)| Event {
+                source,
+                // Counts of one are kinds of their own.
+                value: i16::from(value).clamp(-100, 1),
+            })
+            .collect();
+        let start: Vec<P> = bytes(targets, seed ^ 0x5555)
+            .into_iter()
+            .map(|v| P::store(v.into()))
+            .collect();
+        let (mut expected, mut found) = (start.clone(), start);
+        Portable::convolution(conv, weights, &events, &mut expected);
+        Lanes::convolution(conv, weights, &events, &mut found);
+        assert_eq!(expected, found);
+    }
+
+    proptest! {
+        #[test]
+        fn events_over_a_convolution_bring_what_the_reference_says(
+            conv in convolutions(),
+            seed in any::<u32>(),
+        ) {
+            for layout in [Layout::Wide, Layout::WidePairs] {
+                same::<u16>(&conv, layout, seed);
+                same::<u32>(&conv, layout, seed);
+            }
+        }
+    }
+}
