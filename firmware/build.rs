@@ -40,8 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let memory = env::var(MEMORY)
             .map_err(|_| format!("{MEMORY} must name the directory of the chip's memory.x"))?;
         let folder = boards.join("app");
+        // Of the former directory only this file: what is built is put beside it.
+        let script = Path::new(&memory).join("memory.x");
+        println!("cargo::rerun-if-changed={}", script.display());
+        println!("cargo::rerun-if-changed={}", folder.display());
         for folder in [Path::new(&memory), &folder] {
-            println!("cargo::rerun-if-changed={}", folder.display());
             println!("cargo::rustc-link-search={}", folder.display());
         }
         link();

@@ -141,14 +141,14 @@ impl<N: Noise> Link for Near<'_, N> {
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
         self.device.poll(&mut self.end);
         let mut wire = self.end.wire.borrow_mut();
-        let mut count = 0;
-        while let (Some(place), Some(byte)) = (bytes.get_mut(count), wire.up.pop_front()) {
-            if let Some(byte) = self.noise.pass(byte) {
-                *place = byte;
-                count += 1;
-            }
-        }
-        Ok(count)
+        let count = bytes.len().min(wire.up.len());
+        let passed = wire.up.drain(..count);
+        let passed = passed.filter_map(|byte| self.noise.pass(byte));
+        Ok(bytes
+            .iter_mut()
+            .zip(passed)
+            .map(|(place, byte)| *place = byte)
+            .count())
     }
 
     fn state(&mut self) -> Result<Option<String>, Lost> {

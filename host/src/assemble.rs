@@ -65,7 +65,9 @@ fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
     if c.weights.len() >= NIBBLES && c.weights.iter().all(|w| (-8..=7).contains(w)) {
         return Layout::Nibbles;
     }
-    let layout = layout(network.target, c.pre, &c.source, &c.transform, width);
+    let from_input = matches!(c.pre, Source::Input(_));
+    let driven = from_input && c.source == Seen::Direct;
+    let layout = layout(network.target, from_input, driven, &c.transform, width);
     let wide = c.weights.iter().any(|w| i8::try_from(*w).is_err());
     match layout {
         Layout::Rows | Layout::Quads | Layout::Crossed | Layout::Nibbles if wide => Layout::Halves,
@@ -73,15 +75,33 @@ fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
     }
 }
 
-/// The layout that a target's kernels read the fastest.
+/// Whether the weights of an image lie as a target's kernels read them the fastest.
+///
+/// What lies alike for all targets counts for each: weights of 4 bits, and of 16 where that is what they need.
+#[must_use]
+pub fn suits(image: &Image<'_>, target: Target) -> bool {
+    let network = image.description();
+    network.connections.iter().all(|c| {
+        let width = match c.post {
+            image::Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.width),
+            image::Post::Output(_) => None,
+        };
+        let from_input = matches!(c.pre, image::Pre::Input(_));
+        let driven = from_input && c.source == image::SourceMap::Direct;
+        let width = width.unwrap_or(Width::I32);
+        let fastest = layout(target, from_input, driven, &c.transform, width);
+        matches!(c.layout, Layout::Nibbles | Layout::Halves) || c.layout == fastest
+    })
+}
+
+/// The layout that a target's kernels read the fastest; `driven` is whether the weights see an input as it is.
 fn layout(
     target: Target,
-    pre: Source,
-    source: &Seen,
+    from_input: bool,
+    driven: bool,
     transform: &Transform,
     width: Width,
 ) -> Layout {
-    let from_input = matches!(pre, Source::Input(_));
     let plain = match transform {
         Transform::Dense(d) => d.outputs < DENSE,
         Transform::Convolution(c) => !c.is_plain() || !c.output[2].is_multiple_of(CHANNELS),
@@ -91,15 +111,12 @@ fn layout(
         _ if plain => Layout::Rows,
         (Target::CortexM4, Transform::Dense(_)) if from_input => Layout::Crossed,
         (_, Transform::Dense(_)) => Layout::Quads,
-        (_, Transform::Convolution(c)) => {
-            let driven = from_input && *source == Seen::Direct;
-            match (target, driven, width) {
-                (Target::CortexM4, true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
-                (_, false, Width::I16) => Layout::WidePairs,
-                (Target::CortexM4, false, Width::I32) => Layout::Wide,
-                _ => Layout::Rows,
-            }
-        }
+        (_, Transform::Convolution(c)) => match (target, driven, width) {
+            (Target::CortexM4, true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
+            (_, false, Width::I16) => Layout::WidePairs,
+            (Target::CortexM4, false, Width::I32) => Layout::Wide,
+            _ => Layout::Rows,
+        },
     }
 }
 

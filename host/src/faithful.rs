@@ -70,7 +70,7 @@ pub struct FaithfulOptions {
 }
 
 impl Default for FaithfulOptions {
-    /// Fifty steps of a millisecond from voltages that are drawn from seed 0.
+    /// Fifty steps of a millisecond from voltages that are drawn from seed 0, weights as fine as there are.
     fn default() -> Self {
         Self {
             steps: 50,
@@ -78,7 +78,7 @@ impl Default for FaithfulOptions {
             initial_voltage: InitialVoltage::default(),
             max_count: 63,
             inputs: Vec::new(),
-            weight_bits: WEIGHT_BITS,
+            weight_bits: WEIGHT_BITS_MAX,
             target: quantize::Target::default(),
         }
     }

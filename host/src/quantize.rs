@@ -16,6 +16,8 @@
 //! largest value at any time within `steps` steps, in whatever order events are added. The narrowest
 //! type that holds them is chosen; the bounds are kept in the image.
 
+use std::fmt;
+
 use tinyspike_shared::image::{self, Transform, Width};
 
 use crate::calibrate::Calibration;
@@ -56,6 +58,17 @@ pub enum Target {
     /// Cores with the DSP extension: Cortex-M4, M7, M33.
     #[default]
     CortexM4,
+}
+
+impl fmt::Display for Target {
+    /// Its name on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::CortexM0 => "cortex-m0",
+            Self::CortexM4 => "cortex-m4",
+        })
+    }
 }
 
 /// How to quantize.

@@ -145,6 +145,30 @@ fn a_plan_keeps_image_and_firmware_apart() {
 }
 
 #[test]
+fn an_image_for_other_kernels_comes_with_a_warning() {
+    let folder = TempDir::new().unwrap();
+    // A core without DSP instructions, one with them, and one whose kernels are in Rust.
+    let chips = [
+        ("nRF51822_xxAA", "cortex-m0"),
+        ("STM32F407VG", "cortex-m4"),
+        ("STM32F103ZG", "portable"),
+    ];
+    for (_, target) in chips {
+        let image = convert("models/mnist_small.keras", &folder, target);
+        for (chip, own) in chips {
+            let dry = ["--chip", chip, "--model-only", "--dry-run"];
+            let output = tinyspike(&[&["flash", path(&image)], &dry[..]].concat());
+            assert!(output.status.success());
+            let said = text(&output.stderr);
+            let warned = format!(
+                "than those of {chip}: it will run, but slowly; convert with --target {own}"
+            );
+            assert_eq!(said.contains(&warned), target != own, "{target}: {said}");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_its_bytes() {
     let folder = TempDir::new().unwrap();
     let image = convert("models/mnist_mlp.keras", &folder, "cortex-m0");
@@ -326,7 +350,8 @@ fn a_probe_that_is_not_there_is_an_error() {
     assert!(message.contains("hint: `tinyspike probes`"), "{message}");
     // These weights are for a Cortex-M4.
     assert!(
-        message.contains("warning: the image's weights are laid out for DSP"),
+        message.contains("warning: the image's weights are laid out for other kernels")
+            && message.contains("convert with --target cortex-m0\n"),
         "{message}"
     );
     assert!(flash("stlink").contains("\"stlink\" selects no probe"));

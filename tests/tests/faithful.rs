@@ -342,8 +342,8 @@ fn tables() {
     let mut text = String::from(
         "# Faithful images against NengoDL and the float simulator
 
-A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights have 8 bits, or 16 with
-`--weight-bits 16`, and a scale for each output channel; all else has 16 bits and more. Settings:
+A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights have 16 bits, or 8 with
+`--weight-bits 8`, and a scale for each output channel; all else has 16 bits and more. Settings:
 SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn from seed 0,
 `--inference-only --max-to-avg-pool --nengo-dl-compat`.
 `cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with

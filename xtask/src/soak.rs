@@ -14,6 +14,12 @@ pub fn run() -> Result<(), Failure> {
     let tests = ["test", "--package", "tinyspike-tests", "--test", "soak"];
     let all = ["--", "--include-ignored", "--nocapture"];
     shell::run(shell::cargo().args(tests).args(all))?;
-    let changed = ["test", "--package", "tinyspike-fuzz", "--test", "board"];
+    let changed = [
+        "test",
+        "--package",
+        "tinyspike-fuzz",
+        "--test",
+        "changed_images",
+    ];
     shell::run(shell::cargo().args(changed).args(["--", "--ignored"]))
 }

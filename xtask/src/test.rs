@@ -1,10 +1,18 @@
 //! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust.
 
+use std::env;
+
 use crate::{firmware, lint, no_panic, setup};
 use tinyspike_board::shell::{self, Failure};
 
+/// What proptest draws its cases from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
 /// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,
 /// those on emulated boards included.
+///
+/// Properties are tested on the same cases every time, so that a commit that passes here passes everywhere; with
+/// `PROPTEST_RNG_SEED` in the environment they are others, and plain `cargo test` draws new ones in every run.
 ///
 /// # Errors
 /// [`Failure`] of the first step that fails.
@@ -13,27 +21,31 @@ pub fn test() -> Result<(), Failure> {
     firmware::build()?;
     no_panic::check()?;
     lint::lint()?;
-    shell::run(shell::cargo().args(["test", "--workspace"]))?;
+    run_tests(&[], &[])?;
     // Tests that need the firmware and QEMU are ignored by plain `cargo test`. Other ignored ones are
     // measurements.
-    for (package, test) in [
-        ("tinyspike-tests", "board"),
-        ("tinyspike-tests", "parts"),
-        ("tinyspike-tests", "flash"),
-        ("tinyspike-tests", "on_device"),
-        ("tinyspike-tests", "updates"),
-        ("emulated-board", "board"),
-    ] {
-        let boards = ["test", "--package", package, "--test", test];
-        shell::run(shell::cargo().args(boards).args(["--", "--ignored"]))?;
-    }
+    let boards = [
+        "--test=board",
+        "--test=boards",
+        "--test=flash",
+        "--test=on_device",
+        "--test=parts",
+        "--test=updates",
+    ];
+    run_tests(&boards, &["--ignored"])?;
     let state = "the_state_on_a_board_is_the_hosts";
-    let soak = ["test", "--package", "tinyspike-tests", "--test", "soak"];
-    shell::run(
-        shell::cargo()
-            .args(soak)
-            .args(["--", "--ignored", "--exact", state]),
-    )?;
+    run_tests(&["--test=soak"], &["--ignored", "--exact", state])?;
     println!("cargo xtask test: everything passed");
     Ok(())
+}
+
+/// Runs tests of all packages: those of one package alone would build what it needs again, with its own features.
+fn run_tests(which: &[&str], how: &[&str]) -> Result<(), Failure> {
+    let mut tests = shell::cargo();
+    tests.args(["test", "--workspace"]).args(which);
+    tests.arg("--").args(how);
+    if env::var_os(SEED).is_none() {
+        tests.env(SEED, "1");
+    }
+    shell::run(&mut tests)
 }

@@ -210,7 +210,8 @@ fn log(image: &tinyspike_shared::wire::ImageState, start: &Start) {
         ImageState::Ready {
             checksum, arena, ..
         } => {
-            if let (Some(running), Some(reason)) = (start.running, start.passed_over()) {
+            let Some(running) = start.running else { return };
+            if let Some(reason) = start.passed_over() {
                 defmt::warn!(
                     "slot {} is passed over for {}: {}",
                     start.named,
@@ -221,7 +222,7 @@ fn log(image: &tinyspike_shared::wire::ImageState, start: &Start) {
             defmt::info!(
                 "image {=u32:08x} of slot {} accepted, arena {=u32} bytes",
                 checksum,
-                start.running,
+                running,
                 arena
             );
         }

@@ -13,7 +13,6 @@ use tinyspike_firmware::boards::Limits;
 use tinyspike_shared::accept::Terms;
 use tinyspike_shared::signature::TRAILER_LEN;
 use tinyspike_shared::slots::{Slot, State, fresh};
-use tinyspike_shared::weights::Layout as WeightLayout;
 
 use super::chips::Chip;
 use super::connection::{ask, greet};
@@ -25,7 +24,7 @@ use super::probe::{self, Selector};
 use super::processor::{self, Processor};
 use super::session::{Lost, SessionError};
 use super::update::{Updated, update};
-use crate::assemble::{Image, aligned_copy};
+use crate::assemble::{Image, aligned_copy, suits};
 use crate::sign::PublicKey;
 
 /// How to plan.
@@ -309,12 +308,11 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<String> {
         let mut warnings = Vec::new();
-        let connections = &image.description().connections;
-        let packed = connections.iter().any(|c| c.layout != WeightLayout::Rows);
-        if packed && !self.processor.has_dsp_kernels() {
+        let target = self.processor.image_target();
+        if !suits(image, target) {
             warnings.push(format!(
-                "the image's weights are laid out for DSP instructions, which {} is not known to have: \
-                 it will run, but slowly; convert with --target cortex-m0",
+                "the image's weights are laid out for other kernels than those of {}: it will run, but slowly; \
+                 convert with --target {target}",
                 self.name
             ));
         }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::quantize::Target;
+
 /// The architecture of a Cortex-M core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,10 +62,15 @@ impl Processor {
         }
     }
 
-    /// Whether its kernels read the layouts of weights that Cortex-M4 images have as fast as plain rows.
+    /// What an image is converted for that its kernels are to read the fastest.
     #[must_use]
-    pub const fn has_dsp_kernels(self) -> bool {
-        matches!(self.architecture, Architecture::Armv7EM) || self.dsp
+    pub const fn image_target(self) -> Target {
+        match (self.architecture, self.dsp) {
+            (Architecture::Armv7EM, _) | (Architecture::Armv8M, true) => Target::CortexM4,
+            (Architecture::Armv6M, _) | (Architecture::Armv8M, false) => Target::CortexM0,
+            // Its kernels are in Rust.
+            (Architecture::Armv7M, _) => Target::Portable,
+        }
     }
 }
 

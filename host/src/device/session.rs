@@ -57,6 +57,18 @@ pub enum SessionError {
         /// What state the device is in, where that is known.
         state: Option<String>,
     },
+    /// It answers, but parts of its answer do not arrive, however often they are asked for.
+    #[error(
+        "{missing} of at least {parts} parts of the device's answer do not arrive, though it was asked {asked} times: the connection loses them; try another cable, or a lower speed of the probe"
+    )]
+    Incomplete {
+        /// How many parts are missing.
+        missing: usize,
+        /// How many there are, as far as is known.
+        parts: usize,
+        /// How often the device was asked since the last part that was new.
+        asked: u32,
+    },
     /// The firmware speaks another version of the protocol.
     #[error(
         "the device's firmware speaks version {found} of the protocol, this program {PROTOCOL}: flash its firmware again"
@@ -224,6 +236,9 @@ impl Patience {
 /// The most neurons of an ensemble.
 const MAX_NEURONS: usize = 1 << 16;
 
+/// How often to ask for parts of an answer of which others come again, before they are given up.
+const ATTEMPTS: u32 = 16;
+
 /// How long to sleep where neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -377,6 +392,8 @@ impl<L: Link> Session<L> {
         let mut answer = Parts::default();
         let start = Instant::now();
         let (mut heard, mut asked) = (start, start);
+        // Answers in a row that had nothing new.
+        let mut fruitless = 0;
         let mut bytes = [0; 1024];
         loop {
             let sent = if to_send.is_empty() {
@@ -404,11 +421,10 @@ impl<L: Link> Session<L> {
                 if let Response::Error(error) = response {
                     return Err(refusal(error));
                 }
-                answer.add(
-                    frame.head.part,
-                    Part(frame.bytes().to_vec()),
-                    response.is_last(),
-                );
+                let part = Part(frame.bytes().to_vec());
+                if answer.add(frame.head.part, part, response.is_last()) {
+                    fruitless = 0;
+                }
             }
             if let Some(parts) = answer.whole() {
                 return Ok(parts);
@@ -421,6 +437,10 @@ impl<L: Link> Session<L> {
                 });
             }
             if heard.max(asked).elapsed() > patience.repeat {
+                fruitless += u32::from(heard > asked);
+                if fruitless > ATTEMPTS {
+                    return Err(answer.incomplete(fruitless));
+                }
                 asked = Instant::now();
                 to_send = frame;
             }
@@ -484,7 +504,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn add(&mut self, number: u16, part: Part, last: bool) {
+    /// Adds a part, and says whether it is new.
+    fn add(&mut self, number: u16, part: Part, last: bool) -> bool {
         let number = usize::from(number);
         if last {
             self.count = Some(number + 1);
@@ -496,6 +517,18 @@ impl Parts {
         if let Some(place @ None) = self.parts.get_mut(number) {
             *place = Some(part);
             self.missing -= 1;
+            return true;
+        }
+        false
+    }
+
+    /// Without the last part it is not known how many there are: that one at least is missing.
+    fn incomplete(&self, asked: u32) -> SessionError {
+        let last = usize::from(self.count.is_none());
+        SessionError::Incomplete {
+            missing: self.missing + last,
+            parts: self.parts.len() + last,
+            asked,
         }
     }
 

@@ -111,9 +111,10 @@ impl<'a> Rows<'a> {
 
     /// Adds the events' products, and as much more, to the sums of the tile that starts at a word of each row.
     ///
-    /// The caller has made sure that there are events, and a row for each.
+    /// # Safety
+    /// There are events, a row for each, and the tile in each row.
     #[cfg(tinyspike_baseline)]
-    fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
+    unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         let range = events.as_ptr_range();
         let tile = Tile {
             stride: self.stride,
@@ -121,13 +122,16 @@ impl<'a> Rows<'a> {
             events_end: range.end,
             events: range.start,
         };
-        // SAFETY: by the caller's word there is an event and a row for each, and the tile is one of a row's.
+        // SAFETY: by the caller's word there is an event, a row for each, and the tile.
         unsafe { tinyspike_swar_tile(&raw const tile, sums.as_mut_ptr(), more) };
     }
 
     /// Adds the events' products, and as much more, to the sums of the tile that starts at a word of each row.
+    ///
+    /// # Safety
+    /// None is asked for but by the form in assembly.
     #[cfg(not(tinyspike_baseline))]
-    fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
+    unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         const MASK: u32 = 0x00ff_00ff;
         for sum in sums.iter_mut() {
             *sum = sum.wrapping_add(more);
@@ -146,8 +150,9 @@ impl<'a> Rows<'a> {
 
     /// Adds events, whose values together are within the budget, to targets.
     ///
-    /// The caller has made sure that there is a row for each.
-    fn add<P: Taker>(&self, events: &[Event], targets: &mut [P]) {
+    /// # Safety
+    /// There is a row for each, and rows are as long as the targets are many, filled up to whole tiles.
+    unsafe fn add<P: Taker>(&self, events: &[Event], targets: &mut [P]) {
         if events.is_empty() {
             return;
         }
@@ -158,10 +163,12 @@ impl<'a> Rows<'a> {
         for (at, targets) in targets.chunks_mut(TILE).enumerate() {
             let (tile, more) = (at * TILE / 4, surplus.wrapping_neg());
             if let Some(sums) = P::sums(targets) {
-                self.add_tile(tile, events, more, sums);
+                // SAFETY: there are events, by the caller's word a row for each, and in it the tile of these targets.
+                unsafe { self.add_tile(tile, events, more, sums) };
             } else {
                 let mut sums = [0; WORDS];
-                self.add_tile(tile, events, more, &mut sums);
+                // SAFETY: as above.
+                unsafe { self.add_tile(tile, events, more, &mut sums) };
                 for (pair, sums) in targets.chunks_mut(2).zip(sums) {
                     P::take_pair(pair, sums);
                 }
@@ -211,7 +218,8 @@ pub(super) fn dense<P: Taker>(
         let Some((now, tail)) = rest.split_at_checked(count) else {
             return;
         };
-        rows.add(now, targets);
+        // SAFETY: every event's source is below the number of rows, which are those of so many targets.
+        unsafe { rows.add(now, targets) };
         rest = tail;
     }
 }
@@ -241,7 +249,8 @@ pub(super) fn drive<P: Taker>(
             }
             let more = u32::from(value.unsigned_abs());
             if events.is_full() || magnitude + more > P::BUDGET {
-                rows.add(&events, targets);
+                // SAFETY: there is a row for every value of the input, and rows are those of so many targets.
+                unsafe { rows.add(&events, targets) };
                 events.clear();
                 magnitude = 0;
             }
@@ -265,7 +274,8 @@ pub(super) fn drive<P: Taker>(
         source += 4;
     }
     each(source, behind);
-    rows.add(&events, targets);
+    // SAFETY: as above.
+    unsafe { rows.add(&events, targets) };
 }
 
 /// Values of an input that are added together.

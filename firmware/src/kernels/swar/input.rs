@@ -78,10 +78,11 @@ struct Windows<'a> {
 impl Windows<'_> {
     /// Adds the windows' sums to targets.
     ///
-    /// The caller has made sure that the windows lie inside the input, their values' taps inside the kernel, and that
-    /// there is a window, a row and a value, and targets for all.
+    /// # Safety
+    /// The windows lie inside the input, their values' taps inside the kernel; there is a window, a row and a value,
+    /// and targets for all.
     #[cfg(tinyspike_baseline)]
-    fn add(self, targets: &mut [u16]) {
+    unsafe fn add(self, targets: &mut [u16]) {
         let columns = self.columns.as_ptr().wrapping_add(self.start);
         let values = self.input.as_ptr().wrapping_add(self.start);
         for block in 0..self.channels / CHANNELS {
@@ -110,8 +111,11 @@ impl Windows<'_> {
     }
 
     /// Adds the windows' sums to targets.
+    ///
+    /// # Safety
+    /// None is asked for but by the form in assembly.
     #[cfg(not(tinyspike_baseline))]
-    fn add(self, targets: &mut [u16]) {
+    unsafe fn add(self, targets: &mut [u16]) {
         let windows = targets.chunks_exact_mut(self.channels);
         for (at, targets) in windows.take(self.count).enumerate() {
             let start = self.start + at * self.step;
@@ -209,7 +213,10 @@ pub(super) fn drive(
                     rows,
                     count,
                 };
-                windows.add(targets.get_mut(out_x * channels..)?);
+                let targets = targets.get_mut(out_x * channels..)?;
+                // SAFETY: windows are clipped to the input and the kernel, whose sizes have been checked; they are as
+                // many as targets are left for in the row, and there is a row and a value.
+                unsafe { windows.add(targets) };
             }
             out_x += count;
         }

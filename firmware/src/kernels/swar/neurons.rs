@@ -133,20 +133,25 @@ pub(super) fn fire<P: Neuron>(
     if !whole {
         return None;
     }
-    Some(fire_blocks::<P>(
-        words,
-        population.threshold,
-        population.max_count,
-        from,
-        events,
-    ))
+    // SAFETY: all are whole blocks, `from` inside, and there is room for the events of one.
+    Some(unsafe {
+        fire_blocks::<P>(
+            words,
+            population.threshold,
+            population.max_count,
+            from,
+            events,
+        )
+    })
 }
 
 /// Fires neurons from `from` on, as long as there is room for a block's events.
 ///
-/// The caller has made sure that potentials, channels and `from` are whole blocks, the last inside the first.
+/// # Safety
+/// Potentials, channels and `from` are whole blocks, the last inside the first, and there is room for the events of
+/// a block.
 #[cfg(tinyspike_baseline)]
-fn fire_blocks<P: Neuron>(
+unsafe fn fire_blocks<P: Neuron>(
     words: &mut [u32],
     thresholds: &[P::Param],
     max_count: u8,
@@ -181,8 +186,11 @@ fn fire_blocks<P: Neuron>(
 }
 
 /// Fires neurons from `from` on, as long as there is room for a block's events.
+///
+/// # Safety
+/// None is asked for but by the form in assembly.
 #[cfg(not(tinyspike_baseline))]
-fn fire_blocks<P: Neuron>(
+unsafe fn fire_blocks<P: Neuron>(
     words: &mut [u32],
     thresholds: &[P::Param],
     max_count: u8,
@@ -240,17 +248,23 @@ pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()
     if whole.iter().any(|len| !len.is_multiple_of(BLOCK)) {
         return None;
     }
-    add::<P>(potentials, bias);
-    add::<P>(potentials, currents);
+    // SAFETY: all are whole blocks.
+    unsafe {
+        add::<P>(potentials, bias);
+        add::<P>(potentials, currents);
+    }
     Some(())
 }
 
-/// Adds numbers, which repeat, to potentials: whole blocks of both.
-fn add<P: Neuron>(potentials: &mut [u32], addends: &[u32]) {
+/// Adds numbers, which repeat, to potentials.
+///
+/// # Safety
+/// Both are whole blocks.
+unsafe fn add<P: Neuron>(potentials: &mut [u32], addends: &[u32]) {
     if potentials.is_empty() || addends.is_empty() {
         return;
     }
-    // SAFETY: both are whole blocks, and there is one.
+    // SAFETY: by the caller's word both are whole blocks, and there is one of each.
     #[cfg(tinyspike_baseline)]
     unsafe {
         P::settle(potentials.as_mut_ptr_range(), addends.as_ptr_range());

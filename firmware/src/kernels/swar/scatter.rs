@@ -128,9 +128,10 @@ struct Line {
 impl Stretch<'_> {
     /// Adds the events up to one of another stretch, and returns how many these are.
     ///
-    /// The caller has made sure that all runs lie inside `post` and inside the weights of a channel.
+    /// # Safety
+    /// There is a row, and all runs lie inside `post` and inside the weights of each channel.
     #[cfg(tinyspike_baseline)]
-    fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
+    unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         let range = events.as_ptr_range();
         let mut line = Line {
             place_targets: post.as_mut_ptr(),
@@ -149,8 +150,8 @@ impl Stretch<'_> {
             targets: post.as_mut_ptr().wrapping_add(self.targets),
             weights: weights.as_ptr().wrapping_add(self.weights),
         };
-        // SAFETY: there is a row, runs have no more blocks than the chain, and by the caller's word all that
-        // they name is there; both slices are aligned to words. The assembly stops before an event that is not of
+        // SAFETY: runs have no more blocks than the chain, and by the caller's word there is a row and all that
+        // they name; both slices are aligned to words. The assembly stops before an event that is not of
         // the stretch.
         unsafe { tinyspike_swar_scatter(&raw mut line) };
         // SAFETY: both lie in the slice, or at its end.
@@ -158,8 +159,11 @@ impl Stretch<'_> {
     }
 
     /// Adds the events up to one of another stretch, and returns how many these are.
+    ///
+    /// # Safety
+    /// None is asked for but by the form in assembly.
     #[cfg(not(tinyspike_baseline))]
-    fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
+    unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         for (done, event) in events.iter().enumerate() {
             let at = usize::from(event.source).checked_sub(self.first);
             let x = at.and_then(|at| at.checked_div(self.channels));
@@ -275,7 +279,9 @@ pub(super) fn scatter(
                     targets: line.first as usize * bytes.target_line / 4,
                     weights: line.tap as usize * bytes.weights_line / 4,
                 };
-                done = stretch.scatter(rest, words, post);
+                // SAFETY: spans are clipped to the output and the kernel, whose sizes those of targets and weights
+                // have been held to, and this line has a row.
+                done = unsafe { stretch.scatter(rest, words, post) };
             }
         }
         rest = rest.get(done.max(1)..)?;

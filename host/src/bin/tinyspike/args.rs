@@ -66,6 +66,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
+    /// Then run it on a board that QEMU emulates, and count its instructions: emulated:microbit, emulated:mps2-an386,
+    /// emulated:mps2-an500.
+    #[arg(long, value_name = "TARGET", value_parser = emulated)]
+    pub(crate) on: Option<Board>,
     /// Also write the image here.
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: Option<PathBuf>,
@@ -189,10 +193,10 @@ pub(crate) struct Convert {
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight, up to 8. Of 4 or fewer, two fit a byte of flash. With --faithful up to 16: with so
-    /// many, spikes come when those of the float network do, and take twice the flash.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=16))]
-    pub(crate) weight_bits: u8,
+    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --faithful
+    /// up to 16, the default there: spikes come when those of the float network do, for twice the flash.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub(crate) weight_bits: Option<u8>,
     /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
     /// range with the least squared error.
     #[arg(long, value_name = "SHARE", conflicts_with = "tune")]
@@ -301,7 +305,7 @@ impl Convert {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
             target: self.target.into(),
             ..default
@@ -317,7 +321,7 @@ impl Convert {
             initial_voltage: self.initial_voltage.with(self.seed),
             max_count: self.max_count.unwrap_or(default.max_count),
             inputs: Vec::new(),
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             target: self.target.into(),
         })
     }
@@ -331,6 +335,7 @@ impl Convert {
 
     /// How to tune; `None` where that is not asked for.
     pub(crate) fn tuning(&self) -> Option<TuneOptions> {
+        let default = TuneOptions::default();
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
             max_error: self.max_error / 100.0,
@@ -341,9 +346,9 @@ impl Convert {
             steps: self.steps,
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
-            weight_bits: self.weight_bits,
+            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             byte_scale: self.data.byte_scale,
-            ..TuneOptions::default()
+            ..default
         })
     }
 }
@@ -613,6 +618,10 @@ pub(crate) struct EmulatedBoard {
     /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
+    /// Let its clock follow the instructions that it executes, 64 ns each, however fast this machine is: what
+    /// `bench --on CHIP` measures is alike in every run then.
+    #[arg(long)]
+    pub(crate) count_instructions: bool,
     /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
     pub(crate) write_chip_description: Option<PathBuf>,
@@ -639,7 +648,7 @@ pub(crate) struct Probes {
 }
 
 /// Which board.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which board")]
 pub(crate) struct BoardFlags {
     /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.

@@ -75,6 +75,9 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
             "connect one, or use an emulated board with --on emulated:microbit; on Linux, probes need udev rules"
         }
         DeviceError::SeveralProbes { .. } => "choose one with --probe VID:PID:SERIAL",
+        DeviceError::OpenProbe { selector, .. } if selector.contains(":tcp:") => {
+            "does the emulated board still run? `tinyspike emulated-board` starts one"
+        }
         DeviceError::OpenProbe { .. } => "`tinyspike probes` lists the connected probes",
         DeviceError::Attach { .. } | DeviceError::OtherChip { .. } => {
             "is it this chip, has it power, and is it connected to the probe?"
@@ -91,6 +94,7 @@ pub(crate) fn failure(error: DeviceError) -> Failure {
         DeviceError::OtherKey { .. } => {
             "leave out --firmware to build one with the key, or leave out --key"
         }
+        DeviceError::NotThere { .. } => "`tinyspike flash` writes an image and its firmware",
         DeviceError::Silent { .. } | DeviceError::Protocol { .. } => {
             "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS"
         }

@@ -39,7 +39,7 @@ impl<E: Error + 'static> From<E> for Failure {
         while let Some(error) = cause {
             let text = error.to_string();
             if !message.contains(&text) {
-                message = format!("{message}: {text}");
+                message = format!("{}: {text}", message.trim_end_matches('.'));
             }
             cause = error.source();
         }

@@ -68,15 +68,25 @@ fn emulated(
         ))
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
+    count(board, image, data, args.bytes.byte_scale).map_err(|e| failure(args, &e))
+}
+
+/// Builds what counts on an emulated board, and counts.
+pub(crate) fn count(
+    board: Board,
+    image: &[u8],
+    data: &DataSet,
+    byte_scale: f32,
+) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;
     build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
-        code: code(image, board).map_err(|e| failure(args, &e))?,
-        byte_scale: args.bytes.byte_scale,
+        code: code(image, board)?,
+        byte_scale,
         ..BenchOptions::default()
     };
-    bench(image, data, &options).map_err(|e| failure(args, &e))
+    bench(image, data, &options)
 }
 
 fn on_chip(
@@ -121,6 +131,11 @@ fn failure(args: &Bench, error: &BenchError) -> Failure {
         BenchError::Data(e) => format!("{image} on {data}: {e}"),
         other => format!("{image}: {other}"),
     });
+    hinted(failure, error)
+}
+
+/// With what to do.
+pub(crate) fn hinted(failure: Failure, error: &BenchError) -> Failure {
     match error {
         BenchError::Qemu(_) => failure.hint("`cargo xtask setup` installs the emulator"),
         _ => failure,

@@ -56,10 +56,11 @@ struct Tuning {
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
-    if !args.faithful && args.weight_bits > WEIGHT_BITS {
+    if let Some(bits) = args.weight_bits.filter(|&bits| bits > WEIGHT_BITS)
+        && !args.faithful
+    {
         return Err(Failure::new(format!(
-            "--weight-bits {}: weights of more than {WEIGHT_BITS} bits need --faithful",
-            args.weight_bits
+            "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --faithful"
         )));
     }
     let (_, conversion) = super::converted(&args.model, &args.convert)?;

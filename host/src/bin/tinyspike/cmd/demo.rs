@@ -5,15 +5,19 @@ use std::io::Write;
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{DataSet, Sample};
+use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
 use tinyspike::pipeline::{build, float_accuracy, samples};
-use tinyspike::quantize::QuantizeOptions;
+use tinyspike::quantize::{QuantizeOptions, Target};
 use tinyspike::{data, import};
+use tinyspike_board::firmware::Board;
 use tinyspike_firmware::{Event, Probe};
 
 use super::convert::{show_omissions, show_warnings, summary};
-use super::emulate as show;
-use crate::args::Demo;
+use super::run::{agreed, print, run_on};
+use super::{bench, emulate as show};
+use crate::args::{BoardFlags, Demo};
+use crate::deployed::deploy;
 use crate::diagnostics::Failure;
 use crate::{files, progress};
 
@@ -23,6 +27,9 @@ const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration
 
 /// Calibration samples.
 const LIMIT: usize = 512;
+
+/// Digits that an emulated board classifies.
+const ON_BOARD: usize = 20;
 
 pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
@@ -43,7 +50,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let byte_scale = EmulateOptions::default().byte_scale;
     let samples = samples(&calibration, byte_scale, LIMIT);
     let bar = progress::bar("calibrating", 2 * samples.count as u64);
-    let options = QuantizeOptions::default();
+    let mut options = QuantizeOptions::default();
+    if args.on.is_some_and(|board| !board.has_dsp()) {
+        options.target = Target::CortexM0;
+    }
     let built = build(&conversion.network, Some(&samples), &options, &|n| {
         bar.inc(n)
     });
@@ -71,10 +81,52 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         "spiking network, with the engine that a microcontroller runs:"
     )?;
     show::print(&report?, out)?;
+    if let Some(board) = args.on {
+        on_board(board, &image, &built.image, &test, byte_scale, out)?;
+    }
     if let Some(path) = &args.output {
         files::write_whole(path, &built.image)?;
         writeln!(out, "\nwrote {}", path.display())?;
     }
+    Ok(())
+}
+
+/// Flashes an emulated board, runs the first digits on it, and counts instructions.
+fn on_board(
+    board: Board,
+    image: &Image<'_>,
+    bytes: &[u8],
+    test: &DataSet,
+    byte_scale: f32,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let flags = BoardFlags {
+        on: Some(board.name().parse()?),
+        ..BoardFlags::default()
+    };
+    let first = test.clone().take(ON_BOARD);
+    let options = RunOptions {
+        byte_scale,
+        ..RunOptions::default()
+    };
+    let report = {
+        let deployed = deploy(&flags, None, Some((image, bytes)))?;
+        writeln!(
+            out,
+            "\nflashed to an emulated {}, through a debug probe, and run there:",
+            board.name()
+        )?;
+        run_on(&deployed, image, &first, &options)?
+    };
+    print(&report, out)?;
+    out.flush()?;
+    agreed(&report)?;
+    let counted = bench::count(board, bytes, &first, byte_scale)
+        .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
+    writeln!(
+        out,
+        "\nwhat that takes, counted to the instruction:\n{counted}"
+    )?;
     Ok(())
 }
 

@@ -8,6 +8,9 @@ use crate::args::EmulatedBoard;
 use crate::diagnostics::Failure;
 use crate::files;
 
+/// An instruction takes 2^6 ns: on the microbit, whose core runs at 16 MHz, nearly a cycle.
+const INSTRUCTION_SHIFT: u8 = 6;
+
 pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failure> {
     let machine = args.machine;
     let description = machine.chip_description();
@@ -23,6 +26,7 @@ pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failu
     }
     let options = Options {
         port: args.port,
+        icount_shift: args.count_instructions.then_some(INSTRUCTION_SHIFT),
         ..Options::default()
     };
     let board = Board::start(machine, &options)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tinyspike::data::DataSet;
-use tinyspike::device::run::{self, RunOptions, Tally};
+use tinyspike::device::run::{self, RunError, RunOptions, Tally};
 use tinyspike::device::session::{Lost, Session, SessionError};
 use tinyspike::device::{Connection, LogReader, LogTable, TalkOptions, talk};
 
@@ -53,6 +53,10 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
             out,
         };
         log.show(session)?;
+        let state = state(session);
+        // What a firmware that has just started logs is there when it answers.
+        log.show(session)?;
+        state?;
         let started = Instant::now();
         if let (Some(image), Some(set)) = (&image, &set) {
             run::check(session, image)?;
@@ -88,6 +92,17 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         log.show(session)
     })
     .map_err(Broken::failure)
+}
+
+/// Sees that the firmware has not stopped and runs an image: of any other there is nothing to watch.
+fn state(session: &mut Session<Connection<'_, '_>>) -> Result<(), Broken> {
+    match session.hello() {
+        Ok(identity) => identity.image.map(|_| ()).map_err(RunError::from)?,
+        // One of another kind may log and not answer.
+        Err(SessionError::Silent { .. }) => {}
+        Err(error) => return Err(RunError::from(error).into()),
+    }
+    Ok(())
 }
 
 fn one_sample(

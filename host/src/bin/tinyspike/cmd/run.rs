@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
+use tinyspike::assemble::Image;
+use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{DeviceError, talk};
 
 use crate::args::Run;
 use crate::board;
-use crate::deployed::deploy;
+use crate::deployed::{Deployed, deploy};
 use crate::diagnostics::Failure;
 use crate::{files, inputs, progress};
 
@@ -28,6 +30,23 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         args.firmware.as_deref(),
         Some((&image, &bytes)),
     )?;
+    let report = run_on(&deployed, &image, &set, &options)?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        print(&report, out)?;
+    }
+    out.flush()?;
+    agreed(&report)
+}
+
+/// Runs samples on a board, and shows how far it is.
+pub(crate) fn run_on(
+    deployed: &Deployed,
+    image: &Image<'_>,
+    set: &DataSet,
+    options: &RunOptions,
+) -> Result<RunReport, Failure> {
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {
         bar.set_position(tally.samples as u64);
@@ -38,25 +57,21 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         Some(&deployed.firmware),
         &deployed.talk(),
         |session| {
-            run::check(session, &image)?;
-            Ok(run::run(session, &image, &set, &options, &mut show)?)
+            run::check(session, image)?;
+            Ok(run::run(session, image, set, options, &mut show)?)
         },
     );
     bar.finish_and_clear();
-    let report = report.map_err(Broken::failure)?;
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        print(&report, out)?;
-    }
+    report.map_err(Broken::failure)
+}
+
+/// Whether device and emulator did the same.
+pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
     match &report.divergence {
         None => Ok(()),
-        Some(divergence) => {
-            out.flush()?;
-            Err(Failure::new(format!(
-                "device and emulator part at {divergence}"
-            )))
-        }
+        Some(divergence) => Err(Failure::new(format!(
+            "device and emulator part at {divergence}"
+        ))),
     }
 }
 
@@ -130,7 +145,7 @@ pub(crate) fn live(tally: &Tally) -> String {
     format!("{accuracy}spikes {}", spikes.join(" "))
 }
 
-fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "samples            {:>12}", report.images)?;
     if let Some(accuracy) = report.accuracy {
         writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;

@@ -1,0 +1,526 @@
+//! The way of a model onto a board as a user goes it: every command on emulated boards, and what they say and do
+//! where something goes wrong.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use emulated_board::{Board, Fault, Machine, Options};
+use serde_json::Value;
+use tempfile::TempDir;
+
+mod tool;
+
+use tool::{json, path, project, text, tinyspike};
+
+/// What marks the processes that a command starts, directly or not: a variable of their environment.
+struct Mark(String);
+
+impl Mark {
+    const NAME: &str = "TINYSPIKE_TEST_COMMAND";
+
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(format!("{}.{number}.", std::process::id()))
+    }
+
+    /// The tool, which hands the mark on to all that it starts.
+    fn tool(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyspike"));
+        command.args(args).env(Self::NAME, &self.0);
+        command
+    }
+
+    /// How many emulators with this mark run. Only Linux tells.
+    fn emulators(&self) -> usize {
+        let mark = format!("{}={}", Self::NAME, self.0);
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let running = processes.filter(|process| {
+            let read = |file| std::fs::read(process.path().join(file)).unwrap_or_default();
+            let environment = read("environ");
+            read("comm").starts_with(b"qemu")
+                && environment.split(|b| *b == 0).any(|v| v == mark.as_bytes())
+        });
+        running.count()
+    }
+}
+
+/// Runs the tool to its end, which no emulator of its outlives.
+fn command(args: &[&str]) -> Output {
+    let mark = Mark::new();
+    let output = mark.tool(args).output().unwrap();
+    assert_eq!(mark.emulators(), 0, "{args:?}");
+    output
+}
+
+/// What a command prints, and what it says beside that.
+fn succeeds(args: &[&str]) -> (String, String) {
+    let output = command(args);
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {printed}{said}");
+    (printed, said)
+}
+
+/// What a command says that must fail.
+fn fails(args: &[&str]) -> String {
+    let output = command(args);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+    assert!(
+        said.contains("\nhint: ") && !said.contains("panicked"),
+        "{args:?}: {said}"
+    );
+    let errors = said.lines().filter(|line| line.starts_with("error: "));
+    assert_eq!(errors.count(), 1, "{args:?}: {said}");
+    said
+}
+
+/// Converts a bundled model.
+fn convert(folder: &TempDir, name: &str, model: &str, more: &[&str]) -> String {
+    let image = folder.path().join(name);
+    let model = project(&format!("models/{model}.keras"));
+    let flags = ["--inference-only", "--max-to-avg-pool"];
+    let args = [
+        &["convert", path(&model), "-o", path(&image)],
+        &flags[..],
+        more,
+    ]
+    .concat();
+    let output = tinyspike(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    path(&image).to_owned()
+}
+
+/// `mnist_small`, calibrated.
+fn small(folder: &TempDir, name: &str, more: &[&str]) -> String {
+    let calibration = project("data/mnist_calibration2k.npz");
+    let calibrated = ["--calibration", path(&calibration)];
+    convert(folder, name, "mnist_small", &[&calibrated, more].concat())
+}
+
+fn test_set() -> String {
+    path(&project("data/mnist_test10k.npz")).to_owned()
+}
+
+/// Runs samples of an image that a board has already: every one to the bit, most of them right.
+fn runs(image: &str, board: &[&str], limit: &str) {
+    let data = test_set();
+    let samples = ["run", image, "--data", &data, "--limit", limit];
+    let (printed, said) = succeeds(&[&samples, board].concat());
+    assert!(!said.contains("note: flashing"), "{said}");
+    assert!(
+        printed.contains("every spike count and output is the emulator's, to the bit"),
+        "{printed}"
+    );
+    assert_eq!(field(&printed, "samples "), limit);
+    let accuracy: f64 = field(&printed, "accuracy ").parse().unwrap();
+    assert!(accuracy >= 90.0, "{printed}");
+}
+
+/// The first word behind a line's beginning.
+fn field<'a>(printed: &'a str, beginning: &str) -> &'a str {
+    let line = printed
+        .lines()
+        .find_map(|line| line.strip_prefix(beginning));
+    let line = line.unwrap_or_else(|| panic!("no {beginning:?} in {printed}"));
+    line.split_whitespace().next().unwrap_or_default()
+}
+
+/// A board that `tinyspike emulated-board` serves.
+struct Served {
+    process: Child,
+    /// The flags that name it, as the command prints them.
+    flags: Vec<String>,
+}
+
+impl Served {
+    fn start(machine: Machine, folder: &TempDir) -> Self {
+        let description = folder.path().join("chip.yaml");
+        let mut args = vec!["emulated-board", "--machine", machine.name()];
+        args.push("--count-instructions");
+        let mut lines = 2;
+        if machine.chip_description().is_some() {
+            args.extend(["--write-chip-description", path(&description)]);
+            lines += 1;
+        }
+        let mark = Mark::new();
+        let mut process = mark.tool(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let printed = BufReader::new(process.stdout.take().unwrap()).lines();
+        let printed: Vec<String> = printed.take(lines).map(Result::unwrap).collect();
+        assert!(
+            printed[0].contains("is running; Ctrl-C ends it"),
+            "{printed:?}"
+        );
+        #[cfg(target_os = "linux")]
+        assert_eq!(mark.emulators(), 1);
+        let flags = printed[1..].iter().flat_map(|line| {
+            // What is in brackets is for others.
+            let ours = line.split(" (").next().unwrap_or_default();
+            ours.split(' ').map(str::to_owned)
+        });
+        Self {
+            flags: flags.collect(),
+            process,
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Takes an image to a board, runs it, looks at it, exchanges it and measures it.
+fn from_flash_to_bench(machine: Machine) {
+    let folder = TempDir::new().unwrap();
+    let target = match machine {
+        Machine::Microbit => "cortex-m0",
+        _ => "cortex-m4",
+    };
+    let image = small(&folder, "image.tsp", &["--target", target]);
+    let other = small(&folder, "other.tsp", &["--target", target, "--steps", "3"]);
+    let data = test_set();
+    let served = Served::start(machine, &folder);
+    let board: Vec<&str> = served.flags.iter().map(String::as_str).collect();
+
+    let (printed, said) = succeeds(&[&["flash", &image], &board[..]].concat());
+    assert!(!said.contains("warning: "), "{said}");
+    assert!(printed.contains("the image is in slot A\n"), "{printed}");
+    let written = field(&printed, "erased ");
+    let verified = format!("erased {written} bytes, wrote {written} and read them back the same\n");
+    assert!(printed.contains(&verified), "{printed}");
+    assert!(printed.contains("\nruns the image "), "{printed}");
+
+    runs(&image, &board, "20");
+
+    let two = ["--data", &data, "--limit", "2"];
+    let (printed, _) = succeeds(&[&["monitor", &image], &two[..], &board].concat());
+    let log = |message: &str, file: &str| {
+        let found = printed.lines().any(|line| {
+            let place = line
+                .rsplit_once(".rs:")
+                .and_then(|(_, line)| line.strip_suffix(')'));
+            line.starts_with("info  ")
+                && line.contains(message)
+                && line.contains(file)
+                && place.is_some_and(|line| line.parse::<u32>().is_ok())
+        });
+        assert!(found, "no {message:?} from {file} in {printed}");
+    };
+    log(" of slot A accepted, arena ", "firmware/src/bin/app.rs:");
+    log("2 steps, class 7 ", "firmware/src/serve.rs:");
+    assert!(
+        printed.contains("\nsample 0: class 7, accuracy 100.0 %, spikes "),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("\nsample 1: class 2, accuracy 100.0 %, spikes "),
+        "{printed}"
+    );
+
+    let (printed, _) = succeeds(&[&["flash", &other, "--model-only"], &board[..]].concat());
+    assert!(printed.contains("the image is in slot B\n"), "{printed}");
+    runs(&other, &board, "5");
+
+    // The chip's name is where to measure.
+    let on: Vec<&str> = board
+        .iter()
+        .map(|f| if *f == "--chip" { "--on" } else { f })
+        .collect();
+    let ten = ["--data", &data, "--limit", "10"];
+    let bench = [&["bench", &other], &ten[..], &on].concat();
+    let (printed, said) = succeeds(&bench);
+    assert!(!said.contains("note: flashing"), "{said}");
+    for part in [
+        "cycles (SysTick) ",
+        "inference ",
+        "  each step ",
+        "flash: ",
+        "RAM: ",
+    ] {
+        assert!(
+            printed.lines().any(|line| line.starts_with(part)),
+            "no {part:?} in {printed}"
+        );
+    }
+    assert!(printed.contains(" of stack"), "{printed}");
+    let report = json(&command(&[&bench[..], &["--json"]].concat()));
+    assert_eq!(
+        (&report["images"], &report["steps_per_inference"]),
+        (&10.into(), &3.0.into())
+    );
+    let number = |value: &Value| value.as_f64().unwrap();
+    let step = number(&report["step"]["mean"]);
+    assert!(
+        step > 0.0 && number(&report["inference"]["mean"]) > 3.0 * step,
+        "{report}"
+    );
+    // The board counts instructions, however fast it is.
+    let printed: f64 = field(&printed, "  each step ").parse().unwrap();
+    assert!((printed / step - 1.0).abs() < 0.001, "{printed}: {report}");
+    for bytes in ["image_bytes", "arena_bytes", "input_bytes", "free_ram"] {
+        assert!(number(&report[bytes]) > 0.0, "{bytes}: {report}");
+    }
+    let stack = ["high_water", "size"].map(|part| number(&report["stack"][part]));
+    assert!(500.0 < stack[0] && stack[0] < stack[1], "{report}");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_microbit_from_flash_to_bench() {
+    from_flash_to_bench(Machine::Microbit);
+}
+
+/// One after the other: both have firmware for the same target, which is built in the same place.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn the_mps2_boards_from_flash_to_bench() {
+    from_flash_to_bench(Machine::Mps2An386);
+    from_flash_to_bench(Machine::Mps2An500);
+}
+
+/// A microbit, and the flags that name it.
+fn microbit() -> (Board, String) {
+    let board = Board::start(Machine::Microbit, &Options::default()).unwrap();
+    let probe = board.probe_selector();
+    (board, probe)
+}
+
+fn flags(probe: &str) -> [&str; 4] {
+    ["--chip", "nRF51822_xxAA", "--probe", probe]
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn what_does_not_fit_a_microbit_is_refused_before_it_is_touched() {
+    let folder = TempDir::new().unwrap();
+    let target = ["--target", "cortex-m0"];
+    let image = small(&folder, "small.tsp", &target);
+    let (board, probe) = microbit();
+    let flags = flags(&probe);
+    succeeds(&[&["flash", &image], &flags[..]].concat());
+
+    // The first transfer on the probe would be the last.
+    board.inject(Fault::ProbeVanishes { after: 0 });
+    let data = test_set();
+    let [_, name, on_probe, probe] = flags;
+    for (model, memory) in [
+        ("mnist_forum_kr", "flash for images"),
+        ("mnist_pool_bn", "RAM"),
+    ] {
+        let large = convert(&folder, "large.tsp", model, &target);
+        let size = std::fs::metadata(&large).unwrap().len().to_string();
+        for command in [
+            [&["flash", &large], &flags[..]].concat(),
+            [&["flash", &large, "--model-only"], &flags[..]].concat(),
+            [&["run", &large, "--data", &data], &flags[..]].concat(),
+            vec![
+                "bench", &large, "--data", &data, "--on", name, on_probe, probe,
+            ],
+        ] {
+            let said = fails(&command);
+            let whose = format!("error: nRF51822_xxAA: {memory}: ");
+            assert!(
+                said.contains(&whose) && said.contains(" too many"),
+                "{said}"
+            );
+            assert!(said.contains("--max-ram and --max-flash"), "{said}");
+            let bytes = if memory == "RAM" { " of 16384 " } else { &size };
+            assert!(said.contains(bytes), "{said}");
+        }
+    }
+    // There has been none.
+    let run = ["run", &image, "--data", &data, "--limit", "5"];
+    let said = fails(&[&run, &flags[..]].concat());
+    assert!(said.contains("cannot be opened"), "{said}");
+    runs(&image, &flags, "5");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_broken_off_flash_leaves_a_device_that_says_so_and_can_be_flashed_again() {
+    let folder = TempDir::new().unwrap();
+    let target = ["--target", "cortex-m0"];
+    let image = small(&folder, "small.tsp", &target);
+    // It needs both slots.
+    let large = convert(&folder, "large.tsp", "mnist_mlp", &target);
+    let (board, probe) = microbit();
+    let flags = flags(&probe);
+    succeeds(&[&["flash", &image], &flags[..]].concat());
+
+    board.inject(Fault::ProbeVanishes { after: 40_000 });
+    let flash = [&["flash", &large, "--model-only"], &flags[..]].concat();
+    let said = fails(&flash);
+    assert!(
+        said.contains(
+            "error: the connection to nRF51822_xxAA failed while its flash was written: "
+        ) && said.contains("hint: see that the probe is still connected"),
+        "{said}"
+    );
+    let output = command(&[&["monitor", "--restart"], &flags[..]].concat());
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{printed}{said}");
+    assert!(
+        said.contains("error: the device does not run its image: "),
+        "{printed}{said}"
+    );
+    let refused = printed
+        .lines()
+        .find(|line| line.starts_with("warn  image refused: "));
+    assert!(
+        refused.is_some_and(|line| line.contains("app.rs:")),
+        "{printed}"
+    );
+
+    let (printed, _) = succeeds(&flash);
+    assert!(printed.contains("read them back the same"), "{printed}");
+    let data = test_set();
+    let (printed, _) = succeeds(
+        &[
+            &["run", &large, "--data", &data, "--limit", "5"],
+            &flags[..],
+        ]
+        .concat(),
+    );
+    assert!(printed.contains("to the bit"), "{printed}");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_lost_probe_or_board_ends_a_run() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let (board, probe) = microbit();
+    let flags = flags(&probe);
+    succeeds(&[&["flash", &image], &flags[..]].concat());
+    let data = test_set();
+    let all = [&["run", &image, "--data", &data], &flags[..]].concat();
+    let lost = |fault| {
+        board.inject(fault);
+        let start = Instant::now();
+        let said = fails(&all);
+        assert!(start.elapsed() < Duration::from_secs(30), "{said}");
+        assert!(said.contains("error: sample "), "{said}");
+        assert!(
+            said.contains("hint: see that the probe is still connected and the board has power"),
+            "{said}"
+        );
+    };
+    lost(Fault::ProbeVanishes { after: 5_000 });
+    runs(&image, &flags, "5");
+    lost(Fault::BoardDies { after: 5_000 });
+    let said = fails(&all);
+    assert!(
+        said.contains("cannot be opened")
+            && said.contains("hint: does the emulated board still run?"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn another_chip_and_an_image_for_other_kernels() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "m4.tsp", &["--target", "cortex-m4"]);
+    let (_board, probe) = microbit();
+    let flags = flags(&probe);
+    let said = fails(&[&["monitor", "--seconds", "1"], &flags[..]].concat());
+    assert!(
+        said.contains("no firmware of tinyspike's runs on nRF51822_xxAA"),
+        "{said}"
+    );
+
+    // Any engine runs any layout.
+    let (_, said) = succeeds(&[&["flash", &image], &flags[..]].concat());
+    assert!(
+        said.contains("warning: ") && said.contains("convert with --target cortex-m0"),
+        "{said}"
+    );
+    runs(&image, &flags, "20");
+
+    let flash = |chip: &str| {
+        fails(&[
+            "flash",
+            &image,
+            "--model-only",
+            "--chip",
+            chip,
+            "--probe",
+            &probe,
+        ])
+    };
+    let said = flash("nRF51228_xxAA");
+    assert!(said.contains("the nearest are nRF51822_xxAA, "), "{said}");
+    let said = flash("STM32F103ZG");
+    assert!(
+        said.contains("has an Armv7-M core: this one is Armv6-M"),
+        "{said}"
+    );
+    runs(&image, &flags, "5");
+}
+
+#[test]
+#[ignore = "needs QEMU: cargo xtask test"]
+fn flash_that_keeps_nothing_fails_to_verify() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "m4.tsp", &[]);
+    let said = fails(&[
+        "flash",
+        &image,
+        "--model-only",
+        "--on",
+        "emulated:netduinoplus2",
+    ]);
+    assert!(
+        said.contains("STM32F405RGTx: the flash does not hold what was written to it"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+#[cfg(target_os = "linux")]
+fn no_emulator_outlives_a_killed_command() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let data = test_set();
+    let mark = Mark::new();
+    let mut process = mark
+        .tool(&["run", &image, "--data", &data, "--on", "emulated:microbit"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = |running| {
+        let start = Instant::now();
+        while mark.emulators() != running {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "not {running} emulators"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until(1);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    until(0);
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn the_demo_goes_on_to_a_board() {
+    let (printed, _) = succeeds(&["demo", "--on", "emulated:microbit"]);
+    let (_, on_board) = printed
+        .split_once("to the bit")
+        .unwrap_or_else(|| panic!("{printed}"));
+    assert!(
+        on_board.contains("instructions ")
+            && on_board.contains("20 samples on microbit (Cortex-M0)"),
+        "{printed}"
+    );
+}
