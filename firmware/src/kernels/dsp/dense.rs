@@ -28,18 +28,20 @@ const TAKEN: usize = 8;
 #[derive(Clone, Copy, Debug)]
 struct Rows {
     lanes: *mut u32,
-    /// The next event, and the end of all.
+    /// The next event.
     events: *const Event,
     /// What is left of the sum of all values.
     budget: i32,
-    events_end: *const Event,
     /// The first row.
     weights: *const i8,
     /// Bytes of a row.
     stride: usize,
+    /// How many there are.
+    count: usize,
     tiles: usize,
-    /// Whether events are tried in twos.
-    twos: u32,
+    /// Whether events are tried in threes.
+    threes: u32,
+    events_end: *const Event,
 }
 
 /// Adds rows of weights to targets: whether it did, for the layout may not allow for it. Values above the budget, and
@@ -52,7 +54,7 @@ pub(super) fn dense(
     mut post: Values<'_>,
 ) -> bool {
     let stride = weights.layout.stride(outputs);
-    let Some(rows) = weights.bytes.len().checked_div(stride) else {
+    let Some(count) = weights.bytes.len().checked_div(stride) else {
         return false;
     };
     let fast = weights.layout == Layout::Quads
@@ -61,12 +63,10 @@ pub(super) fn dense(
     if !fast {
         return false;
     }
-    if !all_below(events, rows) {
-        return true;
-    }
     let all = events.as_ptr_range();
     // Where the first are so, most will be of count one.
-    let twos = matches!(events, [Event { value: 1, .. }, Event { value: 1, .. }, ..]);
+    let threes =
+        (events.first_chunk::<3>()).is_some_and(|three| three.iter().all(|e| e.value == 1));
     let mut lanes = [0u32; LANES / 2];
     for at in (0..outputs).step_by(LANES) {
         let mut targets = post.part(at..outputs.min(at + LANES));
@@ -74,21 +74,22 @@ pub(super) fn dense(
             lanes: lanes.as_mut_ptr(),
             events: all.start,
             budget: BUDGET,
-            events_end: all.end,
             weights: weights.bytes.as_ptr().wrapping_add(at),
             stride,
+            count,
             tiles: targets.len().div_ceil(TILE),
-            twos: twos.into(),
+            threes: threes.into(),
+            events_end: all.end,
         };
         while rows.events < all.end {
             let before = rows.events;
-            // SAFETY: every event's row is there and filled up to whole tiles, the lanes have room for
-            // as many tiles, and the budget keeps them from overflowing.
+            // SAFETY: there are so many rows, filled up to whole tiles, and the assembly leaves before an event that
+            // has none; the lanes have room for as many tiles, and the budget keeps them from overflowing.
             unsafe { tinyspike_dense(&raw mut rows) };
             take(&mut targets, &mut lanes, BUDGET - rows.budget);
             rows.budget = BUDGET;
             if rows.events == before {
-                // A value that no budget suffices for.
+                // A value that no budget suffices for, or no row.
                 // SAFETY: the event is one of the slice's.
                 let event = unsafe { *before };
                 rows.events = before.wrapping_add(1);
@@ -99,16 +100,6 @@ pub(super) fn dense(
         }
     }
     true
-}
-
-/// Whether all sources are below an end. Four at a time: this is a part of what an event costs.
-fn all_below(events: &[Event], end: usize) -> bool {
-    let (fours, rest) = events.as_chunks::<4>();
-    let below = |source: u16| usize::from(source) < end;
-    fours
-        .iter()
-        .all(|[a, b, c, d]| below(a.source.max(b.source).max(c.source.max(d.source))))
-        && rest.iter().all(|e| below(e.source))
 }
 
 /// Adds one event's row, from a target on.

@@ -1,45 +1,46 @@
 @ Matrices.
 
-@ void tinyspike_dense(Rows *rows): lanes += value * row of each event, as long as the budget lasts.
-@ r0 lanes, r1 row, r4-r11 lanes. Events of one: r2, r3, r12, lr weights; two of them at once: r2 the
-@ second row, r3, r12, lr weights; other values: r2 value, r3, r12 weights, lr factors. Up to four tiles of
+@ void tinyspike_dense(Rows *rows): lanes += value * row of each event, as long as the budget lasts and there is a row.
+@ r0 lanes, r1 row, r4-r11 lanes. Events of one: r2, r3, r12, lr weights; three of them at once: r2 and lr the
+@ other rows, r3, r12 weights; other values: r2 value, r3, r12 weights, lr factors. Up to four tiles of
 @ 16, in chains that are entered so that they end with the row.
 @
-@ sp: 0 lanes, 4 events, 8 budget, 12 end of the events, 16 weights, 20 bytes of a row, 24, 28, 32 where
-@     the chains for one, another value and two ones are entered, 36 the last place of two events
+@ sp: 0 lanes, 4 events, 8 budget, 12 weights, 16 bytes of a row, 20 rows, 24 where the chain for three ones is entered,
+@     28 the last place of three events, 32 end of the events, 36, 40 where the chains for one and another value are
+@     entered
 ts_function tinyspike_dense
 push {r0, r4-r11, lr}
-ldm r0, {r1-r8}
+ldm r0, {r1-r9}
 mov lr, r8
-sub r10, r4, #4
 adr.w r12, 3f
 mov r8, #44
-mls r11, r7, r8, r12
+mls r10, r7, r8, r12
 adr.w r12, 5f
 mov r8, #80
-mls r8, r7, r8, r12
+mls r11, r7, r8, r12
 adr.w r12, 7f
-mov r9, #88
-mls r9, r7, r9, r12
-orr r7, r11, #1
-orr r8, #1
-orr r9, #1
-push {r1-r10}
+sub r7, r12, r7, lsl #7
+orr r7, #1
+orr r10, #1
+orr r11, #1
+sub r8, r9, #8
+push {r1-r11}
 cmp lr, #0
 bne 6f
 1: @ an event
-ldm sp, {r0, r4-r10}
-cmp r4, r6
+ldm sp, {r0, r4-r12, lr}
+cmp r4, r11
 beq 9f
 ldr r2, [r4], #4
 subs r5, r5, r2, lsr #16
 bmi 8f
-strd r4, r5, [sp, #4]
-uxth r3, r2
-mla r1, r3, r8, r7
-cmp r2, #0x20000
+@ Of a value of one, what is left is the source.
+sub r3, r2, #0x10000
+cmp r3, r8
 bhs 4f
-bx r9
+strd r4, r5, [sp, #4]
+mla r1, r3, r7, r6
+bx r12
 .balign 4
 .rept 4
 ldm.w r0, {r4-r11}
@@ -56,9 +57,14 @@ stm.w r0!, {r4-r11}
 .endr
 3:
 b 1b
-4: @ another value than one
+4: @ another value than one, or no row
+uxth r3, r2
+cmp r3, r8
+bhs 8f
+strd r4, r5, [sp, #4]
 lsr r2, r2, #16
-bx r10
+mla r1, r3, r7, r6
+bx lr
 .balign 4
 .rept 4
 ldm.w r0, {r4-r11}
@@ -84,46 +90,51 @@ stm.w r0!, {r4-r11}
 .endr
 5:
 b 1b
-6: @ two events of one; from the first other one on they go singly
-ldm sp, {r0, r4-r12}
-cmp r4, r12
+6: @ three events of one with rows; from the first other one on they go singly
+ldm sp, {r0, r4-r10}
+cmp r4, r10
 bhs 1b
-ldrd r2, r3, [r4], #8
-orr lr, r2, r3
-cmp lr, #0x20000
+ldm r4!, {r1, r2, lr}
+sub r1, #0x10000
+cmp r1, r8
 bhs 1b
-subs r5, #2
+sub r2, #0x10000
+cmp r2, r8
+bhs 1b
+sub lr, #0x10000
+cmp lr, r8
+bhs 1b
+subs r5, #3
 bmi 1b
 strd r4, r5, [sp, #4]
-uxth r2, r2
-uxth r3, r3
-mla r1, r2, r8, r7
-mla r2, r3, r8, r7
-bx r11
+mla r1, r1, r7, r6
+mla r2, r2, r7, r6
+mla lr, lr, r7, r6
+bx r9
 .balign 4
 .rept 4
 ldm.w r0, {r4-r11}
-.irp row, r1, r2
-ldm.w \row!, {r3, r12, lr}
+.irp row, r1, r2, lr
+ldrd r3, r12, [\row], #8
 uxtab16 r4, r4, r3
 uxtab16 r5, r5, r3, ror #8
 uxtab16 r6, r6, r12
 uxtab16 r7, r7, r12, ror #8
-uxtab16 r8, r8, lr
-uxtab16 r9, r9, lr, ror #8
-ldr r3, [\row], #4
-uxtab16 r10, r10, r3
-uxtab16 r11, r11, r3, ror #8
+ldrd r3, r12, [\row], #8
+uxtab16 r8, r8, r3
+uxtab16 r9, r9, r3, ror #8
+uxtab16 r10, r10, r12
+uxtab16 r11, r11, r12, ror #8
 .endr
 stm.w r0!, {r4-r11}
 .endr
 7:
 b 6b
-8: @ the budget does not suffice
+8: @ the budget does not suffice, or there is no row
 sub r4, #4
 add r5, r5, r2, lsr #16
 9:
-add sp, #40
+add sp, #44
 pop {r0}
 strd r4, r5, [r0, #4]
 pop {r4-r11, pc}

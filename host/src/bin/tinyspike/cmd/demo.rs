@@ -4,11 +4,14 @@ use std::io::Write;
 
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::cost::CostTarget;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
-use tinyspike::pipeline::{build, float_accuracy, samples};
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::lower::lower;
+use tinyspike::pipeline::{BuildError, float_accuracy};
+use tinyspike::quantize::Target;
+use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{data, import};
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::{Event, Probe};
@@ -26,10 +29,10 @@ const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
 const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
 
 /// Calibration samples.
-const LIMIT: usize = 512;
+const LIMIT: usize = 1000;
 
 /// Digits that an emulated board classifies.
-const ON_BOARD: usize = 20;
+const ON_BOARD: usize = 100;
 
 pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
@@ -48,20 +51,23 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let conversion = convert(&model, &options)?;
     show_warnings(&conversion);
     let byte_scale = EmulateOptions::default().byte_scale;
-    let samples = samples(&calibration, byte_scale, LIMIT);
-    let bar = progress::bar("calibrating", 2 * samples.count as u64);
-    let mut options = QuantizeOptions::default();
+    let graph = lower(&conversion.network).map_err(BuildError::from)?;
+    let mut options = TuneOptions {
+        byte_scale,
+        ..TuneOptions::default()
+    };
     if args.on.is_some_and(|board| !board.has_dsp()) {
-        options.target = Target::CortexM0;
+        options.target = CostTarget::CortexM0;
+        options.layout = Target::CortexM0;
     }
-    let built = build(&conversion.network, Some(&samples), &options, &|n| {
-        bar.inc(n)
-    });
+    let bar = progress::count("tuning");
+    let built = tune(&graph, &calibration.take(LIMIT), &options, &|n| bar.inc(n));
     bar.finish_and_clear();
-    let built = built?;
+    let built = built.map_err(|error| Failure::new(error.to_string()))?;
     show_omissions(&built.graph);
     let bytes = aligned_copy(&built.image);
     let image = Image::parse(&bytes)?;
+    writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
     one_digit(&image, &test, byte_scale, out)?;
