@@ -100,11 +100,17 @@ impl Board {
             Self::Mps2An386 => &[
                 Program::Trace,
                 Program::Bench,
+                Program::Layers,
                 Program::Minimal,
                 Program::Soak,
             ],
-            Self::Mps2An500 => &[Program::Bench],
-            Self::Microbit => &[Program::Trace, Program::Bench, Program::Minimal],
+            Self::Mps2An500 => &[Program::Bench, Program::Layers],
+            Self::Microbit => &[
+                Program::Trace,
+                Program::Bench,
+                Program::Layers,
+                Program::Minimal,
+            ],
         }
     }
 
@@ -121,6 +127,7 @@ impl Board {
         match program {
             Program::Trace => name,
             Program::Bench => name + "_bench",
+            Program::Layers => name + "_layers",
             Program::Minimal => name + "_minimal",
             Program::Soak => name + "_soak",
         }
@@ -153,6 +160,8 @@ pub enum Program {
     Trace,
     /// It measures each part of an inference.
     Bench,
+    /// It measures what each layer takes of an inference.
+    Layers,
     /// It classifies one input and is silent: its size is the engine's.
     Minimal,
     /// It takes many steps on random inputs and prints a digest of all state.

@@ -10,12 +10,22 @@
 //! All numbers but the class and those of bytes are ticks of the [`Meter`], each with the ticks of an
 //! `empty` measurement in it; `steps` has one for every step. `stack` is the most bytes of stack that
 //! any part took, and `holds` how many the parsed image keeps.
+//!
+//! [`layers`] writes down what each layer takes of setting the inputs and of every step, by its place among the
+//! inputs, ensembles and outputs:
+//!
+//! ```text
+//! empty 24
+//! input 0 set i0 210 i0 90021 step e0 30110 e1 9871 o0 129 step e0 30001 e1 9822 o0 129 class 7
+//! ```
 
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
-use tinyspike_shared::{Image, Inputs};
+use heapless::Vec;
+use tinyspike_shared::image::{MAX_INPUTS, MAX_OUTPUTS};
+use tinyspike_shared::{Event, Image, Inputs};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Layer, Probe};
 use crate::kernels::Kernels;
 use crate::trace::{self, RunError};
 
@@ -115,4 +125,105 @@ where
         )?;
     }
     Ok(())
+}
+
+/// Runs all inputs through an image as [`run`] does, and writes what each layer took to `out`.
+///
+/// It is a program of its own, since the compiler makes another engine of one that is watched.
+///
+/// # Errors
+/// As [`run`].
+pub fn layers<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    arena: &mut [u32],
+    inputs: &Inputs<'_>,
+    meter: &impl Meter,
+    out: &mut impl Write,
+) -> Result<(), RunError>
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    const {
+        assert!(2 * E + 2 * MAX_OUTPUTS < TURNS, "turns of a step");
+        assert!(MAX_INPUTS + C < TURNS, "turns of inputs");
+    }
+    let network = image.description();
+    let last = Layer::Output(network.outputs.len().saturating_sub(1));
+    let mut watch = Watch {
+        meter,
+        since: meter.ticks(),
+        turns: Vec::new(),
+    };
+    watch.done(last);
+    watch.done(last);
+    let empty = watch.turns.last().map_or(0, |(_, ticks)| *ticks);
+    writeln!(out, "empty {empty}")?;
+    trace::check_size(&network.inputs, inputs)?;
+    let mut engine: Engine<'_, K, E, C> = Engine::new(image, arena)?;
+    for (number, input) in inputs.iter().enumerate() {
+        let parts = trace::split(&network.inputs, input);
+        engine.reset();
+        write!(out, "input {number} set")?;
+        watch.start();
+        engine.set_inputs_probed(&parts, &mut watch)?;
+        watch.write(out)?;
+        for _ in 0..network.steps {
+            write!(out, " step")?;
+            watch.start();
+            engine.step_probed(&mut watch);
+            let decided = engine.decided();
+            watch.done(last);
+            watch.write(out)?;
+            if decided {
+                break;
+            }
+        }
+        writeln!(out, " class {}", engine.output(0).class())?;
+    }
+    Ok(())
+}
+
+/// The most turns of layers between two starts of a [`Watch`].
+const TURNS: usize = 48;
+
+/// Measures the turns of layers.
+struct Watch<'a, M> {
+    meter: &'a M,
+    /// When the turn began.
+    since: u32,
+    turns: Vec<(Layer, u32), TURNS>,
+}
+
+impl<M: Meter> Watch<'_, M> {
+    /// Begins the first turn.
+    fn start(&mut self) {
+        self.turns.clear();
+        self.since = self.meter.ticks();
+    }
+
+    /// Writes down all turns.
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        for (layer, ticks) in &self.turns {
+            let (kind, at) = match layer {
+                Layer::Input(at) => ('i', at),
+                Layer::Ensemble(at) => ('e', at),
+                Layer::Output(at) => ('o', at),
+            };
+            write!(out, " {kind}{at} {ticks}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<M: Meter> Probe for Watch<'_, M> {
+    fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
+
+    // Never a part of the engine, so that all turns have the same cost of measuring.
+    #[inline(never)]
+    fn done(&mut self, layer: Layer) {
+        let ticks = self.meter.ticks().wrapping_sub(self.since);
+        // There is room, see `layers`.
+        let _ = self.turns.push((layer, ticks));
+        self.since = self.meter.ticks();
+    }
 }

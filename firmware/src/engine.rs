@@ -22,11 +22,31 @@ const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
 const STEPS: bool = Part::Steps.is_built();
 const WIDE: bool = Part::Wide.is_built();
 
-/// Watches the spikes of a step.
+/// Watches a network at work.
 pub trait Probe {
     /// Called with some of the spikes of an ensemble, in the order of its neurons; once or more a
     /// step where the ensemble spikes at all.
     fn spikes(&mut self, ensemble: usize, events: &[Event]);
+
+    /// Called where some work on a layer is over: all that was done since the call before, or since the inputs
+    /// began to be set or the step began, was done for it, but for the few instructions that choose the next.
+    /// A layer may have several turns.
+    fn done(&mut self, layer: Layer) {
+        let _ = layer;
+    }
+}
+
+/// A part of a network that work is done for, by its place in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// An input: it is checked, and what it brings to its targets is computed. What all inputs share, which
+    /// is to take back what the last ones have brought, and in networks that run as Nengo's do to make up
+    /// the currents of a step, is done for one of them.
+    Input(usize),
+    /// An ensemble: its neurons are updated, and their spikes sent over all its connections.
+    Ensemble(usize),
+    /// An output: its step's current is added to its sums.
+    Output(usize),
 }
 
 /// Watches nothing, and costs nothing.
@@ -235,6 +255,18 @@ where
     /// Where the number of inputs or a length is not the network's, or a byte is above the largest that
     /// the input takes; nothing has changed then.
     pub fn set_inputs(&mut self, inputs: &[&[u8]]) -> Result<(), InputError> {
+        self.set_inputs_probed(inputs, &mut ())
+    }
+
+    /// Sets all inputs, as [`set_inputs`](Self::set_inputs) does, and tells `probe` what was done for each.
+    ///
+    /// # Errors
+    /// As [`set_inputs`](Self::set_inputs).
+    pub fn set_inputs_probed(
+        &mut self,
+        inputs: &[&[u8]],
+        probe: &mut impl Probe,
+    ) -> Result<(), InputError> {
         let image = self.image;
         let network = image.description();
         if inputs.len() != network.inputs.len() {
@@ -258,6 +290,7 @@ where
                     found,
                 });
             }
+            probe.done(Layer::Input(index));
         }
         if self.driven {
             self.clear_inputs();
@@ -270,9 +303,11 @@ where
                 continue;
             };
             self.drive(c, values, input.zero_point);
+            probe.done(Layer::Input(index));
         }
         if self.is_dynamic() {
             self.settle_inputs();
+            probe.done(Layer::Input(inputs.len().saturating_sub(1)));
         }
         Ok(())
     }
@@ -361,7 +396,7 @@ where
         self.step_probed(&mut ())
     }
 
-    /// Runs one step, as [`step`](Self::step) does, and shows its spikes to `probe`.
+    /// Runs one step, as [`step`](Self::step) does, and shows its spikes and layers to `probe`.
     pub fn step_probed(&mut self, probe: &mut impl Probe) -> bool {
         let image = self.image;
         let network = image.description();
@@ -433,8 +468,9 @@ where
                 }),
             };
             fire::<K, E, C>(population, neurons, &outgoing, later, probe);
+            probe.done(Layer::Ensemble(usize::from(index)));
         }
-        for (o, area) in network.outputs.iter().zip(&layout.outputs) {
+        for (at, (o, area)) in network.outputs.iter().zip(&layout.outputs).enumerate() {
             let Some(own) = self.arena.get_mut(area.current as usize..area.end as usize) else {
                 continue;
             };
@@ -453,6 +489,7 @@ where
             {
                 *sum = sum.wrapping_add(*current);
             }
+            probe.done(Layer::Output(at));
         }
         true
     }

@@ -10,7 +10,8 @@ use tinyspike::emulate::FanOut;
 use tinyspike::model::Model;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{data as samples, import, inspect, pipeline};
-use tinyspike_firmware::{Engine, Inputs, Portable, trace};
+use tinyspike_firmware::kernels::Kernels;
+use tinyspike_firmware::{Engine, Inputs, Native, Portable, trace};
 use tinyspike_shared::image::{self, Connection, Pre, SourceMap, Transform};
 use tinyspike_shared::inputs::Header;
 use tinyspike_tests::numbers::Numbers;
@@ -64,9 +65,11 @@ pub(crate) fn image(bytes: &[u8]) -> Outcome {
         .collect();
     let given: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
     let mut arena = vec![0x5a5a_5a5a; image.arena_bytes() / 4];
-    let clean = outcome(&image, &mut arena, &given, 3);
-    let used = outcome(&image, &mut arena, &given, 3);
+    let clean = outcome::<Portable>(&image, &mut arena, &given, 3);
+    let used = outcome::<Portable>(&image, &mut arena, &given, 3);
     assert_eq!(clean, used, "what an arena holds before does not matter");
+    let native = outcome::<Native>(&image, &mut arena, &given, 3);
+    assert_eq!(clean, native, "all kernels bring the same");
     let fan_out = FanOut::of(&image);
     assert_eq!(fan_out.ensembles.len(), network.ensembles.len());
     if network.steps <= 3 {
@@ -76,14 +79,14 @@ pub(crate) fn image(bytes: &[u8]) -> Outcome {
 }
 
 /// The sums and classes of all outputs after so many steps.
-fn outcome(
+fn outcome<K: Kernels<u16> + Kernels<u32>>(
     image: &Image<'_>,
     arena: &mut [u32],
     inputs: &[&[u8]],
     steps: u16,
 ) -> Vec<(Vec<i32>, Vec<i32>, usize, u32)> {
     let network = image.description();
-    let engine = Engine::<Portable, _, _>::new(image, arena);
+    let engine = Engine::<K, _, _>::new(image, arena);
     let mut engine = engine.unwrap_or_else(|e| panic!("{e}"));
     let set = engine.set_inputs(inputs);
     assert_eq!(set, Ok(()), "each input is as the image states it");

@@ -4,7 +4,9 @@
 //! the last one, and always the same number. What reading the timer takes is measured and taken off.
 
 use std::fmt;
+use std::iter::Peekable;
 use std::path::PathBuf;
+use std::str::SplitWhitespace;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,15 +19,17 @@ use tinyspike_shared::inputs::Header;
 
 use crate::assemble::{Image, aligned_copy};
 use crate::data::DataSet;
-use crate::emulate::{self, EmulateError, EmulateOptions, Encoder};
+use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
 
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchOptions {
-    /// The board; its program that measures must have been built.
+    /// The board; its programs that measure must have been built.
     pub board: Board,
-    /// Another build of that program, instead of the board's own.
+    /// Another build of the program that measures the parts of an inference, instead of the board's own.
     pub firmware: Option<PathBuf>,
+    /// Another build of the program that measures layers.
+    pub layers_firmware: Option<PathBuf>,
     /// What a firmware takes of flash, as [`code`] finds it; it is passed on to the report.
     pub code: Option<Code>,
     /// The float that one unit of a byte in the data stands for.
@@ -40,6 +44,7 @@ impl Default for BenchOptions {
         Self {
             board: Board::Mps2An386,
             firmware: None,
+            layers_firmware: None,
             code: None,
             byte_scale: 1.0 / 255.0,
             timeout: Duration::from_secs(600),
@@ -156,6 +161,35 @@ pub struct Measurements {
     pub inferences: Vec<Inference>,
 }
 
+/// What the layers took in one inference, each in its place in the image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerCounts {
+    /// Instructions of each input, to set it.
+    pub inputs: Vec<u64>,
+    /// Each step.
+    pub steps: Vec<StepCounts>,
+    /// The class.
+    pub class: u32,
+}
+
+/// What the layers took in one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepCounts {
+    /// Instructions of each ensemble: to update its neurons, and to send their spikes over all its connections.
+    pub ensembles: Vec<u64>,
+    /// Instructions of each output: to sum up its current. The last one's are also those to see whether the
+    /// outputs are decided.
+    pub outputs: Vec<u64>,
+}
+
+impl StepCounts {
+    /// Instructions of all layers.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.ensembles.iter().chain(&self.outputs).sum()
+    }
+}
+
 /// Runs samples through an image on a board whose firmware is built.
 ///
 /// # Errors
@@ -165,26 +199,60 @@ pub fn measure(
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Measurements, BenchError> {
+    let printed = run(image, data, options, Program::Bench)?;
+    parse(&printed, options.board.timer_hz())
+        .filter(|m| m.inferences.len() == data.len())
+        .ok_or(BenchError::Unreadable(printed))
+}
+
+/// Runs samples through an image on a board whose firmware is built, and measures layer by layer. What reading
+/// the timer at the end of each takes is taken off.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_layers(
+    image: &[u8],
+    data: &DataSet,
+    options: &BenchOptions,
+) -> Result<Vec<LayerCounts>, BenchError> {
+    let printed = run(image, data, options, Program::Layers)?;
+    let bytes = aligned_copy(image);
+    let image: Image<'_> = Image::parse(&bytes)?;
+    parse_layers(&printed, options.board.timer_hz(), &image)
+        .filter(|inferences| inferences.len() == data.len())
+        .ok_or(BenchError::Unreadable(printed))
+}
+
+/// Runs a program that measures, and returns what it prints.
+fn run(
+    image: &[u8],
+    data: &DataSet,
+    options: &BenchOptions,
+    program: Program,
+) -> Result<String, BenchError> {
     let block = block(image, data, options.byte_scale)?;
-    let program = options.board.elf(Program::Bench);
+    let other = match program {
+        Program::Layers => &options.layers_firmware,
+        _ => &options.firmware,
+    };
+    let own = options.board.elf(program);
     let outcome = qemu::run(&qemu::Run {
         board: options.board,
-        firmware: options.firmware.as_deref().unwrap_or(&program),
+        firmware: other.as_deref().unwrap_or(&own),
         count: true,
         plugin: None,
         image,
         inputs: &block,
         timeout: options.timeout,
     })?;
-    if !outcome.status.success() {
-        return Err(BenchError::Refused {
+    if outcome.status.success() {
+        Ok(outcome.stdout)
+    } else {
+        Err(BenchError::Refused {
             board: options.board.name(),
             reason: outcome.stderr.trim().to_owned(),
-        });
+        })
     }
-    parse(&outcome.stdout, options.board.timer_hz())
-        .filter(|m| m.inferences.len() == data.len())
-        .ok_or(BenchError::Unreadable(outcome.stdout))
 }
 
 /// The block of inputs that the samples are for an image.
@@ -208,56 +276,107 @@ pub fn block(image: &[u8], data: &DataSet, byte_scale: f32) -> Result<Vec<u8>, B
     Ok(block)
 }
 
+/// The instructions that some ticks are.
+fn instructions(ticks: &str, timer_hz: u64) -> Option<u64> {
+    let ticks: u64 = ticks.parse().ok()?;
+    // A tick is less than half an instruction's time, so the nearest number of instructions is it.
+    let (n, d) = (ticks.checked_mul(1_000_000_000)?, timer_hz * INSTRUCTION_NS);
+    Some((n + d / 2) / d)
+}
+
 /// Reads what the firmware has printed.
 fn parse(text: &str, timer_hz: u64) -> Option<Measurements> {
-    // A tick is less than half an instruction's time, so the nearest number of instructions is it.
-    let instructions = |ticks: u64| {
-        let (n, d) = (ticks.checked_mul(1_000_000_000)?, timer_hz * INSTRUCTION_NS);
-        Some((n + d / 2) / d)
+    let mut lines = text.lines();
+    lines.next().filter(|line| line.starts_with("image "))?;
+    let empty = instructions(lines.next()?.strip_prefix("empty ")?, timer_hz)?;
+    let count = |ticks: &str| instructions(ticks, timer_hz)?.checked_sub(empty);
+    let mut words = lines.next()?.split_whitespace().peekable();
+    let mut measurements = Measurements {
+        parse: count(value(&mut words, "parse")?)?,
+        parse_stack: value(&mut words, "stack")?.parse().ok()?,
+        parsed_bytes: value(&mut words, "holds")?.parse().ok()?,
+        inferences: Vec::new(),
     };
-    let mut empty = 0;
-    let mut measurements = Measurements::default();
-    for line in text.lines() {
+    for line in lines {
         let mut words = line.split_whitespace().peekable();
-        match words.next()? {
-            "empty" => empty = instructions(words.next()?.parse().ok()?)?,
-            "parse" => {
-                let ticks = words.next()?.parse().ok()?;
-                measurements.parse = instructions(ticks)?.checked_sub(empty)?;
-                words.next().filter(|w| *w == "stack")?;
-                measurements.parse_stack = words.next()?.parse().ok()?;
-                words.next().filter(|w| *w == "holds")?;
-                measurements.parsed_bytes = words.next()?.parse().ok()?;
-            }
-            "input" => {
-                words.next()?;
-                let mut inference = Inference::default();
-                let count = |word: Option<&str>| -> Option<u64> {
-                    instructions(word?.parse().ok()?)?.checked_sub(empty)
-                };
-                while let Some(key) = words.next() {
-                    match key {
-                        "reset" => inference.reset = count(words.next())?,
-                        "input" => inference.input = count(words.next())?,
-                        "output" => inference.output = count(words.next())?,
-                        "class" => inference.class = words.next()?.parse().ok()?,
-                        "stack" => inference.stack = words.next()?.parse().ok()?,
-                        "steps" => {
-                            while let Some(word) =
-                                words.next_if(|w| w.starts_with(|c: char| c.is_ascii_digit()))
-                            {
-                                inference.steps.push(count(Some(word))?);
-                            }
-                        }
-                        _ => return None,
-                    }
-                }
-                measurements.inferences.push(inference);
-            }
-            _ => {}
+        value(&mut words, "input")?;
+        let (reset, input) = (value(&mut words, "reset")?, value(&mut words, "input")?);
+        let mut steps = vec![count(value(&mut words, "steps")?)?];
+        while let Some(word) = words.next_if(|w| w.starts_with(|c: char| c.is_ascii_digit())) {
+            steps.push(count(word)?);
         }
+        measurements.inferences.push(Inference {
+            reset: count(reset)?,
+            input: count(input)?,
+            steps,
+            output: count(value(&mut words, "output")?)?,
+            class: value(&mut words, "class")?.parse().ok()?,
+            stack: value(&mut words, "stack")?.parse().ok()?,
+        });
     }
     Some(measurements)
+}
+
+/// The word behind the next one, which is a key.
+fn value<'a>(words: &mut Peekable<SplitWhitespace<'a>>, key: &str) -> Option<&'a str> {
+    words.next_if_eq(&key)?;
+    words.next()
+}
+
+/// Reads what the firmware has printed of an image's layers, each of which has had a turn where it belongs.
+fn parse_layers(text: &str, timer_hz: u64, image: &Image<'_>) -> Option<Vec<LayerCounts>> {
+    let network = image.description();
+    let none = |layers: usize| vec![None; layers];
+    let all = |turns: Vec<Option<u64>>| turns.into_iter().collect::<Option<Vec<u64>>>();
+    let mut empty = None;
+    let mut inferences = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next()? {
+            "empty" => empty = Some(instructions(words.next()?, timer_hz)?),
+            "input" => {
+                words.next()?;
+                let mut inputs = none(network.inputs.len());
+                let mut steps = Vec::new();
+                let mut class = None;
+                while let Some(word) = words.next() {
+                    match word {
+                        "set" => {}
+                        "step" => {
+                            steps
+                                .push((none(network.ensembles.len()), none(network.outputs.len())));
+                        }
+                        "class" => class = Some(words.next()?.parse().ok()?),
+                        layer => {
+                            let (kind, at) = layer.split_at_checked(1)?;
+                            let turns = match (kind, steps.last_mut()) {
+                                ("i", None) => &mut inputs,
+                                ("e", Some((ensembles, _))) => ensembles,
+                                ("o", Some((_, outputs))) => outputs,
+                                _ => return None,
+                            };
+                            let turn = instructions(words.next()?, timer_hz)?;
+                            let sum = turns.get_mut(at.parse::<usize>().ok()?)?;
+                            *sum = Some(sum.unwrap_or(0) + turn.checked_sub(empty?)?);
+                        }
+                    }
+                }
+                let step = |(ensembles, outputs)| {
+                    Some(StepCounts {
+                        ensembles: all(ensembles)?,
+                        outputs: all(outputs)?,
+                    })
+                };
+                inferences.push(LayerCounts {
+                    inputs: all(inputs)?,
+                    steps: steps.into_iter().map(step).collect::<Option<_>>()?,
+                    class: class?,
+                });
+            }
+            _ => return None,
+        }
+    }
+    Some(inferences)
 }
 
 /// Mean, median and worst of some counts.
@@ -283,6 +402,52 @@ impl Spread {
             worst: counts.last().copied().unwrap_or(0),
         }
     }
+}
+
+/// What a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// An input of the network.
+    Input,
+    /// An ensemble of neurons.
+    Ensemble,
+    /// An output of the network.
+    Output,
+}
+
+impl fmt::Display for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Input => "input",
+            Self::Ensemble => "ensemble",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// What a layer takes of an inference: means over all samples. Instructions are executed ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Its label.
+    pub label: String,
+    /// What it is.
+    pub kind: LayerKind,
+    /// Instructions in all steps: of an input to be set, of an ensemble to update its neurons and to send their
+    /// spikes over all its connections, of an output to sum up its current.
+    pub instructions: f64,
+    /// Neurons, places of an input, or values of an output.
+    pub neurons: u32,
+    /// How many of them had something to say, step by step: `None` for an output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<f64>,
+    /// Weights that they touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synaptic_ops: Option<f64>,
+    /// All of the layer's instructions, for each of these; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions_per_synaptic_op: Option<f64>,
 }
 
 /// What an image takes on a board. Instructions are executed ones.
@@ -349,6 +514,37 @@ pub struct Report {
     pub stack_bytes: u64,
     /// Instructions to parse and check the image, once.
     pub parse_instructions: u64,
+    /// What each layer takes: inputs, ensembles, outputs. Together they are the instructions of the inputs and of
+    /// all steps, but for those that choose the next layer.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+}
+
+impl Report {
+    /// A line for each layer.
+    fn write_layers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "{:<28} {:>14} {:>12} {:>12} {:>14} {:>12}",
+            "layer", "instructions", "neurons", "events", "synaptic ops", "for each"
+        )?;
+        for layer in &self.layers {
+            let name = format!("  {} {}", layer.kind, layer.label);
+            let (instructions, neurons) = (layer.instructions, layer.neurons);
+            write!(f, "{name:<28} {instructions:>14.1} {neurons:>12}")?;
+            if let (Some(events), Some(ops)) = (layer.events, layer.synaptic_ops) {
+                write!(f, " {events:>12.1} {ops:>14.1}")?;
+            }
+            if let Some(each) = layer.instructions_per_synaptic_op {
+                write!(f, " {each:>12.2}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Report {
@@ -393,6 +589,7 @@ impl fmt::Display for Report {
         writeln!(f, "{:<28} {updates:>14.1}", "neuron updates")?;
         let each = self.instructions_per_neuron_update;
         writeln!(f, "{:<28} {each:>14.2}", "  instructions for each")?;
+        self.write_layers(f)?;
         let (image, arena, stack) = (self.image_bytes, self.arena_bytes, self.stack_bytes);
         let parsed = self.parsed_bytes;
         write!(f, "flash: {image} bytes of image")?;
@@ -413,7 +610,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Measures an image on a board whose firmware is built.
+/// Measures an image, and its layers, on a board whose firmware is built.
 ///
 /// # Errors
 /// As [`measure`].
@@ -427,7 +624,9 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let board = options.board;
     let bytes = aligned_copy(image);
     let parsed: Image<'_> = Image::parse(&bytes)?;
-    let operations = operations(&parsed, data, options.byte_scale)?;
+    let activity = activity(&parsed, data, options.byte_scale)?;
+    let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
+    let layers = layers(&parsed, &activity, &measure_layers(image, data, options)?);
     let network = parsed.description();
     let steps: usize = inferences.iter().map(|i| i.steps.len()).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
@@ -488,7 +687,66 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
         parsed_bytes,
         stack_bytes,
         parse_instructions: parse,
+        layers,
     })
+}
+
+/// The means of what each layer did and took.
+fn layers(image: &Image<'_>, activity: &[Run], counts: &[LayerCounts]) -> Vec<Layer> {
+    let network = image.description();
+    let images = counts.len().max(1) as f64;
+    let layer = |kind, label: &str, neurons, took: u64, did: Option<Activity>| {
+        let ops = did.map(|did| did.ops);
+        Layer {
+            label: label.to_owned(),
+            kind,
+            instructions: took as f64 / images,
+            neurons,
+            events: did.map(|did| did.events as f64 / images),
+            synaptic_ops: ops.map(|ops| ops as f64 / images),
+            instructions_per_synaptic_op: ops
+                .filter(|ops| *ops > 0)
+                .map(|ops| took as f64 / ops as f64),
+        }
+    };
+    let in_steps = |of: &dyn Fn(&StepCounts) -> Option<u64>| {
+        let steps = counts.iter().flat_map(|c| &c.steps);
+        steps.filter_map(of).sum()
+    };
+    let did = |of: &dyn Fn(&Run) -> Option<Activity>| {
+        let mut all = Activity::default();
+        let samples = activity.iter().filter_map(of);
+        samples.for_each(|sample| all.add(&sample));
+        Some(all)
+    };
+    let inputs = network.inputs.iter().enumerate().map(|(at, input)| {
+        let took = counts.iter().filter_map(|c| c.inputs.get(at)).sum();
+        let did = did(&|run| run.inputs.get(at).copied());
+        layer(
+            LayerKind::Input,
+            network.input_label(at),
+            input.size,
+            took,
+            did,
+        )
+    });
+    let ensembles = network.ensembles.iter().enumerate().map(|(at, e)| {
+        let took = in_steps(&|step| step.ensembles.get(at).copied());
+        let did = did(&|run| run.ensembles.get(at).copied());
+        let label = network.ensemble_label(at);
+        layer(LayerKind::Ensemble, label, e.neurons, took, did)
+    });
+    let outputs = network.outputs.iter().enumerate().map(|(at, output)| {
+        let took = in_steps(&|step| step.outputs.get(at).copied());
+        layer(
+            LayerKind::Output,
+            network.output_label(at),
+            output.size,
+            took,
+            None,
+        )
+    });
+    inputs.chain(ensembles).chain(outputs).collect()
 }
 
 /// The weights that an inference touched.
@@ -498,24 +756,24 @@ struct Operations {
     spikes: u64,
 }
 
+impl Operations {
+    fn of(run: &Run) -> Self {
+        Self {
+            input: run.input().ops,
+            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
+        }
+    }
+}
+
 /// What each sample does, by the host's engine.
-fn operations(
-    image: &Image<'_>,
-    data: &DataSet,
-    byte_scale: f32,
-) -> Result<Vec<Operations>, BenchError> {
+fn activity(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Vec<Run>, BenchError> {
     let options = EmulateOptions {
         byte_scale,
         ..EmulateOptions::default()
     };
-    let one = |at| {
-        let run = emulate::run(image, data, at..at + 1, &options, &|_| ())?;
-        Ok(Operations {
-            input: run.input.ops,
-            spikes: run.ensembles.iter().map(|e| e.ops).sum(),
-        })
-    };
-    (0..data.len()).map(one).collect()
+    let one = |at| emulate::run(image, data, at..at + 1, &options, &|_| ());
+    let runs = (0..data.len()).map(one).collect::<Result<_, _>>()?;
+    Ok(runs)
 }
 
 /// The line with the least squared distances to some points.
@@ -543,7 +801,12 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use tinyspike_shared::image::{Dense, Transform, Width};
+
     use super::*;
+    use crate::assemble::assemble;
+    use crate::lower::{Source, Target as Post};
+    use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
 
     #[test]
     fn ticks_become_instructions_less_the_timers_own() {
@@ -570,8 +833,109 @@ mod tests {
             (100, 50)
         );
         assert_eq!(expected.instructions(), 2118);
-        assert_eq!(parse("input 0 something 3\n", 25_000_000), None);
-        assert_eq!(parse("empty 16\ninput 0 reset 0\n", 25_000_000), None);
+        for (given, other) in [
+            ("image 00000000: 4 bytes, arena 8 bytes\n", ""),
+            ("empty 16\n", ""),
+            ("empty 16", "empty 49"),
+            ("parse 3216", "parse"),
+            (" holds 50", ""),
+            ("reset 48", ""),
+            ("input 340", "something 340"),
+            ("3217 3219", ""),
+            ("stack 64", ""),
+        ] {
+            let wrong = text.replacen(given, other, 1);
+            assert_ne!(wrong, text);
+            assert_eq!(parse(&wrong, 25_000_000), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn turns_of_layers_are_summed_up_and_none_may_be_missing() {
+        let bytes = aligned_copy(&image());
+        let image = Image::parse(&bytes).unwrap();
+        let layers = |text: &str| parse_layers(text, 25_000_000, &image);
+        // At 128 ns an instruction and 25 MHz: 3.2 ticks each, 5 instructions of which are the timer's.
+        let text = "empty 16\n\
+                    input 0 set i0 48 i0 80 step e0 336 o0 19 o0 35 step e0 3216 o0 19 class 7\n";
+        let step = |ensemble, output| StepCounts {
+            ensembles: vec![ensemble],
+            outputs: vec![output],
+        };
+        let expected = LayerCounts {
+            inputs: vec![10 + 20],
+            steps: vec![step(100, 1 + 6), step(1000, 1)],
+            class: 7,
+        };
+        assert_eq!(layers(text).unwrap(), [expected]);
+        for (given, other) in [
+            ("empty 16\n", ""),
+            ("empty 16", "empty 49"),
+            ("set", "reset"),
+            ("i0", "i1"),
+            ("set i0", "set e0"),
+            ("i0 48 i0 80 ", ""),
+            ("e0 336 ", ""),
+            ("e0 3216", "e1 3216"),
+            ("o0 19 class", "o0 class"),
+            (" class 7", ""),
+        ] {
+            let wrong = text.replacen(given, other, 1);
+            assert_ne!(wrong, text);
+            assert_eq!(layers(&wrong), None, "{wrong}");
+        }
+    }
+
+    /// An input, an ensemble and an output, of one value each.
+    fn image() -> Vec<u8> {
+        let connection = |pre, post| Connection {
+            pre,
+            post,
+            source: Seen::Direct,
+            transform: Transform::Dense(Dense {
+                inputs: 1,
+                outputs: 1,
+                first: 0,
+            }),
+            weights: vec![1],
+        };
+        assemble(&Quantized {
+            target: Target::Portable,
+            steps: 2,
+            inputs: vec![Input {
+                label: "in".into(),
+                size: 1,
+                scale: 1.0,
+                zero_point: 0,
+                max: 255,
+            }],
+            ensembles: vec![Ensemble {
+                label: "hidden".into(),
+                neurons: 1,
+                width: Width::I32,
+                max_count: 1,
+                current_shift: 0,
+                threshold: vec![255],
+                bias: vec![0],
+                potential_min: -1000,
+                potential_max: 1000,
+                theta: 1.0,
+            }],
+            outputs: vec![Output {
+                label: "out".into(),
+                bias: vec![0],
+                multiplier: vec![1],
+                shift: 0,
+                exit_margin: 0,
+                scale: 1.0,
+            }],
+            connections: vec![
+                connection(Source::Input(0), Post::Population(0)),
+                connection(Source::Population(0), Post::Output(0)),
+            ],
+            dynamics: None,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -582,8 +946,7 @@ mod tests {
                 let least = exact / 1_000_000_000;
                 // The timer may have been anywhere within a tick.
                 for ticks in [least, exact.div_ceil(1_000_000_000)] {
-                    let text = format!("empty 0\ninput 0 reset {ticks}\n");
-                    assert_eq!(parse(&text, hz).unwrap().inferences[0].reset, n, "{board}");
+                    assert_eq!(instructions(&ticks.to_string(), hz), Some(n), "{board}");
                 }
             }
         }

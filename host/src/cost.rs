@@ -180,7 +180,7 @@ impl Coefficients {
         let steps = steps as f64;
         let mut sum = samples * (self.inference + self.input(image))
             + samples * image.arena_bytes() as f64 * self.rest_byte
-            + run.input.ops as f64 * self.input_op(image);
+            + run.input().ops as f64 * self.input_op(image);
         for e in &network.ensembles {
             let each = match e.width {
                 Width::I16 => self.neuron_16,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::trace::split;
-use tinyspike_firmware::{Engine, Event, InputError, Portable, Probe};
+use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
 
@@ -14,7 +14,7 @@ use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 
 /// The engine as the host builds it: with room for the largest network.
-pub type HostEngine<'a> = Engine<'a, Portable, MAX_ENSEMBLES, MAX_CONNECTIONS>;
+pub type HostEngine<'a> = Engine<'a, Native, MAX_ENSEMBLES, MAX_CONNECTIONS>;
 
 /// Samples that one thread takes at a time.
 const CHUNK: usize = 32;
@@ -219,12 +219,6 @@ impl Encoder {
             }
         }
     }
-
-    /// The zero point of each byte.
-    fn zeros(&self) -> impl Iterator<Item = u8> {
-        let inputs = self.inputs.iter();
-        inputs.flat_map(|input| std::iter::repeat_n(input.zero_point, input.size))
-    }
 }
 
 /// A value in steps of an input's scale, rounded and clamped.
@@ -241,8 +235,18 @@ pub struct Run {
     pub trials: Vec<Trial>,
     /// What each ensemble did, over all samples.
     pub ensembles: Vec<Activity>,
-    /// What the input did, over all samples; its places are its neurons, its bytes its counts.
-    pub input: Activity,
+    /// What each input did, over all samples; its places are its neurons, its bytes its counts.
+    pub inputs: Vec<Activity>,
+}
+
+impl Run {
+    /// What all inputs did together.
+    #[must_use]
+    pub fn input(&self) -> Activity {
+        let mut all = Activity::default();
+        self.inputs.iter().for_each(|input| all.add(input));
+        all
+    }
 }
 
 /// What came out for one sample.
@@ -311,7 +315,8 @@ impl Activity {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
         self.events += other.events;
         self.spikes += other.spikes;
         self.ops += other.ops;
@@ -547,12 +552,15 @@ pub fn run(
         })
         .collect::<Result<Vec<Run>, _>>()?;
     let mut all = Run {
+        trials: Vec::new(),
         ensembles: vec![Activity::default(); network.ensembles.len()],
-        ..Run::default()
+        inputs: vec![Activity::default(); network.inputs.len()],
     };
     for part in parts {
         all.trials.extend(part.trials);
-        all.input.add(&part.input);
+        for (a, b) in all.inputs.iter_mut().zip(&part.inputs) {
+            a.add(b);
+        }
         for (a, b) in all.ensembles.iter_mut().zip(&part.ensembles) {
             a.add(b);
         }
@@ -569,6 +577,7 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     for activity in &run.ensembles {
         all.add(activity);
     }
+    let input = run.input();
     let steps: u64 = run.trials.iter().map(|t| t.steps() as u64).sum();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
     let updates = neurons * steps;
@@ -597,14 +606,14 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
         events_per_image: mean(all.events),
         spikes_per_image: mean(all.spikes),
         synaptic_ops_per_image: mean(all.ops),
-        input_ops_per_image: mean(run.input.ops),
+        input_ops_per_image: mean(input.ops),
         neuron_updates_per_image: mean(updates),
         neurobench: NeuroBench {
             footprint: (image.bytes().len() + image.arena_bytes()) as u64,
             connection_sparsity: zeros as f64 / weights.max(1) as f64,
             activation_sparsity: 1.0 - all.events as f64 / updates.max(1) as f64,
-            effective_acs: mean(all.acs + run.input.acs),
-            effective_macs: mean(all.macs + run.input.macs),
+            effective_acs: mean(all.acs + input.acs),
+            effective_macs: mean(all.macs + input.macs),
             dense_ops: from_inputs as f64 + from_ensembles as f64 * mean(steps),
         },
         images_per_second: images as f64 / seconds.max(1e-9),
@@ -645,7 +654,10 @@ fn largest(values: &[i64]) -> usize {
 fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateError> {
     let Setup { image, data, .. } = *setup;
     let mut arena = vec![0u32; image.arena_bytes() / 4];
-    let mut run = Run::default();
+    let mut run = Run {
+        inputs: vec![Activity::default(); image.description().inputs.len()],
+        ..Run::default()
+    };
     let mut counter = Counter {
         ensembles: vec![Activity::default(); image.description().ensembles.len()],
         fan_out: setup.fan_out,
@@ -683,10 +695,14 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
         trial.outputs = engine.output(0).values().collect();
         trial.mean = (setup.shows_steps && setup.steps >= WINDOW).then(|| largest(&window));
         run.trials.push(trial);
-        let reaches = setup.fan_out.inputs.iter().flatten();
-        for ((byte, zero), reach) in input.iter().zip(setup.encoder.zeros()).zip(reaches) {
-            if *byte != zero {
-                run.input.count(u64::from(byte.abs_diff(zero)), *reach);
+        let mut bytes = input.iter();
+        let encodings = setup.encoder.inputs.iter().zip(&setup.fan_out.inputs);
+        for (activity, (encoding, reaches)) in run.inputs.iter_mut().zip(encodings) {
+            let zero = encoding.zero_point;
+            for (reach, byte) in reaches.iter().zip(&mut bytes) {
+                if *byte != zero {
+                    activity.count(u64::from(byte.abs_diff(zero)), *reach);
+                }
             }
         }
     }

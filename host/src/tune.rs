@@ -831,7 +831,7 @@ impl Search<'_> {
                 .coefficients()
                 .instructions(&image, &run),
             synaptic_ops: ops as f64 / samples,
-            input_ops: run.input.ops as f64 / samples,
+            input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
             ram_bytes: image.arena_bytes(),
             flash_bytes: image.bytes().len(),

@@ -2,9 +2,14 @@
 
 use proptest::prelude::*;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::bench::{BenchOptions, Inference, measure};
+use tinyspike::bench::{BenchError, BenchOptions, Inference, StepCounts, measure, measure_layers};
+use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
+use tinyspike::faithful::{FaithfulOptions, build_faithful};
+use tinyspike::import;
+use tinyspike::model::Activation;
+use tinyspike::network::{NeuronType, Synapse};
 use tinyspike::quantize::{QuantizeOptions, Quantized};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::Outcome;
@@ -165,6 +170,95 @@ fn instructions_are_counted_alike_in_every_run() {
         let right = first.inferences.iter().zip(test.labels().unwrap());
         let right = right.filter(|(i, label)| i.class == **label).count();
         assert_eq!(Some(right as f64 / 3.0), report.accuracy);
+    }
+}
+
+/// `mnist_small` as it runs step by step, 10 steps.
+fn stepwise_mnist() -> Vec<u8> {
+    let model = import::load(&project("models/mnist_small.keras")).unwrap();
+    let relu = NeuronType::SpikingRectifiedLinear { amplitude: 1.0 };
+    let options = ConvertOptions {
+        inference_only: true,
+        swap_activations: vec![(Activation::Relu.into(), relu.into())],
+        scale_firing_rates: ScaleFiringRates::All(100.0),
+        synapse: Some(Synapse::Lowpass { tau: 0.005 }),
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let options = FaithfulOptions {
+        steps: 10,
+        ..FaithfulOptions::default()
+    };
+    build_faithful(&network, &options).unwrap().image
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask test"]
+fn the_layers_take_what_the_whole_takes() {
+    let (small, test) = mnist(3);
+    let stepwise = stepwise_mnist();
+    for board in Board::ALL {
+        // The program of a microbit is without what runs step by step.
+        let images = match board {
+            Board::Microbit => vec![&small],
+            _ => vec![&small, &stepwise],
+        };
+        let options = BenchOptions {
+            board,
+            ..BenchOptions::default()
+        };
+        for image in images {
+            let whole = measure(image, &test, &options).unwrap().inferences;
+            let layers = measure_layers(image, &test, &options).unwrap();
+            assert_eq!(layers, measure_layers(image, &test, &options).unwrap());
+            assert_eq!(layers.len(), whole.len());
+            for (layers, whole) in layers.iter().zip(&whole) {
+                assert_eq!(layers.class, whole.class);
+                assert_eq!(layers.steps.len(), whole.steps.len());
+                // The compiler makes another engine of one that is watched; a layer too many or too few would be
+                // off by more.
+                let agree = |sum: u64, all: u64, percent: u64| {
+                    let differs = all.abs_diff(sum);
+                    let most = all * percent / 100;
+                    assert!(differs <= most, "{}: {sum} of {all}", board.name());
+                };
+                agree(layers.inputs.iter().sum(), whole.input, 10);
+                let steps = layers.steps.iter().map(StepCounts::instructions);
+                for (sum, all) in steps.zip(&whole.steps) {
+                    agree(sum, *all, 1);
+                }
+                for step in &layers.steps {
+                    assert_eq!((step.ensembles.len(), step.outputs.len()), (3, 1));
+                    assert!(step.ensembles.iter().chain(&step.outputs).all(|&n| n > 0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and the firmware: cargo xtask test"]
+fn what_another_program_prints_is_not_taken_for_measurements() {
+    let (image, test) = mnist(2);
+    for board in traced() {
+        for program in [Program::Trace, Program::Bench, Program::Layers] {
+            let options = BenchOptions {
+                board,
+                firmware: Some(board.elf(program)),
+                layers_firmware: Some(board.elf(program)),
+                ..BenchOptions::default()
+            };
+            let parts = measure(&image, &test, &options);
+            let layers = measure_layers(&image, &test, &options);
+            let unreadable = |e: Option<BenchError>| match e {
+                Some(BenchError::Unreadable(printed)) => printed.contains("input 0"),
+                _ => false,
+            };
+            assert_eq!(parts.is_ok(), program == Program::Bench);
+            assert_eq!(layers.is_ok(), program == Program::Layers);
+            assert!(program == Program::Bench || unreadable(parts.err()));
+            assert!(program == Program::Layers || unreadable(layers.err()));
+        }
     }
 }
 

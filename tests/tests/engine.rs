@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
 use tinyspike::quantize::Quantized;
 use tinyspike_firmware::kernels::Kernels;
-use tinyspike_firmware::{Engine, Portable, Swar};
+use tinyspike_firmware::{Engine, Native, Portable, Swar};
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
@@ -25,6 +25,7 @@ proptest! {
             all.for_each(|w| *w %= 8);
         }
         compare::<Portable>(&network, seed)?;
+        compare::<Native>(&network, seed)?;
         compare::<Swar>(&network, seed)?;
     }
 }

@@ -9,7 +9,7 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::dynamics::{Dynamics, Initial, Kind, Records, Synapse};
 use tinyspike_shared::image::{Area, Connection, Post, Pre};
 
-use super::{Engine, Later, Outgoing, Probe, current, deliver, target};
+use super::{Engine, Later, Layer, Outgoing, Probe, current, deliver, target};
 use crate::kernels::dynamics::{self, Filter, Lif, rectified, shifted};
 use crate::kernels::{Events, Kernels, Population, Potential, Values};
 
@@ -162,19 +162,21 @@ where
 
     pub(super) fn step_dynamic(&mut self, probe: &mut impl Probe) {
         let ensembles = self.image.description().ensembles.len();
-        self.show_outputs(true);
+        self.show_outputs(true, probe);
         for index in (0..ensembles).rev() {
             self.step_ensemble(index, true, probe);
+            probe.done(Layer::Ensemble(index));
         }
         for index in 0..ensembles {
             self.step_ensemble(index, false, probe);
+            probe.done(Layer::Ensemble(index));
         }
-        self.show_outputs(false);
+        self.show_outputs(false, probe);
     }
 
     /// At the start of a step, outputs with a delay show their values and all their filters go on; at
     /// its end the others show theirs.
-    fn show_outputs(&mut self, start: bool) {
+    fn show_outputs(&mut self, start: bool, probe: &mut impl Probe) {
         let image = self.image;
         let network = image.description();
         let outputs = network.outputs.iter().zip(&image.layout().outputs);
@@ -197,6 +199,7 @@ where
             if start {
                 dynamics::advance(&mut state.filter, currents, state.values);
             }
+            probe.done(Layer::Output(at));
         }
     }
 

@@ -11,6 +11,8 @@
 )]
 mod dsp;
 pub mod dynamics;
+#[cfg(not(target_os = "none"))]
+mod lanes;
 mod portable;
 #[expect(
     unsafe_code,
@@ -27,6 +29,8 @@ use tinyspike_shared::weights::Weights;
 
 #[cfg(tinyspike_dsp)]
 pub use dsp::Dsp;
+#[cfg(not(target_os = "none"))]
+pub use lanes::Lanes;
 pub use portable::Portable;
 pub use swar::Swar;
 
@@ -37,7 +41,10 @@ pub type Native = Dsp;
 #[cfg(tinyspike_baseline)]
 pub type Native = Swar;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(not(any(tinyspike_dsp, tinyspike_baseline)))]
+#[cfg(not(target_os = "none"))]
+pub type Native = Lanes;
+/// The fastest kernels for the processor that this is built for.
+#[cfg(all(target_os = "none", not(any(tinyspike_dsp, tinyspike_baseline))))]
 pub type Native = Portable;
 
 /// How many events are handed over at once.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use tinyspike::bench::{Layer, LayerKind};
 use tinyspike_board::{Failure, shell};
 
 use super::suite::{BoardResults, NetworkResults, Results};
@@ -144,6 +145,9 @@ pub(super) fn tables(results: &Results) -> String {
     }
     text.push('\n');
 
+    layers(&mut text, results);
+    text.push('\n');
+
     let mut line = |cells: &[String]| push(&mut text, cells);
     line(&row(&[
         "network",
@@ -223,10 +227,85 @@ pub(super) fn tables(results: &Results) -> String {
     };
     let _ = writeln!(
         text,
-        "\nMeasured at {commit}{changed}, {}, {}.",
-        results.rustc, results.qemu
+        "\nMeasured at {commit}{changed}, {}, {}, in {:.0} minutes.",
+        results.rustc, results.qemu, results.minutes
     );
     text
+}
+
+/// The tables of what the layers take, and of how their sums differ from the whole.
+fn layers(text: &mut String, results: &Results) {
+    let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // The Cortex-M7 runs the Cortex-M4's kernels.
+    let boards = || each(results).filter(|(_, board)| board.report.core != "Cortex-M7");
+    push(
+        text,
+        &row(&[
+            "network",
+            "board",
+            "layer",
+            "neurons",
+            "instructions",
+            "events",
+            "synaptic ops",
+            "instructions for each",
+        ]),
+    );
+    push(text, &row(&["---"; 8]));
+    for (network, board) in boards() {
+        let report = &board.report;
+        for layer in &report.layers {
+            let optional = |n: Option<f64>| n.map_or_else(|| "-".into(), |n| format!("{n:.1}"));
+            let each = layer.instructions_per_synaptic_op;
+            push(
+                text,
+                &[
+                    network.network.clone(),
+                    report.board.clone(),
+                    format!("{} {}", layer.kind, layer.label),
+                    grouped(layer.neurons.into()),
+                    grouped(layer.instructions),
+                    optional(layer.events),
+                    layer.synaptic_ops.map_or_else(|| "-".into(), grouped),
+                    each.map_or_else(|| "-".into(), |n| format!("{n:.2}")),
+                ],
+            );
+        }
+    }
+    text.push('\n');
+    push(
+        text,
+        &row(&[
+            "network",
+            "board",
+            "set_input",
+            "its layers",
+            "steps",
+            "their layers",
+            "all layers differ by",
+        ]),
+    );
+    push(text, &row(&["---"; 7]));
+    for (network, board) in each(results) {
+        let report = &board.report;
+        let (inputs, others): (Vec<&Layer>, Vec<_>) =
+            (report.layers.iter()).partition(|layer| layer.kind == LayerKind::Input);
+        let sum = |layers: &[&Layer]| layers.iter().map(|l| l.instructions).sum::<f64>();
+        let (inputs, others) = (sum(&inputs), sum(&others));
+        let whole = report.input.mean + report.steps.mean;
+        push(
+            text,
+            &[
+                network.network.clone(),
+                report.board.clone(),
+                grouped(report.input.mean),
+                grouped(inputs),
+                grouped(report.steps.mean),
+                grouped(others),
+                format!("{:+.2} %", ((inputs + others) / whole - 1.0) * 100.0),
+            ],
+        );
+    }
 }
 
 /// What is to be reached.

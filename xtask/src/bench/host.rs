@@ -1,5 +1,5 @@
-//! How fast the emulator is on this machine, by the tool as it is released, and how accurate an image is on all
-//! test samples.
+//! The tool as it is released: it converts the networks, and shows how fast its emulator is on this machine and
+//! how accurate an image is on all test samples.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,25 +55,43 @@ impl Tool {
         Ok(Self(target.join("release").join(name)))
     }
 
+    /// A network as tuning finds it for a processor, one of the tool's.
+    pub(super) fn tuned(
+        &self,
+        network: &str,
+        calibration: &Path,
+        target: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        self.convert(network, calibration, &["--tune", "--target", target])
+    }
+
     /// A network that runs step by step as Nengo's do: spiking rectified neurons of 100 times the rates behind
     /// a Lowpass of 5 ms, 50 steps.
     pub(super) fn faithful(&self, network: &str, calibration: &Path) -> Result<Vec<u8>, Failure> {
+        let swap = ["--swap-activation", "relu=spiking-relu"];
+        let rates = ["--scale-firing-rates", "100", "--synapse", "0.005"];
+        let steps = ["--faithful", "--steps", "50"];
+        self.convert(network, calibration, &[&steps[..], &swap, &rates].concat())
+    }
+
+    /// Converts a bundled network, with some more arguments.
+    fn convert(
+        &self,
+        network: &str,
+        calibration: &Path,
+        arguments: &[&str],
+    ) -> Result<Vec<u8>, Failure> {
         let folder = tempfile::tempdir().map_err(Failure::file(Path::new("a temporary folder")))?;
         let image = folder.path().join("image");
+        let model = shell::root().join("models").join(network);
         let mut command = Command::new(&self.0);
         command
             .arg("convert")
-            .arg(
-                shell::root()
-                    .join("models")
-                    .join(network)
-                    .with_extension("keras"),
-            )
+            .arg(model.with_extension("keras"))
             .arg("--calibration")
             .arg(calibration)
-            .args(["--inference-only", "--faithful", "--steps", "50"])
-            .args(["--swap-activation", "relu=spiking-relu"])
-            .args(["--scale-firing-rates", "100", "--synapse", "0.005"])
+            .arg("--inference-only")
+            .args(arguments)
             .arg("--output")
             .arg(&image);
         shell::run(&mut command)?;

@@ -71,7 +71,8 @@ fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
 
 /// Builds what measuring on a board needs.
 fn build(board: Board) -> Result<(), Failure> {
-    firmware::build_program(board, Program::Bench).map(|_| ())
+    firmware::build_program(board, Program::Bench)?;
+    firmware::build_program(board, Program::Layers).map(|_| ())
 }
 
 fn argument(error: impl std::fmt::Display) -> Failure {

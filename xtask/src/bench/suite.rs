@@ -4,18 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
-use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::cost::CostTarget;
 use tinyspike::data::{self, DataSet};
-
-use tinyspike::import;
-use tinyspike::lower::lower;
-use tinyspike::quantize::Target;
-use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::{Failure, qemu, shell};
@@ -95,6 +89,9 @@ pub(super) struct Results {
     pub(super) rustc: String,
     /// The emulator.
     pub(super) qemu: String,
+    /// Minutes that all of it took, converting the networks and building programs included.
+    #[serde(default)]
+    pub(super) minutes: f64,
     pub(super) networks: Vec<NetworkResults>,
     /// `mnist_small` as it runs step by step as Nengo's does, on this machine.
     #[serde(default)]
@@ -156,7 +153,13 @@ pub(super) fn stored() -> Result<Results, Failure> {
 /// Measures everything again and compares it with the stored results.
 pub(super) fn check() -> Result<(), Failure> {
     let stored = stored()?;
-    let now = measure()?;
+    compare(&stored, &measure()?)?;
+    println!("no count has grown by more than 2 %");
+    Ok(())
+}
+
+/// Fails where a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
+fn compare(stored: &Results, now: &Results) -> Result<(), Failure> {
     let mut worse = Vec::new();
     for network in &now.networks {
         for board in &network.boards {
@@ -174,7 +177,12 @@ pub(super) fn check() -> Result<(), Failure> {
                 worse.push(format!("{name}: nothing is stored"));
                 continue;
             };
-            for (what, before, after) in counts(&before.report, &board.report) {
+            let before = counts(&before.report);
+            for (what, after) in counts(&board.report) {
+                let Some(&before) = before.get(&what) else {
+                    worse.push(format!("{name}: nothing is stored of {what}"));
+                    continue;
+                };
                 println!("{name}: {what} {before:.1} -> {after:.1}");
                 if after > before * TOLERANCE {
                     worse.push(format!(
@@ -193,20 +201,28 @@ pub(super) fn check() -> Result<(), Failure> {
     )))
 }
 
-/// The counts that a check compares.
-fn counts(before: &Report, after: &Report) -> [(&'static str, f64, f64); 5] {
-    let of = |f: fn(&Report) -> f64| (f(before), f(after));
-    [
-        ("instructions of an inference", of(|r| r.inference.mean)),
-        ("the worst inference", of(|r| r.inference.worst as f64)),
-        ("set_input", of(|r| r.input.mean)),
-        ("steps", of(|r| r.steps.mean)),
-        ("reset", of(|r| r.reset.mean)),
+/// The counts that a check compares, by what they are of.
+fn counts(report: &Report) -> BTreeMap<String, f64> {
+    let parts = [
+        ("instructions of an inference", report.inference.mean),
+        ("the worst inference", report.inference.worst as f64),
+        ("set_input", report.input.mean),
+        ("steps", report.steps.mean),
+        ("reset", report.reset.mean),
+        ("bytes of RAM", report.ram_bytes as f64),
     ]
-    .map(|(name, (before, after))| (name, before, after))
+    .map(|(what, count)| (what.to_owned(), count));
+    let flash = report.flash_bytes.map(|bytes| bytes as f64);
+    let flash = flash.map(|bytes| ("bytes of flash".to_owned(), bytes));
+    let layers = report.layers.iter().map(|layer| {
+        let what = format!("instructions of the {} {}", layer.kind, layer.label);
+        (what, layer.instructions)
+    });
+    parts.into_iter().chain(flash).chain(layers).collect()
 }
 
 fn measure() -> Result<Results, Failure> {
+    let start = Instant::now();
     for board in Board::ALL {
         build(board)?;
     }
@@ -215,22 +231,20 @@ fn measure() -> Result<Results, Failure> {
     let root = shell::root();
     let calibration_path = root.join("data/mnist_calibration2k.npz");
     let test_path = root.join("data/mnist_test10k.npz");
-    let calibration = load(&calibration_path)?;
-    let test = load(&test_path)?;
+    let test = data::load(&test_path).map_err(argument)?;
     let mut networks = Vec::new();
     for case in &CASES {
         eprintln!("{}", case.network);
         let mut images = BTreeMap::new();
-        let mut image_for = |target: Target| {
+        let mut image_for = |target: &'static str| {
             // Several boards run the same one.
-            let key = format!("{target:?}");
-            if !images.contains_key(&key) {
-                let image = convert_case(case, target, &calibration)?;
-                images.insert(key.clone(), image);
+            if !images.contains_key(target) {
+                let image = tool.tuned(case.network, &calibration_path, target)?;
+                images.insert(target, image);
             }
-            Ok::<_, Failure>(images.get(&key).cloned().unwrap_or_default())
+            Ok::<_, Failure>(images.get(target).cloned().unwrap_or_default())
         };
-        let image = image_for(Target::default())?;
+        let image = image_for(target(Board::Mps2An386))?;
         let mut boards = Vec::new();
         for &board in case.boards {
             let image = image_for(target(board))?;
@@ -288,11 +302,8 @@ fn measure() -> Result<Results, Failure> {
         networks,
         faithful: Some(tool.emulate(&tool.faithful(FAITHFUL, &calibration_path)?, &test_path)?),
         micro: micro::measure(&plugin)?,
+        minutes: start.elapsed().as_secs_f64() / 60.0,
     })
-}
-
-fn load(path: &Path) -> Result<DataSet, Failure> {
-    data::load(path).map_err(argument)
 }
 
 /// The commit that is measured.
@@ -308,36 +319,12 @@ fn commit() -> String {
     commit
 }
 
-/// The layout of weights that a board's kernels are the fastest with.
-const fn target(board: Board) -> Target {
+/// The tool's name for a board's processor.
+const fn target(board: Board) -> &'static str {
     match board {
-        Board::Mps2An386 | Board::Mps2An500 => Target::CortexM4,
-        _ => Target::CortexM0,
+        Board::Mps2An386 | Board::Mps2An500 => "cortex-m4",
+        _ => "cortex-m0",
     }
-}
-
-fn convert_case(case: &Case, target: Target, calibration: &DataSet) -> Result<Vec<u8>, Failure> {
-    let path = shell::root()
-        .join("models")
-        .join(case.network)
-        .with_extension("keras");
-    let model = import::load(&path).map_err(argument)?;
-    let options = ConvertOptions {
-        inference_only: true,
-        ..ConvertOptions::default()
-    };
-    let network = convert(&model, &options).map_err(argument)?.network;
-    let graph = lower(&network).map_err(argument)?;
-    let options = TuneOptions {
-        target: match target {
-            Target::CortexM0 => CostTarget::CortexM0,
-            _ => CostTarget::CortexM4,
-        },
-        layout: target,
-        ..TuneOptions::default()
-    };
-    let tuned = tune(&graph, calibration, &options, &|_| ()).map_err(argument)?;
-    Ok(tuned.image)
 }
 
 /// Estimated cycles of an instruction, on the average of some inferences.
@@ -353,4 +340,63 @@ fn cycles_per_instruction(
     let executed: u64 = counts.iter().map(|c| c.executed).sum();
     let cycles = cycles::estimate(&Code::read(&elf)?, &counts);
     Ok(cycles as f64 / executed.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A count by its name, how it is read, and how it grows.
+    type Change = (&'static str, fn(&Report) -> f64, fn(&mut Report, f64));
+
+    #[test]
+    fn a_check_names_what_has_grown() {
+        let stored = stored().unwrap();
+        compare(&stored, &stored).unwrap();
+        let board = |results: &Results| results.networks[1].boards[2].report.clone();
+        let before = board(&stored);
+        let name = format!("{} on {}", stored.networks[1].network, before.board);
+        let grown = |by: f64, change: fn(&mut Report, f64)| {
+            let mut now = stored.clone();
+            change(&mut now.networks[1].boards[2].report, by);
+            let after = board(&now);
+            (compare(&stored, &now).map_err(|e| e.to_string()), after)
+        };
+        let changes: [Change; 4] = [
+            (
+                "instructions of an inference",
+                |r| r.inference.mean,
+                |r, by| r.inference.mean *= by,
+            ),
+            ("set_input", |r| r.input.mean, |r, by| r.input.mean *= by),
+            (
+                "bytes of RAM",
+                |r| r.ram_bytes as f64,
+                |r, by| r.ram_bytes = (r.ram_bytes as f64 * by) as u64,
+            ),
+            (
+                "instructions of the ensemble dense.0",
+                |r| r.layers[1].instructions,
+                |r, by| r.layers[1].instructions *= by,
+            ),
+        ];
+        for (what, count, change) in changes {
+            let (outcome, after) = grown(1.03, change);
+            let (before, after) = (count(&before), count(&after));
+            let expected = format!("{name}: {what} rose from {before:.1} to {after:.1}\n");
+            let message = outcome.unwrap_err();
+            assert!(message.contains(&expected), "{message}");
+            assert_eq!(message.matches(" rose from ").count(), 1, "{message}");
+            // What has grown less, or has shrunk, is no failure.
+            grown(1.01, change).0.unwrap();
+            grown(0.5, change).0.unwrap();
+        }
+        let mut fewer = stored.clone();
+        fewer.networks[1].boards.remove(2);
+        let message = compare(&fewer, &stored).unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("{name}: nothing is stored")),
+            "{message}"
+        );
+    }
 }

@@ -16,6 +16,8 @@ mod copy;
 mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
+#[expect(unsafe_code, reason = "a timer's registers")]
+pub(crate) mod nrf51;
 #[expect(unsafe_code, reason = "the free part of the stack")]
 mod stack;
 
@@ -49,6 +51,27 @@ pub(crate) fn measure<const E: usize, const C: usize>(
         let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
         let mut console = Console::open().map_err(refuse)?;
         let run = bench::run::<Native, E, C>(&image, arena, &inputs, &mut meter, &mut console);
+        console.flush().map_err(refuse)?;
+        run.map_err(refuse)
+    };
+    match run() {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+/// Measures what the layers take of every input that the host has put into the board's memory, and ends the
+/// emulator. `E` and `C` are the most ensembles and connections of a network.
+pub(crate) fn measure_layers<const E: usize, const C: usize>(
+    board: &Board,
+    arena: &mut [u32],
+    meter: &impl Meter,
+) -> ! {
+    let mut run = || {
+        let image: Image<'_, E, C> = Image::parse(memory(board.image)).map_err(refuse)?;
+        let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+        let mut console = Console::open().map_err(refuse)?;
+        let run = bench::layers::<Native, E, C>(&image, arena, &inputs, meter, &mut console);
         console.flush().map_err(refuse)?;
         run.map_err(refuse)
     };

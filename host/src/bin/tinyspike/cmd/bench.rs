@@ -79,6 +79,7 @@ pub(crate) fn count(
     byte_scale: f32,
 ) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;
+    build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
         code: code(image, board)?,

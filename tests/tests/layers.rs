@@ -1,0 +1,83 @@
+//! Every layer has its turn, and says when it is over.
+
+use proptest::prelude::*;
+use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::emulate::HostEngine;
+use tinyspike::quantize::Quantized;
+use tinyspike_firmware::{Event, Layer, Probe};
+use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+
+/// The layers whose turns are over, and the ensemble that has spiked since.
+#[derive(Default)]
+struct Turns {
+    over: Vec<Layer>,
+    spiking: Option<usize>,
+}
+
+impl Probe for Turns {
+    fn spikes(&mut self, ensemble: usize, _events: &[Event]) {
+        assert!(self.spiking.is_none_or(|other| other == ensemble));
+        self.spiking = Some(ensemble);
+    }
+
+    fn done(&mut self, layer: Layer) {
+        if let Some(ensemble) = self.spiking.take() {
+            assert_eq!(layer, Layer::Ensemble(ensemble), "it spiked in its turn");
+        }
+        self.over.push(layer);
+    }
+}
+
+impl Turns {
+    /// How often these layers had a turn.
+    fn count(&self, layers: usize, kind: fn(usize) -> Layer) -> Vec<usize> {
+        let turns = |layer| self.over.iter().filter(|over| **over == layer).count();
+        (0..layers).map(|at| turns(kind(at))).collect()
+    }
+}
+
+fn take_turns(network: &Quantized, seed: u64) {
+    let bytes = aligned_copy(&assemble(network).unwrap());
+    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+    let inputs = inputs(network, seed);
+    let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut turns = Turns::default();
+    engine.set_inputs_probed(&given, &mut turns).unwrap();
+    let of_inputs = turns.count(given.len(), Layer::Input);
+    assert!(of_inputs.iter().all(|n| *n > 0), "{of_inputs:?}");
+    assert_eq!(of_inputs.iter().sum::<usize>(), turns.over.len());
+    for _ in 0..network.steps {
+        let mut turns = Turns::default();
+        assert!(engine.step_probed(&mut turns));
+        assert_eq!(turns.spiking, None);
+        let ensembles = turns.count(network.ensembles.len(), Layer::Ensemble);
+        let outputs = turns.count(network.outputs.len(), Layer::Output);
+        // Where parts have filters, all are visited twice in a step.
+        let each = 1 + usize::from(network.dynamics.is_some());
+        assert!(ensembles.iter().chain(&outputs).all(|n| *n == each));
+        let all = ensembles.iter().chain(&outputs).sum::<usize>();
+        assert_eq!(all, turns.over.len());
+    }
+    let mut turns = Turns::default();
+    assert!(!engine.step_probed(&mut turns));
+    assert!(turns.over.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_layer_has_its_turn(network in networks(), seed in any::<u64>()) {
+        take_turns(&network, seed);
+    }
+
+    #[test]
+    fn every_layer_of_a_stepwise_network_has_its_turn(
+        network in stepwise_networks(),
+        seed in any::<u64>(),
+    ) {
+        take_turns(&network, seed);
+    }
+}
