@@ -65,7 +65,7 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
     let layer = prop_oneof![
         prop_oneof![1usize..40, Just(16), Just(64)].prop_map(Layer::Dense),
         (
-            prop_oneof![1usize..20, Just(8), Just(16), Just(24), Just(40)],
+            prop_oneof![2 => 1usize..20, 3 => Just(8), 1 => Just(16), 1 => Just(24), 1 => Just(40)],
             prop::array::uniform2(1usize..6),
             prop::array::uniform2(1usize..4),
             prop_oneof![2 => Just([1, 1]), 1 => prop::array::uniform2(1usize..3)],
@@ -449,11 +449,13 @@ impl Builder {
         transform: Transform,
     ) -> Connection {
         let n = transform.weights(Layout::Rows).unwrap_or(0);
-        // Small weights let potentials of 16 bits hold their sums; large ones need layouts of 16 bits.
-        let [factor, divisor] = match self.random.below(6) {
+        // Small weights let potentials of 16 bits hold their sums, still smaller ones go two to a byte; large ones need
+        // layouts of 16 bits.
+        let [factor, divisor] = match self.random.below(8) {
             0 => [19, 1],
             1..3 => [1, 1],
-            _ => [1, 31],
+            3..5 => [1, 31],
+            _ => [1, 12],
         };
         Connection {
             pre,

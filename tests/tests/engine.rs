@@ -2,10 +2,15 @@
 //! kernels that runs on the host.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
-use tinyspike::quantize::Quantized;
+use tinyspike::quantize::{Quantized, Target};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
+use tinyspike_shared::weights::Layout::{
+    Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
+};
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
@@ -27,6 +32,33 @@ proptest! {
         compare::<Portable>(&network, seed)?;
         compare::<Native>(&network, seed)?;
         compare::<Swar>(&network, seed)?;
+    }
+}
+
+/// What properties say of random networks they say of every layout of weights that a target has.
+#[test]
+fn random_networks_have_every_layout() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = vec![];
+    for _ in 0..1000 {
+        let network = networks().new_tree(&mut runner).unwrap().current();
+        let bytes = aligned_copy(&assemble(&network).unwrap());
+        let image = Image::parse(&bytes).unwrap();
+        let connections = &image.description().connections;
+        found.extend(connections.iter().map(|c| (network.target, c.layout)));
+    }
+    let all = [Rows, Nibbles, Halves];
+    let m0 = [Quads, WidePairs];
+    let m4 = [Quads, WidePairs, Wide, Crossed, Windows];
+    for (target, special) in [
+        (Target::Portable, &[][..]),
+        (Target::CortexM0, &m0),
+        (Target::CortexM4, &m4),
+    ] {
+        for &layout in all.iter().chain(special) {
+            let count = found.iter().filter(|f| **f == (target, layout)).count();
+            assert!(count >= 8, "{count} of {layout:?} for {target:?}");
+        }
     }
 }
 
