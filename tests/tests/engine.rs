@@ -5,13 +5,17 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
-use tinyspike::quantize::{Quantized, Target};
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::emulate::Encoder;
+use tinyspike::quantize::{QuantizeOptions, Quantized, Target};
+use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
 use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
+use tinyspike_tests::mnist::{BYTE_SCALE, project};
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
 
@@ -29,10 +33,54 @@ proptest! {
             let all = network.connections.iter_mut().flat_map(|c| &mut c.weights);
             all.for_each(|w| *w %= 8);
         }
-        compare::<Portable>(&network, seed)?;
-        compare::<Native>(&network, seed)?;
-        compare::<Swar>(&network, seed)?;
+        compare_all(&network, &inputs(&network, seed))?;
     }
+}
+
+/// The bundled networks on real samples.
+#[test]
+fn trained_networks_equal_the_reference() {
+    let options = ConvertOptions {
+        inference_only: true,
+        max_to_avg_pool: true,
+        ..ConvertOptions::default()
+    };
+    let known = data::load(project("data/mnist_calibration2k.npz")).unwrap();
+    let samples = pipeline::samples(&known, BYTE_SCALE, 64);
+    let test = data::load(project("data/mnist_test10k.npz")).unwrap();
+    for (name, count) in [
+        ("mnist_small", 8),
+        ("mnist_mlp", 8),
+        ("mnist_pool_bn", 4),
+        ("mnist_forum_kr", 2),
+    ] {
+        let model = import::load(&project(&format!("models/{name}.keras"))).unwrap();
+        let conversion = convert(&model, &options).unwrap();
+        for target in [Target::Portable, Target::CortexM0, Target::CortexM4] {
+            let options = QuantizeOptions {
+                target,
+                ..QuantizeOptions::default()
+            };
+            let built = pipeline::build(&conversion.network, Some(&samples), &options, &|_| ());
+            let network = built.unwrap().quantized;
+            let bytes = aligned_copy(&assemble(&network).unwrap());
+            let image = Image::parse(&bytes).unwrap();
+            let encoder = Encoder::new(&image, &test, BYTE_SCALE).unwrap();
+            for sample in 0..count {
+                let mut input = Vec::new();
+                encoder.encode(test.sample(sample).unwrap(), &mut input);
+                compare_all(&network, &[input])
+                    .unwrap_or_else(|e| panic!("{name}, {target:?}, sample {sample}: {e}"));
+            }
+        }
+    }
+}
+
+/// Runs a network with every kind of kernels, and by the reference.
+fn compare_all(network: &Quantized, inputs: &[Vec<u8>]) -> Result<(), TestCaseError> {
+    compare::<Portable>(network, inputs)?;
+    compare::<Native>(network, inputs)?;
+    compare::<Swar>(network, inputs)
 }
 
 /// What properties say of random networks they say of every layout of weights that a target has.
@@ -63,14 +111,13 @@ fn random_networks_have_every_layout() {
 }
 
 /// Runs a network with kernels of one kind and by the reference, and compares the two after every step.
-fn compare<K>(network: &Quantized, seed: u64) -> Result<(), TestCaseError>
+fn compare<K>(network: &Quantized, inputs: &[Vec<u8>]) -> Result<(), TestCaseError>
 where
     K: Kernels<u16> + Kernels<u32>,
 {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
-    let inputs = inputs(network, seed);
-    let mut reference = Reference::new(network, &inputs);
+    let mut reference = Reference::new(network, inputs);
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
         Engine::new(&image, &mut arena).unwrap();
@@ -119,7 +166,7 @@ where
     );
     engine.reset();
     engine.set_inputs(&given).unwrap();
-    let mut plain = Reference::new(network, &inputs);
+    let mut plain = Reference::new(network, inputs);
     let mut steps = 0;
     loop {
         plain.step();
