@@ -520,7 +520,7 @@ fn the_demo_goes_on_to_a_board() {
         .unwrap_or_else(|| panic!("{printed}"));
     assert!(
         on_board.contains("instructions ")
-            && on_board.contains("20 samples on microbit (Cortex-M0)"),
+            && on_board.contains("100 samples on microbit (Cortex-M0)"),
         "{printed}"
     );
 }

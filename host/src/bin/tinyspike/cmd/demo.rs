@@ -28,9 +28,6 @@ const MODEL: &[u8] = include_bytes!("../../../../../models/mnist_small.keras");
 const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
 const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
 
-/// Calibration samples.
-const LIMIT: usize = 1000;
-
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;
 
@@ -61,7 +58,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         options.layout = Target::CortexM0;
     }
     let bar = progress::count("tuning");
-    let built = tune(&graph, &calibration.take(LIMIT), &options, &|n| bar.inc(n));
+    let built = tune(&graph, &calibration, &options, &|n| bar.inc(n));
     bar.finish_and_clear();
     let built = built.map_err(|error| Failure::new(error.to_string()))?;
     show_omissions(&built.graph);
