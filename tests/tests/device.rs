@@ -126,15 +126,12 @@ proptest! {
         prop_assert_eq!((report.images, seen), (samples.len(), samples.len()));
         // The trace of the same engine has each event as neuron:count.
         let trace = run_on_host(&image, &block(&samples)).unwrap();
-        let counts: Vec<u64> = trace
-            .lines()
-            .filter(|line| line.starts_with("step "))
-            .flat_map(str::split_whitespace)
-            .filter_map(|word| word.rsplit_once(':')?.1.parse().ok())
-            .collect();
+        let (layers, _) = sums(&trace);
+        let events: usize = layers.values().map(|(events, _)| events).sum();
+        let spikes: i64 = layers.values().map(|(_, spikes)| spikes).sum();
         let images = samples.len() as f64;
-        prop_assert_eq!(report.events_per_image, counts.len() as f64 / images);
-        prop_assert_eq!(report.spikes_per_image, counts.iter().sum::<u64>() as f64 / images);
+        prop_assert_eq!(report.events_per_image, events as f64 / images);
+        prop_assert_eq!(report.spikes_per_image, spikes as f64 / images);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod portable;
     reason = "kernels in assembly, each call with its argument; their twins elsewhere have the same signatures"
 )]
 mod swar;
+mod words;
 
 use core::ops::Range;
 

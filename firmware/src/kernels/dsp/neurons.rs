@@ -1,11 +1,10 @@
 //! Updates of neurons.
 
-use core::ops::Range;
-
 use tinyspike_shared::Event;
 
 use crate::parts::Part;
 
+use super::super::words::{copy_from_before, in_words};
 use super::super::{EVENTS, Events, Population, Potential};
 
 unsafe extern "C" {
@@ -131,15 +130,6 @@ fn run(
     Some(done as usize)
 }
 
-/// Bytes as words; `None` where they are not aligned or no whole number of words.
-fn in_words(values: &[u8]) -> Option<&[u32]> {
-    if values.is_empty() {
-        // No values need not be aligned.
-        return Some(&[]);
-    }
-    bytemuck::try_cast_slice(values).ok()
-}
-
 /// Adds bias and current to neurons; `None` where they are no whole groups.
 pub(super) fn settle<P: Potential>(population: &mut Population<'_, P>) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
@@ -208,7 +198,7 @@ fn repeat_words(words: &mut [u32], period: usize) {
     let distance = period * COPIED.div_ceil(period);
     let groups = words.len().saturating_sub(distance) / COPIED;
     let tail = distance + groups * COPIED;
-    copy(words, period..distance, period);
+    copy_from_before(words, period..distance, period);
     if groups > 0 {
         let start = words.as_mut_ptr();
         // SAFETY: so many groups lie in the words from `distance` on, and as many from their start; the
@@ -216,16 +206,5 @@ fn repeat_words(words: &mut [u32], period: usize) {
         unsafe { tinyspike_copy(start.wrapping_add(distance), start, groups as u32) };
     }
     let len = words.len();
-    copy(words, tail..len, period);
-}
-
-/// Copies words of a range from `distance` before them, as far as they are there.
-fn copy(words: &mut [u32], range: Range<usize>, distance: usize) {
-    for at in range {
-        if let Some(&word) = words.get(at - distance)
-            && let Some(to) = words.get_mut(at)
-        {
-            *to = word;
-        }
-    }
+    copy_from_before(words, tail..len, period);
 }

@@ -184,13 +184,11 @@ pub(super) fn dense<P: Taker>(
     outputs: usize,
     events: &[Event],
     post: &mut [P],
-) where
-    Portable: Kernels<P>,
-{
+) {
     let rows = Rows::new(weights, outputs);
     let rows = rows.filter(|r| events.iter().all(|e| usize::from(e.source) < r.count));
     let (Some(rows), Some(targets)) = (rows, post.get_mut(..outputs)) else {
-        return <Portable as Kernels<P>>::dense(weights, outputs, events, post);
+        return Portable::dense(weights, outputs, events, post);
     };
     let mut rest = events;
     while !rest.is_empty() {
@@ -211,7 +209,7 @@ pub(super) fn dense<P: Taker>(
                 return;
             };
             let event = core::slice::from_ref(event);
-            <Portable as Kernels<P>>::dense(weights, outputs, event, targets);
+            Portable::dense(weights, outputs, event, targets);
             rest = tail;
             continue;
         }
@@ -232,12 +230,10 @@ pub(super) fn drive<P: Taker>(
     input: &[u8],
     zero_point: u8,
     sums: &mut [P],
-) where
-    Portable: Kernels<P>,
-{
+) {
     let rows = Rows::new(weights, outputs).filter(|rows| input.len() <= rows.count);
     let (Some(rows), Some(targets)) = (rows, sums.get_mut(..outputs)) else {
-        return <Portable as Kernels<P>>::drive_dense(weights, outputs, input, zero_point, sums);
+        return Portable::drive_dense(weights, outputs, input, zero_point, sums);
     };
     let mut events: Vec<Event, TERMS> = Vec::new();
     let mut magnitude = 0u32;

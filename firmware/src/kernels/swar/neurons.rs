@@ -1,9 +1,11 @@
 //! Updates of neurons, a word of potentials at a time.
 
+#[cfg(tinyspike_baseline)]
 use core::ops::Range;
 
 use tinyspike_shared::Event;
 
+use super::super::words::{copy_from_before, in_words};
 use super::super::{EVENTS, Events, Kernels, Population, Portable, Potential};
 
 #[cfg(tinyspike_baseline)]
@@ -238,8 +240,8 @@ unsafe fn fire_blocks<P: Neuron>(
 #[inline(never)]
 pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()> {
     let potentials: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
-    let bias = in_words(population.bias)?;
-    let currents = in_words(population.currents)?;
+    let bias = in_words(bytemuck::cast_slice(population.bias))?;
+    let currents = in_words(bytemuck::cast_slice(population.currents))?;
     let currents = match currents {
         [] => currents,
         currents => currents.get(..potentials.len())?,
@@ -275,20 +277,8 @@ unsafe fn add<P: Neuron>(potentials: &mut [u32], addends: &[u32]) {
     }
 }
 
-/// Values as words; `None` where they do not fill words.
-fn in_words<T: bytemuck::NoUninit>(values: &[T]) -> Option<&[u32]> {
-    if values.is_empty() {
-        // No values need not be aligned.
-        return Some(&[]);
-    }
-    bytemuck::try_cast_slice(values).ok()
-}
-
 /// Repeats the potentials of the first place over all others.
-pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize)
-where
-    Portable: Kernels<P>,
-{
+pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize) {
     let per_word = 4 / size_of::<P>();
     match bytemuck::try_cast_slice_mut::<P, u32>(potentials) {
         Ok(words) if channels.is_multiple_of(per_word) => repeat_words(words, channels / per_word),
@@ -308,7 +298,7 @@ fn repeat_words(words: &mut [u32], period: usize) {
     }
     let groups = words.len().saturating_sub(distance) / COPIED;
     let tail = distance + groups * COPIED;
-    copy(words, period..distance, period);
+    copy_from_before(words, period..distance, period);
     #[cfg(tinyspike_baseline)]
     if groups > 0 {
         let start = words.as_mut_ptr();
@@ -317,17 +307,6 @@ fn repeat_words(words: &mut [u32], period: usize) {
         unsafe { tinyspike_swar_copy(start.wrapping_add(distance), start, groups) };
     }
     #[cfg(not(tinyspike_baseline))]
-    copy(words, distance..tail, distance);
-    copy(words, tail..words.len(), period);
-}
-
-/// Copies words of a range from `distance` before them, as far as they are there.
-fn copy(words: &mut [u32], range: Range<usize>, distance: usize) {
-    for at in range {
-        if let Some(&word) = words.get(at - distance)
-            && let Some(to) = words.get_mut(at)
-        {
-            *to = word;
-        }
-    }
+    copy_from_before(words, distance..tail, distance);
+    copy_from_before(words, tail..words.len(), period);
 }
