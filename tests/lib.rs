@@ -12,5 +12,6 @@ pub mod mnist;
 pub mod model;
 pub mod network;
 pub mod numbers;
+pub mod power_cuts;
 pub mod reference;
 pub mod stepwise;
