@@ -492,7 +492,7 @@ fn divide_for(
             let shorter = journal[0].len.min(journal[1].len);
             Some(Second {
                 journal,
-                unit: map.page.next_multiple_of(4).min(shorter),
+                unit: (map.page.checked_next_multiple_of(4)).map_or(shorter, |u| u.min(shorter)),
                 b,
             })
         }
