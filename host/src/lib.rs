@@ -4,16 +4,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod assemble;
 pub mod balance;
+#[cfg(feature = "boards")]
 pub mod bench;
 pub mod calibrate;
 pub mod compensate;
 pub mod cost;
 pub mod data;
+#[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
 pub mod faithful;
+pub mod image;
 pub mod inspect;
 pub mod keras;
 pub mod lower;

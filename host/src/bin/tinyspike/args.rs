@@ -348,7 +348,6 @@ impl Convert {
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
-            byte_scale: self.data.byte_scale,
             ..default
         })
     }
