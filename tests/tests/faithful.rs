@@ -265,7 +265,7 @@ fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3]
     const BLOCK: usize = 500;
     let simulator = Simulator::new(&conversion.network, &SimulateOptions::default()).unwrap();
     let labels = data.labels().unwrap();
-    let floats = data.to_floats(1.0 / 255.0);
+    let floats = data.to_floats();
     let size = data.sample_size();
     let (mut right, mut spikes) = ([0.0; 3], 0);
     for (x, labels) in floats.chunks(BLOCK * size).zip(labels.chunks(BLOCK)) {
@@ -523,7 +523,7 @@ fn neurons_and_synapses_are_the_simulators() {
     const STEPS: u16 = 60;
     let data = mnist().take(IMAGES);
     let labels = data.labels().unwrap();
-    let x = Tensor::new(vec![IMAGES, 28, 28, 1], data.to_floats(1.0 / 255.0)).unwrap();
+    let x = Tensor::new(vec![IMAGES, 28, 28, 1], data.to_floats()).unwrap();
     for (name, model, neurons, scale, synapse) in [
         ("LIF", "mnist_small", lif(1.0), 1.0, lowpass(0.005)),
         (
