@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tinyspike::bench::{BenchOptions, block};
+use tinyspike::bench::block;
 use tinyspike::data;
 
 use tinyspike_board::elf::{Function, functions};
@@ -66,8 +66,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|e| Failure::Argument(e.to_string()))?
         .take(args.limit);
     let functions = functions(&elf)?;
-    let scale = BenchOptions::default().byte_scale;
-    let inputs = block(&image, &data, scale).map_err(|e| Failure::Argument(e.to_string()))?;
+    let inputs = block(&image, &data).map_err(|e| Failure::Argument(e.to_string()))?;
     let counts = count(args.board, &plugin, &functions, &image, &inputs)?;
     match &args.function {
         Some(name) => list(&elf, &functions, &counts, name),

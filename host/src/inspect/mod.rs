@@ -16,7 +16,7 @@ mod text;
 use serde::Serialize;
 
 use crate::network::{
-    Connection, Ensemble, Network, Node, NodeKind, Post, Pre, Probe, Synapse, TensorFunc, Transform,
+    Connection, Ensemble, Network, Node, NodeKind, PerNeuron, Post, Pre, Probe, Synapse, Transform,
 };
 
 /// A network's objects, in words.
@@ -205,10 +205,7 @@ fn node(node: &Node) -> NodeListing {
         NodeKind::Constant(value) => listing.output = Some(Some(value.shape().to_vec())),
         NodeKind::Passthrough => listing.output = Some(None),
         NodeKind::Tensor(tensor) => {
-            listing.tensor_func = Some(match &tensor.func {
-                TensorFunc::Layer(layer) => format!("Layer {}", layer.class_name),
-                TensorFunc::Activation(activation) => format!("<function {activation}>"),
-            });
+            listing.tensor_func = Some(tensor.func.listed());
             listing.shape_in = Some(tensor.shape_in.clone());
             listing.shape_out = Some(tensor.shape_out.clone());
             listing.pass_time = Some(false);
@@ -238,12 +235,19 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
         n_neurons: ensemble.n_neurons,
         dimensions: 1,
         neuron_type,
-        gain: choice(ensemble.gain),
+        gain: gain(&ensemble.gain),
         bias: match &ensemble.bias {
             None => choice(0.0),
             Some(bias) => format!("ndarray({},)", bias.len()),
         },
         bias_trainable: trainable(ensemble.bias_trainable.filter(|_| in_top_network)),
+    }
+}
+
+fn gain(gain: &PerNeuron) -> String {
+    match (gain.uniform(), gain.len()) {
+        (None, Some(n)) => format!("ndarray({n},)"),
+        (value, _) => choice(value.unwrap_or(1.0)),
     }
 }
 

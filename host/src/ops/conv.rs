@@ -1,8 +1,7 @@
 //! Convolution as a matrix product over gathered patches.
 
-use super::window::{Axis, OUTSIDE, Taps};
+use super::window::{Axis, OUTSIDE, Padding, Taps};
 use super::{MatMut, MatRef, OpsError, check_len, gemm};
-use crate::model::Padding;
 use crate::network::Convolution;
 
 /// How many values of gathered patches are held at once: about the size of a core's cache.

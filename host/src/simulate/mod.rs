@@ -14,7 +14,6 @@ mod plan;
 mod random;
 mod run;
 mod seeds;
-mod verify;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,9 +23,7 @@ use thiserror::Error;
 
 pub use accuracy::{Readout, accuracy};
 pub use random::RandomState;
-pub use verify::{Comparison, Verification, VerifyError, VerifyOptions, verify};
 
-use crate::forward::ForwardError;
 use crate::network::Network;
 use crate::ops::OpsError;
 use crate::tensor::Tensor;
@@ -82,12 +79,12 @@ pub enum SimulateError {
         source: OpsError,
     },
     /// A tensor node's function failed.
-    #[error("tensor node \"{node}\": {source}")]
+    #[error("tensor node \"{node}\": {reason}")]
     TensorNode {
         /// Its label.
         node: String,
-        /// What failed.
-        source: Box<ForwardError>,
+        /// The function's reason.
+        reason: String,
     },
     /// The step is not a positive number of seconds.
     #[error("a step of {dt} s; it must be above 0")]

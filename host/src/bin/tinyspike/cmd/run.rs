@@ -22,7 +22,6 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         set = set.take(limit as usize);
     }
     let options = RunOptions {
-        byte_scale: args.bytes.byte_scale,
         bisect: args.bisect,
     };
     let deployed = deploy(
