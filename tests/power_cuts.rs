@@ -155,7 +155,10 @@ impl Trial {
                     counts.cuts += 1;
                     counts.new += u64::from(then.version == next);
                 }
-                Err(e) => { eprintln!("{e:?} {now:?} {next} {asked}"); return loss(Loss::Failed)},
+                Err(e) => {
+                    eprintln!("{e:?} {now:?} {next} {asked}");
+                    return loss(Loss::Failed);
+                }
             }
             let least = if self.silicon.biased {
                 promised
@@ -189,10 +192,7 @@ impl Trial {
 
     /// The start of a device: it looks where the journal says, then in the other slot.
     fn start(&self, flash: &mut SimulatedFlash) -> Option<Started> {
-        let state = Journal::new(&self.layout, &mut *flash)
-            .ok()?
-            .state()
-            .ok()?;
+        let state = Journal::new(&self.layout, &mut *flash).ok()?.state().ok()?;
         state.order().into_iter().find_map(|slot| {
             let place = self.layout.slot(slot);
             let model = place.start..place.start + stamp(0).len() as u32;

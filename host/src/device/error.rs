@@ -221,6 +221,16 @@ pub enum DeviceError {
         /// What probe-rs said.
         source: Cause,
     },
+    /// A place in flash cannot be read, and others can.
+    #[error("{chip}: its flash cannot be read at {address:#010x}: {source}")]
+    Unreadable {
+        /// The chip.
+        chip: String,
+        /// The place.
+        address: u32,
+        /// The message of probe-rs.
+        source: Cause,
+    },
     /// What is in flash is not what was written.
     #[error("{chip}: the flash does not hold what was written to it")]
     Verify {

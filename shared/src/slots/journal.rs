@@ -146,10 +146,7 @@ impl<'a, F: Flash> Journal<'a, F> {
     }
 
     /// Makes the sector that counts firm, so that the other may be erased.
-    fn settle(
-        &mut self,
-        current: Option<Sector>,
-    ) -> Result<Option<Sector>, UpdateError<F::Error>> {
+    fn settle(&mut self, current: Option<Sector>) -> Result<Option<Sector>, UpdateError<F::Error>> {
         let Some(mut sector) = current else {
             return Ok(None);
         };

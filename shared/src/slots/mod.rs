@@ -194,7 +194,7 @@ impl SlotLayout {
         }
         for sector in state {
             let len = sector.end.saturating_sub(sector.start);
-            if len < RECORD as u32 || len < *write_size {
+            if len < RECORD_LEN || len < *write_size {
                 return Err(LayoutError::State);
             }
         }
@@ -212,7 +212,7 @@ impl SlotLayout {
     /// The address of the copy of a sector's record; `None` if it would share a unit with the record.
     fn copy(&self, sector: &Range<u32>) -> Option<u32> {
         let half = sector.end.saturating_sub(sector.start) / 2;
-        let apart = half >= RECORD as u32 && half.is_multiple_of(self.write_size);
+        let apart = half >= RECORD_LEN && half.is_multiple_of(self.write_size);
         apart.then(|| sector.start.saturating_add(half))
     }
 
@@ -235,6 +235,9 @@ pub struct State {
     /// The least version that may run; at most [`MINIMUM_LIMIT`].
     pub minimum: u32,
 }
+
+/// Bytes of a record of the journal.
+pub const RECORD_LEN: u32 = RECORD as u32;
 
 /// The largest minimum version that a record can hold.
 pub const MINIMUM_LIMIT: u32 = (1 << 22) - 1;
@@ -330,4 +333,3 @@ impl<E: fmt::Display> fmt::Display for UpdateError<E> {
 }
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for UpdateError<E> {}
-

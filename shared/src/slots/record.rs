@@ -124,7 +124,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_record() -> impl Strategy<Value = Record> {
-        let parts = (any::<u16>(), any::<bool>(), 0..=MINIMUM_LIMIT, any::<bool>());
+        let parts = (
+            any::<u16>(),
+            any::<bool>(),
+            0..=MINIMUM_LIMIT,
+            any::<bool>(),
+        );
         parts.prop_map(|(number, b, minimum, settled)| Record {
             number,
             state: State {
