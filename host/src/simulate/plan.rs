@@ -15,7 +15,7 @@ use crate::network::{Network, NodeKind, PerNeuron, Post, Pre, TensorNode, Transf
 use crate::ops;
 use crate::tensor::Tensor;
 
-/// What an object does with its input.
+/// Function of an object.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Input,
@@ -276,7 +276,7 @@ impl Plan {
 }
 
 impl Link {
-    /// What the transform reads of each row of the source, where that is not all of it.
+    /// Part of each row of the source that the transform reads, if it does not read all of it.
     fn read(&self, source: &[f32], rows: usize, width: usize) -> Option<Vec<f32>> {
         let slice = self.pre_slice.as_ref()?;
         let mut x = Vec::with_capacity(rows * self.size_in);

@@ -6,7 +6,7 @@ use super::neurons::{self, Events, Neurons, Population};
 use super::plan::{Fixed, Kind, Plan, tensor_node};
 use crate::network::{NeuronType, PerNeuron};
 
-/// What one item of a batch remembers from step to step.
+/// State of one item of a batch between steps.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     /// By ensemble.
@@ -17,7 +17,7 @@ pub(super) struct State {
     pub(super) probes: Vec<FilterState>,
 }
 
-/// What is kept of a chunk of items: each list is item by item, step by step.
+/// Record of a chunk of items: each list is item by item, step by step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     /// By probe.
@@ -235,7 +235,7 @@ impl super::plan::Object {
         rectifies && self.direct.is_empty() && self.filtered.is_empty()
     }
 
-    /// Whether it is an ensemble of neurons that spike.
+    /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
         matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
     }
