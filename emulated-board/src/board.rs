@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};
 use crate::swd::{DebugPort, Target as _};
 
-/// How a board is started.
+/// Options with which a board is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The TCP port of 127.0.0.1 that the probe listens on; 0 for any that is free.
@@ -37,19 +37,19 @@ impl Default for Options {
     }
 }
 
-/// What goes wrong, for tests of programs that must cope.
+/// Fault to inject, for tests of programs that must cope with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The probe is unplugged, and plugged in again: the client loses its connection after so many
     /// more SWD transfers, and may connect again.
     ProbeVanishes {
-        /// How many transfers are still done.
+        /// Transfers that are still done.
         after: u64,
     },
     /// The board breaks: QEMU ends after so many more SWD transfers, and with it the probe.
     BoardDies {
-        /// How many transfers are still done.
+        /// Transfers that are still done.
         after: u64,
     },
 }
@@ -103,7 +103,7 @@ impl Board {
         })
     }
 
-    /// What it was started as.
+    /// Machine that the board was started as.
     #[must_use]
     pub fn machine(&self) -> Machine {
         self.machine
@@ -115,7 +115,7 @@ impl Board {
         self.address.port()
     }
 
-    /// What probe-rs opens the probe by: `--probe 20b7:9db1:tcp:127.0.0.1:PORT`.
+    /// Selector by which probe-rs opens the probe: `--probe 20b7:9db1:tcp:127.0.0.1:PORT`.
     #[must_use]
     pub fn probe_selector(&self) -> String {
         format!("20b7:9db1:tcp:{}", self.address)
@@ -159,7 +159,7 @@ impl Drop for Board {
     }
 }
 
-/// What the owner, the server, and the watch over QEMU share.
+/// State that the owner, the server, and the watch over QEMU share.
 #[derive(Debug)]
 struct Shared {
     address: SocketAddr,

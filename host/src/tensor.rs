@@ -51,13 +51,13 @@ impl Tensor {
         &self.data
     }
 
-    /// How many values there are.
+    /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// Whether there is no value.
+    /// Tells whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()

@@ -1,4 +1,4 @@
-//! What a device asks of a model before it runs it, and which of its slots it starts from.
+//! Acceptance rules: which models a device will run, and which slot it boots.
 //!
 //! The device decides; the host asks the same beforehand, so that it can refuse with the same reason before
 //! anything is erased.
@@ -13,7 +13,7 @@ use crate::signature::SignatureError;
 use crate::signature::{PUBLIC_KEY_LEN, Signed};
 use crate::slots::{Slot, State};
 
-/// Why a device does not run what lies in a slot.
+/// Reason why a device does not run what lies in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -62,7 +62,7 @@ impl From<ImageError> for Refusal {
     }
 }
 
-/// What a device asks of a model.
+/// Conditions of a device for a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     minimum: u32,
@@ -128,11 +128,11 @@ impl Terms {
     }
 }
 
-/// How a device chose what it runs.
+/// Choice of the model that a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Start {
-    /// What its journal is like.
+    /// State of its journal.
     pub journal: Journal,
     /// The slot that the journal names.
     pub named: Slot,
@@ -140,11 +140,11 @@ pub struct Start {
     pub minimum: u32,
     /// The slot that it runs; `None` where neither may run.
     pub running: Option<Slot>,
-    /// Why it does not run what is in slot A and in slot B, of those that it looked at.
+    /// Reasons why it does not run what is in slot A and in slot B, of those that it looked at.
     pub refused: [Option<Refusal>; 2],
 }
 
-/// What a device's journal is like.
+/// State of a device's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Journal {
@@ -157,7 +157,7 @@ pub enum Journal {
 }
 
 impl Start {
-    /// Of a device with one place for a model, which is whether or not it may run.
+    /// Start state of a single-slot device.
     #[must_use]
     pub fn single(refused: Option<Refusal>) -> Self {
         Self {
@@ -202,7 +202,7 @@ impl Start {
         start
     }
 
-    /// Why a slot was refused; `None` where it was not, or not looked at.
+    /// Reason why a slot was refused; `None` if it was not, or not looked at.
     #[must_use]
     pub const fn refusal(&self, slot: Slot) -> Option<Refusal> {
         match slot {
@@ -211,7 +211,7 @@ impl Start {
         }
     }
 
-    /// Why the slot that the journal names does not run, where it does not.
+    /// Reason why the slot that the journal names does not run, if it does not.
     #[must_use]
     pub const fn passed_over(&self) -> Option<Refusal> {
         self.refusal(self.named)

@@ -40,7 +40,7 @@ const VC_CORERESET: u32 = 1;
 enum State {
     Running,
     Halted,
-    /// What follows a reset without a program. QEMU would abort, so it does not run.
+    /// State after a reset without a program. QEMU would abort, so it does not run.
     LockedUp,
 }
 

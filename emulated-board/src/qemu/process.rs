@@ -70,7 +70,7 @@ impl Process {
         })
     }
 
-    /// Whether the program has ended.
+    /// Tells whether the program has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }

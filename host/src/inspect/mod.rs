@@ -16,7 +16,7 @@ mod text;
 use serde::Serialize;
 
 use crate::network::{
-    Connection, Ensemble, Network, Node, NodeKind, Post, Pre, Probe, Synapse, TensorFunc, Transform,
+    Connection, Ensemble, Network, Node, NodeKind, PerNeuron, Post, Pre, Probe, Synapse, Transform,
 };
 
 /// A network's objects, in words.
@@ -53,7 +53,7 @@ pub struct NodeListing {
     /// A Node's: the shape of the constant that it sends; none if it hands its input on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Option<Vec<usize>>>,
-    /// What it runs: `Layer Dropout` or `<function softmax>`.
+    /// Function that it runs: `Layer Dropout` or `<function softmax>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensor_func: Option<String>,
     /// The shape that the function sees.
@@ -62,7 +62,7 @@ pub struct NodeListing {
     /// The shape that it returns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape_out: Option<Vec<usize>>,
-    /// Whether the function is given the time.
+    /// `true` if the function is given the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_time: Option<bool>,
 }
@@ -74,7 +74,7 @@ pub struct EnsembleListing {
     pub repr: String,
     /// Such as `conv2d.0`.
     pub label: String,
-    /// How many neurons it has.
+    /// Number of its neurons.
     pub n_neurons: usize,
     /// Always 1: NengoDL connects to the neurons, not to what they represent.
     pub dimensions: usize,
@@ -117,14 +117,14 @@ pub enum TransformListing {
         size_in: usize,
         size_out: usize,
         shape: [usize; 2],
-        /// Of the weights as given: a matrix, a diagonal, or a scalar.
+        /// Shape of the weights as given: a matrix, a diagonal, or a scalar.
         init_shape: Vec<usize>,
     },
     Sparse {
         size_in: usize,
         size_out: usize,
         shape: [usize; 2],
-        /// How many entries there are.
+        /// Number of entries.
         nnz: usize,
     },
     Convolution {
@@ -147,7 +147,7 @@ pub enum TransformListing {
 /// A probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProbeListing {
-    /// What it looks at.
+    /// Object that it looks at.
     pub target: String,
     /// Always `output`.
     pub attr: &'static str,
@@ -205,10 +205,7 @@ fn node(node: &Node) -> NodeListing {
         NodeKind::Constant(value) => listing.output = Some(Some(value.shape().to_vec())),
         NodeKind::Passthrough => listing.output = Some(None),
         NodeKind::Tensor(tensor) => {
-            listing.tensor_func = Some(match &tensor.func {
-                TensorFunc::Layer(layer) => format!("Layer {}", layer.class_name),
-                TensorFunc::Activation(activation) => format!("<function {activation}>"),
-            });
+            listing.tensor_func = Some(tensor.func.listed());
             listing.shape_in = Some(tensor.shape_in.clone());
             listing.shape_out = Some(tensor.shape_out.clone());
             listing.pass_time = Some(false);
@@ -238,12 +235,19 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
         n_neurons: ensemble.n_neurons,
         dimensions: 1,
         neuron_type,
-        gain: choice(ensemble.gain),
+        gain: gain(&ensemble.gain),
         bias: match &ensemble.bias {
             None => choice(0.0),
             Some(bias) => format!("ndarray({},)", bias.len()),
         },
         bias_trainable: trainable(ensemble.bias_trainable.filter(|_| in_top_network)),
+    }
+}
+
+fn gain(gain: &PerNeuron) -> String {
+    match (gain.uniform(), gain.len()) {
+        (None, Some(n)) => format!("ndarray({n},)"),
+        (value, _) => choice(value.unwrap_or(1.0)),
     }
 }
 

@@ -16,9 +16,9 @@ type StridedViewMut<'a> = DMatrixViewMut<'a, f32, Dyn, Dyn>;
 pub struct MatRef<'a> {
     /// The values.
     pub data: &'a [f32],
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// How many columns.
+    /// Number of columns.
     pub cols: usize,
     /// Places from one row to the next.
     pub row_stride: usize,
@@ -31,9 +31,9 @@ pub struct MatRef<'a> {
 pub struct MatMut<'a> {
     /// The values.
     pub data: &'a mut [f32],
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// How many columns.
+    /// Number of columns.
     pub cols: usize,
     /// Places from one row to the next.
     pub row_stride: usize,

@@ -10,21 +10,21 @@ mod window;
 pub use conv::ConvPlan;
 pub(crate) use conv::split_channels;
 pub use gemm::{MatMut, MatRef, gemm};
-pub use window::{Axis, OUTSIDE, Taps};
+pub use window::{Axis, OUTSIDE, Padding, Taps};
 
 use thiserror::Error;
 
 use crate::network::{Sparse, Transform};
 use crate::tensor::Tensor;
 
-/// Why a kernel could not run: shapes that do not belong together.
+/// Reason why a kernel could not run: shapes that do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpsError {
     /// A slice is not as long as the operation needs.
     #[error("{what} has {found} values where {expected} are needed")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The length that the operation needs.
         expected: usize,
@@ -34,9 +34,9 @@ pub enum OpsError {
     /// A weight's shape does not fit the operation.
     #[error("{what} has the shape {found:?}, but the operation needs {expected}")]
     Shape {
-        /// Which array.
+        /// Name of the array.
         what: &'static str,
-        /// What is needed, in words.
+        /// Need, in words.
         expected: String,
         /// The shape that was given.
         found: Vec<usize>,

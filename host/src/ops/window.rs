@@ -1,6 +1,16 @@
 //! Sliding windows: which input places a kernel touches from each output place.
 
-use crate::model::Padding;
+/// A window's way with the border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// Only whole windows.
+    #[default]
+    Valid,
+    /// Zeros around, so that the output has ceil(input / stride) places.
+    Same,
+    /// Zeros before the start only.
+    Causal,
+}
 
 /// The mark of a tap that falls on padding.
 pub const OUTSIDE: u32 = u32::MAX;

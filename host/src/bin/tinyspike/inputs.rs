@@ -30,7 +30,12 @@ impl Inputs {
         byte_scale: f32,
         limit: Option<u32>,
     ) -> Result<Self, Failure> {
-        let names: Vec<&str> = conversion.inputs.iter().map(|(n, _)| n.as_str()).collect();
+        let names: Vec<&str> = conversion
+            .network
+            .inputs
+            .iter()
+            .map(|(n, _)| n.as_str())
+            .collect();
         let paths = assign("--data", files, &names)?;
         let mut inputs = Self {
             labels: Vec::new(),
@@ -38,7 +43,7 @@ impl Inputs {
             classes: None,
             temporal,
         };
-        for ((name, node), path) in conversion.inputs.iter().zip(paths) {
+        for ((name, node), path) in conversion.network.inputs.iter().zip(paths) {
             let mut set = data::load(path)?.with_byte_scale(byte_scale);
             if let Some(limit) = limit {
                 set = set.take(limit as usize);

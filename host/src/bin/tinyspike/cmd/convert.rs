@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The names of a model's inputs.
 fn inputs(conversion: &Conversion) -> Vec<&str> {
-    let inputs = conversion.inputs.iter();
+    let inputs = conversion.network.inputs.iter();
     inputs.map(|(name, _)| name.as_str()).collect()
 }
 
