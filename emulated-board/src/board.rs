@@ -71,7 +71,7 @@ impl Board {
     /// The core runs at once, as that of any board with power does; without a program it is locked up.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`], where the port is taken; the others
+    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
     /// where QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -129,7 +129,7 @@ impl Board {
     /// Waits until the board is gone.
     ///
     /// # Errors
-    /// Why it is gone, always: [`Error::Ended`], where QEMU has ended; another, where it does not
+    /// Why it is gone, always: [`Error::Ended`] if QEMU has ended; another, if it does not
     /// do as it should.
     pub fn serve(mut self) -> Result<(), Error> {
         let result = match self.server.take().map(JoinHandle::join) {

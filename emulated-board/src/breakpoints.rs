@@ -62,7 +62,7 @@ impl Breakpoints {
         self.enabled = false;
     }
 
-    /// A register of the unit; `None` where there is none.
+    /// A register of the unit; `None` if there is none.
     pub(crate) fn load(&self, address: u32) -> Option<u32> {
         if address == FP_CTRL {
             let count = self.comparators.len() as u32;
@@ -72,7 +72,7 @@ impl Breakpoints {
         self.comparators.get(comparator(address)?).copied()
     }
 
-    /// Writes a register of the unit; `false` where there is none.
+    /// Writes a register of the unit; `false` if there is none.
     pub(crate) fn store(&mut self, address: u32, value: u32) -> bool {
         const KEY: u32 = 2;
         if address == FP_CTRL {
@@ -118,7 +118,7 @@ impl Breakpoints {
         )
     }
 
-    /// Sets QEMU's breakpoints: to none, where the core is not being debugged.
+    /// Sets QEMU's breakpoints: to none, if the core is not being debugged.
     pub(crate) fn install(
         &mut self,
         qemu: &mut Qemu,

@@ -170,7 +170,7 @@ impl<T: Target> DebugPort<T> {
         }
     }
 
-    /// The full address of an access port's register; `None` where there is no such port.
+    /// The full address of an access port's register; `None` if there is no such port.
     fn access_port_register(&self, address: u8) -> Option<u32> {
         (self.select >> 24 == 0).then_some(self.select & 0xf0 | u32::from(address))
     }

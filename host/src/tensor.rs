@@ -10,7 +10,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// The array of `shape` over `data`, in row-major order; `None` where the lengths differ.
+    /// The array of `shape` over `data`, in row-major order; `None` if the lengths differ.
     #[must_use]
     pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Option<Self> {
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;

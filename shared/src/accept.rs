@@ -81,7 +81,7 @@ impl Terms {
         }
     }
 
-    /// The same, and a signature by the key, where one is given.
+    /// The same, and a signature by the key, if one is given.
     #[cfg(feature = "signature")]
     #[must_use]
     pub const fn signed(mut self, key: Option<[u8; PUBLIC_KEY_LEN]>) -> Self {
@@ -138,7 +138,7 @@ pub struct Start {
     pub named: Slot,
     /// No model below this version may run.
     pub minimum: u32,
-    /// The slot that it runs; `None` where neither may run.
+    /// The slot that it runs; `None` if neither may run.
     pub running: Option<Slot>,
     /// Reasons why it does not run what is in slot A and in slot B, of those that it looked at.
     pub refused: [Option<Refusal>; 2],

@@ -175,7 +175,7 @@ pub enum Response<'a> {
     Finished {
         /// Steps since rest.
         steps: u16,
-        /// Ticks to bring the network to rest and set the input; 0 where a step went on from another.
+        /// Ticks to bring the network to rest and set the input; 0 if a step went on from another.
         set_up: u32,
     },
     /// Some potentials, less the threshold.
@@ -235,7 +235,7 @@ pub struct Hello<'a> {
     pub clock: Clock,
     /// Choice of its image.
     pub start: Start,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<[u8; PUBLIC_KEY_LEN]>,
 }
 
@@ -395,7 +395,7 @@ pub struct Frame<'a> {
     message: &'a [u8],
 }
 
-/// A message in the bytes that a frame has; `None` where it is none of this type, as one of another version
+/// A message in the bytes that a frame has; `None` if it is none of this type, as one of another version
 /// of the protocol.
 #[must_use]
 pub fn read<'a, M: Deserialize<'a>>(message: &'a [u8]) -> Option<M> {
@@ -503,7 +503,7 @@ fn unpack(stuffed: &mut [u8]) -> Option<(Head, core::ops::Range<usize>)> {
     Some((head, body.len() - message.len()..body.len()))
 }
 
-/// Undoes COBS in place: the length of what was stuffed; `None` where the bytes are no COBS. The crate's
+/// Undoes COBS in place: the length of what was stuffed; `None` if the bytes are no COBS. The crate's
 /// own decoder indexes the bytes in a way that the compiler cannot prove.
 fn unstuff(bytes: &mut [u8]) -> Option<usize> {
     let (mut read, mut written) = (0, 0);

@@ -24,7 +24,7 @@ pub struct Args {
 /// Builds libFuzzer's program and runs it on a target; what it has found before is where it starts.
 ///
 /// # Errors
-/// [`Failure`], where it cannot be built, or an input breaks the target; libFuzzer names its file.
+/// [`Failure`] if it cannot be built, or an input breaks the target; libFuzzer names its file.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let work = shell::root().join("target/fuzz").join(&args.target);
     let [corpus, seeds, found] = ["corpus", "seeds", "found"].map(|name| work.join(name));

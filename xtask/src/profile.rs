@@ -57,7 +57,7 @@ pub struct Count {
 /// Builds what is needed, runs the samples, and prints the profile.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used, or something not be built or run.
+/// [`Failure`] if a file cannot be used, or something not be built or run.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let elf = firmware::build_program(args.board, Program::Bench)?;
     let plugin = build_plugin()?;

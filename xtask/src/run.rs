@@ -32,7 +32,7 @@ pub struct Args {
 /// Runs the image and prints what the board printed; the exit code is the firmware's.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used or QEMU cannot be run.
+/// [`Failure`] if a file cannot be used or QEMU cannot be run.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let image = fs::read(&args.image).map_err(Failure::file(&args.image))?;
     let values = fs::read(&args.inputs).map_err(Failure::file(&args.inputs))?;

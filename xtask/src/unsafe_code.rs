@@ -20,7 +20,7 @@ const FORBID: &str = "#![forbid(unsafe_code)]";
 ///
 /// # Errors
 /// [`Failure::Argument`] with every file that differs from the table, and every crate that could
-/// forbid unsafe code and does not; [`Failure::File`] where a file cannot be read.
+/// forbid unsafe code and does not; [`Failure::File`] if a file cannot be read.
 pub fn check() -> Result<(), Failure> {
     let root = shell::root();
     let page = root.join(PAGE);

@@ -88,7 +88,7 @@ impl Process {
         }
     }
 
-    /// The reason for an error: that the program has ended, where it has or is about to.
+    /// The reason for an error: that the program has ended, if it has or is about to.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Error::Connection(_) = error else {
             return error;

@@ -28,7 +28,7 @@ impl ConvPlan {
     /// The plan of a network's convolution.
     ///
     /// # Errors
-    /// [`OpsError::Shape`] where the kernel, the strides or the output shape do not fit the input.
+    /// [`OpsError::Shape`] if the kernel, the strides or the output shape do not fit the input.
     pub fn new(c: &Convolution) -> Result<Self, OpsError> {
         let padding = if c.same_padding {
             Padding::Same
@@ -57,7 +57,7 @@ impl ConvPlan {
     /// `[k.., in / groups, out]`.
     ///
     /// # Errors
-    /// [`OpsError::Shape`] where these do not fit together.
+    /// [`OpsError::Shape`] if these do not fit together.
     pub fn with_padding(
         input_shape: &[usize],
         kernel_shape: &[usize],
@@ -138,7 +138,7 @@ impl ConvPlan {
     /// Adds the convolution of each of `batch` inputs in `x` to the outputs in `y`.
     ///
     /// # Errors
-    /// [`OpsError::Length`] where a slice does not fit the plan.
+    /// [`OpsError::Length`] if a slice does not fit the plan.
     pub fn apply_batch(
         &self,
         kernel: &[f32],

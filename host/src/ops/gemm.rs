@@ -126,7 +126,7 @@ impl<'a> MatMut<'a> {
 /// Adds A B to C. A row of C does not depend on how many rows there are, to the bit.
 ///
 /// # Errors
-/// [`OpsError`] where the shapes do not fit, or a slice is shorter than its shape and strides need.
+/// [`OpsError`] if the shapes do not fit, or a slice is shorter than its shape and strides need.
 pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
     if a.cols != b.rows || a.rows != c.rows || b.cols != c.cols {
         return Err(OpsError::Shape {

@@ -296,7 +296,7 @@ impl Simulator {
     /// Prepares a network.
     ///
     /// # Errors
-    /// [`SimulateError`] where the network contradicts itself, or the options do not fit it.
+    /// [`SimulateError`] if the network contradicts itself, or the options do not fit it.
     pub fn new(network: &Network, options: &SimulateOptions) -> Result<Self, SimulateError> {
         let dt = options.dt;
         if !(dt.is_finite() && dt > 0.0) {
@@ -363,7 +363,7 @@ impl Simulator {
     /// Runs every item for `n_steps` from the start, and forgets.
     ///
     /// # Errors
-    /// [`SimulateError`] where the data does not fit the inputs, or a tensor node fails.
+    /// [`SimulateError`] if the data does not fit the inputs, or a tensor node fails.
     pub fn predict(&self, inputs: &[Input], n_steps: usize) -> Result<Run, SimulateError> {
         let data = self.prepare(inputs, n_steps)?;
         let began = Instant::now();
