@@ -10,6 +10,10 @@ use super::error::DeviceError;
 use super::families::{self, Obstacle};
 use super::memory::{MemoryError, MemoryMap};
 use super::processor::{Architecture, Processor};
+use crate::file;
+
+/// No chip description has more bytes.
+const MAX_DESCRIPTION: u64 = 16 << 20;
 
 /// The chips that probe-rs knows, and those of added descriptions.
 pub struct Chips {
@@ -45,7 +49,7 @@ impl Chips {
     /// # Errors
     /// [`DeviceError`], where the file cannot be read or is no description.
     pub fn add_description(&mut self, path: &Path) -> Result<(), DeviceError> {
-        let text = std::fs::read_to_string(path).map_err(|source| DeviceError::File {
+        let text = file::read_text(path, MAX_DESCRIPTION).map_err(|source| DeviceError::File {
             path: path.to_owned(),
             source,
         })?;

@@ -11,7 +11,11 @@ use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 use super::chips::Chip;
 use super::error::DeviceError;
 use super::memory::{Layout, Region};
+use crate::file;
 use crate::sign::PublicKey;
+
+/// No firmware's file has more bytes, its debug information among them.
+pub(super) const MAX_ELF: u64 = 256 << 20;
 
 /// Some bytes, and where in flash they go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ impl Firmware {
     /// [`DeviceError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
     /// it looks for images.
     pub fn read(path: &Path) -> Result<Self, DeviceError> {
-        let bytes = std::fs::read(path).map_err(|source| DeviceError::File {
+        let bytes = file::read(path, MAX_ELF).map_err(|source| DeviceError::File {
             path: path.to_owned(),
             source,
         })?;

@@ -10,6 +10,7 @@ use tinyspike::device::{
     Progress, Region, flash,
 };
 use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike::text::escaped;
 use tinyspike_shared::accept::Refusal;
 
 use crate::args::Flash;
@@ -121,7 +122,7 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "chip       {}, {}",
-        plan.chip(),
+        escaped(plan.chip()),
         plan.processor.architecture
     )?;
     let place = |region: Region| format!("{region} {:>9} bytes", region.len);
@@ -202,7 +203,10 @@ fn print_flashed(plan: &Plan, flashed: &Flashed, out: &mut dyn Write) -> Result<
         writeln!(
             out,
             "firmware {} for {} with {} kernels; {} bytes of RAM are free",
-            greeting.firmware, greeting.architecture, greeting.kernels, greeting.free_ram
+            escaped(&greeting.firmware),
+            escaped(&greeting.architecture),
+            escaped(&greeting.kernels),
+            greeting.free_ram
         )?;
         if let Some(key) = &greeting.key {
             writeln!(out, "runs only what the key {key} has signed")?;
