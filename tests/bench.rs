@@ -13,8 +13,9 @@ use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
 use tinyspike::device::session::{Identity, SessionError};
 use tinyspike::device::{
-    Chip, Chips, DeviceError, Firmware, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
-    LogMessage, LogTable, Plan, PlanOptions, Progress, TalkOptions, build, flash, talk,
+    Chip, Chips, ConnectError, Firmware, FlashError, FlashOptions, Flashed, ImageReport, Layout,
+    LayoutOptions, LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions,
+    build, flash, talk,
 };
 use tinyspike::sign::{PublicKey, trailer_of};
 
@@ -24,7 +25,7 @@ use tinyspike::sign::{PublicKey, trailer_of};
 #[non_exhaustive]
 pub enum Ended {
     #[error(transparent)]
-    Device(#[from] DeviceError),
+    Connect(#[from] ConnectError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -82,8 +83,8 @@ impl Bench {
     /// A plan for an image and what stands behind it.
     ///
     /// # Errors
-    /// [`DeviceError`], where nothing may be written.
-    pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, DeviceError> {
+    /// [`PlanError`], if nothing may be written.
+    pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, PlanError> {
         let options = PlanOptions {
             trailer: trailer_of(image),
             ..options
@@ -97,12 +98,12 @@ impl Bench {
     /// Does what was planned.
     ///
     /// # Errors
-    /// [`DeviceError`], as of [`flash()`].
+    /// [`FlashError`], as of [`flash()`].
     pub fn carry_out(
         &self,
         plan: &Plan,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Flashed, DeviceError> {
+    ) -> Result<Flashed, FlashError> {
         let options = FlashOptions {
             probe: Some(self.board.probe_selector().parse().unwrap()),
             timeout: Duration::from_secs(30),
