@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use defmt_decoder::{DecodeError, Locations, StreamDecoder, Table};
 use serde::Serialize;
 
-use super::error::DeviceError;
-use super::firmware::MAX_ELF;
+use super::firmware::{FirmwareError, MAX_ELF};
 use crate::file;
 use crate::text::escaped;
 
@@ -43,13 +42,13 @@ impl LogTable {
     /// The texts of a firmware's ELF file; `None` where it does not log.
     ///
     /// # Errors
-    /// [`DeviceError`], where the file cannot be read, or defmt's part of it not be understood.
-    pub fn read(path: &Path) -> Result<Option<Self>, DeviceError> {
-        let elf = file::read(path, MAX_ELF).map_err(|source| DeviceError::File {
+    /// [`FirmwareError`], where the file cannot be read, or defmt's part of it not be understood.
+    pub fn read(path: &Path) -> Result<Option<Self>, FirmwareError> {
+        let elf = file::read(path, MAX_ELF).map_err(|source| FirmwareError::File {
             path: path.to_owned(),
             source,
         })?;
-        let unreadable = |reason| DeviceError::Firmware {
+        let unreadable = |reason| FirmwareError::Unusable {
             path: path.to_owned(),
             reason: format!("its log's texts cannot be read: {reason}"),
         };
