@@ -19,7 +19,7 @@ use tinyspike::device::{
 };
 use tinyspike::sign::{PublicKey, trailer_of};
 
-/// Why a conversation ended.
+/// Reason for the end of a conversation.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the type that it holds")]
 #[non_exhaustive]
@@ -48,7 +48,7 @@ pub struct Bench {
     reason = "what a test has no use for ends it"
 )]
 impl Bench {
-    /// A board with blank flash, and firmware that asks for the key's signature, where there is one.
+    /// A board with blank flash, and firmware that asks for the key's signature, if there is one.
     #[must_use]
     pub fn new(machine: Machine, key: Option<&PublicKey>) -> Self {
         Self::start(machine, key, &Options::default())
@@ -164,19 +164,19 @@ impl Bench {
         }
     }
 
-    /// Who the firmware is, after a new start or as it runs, and what it has logged.
+    /// Greets the firmware, after a new start or as it runs, and returns its identity and its log.
     ///
     /// # Errors
-    /// [`Ended`], where it does not say.
+    /// [`Ended`], if it does not say.
     pub fn hello(&self, restart: bool) -> Result<(Identity, Vec<LogMessage>), Ended> {
         let (answer, log) = self.ask(restart, |session| session.hello())?;
         Ok((answer?, log))
     }
 
-    /// What the firmware answers to a question, after a new start or as it runs, and what it has logged.
+    /// Asks the firmware a question, after a new start or as it runs, and returns the answer and its log.
     ///
     /// # Errors
-    /// [`Ended`], where it is not there.
+    /// [`Ended`], if it is not there.
     pub fn ask<T>(
         &self,
         restart: bool,
@@ -197,7 +197,7 @@ impl Bench {
     /// Runs samples on the board, and what it logs meanwhile.
     ///
     /// # Errors
-    /// [`Ended`], where it does not run them.
+    /// [`Ended`], if it does not run them.
     pub fn run(
         &self,
         image: &[u8],
@@ -230,7 +230,7 @@ impl Bench {
     }
 }
 
-/// The message that begins so and comes from a file and line of the application, where it has been logged.
+/// The message that begins so and comes from a file and line of the application, if it has been logged.
 #[must_use]
 pub fn logged<'a>(log: &'a [LogMessage], beginning: &str) -> Option<&'a str> {
     log.iter()

@@ -42,7 +42,7 @@ pub struct Spoil {
 }
 
 impl Spoil {
-    /// With a seed above 0.
+    /// Makes a generator; the seed must be above 0.
     #[must_use]
     pub const fn new(seed: u32, every: u32) -> Self {
         Self { state: seed, every }

@@ -60,7 +60,7 @@ pub struct Board {
     machine: Machine,
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Both are `None` only while the board is being dropped.
+    /// Process and its watch: both are `None` only while the board is being dropped.
     process: Option<Process>,
     server: Option<JoinHandle<Result<(), Error>>>,
 }

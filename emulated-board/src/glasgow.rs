@@ -27,10 +27,10 @@ const LONGEST: usize = 1 << 20;
 /// Reason for the end of a client's connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It does not speak the protocol.
+    /// Bytes that are not of the protocol.
     #[error("the client sends no packets of a Glasgow probe")]
     Garbage,
-    /// It has hung up.
+    /// Client that has hung up.
     #[error(transparent)]
     Client(#[from] io::Error),
     /// The target is gone.

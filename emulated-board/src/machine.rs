@@ -97,7 +97,7 @@ impl Machine {
         }
     }
 
-    /// More memory, which programs may use as they like.
+    /// Further memory, which programs may use as they like.
     fn more_memory(self) -> Option<Range<u32>> {
         match self {
             Self::Mps2An386 => Some(0x2100_0000..0x2200_0000),

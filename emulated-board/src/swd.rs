@@ -16,18 +16,18 @@ const AHB_AP: u32 = 0x2477_0011;
 /// A ROM table at 0xe00f_f000.
 const ROM_TABLE: u32 = 0xe00f_f003;
 
-/// In CTRL/STAT: an access has failed.
+/// CTRL/STAT: an access has failed.
 const STICKYERR: u32 = 1 << 5;
-/// In CTRL/STAT: the last access was not refused for an error on the line.
+/// CTRL/STAT: the last access was not refused for an error on the line.
 const READOK: u32 = 1 << 6;
-/// In CTRL/STAT: power and reset requests. Each has its acknowledgement in the next bit.
+/// CTRL/STAT: power and reset requests. Each has its acknowledgement in the next bit.
 const REQUESTS: u32 = 0x5400_0000;
-/// In CTRL/STAT: what else can be written.
+/// CTRL/STAT: the other bits that can be written.
 const CONTROL: u32 = 0x00ff_ff0d;
-/// In ABORT: clear STICKYERR.
+/// ABORT: clear STICKYERR.
 const STKERRCLR: u32 = 1 << 2;
 
-/// In CSW: the access port is enabled.
+/// CSW: the access port is enabled.
 const DEVICE_ENABLED: u32 = 1 << 6;
 
 /// Memory and registers that the access port reaches.
@@ -225,7 +225,7 @@ impl<T: Target> DebugPort<T> {
         }
     }
 
-    /// By how much the address grows with each access.
+    /// Growth of the address with each access.
     fn increment(&self) -> u32 {
         const SINGLE: u32 = 1 << 4;
         match self.mode & 0x30 {

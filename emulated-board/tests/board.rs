@@ -568,7 +568,7 @@ fn flashing_speed() {
     }
 }
 
-/// Not a test: what the next one kills.
+/// Helper, and no test: the next one kills it.
 #[test]
 #[ignore = "a part of no_qemu_outlives_a_killed_owner"]
 fn owner() {

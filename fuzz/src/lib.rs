@@ -25,9 +25,9 @@ pub const SEEDS: &str = "TINYSPIKE_FUZZ_SEEDS";
 /// Verdict of a parser on the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It accepted them, and what it made of them was run.
+    /// Accepts them; the result was run.
     Accepted,
-    /// It refused them.
+    /// Refuses them.
     Refused,
 }
 

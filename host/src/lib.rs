@@ -17,6 +17,7 @@ pub mod data;
 pub mod device;
 pub mod emulate;
 pub mod faithful;
+pub mod file;
 mod front;
 pub mod image;
 pub mod inputs;
@@ -33,6 +34,7 @@ pub mod sign;
 pub mod simulate;
 pub mod simulation;
 pub mod tensor;
+pub mod text;
 pub mod tune;
 
 pub use advice::{Advice, Advised};

@@ -18,7 +18,7 @@ use crate::slots::{Slot, State};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is no image that this build can use.
+    /// Fault of an image that this build cannot use.
     Image(ImageError),
     /// The firmware asks for a signature, which is missing or wrong.
     Signature(SignatureError),
@@ -29,7 +29,7 @@ pub enum Refusal {
         /// The least version that may run.
         minimum: u32,
     },
-    /// There is too little RAM for it.
+    /// Too little RAM for it.
     NoRoom {
         /// Bytes that it needs: arena and input, or what it takes to check it.
         needed: u32,
@@ -148,11 +148,11 @@ pub struct Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Journal {
-    /// There is none: the device has one place for a model.
+    /// No journal: the device has one place for a model.
     Absent,
-    /// It has never been written, or is damaged.
+    /// Journal that has never been written, or is damaged.
     Damaged,
-    /// It is whole.
+    /// Journal that is whole.
     Whole,
 }
 

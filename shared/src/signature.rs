@@ -49,7 +49,7 @@ impl fmt::Display for KeyId {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// There is no image whose end could be found.
+    /// No image whose end could be found.
     Image(ImageError),
     /// No trailer follows the image.
     Unsigned,

@@ -67,7 +67,7 @@ pub enum Request<'a> {
     SetInput {
         /// Start, in bytes.
         offset: u32,
-        /// At most [`INPUT_CHUNK`] bytes.
+        /// Chunk of at most [`INPUT_CHUNK`] bytes.
         bytes: &'a [u8],
     },
     /// A whole inference on the input, from rest, ending early where the image allows it. Answer:
@@ -100,12 +100,12 @@ pub enum Request<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Watch {
-    /// Nothing, not even counts: steps take no longer than they must.
+    /// No report, not even counts: steps take no longer than they must.
     Nothing,
     /// Events and spikes of each ensemble.
     #[default]
     Counts,
-    /// These, and every event: [`Response::Spikes`].
+    /// Counts, and every event: [`Response::Spikes`].
     Spikes,
     /// Counts, and a hash of each ensemble and output after each step: [`Response::Hash`].
     Hashes,
@@ -117,7 +117,7 @@ pub enum Response<'a> {
     /// Identity of the device.
     #[serde(borrow)]
     Hello(Hello<'a>),
-    /// It is there.
+    /// Sign of life.
     Pong {
         /// Number of the request.
         echo: u32,
@@ -140,7 +140,7 @@ pub enum Response<'a> {
     },
     /// Hash of what an ensemble or an output did and holds, in one number.
     Hash {
-        /// After which step, from 0.
+        /// Index of the step, from 0.
         step: u16,
         /// The ensembles in order, then the outputs.
         layer: u8,
@@ -243,7 +243,7 @@ pub struct Hello<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ImageState {
-    /// It runs it.
+    /// Runs it.
     Ready {
         /// The image's checksum.
         checksum: u32,
@@ -256,7 +256,7 @@ pub enum ImageState {
         /// Steps of an inference.
         steps: u16,
     },
-    /// It does not run it: of two that it has, the one that its journal names.
+    /// Refusal of its image: of two, the one that its journal names.
     Refused(Refusal),
 }
 
@@ -268,7 +268,7 @@ pub enum Clock {
     CycleCounter,
     /// The core's system timer at the core's clock: a tick is a cycle.
     SysTick,
-    /// Nothing counts: ticks are 0.
+    /// No clock: ticks are 0.
     None,
 }
 
@@ -278,7 +278,7 @@ pub enum Clock {
 pub struct Count {
     /// Neurons that spiked, step by step.
     pub events: u32,
-    /// Their spikes.
+    /// Spikes of these events.
     pub spikes: u32,
 }
 
@@ -289,7 +289,7 @@ pub struct Count {
 pub enum RequestError<'a> {
     /// The frame is whole, but this firmware does not know the request.
     Unknown,
-    /// There is no usable image: [`Hello::image`] says why.
+    /// No usable image: [`Hello::image`] says why.
     NoImage,
     /// The part of the input lies outside it.
     Outside {
@@ -327,9 +327,9 @@ pub enum RequestError<'a> {
 pub enum Fault<'a> {
     /// Its code panicked.
     Panic {
-        /// In which source file.
+        /// Source file.
         file: &'a str,
-        /// In which line.
+        /// Line in the source file.
         line: u32,
     },
     /// The core took a hard fault.

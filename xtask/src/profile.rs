@@ -50,7 +50,7 @@ pub struct Count {
     pub length: u64,
     /// Times that it was executed.
     pub executed: u64,
-    /// After how many of these the next instruction was not the one behind it.
+    /// Executions after which the next instruction was not the one behind it.
     pub jumped: u64,
 }
 

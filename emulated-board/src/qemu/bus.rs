@@ -17,7 +17,7 @@ pub(crate) enum Width {
 }
 
 impl Width {
-    /// In bytes.
+    /// Size in bytes.
     pub(crate) fn bytes(self) -> u32 {
         match self {
             Self::Byte => 1,

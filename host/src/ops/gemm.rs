@@ -149,7 +149,7 @@ pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError>
     Ok(())
 }
 
-/// With rows of zeros for those that are missing, so that a few rows are summed as many are.
+/// Pads missing rows with zeros, so that a few rows are summed as many are.
 fn padded(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
     a.check()?;
     c.check()?;

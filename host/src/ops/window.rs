@@ -3,7 +3,7 @@
 /// A window's way with the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Padding {
-    /// Only whole windows.
+    /// Whole windows only.
     #[default]
     Valid,
     /// Zeros around, so that the output has ceil(input / stride) places.
@@ -136,7 +136,7 @@ impl Taps {
         })
     }
 
-    /// For each output place, the input place under each kernel place.
+    /// Input places under each kernel place, for each output place.
     pub fn windows(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         self.table.chunks_exact(self.kernel.max(1))
     }

@@ -148,7 +148,7 @@ pub enum InitialVoltage {
         /// The network's seed.
         seed: u32,
     },
-    /// These, by the ensemble's label.
+    /// Given voltages, by the ensemble's label.
     Given(BTreeMap<String, Tensor>),
 }
 
@@ -185,7 +185,7 @@ pub enum Watch {
     /// None: only how many there were.
     #[default]
     None,
-    /// Those with these labels.
+    /// Ensembles with these labels.
     Ensembles(Vec<String>),
     /// All.
     All,
@@ -251,8 +251,8 @@ pub struct EnsembleData {
     pub n_neurons: usize,
     /// Number of spikes, over all items, steps and neurons; `None` if its neurons do not spike.
     pub spikes: Option<u64>,
-    /// If watched, the spikes of each neuron in each step (of neurons that do not spike, their
-    /// output): `[items, steps, n_neurons]`.
+    /// Spikes of each neuron in each step (or the output of neurons that do not spike), if watched: `[items,
+    /// steps, n_neurons]`.
     pub counts: Option<Tensor>,
 }
 

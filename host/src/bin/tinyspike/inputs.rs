@@ -1,10 +1,13 @@
 //! The data of a model's inputs, from the files that the user names.
 
+use std::path::{Path, PathBuf};
+
 use tinyspike::Network;
 use tinyspike::assemble::Image;
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::inputs::Inputs;
 
+use crate::args::ConvertFlags;
 use crate::diagnostics::Failure;
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
@@ -117,4 +120,20 @@ pub(crate) fn assign<'a>(
         .hint(format!("give {flag} INPUT=FILE for each input")));
     }
     Ok(paths.into_iter().flatten().collect())
+}
+
+/// Every file that a command on a model reads: the model, its configuration and `[INPUT=]FILE` arguments, each with the
+/// labels beside it.
+pub(crate) fn input_files(model: &Path, flags: &ConvertFlags, data: &[String]) -> Vec<PathBuf> {
+    let mut files = vec![model.to_owned()];
+    files.extend(flags.config.clone());
+    for text in data {
+        // A path may have a `=` of its own.
+        let named = text.match_indices('=').map(|(at, _)| &text[at + 1..]);
+        for path in [text.as_str()].into_iter().chain(named).map(Path::new) {
+            files.push(path.to_owned());
+            files.extend(data::labels_beside(path));
+        }
+    }
+    files
 }

@@ -1,6 +1,7 @@
 //! `tinyspike simulate`: a model as a spiking network in floats.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use tinyspike::Network;
 use tinyspike::advice::Advised as _;
@@ -8,14 +9,25 @@ use tinyspike::data::MAX_BYTES;
 use tinyspike::network::Pre;
 use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
+use tinyspike::text::escaped;
 
 use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
+use crate::inputs::input_files;
 use crate::npz::{self, Array, Values};
+use crate::outputs::Output;
 use crate::{inputs, progress};
 
 pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
+    let files = input_files(&args.model, &args.convert, &args.data);
+    let output = args.output.as_ref();
+    let output = output.map(|path| Output::new(path, files.iter().map(PathBuf::as_path)));
+    let output = output.transpose()?;
+    let mut out = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let network = &conversion.network;
@@ -44,13 +56,13 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let report = report.map_err(failed)?;
-    if let (Some(path), Some(record)) = (&args.output, record) {
-        npz::write(path, &record.arrays)?;
+    if let (Some(output), Some(record)) = (output, record) {
+        npz::write(output, &record.arrays)?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report, out)?;
+        print(&report, &mut out)?;
     }
     Ok(())
 }
@@ -147,7 +159,12 @@ fn print(report: &Simulation, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "spikes per sample  {spikes:>12.1}")?;
     }
     for e in &report.ensembles {
-        write!(out, "    {:<20} {:>7} neurons", e.label, e.neurons)?;
+        write!(
+            out,
+            "    {:<20} {:>7} neurons",
+            escaped(&e.label),
+            e.neurons
+        )?;
         if let (Some(rate), Some(spikes)) = (e.rate_hz, e.spikes_per_image) {
             write!(out, " {rate:>9.2} Hz {spikes:>10.1} spikes")?;
         }
