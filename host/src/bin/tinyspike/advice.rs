@@ -40,6 +40,9 @@ pub(crate) fn hint(advice: &Advice) -> String {
         }
         Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys".into(),
         Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
+        Advice::Image => {
+            "an image is a file that `tinyspike convert MODEL -o IMAGE` writes".into()
+        }
         Advice::DeployAgain => "`tinyspike convert MODEL -o IMAGE` writes it again".into(),
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),
