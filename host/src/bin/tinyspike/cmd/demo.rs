@@ -8,6 +8,7 @@ use tinyspike::cost::CostTarget;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
 use tinyspike::quantize::Target;
@@ -48,7 +49,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let conversion = convert(&model, &options)?;
     show_warnings(&conversion);
     let byte_scale = EmulateOptions::default().byte_scale;
-    let graph = lower(&conversion.network).map_err(BuildError::from)?;
+    let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(BuildError::from)?;
     let mut options = TuneOptions {
         byte_scale,
         ..TuneOptions::default()
