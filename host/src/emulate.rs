@@ -10,6 +10,7 @@ use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
 
+use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 
@@ -27,18 +28,15 @@ const WINDOW: u16 = 10;
 pub struct EmulateOptions {
     /// Steps of an inference, at most the image's; `None` for the image's.
     pub steps: Option<u16>,
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// Whether an inference ends early where the image allows it.
     pub early_exit: bool,
 }
 
 impl Default for EmulateOptions {
-    /// The image's steps, ending early where it allows that; bytes are 0 to 1 in 255 parts.
+    /// The image's steps, ending early if it allows that.
     fn default() -> Self {
         Self {
             steps: None,
-            byte_scale: 1.0 / 255.0,
             early_exit: true,
         }
     }
@@ -64,7 +62,7 @@ pub enum EmulateError {
     },
     /// More steps than the image's bounds are proven for.
     #[error(
-        "the image is made for {image} steps and its bounds are proven for no more; convert with --steps {asked} for {asked}"
+        "the image is made for {image} steps and its bounds are proven for no more than that, not for {asked}"
     )]
     Steps {
         /// The image's steps.
@@ -75,6 +73,15 @@ pub enum EmulateError {
     /// The engine refused an input.
     #[error(transparent)]
     Input(#[from] InputError),
+}
+
+impl Advised for EmulateError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Steps { asked, .. } => vec![Advice::Steps(*asked)],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What a run over a data set showed. Means are per sample.
@@ -173,7 +180,7 @@ impl Encoder {
     ///
     /// # Errors
     /// Where samples have another size than all inputs together.
-    pub fn new(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Self, EmulateError> {
+    pub fn new(image: &Image<'_>, data: &DataSet) -> Result<Self, EmulateError> {
         let network = image.description();
         let inputs = network.inputs.iter().map(|input| {
             let mut encoding = Encoding {
@@ -183,7 +190,8 @@ impl Encoder {
                 max: input.max,
                 table: [0; 256],
             };
-            encoding.table = std::array::from_fn(|value| encoding.byte(value as f32 * byte_scale));
+            encoding.table =
+                std::array::from_fn(|value| encoding.byte(value as f32 * data.byte_scale()));
             encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
@@ -521,7 +529,7 @@ pub fn run(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Run, EmulateError> {
     let network = image.description();
-    let encoder = Encoder::new(image, data, options.byte_scale)?;
+    let encoder = Encoder::new(image, data)?;
     let steps = match options.steps {
         Some(asked) if asked > network.steps || asked == 0 => {
             return Err(EmulateError::Steps {

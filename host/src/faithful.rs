@@ -241,10 +241,11 @@ enum Readout {
 /// Refuses neurons that images do not have as they are.
 fn check_neurons(graph: &Graph) -> Result<(), LowerError> {
     let foreign = graph.populations.iter().filter_map(|p| match &p.neuron {
-        Neuron::Own { neuron_type, .. } if !runs_stepwise(neuron_type) => {
-            Some(ForeignNeurons::new(p, neuron_type))
+        Neuron::Own { neuron_type, .. } => {
+            let runs = neuron_type.uniform().is_some_and(|n| runs_stepwise(&n));
+            (!runs).then(|| ForeignNeurons::new(p, neuron_type))
         }
-        _ => None,
+        Neuron::IntegrateAndFire => None,
     });
     let foreign: Vec<ForeignNeurons> = foreign.collect();
     if foreign.is_empty() {
@@ -335,7 +336,7 @@ impl Neurons {
             Neuron::Own {
                 neuron_type,
                 voltage,
-            } => (neuron_type.clone(), voltage.as_slice()),
+            } => (neuron_type.at(0), voltage.as_slice()),
             Neuron::IntegrateAndFire => (
                 NeuronType::SpikingRectifiedLinear { amplitude: 1.0 },
                 &[][..],

@@ -31,12 +31,15 @@ pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
     for population in &graph.populations {
         match &population.neuron {
             Neuron::IntegrateAndFire => halves.push(vec![Half::WHOLE]),
-            Neuron::Own { neuron_type, .. } => {
-                halves.push(halves_of(neuron_type).unwrap_or_else(|| {
-                    foreign.push(ForeignNeurons::new(population, neuron_type));
-                    Vec::new()
-                }))
-            }
+            Neuron::Own { neuron_type, .. } => halves.push(
+                neuron_type
+                    .uniform()
+                    .and_then(|n| halves_of(&n))
+                    .unwrap_or_else(|| {
+                        foreign.push(ForeignNeurons::new(population, neuron_type));
+                        Vec::new()
+                    }),
+            ),
         }
     }
     if !foreign.is_empty() {

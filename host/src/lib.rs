@@ -4,31 +4,33 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod assemble;
 pub mod balance;
+#[cfg(feature = "boards")]
 pub mod bench;
 pub mod calibrate;
 pub mod compensate;
-pub mod convert;
 pub mod cost;
 pub mod data;
+#[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
 pub mod faithful;
-pub mod forward;
 pub mod graph;
-pub mod import;
+pub mod image;
 pub mod inspect;
 pub mod integrate;
+pub mod keras;
 pub mod lower;
-pub mod model;
 pub mod network;
 pub mod ops;
 pub mod pipeline;
 pub mod quantize;
 pub mod report;
-pub mod shape;
 pub mod sign;
 pub mod simulate;
 pub mod tensor;
 pub mod tune;
+
+pub use keras::{convert, forward, import, model, shape};

@@ -7,6 +7,7 @@ use tinyspike_shared::wire::{Clock, Watch};
 
 use super::run::{Emulator, RunError, check, class};
 use super::session::{Link, Session, StackUse};
+use crate::advice::{Advice, Advised};
 use crate::assemble::Image;
 use crate::bench::Spread;
 use crate::data::DataSet;
@@ -15,8 +16,6 @@ use crate::emulate::Encoder;
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceBenchOptions {
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// The core's clock, where it is known.
     pub clock_mhz: Option<f64>,
     /// What the device draws while it works, where it has been measured.
@@ -27,7 +26,6 @@ impl Default for DeviceBenchOptions {
     /// Cycles alone; bytes are 0 to 1 in 255 parts.
     fn default() -> Self {
         Self {
-            byte_scale: 1.0 / 255.0,
             clock_mhz: None,
             power: None,
         }
@@ -54,13 +52,20 @@ pub enum DeviceBenchError {
     #[error("the device has no counter of cycles")]
     NoClock,
     /// The device computed something else than the emulator.
-    #[error(
-        "sample {sample}: the device's outputs are not the emulator's; `tinyspike run --bisect` finds where they part"
-    )]
+    #[error("sample {sample}: the device's outputs are not the emulator's")]
     Differs {
         /// Which sample, from 0.
         sample: usize,
     },
+}
+
+impl Advised for DeviceBenchError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Differs { .. } => vec![Advice::Bisect],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What an image takes on a device.
@@ -165,7 +170,7 @@ pub fn measure<L: Link>(
         Clock::SysTick => "SysTick",
         Clock::None => return Err(DeviceBenchError::NoClock),
     };
-    let encoder = Encoder::new(image, data, options.byte_scale).map_err(RunError::from)?;
+    let encoder = Encoder::new(image, data).map_err(RunError::from)?;
     let mut emulator = Emulator::new(image).map_err(RunError::from)?;
     let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     let mut correct = 0;

@@ -6,7 +6,7 @@
 
 mod map;
 
-use crate::network::{EnsembleId, NeuronType, Synapse};
+use crate::network::{EnsembleId, NeuronType, PerNeuron, Synapse};
 use crate::ops::OpsError;
 
 pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
@@ -60,7 +60,7 @@ pub enum Neuron {
     /// The network's own neuron.
     Own {
         /// Its type, with its parameters.
-        neuron_type: NeuronType,
+        neuron_type: NeuronType<PerNeuron>,
         /// V of each neuron at the start, as a share of the threshold; empty for 0.
         voltage: Vec<f32>,
     },

@@ -19,7 +19,9 @@ mod tensor_nodes;
 mod wiring;
 
 use crate::graph::{Graph, Input, Link, Neuron, Output, Population, Readout, Source, Target};
-use crate::network::{Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre};
+use crate::network::{
+    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, PerNeuron, Post, Pre,
+};
 use crate::ops::OpsError;
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
@@ -86,10 +88,14 @@ pub struct ForeignNeurons {
 }
 
 impl ForeignNeurons {
-    pub(crate) fn new(population: &Population, neuron_type: &NeuronType) -> Self {
+    pub(crate) fn new(population: &Population, neuron_type: &NeuronType<PerNeuron>) -> Self {
+        let name = neuron_type.name();
         Self {
             layer: population.label.clone(),
-            neuron_type: neuron_type.name().into(),
+            neuron_type: match neuron_type.uniform() {
+                Some(_) => name.into(),
+                None => format!("{name} (each its own)"),
+            },
         }
     }
 }
@@ -151,17 +157,20 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
         let ensemble = &network.ensembles[id.0];
         let resolved = resolver.sum_into(Post::Neurons(id))?;
         let (shape, order) = device_order(ensemble);
+        let places: Vec<usize> = order.rows().map(|row| row[0].0 as usize).collect();
         let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
-        let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
+        let gain = |neuron: usize| ensemble.gain.at(neuron);
+        let biases = resolved.bias.iter().enumerate();
+        let mut current: Vec<f32> = biases.map(|(at, b)| b * gain(at)).collect();
         for (c, own) in current.iter_mut().zip(own_bias) {
             *c += own;
         }
-        let bias: Vec<f32> = (order.rows().map(|row| current[row[0].0 as usize])).collect();
+        let bias: Vec<f32> = places.iter().map(|&at| current[at]).collect();
         let to = Arrival {
             post: Target::Population(at),
             label: &ensemble.label,
             shape,
-            order: order.scaled(ensemble.gain),
+            order: order.scaled(gain),
         };
         work.link(&resolved, &to)?;
         let channels = if is_periodic(&bias, shape[2]) {
@@ -176,7 +185,7 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
             channels,
             bias: bias[..channels].to_vec(),
             neuron: Neuron::Own {
-                neuron_type: ensemble.neuron_type.clone(),
+                neuron_type: ensemble.neuron_type.map(&mut |p| p.ordered(&places)),
                 voltage: Vec::new(),
             },
             ensemble: Some(id),

@@ -1,8 +1,7 @@
 //! TensorNodes: which of them an image can do without, and what would make the others native.
 
 use super::{Fallback, LowerError};
-use crate::model::{Activation, LayerConfig, Penalties};
-use crate::network::{Network, NodeId, NodeKind, Pre, TensorFunc, TensorNode};
+use crate::network::{Effect, Network, NodeId, NodeKind, Pre, TensorNode};
 
 /// Refuses all TensorNodes at once, but for those that pass values on and a softmax that only a probe
 /// reads.
@@ -28,75 +27,20 @@ pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
     }
 }
 
-/// A layer that only does something in training, as NengoDL's Converter makes it a TensorNode.
+/// A function that passes its values on, such as a layer that only does something in training.
 pub(super) fn is_identity(t: &TensorNode) -> bool {
-    let TensorFunc::Layer(layer) = &t.func else {
-        return false;
-    };
-    matches!(
-        layer.config,
-        LayerConfig::Dropout { .. } | LayerConfig::Noise
-    )
+    t.func.effect() == Effect::Identity
 }
 
 /// A softmax along the only axis, which keeps the ranking.
 pub(super) fn is_softmax(t: &TensorNode) -> bool {
-    let softmax = match &t.func {
-        TensorFunc::Activation(a) => *a == Activation::Softmax,
-        TensorFunc::Layer(layer) => {
-            matches!(&layer.config, LayerConfig::Softmax { .. })
-                || matches!(
-                    &layer.config,
-                    LayerConfig::Activation {
-                        activation: Activation::Softmax
-                    }
-                )
-        }
-    };
-    softmax && t.shape_in.len() == 1
+    t.func.effect() == Effect::Softmax && t.shape_in.len() == 1
 }
 
 pub(super) fn fallback(label: &str, t: &TensorNode) -> Fallback {
-    const SWAP: &str = "use a relu activation, or swap it (--swap-activation)";
-    let (function, advice) = match &t.func {
-        TensorFunc::Activation(a) => (format!("activation {a}"), SWAP.to_owned()),
-        TensorFunc::Layer(layer) => {
-            let penalties = match &layer.config {
-                LayerConfig::Conv(c) => Some(&c.penalties),
-                LayerConfig::Dense { penalties, .. } => Some(penalties),
-                _ => None,
-            };
-            let advice = match (&layer.config, penalties.and_then(training_argument)) {
-                (_, Some(argument)) => format!(
-                    "its {argument} only matters in training, convert with --inference-only to make it native"
-                ),
-                (LayerConfig::Pool { .. } | LayerConfig::GlobalPool { .. }, None) => {
-                    "average pooling is native, convert with --max-to-avg-pool".to_owned()
-                }
-                (LayerConfig::Softmax { .. }, None) => {
-                    "a softmax can only be left out at the end of the network".to_owned()
-                }
-                (LayerConfig::Activation { .. } | LayerConfig::Elu { .. }, None) => SWAP.to_owned(),
-                _ => "convert with --inference-only if it is native then, or replace it".to_owned(),
-            };
-            (layer.class_name.clone(), advice)
-        }
-    };
     Fallback {
         layer: label.into(),
-        function,
-        advice,
+        function: t.func.name(),
+        advice: t.func.advice(),
     }
-}
-
-fn training_argument(p: &Penalties) -> Option<&'static str> {
-    [
-        (&p.kernel_regularizer, "kernel_regularizer"),
-        (&p.bias_regularizer, "bias_regularizer"),
-        (&p.activity_regularizer, "activity_regularizer"),
-        (&p.kernel_constraint, "kernel_constraint"),
-        (&p.bias_constraint, "bias_constraint"),
-    ]
-    .into_iter()
-    .find_map(|(value, name)| value.is_some().then_some(name))
 }

@@ -243,10 +243,10 @@ impl Wiring {
         Some(wiring)
     }
 
-    /// This times `factor`.
-    pub(super) fn scaled(mut self, factor: f32) -> Self {
-        for (_, value) in &mut self.entries {
-            *value *= factor;
+    /// This after a diagonal matrix.
+    pub(super) fn scaled(mut self, factor: impl Fn(usize) -> f32) -> Self {
+        for (column, value) in &mut self.entries {
+            *value *= factor(*column as usize);
         }
         self
     }
@@ -321,9 +321,9 @@ fn coordinates(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
 /// The zeros that a convolution puts before one of its axes.
 pub(super) fn padding_before(c: &Convolution, axis: usize, input: usize, kernel: usize) -> usize {
     let padding = if c.same_padding {
-        crate::model::Padding::Same
+        crate::ops::Padding::Same
     } else {
-        crate::model::Padding::Valid
+        crate::ops::Padding::Valid
     };
     Axis::new(input, kernel, c.strides[axis], c.dilation[axis], padding)
         .map_or(0, |axis| axis.before)

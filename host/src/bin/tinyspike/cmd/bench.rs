@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use tinyspike::advice::Advised as _;
 use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench, code};
 use tinyspike::data::DataSet;
@@ -68,7 +69,7 @@ fn emulated(
         ))
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
-    count(board, image, data, args.bytes.byte_scale).map_err(|e| failure(args, &e))
+    count(board, image, data).map_err(|e| failure(args, &e))
 }
 
 /// Builds what counts on an emulated board, and counts.
@@ -76,14 +77,12 @@ pub(crate) fn count(
     board: Board,
     image: &[u8],
     data: &DataSet,
-    byte_scale: f32,
 ) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;
     build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
         code: code(image, board)?,
-        byte_scale,
         ..BenchOptions::default()
     };
     bench(image, data, &options)
@@ -102,7 +101,6 @@ fn on_chip(
         on: None,
     };
     let options = DeviceBenchOptions {
-        byte_scale: args.bytes.byte_scale,
         clock_mhz: args.clock_mhz,
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),
@@ -117,7 +115,10 @@ fn on_chip(
             let done = &mut |n| bar.set_position(n as u64);
             measure(session, image, data, &options, done).map_err(|e| match e {
                 DeviceBenchError::Run(e) => Broken::Run(e),
-                other => Broken::Other(other.into()),
+                other => {
+                    let advice = other.advice();
+                    Broken::Other(Failure::from(other).with(&advice))
+                }
             })
         },
     );

@@ -25,9 +25,9 @@ use crate::deployed::deploy;
 use crate::diagnostics::Failure;
 use crate::{files, progress};
 
-const MODEL: &[u8] = include_bytes!("../../../../../models/mnist_small.keras");
-const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
-const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
+const MODEL: &[u8] = include_bytes!("../../../../demo/mnist_small.keras");
+const TEST: &[u8] = include_bytes!("../../../../demo/mnist_test10k.npz");
+const CALIBRATION: &[u8] = include_bytes!("../../../../demo/mnist_calibration2k.npz");
 
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;
@@ -48,13 +48,9 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let conversion = convert(&model, &options)?;
     show_warnings(&conversion);
-    let byte_scale = EmulateOptions::default().byte_scale;
     let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
     let graph = lowered.map_err(BuildError::from)?;
-    let mut options = TuneOptions {
-        byte_scale,
-        ..TuneOptions::default()
-    };
+    let mut options = TuneOptions::default();
     if args.on.is_some_and(|board| !board.has_dsp()) {
         options.target = CostTarget::CortexM0;
         options.layout = Target::CortexM0;
@@ -69,10 +65,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
-    one_digit(&image, &test, byte_scale, out)?;
+    one_digit(&image, &test, out)?;
 
     let bar = progress::bar("float", test.len() as u64);
-    let float = float_accuracy(&built.graph, &test, byte_scale, &|n| bar.inc(n))?;
+    let float = float_accuracy(&built.graph, &test, &|n| bar.inc(n))?;
     bar.finish_and_clear();
     let bar = progress::bar("spiking", test.len() as u64);
     let report = emulate(&image, &test, &EmulateOptions::default(), &|n| bar.inc(n));
@@ -87,7 +83,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, byte_scale, out)?;
+        on_board(board, &image, &built.image, &test, out)?;
     }
     if let Some(path) = &args.output {
         files::write_whole(path, &built.image)?;
@@ -102,7 +98,6 @@ fn on_board(
     image: &Image<'_>,
     bytes: &[u8],
     test: &DataSet,
-    byte_scale: f32,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let flags = BoardFlags {
@@ -110,10 +105,7 @@ fn on_board(
         ..BoardFlags::default()
     };
     let first = test.clone().take(ON_BOARD);
-    let options = RunOptions {
-        byte_scale,
-        ..RunOptions::default()
-    };
+    let options = RunOptions::default();
     let report = {
         let deployed = deploy(&flags, None, Some((image, bytes)))?;
         writeln!(
@@ -126,7 +118,7 @@ fn on_board(
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first, byte_scale)
+    let counted = bench::count(board, bytes, &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,
@@ -136,12 +128,7 @@ fn on_board(
 }
 
 /// Shows the first digit and what each layer makes of it, step by step.
-fn one_digit(
-    image: &Image<'_>,
-    test: &DataSet,
-    byte_scale: f32,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn one_digit(image: &Image<'_>, test: &DataSet, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(sample) = test.sample(0) else {
         return Ok(());
     };
@@ -151,7 +138,7 @@ fn one_digit(
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
     let mut input = Vec::new();
-    Encoder::new(image, test, byte_scale)?.encode(sample, &mut input);
+    Encoder::new(image, test)?.encode(sample, &mut input);
     engine.set_input(&input)?;
     writeln!(out)?;
     for step in 1..=network.steps {
