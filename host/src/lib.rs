@@ -17,6 +17,7 @@ pub mod data;
 pub mod device;
 pub mod emulate;
 pub mod faithful;
+pub mod file;
 pub mod graph;
 pub mod image;
 pub mod inspect;
@@ -31,6 +32,7 @@ pub mod report;
 pub mod sign;
 pub mod simulate;
 pub mod tensor;
+pub mod text;
 pub mod tune;
 
 pub use keras::{convert, forward, import, model, shape};

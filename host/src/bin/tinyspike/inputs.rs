@@ -1,6 +1,7 @@
 //! The data of a model's inputs, from the files that the user names.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
 use tinyspike::convert::Conversion;
@@ -9,6 +10,7 @@ use tinyspike::network::NodeKind;
 use tinyspike::simulate::{Input, InputData};
 use tinyspike::tensor::Tensor;
 
+use crate::args::ConvertFlags;
 use crate::diagnostics::Failure;
 
 /// Data for each input of a model, in the model's order.
@@ -215,6 +217,22 @@ pub(crate) fn assign<'a>(
         .hint(format!("give {flag} INPUT=FILE for each input")));
     }
     Ok(paths.into_iter().flatten().collect())
+}
+
+/// Every file that a command on a model reads: the model, its configuration and `[INPUT=]FILE` arguments, each with the
+/// labels beside it.
+pub(crate) fn input_files(model: &Path, flags: &ConvertFlags, data: &[String]) -> Vec<PathBuf> {
+    let mut files = vec![model.to_owned()];
+    files.extend(flags.config.clone());
+    for text in data {
+        // A path may have a `=` of its own.
+        let named = text.match_indices('=').map(|(at, _)| &text[at + 1..]);
+        for path in [text.as_str()].into_iter().chain(named).map(Path::new) {
+            files.push(path.to_owned());
+            files.extend(data::labels_beside(path));
+        }
+    }
+    files
 }
 
 /// Some items of the first axis.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 use tinyspike::keras::{Comparison, Verification, verify};
+use tinyspike::text::escaped;
 
 use super::convert::show_warnings;
 use crate::args::Verify;
@@ -146,7 +147,7 @@ fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(
             out,
             "{:<20} {:>10} {:>10} {:>14.3e} {:>14.3e}  {}",
-            o.output,
+            escaped(&o.output),
             o.values,
             o.failures,
             o.max_difference,
