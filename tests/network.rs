@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use tinyspike::lower::{Source, Target};
+use tinyspike::graph::{Source, Target};
 use tinyspike::quantize::{
     self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
     Quantized, Seen,

@@ -1,6 +1,6 @@
 //! The integer network as its definition says it, in 64-bit integers and with no thought of speed.
 
-use tinyspike::lower::{Source, Target};
+use tinyspike::graph::{Source, Target};
 use tinyspike::quantize::{Connection, Quantized, Seen};
 use tinyspike_shared::image::{Convolution, Transform, Window};
 

@@ -1,7 +1,7 @@
 //! Networks that run step by step as Nengo's do, spelt out: in integers as their definition says it,
 //! and in floats as they would be without rounding.
 
-use tinyspike::lower::{Source, Target};
+use tinyspike::graph::{Source, Target};
 use tinyspike::quantize::{Initial, Kind, PartDynamics, Quantized};
 use tinyspike_shared::image::dynamics::Synapse;
 

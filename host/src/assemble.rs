@@ -8,7 +8,7 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::{Layout, WINDOWS};
 
-use crate::lower::{self, Source};
+use crate::graph::{self, Source};
 use crate::quantize::{Connection, Initial, Kind, PartDynamics, Quantized, Seen, Target};
 
 use crate::image::seal;
@@ -406,8 +406,8 @@ fn describe<'a>(
     }
     for c in &network.connections {
         let width = match c.post {
-            lower::Target::Population(p) => network.ensembles[p].width,
-            lower::Target::Output(_) => Width::I32,
+            graph::Target::Population(p) => network.ensembles[p].width,
+            graph::Target::Output(_) => Width::I32,
         };
         let layout = layout_of(network, c, width);
         let connection = image::Connection {
@@ -416,8 +416,8 @@ fn describe<'a>(
                 Source::Population(p) => image::Pre::Ensemble(p as u8),
             },
             post: match c.post {
-                lower::Target::Population(p) => image::Post::Ensemble(p as u8),
-                lower::Target::Output(o) => image::Post::Output(o as u8),
+                graph::Target::Population(p) => image::Post::Ensemble(p as u8),
+                graph::Target::Output(o) => image::Post::Output(o as u8),
             },
             source: match &c.source {
                 Seen::Direct => image::SourceMap::Direct,

@@ -801,7 +801,7 @@ mod tests {
 
     use super::*;
     use crate::assemble::assemble;
-    use crate::lower::{Source, Target as Post};
+    use crate::graph::{Source, Target as Post};
     use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
 
     #[test]

@@ -7,7 +7,7 @@ use tinyspike_shared::image::{Post, Pre, Width};
 
 use crate::assemble::Image;
 use crate::calibrate::Calibration;
-use crate::lower::{Graph, Source, Target};
+use crate::graph::{Graph, Source, Target};
 use crate::quantize::{Quantized, image_order};
 use crate::text::escaped;
 

@@ -26,7 +26,7 @@ use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
-use crate::lower::Graph;
+use crate::graph::Graph;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
-use tinyspike::lower::{Source, Target};
+use tinyspike::graph::{Source, Target};
 use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::dynamics::Records;

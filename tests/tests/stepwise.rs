@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
-use tinyspike::lower::{Source, Target};
+use tinyspike::graph::{Source, Target};
 use tinyspike::quantize::{
     self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
     Quantized, Seen,

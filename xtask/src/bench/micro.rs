@@ -4,7 +4,7 @@
 //! engine are not in it.
 
 use tinyspike::assemble::assemble;
-use tinyspike::lower::{Source, Target as Post};
+use tinyspike::graph::{Source, Target as Post};
 use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;

@@ -9,6 +9,7 @@ use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
 use tinyspike::quantize::Target;
@@ -56,7 +57,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let conversion = model.convert(&options)?;
     show_warnings(&conversion);
-    let graph = lower(&conversion.network).map_err(BuildError::from)?;
+    let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(BuildError::from)?;
     let mut options = TuneOptions::default();
     if args.on.is_some_and(|board| !board.has_dsp()) {
         options.target = CostTarget::CortexM0;
