@@ -22,6 +22,7 @@ pub mod forward;
 pub mod image;
 pub mod import;
 pub mod inspect;
+pub mod integers;
 pub mod lower;
 pub mod model;
 pub mod network;

@@ -7,10 +7,11 @@ use crate::calibrate::{
 };
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
+use crate::integers;
 use crate::lower::{Graph, LowerError, lower};
 use crate::network::Network;
 use crate::ops::OpsError;
-use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, WEIGHT_BITS, quantize};
+use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 
 /// How far channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
@@ -25,7 +26,7 @@ pub struct Build {
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }

@@ -10,10 +10,11 @@ use tinyspike::calibrate::{
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
+use tinyspike::integers;
 use tinyspike::lower::{Graph, lower};
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from, samples};
-use tinyspike::quantize::{Quantized, WEIGHT_BITS};
+use tinyspike::quantize::WEIGHT_BITS;
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
@@ -30,7 +31,7 @@ struct Built {
     tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 
