@@ -1,4 +1,4 @@
-//! Graph + Calibration + Quantized → what quantization did to each layer, as a table and as JSON.
+//! Graph + Calibration + integers::Network → what quantization did to each layer, as a table and as JSON.
 
 use std::fmt;
 
@@ -10,6 +10,7 @@ use crate::calibrate::Calibration;
 use crate::integers;
 use crate::lower::{Graph, Source, Target};
 use crate::quantize::image_order;
+use crate::text::escaped;
 
 /// What quantization did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -243,7 +244,10 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "input {}: {} bits, one unit is {:.6}, zero at {}",
-                i.label, i.bits, i.scale, i.zero_point
+                escaped(&i.label),
+                i.bits,
+                i.scale,
+                i.zero_point
             )?;
         }
         writeln!(
@@ -266,7 +270,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
-                l.label,
+                escaped(&l.label),
                 l.neurons,
                 l.scale,
                 l.max_count,
@@ -289,7 +293,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:<41} {:>9} {:>5} {:>8} {:>8} {:>6.1}% {:>9}",
-                format!("{} -> {}", c.pre, c.post),
+                escaped(&format!("{} -> {}", c.pre, c.post)),
                 c.weights,
                 c.bits,
                 c.sqnr_db.map_or("exact".into(), |db| format!("{db:.1} dB")),

@@ -1,24 +1,25 @@
-//! `cargo xtask lint`: formatting, clippy, the list of unsafe code, and the licences of dependencies.
+//! `cargo xtask lint`: formatting, clippy, unsafe code, packages, and what is depended on.
 
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 use tinyspike_firmware::parts::{Part, Parts};
 
-use crate::{dependencies, unsafe_code};
+use crate::{package, unsafe_code};
 
 /// Clippy's warnings are errors.
 const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
-/// Checks the formatting of all code, where unsafe code stands and what is depended on, and runs clippy
-/// with warnings as errors.
+/// Checks the formatting, the places of unsafe code, the packages and their dependencies, and runs clippy with
+/// warnings as errors.
 ///
 /// # Errors
-/// [`Failure::Status`], where something is to be mended.
+/// [`Failure`] of the first check that fails.
 pub fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
-    dependencies::check()?;
+    dependencies()?;
+    package::check()?;
     let workspace = ["clippy", "--workspace", "--all-targets"];
     shell::run(shell::cargo().args(workspace).args(STRICT))?;
     library()?;
@@ -44,6 +45,25 @@ pub fn lint() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Holds dependencies to deny.toml with cargo-deny, and looks for advisories if their database can be fetched.
+fn dependencies() -> Result<(), Failure> {
+    let mut check = shell::cargo();
+    check.args([
+        "deny",
+        "--all-features",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ]);
+    if shell::read(shell::cargo().args(["deny", "fetch", "db"])).is_some() {
+        check.arg("advisories");
+    } else {
+        println!("advisories: not checked, because their database cannot be fetched");
+    }
+    shell::run(&mut check)
 }
 
 /// Packages that only the tool and real or emulated boards need. Who links the library is spared them.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tinyspike_board::shell::{self, Failure};
 
+use crate::tree;
+
 /// The page with the table, from the workspace's root.
 const PAGE: &str = "docs/safety.md";
 /// The attribute that a crate without unsafe code has.
@@ -18,7 +20,7 @@ const FORBID: &str = "#![forbid(unsafe_code)]";
 ///
 /// # Errors
 /// [`Failure::Argument`] with every file that differs from the table, and every crate that could
-/// forbid unsafe code and does not; [`Failure::File`] where a file cannot be read.
+/// forbid unsafe code and does not; [`Failure::File`] if a file cannot be read.
 pub fn check() -> Result<(), Failure> {
     let root = shell::root();
     let page = root.join(PAGE);
@@ -27,8 +29,7 @@ pub fn check() -> Result<(), Failure> {
     let mut faults = Vec::new();
     for path in sources(&root)? {
         let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
-        let name = path.strip_prefix(&root).unwrap_or(&path);
-        let name = name.to_string_lossy().replace('\\', "/");
+        let name = tree::name(&root, &path);
         let count = keywords(&text);
         if count > 0 {
             found.insert(name.clone(), count);
@@ -62,7 +63,7 @@ pub fn check() -> Result<(), Failure> {
     )))
 }
 
-/// Whether the file is the root of a library, or of a program with more than one file.
+/// Tells whether the file is the root of a library, or of a program with more than one file.
 fn is_root(path: &Path) -> bool {
     path.ends_with("lib.rs")
         || path.ends_with("main.rs") && path.components().any(|part| part.as_os_str() == "src")
@@ -79,30 +80,15 @@ fn listed(page: &str) -> BTreeMap<String, usize> {
     page.lines().filter_map(row).collect()
 }
 
-/// Every Rust file of the workspace, in order.
+/// Every Rust file of the workspace, in order. Examples are workspaces of their own.
 fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(Failure::file(&folder))? {
-            let path = entry.map_err(Failure::file(&folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Examples are workspaces of their own.
-            if name.starts_with('.') || name == "target" || name == "examples" {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
+    let examples = root.join("examples");
+    let mut sources = tree::files(root, "rs")?;
+    sources.retain(|path| !path.starts_with(&examples));
+    Ok(sources)
 }
 
-/// How often the keyword stands in a source, comments and texts aside.
+/// Counts the keyword in a source, comments and texts aside.
 fn keywords(source: &str) -> usize {
     let code = code(source);
     let word = |c: char| c.is_alphanumeric() || c == '_';
@@ -152,7 +138,7 @@ fn text(source: &str) -> usize {
     source.len()
 }
 
-/// How many `#` a raw text that starts here has.
+/// Number of `#` of a raw text that starts here.
 fn raw(source: &str) -> Option<usize> {
     let rest = source.strip_prefix('r')?;
     let hashes = rest.len() - rest.trim_start_matches('#').len();

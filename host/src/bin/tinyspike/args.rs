@@ -11,9 +11,10 @@ use tinyspike::cost::CostTarget;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
 use tinyspike::faithful::FaithfulOptions;
 use tinyspike::integers::Target;
+use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
-use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
+use tinyspike::simulate::{InitialVoltage, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_shared::slots::MINIMUM_LIMIT;
@@ -348,7 +349,6 @@ impl Convert {
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
-            byte_scale: self.data.byte_scale,
             ..default
         })
     }

@@ -1,6 +1,7 @@
 //! The data of a model's inputs, from the files that the user names.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
 use tinyspike::convert::Conversion;
@@ -9,6 +10,7 @@ use tinyspike::network::NodeKind;
 use tinyspike::simulate::{Input, InputData};
 use tinyspike::tensor::Tensor;
 
+use crate::args::ConvertFlags;
 use crate::diagnostics::Failure;
 
 /// Data for each input of a model, in the model's order.
@@ -30,7 +32,12 @@ impl Inputs {
         byte_scale: f32,
         limit: Option<u32>,
     ) -> Result<Self, Failure> {
-        let names: Vec<&str> = conversion.inputs.iter().map(|(n, _)| n.as_str()).collect();
+        let names: Vec<&str> = conversion
+            .network
+            .inputs
+            .iter()
+            .map(|(n, _)| n.as_str())
+            .collect();
         let paths = assign("--data", files, &names)?;
         let mut inputs = Self {
             labels: Vec::new(),
@@ -38,8 +45,8 @@ impl Inputs {
             classes: None,
             temporal,
         };
-        for ((name, node), path) in conversion.inputs.iter().zip(paths) {
-            let mut set = data::load(path)?;
+        for ((name, node), path) in conversion.network.inputs.iter().zip(paths) {
+            let mut set = data::load(path)?.with_byte_scale(byte_scale);
             if let Some(limit) = limit {
                 set = set.take(limit as usize);
             }
@@ -65,7 +72,7 @@ impl Inputs {
                 return Err(refuse(if temporal { "steps of " } else { "" }));
             }
             shape.extend(wanted);
-            let values = set.to_floats(byte_scale);
+            let values = set.to_floats();
             let tensor = Tensor::new(shape, values).ok_or_else(|| refuse(""))?;
             if let Some(first) = inputs.tensors.first() {
                 let axes = if temporal { 2 } else { 1 };
@@ -139,8 +146,8 @@ pub(crate) fn of_image(
     let network = image.description();
     let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
     let labels: Vec<&str> = labels.collect();
-    joined("--data", files, &labels, byte_scale, |path| {
-        data::load(path)
+    joined("--data", files, &labels, |path| {
+        Ok(data::load(path)?.with_byte_scale(byte_scale))
     })
 }
 
@@ -149,7 +156,6 @@ pub(crate) fn joined(
     flag: &str,
     files: &[String],
     names: &[&str],
-    byte_scale: f32,
     load: impl Fn(&str) -> Result<DataSet, DataError>,
 ) -> Result<DataSet, Failure> {
     let paths = assign(flag, files, names)?;
@@ -160,7 +166,7 @@ pub(crate) fn joined(
     let counts: Vec<String> = (paths.iter().zip(&sets))
         .map(|(path, set)| format!("{path} has {}", set.len()))
         .collect();
-    DataSet::side_by_side(sets, byte_scale).ok_or_else(|| {
+    DataSet::side_by_side(sets).ok_or_else(|| {
         Failure::new(format!(
             "all inputs need the same number of samples: {}",
             counts.join(", ")
@@ -211,6 +217,22 @@ pub(crate) fn assign<'a>(
         .hint(format!("give {flag} INPUT=FILE for each input")));
     }
     Ok(paths.into_iter().flatten().collect())
+}
+
+/// Every file that a command on a model reads: the model, its configuration and `[INPUT=]FILE` arguments, each with the
+/// labels beside it.
+pub(crate) fn input_files(model: &Path, flags: &ConvertFlags, data: &[String]) -> Vec<PathBuf> {
+    let mut files = vec![model.to_owned()];
+    files.extend(flags.config.clone());
+    for text in data {
+        // A path may have a `=` of its own.
+        let named = text.match_indices('=').map(|(at, _)| &text[at + 1..]);
+        for path in [text.as_str()].into_iter().chain(named).map(Path::new) {
+            files.push(path.to_owned());
+            files.extend(data::labels_beside(path));
+        }
+    }
+    files
 }
 
 /// Some items of the first axis.

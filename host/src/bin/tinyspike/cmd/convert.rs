@@ -1,6 +1,7 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use tinyspike::assemble::{Image, aligned_copy, set_model_version};
@@ -20,7 +21,8 @@ use tinyspike::tune::{Point, TuneOptions, tune};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{assign, joined};
+use crate::inputs::{assign, input_files, joined};
+use crate::outputs::Output;
 use crate::{files, progress};
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
@@ -64,6 +66,20 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --faithful"
         )));
     }
+    let files = input_files(&args.model, &args.convert, &args.calibration);
+    let claim = |path| Output::new(path, files.iter().map(PathBuf::as_path));
+    let output = claim(&args.output)?;
+    let report_output = args.report.as_deref().map(claim).transpose()?;
+    if report_output
+        .as_ref()
+        .is_some_and(|report| report.is(&output))
+    {
+        return Err(Failure::new(format!(
+            "the image and the report would both be {}",
+            args.output.display()
+        )));
+    }
+    let mut out = output.messages(out);
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let mut built = match args.tuning() {
@@ -73,7 +89,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             let set = calibration(args, &conversion, |path| {
                 data::load_at_most(path, most.min(TUNED))
             })?;
-            tuned(args, &conversion.network, &set, &options, out)?
+            tuned(args, &conversion.network, &set, &options, &mut out)?
         }
         None => plain(args, &conversion)?,
     };
@@ -92,12 +108,12 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         .check(&image)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
     let report = report(&built.graph, &built.calibration, &built.quantized, &image);
-    if let Some(path) = &args.report {
+    if let Some(report_output) = report_output {
         let mut json = serde_json::to_string_pretty(&report)?;
         json.push('\n');
-        files::write_whole(path, json.as_bytes())?;
+        report_output.write(json.as_bytes())?;
     }
-    files::write_whole(&args.output, &built.image)?;
+    output.write(&built.image)?;
     if args.json {
         let all = Json {
             report: &report,
@@ -115,7 +131,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The names of a model's inputs.
 fn inputs(conversion: &Conversion) -> Vec<&str> {
-    let inputs = conversion.inputs.iter();
+    let inputs = conversion.network.inputs.iter();
     inputs.map(|(name, _)| name.as_str()).collect()
 }
 
@@ -129,8 +145,7 @@ fn calibration(
         "--calibration",
         &args.calibration,
         &inputs(conversion),
-        args.data.byte_scale,
-        load,
+        |path| Ok(load(path)?.with_byte_scale(args.data.byte_scale)),
     )
 }
 
@@ -151,7 +166,7 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
             let graph = lower(&conversion.network).map_err(|e| failure(args, e.into()))?;
-            let all = samples(&set, args.data.byte_scale, limit.unwrap_or(usize::MAX));
+            let all = samples(&set, limit.unwrap_or(usize::MAX));
             (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
         }
     };
@@ -185,9 +200,9 @@ fn faithful(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
     let mut options = args.faithful().unwrap_or_default();
     if !args.calibration.is_empty() {
         for path in assign("--calibration", &args.calibration, &inputs(conversion))? {
-            let set = data::load(path)?;
+            let set = data::load(path)?.with_byte_scale(args.data.byte_scale);
             // All that real inputs have to say is their range.
-            let values = set.to_floats(args.data.byte_scale);
+            let values = set.to_floats();
             options.inputs.push(Range {
                 min: values.iter().copied().fold(f32::INFINITY, f32::min),
                 max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),

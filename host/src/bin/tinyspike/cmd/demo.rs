@@ -22,16 +22,24 @@ use super::{bench, emulate as show};
 use crate::args::{BoardFlags, Demo};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::outputs::Output;
+use crate::progress;
 
-const MODEL: &[u8] = include_bytes!("../../../../../models/mnist_small.keras");
-const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
-const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
+const MODEL: &[u8] = include_bytes!("../../../../demo/mnist_small.keras");
+const TEST: &[u8] = include_bytes!("../../../../demo/mnist_test10k.npz");
+const CALIBRATION: &[u8] = include_bytes!("../../../../demo/mnist_calibration2k.npz");
 
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;
 
 pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+    let output = args.output.as_ref();
+    let output = output.map(|path| Output::new(path, [])).transpose()?;
+    let mut messages = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
+    let out: &mut dyn Write = &mut messages;
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
@@ -47,12 +55,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let conversion = convert(&model, &options)?;
     show_warnings(&conversion);
-    let byte_scale = EmulateOptions::default().byte_scale;
     let graph = lower(&conversion.network).map_err(BuildError::from)?;
-    let mut options = TuneOptions {
-        byte_scale,
-        ..TuneOptions::default()
-    };
+    let mut options = TuneOptions::default();
     if args.on.is_some_and(|board| !board.has_dsp()) {
         options.target = CostTarget::CortexM0;
         options.layout = Target::CortexM0;
@@ -67,10 +71,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
-    one_digit(&image, &test, byte_scale, out)?;
+    one_digit(&image, &test, out)?;
 
     let bar = progress::bar("float", test.len() as u64);
-    let float = float_accuracy(&built.graph, &test, byte_scale, &|n| bar.inc(n))?;
+    let float = float_accuracy(&built.graph, &test, &|n| bar.inc(n))?;
     bar.finish_and_clear();
     let bar = progress::bar("spiking", test.len() as u64);
     let report = emulate(&image, &test, &EmulateOptions::default(), &|n| bar.inc(n));
@@ -85,10 +89,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, byte_scale, out)?;
+        on_board(board, &image, &built.image, &test, out)?;
     }
-    if let Some(path) = &args.output {
-        files::write_whole(path, &built.image)?;
+    if let (Some(path), Some(output)) = (&args.output, output) {
+        output.write(&built.image)?;
         writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())
@@ -100,7 +104,6 @@ fn on_board(
     image: &Image<'_>,
     bytes: &[u8],
     test: &DataSet,
-    byte_scale: f32,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let flags = BoardFlags {
@@ -108,10 +111,7 @@ fn on_board(
         ..BoardFlags::default()
     };
     let first = test.clone().take(ON_BOARD);
-    let options = RunOptions {
-        byte_scale,
-        ..RunOptions::default()
-    };
+    let options = RunOptions::default();
     let report = {
         let deployed = deploy(&flags, None, Some((image, bytes)))?;
         writeln!(
@@ -124,7 +124,7 @@ fn on_board(
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first, byte_scale)
+    let counted = bench::count(board, bytes, &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,
@@ -134,12 +134,7 @@ fn on_board(
 }
 
 /// Shows the first digit and what each layer makes of it, step by step.
-fn one_digit(
-    image: &Image<'_>,
-    test: &DataSet,
-    byte_scale: f32,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn one_digit(image: &Image<'_>, test: &DataSet, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(sample) = test.sample(0) else {
         return Ok(());
     };
@@ -149,7 +144,7 @@ fn one_digit(
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
     let mut input = Vec::new();
-    Encoder::new(image, test, byte_scale)?.encode(sample, &mut input);
+    Encoder::new(image, test)?.encode(sample, &mut input);
     engine.set_input(&input)?;
     writeln!(out)?;
     for step in 1..=network.steps {

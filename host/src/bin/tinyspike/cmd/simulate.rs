@@ -1,6 +1,7 @@
 //! `tinyspike simulate`: a model as a spiking network in floats.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,12 +9,14 @@ use tinyspike::convert::Conversion;
 use tinyspike::data::MAX_BYTES;
 use tinyspike::network::Pre;
 use tinyspike::simulate::{Readout, Run, Simulator, accuracy};
+use tinyspike::text::escaped;
 
 use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, input_files};
 use crate::npz::{self, Array, Values};
+use crate::outputs::Output;
 use crate::progress;
 
 /// How many samples are simulated at a time.
@@ -51,6 +54,14 @@ struct EnsembleReport {
 }
 
 pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
+    let files = input_files(&args.model, &args.convert, &args.data);
+    let output = args.output.as_ref();
+    let output = output.map(|path| Output::new(path, files.iter().map(PathBuf::as_path)));
+    let output = output.transpose()?;
+    let mut out = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let inputs = Inputs::load(
@@ -83,14 +94,14 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         bar.inc(samples.len() as u64);
     }
     bar.finish_and_clear();
-    if let (Some(path), Some(record)) = (&args.output, record) {
-        npz::write(path, &record.arrays)?;
+    if let (Some(output), Some(record)) = (output, record) {
+        npz::write(output, &record.arrays)?;
     }
     let report = sums.report(&conversion, inputs.len(), steps, args.options().dt);
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report, out)?;
+        print(&report, &mut out)?;
     }
     Ok(())
 }
@@ -123,7 +134,7 @@ struct Sums {
 impl Sums {
     fn new(conversion: &Conversion) -> Self {
         Self {
-            output: conversion.outputs.first().map(|(_, probe)| probe.0),
+            output: conversion.network.outputs.first().map(|(_, probe)| probe.0),
             spikes: vec![None; conversion.network.ensembles.len()],
             right: None,
             elapsed: Duration::ZERO,
@@ -271,7 +282,12 @@ fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "spikes per sample  {spikes:>12.1}")?;
     }
     for e in &report.ensembles {
-        write!(out, "    {:<20} {:>7} neurons", e.label, e.neurons)?;
+        write!(
+            out,
+            "    {:<20} {:>7} neurons",
+            escaped(&e.label),
+            e.neurons
+        )?;
         if let (Some(rate), Some(spikes)) = (e.rate_hz, e.spikes_per_image) {
             write!(out, " {rate:>9.2} Hz {spikes:>10.1} spikes")?;
         }
