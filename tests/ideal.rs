@@ -1,7 +1,7 @@
 //! The integer network as it would be without rounding.
 
+use tinyspike::graph::Source;
 use tinyspike::integers;
-use tinyspike::lower::Source;
 use tinyspike_shared::image::Synapse;
 
 use crate::reference::{driven, inbox_of, part_of, send, sizes};

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
-use tinyspike::lower::{Source, Target};
 use tinyspike_shared::image::{
     Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Readout, Rectified, Synapse, Transform,
     Width, Window,

@@ -1,7 +1,7 @@
 //! The integer network as docs/image-format.md defines it, in 64-bit integers and with no thought of speed.
 
+use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Seen};
-use tinyspike::lower::{Source, Target};
 use tinyspike_shared::image::{
     Convolution, Lif, Neuron, Readout, Rectified, Synapse, Transform, Window,
 };

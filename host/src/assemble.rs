@@ -3,14 +3,17 @@
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
     self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
-    Transform, Width, checksum,
+    Transform, Width,
 };
 use tinyspike_shared::weights::{Layout, WINDOWS};
 
+use crate::graph::{self, Source};
 use crate::integers::{self, Connection, Inbox, Initial, Seen, Target};
-use crate::lower::{self, Source};
 
-pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
+use crate::image::seal;
+pub use crate::image::{
+    AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, set_model_version,
+};
 
 /// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -266,25 +269,6 @@ pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
     Ok(bytes)
 }
 
-/// States in an image which release of its model it is.
-///
-/// # Errors
-/// Where the bytes are no image.
-pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), image::ImageError> {
-    let aligned = aligned_copy(image);
-    let mut header = *Image::parse(&aligned)?.header();
-    header.model_version = model_version;
-    seal(&mut image[..header.length as usize], header);
-    Ok(())
-}
-
-/// Writes an image's header, with the checksum of what it is then.
-fn seal(image: &mut [u8], mut header: Header) {
-    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-    header.checksum = checksum(image);
-    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-}
-
 fn check(network: &integers::Network) -> Result<(), AssembleError> {
     let count = |what, found, limit| {
         if found > limit {
@@ -440,8 +424,8 @@ fn describe<'a>(
     }
     for c in &network.connections {
         let width = match c.post {
-            lower::Target::Population(p) => network.ensembles[p].width,
-            lower::Target::Output(_) => Width::I32,
+            graph::Target::Population(p) => network.ensembles[p].width,
+            graph::Target::Output(_) => Width::I32,
         };
         let layout = layout_of(network, c, width);
         let connection = image::Connection {
@@ -450,8 +434,8 @@ fn describe<'a>(
                 Source::Population(p) => image::Pre::Ensemble(p as u8),
             },
             post: match c.post {
-                lower::Target::Population(p) => image::Post::Ensemble(p as u8),
-                lower::Target::Output(o) => image::Post::Output(o as u8),
+                graph::Target::Population(p) => image::Post::Ensemble(p as u8),
+                graph::Target::Output(o) => image::Post::Output(o as u8),
             },
             source: match &c.source {
                 Seen::Direct => image::SourceMap::Direct,

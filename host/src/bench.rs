@@ -801,8 +801,8 @@ mod tests {
 
     use super::*;
     use crate::assemble::assemble;
+    use crate::graph::{Source, Target as Post};
     use crate::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps, Target};
-    use crate::lower::{Source, Target as Post};
 
     #[test]
     fn ticks_become_instructions_less_the_timers_own() {

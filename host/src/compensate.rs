@@ -18,8 +18,8 @@ use tinyspike_firmware::{Event, Probe};
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, forward};
 use crate::emulate::{EmulateError, HostEngine, byte};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
 use crate::integers;
-use crate::lower::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
 use crate::ops::OpsError;
 use crate::quantize::{
     QuantizeError, QuantizeOptions, Rounding, Units, image_order, largest, quantize_with,

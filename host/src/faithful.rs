@@ -28,17 +28,15 @@ use tinyspike_shared::image::{
 
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::Range;
+use crate::graph::{self, Graph, Population, Source, Target};
 use crate::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Steps};
-use crate::lower::{
-    self, Graph, LowerError, Population, Readout, Source, Stepwise, Target, device_places,
-    lower_stepwise,
-};
+use crate::lower::{ForeignNeurons, LowerError, first_voltages, lower, unsupported};
 use crate::network::{self, Network, NeuronType};
 use crate::quantize::{
     Drive, FanIn, QuantizeError, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units,
     check_finite, input_encoding, is_input, keep_digits, period, quantized,
 };
-use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
+use crate::simulate::{InitialVoltage, SimulateError};
 
 /// The most bits of a weight.
 pub const WEIGHT_BITS_MAX: u8 = 16;
@@ -148,11 +146,13 @@ pub fn build_faithful(
     network: &Network,
     options: &FaithfulOptions,
 ) -> Result<FaithfulBuild, FaithfulError> {
-    let stepwise = lower_stepwise(network)?;
-    let quantized = quantize_stepwise(network, &stepwise, options)?;
+    let mut graph = lower(network)?;
+    check_neurons(&graph)?;
+    first_voltages(network, &options.initial_voltage, &mut graph)?;
+    let quantized = quantize_stepwise(&graph, options)?;
     let image = assemble(&quantized)?;
     Ok(FaithfulBuild {
-        graph: stepwise.graph,
+        graph,
         quantized,
         image,
     })
@@ -163,8 +163,7 @@ pub fn build_faithful(
 /// # Errors
 /// Where a number exceeds what an image can hold: the layer and the number.
 pub fn quantize_stepwise(
-    network: &Network,
-    stepwise: &Stepwise,
+    graph: &Graph,
     options: &FaithfulOptions,
 ) -> Result<integers::Network, FaithfulError> {
     let valid = options.steps > 0
@@ -175,7 +174,7 @@ pub fn quantize_stepwise(
     if !valid {
         return Err(FaithfulError::Options);
     }
-    let graph = &stepwise.graph;
+    check_neurons(graph)?;
     let inputs: Vec<Input> = (graph.inputs.iter().enumerate())
         .map(|(at, input)| {
             let unit = Range { min: 0.0, max: 1.0 };
@@ -191,7 +190,6 @@ pub fn quantize_stepwise(
             }
         })
         .collect();
-    let voltages = initial_voltages(network, &options.initial_voltage)?;
     let mut work = Work {
         graph,
         inputs: &inputs,
@@ -201,18 +199,17 @@ pub fn quantize_stepwise(
     };
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
-    let parts = graph.populations.iter().zip(&stepwise.ensembles);
-    for (at, (population, id)) in parts.enumerate() {
-        let ensemble = &network.ensembles[id.0];
-        let neurons = Neurons::of(ensemble, &voltages[id.0], options)?;
-        let synapse = work.synapse(Target::Population(at), stepwise.populations[at])?;
+    for (at, population) in graph.populations.iter().enumerate() {
+        let neurons = Neurons::of(population, options)?;
+        let synapse = synapse(graph, Target::Population(at))?;
+        let synapse = work.synapse(Target::Population(at), synapse)?;
         let ensemble = work.population(at, population, neurons, synapse, &mut connections)?;
         work.values.push(ensemble.theta);
         ensembles.push(ensemble);
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let readout = stepwise.outputs[at];
+        let readout = readout(graph, at)?;
         outputs.push(work.output(at, output, readout, &mut connections)?);
     }
     Ok(integers::Network {
@@ -223,6 +220,86 @@ pub fn quantize_stepwise(
         outputs,
         connections: connections.into_iter().flatten().collect(),
     })
+}
+
+/// How an output sees what populations send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Readout {
+    /// As it is.
+    Direct,
+    /// As the filter of a connection showed it at the end of the step before.
+    Connection(network::Synapse),
+    /// As the probe's filter shows it at the end of the step.
+    Probe(network::Synapse),
+}
+
+/// Refuses neurons that images do not have as they are.
+fn check_neurons(graph: &Graph) -> Result<(), LowerError> {
+    let foreign = graph.populations.iter().filter_map(|p| match &p.neuron {
+        graph::Neuron::Own { neuron_type, .. } => {
+            let runs = neuron_type.uniform().is_some_and(|n| runs_stepwise(&n));
+            (!runs).then(|| ForeignNeurons::new(p, neuron_type))
+        }
+        graph::Neuron::IntegrateAndFire => None,
+    });
+    let foreign: Vec<ForeignNeurons> = foreign.collect();
+    if foreign.is_empty() {
+        Ok(())
+    } else {
+        Err(LowerError::StepwiseNeurons(foreign))
+    }
+}
+
+/// Whether the engine has these neurons as they are.
+fn runs_stepwise(neuron_type: &NeuronType) -> bool {
+    match neuron_type {
+        NeuronType::SpikingRectifiedLinear { .. } | NeuronType::Lif { .. } => true,
+        NeuronType::SpikingLeakyRelu { negative_slope, .. } => (0.0..1.0).contains(negative_slope),
+        NeuronType::RegularSpiking { base, .. } => {
+            matches!(**base, NeuronType::RectifiedLinear { .. })
+        }
+        _ => false,
+    }
+}
+
+/// The synapse that the links from populations to a target have in common.
+fn synapse(graph: &Graph, target: Target) -> Result<Option<network::Synapse>, LowerError> {
+    let links = graph.links_into(target).map(|(_, link)| link);
+    let mut seen = links
+        .filter(|l| matches!(l.pre, Source::Population(_)))
+        .map(|l| l.synapse);
+    let first = seen.next().flatten();
+    if seen.any(|other| other != first) {
+        return Err(unsupported(
+            graph.label(target),
+            "several different synapses into one layer",
+            "give all connections into it the same",
+        ));
+    }
+    Ok(first)
+}
+
+fn readout(graph: &Graph, at: usize) -> Result<Readout, LowerError> {
+    let (target, output) = (Target::Output(at), &graph.outputs[at]);
+    let probe = match output.readout {
+        graph::Readout::Sum => None,
+        graph::Readout::Shown { synapse } => synapse,
+    };
+    let mut links = graph.links_into(target);
+    let fed = links.any(|(_, l)| matches!(l.pre, Source::Input(_)));
+    match (synapse(graph, target)?, probe) {
+        (None, None) => Ok(Readout::Direct),
+        (Some(synapse), None) => Ok(Readout::Connection(synapse)),
+        // The probe would filter the bias and the input as well.
+        (None, Some(synapse)) if !fed && output.bias.iter().all(|b| *b == 0.0) => {
+            Ok(Readout::Probe(synapse))
+        }
+        _ => Err(unsupported(
+            &output.label,
+            "a probe with a synapse on something else than neurons",
+            "probe it without one",
+        )),
+    }
 }
 
 /// An ensemble's neurons, as an image has them.
@@ -239,11 +316,8 @@ struct Neurons {
 }
 
 impl Neurons {
-    fn of(
-        ensemble: &network::Ensemble,
-        voltages: &[f32],
-        options: &FaithfulOptions,
-    ) -> Result<Self, FaithfulError> {
+    fn of(population: &Population, options: &FaithfulOptions) -> Result<Self, FaithfulError> {
+        let ensemble = population;
         let dt = options.dt;
         let limit = |what, value: f64, limit: f64| {
             if value <= limit {
@@ -257,7 +331,17 @@ impl Neurons {
                 })
             }
         };
-        let initial = initial(ensemble, voltages)?;
+        let (neuron_type, voltages) = match &population.neuron {
+            graph::Neuron::Own {
+                neuron_type,
+                voltage,
+            } => (neuron_type.at(0), voltage.as_slice()),
+            graph::Neuron::IntegrateAndFire => (
+                NeuronType::SpikingRectifiedLinear { amplitude: 1.0 },
+                &[][..],
+            ),
+        };
+        let initial = initial(population, voltages)?;
         let rectified = |slope: f32, gain: f32, amplitude: f32, initial| Self {
             neuron: Neuron::Rectified(Rectified {
                 negative_slope: (f64::from(slope) * PARTS).round().min(PARTS - 1.0) as u16,
@@ -268,7 +352,7 @@ impl Neurons {
             factor: dt * f64::from(gain),
             value: f64::from(amplitude) / dt,
         };
-        Ok(match ensemble.neuron_type.at(0) {
+        Ok(match neuron_type {
             NeuronType::Lif {
                 tau_rc,
                 tau_ref,
@@ -335,7 +419,7 @@ impl Neurons {
 }
 
 /// First voltages as shares of the threshold, in the order of a device.
-fn initial(ensemble: &network::Ensemble, voltages: &[f32]) -> Result<Initial, FaithfulError> {
+fn initial(ensemble: &Population, voltages: &[f32]) -> Result<Initial, FaithfulError> {
     if let Some(&voltage) = voltages.iter().find(|v| !(0.0..1.0).contains(*v)) {
         return Err(FaithfulError::Start {
             layer: ensemble.label.clone(),
@@ -348,13 +432,8 @@ fn initial(ensemble: &network::Ensemble, voltages: &[f32]) -> Result<Initial, Fa
     if voltages.iter().all(|v| *v == 0.5) {
         return Ok(Initial::Half);
     }
-    let share = |place: usize| {
-        (f64::from(voltages[place]) * PARTS)
-            .round()
-            .min(PARTS - 1.0) as u16
-    };
-    let places = device_places(ensemble);
-    Ok(Initial::Each(places.into_iter().map(share).collect()))
+    let share = |voltage: &f32| (f64::from(*voltage) * PARTS).round().min(PARTS - 1.0) as u16;
+    Ok(Initial::Each(voltages.iter().map(share).collect()))
 }
 
 /// A filter in fixed point.
@@ -798,7 +877,7 @@ impl<'a> Work<'a> {
     fn output(
         &self,
         at: usize,
-        output: &lower::Output,
+        output: &graph::Output,
         readout: Readout,
         connections: &mut [Option<Connection>],
     ) -> Result<Output, FaithfulError> {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use tinyspike_shared::image::{self, Neuron, Readout, Synapse, Transform, Width};
 
-use crate::lower::{self, Source};
+use crate::graph::{self, Source};
 
 /// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -182,7 +182,7 @@ pub struct Output {
 #[expect(missing_docs, reason = "as in the graph")]
 pub struct Connection {
     pub pre: Source,
-    pub post: lower::Target,
+    pub post: graph::Target,
     pub source: Seen,
     pub transform: Transform,
     pub weights: Vec<i16>,

@@ -7,8 +7,10 @@ use crate::calibrate::{
 };
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
+use crate::graph::Graph;
 use crate::integers;
-use crate::lower::{Graph, LowerError, lower};
+use crate::integrate::integrate_and_fire;
+use crate::lower::{LowerError, lower};
 use crate::network::Network;
 use crate::ops::OpsError;
 use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
@@ -79,7 +81,7 @@ pub fn build_from(
     options: &QuantizeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Build, BuildError> {
-    let graph = lower(network)?;
+    let graph = integrate_and_fire(&lower(network)?)?;
     let Some(samples) = samples else {
         let calibration = bounds_from_weights(&graph).map_err(CalibrateError::from)?;
         let quantized = quantize(&graph, &calibration, options)?;

@@ -19,8 +19,8 @@
 use tinyspike_shared::image::{self, Transform, Width};
 
 use crate::calibrate::Calibration;
+use crate::graph::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 use crate::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps, Target};
-use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 
 /// Bits of a weight, unless fewer are asked for.
 pub const WEIGHT_BITS: u8 = 8;
@@ -295,14 +295,14 @@ pub fn quantize_with(
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
     for (at, population) in graph.populations.iter().enumerate() {
-        let fan_in = context.fan_in(lower::Target::Population(at));
+        let fan_in = context.fan_in(graph::Target::Population(at));
         let (ensemble, weights) = context.ensemble(at, population, &fan_in)?;
         ensembles.push(ensemble);
         context.place(&fan_in, weights, &mut connections)?;
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let fan_in = context.fan_in(lower::Target::Output(at));
+        let fan_in = context.fan_in(graph::Target::Output(at));
         let layer = graph.populations.len() + at;
         let (output, weights) = context.output(layer, output, &fan_in)?;
         outputs.push(output);
@@ -358,13 +358,13 @@ impl<'a> FanIn<'a> {
     /// The links into a target; `value` is what one unit of an event from a source stands for.
     pub(crate) fn of(
         graph: &'a Graph,
-        post: lower::Target,
+        post: graph::Target,
         value: impl Fn(Source) -> f64,
     ) -> Vec<Self> {
         let links = graph.links.iter().enumerate();
         let size = match post {
-            lower::Target::Population(p) => graph.populations[p].neurons,
-            lower::Target::Output(o) => graph.outputs[o].bias.len(),
+            graph::Target::Population(p) => graph.populations[p].neurons,
+            graph::Target::Output(o) => graph.outputs[o].bias.len(),
         };
         links
             .filter(|(_, l)| l.post == post)
@@ -413,8 +413,8 @@ impl<'a> FanIn<'a> {
         weights: Vec<i16>,
     ) -> Result<Connection, QuantizeError> {
         let layer = match self.link.post {
-            lower::Target::Population(p) => &graph.populations[p].label,
-            lower::Target::Output(o) => &graph.outputs[o].label,
+            graph::Target::Population(p) => &graph.populations[p].label,
+            graph::Target::Output(o) => &graph.outputs[o].label,
         };
         Ok(Connection {
             pre: self.link.pre,
@@ -437,7 +437,7 @@ pub(crate) struct Drive {
 }
 
 impl<'a> Context<'a> {
-    fn fan_in(&self, post: lower::Target) -> Vec<FanIn<'a>> {
+    fn fan_in(&self, post: graph::Target) -> Vec<FanIn<'a>> {
         FanIn::of(self.graph, post, |pre| self.event_value(pre))
     }
 
@@ -460,7 +460,7 @@ impl<'a> Context<'a> {
     fn ensemble(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
     ) -> Result<(Ensemble, Weights), QuantizeError> {
         check_finite(&population.label, fan_in, &population.bias)?;
@@ -511,7 +511,7 @@ impl<'a> Context<'a> {
     fn narrow(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
         coarsest: f64,
@@ -585,7 +585,7 @@ impl<'a> Context<'a> {
     fn ensemble_in(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
         units: &[(f64, i64)],
@@ -676,7 +676,7 @@ impl<'a> Context<'a> {
     fn output(
         &self,
         layer: usize,
-        output: &crate::lower::Output,
+        output: &crate::graph::Output,
         fan_in: &[FanIn<'_>],
     ) -> Result<(Output, Weights), QuantizeError> {
         check_finite(&output.label, fan_in, &output.bias)?;
@@ -804,7 +804,7 @@ impl Wide {
         holds(self.min) && holds(self.max) && self.bias.iter().all(|&b| holds(b))
     }
 
-    fn finish(self, population: &crate::lower::Population, width: Width) -> Ensemble {
+    fn finish(self, population: &crate::graph::Population, width: Width) -> Ensemble {
         let narrow = |values: Vec<i64>| values.into_iter().map(|v| v as i32).collect();
         Ensemble {
             label: population.label.clone(),

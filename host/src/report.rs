@@ -7,8 +7,8 @@ use tinyspike_shared::image::{Post, Pre, Width};
 
 use crate::assemble::Image;
 use crate::calibrate::Calibration;
+use crate::graph::{Graph, Source, Target};
 use crate::integers;
-use crate::lower::{Graph, Source, Target};
 use crate::quantize::image_order;
 use crate::text::escaped;
 

@@ -7,11 +7,14 @@ use tinyspike::calibrate::{Samples, calibrate};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
 use tinyspike::emulate::{Encoder, HostEngine};
+use tinyspike::graph::{
+    Dense, Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap,
+    Target,
+};
 use tinyspike::import;
 use tinyspike::integers;
-use tinyspike::lower::{
-    Dense, Graph, Input, LinearMap, Link, Output, Population, Source, SourceMap, Target, lower,
-};
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::pipeline::samples;
 use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
@@ -143,6 +146,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                 outputs: vec![Output {
                     label: "out".into(),
                     bias: vec![0.0; 2],
+                    readout: Readout::Sum,
                     dropped_softmax: false,
                 }],
                 links: Vec::new(),
@@ -157,6 +161,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                         weights: Tensor::new(vec![rows, columns], data).unwrap(),
                         first: 0,
                     }),
+                    synapse: None,
                 }
             };
             let (mut pre, mut size) = (Source::Input(0), inputs);
@@ -178,6 +183,8 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                     shape: [1, 1, neurons],
                     channels: neurons,
                     bias: bias.weights.data().to_vec(),
+                    neuron: Neuron::IntegrateAndFire,
+                    ensemble: None,
                 });
                 (pre, size) = (Source::Population(at), neurons);
             }
@@ -220,7 +227,8 @@ fn bundled(name: &str, bytes: &[u8], options: &QuantizeOptions) -> integers::Net
         inference_only: true,
         ..ConvertOptions::default()
     };
-    let graph = lower(&convert(&model, &convert_options).unwrap().network).unwrap();
+    let lowered = lower(&convert(&model, &convert_options).unwrap().network).unwrap();
+    let graph = integrate_and_fire(&lowered).unwrap();
     let data = data::load_bytes("calibration", CALIBRATION).unwrap();
     let samples = samples(&data, 100);
     let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();

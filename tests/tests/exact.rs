@@ -1,8 +1,8 @@
 //! What the parser asks of neurons, inboxes and readouts beyond those of deployed networks.
 
 use tinyspike::assemble::{AssembleError, assemble};
+use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
-use tinyspike::lower::{Source, Target};
 use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::{
     Dense, Fault, Lif, Neuron, Readout, Rectified, Synapse, Transform, Width,

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
+use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
-use tinyspike::lower::{Source, Target};
 use tinyspike_firmware::ImageError;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,

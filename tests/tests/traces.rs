@@ -14,6 +14,7 @@ use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
 use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::integers::Target;
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::Activation;
 use tinyspike::network::{Network, NeuronType, Synapse};
@@ -151,7 +152,8 @@ fn plain(found: &mut String) {
 
 fn tuned(found: &mut String) {
     for name in ["mnist_small", "mnist_mlp"] {
-        let graph = lower(&converted(name, ConvertOptions::default())).unwrap();
+        let lowered = lower(&converted(name, ConvertOptions::default())).unwrap();
+        let graph = integrate_and_fire(&lowered).unwrap();
         let options = TuneOptions {
             max_drop: 0.01,
             evaluations: 8,

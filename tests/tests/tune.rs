@@ -6,9 +6,11 @@ use tinyspike::calibrate::calibrate;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet, Samples};
 use tinyspike::emulate::{EmulateOptions, emulate};
+use tinyspike::graph::{Graph, Source, Target};
 use tinyspike::import;
 use tinyspike::integers;
-use tinyspike::lower::{Graph, Source, Target, lower};
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::pipeline::{float_accuracy, samples};
 use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::report::{Budgets, report};
@@ -23,7 +25,8 @@ fn graph() -> Graph {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    lower(&convert(&model, &options).unwrap().network).unwrap()
+    let lowered = lower(&convert(&model, &options).unwrap().network).unwrap();
+    integrate_and_fire(&lowered).unwrap()
 }
 
 fn calibration() -> DataSet {

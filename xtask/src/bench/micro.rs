@@ -4,8 +4,8 @@
 //! engine are not in it.
 
 use tinyspike::assemble::assemble;
+use tinyspike::graph::{Source, Target as Post};
 use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps, Target};
-use tinyspike::lower::{Source, Target as Post};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;
 use tinyspike_board::firmware::{Board, Program};
