@@ -32,6 +32,8 @@ pub mod image;
 pub mod inputs;
 pub mod inspect;
 #[doc(hidden)]
+pub mod integers;
+#[doc(hidden)]
 pub mod integrate;
 pub mod keras;
 #[doc(hidden)]

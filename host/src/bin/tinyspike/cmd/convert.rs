@@ -13,11 +13,12 @@ use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::graph::Graph;
+use tinyspike::integers;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from, samples};
-use tinyspike::quantize::{Quantized, WEIGHT_BITS};
+use tinyspike::quantize::WEIGHT_BITS;
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
@@ -35,7 +36,7 @@ struct Built {
     tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 
