@@ -3,6 +3,7 @@
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+    KeypairBytes,
 };
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use tinyspike_shared::image::ImageError;
@@ -10,21 +11,20 @@ use tinyspike_shared::signature::{
     KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, TRAILER_LEN, trailer,
 };
 
+use crate::advice::{Advice, Advised};
 use crate::image::{Image, aligned_copy};
 
-/// Why an image or a key is not what it should be.
+/// Fault of an image or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
     /// No private key in the text.
     #[error(
-        "this is no Ed25519 private key in PKCS#8 PEM form ({0}); `tinyspike keygen` or `openssl genpkey -algorithm ed25519` makes one"
+        "this is no Ed25519 private key in PKCS#8 PEM form ({0}); `openssl genpkey -algorithm ed25519` makes one, too"
     )]
     PrivateKey(String),
     /// No public key in the text.
-    #[error(
-        "this is no Ed25519 public key in PEM form ({0}); `tinyspike keygen` writes one beside the private key"
-    )]
+    #[error("this is no Ed25519 public key in PEM form ({0})")]
     PublicKey(String),
     /// A key cannot be written as PEM.
     #[error("the key cannot be written as PEM: {0}")]
@@ -38,6 +38,16 @@ pub enum SignError {
     /// The signature is missing or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+}
+
+impl Advised for SignError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::PrivateKey(_) | Self::PublicKey(_) => vec![Advice::MakeKeys],
+            Self::Image(_) => vec![Advice::Image],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A private key, which signs images.
@@ -79,8 +89,12 @@ impl PrivateKey {
     /// # Errors
     /// Where the encoder fails.
     pub fn to_pem(&self) -> Result<String, SignError> {
-        self.0
-            .to_pkcs8_pem(LineEnding::LF)
+        let pair = KeypairBytes {
+            secret_key: self.0.to_bytes(),
+            // With it the form would be PKCS#8's second version, which OpenSSL does not read.
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF)
             .map(|text| text.to_string())
             .map_err(|e| SignError::Encode(e.to_string()))
     }
@@ -139,7 +153,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// What names the key in messages.
+    /// Name of the key in messages.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         KeyId::of(&self.0)
@@ -157,7 +171,7 @@ impl PublicKey {
     }
 }
 
-/// Who claims to have signed an image; `None` where there is no signature.
+/// Key that claims to have signed an image; `None` if there is no signature.
 ///
 /// # Errors
 /// Where there is no image.
@@ -170,7 +184,7 @@ pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
     }
 }
 
-/// What stands behind an image where it is signed, unchecked; `None` where it is not, or is no image.
+/// Trailer of a signed image, unchecked; `None` if it is not signed, or no image.
 #[must_use]
 pub fn trailer_of(image: &[u8]) -> Option<[u8; TRAILER_LEN]> {
     let aligned = aligned_copy(image);

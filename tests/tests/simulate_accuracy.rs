@@ -107,7 +107,7 @@ fn images() -> Images {
     }
 }
 
-/// What the simulator makes of a line: accuracies, and rates over the first images.
+/// Measures a line in the simulator: accuracies, and rates over the first images.
 fn measure(model: &Model, golden: &Golden, images: &Images) -> (Vec<f64>, Vec<(String, f64)>) {
     let lif = |amplitude| NeuronType::Lif {
         tau_rc: 0.02,

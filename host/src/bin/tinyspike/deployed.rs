@@ -1,11 +1,10 @@
 //! A board that runs an image: flashed, unless it runs it already.
 
-use tinyspike::assemble::Image;
+use tinyspike::ImageBuf;
 use tinyspike::device::{
-    self, DeviceError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
+    self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
-use tinyspike::sign::trailer_of;
 
 use crate::args::BoardFlags;
 use crate::board::{self, Board, failure};
@@ -28,26 +27,24 @@ impl Deployed {
     }
 }
 
-/// The board that is meant, running its firmware and `image`, which the bytes hold with its signature; whatever image
+/// The board that is meant, running its firmware and `image`, with its signature; whatever image
 /// it runs, where none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,
-    image: Option<(&Image<'_>, &[u8])>,
+    image: Option<&ImageBuf>,
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
-        Some(path) => Firmware::read(path),
-        None => Layout::of(&chip, &LayoutOptions::default())
-            .and_then(|layout| device::build(&chip, &layout, None)),
-    }
-    .map_err(failure)?;
+        Some(path) => Firmware::read(path).map_err(failure)?,
+        None => {
+            let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(failure)?;
+            device::build(&chip, &layout, None).map_err(failure)?
+        }
+    };
     let plan = image
-        .map(|(image, bytes)| {
-            let options = PlanOptions {
-                trailer: trailer_of(bytes),
-                ..PlanOptions::default()
-            };
+        .map(|image| {
+            let options = PlanOptions::default();
             Plan::new(&chip, image, Some(&firmware), &options)
         })
         .transpose()
@@ -88,7 +85,7 @@ fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     });
     let identity = match found {
         Ok(Some(identity)) => identity,
-        Ok(None) | Err(DeviceError::NotThere { .. }) => return Ok(false),
+        Ok(None) | Err(ConnectError::NotThere { .. }) => return Ok(false),
         Err(error) => return Err(failure(error)),
     };
     if identity.image.is_ok_and(|image| image.checksum == checksum) {
