@@ -31,4 +31,4 @@ pub mod simulate;
 pub mod tensor;
 pub mod tune;
 
-pub use keras::{convert, forward, import, model, shape};
+pub use keras::{convert, forward, import, model};

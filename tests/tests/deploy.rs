@@ -9,7 +9,10 @@ use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
 use tinyspike::lower::{Graph, LinearMap, SourceMap, lower};
-use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
+use tinyspike::model::{
+    Activation, Concatenate, Cropping, DataFormat, GlobalPool, LayerConfig, LeakyRelu, Merge,
+    Model, Padding, Permute, Pool, PoolKind, Rescaling, UpSampling, ZeroPadding,
+};
 use tinyspike::pipeline::{Build, build, float_accuracy, samples};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::tensor::Tensor;
@@ -121,14 +124,14 @@ fn sources(graph: &Graph) -> Vec<&'static str> {
 fn pool(b: &mut Builder, input: usize, size: [usize; 2], strides: [usize; 2]) -> usize {
     let s = b.shape(input);
     let places = [0, 1].map(|axis| (s[axis] - size[axis]) / strides[axis] + 1);
-    let config = LayerConfig::Pool {
+    let config = LayerConfig::Pool(Pool {
         kind: PoolKind::Average,
         rank: 2,
         pool_size: size.to_vec(),
         strides: strides.to_vec(),
         padding: Padding::Valid,
         data_format: DataFormat::ChannelsLast,
-    };
+    });
     b.plain(
         "AveragePooling2D",
         config,
@@ -187,12 +190,12 @@ fn pooling_of_an_input_between_linear_layers_and_at_the_end() {
     let r = b.relu(p);
     let g = b.plain(
         "GlobalAveragePooling2D",
-        LayerConfig::GlobalPool {
+        LayerConfig::GlobalPool(GlobalPool {
             kind: PoolKind::Average,
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
-        },
+        }),
         &[r],
         &[6],
     );
@@ -207,10 +210,10 @@ fn normalization_scale_and_linear_layers_fold() {
     let x = b.input(&[6, 6, 2]);
     let r = b.plain(
         "Rescaling",
-        LayerConfig::Rescaling {
+        LayerConfig::Rescaling(Rescaling {
             scale: vec![2.0],
             offset: vec![-0.5],
-        },
+        }),
         &[x],
         &[6, 6, 2],
     );
@@ -239,9 +242,14 @@ fn residual_branches_add() {
     linear.activation = Activation::Linear;
     let c = b.conv(a, 4, &[3, 3]);
     let c = b.conv_with(c, linear);
-    let s = b.plain("Add", LayerConfig::Add, &[a, c], &[6, 6, 4]);
+    let s = b.plain("Add", LayerConfig::Merge(Merge::Add), &[a, c], &[6, 6, 4]);
     let r = b.relu(s);
-    let m = b.plain("Average", LayerConfig::Average, &[r, a], &[6, 6, 4]);
+    let m = b.plain(
+        "Average",
+        LayerConfig::Merge(Merge::Average),
+        &[r, a],
+        &[6, 6, 4],
+    );
     let y = head(&mut b, m);
     deploys(b, &[y]);
 }
@@ -254,7 +262,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(x, 4, &[1, 1]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[6, 6, 7],
     );
@@ -263,7 +271,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(r, 4, &[3, 3]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[c, r],
         &[6, 6, 11],
     );
@@ -283,7 +291,7 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let c = b.conv_with(x, linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[5, 5, 6],
     );
@@ -293,7 +301,7 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let c = b.dense(f, 3, Activation::Linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[7],
     );
@@ -322,11 +330,11 @@ fn padding_cropping_upsampling_and_permutation() {
             s[1] + padding[1].0 + padding[1].1,
             s[2],
         ];
-        let config = LayerConfig::ZeroPadding {
+        let config = LayerConfig::ZeroPadding(ZeroPadding {
             rank: 2,
             padding: padding.to_vec(),
             data_format: DataFormat::ChannelsLast,
-        };
+        });
         b.plain("ZeroPadding2D", config, &[input], &shape)
     };
     let p = pad(&mut b, x, [(1, 2), (2, 0)]);
@@ -337,12 +345,12 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let u = b.plain(
         "UpSampling2D",
-        LayerConfig::UpSampling {
+        LayerConfig::UpSampling(UpSampling {
             rank: 2,
             size: vec![2, 3],
             data_format: DataFormat::ChannelsLast,
             interpolation: "nearest".into(),
-        },
+        }),
         &[c],
         &[s[0] * 2, s[1] * 3, s[2]],
     );
@@ -350,11 +358,11 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let k = b.plain(
         "Cropping2D",
-        LayerConfig::Cropping {
+        LayerConfig::Cropping(Cropping {
             rank: 2,
             cropping: vec![(1, 2), (0, 3)],
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[s[0] - 3, s[1] - 3, s[2]],
     );
@@ -362,9 +370,9 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let t = b.plain(
         "Permute",
-        LayerConfig::Permute {
+        LayerConfig::Permute(Permute {
             dims: vec![2, 1, 3],
-        },
+        }),
         &[c],
         &[s[1], s[0], s[2]],
     );
@@ -412,14 +420,14 @@ fn convolutions_over_one_axis() {
     let c = b.conv(c, 4, &[4]);
     let p = b.plain(
         "AveragePooling1D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 1,
             pool_size: vec![3],
             strides: vec![3],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[6, 4],
     );
@@ -445,14 +453,14 @@ fn channels_first_models_run_channels_last() {
     let n = b.normalization(c, 1);
     let p = b.plain(
         "AveragePooling2D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 2,
             pool_size: vec![2, 2],
             strides: vec![2, 2],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsFirst,
-        },
+        }),
         &[n],
         &[4, 4, 3],
     );
@@ -473,7 +481,7 @@ fn several_inputs_and_outputs() {
     let d = b.dense(z, 6, Activation::Relu);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[f, d],
         &[114],
     );
@@ -492,9 +500,9 @@ fn a_leaky_relu_is_two_populations() {
     let c = b.conv_with(x, linear);
     let l = b.plain(
         "LeakyReLU",
-        LayerConfig::LeakyRelu {
+        LayerConfig::LeakyRelu(LeakyRelu {
             negative_slope: 0.2,
-        },
+        }),
         &[c],
         &[6, 6, 4],
     );
