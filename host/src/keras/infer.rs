@@ -9,11 +9,11 @@ use thiserror::Error;
 use super::model::{Layer, LayerConfig, Model, TensorRef};
 use super::shape::{self, MAX_TOTAL_ELEMENTS, Shape};
 
-/// How many calls of layers [`infer_model`] looks at before it gives up: nested models that call
-/// each other several times at every level would otherwise take exponential time.
+/// The most calls of layers that [`infer_model`] looks at: nested models that call each other several
+/// times at every level would otherwise take exponential time.
 const MAX_CALLS: usize = 1 << 16;
 
-/// Why a layer cannot be applied to its inputs.
+/// A layer that cannot be applied to its inputs.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("layer \"{layer}\" ({class}): {reason}")]
 pub struct ShapeError {
@@ -21,7 +21,7 @@ pub struct ShapeError {
     pub layer: String,
     /// Its Keras class.
     pub class: String,
-    /// What does not fit, with the shapes.
+    /// The reason, with the shapes.
     pub reason: String,
 }
 
@@ -33,7 +33,7 @@ pub struct ShapeError {
 ///
 /// # Errors
 /// If a layer cannot be applied to its inputs, or if an output would have an axis of length 0 or more
-/// than [`MAX_ELEMENTS`] elements.
+/// than [`MAX_ELEMENTS`](shape::MAX_ELEMENTS) elements, or all together too many.
 pub(super) fn infer_model(
     model: &mut Model,
     order: &[(usize, usize)],
@@ -64,7 +64,7 @@ pub(super) fn infer_model(
     Ok(())
 }
 
-/// The shapes that a call is applied to, or nothing where one of them is unknown.
+/// The shapes that a call is applied to, `None` if one of them is unknown.
 fn inputs_of(model: &Model, layer: usize, call: usize) -> Option<Vec<Shape>> {
     model.layers[layer].calls[call]
         .inputs
@@ -100,7 +100,8 @@ impl Budget {
     /// Takes the elements of an output; an axis of unknown length counts as one place.
     fn output(&mut self, layer: &Layer, shape: &Shape) -> Result<(), ShapeError> {
         shape::check(shape).map_err(|reason| error(layer, reason))?;
-        self.take(layer, known_elements(shape), &shape::display(shape))
+        let what = format!("its output of shape {}", shape::display(shape));
+        self.take(layer, known_elements(shape), &what)
     }
 
     fn take(&mut self, layer: &Layer, elements: usize, what: &str) -> Result<(), ShapeError> {
@@ -109,7 +110,7 @@ impl Budget {
             error(
                 layer,
                 format!(
-                    "with its output of {what}, {elements} elements, after the {so_far} of the \
+                    "with {what}, {elements} elements, after the {so_far} of the \
                      layers before it, the model's tensors have more than {MAX_TOTAL_ELEMENTS} \
                      elements together, the most that is supported; use a smaller model"
                 ),
@@ -216,7 +217,11 @@ fn infer_nested(
     };
     let stored = outputs(&|tensor| model.shape_of(tensor).cloned());
     if same || stored.len() < model.outputs.len() {
-        budget.take(layer, total_elements(model), "all its layers")?;
+        budget.take(
+            layer,
+            total_elements(model),
+            "the outputs of all its layers",
+        )?;
         return Ok(if stored.len() == model.outputs.len() {
             stored
         } else {

@@ -19,4 +19,5 @@ mod tensor_func;
 mod verify;
 mod weight;
 
+pub use infer::ShapeError;
 pub use verify::{Comparison, Verification, VerifyError, VerifyOptions, verify};

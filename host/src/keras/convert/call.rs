@@ -14,12 +14,12 @@ use crate::network::{
 };
 use crate::tensor::Tensor;
 
-/// Where to connect to and from: what stands for one call of a layer.
+/// The two ends of one call of a layer: its place in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// What the layer's inputs connect to.
+    /// The end that the layer's inputs connect to.
     pub post: Post,
-    /// What has the layer's output.
+    /// The end that has the layer's output.
     pub pre: Pre,
 }
 
@@ -39,10 +39,10 @@ impl Object {
     }
 }
 
-/// How to connect one of the call's inputs to an object.
+/// Settings of a connection from one of the call's inputs to an object.
 #[derive(Clone, Debug, Default)]
 pub struct Connect {
-    /// Which of the call's inputs.
+    /// The number of the input.
     pub input: usize,
     /// The places of the input that are read; `None` for all.
     pub pre_slice: Option<Arc<[usize]>>,

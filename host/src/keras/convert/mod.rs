@@ -41,6 +41,8 @@ pub use options::{ActivationType, ConvertOptions, ScaleFiringRates};
 pub use registry::{LayerConverter, Registry};
 pub use warning::Warning;
 
+pub use crate::keras::weight::LayerRef;
+
 use crate::keras::model::Model;
 
 /// Converts a model.

@@ -16,7 +16,7 @@ impl LayerKind for Conv {
     }
 
     fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        Self::read(rank(name), args.size("filters")?, "kernel", args)
+        Self::arguments(rank(name), args.size("filters")?, "kernel", args)
     }
 
     fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {

@@ -25,7 +25,7 @@ impl LayerKind for ConvTranspose {
         if args.get("output_padding").is_some() {
             return Ok(None);
         }
-        let conv = Conv::read(rank(name), args.size("filters")?, "kernel", args)?;
+        let conv = Conv::arguments(rank(name), args.size("filters")?, "kernel", args)?;
         Ok(conv.map(|conv| Self { conv }))
     }
 

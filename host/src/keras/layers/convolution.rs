@@ -31,7 +31,7 @@ pub struct Conv {
 impl Conv {
     /// The arguments; `None` if the activation is none of Keras's. `prefix` is that of the kernel's
     /// penalties.
-    pub(super) fn read(
+    pub(super) fn arguments(
         rank: usize,
         filters: usize,
         prefix: &str,
@@ -61,7 +61,7 @@ impl Conv {
         }))
     }
 
-    /// The slots of a kernel and the bias.
+    /// The slot of the bias, if there is one.
     pub(super) fn bias_slot(&self, length: Option<usize>) -> Option<Slot> {
         self.use_bias.then(|| Slot::new("bias", vec![length]))
     }

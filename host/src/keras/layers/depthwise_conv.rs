@@ -21,7 +21,7 @@ impl LayerKind for DepthwiseConv {
 
     fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
         // A depthwise convolution has no filters: a group for each input channel.
-        let conv = Conv::read(rank(name), 0, "depthwise", args)?;
+        let conv = Conv::arguments(rank(name), 0, "depthwise", args)?;
         let depth_multiplier = args.size_or("depth_multiplier", 1)?;
         Ok(conv.map(|conv| Self {
             conv: Conv { groups: 1, ..conv },

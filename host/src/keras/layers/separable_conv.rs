@@ -22,7 +22,7 @@ impl LayerKind for SeparableConv {
     }
 
     fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let conv = Conv::read(rank(name), args.size("filters")?, "depthwise", args)?;
+        let conv = Conv::arguments(rank(name), args.size("filters")?, "depthwise", args)?;
         let depth_multiplier = args.size_or("depth_multiplier", 1)?;
         Ok(conv.map(|conv| Self {
             conv: Conv { groups: 1, ..conv },
