@@ -1,4 +1,4 @@
-//! What is done with the bytes.
+//! Fuzz targets: each takes bytes, and states what must hold.
 
 use std::io::{Cursor, Write as _};
 

@@ -3,6 +3,7 @@
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+    KeypairBytes,
 };
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use tinyspike_shared::image::ImageError;
@@ -12,7 +13,7 @@ use tinyspike_shared::signature::{
 
 use crate::image::{Image, aligned_copy};
 
-/// Why an image or a key is not what it should be.
+/// Fault of an image or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
@@ -79,8 +80,12 @@ impl PrivateKey {
     /// # Errors
     /// Where the encoder fails.
     pub fn to_pem(&self) -> Result<String, SignError> {
-        self.0
-            .to_pkcs8_pem(LineEnding::LF)
+        let pair = KeypairBytes {
+            secret_key: self.0.to_bytes(),
+            // With it the form would be PKCS#8's second version, which OpenSSL does not read.
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF)
             .map(|text| text.to_string())
             .map_err(|e| SignError::Encode(e.to_string()))
     }
@@ -139,7 +144,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// What names the key in messages.
+    /// Name of the key in messages.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         KeyId::of(&self.0)
@@ -157,7 +162,7 @@ impl PublicKey {
     }
 }
 
-/// Who claims to have signed an image; `None` where there is no signature.
+/// Key that claims to have signed an image; `None` if there is no signature.
 ///
 /// # Errors
 /// Where there is no image.
@@ -170,7 +175,7 @@ pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
     }
 }
 
-/// What stands behind an image where it is signed, unchecked; `None` where it is not, or is no image.
+/// Trailer of a signed image, unchecked; `None` if it is not signed, or no image.
 #[must_use]
 pub fn trailer_of(image: &[u8]) -> Option<[u8; TRAILER_LEN]> {
     let aligned = aligned_copy(image);

@@ -10,8 +10,8 @@ use tinyspike::model::Model;
 use tinyspike::network::{NodeKind, Transform};
 use tinyspike::tensor::Tensor;
 
-/// On real images some outputs are all but 0 while others reach 20: what the order of float32 sums
-/// changes in them is more than the default tolerance, which is relative to each output alone.
+/// Tolerance for real images, on which some outputs are all but 0 while others reach 20: the order of float32
+/// sums changes them by more than the default tolerance, which is relative to each value.
 const ROUNDING: f64 = 1e-5;
 
 fn load(model: &str) -> Model {
@@ -36,7 +36,7 @@ fn check(name: &str, options: &ConvertOptions) {
     }
 }
 
-/// With fallbacks to tensor nodes wherever NengoDL falls back, and without.
+/// Compares all models, with fallbacks to tensor nodes wherever NengoDL falls back, and without.
 #[test]
 fn all_models() {
     for name in [

@@ -18,7 +18,7 @@ use tinyspike_board::{Failure, qemu, shell};
 
 use crate::firmware;
 
-/// What `cargo xtask profile` is given.
+/// Arguments of `cargo xtask profile`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The packed image
@@ -48,16 +48,16 @@ pub struct Count {
     pub address: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// How often it was executed.
+    /// Times that it was executed.
     pub executed: u64,
-    /// After how many of these the next instruction was not the one behind it.
+    /// Executions after which the next instruction was not the one behind it.
     pub jumped: u64,
 }
 
 /// Builds what is needed, runs the samples, and prints the profile.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used, or something not be built or run.
+/// [`Failure`] if a file cannot be used, or something not be built or run.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let elf = firmware::build_program(args.board, Program::Bench)?;
     let plugin = build_plugin()?;

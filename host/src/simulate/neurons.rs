@@ -31,7 +31,7 @@ impl Neurons {
         }
     }
 
-    /// Whether the output is a function of the present current alone.
+    /// Tells whether the output is a function of the present current alone.
     pub(super) fn is_rate(&self) -> bool {
         self.first().is_none_or(NeuronType::is_rate)
     }
@@ -85,8 +85,7 @@ impl Neurons {
     }
 }
 
-/// What has come out of an object in a step: its non-zero places, in order, to be multiplied by
-/// `scale`.
+/// Output of an object in a step: its non-zero places, in order, to be multiplied by `scale`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     /// Place and value; of spiking neurons, the number of spikes.
@@ -98,7 +97,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// What `n` spikes at a place come to.
+    /// Value of `n` spikes at a place.
     pub(super) fn value(&self, place: u32, n: f32) -> f32 {
         n * self.scales.get(place as usize).unwrap_or(&self.scale)
     }
@@ -124,7 +123,7 @@ impl Events {
     }
 }
 
-/// What a population remembers.
+/// State of a population.
 #[derive(Clone, Debug)]
 pub(super) struct Population {
     voltage: Vec<f32>,
@@ -188,7 +187,7 @@ impl Population {
     }
 }
 
-/// Whether the type has a voltage.
+/// Tells whether the type has a voltage.
 pub(super) fn is_integrator<P>(neuron_type: &NeuronType<P>) -> bool {
     matches!(
         neuron_type,
@@ -249,7 +248,7 @@ fn rates(neuron_type: &NeuronType, j: &mut [f32]) -> bool {
     true
 }
 
-/// What a rectifying integrator's voltage gains in a step from each current, in place.
+/// Turns each current into the gain of a rectifying integrator's voltage in a step, in place.
 pub(super) fn charge(j: &mut [f32], dt: f32) {
     for j in j {
         *j = rectify(*j) * dt;

@@ -15,7 +15,7 @@ use crate::network::{Network, NodeKind, PerNeuron, Post, Pre, TensorNode, Transf
 use crate::ops;
 use crate::tensor::Tensor;
 
-/// What an object does with its input.
+/// Function of an object.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Input,
@@ -55,9 +55,9 @@ pub(super) struct Link {
     pub(super) size_in: usize,
     pub(super) size_out: usize,
     pub(super) filter: Option<Filter>,
-    /// For a link that is not steady.
+    /// Kernel of a link that is not steady.
     pub(super) kernel: Option<Kernel>,
-    /// For a sliced source: the transform's input places that read each place of the source.
+    /// Readers of a sliced source: the transform's input places that read each place of the source.
     readers: Option<Vec<Vec<u32>>>,
 }
 
@@ -80,8 +80,8 @@ pub(super) struct Plan {
     pub(super) nodes: usize,
 }
 
-/// By object: the output of fixed objects, and for the others what their fixed links bring (a
-/// current, for neurons); rows of items or steps.
+/// Values by object: the output of fixed objects, and for the others what their fixed links bring (a current,
+/// for neurons); rows of items or steps.
 pub(super) type Fixed = Vec<Vec<f32>>;
 
 impl Plan {
@@ -276,7 +276,7 @@ impl Plan {
 }
 
 impl Link {
-    /// What the transform reads of each row of the source, where that is not all of it.
+    /// Part of each row of the source that the transform reads, if it does not read all of it.
     fn read(&self, source: &[f32], rows: usize, width: usize) -> Option<Vec<f32>> {
         let slice = self.pre_slice.as_ref()?;
         let mut x = Vec::with_capacity(rows * self.size_in);

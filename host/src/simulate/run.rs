@@ -6,25 +6,25 @@ use super::neurons::{self, Events, Neurons, Population};
 use super::plan::{Fixed, Kind, Plan, tensor_node};
 use crate::network::{NeuronType, PerNeuron};
 
-/// What one item of a batch remembers from step to step.
+/// State of one item of a batch between steps.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// By ensemble.
+    /// States by ensemble.
     pub(super) populations: Vec<Population>,
-    /// By link; empty for a link without a filter.
+    /// States by link; empty for a link without a filter.
     pub(super) filters: Vec<FilterState>,
-    /// By probe; empty for a probe without a filter.
+    /// States by probe; empty for a probe without a filter.
     pub(super) probes: Vec<FilterState>,
 }
 
-/// What is kept of a chunk of items: each list is item by item, step by step.
+/// Record of a chunk of items: each list is item by item, step by step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
-    /// By probe.
+    /// Values by probe.
     pub(super) probes: Vec<Vec<f32>>,
-    /// By ensemble; empty for those that are not watched.
+    /// Counts by ensemble; empty for those that are not watched.
     pub(super) counts: Vec<Vec<f32>>,
-    /// By ensemble: the number of spikes.
+    /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
 }
 
@@ -41,9 +41,9 @@ impl Record {
 
 /// Memory that the steps share.
 pub(super) struct Scratch {
-    /// By object that is not fixed: what it puts out in this step.
+    /// Output in this step by object that is not fixed.
     events: Vec<Events>,
-    /// By node that is not fixed: the same as a vector.
+    /// Output as a vector by node that is not fixed.
     values: Vec<Vec<f32>>,
     input: Vec<f32>,
     sum: Vec<f32>,
@@ -235,7 +235,7 @@ impl super::plan::Object {
         rectifies && self.direct.is_empty() && self.filtered.is_empty()
     }
 
-    /// Whether it is an ensemble of neurons that spike.
+    /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
         matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
     }

@@ -1,5 +1,5 @@
-//! What a network of rate neurons computes, without filters: a plain evaluation in f64, by the
-//! definition of each object, to hold the converter's transforms against Keras's layers.
+//! Evaluation of a network of rate neurons, without filters, plainly in f64 and by the definition of each
+//! object. It holds the converter's transforms against Keras's layers.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) fn evaluate(network: &Network, inputs: &[Tensor]) -> Vec<Vec<f64>> {
 struct Evaluation<'a> {
     network: &'a Network,
     inputs: std::slice::Iter<'a, Tensor>,
-    /// Of nodes (true) and ensembles.
+    /// Outputs of nodes (true) and ensembles.
     outputs: BTreeMap<(bool, usize), Vec<f64>>,
 }
 
