@@ -49,6 +49,8 @@ pub enum Advice {
     SmallerImage,
     /// Deploy for the kernel family of this name.
     KernelFamily(String),
+    /// Run so many steps at most; or say how many, if the data does not.
+    RunSteps(Option<usize>),
     /// Use fewer samples.
     FewerSamples,
     /// State the model's version.
@@ -124,6 +126,8 @@ impl fmt::Display for Advice {
             Self::WeightBits(bits) => write!(f, "use weights of at most {bits} bits"),
             Self::SmallerImage => f.write_str("tune for a smaller image"),
             Self::KernelFamily(name) => write!(f, "deploy for {name}"),
+            Self::RunSteps(Some(steps)) => write!(f, "run at most {steps} steps"),
+            Self::RunSteps(None) => f.write_str("say how many steps to run"),
             Self::FewerSamples => f.write_str("use fewer samples"),
             Self::ModelVersion => f.write_str("state the model's version"),
             Self::MakeKeys => f.write_str("make a pair of keys"),

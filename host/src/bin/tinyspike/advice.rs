@@ -32,6 +32,8 @@ pub(crate) fn hint(advice: &Advice) -> String {
             "convert with --max-ram and --max-flash, or --tune, for a smaller image".into()
         }
         Advice::KernelFamily(name) => format!("convert with --target {name}"),
+        Advice::RunSteps(Some(steps)) => format!("give --steps {steps} at most"),
+        Advice::RunSteps(None) => "--steps must say how long to run".into(),
         Advice::FewerSamples => "run fewer samples with --limit".into(),
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Seek, Write};
-use std::path::Path;
 
 use npyz::WriterBuilder as _;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::diagnostics::Failure;
-use crate::files;
+use crate::outputs::Output;
 
 /// An array of an archive.
 #[derive(Debug)]
@@ -27,9 +26,9 @@ pub(crate) enum Values {
     I32(Vec<i32>),
 }
 
-/// Writes an archive, as a whole or not at all.
-pub(crate) fn write(path: &Path, arrays: &[Array]) -> Result<(), Failure> {
-    files::write_whole_with(path, |file| {
+/// Writes an archive.
+pub(crate) fn write(output: Output, arrays: &[Array]) -> Result<(), Failure> {
+    output.write_with(|file| {
         let mut zip = ZipWriter::new(BufWriter::new(file));
         let mut names = BTreeSet::new();
         for array in arrays {

@@ -22,7 +22,8 @@ use super::{bench, emulate as show};
 use crate::args::{BoardFlags, Demo};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::outputs::Output;
+use crate::progress;
 
 const MODEL: &[u8] = include_bytes!("../../../../demo/mnist_small.keras");
 const TEST: &[u8] = include_bytes!("../../../../demo/mnist_test10k.npz");
@@ -32,6 +33,13 @@ const CALIBRATION: &[u8] = include_bytes!("../../../../demo/mnist_calibration2k.
 const ON_BOARD: usize = 100;
 
 pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+    let output = args.output.as_ref();
+    let output = output.map(|path| Output::new(path, [])).transpose()?;
+    let mut messages = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
+    let out: &mut dyn Write = &mut messages;
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
@@ -83,8 +91,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(board) = args.on {
         on_board(board, &image, &built.image, &test, out)?;
     }
-    if let Some(path) = &args.output {
-        files::write_whole(path, &built.image)?;
+    if let (Some(path), Some(output)) = (&args.output, output) {
+        output.write(&built.image)?;
         writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())

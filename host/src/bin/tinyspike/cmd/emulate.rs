@@ -4,6 +4,7 @@ use std::io::Write;
 
 use tinyspike::advice::Advised as _;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
+use tinyspike::text::escaped;
 
 use crate::args::Emulate;
 use crate::diagnostics::Failure;
@@ -71,7 +72,11 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
         writeln!(
             out,
             "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes {:>10.1} synaptic ops",
-            e.label, e.neurons, e.events_per_image, e.spikes_per_image, e.synaptic_ops_per_image
+            escaped(&e.label),
+            e.neurons,
+            e.events_per_image,
+            e.spikes_per_image,
+            e.synaptic_ops_per_image
         )?;
     }
     let bench = &report.neurobench;

@@ -7,6 +7,7 @@ use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{ConnectError, DeviceError, talk};
+use tinyspike::text::escaped;
 
 use crate::args::Run;
 use crate::board;
@@ -163,7 +164,10 @@ pub(crate) fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failu
         writeln!(
             out,
             "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes",
-            e.label, e.neurons, e.events_per_image, e.spikes_per_image
+            escaped(&e.label),
+            e.neurons,
+            e.events_per_image,
+            e.spikes_per_image
         )?;
     }
     writeln!(out, "  ticks            {:>12.1}", report.ticks.mean)?;
