@@ -59,6 +59,8 @@ pub enum Advice {
     MakeKeys,
     /// Sign the image.
     Sign,
+    /// Give an image, as deploying a model writes it.
+    Image,
     /// Deploy again, to write the image again.
     DeployAgain,
     /// Compare device and emulator step by step.
@@ -132,6 +134,7 @@ impl fmt::Display for Advice {
             Self::ModelVersion => f.write_str("state the model's version"),
             Self::MakeKeys => f.write_str("make a pair of keys"),
             Self::Sign => f.write_str("sign the image"),
+            Self::Image => f.write_str("give an image, as deploying a model writes it"),
             Self::DeployAgain => f.write_str("deploy the model again"),
             Self::Bisect => f.write_str("compare device and emulator step by step"),
             Self::ListChips => f.write_str("list the chips that are known"),

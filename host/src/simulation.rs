@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use crate::advice::{Advice, Advised};
 use crate::inputs::{Inputs, InputsError};
-use crate::network::Network;
-use crate::simulate::{Readout, Run, SimulateError, SimulateOptions, Simulator, accuracy};
+use crate::network::{Network, Pre};
+use crate::simulate::{Readout, Run, SimulateError, SimulateOptions, Simulator, Watch, accuracy};
 
-/// Number of samples that are simulated at a time.
-pub const BLOCK: usize = 256;
+/// Most samples that are simulated at a time.
+const BLOCK: usize = 256;
+
+/// Most values of outputs, and of watched ensembles, that are held at a time: 1 GiB.
+const MAX_VALUES: usize = 1 << 28;
 
 /// Number of last steps whose mean gives the second accuracy.
 const WINDOW: usize = 10;
@@ -36,6 +39,18 @@ pub enum SimulationError {
         /// Number of steps of the data.
         found: usize,
     },
+    /// The outputs of one sample do not fit into memory.
+    #[error(
+        "{steps} steps of {values} values each are more than the {limit} values that are held at a time"
+    )]
+    TooLong {
+        /// Number of steps.
+        steps: usize,
+        /// Number of values of outputs and watched ensembles in a step.
+        values: usize,
+        /// Most values that are held.
+        limit: usize,
+    },
     /// Neither the data nor anybody says how many steps.
     #[error("the data does not say how many steps to run")]
     NoSteps,
@@ -45,6 +60,9 @@ impl Advised for SimulationError {
     fn advice(&self) -> Vec<Advice> {
         match self {
             Self::Steps { found, .. } => vec![Advice::RunSteps(Some(*found))],
+            Self::TooLong { values, limit, .. } => {
+                vec![Advice::RunSteps(limit.checked_div(*values))]
+            }
             Self::NoSteps => vec![Advice::RunSteps(None)],
             _ => Vec::new(),
         }
@@ -114,14 +132,41 @@ pub fn simulate(
 ) -> Result<Simulation, SimulationError> {
     let steps = steps(asked, inputs)?;
     let simulator = Simulator::new(network, options)?;
+    let values = values_in_a_step(network, options);
+    let block = match MAX_VALUES.checked_div(values.saturating_mul(steps)) {
+        Some(0) => {
+            return Err(SimulationError::TooLong {
+                steps,
+                values,
+                limit: MAX_VALUES,
+            });
+        }
+        Some(samples) => samples.min(BLOCK),
+        None => BLOCK,
+    };
     let mut sums = Sums::new(network);
-    for from in (0..inputs.len()).step_by(BLOCK) {
-        let samples = from..inputs.len().min(from + BLOCK);
+    for from in (0..inputs.len()).step_by(block) {
+        let samples = from..inputs.len().min(from + block);
         let run = simulator.predict(&inputs.nodes(samples.clone(), steps), steps)?;
         sums.add(&run, inputs.classes().and_then(|c| c.get(samples)));
         visit(&run);
     }
     Ok(sums.report(network, inputs.len(), steps, options.dt))
+}
+
+/// Number of values that a run keeps of each sample in each step.
+fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
+    let outputs = network.probes.iter().map(|probe| match probe.target {
+        Pre::Node(n) => network.nodes.get(n.0).map_or(0, |n| n.size_out),
+        Pre::Neurons(e) => network.ensembles.get(e.0).map_or(0, |e| e.n_neurons),
+    });
+    let watched = network.ensembles.iter().filter(|e| match &options.watch {
+        Watch::None => false,
+        Watch::Ensembles(labels) => labels.contains(&e.label),
+        Watch::All => true,
+    });
+    let watched = watched.map(|e| e.n_neurons);
+    outputs.chain(watched).fold(0, usize::saturating_add)
 }
 
 /// Counts over all blocks.

@@ -38,8 +38,11 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()
         }
-        Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys".into(),
+        Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys, the public one in FILE.pub".into(),
         Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
+        Advice::Image => {
+            "an image is a file that `tinyspike convert MODEL -o IMAGE` writes".into()
+        }
         Advice::DeployAgain => "`tinyspike convert MODEL -o IMAGE` writes it again".into(),
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),

@@ -1,11 +1,10 @@
 //! A board that runs an image: flashed, unless it runs it already.
 
-use tinyspike::assemble::Image;
+use tinyspike::ImageBuf;
 use tinyspike::device::{
     self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
-use tinyspike::sign::trailer_of;
 
 use crate::args::BoardFlags;
 use crate::board::{self, Board, failure};
@@ -28,12 +27,12 @@ impl Deployed {
     }
 }
 
-/// The board that is meant, running its firmware and `image`, which the bytes hold with its signature; whatever image
+/// The board that is meant, running its firmware and `image`, with its signature; whatever image
 /// it runs, where none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,
-    image: Option<(&Image<'_>, &[u8])>,
+    image: Option<&ImageBuf>,
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
@@ -44,11 +43,8 @@ pub(crate) fn deploy(
         }
     };
     let plan = image
-        .map(|(image, bytes)| {
-            let options = PlanOptions {
-                trailer: trailer_of(bytes),
-                ..PlanOptions::default()
-            };
+        .map(|image| {
+            let options = PlanOptions::default();
             Plan::new(&chip, image, Some(&firmware), &options)
         })
         .transpose()

@@ -4,17 +4,21 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tinyspike::assemble::{Image, aligned_copy, set_model_version};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::{Image, set_model_version};
 use tinyspike::calibrate::{
     Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
 };
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
-use tinyspike::lower::{Graph, lower};
+use tinyspike::graph::Graph;
+use tinyspike::integers;
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from, samples};
-use tinyspike::quantize::{Quantized, WEIGHT_BITS};
+use tinyspike::quantize::WEIGHT_BITS;
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
@@ -22,7 +26,7 @@ use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::inputs::{assign, input_files, joined};
 use crate::outputs::Output;
-use crate::{files, progress};
+use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
@@ -32,7 +36,7 @@ struct Built {
     tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 
@@ -101,8 +105,8 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         );
     }
     set_model_version(&mut built.image, args.model_version)?;
-    let bytes = aligned_copy(&built.image);
-    let image = files::parse_image(&args.output, &bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     args.budgets()
         .check(&image)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
@@ -164,7 +168,8 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         }
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
-            let graph = lower(&conversion.network).map_err(|e| failure(args, e.into()))?;
+            let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+            let graph = lowered.map_err(|e| failure(args, e.into()))?;
             let all = samples(&set, limit.unwrap_or(usize::MAX));
             (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
         }
@@ -228,7 +233,8 @@ fn tuned(
     options: &TuneOptions,
     out: &mut dyn Write,
 ) -> Result<Built, Failure> {
-    let graph = lower(network).map_err(|e| failure(args, e.into()))?;
+    let lowered = lower(network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(|e| failure(args, e.into()))?;
     let bar = progress::count("tuning");
     let tuned = tune(&graph, set, options, &|n| bar.inc(n));
     bar.finish_and_clear();

@@ -2,17 +2,19 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::assemble::Image;
+use tinyspike::convert::ConvertOptions;
 use tinyspike::cost::CostTarget;
+use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
+use tinyspike::integers::Target;
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
-use tinyspike::quantize::Target;
 use tinyspike::tune::{TuneOptions, tune};
-use tinyspike::{data, import};
+use tinyspike::{ImageBuf, Model};
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::{Event, Probe};
 
@@ -40,7 +42,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         None => Box::new(out),
     };
     let out: &mut dyn Write = &mut messages;
-    let model = import::load_bytes("mnist_small.keras", MODEL)?;
+    let model = Model::from_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
     writeln!(
@@ -53,9 +55,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    let conversion = convert(&model, &options)?;
+    let conversion = model.convert(&options)?;
     show_warnings(&conversion);
-    let graph = lower(&conversion.network).map_err(BuildError::from)?;
+    let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(BuildError::from)?;
     let mut options = TuneOptions::default();
     if args.on.is_some_and(|board| !board.has_dsp()) {
         options.target = CostTarget::CortexM0;
@@ -66,8 +69,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     bar.finish_and_clear();
     let built = built.map_err(|error| Failure::new(error.to_string()))?;
     show_omissions(&built.graph);
-    let bytes = aligned_copy(&built.image);
-    let image = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, out)?;
+        on_board(board, &bytes, &test, out)?;
     }
     if let (Some(path), Some(output)) = (&args.output, output) {
         output.write(&built.image)?;
@@ -101,8 +104,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
 /// Flashes an emulated board, runs the first digits on it, and counts instructions.
 fn on_board(
     board: Board,
-    image: &Image<'_>,
-    bytes: &[u8],
+    image: &ImageBuf,
     test: &DataSet,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -113,18 +115,18 @@ fn on_board(
     let first = test.clone().take(ON_BOARD);
     let options = RunOptions::default();
     let report = {
-        let deployed = deploy(&flags, None, Some((image, bytes)))?;
+        let deployed = deploy(&flags, None, Some(image))?;
         writeln!(
             out,
             "\nflashed to an emulated {}, through a debug probe, and run there:",
             board.name()
         )?;
-        run_on(&deployed, image, &first, &options)?
+        run_on(&deployed, &image.image(), &first, &options)?
     };
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first)
+    let counted = bench::count(board, image.bytes(), &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,

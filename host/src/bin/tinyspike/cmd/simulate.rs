@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tinyspike::Network;
 use tinyspike::advice::Advised as _;
-use tinyspike::data::MAX_BYTES;
+use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
 use tinyspike::network::Pre;
 use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
@@ -15,7 +15,6 @@ use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
 use crate::inputs::input_files;
-use crate::npz::{self, Array, Values};
 use crate::outputs::Output;
 use crate::{inputs, progress};
 
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     bar.finish_and_clear();
     let report = report.map_err(failed)?;
     if let (Some(output), Some(record)) = (output, record) {
-        npz::write(output, &record.arrays)?;
+        output.write_with(|file| write_npz(file, &record.arrays))?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -69,7 +68,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// What is written to a file.
 struct Record {
-    arrays: Vec<Array>,
+    arrays: Vec<NamedArray>,
     /// Whether ensembles follow the outputs.
     ensembles: bool,
 }
@@ -88,20 +87,20 @@ impl Record {
                 Pre::Node(n) => network.nodes[n.0].size_out,
                 Pre::Neurons(e) => network.ensembles[e.0].n_neurons,
             };
-            arrays.push(Array {
+            arrays.push(NamedArray {
                 name: format!("output/{}", probe.label),
                 shape: vec![images, steps, size],
-                values: Values::F32(Vec::new()),
+                values: NamedValues::F32(Vec::new()),
             });
         }
         if args.probe.is_some() {
             for e in &network.ensembles {
                 let (what, values) = if !e.neuron_type.is_rate() {
-                    ("spikes", Values::I32(Vec::new()))
+                    ("spikes", NamedValues::I32(Vec::new()))
                 } else {
-                    ("activity", Values::F32(Vec::new()))
+                    ("activity", NamedValues::F32(Vec::new()))
                 };
-                arrays.push(Array {
+                arrays.push(NamedArray {
                     name: format!("{what}/{}", e.label),
                     shape: vec![images, steps, e.n_neurons],
                     values,
@@ -134,9 +133,9 @@ impl Record {
             .filter_map(|e| e.counts.as_ref());
         for (array, more) in self.arrays.iter_mut().zip(outputs.chain(counts)) {
             match &mut array.values {
-                Values::F32(values) => values.extend_from_slice(more.data()),
+                NamedValues::F32(values) => values.extend_from_slice(more.data()),
                 // Counts are whole; leaky neurons count those below zero as negative.
-                Values::I32(values) => values.extend(more.data().iter().map(|n| *n as i32)),
+                NamedValues::I32(values) => values.extend(more.data().iter().map(|n| *n as i32)),
             }
         }
     }
