@@ -234,7 +234,7 @@ fn reversed(kernel: &Tensor) -> Option<Tensor> {
     Tensor::new([window, &[*n_in, *n_out]].concat(), data)
 }
 
-/// How many places a kernel of `size` covers.
+/// Places that a kernel of `size` covers.
 fn window(size: usize, dilation: usize) -> usize {
     size.saturating_sub(1)
         .saturating_mul(dilation)
@@ -420,8 +420,7 @@ fn add_causal_padding(
     add_stuffed(call, input, &axes)
 }
 
-/// How the places of an axis are set into a longer one: the first at `before`, each at `step` from
-/// the one before it.
+/// Setting of an axis' places into a longer one: the first at `before`, each at `step` from the one before it.
 struct Stuffing {
     length: usize,
     before: usize,
