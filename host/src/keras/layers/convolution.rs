@@ -288,7 +288,7 @@ pub(super) fn connect(
     }
 }
 
-/// How many places a kernel of `size` covers.
+/// Number of places that a kernel of `size` covers.
 pub(super) fn window(size: usize, dilation: usize) -> usize {
     size.saturating_sub(1)
         .saturating_mul(dilation)
