@@ -9,9 +9,9 @@ use tinyspike_shared::image::{
 /// The state of an inbox.
 #[derive(Clone, Debug)]
 struct Filter {
-    /// What it takes up.
+    /// Events that it takes up.
     p: Vec<i64>,
-    /// What stands behind that.
+    /// Second state behind that.
     q: Vec<i64>,
     /// What it shows at the end of a step.
     shown: Vec<i64>,
@@ -333,7 +333,7 @@ pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
     }
 }
 
-/// What a window shows, seen from its output: each place asks every place of the source.
+/// Passes values through a window, seen from its output: each place asks every place of the source.
 fn through(w: &Window, x: &[i64]) -> Vec<i64> {
     let [height, width, channels] = w.input.map(i64::from);
     let [out_height, out_width, _] = w.output.map(i64::from);

@@ -31,14 +31,14 @@ impl<'a> Inbox<'a> {
         self.synapse.is_none()
     }
 
-    /// What the filter shows of value `at`.
+    /// Value of the filter at `at`.
     fn shown(&self, at: usize) -> i32 {
         let p = self.p.get(at).map_or(0, |p| *p as i32);
         let q = self.q.get(at).map_or(0, |q| *q as i32);
         p.wrapping_add(q)
     }
 
-    /// What the filter shows of value `at`, which then goes on by a step.
+    /// Value of the filter at `at`, which then goes on by a step.
     pub(crate) fn step(&mut self, at: usize) -> i32 {
         let shown = self.shown(at);
         if let (Some(synapse), Some(p)) = (self.synapse, self.p.get_mut(at)) {

@@ -20,7 +20,7 @@ use integrate_and_fire::IntegrateAndFire;
 pub(crate) struct Neurons<'a> {
     /// The words of their state: V of each, then what the kind has besides.
     pub(crate) state: &'a mut [u32],
-    /// How many there are.
+    /// Number of events.
     pub(crate) count: usize,
     /// θ of each channel.
     pub(crate) threshold: &'a [i32],
@@ -28,7 +28,7 @@ pub(crate) struct Neurons<'a> {
     pub(crate) max_count: u8,
     /// The constants of the kind.
     pub(crate) constants: &'a [u32],
-    /// Whether another step follows. If none does, potentials may be left as they are.
+    /// `true` if another step follows. If none does, potentials may be left as they are.
     pub(crate) more: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Everything that lies between a source and an object, brought to one form: wiring before, at most
-//! one set of weights, wiring after.
+//! Paths between a source and an object, brought to one form: wiring before, at most one set of weights, wiring
+//! after.
 
 use super::wiring::{MAX_ENTRIES, Wiring, padding_before};
 use crate::graph::Convolution;
@@ -7,11 +7,11 @@ use crate::network::{self, Transform};
 use crate::ops;
 use crate::tensor::Tensor;
 
-/// The most weights that a composition is spelt out to: a matrix in place of a convolution, or the
+/// The most weights that a composition is spelt out to: a matrix instead of a convolution, or the
 /// kernel of two convolutions in one.
 pub(super) const MAX_COMPOSED: usize = 1 << 18;
 
-/// after · weights · before.
+/// Path as after · weights · before.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     pub(super) before: Wiring,
@@ -427,7 +427,7 @@ impl Convolution {
         }
     }
 
-    /// `wiring` after this convolution, where it scales channels, leaves some out or moves them to a
+    /// `wiring` after this convolution, if it scales channels, leaves some out or moves them to a
     /// part of a target with more channels.
     pub(super) fn placed(&self, wiring: &Wiring) -> Option<Self> {
         if wiring.is_identity() {
@@ -465,7 +465,7 @@ impl Convolution {
         let first = filters.iter().position(Option::is_some)?;
         let end = filters.iter().rposition(Option::is_some)? + 1;
         let chosen = &filters[first..end];
-        // Groups stay only where every filter stays in its place.
+        // Groups stay only if every filter stays in its place.
         let in_order = chosen.len() == channels
             && (0..)
                 .zip(chosen)
@@ -627,7 +627,7 @@ impl Convolution {
         })
     }
 
-    /// This after a matrix, as one matrix.
+    /// Puts this behind a matrix, as one matrix.
     fn after_matrix(&self, inner: &Tensor) -> Option<Tensor> {
         let columns = inner.shape()[1];
         let rows: usize = self.output.iter().product();

@@ -18,7 +18,7 @@ const APART: usize = 16;
 /// The most terms of a sum: more links than this fit into no image.
 const MAX_TERMS: usize = 128;
 
-/// What reaches an object: Σ transform · source + bias.
+/// Sum that reaches an object: Σ transform · source + bias.
 #[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) terms: Vec<Term>,
@@ -145,7 +145,7 @@ impl<'a> Resolver<'a> {
         self.sum(post).map(Rc::new)
     }
 
-    /// What a probe sees, and whether a softmax before it was left out.
+    /// Resolves a probe's input, and whether a softmax before it was left out.
     pub(super) fn output(&mut self, target: Pre) -> Result<(Rc<Resolved>, bool), LowerError> {
         if let Pre::Node(n) = target {
             let softmax =

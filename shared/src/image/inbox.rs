@@ -27,14 +27,14 @@ pub enum Synapse {
     Through,
     /// y\[t\] = p\[t\]; p\[t\] = decay p\[t-1\] + events.
     Lowpass {
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         decay: u16,
     },
     /// y\[t\] = q\[t\] + p\[t\]; q\[t\] = decay y\[t-1\] + feed p\[t-1\]; p as a lowpass's.
     Alpha {
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         decay: u16,
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         feed: u16,
     },
 }

@@ -15,18 +15,18 @@ use super::inbox::Inbox;
 /// A run of values in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Area {
-    /// Where the input current starts, in words.
+    /// Start of the input current, in words.
     pub current: u32,
     /// Where the neurons' state (or the sums) starts, in words. The current, if there is one, ends here.
     pub state: u32,
-    /// Where the next area starts, in words.
+    /// Start of the next area, in words.
     pub end: u32,
     /// Where the inbox starts, in words; 0 if there is none.
     pub inbox: u32,
 }
 
 impl Area {
-    /// Whether it keeps the current of its inputs.
+    /// Tells whether it keeps the current of its inputs.
     #[must_use]
     pub const fn has_current(&self) -> bool {
         self.state > self.current
@@ -42,9 +42,9 @@ impl Area {
 /// The areas of all ensembles and outputs.
 #[derive(Clone, Debug, Default)]
 pub struct Layout<const E: usize> {
-    /// Of each ensemble.
+    /// Dynamics of each ensemble.
     pub ensembles: Vec<Area, E>,
-    /// Of each output.
+    /// Dynamics of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
     words: u32,
 }
@@ -104,10 +104,10 @@ impl<const E: usize> Layout<E> {
     }
 }
 
-/// Where the next area starts.
+/// Start of the next area.
 struct Place<'n> {
     network: &'n Network<'n>,
-    /// In words.
+    /// Next free word.
     next: u32,
 }
 

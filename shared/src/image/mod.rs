@@ -84,13 +84,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         &self.header
     }
 
-    /// What the network consists of.
+    /// Description of the network.
     #[must_use]
     pub const fn description(&self) -> &Description<'a, E, C> {
         &self.description
     }
 
-    /// Where each ensemble's state lies in the arena.
+    /// Places of each ensemble's state in the arena.
     #[must_use]
     pub const fn layout(&self) -> &Layout<E> {
         &self.layout

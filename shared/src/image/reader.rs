@@ -7,7 +7,7 @@ use crate::fixed::Scale;
 /// The rest of the bytes. From the first mistake on, every value is zero.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Whether all that was read was there.
+    /// `true` if all that was read was there.
     pub(super) valid: bool,
     /// Whether the mistake is one of this build, which was made without what was read.
     pub(super) unbuilt: bool,
