@@ -12,7 +12,7 @@ pub(crate) struct Inbox<'a> {
     p: &'a mut [u32],
     /// q of each; empty unless the synapse is an alpha synapse.
     q: &'a mut [u32],
-    /// How p and q go on; `None` if there is no inbox.
+    /// Change of p and q in a step; `None` if there is no inbox.
     synapse: Option<Synapse>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Inbox<'a> {
         Self { p, q, synapse }
     }
 
-    /// Whether nothing ever comes.
+    /// Tells whether nothing ever comes.
     pub(crate) const fn is_absent(&self) -> bool {
         self.synapse.is_none()
     }

@@ -32,14 +32,14 @@ pub(crate) struct Neurons<'a> {
     pub(crate) more: bool,
 }
 
-/// What reaches neurons in a step.
+/// Currents that reach neurons in a step.
 #[derive(Debug)]
 pub(crate) struct Drive<'a> {
     /// The current of each neuron, or of each channel.
     pub(crate) currents: &'a [i32],
-    /// Whether there is one for each neuron, which [`Kind::settle`] has seen.
+    /// `true` if there is one for each neuron, which [`Kind::settle`] has seen.
     pub(crate) settled: bool,
-    /// What brings events.
+    /// Inbox that brings events.
     pub(crate) inbox: Inbox<'a>,
 }
 

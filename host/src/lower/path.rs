@@ -232,7 +232,7 @@ fn depthwise(c: &network::Convolution) -> Option<(Tensor, usize)> {
 }
 
 impl Weights {
-    /// Whether these are the same weights, without a look at those that are long and lie elsewhere.
+    /// Tells whether these are the same weights, without a look at those that are long and lie elsewhere.
     fn same(&self, other: &Self) -> bool {
         let data = |w: &Self| match w {
             Self::Dense(w) => w.data().as_ptr(),
@@ -241,7 +241,7 @@ impl Weights {
         data(self) == data(other) && self.alike(other)
     }
 
-    /// Whether both have one geometry.
+    /// Tells whether both have one geometry.
     fn alike(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Dense(a), Self::Dense(b)) => a.shape() == b.shape(),
@@ -355,7 +355,7 @@ fn product(outer: &Tensor, inner: &Tensor) -> Option<Tensor> {
 }
 
 impl Convolution {
-    /// Whether both see and reach the same places, through kernels of one shape.
+    /// Tells whether both see and reach the same places, through kernels of one shape.
     pub(super) fn alike(&self, other: &Self) -> bool {
         self.kernel.shape() == other.kernel.shape() && self.groups == other.groups && {
             let geometry = |c: &Self| (c.input, c.output, c.stride, c.padding, c.dilation);

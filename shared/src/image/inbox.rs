@@ -12,7 +12,7 @@ pub const MAX_FRACTION: u8 = 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Inbox {
-    /// How the events of a step go on.
+    /// Synapse on the events of a step.
     pub synapse: Synapse,
     /// Bits behind the weights' point, at most [`MAX_FRACTION`].
     pub fraction: u8,
@@ -40,7 +40,8 @@ pub enum Synapse {
 }
 
 impl Synapse {
-    /// Whether neurons see what it showed at the end of the step before. Events may come from any ensemble then.
+    /// Tells whether neurons see what it showed at the end of the step before. Events may come from any
+    /// ensemble then.
     #[must_use]
     pub const fn is_delayed(self) -> bool {
         !matches!(self, Self::Through)

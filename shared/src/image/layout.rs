@@ -17,11 +17,11 @@ use super::inbox::Inbox;
 pub struct Area {
     /// Start of the input current, in words.
     pub current: u32,
-    /// Where the neurons' state (or the sums) starts, in words. The current, if there is one, ends here.
+    /// Start of the neurons' state (or the sums), in words. The current, if there is one, ends here.
     pub state: u32,
     /// Start of the next area, in words.
     pub end: u32,
-    /// Where the inbox starts, in words; 0 if there is none.
+    /// Start of the inbox, in words; 0 if there is none.
     pub inbox: u32,
 }
 
@@ -82,7 +82,7 @@ impl<const E: usize> Layout<E> {
         Some(())
     }
 
-    /// Where the inboxes of all parts start, in words; they end with the arena.
+    /// Start of the inboxes of all parts, in words; they end with the arena.
     #[must_use]
     pub fn inboxes(&self) -> u32 {
         match (self.outputs.last(), self.ensembles.last()) {
@@ -143,7 +143,7 @@ impl Place<'_> {
         })
     }
 
-    /// Where the inbox of a part with so many neurons or values starts; 0 if it has none.
+    /// Places the inbox of a part with so many neurons or values, and returns its start; 0 if it has none.
     fn inbox(&mut self, inbox: Option<Inbox>, size: u32) -> Option<u32> {
         let Some(inbox) = inbox else {
             return Some(0);

@@ -146,7 +146,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         [0, e.row()].map(|behind| self.values(e.params, behind, channels))
     }
 
-    /// Where each neuron of an ensemble starts, if it states that: shares of the threshold in parts of 2^16.
+    /// First voltages of an ensemble's neurons, if it states them: shares of the threshold in parts of 2^16.
     #[must_use]
     pub fn shares(&self, e: &Ensemble) -> &'a [u16] {
         match e.initial {
