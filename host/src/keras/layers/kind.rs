@@ -68,24 +68,24 @@ pub(crate) trait LayerKind: fmt::Debug {
         "convert with --inference-only if it is native then, or replace it".to_owned()
     }
 
-    /// Whether Nengo's objects can express it.
+    /// The ability of Nengo's objects to express it.
     fn native(&self) -> Native {
         Native::Never
     }
 
-    /// Whether this layer can be converted, with these arguments; if not, the reason, as a sentence
+    /// Checks if this layer can be converted, with these arguments; if not, the reason, as a sentence
     /// without its full stop.
     fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
         let _ = (layer, options);
         Ok(())
     }
 
-    /// Whether using it twice would share weights.
+    /// `true` if using it twice would share weights.
     fn has_weights(&self) -> bool {
         false
     }
 
-    /// Whether a layer that is not convertible may become a `TensorNode`.
+    /// `true` if a layer that is not convertible may become a `TensorNode`.
     fn allow_fallback(&self) -> bool {
         true
     }
@@ -96,7 +96,7 @@ pub(crate) trait LayerKind: fmt::Debug {
     }
 }
 
-/// Whether Nengo's objects can express a layer class.
+/// Ability of Nengo's objects to express a layer class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Native {
     /// They cannot.

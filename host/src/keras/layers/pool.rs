@@ -227,7 +227,7 @@ pub(super) fn convert(
     Ok(vec![object.pre])
 }
 
-/// Whether pooling can be converted.
+/// Checks if pooling can be converted.
 pub(super) fn convertible(kind: PoolKind, options: &ConvertOptions) -> Result<(), String> {
     if kind == PoolKind::Max && !options.max_to_avg_pool {
         return Err(
@@ -362,7 +362,7 @@ impl Windows<'_> {
         })
     }
 
-    /// How many zeros `same` padding puts before an axis.
+    /// The number of zeros that `same` padding puts before an axis.
     fn before(&self, axis: usize) -> usize {
         let covered =
             ((self.places[axis] - 1) * self.strides[axis]).saturating_add(self.window[axis]);
