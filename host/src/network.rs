@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::advice::Advice;
 use crate::tensor::Tensor;
 
 /// Index into [`Network::nodes`].
@@ -138,6 +139,11 @@ pub trait TensorFunc: fmt::Debug + Send + Sync {
 
     /// Advice: how to get a network without this function.
     fn advice(&self) -> String;
+
+    /// The remedy that the advice names, as data.
+    fn remedy(&self) -> Option<Advice> {
+        None
+    }
 }
 
 /// The part of a [`TensorFunc`] that matters to a device.
@@ -209,7 +215,7 @@ impl PerNeuron {
 
     /// The number of neurons that have a value; `None` if it is the same for any number.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         match self {
             Self::Same(_) => None,
             Self::Each(values) => Some(values.len()),

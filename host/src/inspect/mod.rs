@@ -245,7 +245,7 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
 }
 
 fn gain(gain: &PerNeuron) -> String {
-    match (gain.uniform(), gain.len()) {
+    match (gain.uniform(), gain.count()) {
         (None, Some(n)) => format!("ndarray({n},)"),
         (value, _) => choice(value.unwrap_or(1.0)),
     }

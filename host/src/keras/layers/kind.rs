@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use crate::advice::Advice;
 use crate::keras::args::Args;
 use crate::keras::class::Origin;
 use crate::keras::convert::call::LayerCall;
 use crate::keras::convert::error::ConvertError;
 use crate::keras::convert::options::ConvertOptions;
 use crate::keras::forward::error::Problem;
+use crate::keras::penalty::inference_only;
 use crate::keras::shape::Shape;
 use crate::keras::weight::{LayerRef, Slot, Weights};
 use crate::network::{Effect, Pre};
@@ -63,9 +65,9 @@ pub(crate) trait LayerKind: fmt::Debug {
         Effect::Other
     }
 
-    /// Advice: how to get a network without its `TensorNode`.
-    fn advice(&self) -> String {
-        "convert with --inference-only if it is native then, or replace it".to_owned()
+    /// Advice on how to get a network without its `TensorNode`, and the remedy as data.
+    fn advice(&self) -> (String, Option<Advice>) {
+        inference_only(None)
     }
 
     /// The ability of Nengo's objects to express it.
