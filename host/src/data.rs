@@ -16,6 +16,7 @@ mod labels;
 mod npy;
 mod npz;
 mod set;
+pub mod suspicion;
 #[cfg(test)]
 mod tests;
 mod write;

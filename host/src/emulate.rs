@@ -90,7 +90,8 @@ pub struct Report {
     /// Samples that were run.
     pub images: usize,
     /// The share of samples whose largest output is the label's; `None` without labels. Of an image that
-    /// runs as Nengo does, the output of the last step.
+    /// runs as Nengo does, the output of the last step. The class of one output alone is 1 if it is above
+    /// zero and 0 otherwise; `None` if labels are others.
     pub accuracy: Option<f64>,
     /// Accuracy of such an image by the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -575,6 +576,16 @@ pub fn run(
     Ok(all)
 }
 
+/// Whether the first output has a single value, of which no place is the largest.
+fn single_output(image: &Image<'_>) -> bool {
+    (image.description().outputs.first()).is_some_and(|output| output.size == 1)
+}
+
+/// Whether labels can be compared with an image's classes.
+fn judges(image: &Image<'_>, labels: &[u32]) -> bool {
+    !single_output(image) || labels.iter().all(|label| *label <= 1)
+}
+
 /// The means of a run over all of `data` that took `seconds`.
 fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report {
     let network = image.description();
@@ -597,13 +608,18 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     let (from_ensembles, from_inputs) = FanOut::of(image).totals();
     Report {
         images,
-        accuracy: data.labels().map(|labels| {
-            let right = |(t, l): &(&Trial, &u32)| t.class() == **l as usize;
+        accuracy: data.labels().filter(|l| judges(image, l)).map(|labels| {
+            let single = single_output(image);
+            let class = |t: &Trial| match t.outputs.first() {
+                Some(value) if single => usize::from(*value > 0),
+                _ => t.class(),
+            };
+            let right = |(t, l): &(&Trial, &u32)| class(t) == **l as usize;
             mean(run.trials.iter().zip(labels).filter(right).count() as u64)
         }),
         accuracy_mean_10: data
             .labels()
-            .filter(|_| run.trials.iter().any(|t| t.mean.is_some()))
+            .filter(|_| !single_output(image) && run.trials.iter().any(|t| t.mean.is_some()))
             .map(|labels| {
                 let right = |(t, l): &(&Trial, &u32)| t.mean == Some(**l as usize);
                 mean(run.trials.iter().zip(labels).filter(right).count() as u64)

@@ -10,7 +10,7 @@ use tinyspike::calibrate::{
     Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
 };
 use tinyspike::convert::Conversion;
-use tinyspike::data::{self, DataError, DataSet};
+use tinyspike::data::{self, DataError, DataSet, suspicion};
 use tinyspike::faithful::{FaithfulError, build_faithful};
 use tinyspike::graph::Graph;
 use tinyspike::integers;
@@ -30,6 +30,9 @@ use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
+
+/// The number of samples that are looked at for signs of being of no use.
+const SUSPECTED: usize = 512;
 
 /// What an image came from.
 struct Built {
@@ -92,6 +95,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             let set = calibration(args, &conversion, |path| {
                 data::load_at_most(path, most.min(TUNED))
             })?;
+            suspicion::of_calibration(&set, true).iter().for_each(warn);
             tuned(args, &conversion.network, &set, &options, &mut out)?
         }
         None => plain(args, &conversion)?,
@@ -159,6 +163,8 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         _ if args.calibration.is_empty() => (0, None),
         [name] => {
             let path = assign("--calibration", &args.calibration, &[name])?[0];
+            let few = data::load_at_most(path, SUSPECTED)?.with_byte_scale(args.data.byte_scale);
+            suspicion::of_calibration(&few, false).iter().for_each(warn);
             let blocks = FileBlocks {
                 path: path.into(),
                 byte_scale: args.data.byte_scale,
@@ -168,6 +174,7 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         }
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
+            suspicion::of_calibration(&set, false).iter().for_each(warn);
             let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
             let graph = lowered.map_err(|e| failure(args, e.into()))?;
             let all = samples(&set, limit.unwrap_or(usize::MAX));

@@ -3,11 +3,12 @@
 use std::io::Write;
 
 use tinyspike::advice::Advised as _;
+use tinyspike::data::suspicion;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
 use tinyspike::text::escaped;
 
 use crate::args::Emulate;
-use crate::diagnostics::Failure;
+use crate::diagnostics::{Failure, warn};
 use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
@@ -17,6 +18,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
     }
+    suspicion::of_image(&set, &image).iter().for_each(warn);
     let options = EmulateOptions {
         steps: args.steps,
         early_exit: true,

@@ -1,0 +1,263 @@
+//! Data set beside an image → signs that the data is not what the network was made for.
+//!
+//! None is an error: each names a cause that would else show as a poor figure, or not at all.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::set::{DataSet, Sample, Samples};
+use crate::assemble::{Image, scale_value};
+
+/// A sign that data is not what a network was made for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Suspicion {
+    /// All values of all samples are the same.
+    Constant {
+        /// The value.
+        value: f32,
+    },
+    /// Most samples are there several times.
+    Repeated {
+        /// Number of samples.
+        samples: usize,
+        /// Number of samples without repetitions.
+        distinct: usize,
+    },
+    /// All samples are of one class.
+    OneClass {
+        /// The class.
+        label: u32,
+    },
+    /// Labels that no output has.
+    Labels {
+        /// Number of such labels.
+        count: usize,
+        /// The largest.
+        largest: u32,
+        /// Number of outputs.
+        outputs: usize,
+    },
+    /// Labels of more than two classes, for one output.
+    OneOutput {
+        /// The largest label.
+        largest: u32,
+    },
+    /// Values outside an input's range, which are clamped to it.
+    Clamped {
+        /// The input.
+        input: String,
+        /// Number of such values.
+        count: usize,
+        /// Number of the input's values in all samples.
+        values: usize,
+        /// The least and the largest value of the data.
+        found: [f32; 2],
+        /// The range that the image was made for.
+        range: [f32; 2],
+    },
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant { value } => write!(
+                f,
+                "all values of the data are {value}: they say nothing about what the network computes"
+            ),
+            Self::Repeated { samples, distinct } => write!(
+                f,
+                "of {samples} samples only {distinct} are distinct: ranges and accuracy stand for these alone"
+            ),
+            Self::OneClass { label } => write!(
+                f,
+                "all samples have the label {label}: their accuracy says nothing about other classes"
+            ),
+            Self::Labels {
+                count,
+                largest,
+                outputs,
+            } => write!(
+                f,
+                "{count} labels (the largest is {largest}) have no output: the network has {outputs}, and classes \
+                 count from 0. These samples count as wrong"
+            ),
+            Self::OneOutput { largest } => write!(
+                f,
+                "the network has one output, whose sign is its class (0, or 1 above zero), and labels go up to \
+                 {largest}: there is no accuracy"
+            ),
+            Self::Clamped {
+                input,
+                count,
+                values,
+                found: [least, largest],
+                range: [from, to],
+            } => write!(
+                f,
+                "{count} of {values} values of the input {input:?} lie outside the range {from:.4} to {to:.4} that \
+                 the image was made for, and are clamped to it (the data is {least:.4} to {largest:.4}): is it \
+                 scaled as the calibration data was?"
+            ),
+        }
+    }
+}
+
+/// Signs that samples cannot stand for what a network will see. Labels count if the accuracy is to be kept.
+#[must_use]
+pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
+    /// Fewer samples may well be alike.
+    const FEW: usize = 8;
+    let samples = data.len();
+    let mut found = Vec::new();
+    let value = |i| match data.sample(i) {
+        Some(Sample::U8(v)) => v.first().map(|&v| f32::from(v) * data.byte_scale()),
+        Some(Sample::F32(v)) => v.first().copied(),
+        None => None,
+    };
+    let constant = match data.samples() {
+        Samples::U8(v) => v.windows(2).all(|pair| pair[0] == pair[1]),
+        Samples::F32(v) => v.windows(2).all(|pair| pair[0] == pair[1]),
+    };
+    if constant && data.sample_size() * samples > 1 {
+        let value = value(0).unwrap_or_default();
+        found.push(Suspicion::Constant { value });
+    } else if samples >= FEW {
+        let all = (0..samples).filter_map(|i| data.sample(i));
+        let bits = all.map(|sample| match sample {
+            Sample::U8(v) => v.to_vec(),
+            Sample::F32(v) => v.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect(),
+        });
+        let distinct = bits.collect::<HashSet<Vec<u8>>>().len();
+        if distinct * 2 < samples {
+            found.push(Suspicion::Repeated { samples, distinct });
+        }
+    }
+    if let Some([label, rest @ ..]) = data.labels().filter(|_| by_accuracy)
+        && samples >= FEW
+        && rest.iter().all(|other| other == label)
+    {
+        found.push(Suspicion::OneClass { label: *label });
+    }
+    found
+}
+
+/// Signs that labels are not those of a network with so many outputs.
+#[must_use]
+pub fn of_labels(data: &DataSet, outputs: usize) -> Option<Suspicion> {
+    let labels = data.labels()?;
+    let largest = labels.iter().copied().max()?;
+    if outputs == 1 {
+        return (largest > 1).then_some(Suspicion::OneOutput { largest });
+    }
+    let count = labels.iter().filter(|l| **l as usize >= outputs).count();
+    (count > 0).then_some(Suspicion::Labels {
+        count,
+        largest,
+        outputs,
+    })
+}
+
+/// Signs that a data set is not what an image was made for. A sample holds the values of each input.
+#[must_use]
+pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
+    let network = image.description();
+    let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
+    let mut found: Vec<Suspicion> = of_labels(data, outputs).into_iter().collect();
+    let mut start = 0;
+    for (at, input) in network.inputs.iter().enumerate() {
+        let part = start..start + input.size as usize;
+        start = part.end;
+        let scale = scale_value(input.scale);
+        let value = |byte: u8| (f64::from(byte) - f64::from(input.zero_point)) * scale;
+        let (from, to) = (value(0), value(input.max));
+        let (mut count, mut values) = (0, 0);
+        let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
+        let mut take = |v: f32| {
+            values += 1;
+            least = least.min(v);
+            largest = largest.max(v);
+            // Rounding moves a value by half a step.
+            count += usize::from(f64::from(v) < from - scale || f64::from(v) > to + scale);
+        };
+        for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
+            match sample {
+                Sample::U8(v) => {
+                    let v = v.get(part.clone()).unwrap_or_default();
+                    v.iter()
+                        .for_each(|&v| take(f32::from(v) * data.byte_scale()));
+                }
+                Sample::F32(v) => {
+                    let v = v.get(part.clone()).unwrap_or_default();
+                    v.iter().for_each(|&v| take(v));
+                }
+            }
+        }
+        if count > 0 {
+            found.push(Suspicion::Clamped {
+                input: network.input_label(at).to_owned(),
+                count,
+                values,
+                found: [least, largest],
+                range: [from as f32, to as f32],
+            });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(samples: Samples, size: usize, labels: Option<Vec<u32>>) -> DataSet {
+        DataSet::new(vec![size], samples, labels).unwrap()
+    }
+
+    #[test]
+    fn calibration_that_says_nothing_is_named() {
+        let zeros = set(Samples::U8(vec![0; 40]), 4, None);
+        let constant = Suspicion::Constant { value: 0.0 };
+        assert_eq!(of_calibration(&zeros, false), [constant]);
+        // Two samples, five times each.
+        let twice = set(Samples::F32([1.0, 2.0, 3.0, 4.0].repeat(5)), 2, None);
+        let repeated = Suspicion::Repeated {
+            samples: 10,
+            distinct: 2,
+        };
+        assert_eq!(of_calibration(&twice, false), [repeated]);
+    }
+
+    #[test]
+    fn one_class_matters_if_accuracy_is_kept() {
+        let values: Vec<f32> = (0..20u8).map(f32::from).collect();
+        let one = set(Samples::F32(values), 2, Some(vec![3; 10]));
+        assert_eq!(of_calibration(&one, false), []);
+        let expected = Suspicion::OneClass { label: 3 };
+        assert_eq!(of_calibration(&one, true), [expected]);
+    }
+
+    #[test]
+    fn labels_without_an_output_are_counted() {
+        let of = |labels: Vec<u32>| set(Samples::U8(vec![1; labels.len()]), 1, Some(labels));
+        assert_eq!(of_labels(&of(vec![0, 9, 4]), 10), None);
+        let beyond = Suspicion::Labels {
+            count: 2,
+            largest: 11,
+            outputs: 10,
+        };
+        assert_eq!(of_labels(&of(vec![1, 10, 11]), 10), Some(beyond));
+        assert_eq!(of_labels(&of(vec![0, 1, 1]), 1), None);
+        let classes = Suspicion::OneOutput { largest: 2 };
+        assert_eq!(of_labels(&of(vec![0, 2]), 1), Some(classes));
+    }
+
+    #[test]
+    fn ordinary_data_raises_no_suspicion() {
+        let values: Vec<u8> = (0..80).collect();
+        let labels = (0..20).map(|i| i % 3).collect();
+        let data = set(Samples::U8(values), 4, Some(labels));
+        assert_eq!(of_calibration(&data, true), []);
+        assert_eq!(of_labels(&data, 3), None);
+    }
+}
