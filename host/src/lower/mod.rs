@@ -18,6 +18,9 @@ mod resolve;
 mod tensor_nodes;
 mod wiring;
 
+use std::fmt;
+
+use crate::advice::{Advice, Advised};
 use crate::graph::{Graph, Input, Link, Neuron, Output, Population, Readout, Source, Target};
 use crate::network::{
     Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, PerNeuron, Post, Pre,
@@ -38,9 +41,6 @@ pub enum LowerError {
     /// Neurons of types that the engine does not have.
     #[error("{}", neuron_types(.0))]
     NeuronTypes(Vec<ForeignNeurons>),
-    /// Neurons of types that the engine cannot run as they are.
-    #[error("{}", stepwise_neurons(.0))]
-    StepwiseNeurons(Vec<ForeignNeurons>),
     /// Something else that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
@@ -48,8 +48,10 @@ pub enum LowerError {
         layer: String,
         /// What it has.
         what: String,
-        /// What can be done.
+        /// What can be done, in words.
         advice: &'static str,
+        /// What can be done by settings.
+        remedies: Vec<Advice>,
     },
     /// The graph has no input or no output.
     #[error("the network has no {what}: there is nothing to deploy")]
@@ -67,6 +69,42 @@ pub enum LowerError {
     },
 }
 
+impl LowerError {
+    /// The layer at fault, if it is one.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            Self::TensorNodes(nodes) => nodes.first().map(|node| node.layer.as_str()),
+            Self::NeuronTypes(foreign) => foreign.first().map(|f| f.layer.as_str()),
+            Self::Unsupported { layer, .. } | Self::Ops { layer, .. } => Some(layer),
+            Self::Empty { .. } => None,
+        }
+    }
+}
+
+impl Advised for LowerError {
+    fn advice(&self) -> Vec<Advice> {
+        let mut advice: Vec<Advice> = Vec::new();
+        match self {
+            Self::TensorNodes(nodes) => {
+                let all = nodes.iter().flat_map(|node| &node.remedies);
+                all.for_each(|remedy| {
+                    if !advice.contains(remedy) {
+                        advice.push(remedy.clone());
+                    }
+                });
+            }
+            Self::NeuronTypes(_) => advice.push(Advice::SwapActivation {
+                from: None,
+                to: Some("relu".into()),
+            }),
+            Self::Unsupported { remedies, .. } => advice.extend(remedies.iter().cloned()),
+            Self::Empty { .. } | Self::Ops { .. } => {}
+        }
+        advice
+    }
+}
+
 /// A layer that runs as a TensorNode, and what would make it native.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
@@ -74,8 +112,10 @@ pub struct Fallback {
     pub layer: String,
     /// What it computes, such as `GRU` or `activation elu`.
     pub function: String,
-    /// What would make it native.
+    /// What would make it native, in words.
     pub advice: String,
+    /// What would make it native, by settings.
+    pub remedies: Vec<Advice>,
 }
 
 /// An ensemble whose neurons the engine does not have.
@@ -85,6 +125,13 @@ pub struct ForeignNeurons {
     pub layer: String,
     /// Their type, such as `Tanh`.
     pub neuron_type: String,
+}
+
+impl fmt::Display for ForeignNeurons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layer, neuron_type } = self;
+        write!(f, "layer {layer:?} has {neuron_type} neurons")
+    }
 }
 
 impl ForeignNeurons {
@@ -103,16 +150,7 @@ impl ForeignNeurons {
 fn neuron_types(foreign: &[ForeignNeurons]) -> String {
     format!(
         "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
-         relu activations, or swap them (--swap-activation)",
-        each_layer(foreign)
-    )
-}
-
-fn stepwise_neurons(foreign: &[ForeignNeurons]) -> String {
-    format!(
-        "a faithful image can hold SpikingRectifiedLinear, SpikingLeakyReLU (with a slope of 0 to 1), \
-         LIF and RegularSpiking(RectifiedLinear) neurons; {}: swap them (such as --swap-activation \
-         relu=spiking-relu)",
+         relu activations, or swap them",
         each_layer(foreign)
     )
 }
@@ -120,7 +158,7 @@ fn stepwise_neurons(foreign: &[ForeignNeurons]) -> String {
 fn each_layer(foreign: &[ForeignNeurons]) -> String {
     let each: Vec<String> = foreign
         .iter()
-        .map(|f| format!("layer {:?} has {} neurons", f.layer, f.neuron_type))
+        .map(ForeignNeurons::to_string)
         .collect();
     each.join(", ")
 }
@@ -351,6 +389,7 @@ pub(crate) fn unsupported(
         layer: layer.into(),
         what: what.into(),
         advice,
+        remedies: Vec::new(),
     }
 }
 
