@@ -19,9 +19,10 @@ use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, forward};
 use crate::emulate::{EmulateError, HostEngine, byte};
 use crate::graph::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
+use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, Quantized, Rounding, Units, image_order, largest, quantize_with,
+    QuantizeError, QuantizeOptions, Quantizer, Rounding, Units, image_order, largest,
 };
 
 /// The most rows of a fit.
@@ -80,7 +81,7 @@ impl Reference {
         if samples.count == 0 {
             return Err(CompensateError::NoSamples);
         }
-        let mut targets: Vec<Rows> = targets(graph)
+        let mut targets: Vec<Rows> = graph.targets()
             .map(|(target, size)| Rows::chosen(graph, target, size, samples.count))
             .collect();
         let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
@@ -98,14 +99,6 @@ impl Reference {
         }
         Ok(Self { samples, targets })
     }
-}
-
-fn targets(graph: &Graph) -> impl Iterator<Item = (Target, usize)> {
-    let populations = graph.populations.iter().enumerate();
-    let outputs = graph.outputs.iter().enumerate();
-    populations
-        .map(|(at, p)| (Target::Population(at), p.neurons))
-        .chain(outputs.map(|(at, o)| (Target::Output(at), o.bias.len())))
 }
 
 /// How the links into a target share weights: over the places of convolutions, whose filters are the
@@ -167,7 +160,7 @@ fn batch(
         .map(|(input, values)| &values[start * input.size()..(start + count) * input.size()])
         .collect();
     let values = forward(graph, &inputs, count)?;
-    targets(graph)
+    graph.targets()
         .zip(rows)
         .map(|((target, size), rows)| {
             let bias = match target {
@@ -202,7 +195,7 @@ pub struct Compensated {
     /// The rounding.
     pub rounding: Rounding,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
 }
 
 /// Fits biases, and with `round` the rounding of weights, for a network that is quantized with `options`.
@@ -222,10 +215,12 @@ pub fn compensate(
         units: vec![None; graph.populations.len()],
         offsets: vec![Vec::new(); graph.links.len()],
     };
-    let mut quantized = quantize_with(&graph, calibration, options, &rounding)?;
-    let all: Vec<(Target, usize)> = targets(&graph).collect();
+    let mut quantizer = Quantizer::new(&graph, calibration, options)?;
+    quantizer.all(&graph, &rounding)?;
+    let all: Vec<(Target, usize)> = graph.targets().collect();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.populations.len()];
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {
+        let quantized = &quantizer.network;
         let missing: Vec<usize> = graph
             .links
             .iter()
@@ -236,7 +231,7 @@ pub fn compensate(
             })
             .collect();
         if !missing.is_empty() {
-            let shown = shown(&quantized, &reference.samples, &missing)?;
+            let shown = shown(quantized, &reference.samples, &missing)?;
             for (p, shown) in missing.into_iter().zip(shown) {
                 values[p] = Some(shown);
             }
@@ -244,7 +239,7 @@ pub fn compensate(
         let limit = largest(options.bits(layer));
         let fit = Fit {
             graph: &graph,
-            quantized: &quantized,
+            quantized,
             samples: &reference.samples,
             values: &values,
             target,
@@ -267,7 +262,7 @@ pub fn compensate(
             let e = &quantized.ensembles[p];
             rounding.units[p] = Some(Units {
                 width: e.width,
-                shift: e.current_shift,
+                shift: e.current_shift.unsigned_abs(),
                 threshold: e.threshold.clone(),
             });
         }
@@ -280,19 +275,20 @@ pub fn compensate(
                 offsets[weight] = offset;
             }
         }
-        quantized = quantize_with(&graph, calibration, options, &rounding)?;
+        // No other target depends on these biases and roundings.
+        quantizer.target(&graph, target, &rounding)?;
     }
     Ok(Compensated {
         graph,
         rounding,
-        quantized,
+        quantized: quantizer.network,
     })
 }
 
 /// What the quantized network shows of some populations, sample after sample, in the float network's
 /// units.
 fn shown(
-    network: &Quantized,
+    network: &integers::Network,
     samples: &Samples,
     populations: &[usize],
 ) -> Result<Vec<Vec<f32>>, CompensateError> {
@@ -336,15 +332,16 @@ fn shown(
             all.extend(part);
         }
     }
+    let steps = network.steps.limit().unwrap_or(1);
     for (all, &p) in all.iter_mut().zip(populations) {
-        let unit = (network.ensembles[p].theta / f64::from(network.steps)) as f32;
+        let unit = (network.ensembles[p].theta / f64::from(steps)) as f32;
         all.iter_mut().for_each(|v| *v *= unit);
     }
     Ok(all)
 }
 
 /// A sample as the network gets it.
-fn encoded(network: &Quantized, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
+fn encoded(network: &integers::Network, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
     let inputs = network.inputs.iter().zip(&samples.inputs);
     inputs
         .map(|(input, values)| {
@@ -384,7 +381,7 @@ impl Probe for Counts<'_> {
 /// One target, to be fitted.
 struct Fit<'a> {
     graph: &'a Graph,
-    quantized: &'a Quantized,
+    quantized: &'a integers::Network,
     samples: &'a Samples,
     values: &'a [Option<Vec<f32>>],
     target: Target,
@@ -553,7 +550,7 @@ impl Fit<'_> {
                 let threshold = e.threshold[channel % e.threshold.len()];
                 let unit = e.theta / f64::from(threshold);
                 match pre {
-                    Source::Input(_) => unit * f64::exp2(-f64::from(e.current_shift)),
+                    Source::Input(_) => unit * f64::exp2(e.current_shift.into()),
                     Source::Population(_) => unit,
                 }
             }

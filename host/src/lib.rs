@@ -20,9 +20,8 @@ pub mod cost;
 pub mod data;
 #[cfg(feature = "boards")]
 pub mod device;
+pub mod deploy;
 pub mod emulate;
-#[doc(hidden)]
-pub mod faithful;
 #[doc(hidden)]
 pub mod file;
 mod front;
@@ -32,12 +31,15 @@ pub mod image;
 pub mod inputs;
 pub mod inspect;
 #[doc(hidden)]
+pub mod integers;
+#[doc(hidden)]
 pub mod integrate;
 pub mod keras;
 #[doc(hidden)]
 pub mod lower;
 pub mod names;
 pub mod network;
+pub(crate) mod neuron;
 #[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]

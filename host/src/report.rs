@@ -1,4 +1,4 @@
-//! Graph + Calibration + Quantized → what quantization did to each layer, as a table and as JSON.
+//! Graph + Calibration + integers::Network → what quantization did to each layer, as a table and as JSON.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use tinyspike_shared::image::{Post, Pre, Width};
 use crate::assemble::Image;
 use crate::calibrate::Calibration;
 use crate::graph::{Graph, Source, Target};
-use crate::quantize::{Quantized, image_order};
+use crate::integers;
+use crate::quantize::image_order;
 use crate::text::escaped;
 
 /// What quantization did.
@@ -57,6 +58,26 @@ pub struct LayerReport {
     pub max_count: u8,
     /// The largest activation that spikes can show.
     pub clip: f64,
+    /// The activations that were seen, if the network's ranges rest on them: those of exact networks do not.
+    #[serde(flatten)]
+    pub seen: Option<SeenReport>,
+    /// Bits of a potential.
+    pub bits: u32,
+    /// The proven least and largest potential less the threshold.
+    pub bounds: [i32; 2],
+    /// The smallest and the largest threshold.
+    pub thresholds: [i32; 2],
+    /// The shift of input currents, in bits.
+    pub current_shift: u8,
+    /// State.
+    pub ram_bytes: usize,
+    /// Thresholds and biases.
+    pub flash_bytes: usize,
+}
+
+/// A layer's activations on the calibration samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeenReport {
     /// The largest activation that was seen.
     pub largest: f32,
     /// The smallest and the largest of the channels' largest activations.
@@ -65,18 +86,6 @@ pub struct LayerReport {
     pub clipped: f64,
     /// The share of activations above zero.
     pub density: f64,
-    /// Bits of a potential.
-    pub bits: u32,
-    /// The proven least and largest potential less the threshold.
-    pub bounds: [i32; 2],
-    /// The smallest and the largest threshold.
-    pub thresholds: [i32; 2],
-    /// What input currents are shifted right by.
-    pub current_shift: u8,
-    /// State.
-    pub ram_bytes: usize,
-    /// Thresholds and biases.
-    pub flash_bytes: usize,
 }
 
 /// A connection's weights.
@@ -106,7 +115,7 @@ pub struct ConnectionReport {
 pub fn report(
     graph: &Graph,
     calibration: &Calibration,
-    quantized: &Quantized,
+    quantized: &integers::Network,
     image: &Image<'_>,
 ) -> Report {
     let network = image.description();
@@ -117,28 +126,32 @@ pub fn report(
         max: input.max,
         bits: u8::BITS - input.max.leading_zeros(),
     });
-    let areas = network.ensembles.iter().zip(&image.layout().ensembles);
     let layers = quantized
         .ensembles
         .iter()
-        .zip(&calibration.populations)
-        .zip(areas)
-        .map(|((e, seen), (packed, area))| {
+        .zip(&network.ensembles)
+        .enumerate()
+        .map(|(at, (e, packed))| {
             let clip = e.theta * f64::from(e.max_count);
-            let channels = seen.channels.iter().map(|c| c.max);
+            let seen = calibration.populations.get(at).map(|seen| {
+                let channels = seen.channels.iter().map(|c| c.max);
+                SeenReport {
+                    largest: seen.max,
+                    channel_range: [
+                        channels.clone().reduce(f32::min).unwrap_or(0.0),
+                        channels.reduce(f32::max).unwrap_or(0.0),
+                    ],
+                    clipped: seen.share_above(clip),
+                    density: seen.density(),
+                }
+            });
             LayerReport {
                 label: e.label.clone(),
                 neurons: e.neurons,
                 scale: e.theta,
                 max_count: e.max_count,
                 clip,
-                largest: seen.max,
-                channel_range: [
-                    channels.clone().reduce(f32::min).unwrap_or(0.0),
-                    channels.reduce(f32::max).unwrap_or(0.0),
-                ],
-                clipped: seen.share_above(clip),
-                density: seen.density(),
+                seen,
                 bits: match e.width {
                     Width::I16 => 16,
                     Width::I32 => 32,
@@ -148,9 +161,9 @@ pub fn report(
                     e.threshold.iter().copied().min().unwrap_or(0),
                     e.threshold.iter().copied().max().unwrap_or(0),
                 ],
-                current_shift: e.current_shift,
-                ram_bytes: (area.end - area.current) as usize * 4,
-                flash_bytes: (packed.threshold.len + packed.bias.len) as usize,
+                current_shift: e.current_shift.unsigned_abs(),
+                ram_bytes: image.ensemble_ram(at) as usize,
+                flash_bytes: packed.params_len() as usize,
             }
         });
     // Connections stand in the order of the graph's links.
@@ -266,17 +279,20 @@ impl fmt::Display for Report {
             "flash"
         )?;
         for l in &self.layers {
+            let shown = |show: &dyn Fn(&SeenReport) -> String| {
+                l.seen.as_ref().map_or("-".to_owned(), show)
+            };
             writeln!(
                 f,
-                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
+                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9} {:>8} {:>7} {:>4} {:>17} {:>8} {:>8}",
                 escaped(&l.label),
                 l.neurons,
                 l.scale,
                 l.max_count,
                 l.clip,
-                l.largest,
-                l.clipped * 100.0,
-                l.density * 100.0,
+                shown(&|s| format!("{:.3}", s.largest)),
+                shown(&|s| format!("{:.3}%", s.clipped * 100.0)),
+                shown(&|s| format!("{:.1}%", s.density * 100.0)),
                 l.bits,
                 format!("{}..={}", l.bounds[0], l.bounds[1]),
                 l.ram_bytes,
@@ -343,10 +359,9 @@ impl Budgets {
     /// Where a budget is exceeded: by how much, and what takes most.
     pub fn check(&self, image: &Image<'_>) -> Result<(), BudgetError> {
         let network = image.description();
-        let ensembles = image.layout().ensembles.iter().enumerate();
-        let ram = ensembles.map(|(at, area)| {
+        let ram = (0..network.ensembles.len()).map(|at| {
             let label = format!("the state of {:?}", network.ensemble_label(at));
-            (u64::from(area.end - area.current) * 4, label)
+            (u64::from(image.ensemble_ram(at)), label)
         });
         check("RAM", image.arena_bytes() as u64, self.ram, ram.collect())?;
         let flash = network.connections.iter().map(|c| {

@@ -9,7 +9,8 @@ use tinyspike::device::{
     self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, ImageReport, Layout,
     LayoutOptions, Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::integers::Target;
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike_shared::slots::Slot;
 use tinyspike_tests::mnist;
 

@@ -21,11 +21,12 @@ use tinyspike::graph::{
     Target,
 };
 use tinyspike::import;
+use tinyspike::integers;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::{Activation, Model};
 use tinyspike::pipeline::samples;
-use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
+use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_tests::model::Builder;
@@ -267,7 +268,7 @@ fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
 }
 
 /// The root mean squared error of a network's outputs, relative to the float network's.
-fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
+fn output_error(graph: &Graph, network: &integers::Network, set: &DataSet) -> f64 {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
     let options = EmulateOptions::default();
@@ -275,7 +276,7 @@ fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
         .unwrap()
         .trials;
     let float = forward(graph, &[&set.to_floats()], set.len()).unwrap();
-    let unit = network.outputs[0].scale / f64::from(network.steps);
+    let unit = network.outputs[0].scale / f64::from(network.steps.limit().unwrap());
     let (mut error, mut signal) = (0.0, 0.0);
     let shown = trials.iter().flat_map(|t| &t.outputs);
     for (shown, y) in shown.zip(&float.outputs[0]) {

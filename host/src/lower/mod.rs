@@ -86,20 +86,12 @@ impl Advised for LowerError {
     fn advice(&self) -> Vec<Advice> {
         let mut advice: Vec<Advice> = Vec::new();
         match self {
-            Self::TensorNodes(nodes) => {
-                let all = nodes.iter().flat_map(|node| &node.remedies);
-                all.for_each(|remedy| {
-                    if !advice.contains(remedy) {
-                        advice.push(remedy.clone());
-                    }
-                });
-            }
             Self::NeuronTypes(_) => advice.push(Advice::SwapActivation {
                 from: None,
                 to: Some("relu".into()),
             }),
             Self::Unsupported { remedies, .. } => advice.extend(remedies.iter().cloned()),
-            Self::Empty { .. } | Self::Ops { .. } => {}
+            Self::TensorNodes(_) | Self::Empty { .. } | Self::Ops { .. } => {}
         }
         advice
     }
@@ -112,10 +104,8 @@ pub struct Fallback {
     pub layer: String,
     /// What it computes, such as `GRU` or `activation elu`.
     pub function: String,
-    /// What would make it native, in words.
+    /// What would make it native.
     pub advice: String,
-    /// What would make it native, by settings.
-    pub remedies: Vec<Advice>,
 }
 
 /// An ensemble whose neurons the engine does not have.
