@@ -430,7 +430,11 @@ pub(crate) fn input_ranges(
         ..graph.clone()
     };
     let (calibration, _) = calibrate_keeping(&inputs, blocks, 0, progress)?;
-    if let Some(at) = calibration.inputs.iter().position(|r| !(r.min.is_finite() && r.max.is_finite())) {
+    if let Some(at) = calibration
+        .inputs
+        .iter()
+        .position(|r| !(r.min.is_finite() && r.max.is_finite()))
+    {
         return Err(CalibrateError::NotFinite {
             layer: graph.inputs[at].label.clone(),
         });

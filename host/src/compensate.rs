@@ -81,7 +81,8 @@ impl Reference {
         if samples.count == 0 {
             return Err(CompensateError::NoSamples);
         }
-        let mut targets: Vec<Rows> = graph.targets()
+        let mut targets: Vec<Rows> = graph
+            .targets()
             .map(|(target, size)| Rows::chosen(graph, target, size, samples.count))
             .collect();
         let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
@@ -160,7 +161,8 @@ fn batch(
         .map(|(input, values)| &values[start * input.size()..(start + count) * input.size()])
         .collect();
     let values = forward(graph, &inputs, count)?;
-    graph.targets()
+    graph
+        .targets()
         .zip(rows)
         .map(|((target, size), rows)| {
             let bias = match target {

@@ -18,9 +18,9 @@ pub mod compensate;
 #[doc(hidden)]
 pub mod cost;
 pub mod data;
+pub mod deploy;
 #[cfg(feature = "boards")]
 pub mod device;
-pub mod deploy;
 pub mod emulate;
 #[doc(hidden)]
 pub mod file;

@@ -17,20 +17,20 @@ use crate::calibrate::Calibration;
 use crate::graph::{Graph, Neuron, Output as GraphOutput, Population, Readout, Source, Target};
 use crate::integers::{self, Ensemble, Input, Output, Steps};
 use crate::lower::ForeignNeurons;
-use crate::network::{PerNeuron, NeuronType, Synapse};
+use crate::network::{NeuronType, PerNeuron, Synapse};
 use crate::neuron::{self, Charged, integrate_and_fire};
 use current::{Filter, Post};
 use fan_in::{
-    Drive, Events, FanIn, Sources, Weights, check_finite, connection, period, rounded, units_within,
-    whole,
+    Drive, Events, FanIn, Sources, Weights, check_finite, connection, period, rounded,
+    units_within, whole,
 };
 
 pub use error::QuantizeError;
+pub(crate) use fan_in::image_order;
+pub(crate) use options::largest;
 pub use options::{
     LayerOptions, QuantizeOptions, Rounding, Units, WEIGHT_BITS, WEIGHT_BITS_MAX, WEIGHT_BITS_MIN,
 };
-pub(crate) use fan_in::image_order;
-pub(crate) use options::largest;
 
 /// Output multipliers are at most 2^this.
 const MULTIPLIER_BITS: i32 = 15;
@@ -128,7 +128,9 @@ impl<'a> Quantizer<'a> {
             inputs: inputs.clone(),
             ensembles: vec![Ensemble::default(); graph.populations.len()],
             outputs: vec![Output::default(); graph.outputs.len()],
-            connections: links.map(|l| connection(graph, l)).collect::<Result<_, _>>()?,
+            connections: links
+                .map(|l| connection(graph, l))
+                .collect::<Result<_, _>>()?,
         };
         Ok(Self {
             options,
@@ -259,7 +261,11 @@ impl<'a> Quantizer<'a> {
             });
         }
         let filter = Filter::of(probe, self.options.dt);
-        let filter = if filter.only_delays() { Filter::THROUGH } else { filter };
+        let filter = if filter.only_delays() {
+            Filter::THROUGH
+        } else {
+            filter
+        };
         Ok((filter, false))
     }
 
@@ -447,7 +453,10 @@ impl<'a> Quantizer<'a> {
 }
 
 /// The neurons of each population that charge a current; `None` for integrate-and-fire neurons.
-fn charged(graph: &Graph, options: &QuantizeOptions) -> Result<Vec<Option<Charged>>, QuantizeError> {
+fn charged(
+    graph: &Graph,
+    options: &QuantizeOptions,
+) -> Result<Vec<Option<Charged>>, QuantizeError> {
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
     for population in &graph.populations {

@@ -279,9 +279,8 @@ impl fmt::Display for Report {
             "flash"
         )?;
         for l in &self.layers {
-            let shown = |show: &dyn Fn(&SeenReport) -> String| {
-                l.seen.as_ref().map_or("-".to_owned(), show)
-            };
+            let shown =
+                |show: &dyn Fn(&SeenReport) -> String| l.seen.as_ref().map_or("-".to_owned(), show);
             writeln!(
                 f,
                 "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9} {:>8} {:>7} {:>4} {:>17} {:>8} {:>8}",

@@ -146,10 +146,7 @@ fn neuron_types(foreign: &[ForeignNeurons]) -> String {
 }
 
 fn each_layer(foreign: &[ForeignNeurons]) -> String {
-    let each: Vec<String> = foreign
-        .iter()
-        .map(ForeignNeurons::to_string)
-        .collect();
+    let each: Vec<String> = foreign.iter().map(ForeignNeurons::to_string).collect();
     each.join(", ")
 }
 

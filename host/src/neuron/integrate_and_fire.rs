@@ -86,8 +86,7 @@ impl Target<'_> {
             // Inputs are divided further until the bounds fit.
             let mut shifts = 0..=if driven { SHIFT_MAX } else { 0 };
             let coarsest = if driven { 1.0 } else { COARSEST_16 };
-            if let Some((ensemble, weights)) =
-                shifts.find_map(|shift| self.narrow(shift, coarsest))
+            if let Some((ensemble, weights)) = shifts.find_map(|shift| self.narrow(shift, coarsest))
             {
                 return Ok((ensemble.finish(population, Width::I16), weights));
             }
@@ -164,12 +163,7 @@ impl Target<'_> {
 
     /// The ensemble with input currents divided by 2^`shift`, with a unit and a threshold for each of its
     /// channels (repeating), and its bounds.
-    fn ensemble_in(
-        &self,
-        shift: u8,
-        units: &[(f64, i64)],
-        offset: bool,
-    ) -> (Wide, Weights) {
+    fn ensemble_in(&self, shift: u8, units: &[(f64, i64)], offset: bool) -> (Wide, Weights) {
         let &Self {
             at,
             population,

@@ -7,9 +7,7 @@
 //! V lies between its least value and the threshold after each step, with or without end: it leaks
 //! towards J, of which the bounds hold.
 
-use tinyspike_shared::image::{
-    LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, STEP,
-};
+use tinyspike_shared::image::{LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, STEP};
 
 use super::{Charged, Kind, PARTS, Settled};
 use crate::network::NeuronType;

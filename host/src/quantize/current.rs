@@ -452,7 +452,11 @@ mod tests {
                         (states, seen) = filter.step(states, &drive);
                         assert!(shown.0 <= seen.0 && seen.1 <= shown.1, "{tau}");
                         let all = bounds.filter.0..=bounds.filter.1;
-                        assert!([states.p.0, states.q.1, states.p.1].iter().all(|x| all.contains(x)));
+                        assert!(
+                            [states.p.0, states.q.1, states.p.1]
+                                .iter()
+                                .all(|x| all.contains(x))
+                        );
                     }
                 }
             }

@@ -271,7 +271,13 @@ pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64, bits: u8) -
 }
 
 /// The same up to ±`limit`, with `offsets` added where there are any.
-pub(crate) fn rounded(f: &FanIn<'_>, units: &[f64], per_unit: f64, limit: i16, offsets: &[i8]) -> Vec<i16> {
+pub(crate) fn rounded(
+    f: &FanIn<'_>,
+    units: &[f64],
+    per_unit: f64,
+    limit: i16,
+    offsets: &[i8],
+) -> Vec<i16> {
     let offsets = offsets.iter().copied().chain(std::iter::repeat(0));
     let limit = f64::from(limit);
     f.weights

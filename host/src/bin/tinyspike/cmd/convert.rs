@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use tinyspike::Advised;
 use tinyspike::assemble::Image;
 use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks};
 use tinyspike::convert::Conversion;
@@ -13,7 +14,6 @@ use tinyspike::graph::Graph;
 use tinyspike::quantize::WEIGHT_BITS;
 use tinyspike::report::Report;
 use tinyspike::tune::Tuning;
-use tinyspike::Advised;
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
@@ -86,7 +86,12 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     if args.verbose {
         writeln!(out, "{report}")?;
     }
-    writeln!(out, "{}: {}", args.output.display(), summary(&deployment.image.image()))?;
+    writeln!(
+        out,
+        "{}: {}",
+        args.output.display(),
+        summary(&deployment.image.image())
+    )?;
     Ok(())
 }
 
