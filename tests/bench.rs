@@ -8,7 +8,7 @@ use probe_rs::flashing::DownloadOptions;
 use probe_rs::probe::DebugProbeSelector;
 use probe_rs::probe::list::Lister;
 use probe_rs::{Permissions, Session};
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
 use tinyspike::device::session::{Identity, SessionError};
@@ -17,7 +17,7 @@ use tinyspike::device::{
     LayoutOptions, LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions,
     build, flash, talk,
 };
-use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike::sign::PublicKey;
 
 /// Reason for the end of a conversation.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +85,7 @@ impl Bench {
     /// # Errors
     /// [`PlanError`], if nothing may be written.
     pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, PlanError> {
-        let options = PlanOptions {
-            trailer: trailer_of(image),
-            ..options
-        };
-        let bytes = aligned_copy(image);
-        let image = Image::parse(&bytes).unwrap();
+        let image = ImageBuf::new(image).unwrap();
         let firmware = (!options.model_only).then_some(&self.firmware);
         Plan::new(&self.chip, &image, firmware, &options)
     }
@@ -204,8 +199,8 @@ impl Bench {
         set: &DataSet,
         bisect: bool,
     ) -> Result<(RunReport, Vec<LogMessage>), Ended> {
-        let bytes = aligned_copy(image);
-        let parsed = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(image).unwrap();
+        let parsed = bytes.image();
         let options = RunOptions {
             bisect,
             ..RunOptions::default()

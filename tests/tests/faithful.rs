@@ -645,7 +645,7 @@ fn refusals_name_the_layer() {
         error.contains("\"conv2d.0\" has RectifiedLinear"),
         "{error}"
     );
-    assert!(error.contains("relu=spiking-relu"), "{error}");
+    assert!(error.contains("relu for spiking-relu"), "{error}");
     let swapped = |neurons: NeuronType| ConvertOptions {
         swap_activations: vec![(Activation::Relu.into(), neurons.into())],
         ..inference()

@@ -91,7 +91,14 @@ impl Advised for LowerError {
                 to: Some("relu".into()),
             }),
             Self::Unsupported { remedies, .. } => advice.extend(remedies.iter().cloned()),
-            Self::TensorNodes(_) | Self::Empty { .. } | Self::Ops { .. } => {}
+            Self::TensorNodes(nodes) => {
+                for remedy in nodes.iter().filter_map(|node| node.remedy.as_ref()) {
+                    if !advice.contains(remedy) {
+                        advice.push(remedy.clone());
+                    }
+                }
+            }
+            Self::Empty { .. } | Self::Ops { .. } => {}
         }
         advice
     }
@@ -104,8 +111,10 @@ pub struct Fallback {
     pub layer: String,
     /// What it computes, such as `GRU` or `activation elu`.
     pub function: String,
-    /// What would make it native.
+    /// What would make it native, in words.
     pub advice: String,
+    /// The same as data.
+    pub remedy: Option<Advice>,
 }
 
 /// An ensemble whose neurons the engine does not have.
