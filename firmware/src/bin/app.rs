@@ -122,6 +122,9 @@ fn main() -> ! {
     log(device.image(), &start);
     loop {
         device.poll(chip);
+        if memory::stack_is_full() {
+            fault::overflow();
+        }
     }
 }
 
@@ -157,6 +160,10 @@ fn start(
             None => Start::single(accept(Slot::A, 0).err()),
         }
     });
+    // Where the lowest word is written, more may be that is no part of this stack.
+    if memory.first() != Some(&cortex_m_rt::STACK_PAINT_VALUE) {
+        fault::overflow();
+    }
     #[cfg(feature = "defmt")]
     {
         let ticks = chip.ticks().wrapping_sub(begun);

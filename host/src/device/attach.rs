@@ -9,6 +9,7 @@ use super::chip::Chip;
 use super::memory::{LayoutError, Region};
 use super::probe::{self, ProbeError, Selector};
 use super::processor::{self, Architecture};
+use super::watchdog::{OPENING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// An error of probe-rs's that says more.
@@ -81,6 +82,7 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, C
         chip: chip.name().to_owned(),
         source: Box::new(source),
     };
+    let _watch = Watch::new("when it was to reach the chip", OPENING);
     // The chip's description comes along, so no registry is asked.
     let registry = probe_rs::config::Registry::new();
     let mut session = probe
@@ -107,6 +109,7 @@ pub(super) fn restart(
     rtt: &ScanRegion,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     const HALT: Duration = Duration::from_millis(500);
+    let _watch = Watch::new("when the chip was to start", OPENING);
     core.reset_and_halt(HALT)?;
     // RAM outlives a reset: what an earlier firmware left must not be taken for this one's.
     Rtt::clear_control_block(core, rtt)?;

@@ -12,6 +12,7 @@ use super::memory::{Layout, LayoutOptions};
 use super::plan::Plan;
 use super::probe::Selector;
 use super::session::{Identity, Link, Lost, Patience, Session, SessionError};
+use super::watchdog::{TRANSFER, Watch};
 
 /// The channel of the firmware's log.
 const LOG: usize = 0;
@@ -19,6 +20,8 @@ const LOG: usize = 0;
 const UP: usize = 1;
 /// The channel of requests.
 const DOWN: usize = 0;
+/// The words of an error while the firmware is talked with.
+const ASKED: &str = "when its firmware was asked";
 /// How long to wait between two looks for the control block.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -79,7 +82,7 @@ pub fn talk<T, E: From<ConnectError>>(
         restart(&mut core, &scan).map_err(|cause| failed(STARTING, cause))?;
     }
     let connection = Connection::attach(&mut core, &scan, options.timeout)
-        .map_err(|Lost(cause)| failed("when its firmware was asked", cause))?
+        .map_err(|Lost(cause)| failed(ASKED, cause))?
         .ok_or_else(|| ConnectError::NotThere {
             chip: chip.name().to_owned(),
         })?;
@@ -118,7 +121,7 @@ pub(super) fn ask(
     const SOON: Duration = Duration::from_millis(500);
     let lost = |source| ConnectError::Lost {
         chip: plan.chip().to_owned(),
-        during: "when its firmware was asked",
+        during: ASKED,
         source,
     };
     let mut core = session
@@ -149,6 +152,7 @@ fn anything() -> u16 {
 pub struct Connection<'c, 'p> {
     core: &'c mut Core<'p>,
     rtt: Rtt,
+    watch: Watch,
 }
 
 impl<'c, 'p> Connection<'c, 'p> {
@@ -159,12 +163,13 @@ impl<'c, 'p> Connection<'c, 'p> {
         timeout: Duration,
     ) -> Result<Option<Self>, Lost> {
         let deadline = Instant::now() + timeout;
+        let watch = Watch::idle(ASKED, TRANSFER);
         loop {
-            match Rtt::attach_region(core, scan) {
+            match watch.call(|| Rtt::attach_region(core, scan)) {
                 Ok(mut rtt) => {
                     // The channels that are used come last.
                     if rtt.up_channel(UP).is_some() && rtt.down_channel(DOWN).is_some() {
-                        return Ok(Some(Self { core, rtt }));
+                        return Ok(Some(Self { core, rtt, watch }));
                     }
                 }
                 Err(probe_rs::rtt::Error::Probe(error)) => return Err(Lost(Box::new(error))),
@@ -188,7 +193,10 @@ impl<'c, 'p> Connection<'c, 'p> {
 
     fn read(&mut self, channel: usize, bytes: &mut [u8]) -> Result<usize, Lost> {
         match self.rtt.up_channel(channel) {
-            Some(channel) => channel.read(self.core, bytes).map_err(lost),
+            Some(channel) => {
+                let read = || channel.read(self.core, bytes);
+                self.watch.call(read).map_err(lost)
+            }
             None => Ok(0),
         }
     }
@@ -201,7 +209,10 @@ fn lost(error: probe_rs::rtt::Error) -> Lost {
 impl Link for Connection<'_, '_> {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
         match self.rtt.down_channel(DOWN) {
-            Some(channel) => channel.write(self.core, bytes).map_err(lost),
+            Some(channel) => {
+                let write = || channel.write(self.core, bytes);
+                self.watch.call(write).map_err(lost)
+            }
             None => Ok(0),
         }
     }
@@ -211,7 +222,10 @@ impl Link for Connection<'_, '_> {
     }
 
     fn state(&mut self) -> Result<Option<String>, Lost> {
-        let status = self.core.status().map_err(|e| Lost(Box::new(e)))?;
+        let status = self
+            .watch
+            .call(|| self.core.status())
+            .map_err(|e| Lost(Box::new(e)))?;
         Ok(Some(match status {
             CoreStatus::Running => "its core runs".into(),
             CoreStatus::Halted(reason) => format!("its core is halted ({reason:?})"),

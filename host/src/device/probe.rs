@@ -7,6 +7,7 @@ use probe_rs::probe::list::{Accessibility, Lister};
 use probe_rs::probe::{DebugProbeSelector, Probe};
 use serde::Serialize;
 
+use super::watchdog::{OPENING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// Reasons why there is no probe to work with.
@@ -85,6 +86,7 @@ impl fmt::Display for ProbeInfo {
 /// [`Selector`] names them.
 #[must_use]
 pub fn probes() -> Vec<ProbeInfo> {
+    let _watch = Watch::new("when probes were looked for", OPENING);
     let mut found: Vec<ProbeInfo> = Lister::new()
         .list_all_with_access()
         .into_iter()
@@ -128,6 +130,7 @@ pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, ProbeError> {
         Some(selector) => selector.clone(),
         None => only(probes())?,
     };
+    let _watch = Watch::new("when it was opened", OPENING);
     Lister::new()
         .open(selector.0.clone())
         .map_err(|source| ProbeError::Open {

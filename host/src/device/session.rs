@@ -1,6 +1,8 @@
 //! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again where an
 //! answer does not come whole.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,7 +69,7 @@ pub enum SessionError {
         /// How many there are, as far as is known.
         parts: usize,
         /// How often the device was asked since the last part that was new.
-        asked: u32,
+        asked: u64,
     },
     /// The firmware speaks another version of the protocol.
     #[error(
@@ -237,7 +239,10 @@ impl Patience {
 const MAX_NEURONS: usize = 1 << 16;
 
 /// How often to ask for parts of an answer of which others come again, before they are given up.
-const ATTEMPTS: u32 = 16;
+const ATTEMPTS: u64 = 16;
+
+/// The most parts of an answer: more than all steps of an inference have, with a hash for each layer.
+const MAX_PARTS: u32 = 1 << 22;
 
 /// How long to sleep where neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -392,6 +397,8 @@ impl<L: Link> Session<L> {
         let mut answer = Parts::default();
         let start = Instant::now();
         let (mut heard, mut asked) = (start, start);
+        // A device that repeats itself would be heard for ever.
+        let (mut asks, mut frames) = (1u64, 0u64);
         // Answers in a row that had nothing new.
         let mut fruitless = 0;
         let mut bytes = [0; 1024];
@@ -422,8 +429,16 @@ impl<L: Link> Session<L> {
                     return Err(refusal(error));
                 }
                 let part = Part(frame.bytes().to_vec());
-                if answer.add(frame.head.part, part, response.is_last()) {
+                let last = response.is_last();
+                if frame.head.part >= MAX_PARTS {
+                    return Err(SessionError::Unexpected);
+                }
+                if answer.add(frame.head.part, part, last) {
                     fruitless = 0;
+                }
+                frames += 1;
+                if frames > asks * u64::from(answer.end) {
+                    return Err(answer.incomplete(asks));
                 }
             }
             if let Some(parts) = answer.whole() {
@@ -437,10 +452,11 @@ impl<L: Link> Session<L> {
                 });
             }
             if heard.max(asked).elapsed() > patience.repeat {
-                fruitless += u32::from(heard > asked);
+                fruitless += u64::from(heard > asked);
                 if fruitless > ATTEMPTS {
                     return Err(answer.incomplete(fruitless));
                 }
+                asks += 1;
                 asked = Instant::now();
                 to_send = frame;
             }
@@ -497,47 +513,46 @@ impl Part {
 /// What has come of an answer.
 #[derive(Debug, Default)]
 struct Parts {
-    parts: Vec<Option<Part>>,
-    /// How many there are, where the last has come.
-    count: Option<usize>,
-    missing: usize,
+    /// By number: memory grows with what has come, not with what a number claims.
+    parts: BTreeMap<u32, Part>,
+    /// The number behind the largest that has come.
+    end: u32,
+    /// The number of parts, if the last has come.
+    count: Option<u32>,
 }
 
 impl Parts {
-    /// Adds a part, and says whether it is new.
-    fn add(&mut self, number: u16, part: Part, last: bool) -> bool {
-        let number = usize::from(number);
+    /// Adds a part, and says whether it is new. Numbers are below [`MAX_PARTS`].
+    fn add(&mut self, number: u32, part: Part, last: bool) -> bool {
         if last {
             self.count = Some(number + 1);
         }
-        if self.parts.len() <= number {
-            self.missing += number + 1 - self.parts.len();
-            self.parts.resize(number + 1, None);
+        self.end = self.end.max(number + 1);
+        match self.parts.entry(number) {
+            Entry::Vacant(place) => {
+                place.insert(part);
+                true
+            }
+            Entry::Occupied(_) => false,
         }
-        if let Some(place @ None) = self.parts.get_mut(number) {
-            *place = Some(part);
-            self.missing -= 1;
-            return true;
-        }
-        false
     }
 
     /// Without the last part it is not known how many there are: that one at least is missing.
-    fn incomplete(&self, asked: u32) -> SessionError {
-        let last = usize::from(self.count.is_none());
+    fn incomplete(&self, asked: u64) -> SessionError {
+        let parts = self.end as usize + usize::from(self.count.is_none());
         SessionError::Incomplete {
-            missing: self.missing + last,
-            parts: self.parts.len() + last,
+            missing: parts - self.parts.len(),
+            parts,
             asked,
         }
     }
 
     /// All parts, once they are there.
     fn whole(&mut self) -> Option<Vec<Part>> {
-        if self.missing > 0 || self.count != Some(self.parts.len()) {
+        if self.count != Some(self.end) || self.parts.len() != self.end as usize {
             return None;
         }
-        Some(self.parts.drain(..).flatten().collect())
+        Some(std::mem::take(&mut self.parts).into_values().collect())
     }
 }
 

@@ -16,6 +16,7 @@ use super::firmware::Segment;
 use super::memory::Region;
 use super::plan::{Mode, Plan, PlanError};
 use super::session::Identity;
+use super::watchdog::{FLASHING, Watch};
 use super::write::{FlashError, Phase, Progress, Tally, failed, write};
 use crate::image::{Image, aligned_copy};
 
@@ -145,6 +146,7 @@ impl ProbeFlash<'_, '_> {
         };
         let mut core = self.session.core(self.plan.chip.core()).map_err(lost)?;
         let mut bytes = vec![0; length];
+        let _watch = Watch::new("while flash was read", FLASHING);
         core.read(address.into(), &mut bytes).map_err(lost)?;
         Ok(bytes)
     }
@@ -239,6 +241,7 @@ impl Flash for ProbeFlash<'_, '_> {
         let (phase, bytes) = (Phase::Erase, u64::from(to - from));
         self.tally.take(Progress::Planned { phase, bytes });
         let mut silent = FlashProgress::empty();
+        let _watch = Watch::new("while flash was erased", FLASHING);
         let done = erase(self.session, &mut silent, from.into(), to.into(), false);
         if done.is_ok() {
             self.tally.take(Progress::Done { phase, bytes });

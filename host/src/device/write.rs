@@ -10,6 +10,7 @@ use tinyspike_shared::slots::UpdateError;
 use super::attach::ConnectError;
 use super::firmware::Segment;
 use super::plan::{Plan, PlanError};
+use super::watchdog::{FLASHING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// Reasons why a chip does not run what was to be written to it.
@@ -173,10 +174,12 @@ pub(super) fn write(
             .add_data(address, &segment.bytes)
             .map_err(|e| failed(plan, e))?;
     }
+    let watch = Watch::new("while flash was written", FLASHING);
     let mut download = DownloadOptions::default();
     download.verify = true;
     download.skip_erase = erased;
     download.progress = FlashProgress::new(|event| {
+        watch.alive();
         let event = match event {
             ProgressEvent::AddProgressBar { operation, total } => {
                 phase(operation).map(|phase| Progress::Planned {
