@@ -18,6 +18,7 @@ mod npz;
 mod set;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub use blocks::{About, about, load_at_most, read_blocks};
 pub use error::DataError;
 pub use file::{MAX_BYTES, labels_beside};
 pub use set::{BYTE_SCALE, DataSet, Sample, Samples};
+pub use write::{NamedArray, NamedValues, write_npz};
 
 use file::{Format, parse, read_file, read_labels};
 use labels::join;

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
+use tinyspike::advice::Advised as _;
 use tinyspike::file;
+use tinyspike::image::{ImageBuf, MAX_BYTES};
 use tinyspike::sign::{PrivateKey, PublicKey};
 use tinyspike_shared::image::MAGIC;
 
 use crate::diagnostics::{Failure, warn};
-
-/// No image is larger than this.
-const MAX_IMAGE: u64 = 1 << 30;
 
 /// No key has more bytes.
 const MAX_KEY: u64 = 1 << 16;
@@ -18,20 +16,14 @@ const MAX_KEY: u64 = 1 << 16;
 /// Whether a regular file begins as an image does. What is read of a pipe would be lost.
 pub(crate) fn is_image(path: &Path) -> bool {
     path.is_file()
-        && file::read_if(path, MAX_IMAGE, |_| false).is_ok_and(|start| start.starts_with(&MAGIC))
+        && file::read_if(path, MAX_BYTES, |_| false).is_ok_and(|start| start.starts_with(&MAGIC))
 }
 
-/// The bytes of an image file, unparsed; only the first of a file that is none.
-pub(crate) fn read_image(path: &Path) -> Result<AlignedBytes, Failure> {
-    let bytes = file::read_if(path, MAX_IMAGE, |start| start.starts_with(&MAGIC));
-    Ok(aligned_copy(&bytes.map_err(|e| unread(path, &e))?))
-}
-
-/// Parses an image, with the file's name in the error.
-pub(crate) fn parse_image<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>, Failure> {
-    Image::parse(bytes).map_err(|e| {
-        Failure::new(format!("{}: {e}", path.display()))
-            .hint("an image is a file that `tinyspike convert MODEL -o IMAGE` writes")
+/// Reads an image file.
+pub(crate) fn read_image(path: &Path) -> Result<ImageBuf, Failure> {
+    ImageBuf::load(path).map_err(|e| {
+        let advice = e.advice();
+        Failure::new(e.to_string()).with(&advice)
     })
 }
 

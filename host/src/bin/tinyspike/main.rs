@@ -11,7 +11,6 @@ mod diagnostics;
 mod files;
 mod inputs;
 mod names;
-mod npz;
 mod outputs;
 mod progress;
 

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tinyspike::assemble::{Image, aligned_copy, set_model_version};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::{Image, set_model_version};
 use tinyspike::calibrate::{
     Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
 };
@@ -22,7 +23,7 @@ use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
 use crate::inputs::{assign, input_files, joined};
 use crate::outputs::Output;
-use crate::{files, progress};
+use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
@@ -101,8 +102,8 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         );
     }
     set_model_version(&mut built.image, args.model_version)?;
-    let bytes = aligned_copy(&built.image);
-    let image = files::parse_image(&args.output, &bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     args.budgets()
         .check(&image)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::Image;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::cost::CostTarget;
 use tinyspike::data::{DataSet, Sample};
@@ -66,8 +67,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     bar.finish_and_clear();
     let built = built.map_err(|error| Failure::new(error.to_string()))?;
     show_omissions(&built.graph);
-    let bytes = aligned_copy(&built.image);
-    let image = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, out)?;
+        on_board(board, &bytes, &test, out)?;
     }
     if let (Some(path), Some(output)) = (&args.output, output) {
         output.write(&built.image)?;
@@ -101,8 +102,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
 /// Flashes an emulated board, runs the first digits on it, and counts instructions.
 fn on_board(
     board: Board,
-    image: &Image<'_>,
-    bytes: &[u8],
+    image: &ImageBuf,
     test: &DataSet,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -113,18 +113,18 @@ fn on_board(
     let first = test.clone().take(ON_BOARD);
     let options = RunOptions::default();
     let report = {
-        let deployed = deploy(&flags, None, Some((image, bytes)))?;
+        let deployed = deploy(&flags, None, Some(image))?;
         writeln!(
             out,
             "\nflashed to an emulated {}, through a debug probe, and run there:",
             board.name()
         )?;
-        run_on(&deployed, image, &first, &options)?
+        run_on(&deployed, &image.image(), &first, &options)?
     };
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first)
+    let counted = bench::count(board, image.bytes(), &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,

@@ -12,7 +12,7 @@ use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);

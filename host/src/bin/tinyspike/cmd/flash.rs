@@ -20,7 +20,7 @@ use crate::{advice, files, progress};
 
 pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let chip = board::chip(&args.board)?;
     let key = match &args.key {
         Some(path) => Some(files::read_public_key(path)?),
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let options = PlanOptions {
         layout: args.layout()?,
         model_only: args.model_only,
-        trailer: trailer_of(&bytes),
+        trailer: trailer_of(bytes.bytes()),
         key,
         minimum: args.minimum_version,
     };

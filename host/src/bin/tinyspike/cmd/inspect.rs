@@ -269,8 +269,8 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
 
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
-    let image = files::parse_image(path, &bytes)?;
-    let listing = describe(&image, signer(&bytes)?);
+    let image = bytes.image();
+    let listing = describe(&image, signer(bytes.bytes())?);
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());

@@ -17,7 +17,7 @@ use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
@@ -25,11 +25,7 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let options = RunOptions {
         bisect: args.bisect,
     };
-    let deployed = deploy(
-        &args.board,
-        args.firmware.as_deref(),
-        Some((&image, &bytes)),
-    )?;
+    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
     let report = run_on(&deployed, &image, &set, &options)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Sign, out: &mut dyn Write) -> Result<(), Failure> {
         |path: &std::path::Path, e: SignError| Failure::new(format!("{}: {e}", path.display()));
     let key = files::read_private_key(&args.key)?;
     let image = files::read_image(&args.image)?;
-    let signed = key.sign(&image).map_err(|e| at(&args.image, e))?;
+    let signed = key.sign(image.bytes()).map_err(|e| at(&args.image, e))?;
     let path = args.output.as_ref().unwrap_or(&args.image);
     // Its own image alone is replaced.
     let output = Output::new(path, [args.key.as_path()])?;
