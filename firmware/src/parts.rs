@@ -87,6 +87,12 @@ impl fmt::Display for Part {
     }
 }
 
+/// Whether a network runs exactly, as `simulate` runs it: its inferences take more of the stack.
+#[must_use]
+pub fn is_exact<const E: usize, const C: usize>(image: &Image<'_, E, C>) -> bool {
+    image.description().dynamics.len > 0
+}
+
 /// Some parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts(u8);
@@ -113,7 +119,7 @@ impl Parts {
     #[must_use]
     pub fn needed<const E: usize, const C: usize>(image: &Image<'_, E, C>, dsp: bool) -> Self {
         let network = image.description();
-        let dynamic = network.dynamics.len > 0;
+        let dynamic = is_exact(image);
         let mut parts = Self(0)
             .and(Part::Dynamics, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);

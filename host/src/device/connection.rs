@@ -59,12 +59,11 @@ pub fn talk<T, E: From<ConnectError>>(
     options: &TalkOptions,
     work: impl FnOnce(&mut Session<Connection<'_, '_>>) -> Result<T, E>,
 ) -> Result<T, E> {
+    let layout = Layout::of(chip, &LayoutOptions::default()).map_err(ConnectError::from)?;
+    let anywhere = scan(layout.ram);
     let scan = match firmware.and_then(|firmware| firmware.rtt) {
         Some(address) => ScanRegion::Exact(address.into()),
-        None => {
-            let layout = Layout::of(chip, &LayoutOptions::default()).map_err(ConnectError::from)?;
-            scan(layout.ram)
-        }
+        None => anywhere.clone(),
     };
     let mut session = attach(chip, options.probe.as_ref())?;
     let failed = |during, source| {
@@ -81,16 +80,20 @@ pub fn talk<T, E: From<ConnectError>>(
     if options.restart {
         restart(&mut core, &scan).map_err(|cause| failed(STARTING, cause))?;
     }
-    let connection = Connection::attach(&mut core, &scan, options.timeout)
+    let there = |core: &mut Core<'_>, scan| {
+        with_session(core, scan, options.timeout, |_| ())
+            .map_err(|Lost(cause)| failed(ASKED, cause))
+    };
+    // The same firmware with another stack lies elsewhere in RAM.
+    let scan = match there(&mut core, &scan)? {
+        Some(()) => scan,
+        None => anywhere,
+    };
+    with_session(&mut core, &scan, options.timeout, work)
         .map_err(|Lost(cause)| failed(ASKED, cause))?
         .ok_or_else(|| ConnectError::NotThere {
             chip: chip.name().to_owned(),
-        })?;
-    let patience = Patience {
-        silence: options.timeout,
-        ..Patience::default()
-    };
-    work(&mut Session::new(connection, anything(), patience))
+        })?
 }
 
 /// Who the firmware is that runs on a core; `None` where none is there.
@@ -110,6 +113,27 @@ pub(super) fn greet(
     Session::new(connection, anything(), patience)
         .hello()
         .map(Some)
+}
+
+/// Works with the firmware that runs on a core; `None` where none is there.
+pub(super) fn with_session<T>(
+    core: &mut Core<'_>,
+    scan: &ScanRegion,
+    timeout: Duration,
+    work: impl FnOnce(&mut Session<Connection<'_, '_>>) -> T,
+) -> Result<Option<T>, Lost> {
+    let Some(connection) = Connection::attach(core, scan, timeout)? else {
+        return Ok(None);
+    };
+    let patience = Patience {
+        silence: timeout,
+        ..Patience::default()
+    };
+    Ok(Some(work(&mut Session::new(
+        connection,
+        anything(),
+        patience,
+    ))))
 }
 
 /// Who the firmware is that runs on a chip; `None` where none answers soon. It may be another one, or stand

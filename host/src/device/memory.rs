@@ -15,6 +15,7 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
+use tinyspike_firmware::boards::Limits;
 use tinyspike_shared::slots::Slot;
 
 use super::chip::Chip;
@@ -473,6 +474,8 @@ pub struct Layout {
     pub slots: Slots,
     /// Variables, arena and stack.
     pub ram: Region,
+    /// Bytes of the RAM that are the stack of a firmware that is built for it.
+    pub stack: u32,
 }
 
 impl Layout {
@@ -536,11 +539,9 @@ impl Layout {
             firmware,
             slots,
             ram: map.ram,
+            stack: Limits::MAINLINE.stack(false),
         })
     }
-
-    /// Bytes that the application's stack gets, which lies in the RAM beside all else.
-    pub const STACK: u32 = 4 << 10;
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
     /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
@@ -564,7 +565,7 @@ impl Layout {
              _tinyspike_stack_bytes = {:#x};\n",
             images.address,
             images.end(),
-            Self::STACK
+            self.stack
         );
         if let Some(second) = self.slots.second {
             let [first, other] = second.journal;

@@ -35,7 +35,7 @@ pub use connection::{Connection, TalkOptions, talk};
 pub use error::DeviceError;
 pub use families::Obstacle;
 pub use firmware::{Firmware, FirmwareError, Segment, build};
-pub use flash::{FlashOptions, Flashed, flash};
+pub use flash::{FlashOptions, Flashed, Trial, flash};
 pub use hello::{Greeting, ImageReport};
 pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{

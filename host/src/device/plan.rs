@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
 use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::parts::is_exact;
 use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::signature::{KeyId, TRAILER_LEN};
 use tinyspike_shared::slots::{Slot, State, fresh};
@@ -261,7 +262,8 @@ impl Plan {
         let layout = match firmware {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
-        };
+        }
+        .with_stack_for(chip, image);
         let key = asked_key(firmware, options)?;
         let bytes = [image.bytes(), options.trailer.as_ref().map_or(&[], |t| t)].concat();
         let own = firmware.filter(|_| !options.model_only);
@@ -482,7 +484,7 @@ fn budgets(
         let targets = chip.processor().targets();
         let limits = Limits::of(targets.first().copied().unwrap_or_default());
         let memory = firmware.and_then(|firmware| firmware.memory);
-        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
             what: match key {
                 Some(_) => "RAM to check the signature at the start",
@@ -492,7 +494,26 @@ fn budgets(
             limit: memory.map_or(rest, |memory| memory.len).into(),
         });
     }
+    // The application alone lends memory, and its stack is what it was built with.
+    if let Some(stack) = firmware.and_then(|own| own.memory.and(own.stack)) {
+        budgets.push(Budget {
+            what: "the firmware's stack",
+            parts: vec![("an inference", layout.stack.into())],
+            limit: stack.len.into(),
+        });
+    }
     budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
+impl Layout {
+    /// The same with a stack for the inferences of an image.
+    #[must_use]
+    pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
+        let targets = chip.processor().targets();
+        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let stack = limits.stack(is_exact(image));
+        Self { stack, ..self }
+    }
 }
 
 /// The layout that a firmware was linked for: it says where images go.
@@ -592,7 +613,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budge
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => parts.push(("stack", Layout::STACK.into())),
+        None => parts.push(("stack", layout.stack.into())),
     }
     Budget {
         what: "RAM",

@@ -612,3 +612,136 @@ fn read_inference(parts: &[Part], from: u16) -> Result<Inference, SessionError> 
         .then_some(inference)
         .ok_or(SessionError::Unexpected)
 }
+
+#[cfg(test)]
+mod tests {
+    use tinyspike_shared::wire::encode;
+
+    use super::*;
+
+    /// A device that answers a request with frames of its own making, which it is asked for one by one.
+    struct Hostile<F> {
+        receiver: Receiver,
+        sequence: Option<u16>,
+        sent: u32,
+        frame: F,
+    }
+
+    impl<F> Hostile<F>
+    where
+        F: FnMut(u32) -> Option<(u32, Response<'static>)>,
+    {
+        fn session(frame: F) -> Session<Self> {
+            let link = Self {
+                receiver: Receiver::new(),
+                sequence: None,
+                sent: 0,
+                frame,
+            };
+            let patience = Patience {
+                silence: Duration::from_secs(2),
+                repeat: Duration::from_secs(1),
+            };
+            Session::new(link, 0, patience)
+        }
+    }
+
+    impl<F> Link for Hostile<F>
+    where
+        F: FnMut(u32) -> Option<(u32, Response<'static>)>,
+    {
+        fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
+            let mut rest = bytes;
+            while let Some(frame) = self.receiver.receive(&mut rest) {
+                self.sequence = Some(frame.head.sequence);
+            }
+            Ok(bytes.len())
+        }
+
+        fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+            let Some(sequence) = self.sequence else {
+                return Ok(0);
+            };
+            let Some((part, response)) = (self.frame)(self.sent) else {
+                return Ok(0);
+            };
+            self.sent += 1;
+            let mut frame = [0; MAX_FRAME];
+            let frame = encode(Head { sequence, part }, &response, &mut frame).unwrap();
+            bytes[..frame.len()].copy_from_slice(frame);
+            Ok(frame.len())
+        }
+
+        fn state(&mut self) -> Result<Option<String>, Lost> {
+            Ok(None)
+        }
+    }
+
+    const TOOK: Response<'static> = Response::Took { step: 0, ticks: 1 };
+
+    fn infer(frame: impl FnMut(u32) -> Option<(u32, Response<'static>)>) -> SessionError {
+        let start = Instant::now();
+        let mut session = Hostile::session(frame);
+        let error = session.infer(Watch::Nothing, Duration::ZERO).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(20));
+        error
+    }
+
+    #[test]
+    fn a_device_that_repeats_a_part_is_given_up() {
+        for part in [0, 7] {
+            let error = infer(|_| Some((part, TOOK)));
+            assert!(matches!(error, SessionError::Incomplete { .. }), "{error}");
+        }
+        let error = infer(|sent| Some((sent % 3, TOOK)));
+        assert!(
+            matches!(error, SessionError::Incomplete { parts: 4, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn numbers_that_no_part_has_take_no_memory() {
+        for part in [MAX_PARTS, u32::MAX] {
+            let error = infer(|_| Some((part, TOOK)));
+            assert!(matches!(error, SessionError::Unexpected), "{error}");
+        }
+        // New parts, one after another, up to the limit.
+        let error = infer(|sent| Some((MAX_PARTS - 1000 + sent, TOOK)));
+        assert!(matches!(error, SessionError::Unexpected), "{error}");
+        let error = infer(|sent| (sent < 1).then_some((MAX_PARTS - 1, TOOK)));
+        assert!(
+            matches!(
+                error,
+                SessionError::Incomplete { .. } | SessionError::Silent { .. }
+            ),
+            "{error}"
+        );
+    }
+
+    /// More than the 65,536 that 16 bits would count: as bisecting a long inference takes.
+    #[test]
+    fn an_answer_may_have_many_parts() {
+        const STEPS: u32 = 40_000;
+        let mut session = Hostile::session(|sent| {
+            let step = (sent / 2) as u16;
+            let response = match sent {
+                sent if sent == 2 * STEPS => Response::Finished {
+                    steps: STEPS as u16,
+                    set_up: 5,
+                },
+                sent if sent > 2 * STEPS => return None,
+                sent if sent % 2 == 0 => Response::Took { step, ticks: sent },
+                sent => Response::Hash {
+                    step,
+                    layer: 0,
+                    hash: sent,
+                },
+            };
+            Some((sent, response))
+        });
+        let inference = session.infer(Watch::Hashes, Duration::ZERO).unwrap();
+        assert_eq!(inference.ticks.len(), STEPS as usize);
+        assert_eq!(inference.hashes[39_999], [79_999]);
+    }
+}

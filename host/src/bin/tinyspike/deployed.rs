@@ -40,6 +40,10 @@ pub(crate) fn deploy(
         Some(path) => Firmware::read(path).map_err(failure)?,
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(failure)?;
+            let layout = match image {
+                Some(image) => layout.with_stack_for(&chip, &image.image()),
+                None => layout,
+            };
             device::build(&chip, &layout, None).map_err(failure)?
         }
     };
