@@ -16,7 +16,8 @@ use tinyspike_shared::weights::Layout;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Part {
-    /// Networks that run step by step as Nengo's do. [`Image::parse`] refuses them where it is missing.
+    /// Neurons other than integrate-and-fire, inboxes, and networks without end. [`Image::parse`] refuses them if
+    /// it is missing.
     Dynamics,
     /// Convolutions.
     Convolutions,
@@ -76,7 +77,7 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dynamics => "neurons and filters that run as Nengo's do",
+            Self::Dynamics => "neurons and filters of exact networks",
             Self::Convolutions => "convolutions",
             Self::InputMatrices => "matrices from an input",
             Self::SourceMaps => "windows and tables of sources",
@@ -85,12 +86,6 @@ impl fmt::Display for Part {
             Self::Portable => "kernels for shapes and layouts that have none in assembly",
         })
     }
-}
-
-/// Whether a network runs exactly, as `simulate` runs it: its inferences take more of the stack.
-#[must_use]
-pub fn is_exact<const E: usize, const C: usize>(image: &Image<'_, E, C>) -> bool {
-    image.description().dynamics.len > 0
 }
 
 /// Some parts.
@@ -119,7 +114,7 @@ impl Parts {
     #[must_use]
     pub fn needed<const E: usize, const C: usize>(image: &Image<'_, E, C>, dsp: bool) -> Self {
         let network = image.description();
-        let dynamic = is_exact(image);
+        let dynamic = network.is_exact();
         let mut parts = Self(0)
             .and(Part::Dynamics, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);

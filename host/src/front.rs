@@ -96,7 +96,7 @@ impl Model {
         self.verify_inputs(network, &inputs, options, &mut |_| ())
     }
 
-    /// As [`Model::verify`], with data for each input. `visit` is told how many more samples are done.
+    /// Compares as [`Model::verify`] does, with data for each input. `visit` is told how many more samples are done.
     ///
     /// # Errors
     /// As [`Model::verify`].

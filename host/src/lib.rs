@@ -26,9 +26,15 @@ pub mod faithful;
 #[doc(hidden)]
 pub mod file;
 mod front;
+#[doc(hidden)]
+pub mod graph;
 pub mod image;
 pub mod inputs;
 pub mod inspect;
+#[doc(hidden)]
+pub mod integers;
+#[doc(hidden)]
+pub mod integrate;
 pub mod keras;
 #[doc(hidden)]
 pub mod lower;
@@ -59,6 +65,6 @@ pub use keras::VerifyOptions;
 pub use keras::convert::{ConvertOptions, ScaleFiringRates};
 pub use keras::model::Model;
 #[doc(hidden)]
-pub use keras::{convert, forward, import, model, shape};
+pub use keras::{convert, forward, import, model};
 pub use network::Network;
 pub use simulate::SimulateOptions;

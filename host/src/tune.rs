@@ -26,12 +26,11 @@ use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{CostTarget, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
-use crate::lower::Graph;
+use crate::graph::Graph;
+use crate::integers::{self, Target};
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
-use crate::quantize::{
-    LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, WEIGHT_BITS, quantize,
-};
+use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets};
 
 /// Fewer samples than this say nothing about an accuracy.
@@ -291,7 +290,7 @@ pub struct Tuned {
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -456,7 +455,7 @@ struct Made {
     point: Point,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 

@@ -8,8 +8,16 @@ use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
-use tinyspike::lower::{Graph, LinearMap, SourceMap, lower};
-use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
+use tinyspike::graph::{Graph, LinearMap, SourceMap};
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
+use tinyspike::model::{
+    Activation, Concatenate, Cropping, DataFormat, GlobalPool, LayerConfig, LeakyRelu, Merge,
+    Model, Padding, Permute, Pool, PoolKind, Rescaling, UpSampling, ZeroPadding,
+};
+use tinyspike::network::{
+    Connection, Network, Node, NodeId, NodeKind, Post, Pre, Probe, Sparse, Transform,
+};
 use tinyspike::pipeline::{Build, build, float_accuracy, samples};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::tensor::Tensor;
@@ -45,7 +53,7 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).unwrap().network;
-    let graph = lower(&network).unwrap();
+    let graph = integrate_and_fire(&lower(&network).unwrap()).unwrap();
     let given: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
     let values = calibrate::forward(&graph, &given, SAMPLES).unwrap();
     for (value, expected) in values.outputs.iter().zip(&expected) {
@@ -106,7 +114,8 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
 fn refusal(builder: Builder, outputs: &[usize]) -> String {
     let model = builder.finish(outputs);
     let network = convert(&model, &ConvertOptions::default()).unwrap().network;
-    lower(&network).unwrap_err().to_string()
+    let lowered = lower(&network).and_then(|graph| integrate_and_fire(&graph));
+    lowered.unwrap_err().to_string()
 }
 
 fn sources(graph: &Graph) -> Vec<&'static str> {
@@ -121,14 +130,14 @@ fn sources(graph: &Graph) -> Vec<&'static str> {
 fn pool(b: &mut Builder, input: usize, size: [usize; 2], strides: [usize; 2]) -> usize {
     let s = b.shape(input);
     let places = [0, 1].map(|axis| (s[axis] - size[axis]) / strides[axis] + 1);
-    let config = LayerConfig::Pool {
+    let config = LayerConfig::Pool(Pool {
         kind: PoolKind::Average,
         rank: 2,
         pool_size: size.to_vec(),
         strides: strides.to_vec(),
         padding: Padding::Valid,
         data_format: DataFormat::ChannelsLast,
-    };
+    });
     b.plain(
         "AveragePooling2D",
         config,
@@ -187,12 +196,12 @@ fn pooling_of_an_input_between_linear_layers_and_at_the_end() {
     let r = b.relu(p);
     let g = b.plain(
         "GlobalAveragePooling2D",
-        LayerConfig::GlobalPool {
+        LayerConfig::GlobalPool(GlobalPool {
             kind: PoolKind::Average,
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
-        },
+        }),
         &[r],
         &[6],
     );
@@ -207,10 +216,10 @@ fn normalization_scale_and_linear_layers_fold() {
     let x = b.input(&[6, 6, 2]);
     let r = b.plain(
         "Rescaling",
-        LayerConfig::Rescaling {
+        LayerConfig::Rescaling(Rescaling {
             scale: vec![2.0],
             offset: vec![-0.5],
-        },
+        }),
         &[x],
         &[6, 6, 2],
     );
@@ -239,9 +248,14 @@ fn residual_branches_add() {
     linear.activation = Activation::Linear;
     let c = b.conv(a, 4, &[3, 3]);
     let c = b.conv_with(c, linear);
-    let s = b.plain("Add", LayerConfig::Add, &[a, c], &[6, 6, 4]);
+    let s = b.plain("Add", LayerConfig::Merge(Merge::Add), &[a, c], &[6, 6, 4]);
     let r = b.relu(s);
-    let m = b.plain("Average", LayerConfig::Average, &[r, a], &[6, 6, 4]);
+    let m = b.plain(
+        "Average",
+        LayerConfig::Merge(Merge::Average),
+        &[r, a],
+        &[6, 6, 4],
+    );
     let y = head(&mut b, m);
     deploys(b, &[y]);
 }
@@ -254,7 +268,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(x, 4, &[1, 1]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[6, 6, 7],
     );
@@ -263,7 +277,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(r, 4, &[3, 3]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[c, r],
         &[6, 6, 11],
     );
@@ -279,21 +293,23 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let x = b.input(&[5, 5, 2]);
     let mut linear = Builder::convolution(3, &[3, 3]);
     linear.activation = Activation::Linear;
+    let z = b.conv(x, 2, &[3, 3]);
     let a = b.conv_with(x, linear.clone());
-    let c = b.conv_with(x, linear);
+    let c = b.conv_with(z, linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[5, 5, 6],
     );
     let r = b.relu(k);
     let f = b.flatten(r, DataFormat::ChannelsLast);
+    let g = b.dense(f, 5, Activation::Relu);
     let a = b.dense(f, 4, Activation::Linear);
-    let c = b.dense(f, 3, Activation::Linear);
+    let c = b.dense(g, 3, Activation::Linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[7],
     );
@@ -305,6 +321,266 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
         LinearMap::Convolution(c) => c.first > 0,
     });
     assert_eq!(parts.count(), 2);
+}
+
+#[test]
+fn linear_layers_of_one_source_are_one_link() {
+    let mut b = Builder::new();
+    let linear = |filters, kernel: &[usize]| {
+        let mut linear = Builder::convolution(filters, kernel);
+        linear.activation = Activation::Linear;
+        linear
+    };
+    let concatenate = |b: &mut Builder, parts: &[usize], shape: &[usize]| {
+        b.plain(
+            "Concatenate",
+            LayerConfig::Concatenate(Concatenate { axis: -1 }),
+            parts,
+            shape,
+        )
+    };
+    let x = b.input(&[5, 5, 2]);
+    let a = b.conv_with(x, linear(3, &[3, 3]));
+    let c = b.conv_with(x, linear(2, &[3, 3]));
+    let k = concatenate(&mut b, &[a, c], &[5, 5, 5]);
+    // A smaller kernel, and no kernel at all.
+    let p = b.conv_with(x, linear(5, &[1, 1]));
+    let k = b.plain("Add", LayerConfig::Merge(Merge::Add), &[k, p], &[5, 5, 5]);
+    let r = b.relu(k);
+    let c = b.conv_with(r, linear(5, &[3, 3]));
+    let k = b.plain("Add", LayerConfig::Merge(Merge::Add), &[r, c], &[5, 5, 5]);
+    let r = b.relu(k);
+    let f = b.flatten(r, DataFormat::ChannelsLast);
+    let a = b.dense(f, 4, Activation::Linear);
+    let c = b.dense(f, 3, Activation::Linear);
+    let k = concatenate(&mut b, &[a, c], &[7]);
+    let r = b.relu(k);
+    let d = b.dense(r, 7, Activation::Linear);
+    let k = b.plain(
+        "Subtract",
+        LayerConfig::Merge(Merge::Subtract),
+        &[d, r],
+        &[7],
+    );
+    let y = b.dense(k, 3, Activation::Linear);
+    let built = deploys(b, &[y]);
+    assert_eq!(built.graph.links.len(), 4, "{:?}", sources(&built.graph));
+}
+
+/// The image of a head, with and without the layers that `merge` puts between two of its layers.
+fn merged(
+    shape: &[usize],
+    before: impl Fn(&mut Builder, usize) -> usize,
+    merge: impl Fn(&mut Builder, usize) -> usize,
+    after: impl Fn(&mut Builder, usize) -> usize,
+) -> [Build; 2] {
+    [false, true].map(|merging| {
+        let mut b = Builder::new();
+        let x = b.input(shape);
+        let mut at = before(&mut b, x);
+        if merging {
+            at = merge(&mut b, at);
+        }
+        let at = after(&mut b, at);
+        let y = head(&mut b, at);
+        deploys(b, &[y])
+    })
+}
+
+fn doubled(b: &mut Builder, x: usize) -> usize {
+    let shape = b.shape(x);
+    b.plain("Add", LayerConfig::Merge(Merge::Add), &[x, x], &shape)
+}
+
+/// A thing beside itself, averaged with itself before.
+fn beside_itself(b: &mut Builder, x: usize) -> usize {
+    let mut shape = b.shape(x);
+    let m = b.plain(
+        "Average",
+        LayerConfig::Merge(Merge::Average),
+        &[x, x, x],
+        &shape,
+    );
+    if let Some(channels) = shape.last_mut() {
+        *channels *= 2;
+    }
+    let axis = LayerConfig::Concatenate(Concatenate { axis: -1 });
+    b.plain("Concatenate", axis, &[x, m], &shape)
+}
+
+/// The number of weights of each connection.
+fn weights(built: &Build) -> Vec<usize> {
+    let connections = built.quantized.connections.iter();
+    connections.map(|c| c.weights.len()).collect()
+}
+
+/// What is added to itself or put beside itself leaves one set of weights: dense layers, convolutions,
+/// pooling, and linear layers.
+#[test]
+fn images_are_no_larger_for_what_meets_itself() {
+    let dense = |b: &mut Builder, x| b.dense(x, 12, Activation::Relu);
+    let linear = |b: &mut Builder, x| b.dense(x, 12, Activation::Linear);
+    let conv = |b: &mut Builder, x| b.conv(x, 4, &[3, 3]);
+    let pooled = |b: &mut Builder, x| {
+        let c = b.conv(x, 4, &[3, 3]);
+        pool(b, c, [2, 2], [2, 2])
+    };
+    let linear_conv = |b: &mut Builder, x| {
+        let mut linear = Builder::convolution(4, &[3, 3]);
+        linear.activation = Activation::Linear;
+        b.conv_with(x, linear)
+    };
+    let relu = |b: &mut Builder, x| b.relu(x);
+    type Layers<'a> = &'a dyn Fn(&mut Builder, usize) -> usize;
+    let cases: [(&[usize], Layers<'_>, Layers<'_>); 6] = [
+        (&[9], &dense, &dense),
+        (&[6, 6, 2], &conv, &conv),
+        (&[6, 6, 2], &pooled, &conv),
+        (&[9], &linear, &dense),
+        (&[9], &linear, &relu),
+        (&[6, 6, 2], &linear_conv, &relu),
+    ];
+    for (case, (shape, before, after)) in cases.into_iter().enumerate() {
+        let [one, two] = merged(shape, before, doubled, after).map(|b| weights(&b));
+        assert_eq!(one, two, "{case}");
+        // A neuron for each value is not less for values that are alike.
+        if case < 4 {
+            let [one, two] = merged(shape, before, beside_itself, after).map(|b| weights(&b));
+            assert_eq!(one, two, "{case}");
+        }
+    }
+}
+
+/// Each layer doubles the ways to the next one.
+#[test]
+fn chains_of_additions_are_lowered_in_linear_time() {
+    let mut b = Builder::new();
+    let x = b.input(&[32]);
+    let mut at = b.dense(x, 64, Activation::Relu);
+    for _ in 0..40 {
+        at = b.plain("Add", LayerConfig::Merge(Merge::Add), &[at, at], &[64]);
+        at = b.plain(
+            "Average",
+            LayerConfig::Merge(Merge::Average),
+            &[at, at, at, at],
+            &[64],
+        );
+    }
+    // As many ways through a thing beside itself, of which no two are alike.
+    for level in 0..5 {
+        at = beside_itself(&mut b, at);
+        assert_eq!(b.shape(at), [128 << level]);
+    }
+    let d = b.dense(at, 16, Activation::Relu);
+    let y = b.dense(d, 3, Activation::Linear);
+    let model = b.finish(&[y]);
+    let network = convert(&model, &ConvertOptions::default()).unwrap().network;
+    let start = std::time::Instant::now();
+    let graph = integrate_and_fire(&lower(&network).unwrap()).unwrap();
+    assert!(start.elapsed().as_secs_f64() < 1.0, "{:?}", start.elapsed());
+    let weights: Vec<usize> = graph
+        .links
+        .iter()
+        .map(|l| match &l.map {
+            LinearMap::Dense(d) => d.weights.len(),
+            LinearMap::Convolution(c) => c.kernel.len(),
+        })
+        .collect();
+    assert_eq!(weights, [32 * 64, 64 * 16, 16 * 3]);
+    let x = vec![0.01; 32];
+    let values = calibrate::forward(&graph, &[&x], 1).unwrap();
+    let input = Tensor::new(vec![1, 32], x).unwrap();
+    let expected = forward::forward(&model, &[input]).unwrap();
+    for (v, e) in values.outputs[0].iter().zip(expected[0].data()) {
+        assert!((v - e).abs() <= EXACT * e.abs(), "{v} is not {e}");
+    }
+}
+
+/// A network whose layers between an input and an output are nodes of these sizes and transforms.
+fn relays(input: usize, transforms: Vec<Transform>) -> Network {
+    let node = |label: String, kind, size_in, size_out| Node {
+        label,
+        size_in,
+        size_out,
+        kind,
+        subnetwork: None,
+    };
+    let shape = vec![input];
+    let mut network = Network {
+        nodes: vec![node("in".into(), NodeKind::Input { shape }, 0, input)],
+        ..Network::default()
+    };
+    for transform in transforms {
+        let (at, size) = (network.nodes.len(), transform.size_out());
+        let label = format!("relay{at}");
+        network
+            .nodes
+            .push(node(label, NodeKind::Passthrough, size, size));
+        network.connections.push(Connection {
+            pre: Pre::Node(NodeId(at - 1)),
+            pre_slice: None,
+            post: Post::Node(NodeId(at)),
+            post_slice: None,
+            transform,
+            synapse: None,
+            trainable: None,
+            subnetwork: None,
+        });
+    }
+    network.probes.push(Probe {
+        target: Pre::Node(NodeId(network.nodes.len() - 1)),
+        synapse: None,
+        label: "out".into(),
+    });
+    network
+}
+
+/// A matrix of ones.
+fn ones(size_out: usize, size_in: usize) -> Transform {
+    let entries = (0..size_out as u32).flat_map(|row| (0..size_in as u32).map(move |c| (row, c)));
+    Transform::Sparse(Sparse {
+        size_out,
+        size_in,
+        indices: entries.collect(),
+        values: Tensor::filled(vec![size_out * size_in], 1.0),
+    })
+}
+
+#[test]
+fn what_takes_too_much_memory_is_refused() {
+    let refused = |network: &Network| lower(network).unwrap_err().to_string();
+    let huge = refused(&relays(1 << 40, vec![Transform::Identity(1 << 40)]));
+    assert!(
+        huge.contains("\"in\"") && huge.contains("1099511627776"),
+        "{huge}"
+    );
+    // Each value of a layer sees all of another one.
+    let all = refused(&relays(4000, vec![ones(1, 4000), ones(4000, 1)]));
+    assert!(
+        all.contains("relay2") && all.contains("8388608 values"),
+        "{all}"
+    );
+    lower(&relays(500, vec![ones(1, 500), ones(500, 1)])).unwrap();
+    // More ways than an image has connections.
+    let mut many = relays(200, vec![Transform::Identity(200)]);
+    for shift in 0..200usize {
+        many.connections.push(Connection {
+            pre_slice: Some((shift..200).collect()),
+            post_slice: Some((0..200 - shift).rev().collect()),
+            transform: Transform::Identity(200 - shift),
+            ..many.connections[0].clone()
+        });
+    }
+    let many = refused(&many);
+    assert!(
+        many.contains("relay1") && many.contains("128 different maps"),
+        "{many}"
+    );
+    // A circle.
+    let mut circle = relays(3, vec![Transform::Identity(3); 2]);
+    circle.connections[0].pre = Pre::Node(NodeId(2));
+    let circle = refused(&circle);
+    assert!(circle.contains("a loop of connections"), "{circle}");
 }
 
 #[test]
@@ -322,11 +598,11 @@ fn padding_cropping_upsampling_and_permutation() {
             s[1] + padding[1].0 + padding[1].1,
             s[2],
         ];
-        let config = LayerConfig::ZeroPadding {
+        let config = LayerConfig::ZeroPadding(ZeroPadding {
             rank: 2,
             padding: padding.to_vec(),
             data_format: DataFormat::ChannelsLast,
-        };
+        });
         b.plain("ZeroPadding2D", config, &[input], &shape)
     };
     let p = pad(&mut b, x, [(1, 2), (2, 0)]);
@@ -337,12 +613,12 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let u = b.plain(
         "UpSampling2D",
-        LayerConfig::UpSampling {
+        LayerConfig::UpSampling(UpSampling {
             rank: 2,
             size: vec![2, 3],
             data_format: DataFormat::ChannelsLast,
             interpolation: "nearest".into(),
-        },
+        }),
         &[c],
         &[s[0] * 2, s[1] * 3, s[2]],
     );
@@ -350,11 +626,11 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let k = b.plain(
         "Cropping2D",
-        LayerConfig::Cropping {
+        LayerConfig::Cropping(Cropping {
             rank: 2,
             cropping: vec![(1, 2), (0, 3)],
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[s[0] - 3, s[1] - 3, s[2]],
     );
@@ -362,9 +638,9 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let t = b.plain(
         "Permute",
-        LayerConfig::Permute {
+        LayerConfig::Permute(Permute {
             dims: vec![2, 1, 3],
-        },
+        }),
         &[c],
         &[s[1], s[0], s[2]],
     );
@@ -412,14 +688,14 @@ fn convolutions_over_one_axis() {
     let c = b.conv(c, 4, &[4]);
     let p = b.plain(
         "AveragePooling1D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 1,
             pool_size: vec![3],
             strides: vec![3],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[6, 4],
     );
@@ -445,14 +721,14 @@ fn channels_first_models_run_channels_last() {
     let n = b.normalization(c, 1);
     let p = b.plain(
         "AveragePooling2D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 2,
             pool_size: vec![2, 2],
             strides: vec![2, 2],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsFirst,
-        },
+        }),
         &[n],
         &[4, 4, 3],
     );
@@ -473,7 +749,7 @@ fn several_inputs_and_outputs() {
     let d = b.dense(z, 6, Activation::Relu);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[f, d],
         &[114],
     );
@@ -492,9 +768,9 @@ fn a_leaky_relu_is_two_populations() {
     let c = b.conv_with(x, linear);
     let l = b.plain(
         "LeakyReLU",
-        LayerConfig::LeakyRelu {
+        LayerConfig::LeakyRelu(LeakyRelu {
             negative_slope: 0.2,
-        },
+        }),
         &[c],
         &[6, 6, 4],
     );
@@ -579,7 +855,8 @@ fn conv1d_series_is_refused_for_its_activations() {
         ..ConvertOptions::default()
     };
     let network = convert(&series(), &options).unwrap().network;
-    let text = lower(&network).unwrap_err().to_string();
+    let graph = lower(&network).unwrap();
+    let text = integrate_and_fire(&graph).unwrap_err().to_string();
     for part in ["Tanh", "Sigmoid", "--swap-activation"] {
         assert!(text.contains(part), "{text}");
     }

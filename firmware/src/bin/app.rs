@@ -33,7 +33,6 @@ use cortex_m_rt::{entry, exception};
 use rtt_target::ChannelMode::{BlockIfFull, NoBlockTrim};
 use rtt_target::{DownChannel, UpChannel, rtt_init};
 use tinyspike_firmware::Image;
-use tinyspike_firmware::parts::is_exact;
 use tinyspike_firmware::serve::{Board, Build, Device, needed};
 use tinyspike_shared::accept::{Refusal, Start, Terms};
 use tinyspike_shared::slots::{Slot, stored};
@@ -191,7 +190,10 @@ fn accept(
     #[cfg(feature = "signature")]
     let terms = terms.signed(BUILD.key.copied());
     parse(terms.admit(bytes)?, room)?;
-    let stack = size::LIMITS.stack(room.as_ref().is_some_and(is_exact));
+    let stack = size::LIMITS.stack(
+        room.as_ref()
+            .is_some_and(|image| image.description().is_exact()),
+    );
     if stack > memory::stack() {
         *room = None;
         return Err(Refusal::NoStack {

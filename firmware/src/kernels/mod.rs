@@ -10,7 +10,6 @@
     reason = "kernels in assembly, each call with its argument"
 )]
 mod dsp;
-pub mod dynamics;
 #[cfg(not(target_os = "none"))]
 mod lanes;
 mod portable;

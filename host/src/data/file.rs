@@ -15,7 +15,7 @@ use super::npz::Archive;
 /// The most bytes that a file, or one of its arrays when unpacked, may have: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
 
-/// What the first bytes of a file show.
+/// A format, as the first bytes of a file show it.
 #[derive(Clone, Copy)]
 pub(super) enum Format {
     Npz,

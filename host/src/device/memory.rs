@@ -22,9 +22,9 @@ use super::chip::Chip;
 use super::families::{self, Obstacle};
 use crate::advice::{Advice, Advised};
 
-/// Where data memory begins and ends, by the architecture.
+/// Begin and end of data memory, by the architecture.
 const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
-/// Where memory outside the chip begins, by the architecture.
+/// Begin of memory outside the chip, by the architecture.
 const EXTERNAL: u64 = 0x6000_0000;
 /// No chip has more sectors. A description that claims so many more is not followed any further.
 const MAX_SECTORS: usize = 1 << 20;
@@ -54,13 +54,13 @@ impl Region {
         self.address.saturating_add(self.len)
     }
 
-    /// Whether another region lies within it.
+    /// Tells whether another region lies within it.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.address <= other.address && other.end() <= self.end()
     }
 
-    /// Whether they share a byte.
+    /// Tells whether they share a byte.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.address < other.end() && other.address < self.end()
@@ -73,7 +73,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// Why a chip's memory cannot be used.
+/// Reason why a chip's memory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
@@ -83,7 +83,7 @@ pub enum MemoryError {
     /// None of its flash can be written and run from.
     #[error("its description has no flash that it starts from and probe-rs can write")]
     NoFlash,
-    /// What it starts from is not part of the chip.
+    /// The memory that it starts from is not part of the chip.
     #[error("{0}")]
     External(Obstacle),
     /// The sectors do not divide the flash.
@@ -102,9 +102,9 @@ pub enum MemoryError {
     NoRoom {
         /// Its length in bytes.
         flash: u32,
-        /// How many parts it has.
+        /// Number of its parts.
         blocks: usize,
-        /// What the firmware is to have.
+        /// Bytes that the firmware is to have.
         firmware: u32,
     },
 }
@@ -130,7 +130,7 @@ impl Advised for LayoutError {
 pub struct MemoryMap {
     /// The flash, cut to whole blocks.
     pub flash: Region,
-    /// What of the flash can be erased and written without touching the rest, one behind another.
+    /// Parts of the flash that can be erased and written without touching the rest, one behind another.
     pub blocks: Vec<Region>,
     /// Bytes that are written at once: the flash algorithm's page, the largest where there are several.
     pub page: u32,
@@ -139,10 +139,10 @@ pub struct MemoryMap {
 }
 
 impl MemoryMap {
-    /// What a chip has.
+    /// The memory of a chip.
     ///
     /// # Errors
-    /// [`MemoryError`], where there is nothing that could be used.
+    /// [`MemoryError`], if there is nothing that could be used.
     pub fn of(chip: &Chip) -> Result<Self, MemoryError> {
         if chip.target.flash_algorithms.is_empty() {
             return Err(MemoryError::NoAlgorithm);
@@ -259,7 +259,7 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
     Ok(run)
 }
 
-/// The flash algorithm that probe-rs uses for a region; `None` where it has none, or cannot decide.
+/// The flash algorithm that probe-rs uses for a region; `None` if it has none, or cannot decide.
 fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgorithm> {
     let core = region.cores.first()?;
     let fitting: Vec<&RawFlashAlgorithm> = chip
@@ -287,7 +287,7 @@ fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgor
     }
 }
 
-/// What of a region can be erased and written alone.
+/// Parts of a region that can be erased and written alone.
 ///
 /// probe-rs erases a sector for data in it, or in the page at its start, and leaves out sectors and pages
 /// that are not wholly in the region. So blocks begin where a sector and a page do. `left` sectors are looked at.
@@ -396,7 +396,7 @@ fn runs<'a>(regions: impl Iterator<Item = &'a RamRegion>) -> Vec<std::ops::Range
     runs
 }
 
-/// The longest of some runs, the lowest of equals, as double words; `None` where all are empty.
+/// The longest of some runs, the lowest of equals, as double words; `None` if all are empty.
 fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<Region> {
     const DOUBLE_WORD: u64 = 8;
     runs.filter_map(|run| {
@@ -407,7 +407,7 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
     .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
 }
 
-/// How to divide the flash.
+/// Options of dividing the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
     /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
@@ -440,7 +440,7 @@ pub struct Second {
 }
 
 impl Slots {
-    /// Where an image may lie that has both slots to itself.
+    /// The place of an image that has both slots to itself.
     #[must_use]
     pub fn whole(&self) -> Region {
         let last = self.second.map_or(self.a, |second| second.b);
@@ -456,7 +456,7 @@ impl Slots {
         }
     }
 
-    /// Where two images take turns that have so many bytes, signatures included; `None` where there is one slot,
+    /// The second slot, if two images of so many bytes take turns, signatures included; `None` if there is one slot,
     /// or an image needs both.
     #[must_use]
     pub fn turns(&self, bytes: u64) -> Option<Second> {
@@ -465,7 +465,7 @@ impl Slots {
     }
 }
 
-/// Where everything goes on a chip.
+/// Divides a chip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layout {
     /// The firmware's code and constants.
@@ -479,7 +479,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where everything goes on a chip for which firmware is yet to be built.
+    /// Divides a chip for which firmware is yet to be built.
     ///
     /// # Errors
     /// [`LayoutError`], if the chip's memory cannot be used.
@@ -488,7 +488,7 @@ impl Layout {
         Self::divide(chip, &map, options)
     }
 
-    /// As [`Layout::new`], with the chip's name in the error.
+    /// Divides as [`Layout::new`] does, with the chip's name in the error.
     pub(super) fn divide(
         chip: &Chip,
         map: &MemoryMap,
@@ -583,7 +583,7 @@ impl Layout {
     }
 }
 
-/// Two blocks for the journal, and two slots of nearly the same length; `None` where they would be too small.
+/// Two blocks for the journal, and two slots of nearly the same length; `None` if they would be too small.
 fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
     let (&journal, slots) = blocks.split_first_chunk::<2>()?;
     let (first, last) = (slots.first()?, slots.last()?);

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
 use tinyspike_firmware::boards::Limits;
-use tinyspike_firmware::parts::is_exact;
 use tinyspike_shared::accept::{Refusal, Terms};
-use tinyspike_shared::signature::{KeyId, TRAILER_LEN};
+use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
 
 use super::attach::scan;
@@ -18,18 +17,16 @@ use super::memory::{Layout, LayoutError, LayoutOptions, MemoryMap, Region, Secon
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
-use crate::image::{Image, aligned_copy};
-use crate::sign::PublicKey;
+use crate::image::{Image, ImageBuf, aligned_copy};
+use crate::sign::{PublicKey, trailer_of};
 
-/// How to plan.
+/// Options of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// How the flash is divided.
+    /// Division of the flash.
     pub layout: LayoutOptions,
-    /// Whether the firmware on the chip stays as it is; one that is given says where images go.
+    /// True if the firmware on the chip stays as it is; one that is given says where images go.
     pub model_only: bool,
-    /// What stands behind the image where it is signed, as [`trailer_of`](crate::sign::trailer_of) finds it.
-    pub trailer: Option<[u8; TRAILER_LEN]>,
     /// The key whose signature the firmware asks for.
     pub key: Option<PublicKey>,
     /// The device takes no model below this version from then on. With the firmware this starts anew; for an
@@ -37,7 +34,7 @@ pub struct PlanOptions {
     pub minimum: u32,
 }
 
-/// What of the images on a chip is written.
+/// Extent of what is written to a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -54,11 +51,11 @@ pub enum Mode {
 /// A slot, and what writing the image there does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// Which slot.
+    /// The slot.
     pub slot: Slot,
-    /// Where the image goes, with its signature.
+    /// Place of the image, with its signature.
     pub image: Region,
-    /// What is erased before.
+    /// Sectors that are erased before.
     pub erased: Vec<Region>,
 }
 
@@ -79,9 +76,9 @@ pub enum PlanError {
     Misplaced {
         /// The chip.
         chip: String,
-        /// Where they lie.
+        /// Their place.
         segment: Region,
-        /// Where the firmware may lie.
+        /// The place for firmware.
         place: Region,
     },
     /// Something does not fit.
@@ -89,7 +86,7 @@ pub enum PlanError {
     OverBudget {
         /// The chip.
         chip: String,
-        /// What is needed and what there is.
+        /// Need and limit.
         budget: Budget,
     },
     /// The device would not run the image: it is not signed, too old, or damaged.
@@ -129,9 +126,9 @@ pub enum PlanError {
         chip: String,
         /// `ensembles` or `connections`.
         what: &'static str,
-        /// How many the network has.
+        /// Number that the network has.
         found: usize,
-        /// How many there may be.
+        /// Largest number.
         limit: usize,
     },
 }
@@ -155,14 +152,14 @@ impl Advised for PlanError {
     }
 }
 
-/// Something that there is so much of.
+/// A resource: need and limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Budget {
-    /// What it is.
+    /// Its name.
     pub what: &'static str,
-    /// What takes of it, in bytes.
+    /// Its users, and what each takes in bytes.
     pub parts: Vec<(&'static str, u64)>,
-    /// How many bytes there are.
+    /// Bytes that there are.
     pub limit: u64,
 }
 
@@ -204,7 +201,7 @@ impl fmt::Display for Budget {
     }
 }
 
-/// What would be done to a chip.
+/// A plan: changes to a chip, before anything is touched.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     #[serde(skip)]
@@ -214,11 +211,11 @@ pub struct Plan {
     name: String,
     /// The processor that code is built for.
     pub processor: Processor,
-    /// Where everything goes.
+    /// The place of everything.
     pub layout: Layout,
-    /// What of the images is written.
+    /// Extent of what is written.
     pub mode: Mode,
-    /// Where the image may go: into one of the two slots where they take turns, else into the first.
+    /// Places for the image: one of the two slots if they take turns, else the first.
     pub places: Vec<Place>,
     /// The image's checksum.
     pub checksum: u32,
@@ -226,11 +223,11 @@ pub struct Plan {
     pub version: u32,
     /// The least version that the device is to run.
     pub minimum: u32,
-    /// Where the firmware's parts go; none where it stays as it is.
+    /// Places of the firmware's parts; none if it stays as it is.
     pub firmware: Vec<Region>,
-    /// What is erased for firmware and journal, which is written anew with it.
+    /// Sectors that are erased for firmware and journal, which is written again with it.
     pub erased: Vec<Region>,
-    /// What it takes and what there is.
+    /// Needs and limits.
     pub budgets: Vec<Budget>,
     /// The image and its signature.
     #[serde(skip)]
@@ -248,13 +245,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans to write an image and, where one is given, the firmware beside it.
+    /// Plans to write an image with its signature and, if one is given, the firmware beside it.
     ///
     /// # Errors
-    /// [`PlanError`], where they do not fit the chip, or each other, or the device would refuse the image.
+    /// [`PlanError`], if they do not fit the chip, or each other, or the device would refuse the image.
     pub fn new(
         chip: &Chip,
-        image: &Image<'_>,
+        image: &ImageBuf,
         firmware: Option<&Firmware>,
         options: &PlanOptions,
     ) -> Result<Self, PlanError> {
@@ -263,9 +260,11 @@ impl Plan {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
         }
-        .with_stack_for(chip, image);
+        .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
-        let bytes = [image.bytes(), options.trailer.as_ref().map_or(&[], |t| t)].concat();
+        let trailer = trailer_of(image.bytes());
+        let image = &image.image();
+        let bytes = [image.bytes(), trailer.as_ref().map_or(&[], |t| t)].concat();
         let own = firmware.filter(|_| !options.model_only);
         let turns = layout.slots.turns(bytes.len() as u64);
         let mode = match (own, turns) {
@@ -336,7 +335,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether a device takes the image that asks for this version and this key's signature.
+    /// Checks that a device takes the image if it asks for this version and this key's signature.
     pub(super) fn check_acceptance(
         &self,
         minimum: u32,
@@ -351,7 +350,7 @@ impl Plan {
         })
     }
 
-    /// Whether a firmware holds the image, and lies where it may.
+    /// Checks that a firmware holds the image, and lies where it may.
     fn check_firmware(
         &self,
         image: &Image<'_>,
@@ -390,7 +389,7 @@ impl Plan {
         &self.name
     }
 
-    /// What works, but less well than it could; each with a remedy if there is one.
+    /// Warnings: what works, but less well than it could; each with a remedy if there is one.
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
@@ -435,7 +434,7 @@ fn asked_key(
     }
 }
 
-/// What is written for a journal that begins with a state: so that both blocks are erased, something to each.
+/// Content of a journal that begins with a state: so that both blocks are erased, something to each.
 fn journal(second: &Second, state: State) -> [Segment; 2] {
     let [first, other] = second.journal;
     [
@@ -450,7 +449,7 @@ fn journal(second: &Second, state: State) -> [Segment; 2] {
     ]
 }
 
-/// What it takes and what there is.
+/// Needs and limits.
 fn budgets(
     chip: &Chip,
     image: &Image<'_>,
@@ -511,7 +510,7 @@ impl Layout {
     pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
         let targets = chip.processor().targets();
         let limits = Limits::of(targets.first().copied().unwrap_or_default());
-        let stack = limits.stack(is_exact(image));
+        let stack = limits.stack(image.description().is_exact());
         Self { stack, ..self }
     }
 }
@@ -590,7 +589,7 @@ fn divide_for(
     })
 }
 
-/// What the image needs of the RAM, beside the firmware where it is known.
+/// The image's need of RAM, beside the firmware's if that is known.
 fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budget {
     let input = image
         .description()

@@ -5,7 +5,6 @@ use tinyspike::device::{
     self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
-use tinyspike::sign::trailer_of;
 
 use crate::args::BoardFlags;
 use crate::board::{self, Board, failure};
@@ -19,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 impl Deployed {
-    /// How to talk with it.
+    /// Options of talking with it.
     pub(crate) fn talk(&self) -> TalkOptions {
         TalkOptions {
             probe: self.board.probe.clone(),
@@ -49,11 +48,8 @@ pub(crate) fn deploy(
     };
     let plan = image
         .map(|image| {
-            let options = PlanOptions {
-                trailer: trailer_of(image.bytes()),
-                ..PlanOptions::default()
-            };
-            Plan::new(&chip, &image.image(), Some(&firmware), &options)
+            let options = PlanOptions::default();
+            Plan::new(&chip, image, Some(&firmware), &options)
         })
         .transpose()
         .map_err(failure)?;
@@ -80,7 +76,7 @@ pub(crate) fn deploy(
     Ok(deployed)
 }
 
-/// Whether a board runs an image already. Firmware that asks for signatures is not taken from it.
+/// Tells whether a board runs an image already. Firmware that asks for signatures is not taken from it.
 fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let options = TalkOptions {
         timeout: std::time::Duration::from_secs(1),

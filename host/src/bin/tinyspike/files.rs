@@ -13,7 +13,7 @@ use crate::diagnostics::{Failure, warn};
 /// No key has more bytes.
 const MAX_KEY: u64 = 1 << 16;
 
-/// Whether a regular file begins as an image does. What is read of a pipe would be lost.
+/// Tells whether a regular file begins as an image does. What is read of a pipe would be lost.
 pub(crate) fn is_image(path: &Path) -> bool {
     path.is_file()
         && file::read_if(path, MAX_BYTES, |_| false).is_ok_and(|start| start.starts_with(&MAGIC))
@@ -30,13 +30,13 @@ pub(crate) fn read_image(path: &Path) -> Result<ImageBuf, Failure> {
 /// Reads a public key from a PEM file.
 pub(crate) fn read_public_key(path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&read_key(path)?)
-        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))
 }
 
 /// Reads a private key from a PEM file, and warns if others than its owner may read it, too.
 pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
     let key = PrivateKey::from_pem(&read_key(path)?)
-        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -11,10 +11,10 @@ use crate::args::Verify;
 use crate::diagnostics::Failure;
 use crate::{inputs, progress};
 
-/// What the order of float32 sums may change, of an output's largest value.
+/// Share of an output's largest value that the order of float32 sums may change.
 const ROUNDING: f64 = 1e-6;
 
-/// What came of a comparison.
+/// Outcome of a comparison.
 #[derive(Serialize)]
 struct Report {
     passed: bool,
