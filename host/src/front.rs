@@ -22,7 +22,7 @@ impl Model {
     ///
     /// ```
     /// let model = tinyspike::Model::load("demo/mnist_small.keras")?;
-    /// assert_eq!(model.layers.len(), 10);
+    /// assert_eq!(model.layers.len(), 6);
     /// # Ok::<(), tinyspike::keras::import::ImportError>(())
     /// ```
     ///

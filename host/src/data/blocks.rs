@@ -15,7 +15,7 @@ use super::npy::{npy_head, parse_npy};
 use super::npz::Archive;
 use super::set::DataSet;
 
-/// Samples that are read at once where nobody says how many.
+/// Samples that are read at once unless told how many.
 const BLOCK: usize = 256;
 
 /// The content of a file, as its headers tell it.

@@ -33,7 +33,7 @@ pub enum Sample<'a> {
 impl DataSet {
     /// A data set of samples of `shape` (without the batch axis), with one label for each.
     ///
-    /// `None` if the lengths do not fit, or where there is no value at all.
+    /// `None` if the lengths do not fit, or if there is no value at all.
     #[must_use]
     pub fn new(shape: Vec<usize>, samples: Samples, labels: Option<Vec<u32>>) -> Option<Self> {
         let size = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
@@ -72,7 +72,7 @@ impl DataSet {
         &self.samples
     }
 
-    /// The class of each sample, where known.
+    /// The class of each sample, if known.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
@@ -227,7 +227,7 @@ impl DataSet {
         }
     }
 
-    /// The first `n` samples; all of them where there are fewer. At least one stays.
+    /// The first `n` samples; all of them if there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {
         let n = n.clamp(1, self.len());

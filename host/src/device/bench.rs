@@ -16,7 +16,7 @@ use crate::emulate::Encoder;
 /// Options of a measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceBenchOptions {
-    /// The core's clock, where it is known.
+    /// The core's clock, if it is known.
     pub clock_mhz: Option<f64>,
     /// Power that the device draws while it works, if it has been measured.
     pub power: Option<Power>,
@@ -89,9 +89,9 @@ pub struct DeviceReport {
     pub set_up: Spread,
     /// Cycles of single steps.
     pub step: Spread,
-    /// Mean milliseconds of an inference, where the clock is known.
+    /// Mean milliseconds of an inference, if the clock is known.
     pub milliseconds: Option<f64>,
-    /// Mean energy of an inference in microjoules, where clock, current and voltage are known.
+    /// Mean energy of an inference in microjoules, if clock, current and voltage are known.
     pub microjoules: Option<f64>,
     /// The power that this follows from.
     pub power: Option<Power>,

@@ -83,10 +83,10 @@ impl Chips {
         found
     }
 
-    /// The chip with a name, in any case. The beginning of a name will do where it is the only one.
+    /// The chip with a name, in any case. The beginning of a name will do if it is the only one.
     ///
     /// # Errors
-    /// [`ChipError`], with the nearest names where there is no such chip.
+    /// [`ChipError`], with the nearest names if there is no such chip.
     pub fn find(&self, name: &str) -> Result<Chip, ChipError> {
         let target = self.registry.get_target_by_name(name).map_err(|error| {
             let beginning = name.to_lowercase();
@@ -200,9 +200,9 @@ pub struct Summary {
     pub family: String,
     /// The processor that starts first; `None` if that is no Cortex-M.
     pub core: Option<Processor>,
-    /// Bytes of flash that it starts from; 0 where it is refused.
+    /// Bytes of flash that it starts from; 0 if it is refused.
     pub flash: u32,
-    /// Bytes of the RAM that a program gets, which lies in one piece; 0 where it is refused.
+    /// Bytes of the RAM that a program gets, which lies in one piece; 0 if it is refused.
     pub ram: u32,
     /// True if probe-rs can write its flash.
     pub flash_algorithm: bool,

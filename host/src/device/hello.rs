@@ -21,13 +21,13 @@ pub struct Greeting {
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
-    /// The slot that the journal names, where there are two.
+    /// The slot that the journal names, if there are two.
     pub named: Option<Slot>,
     /// Reason why it does not run the image in that slot, if it does not.
     pub passed_over: Option<String>,
     /// No model below this version may run.
     pub minimum_version: u32,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub struct Greeting {
 #[serde(tag = "state", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ImageReport {
-    /// It runs it.
+    /// Runs it.
     Ready {
         /// The image's checksum.
         checksum: u32,
@@ -47,7 +47,7 @@ pub enum ImageReport {
         /// Bytes of arena.
         arena: u32,
     },
-    /// It cannot.
+    /// Refuses it.
     Refused {
         /// The reason.
         reason: String,

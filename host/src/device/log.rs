@@ -23,7 +23,7 @@ pub struct LogMessage {
     pub level: Option<&'static str>,
     /// The text.
     pub text: String,
-    /// The source file, and the line in it, where the firmware's file tells.
+    /// The source file, and the line in it, if the firmware's file tells.
     pub place: Option<(PathBuf, u64)>,
 }
 

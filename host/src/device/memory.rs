@@ -16,7 +16,7 @@ use std::fmt::{self, Write as _};
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
 use tinyspike_firmware::boards::Limits;
-use tinyspike_shared::slots::Slot;
+use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
 use super::chip::Chip;
 use super::families::{self, Obstacle};
@@ -431,12 +431,21 @@ pub struct Slots {
 /// The second slot and the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Second {
-    /// The blocks between firmware and slots that say which slot is in use.
+    /// The two sectors between firmware and slots that say which slot is in use.
     pub journal: [Region; 2],
     /// Bytes of them that are written at once.
     pub unit: u32,
     /// The second slot, directly behind the first.
     pub b: Region,
+}
+
+impl Second {
+    /// Whether each sector of the journal has room for a record and a copy of it.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let apart = |half: u32| half >= RECORD_LEN && half.is_multiple_of(self.unit);
+        self.journal.iter().all(|sector| apart(sector.len / 2))
+    }
 }
 
 impl Slots {
@@ -583,11 +592,25 @@ impl Layout {
     }
 }
 
-/// Two blocks for the journal, and two slots of nearly the same length; `None` if they would be too small.
+/// Two sectors for the journal, and two slots of nearly the same length; `None` if they would be too small.
+///
+/// A sector of the journal is a block, or two blocks if one has no room for a record and a copy of it.
 fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
-    let (&journal, slots) = blocks.split_first_chunk::<2>()?;
-    let (first, last) = (slots.first()?, slots.last()?);
-    let both = Region::new(first.address, last.end());
+    let unit = page.checked_next_multiple_of(4)?;
+    let with = |count| divided(blocks, count, unit);
+    let copies = |slots: &Slots| slots.second.is_some_and(|second| second.copies());
+    with(1)
+        .filter(copies)
+        .or_else(|| with(2).filter(copies))
+        .or_else(|| with(1))
+}
+
+/// Two slots behind a journal of two sectors, each of so many blocks.
+fn divided(blocks: &[Region], count: usize, unit: u32) -> Option<Slots> {
+    let (journal, slots) = blocks.split_at_checked(2 * count)?;
+    let (first, second) = journal.split_at_checked(count)?;
+    let whole = |part: &[Region]| Some(Region::new(part.first()?.address, part.last()?.end()));
+    let (journal, both) = ([whole(first)?, whole(second)?], whole(slots)?);
     // Where blocks are large, one slot with their room is worth more than two.
     if journal[0].len + journal[1].len > both.len / 2 {
         return None;
@@ -597,10 +620,9 @@ fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
         .map(|block| block.address)
         .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
     let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
-    let unit = page.checked_next_multiple_of(4)?;
-    // Where a block is no multiple of a page, or no larger, all of it is one unit.
-    let whole = |block: &Region| block.len.is_multiple_of(unit);
-    let unit = if journal.iter().all(whole) {
+    // If a sector is no multiple of a page, or no larger, all of it is one unit.
+    let multiple = |sector: &Region| sector.len.is_multiple_of(unit);
+    let unit = if journal.iter().all(multiple) {
         unit
     } else {
         journal[0].len.min(journal[1].len)

@@ -434,19 +434,22 @@ fn asked_key(
     }
 }
 
-/// Content of a journal that begins with a state: so that both blocks are erased, something to each.
-fn journal(second: &Second, state: State) -> [Segment; 2] {
+/// The segments of a journal that begins with a state. A sector may be two blocks: something goes to each half, so
+/// that all are erased.
+fn journal(second: &Second, state: State) -> [Segment; 4] {
     let [first, other] = second.journal;
+    let (record, blank) = (fresh(state).to_vec(), vec![0xff; 4]);
+    let copy = if second.copies() { &record } else { &blank };
     [
-        Segment {
-            address: first.address,
-            bytes: fresh(state).to_vec(),
-        },
-        Segment {
-            address: other.address,
-            bytes: vec![0xff; 4],
-        },
+        (first.address, &record),
+        (first.address + first.len / 2, copy),
+        (other.address, &blank),
+        (other.address + other.len / 2, &blank),
     ]
+    .map(|(address, bytes)| Segment {
+        address,
+        bytes: bytes.clone(),
+    })
 }
 
 /// Needs and limits.

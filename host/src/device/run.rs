@@ -1,5 +1,5 @@
 //! An image on a device over a data set, held to the emulator on this machine: every spike count and every
-//! output, to the bit; and where they part, to the neuron.
+//! output, to the bit; and if they part, to the neuron.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ impl From<SessionError> for RunError {
 pub struct Tally {
     /// Samples.
     pub samples: usize,
-    /// Those whose class is the label's; `None` without labels.
+    /// Samples whose class is the label's; `None` without labels.
     pub correct: Option<usize>,
     /// Counts of each ensemble in the last sample.
     pub counts: Vec<Count>,
@@ -202,7 +202,7 @@ impl fmt::Display for Divergence {
 /// The device's identity, if it runs this image.
 ///
 /// # Errors
-/// [`RunError::NoImage`] or [`RunError::OtherImage`] where it does not, [`RunError::Session`] where it does not answer.
+/// [`RunError::NoImage`] or [`RunError::OtherImage`] if it does not, [`RunError::Session`] if it does not answer.
 pub fn check<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<Identity, RunError> {
     let identity = session.hello()?;
     let (device, host) = (identity.image?.checksum, image.header().checksum);
@@ -436,7 +436,7 @@ fn locate<L: Link>(
     Ok(divergence(step, ensembles, Quantity::Hash, 0, 0, 0))
 }
 
-/// The first place at which two lists differ, and what they have there; 0 where one ends.
+/// The first place at which two lists differ, and what they have there; 0 if one ends.
 fn first_value(device: &[i32], host: &[i32]) -> Option<(usize, i64, i64)> {
     let length = device.len().max(host.len());
     let at = |list: &[i32], place: usize| list.get(place).map_or(0, |&v| i64::from(v));
@@ -465,7 +465,7 @@ fn first_event(device: &[Event], host: &[Event]) -> Option<(usize, i64, i64)> {
 pub(super) struct Expected {
     counts: Vec<Count>,
     pub(super) outputs: Vec<Vec<i32>>,
-    /// By step and layer.
+    /// Hashes by step and layer.
     hashes: Vec<Vec<u32>>,
     /// Weights that it touches.
     operations: u64,

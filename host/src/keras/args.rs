@@ -243,14 +243,14 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// Whether a recurrent layer hands on its state, or has the batch on another axis than the first.
+    /// `true` if a recurrent layer hands on its state, or has the batch on another axis than the first.
     pub(crate) fn keeps_state(&self) -> bool {
         ["return_state", "stateful", "time_major"]
             .iter()
             .any(|key| self.set(key))
     }
 
-    /// Whether an argument is set to something that is not `false`.
+    /// `true` if an argument is set to something that is not `false`.
     pub(crate) fn set(&self, key: &str) -> bool {
         self.get(key).is_some_and(|v| *v != Value::Bool(false))
     }

@@ -2,7 +2,7 @@
 
 use crate::ops::Padding;
 
-/// The length along each axis, without the batch axis; `None` where it is unknown.
+/// The length along each axis, without the batch axis; `None` if it is unknown.
 pub type Shape = Vec<Option<usize>>;
 
 /// The most elements that one tensor of a model may have.

@@ -6,11 +6,11 @@ use crate::tensor::Tensor;
 
 /// The axes of a shape as seen from one of them.
 pub(crate) struct Split {
-    /// How many values the axes before it have.
+    /// The number of values on the axes before it.
     pub(crate) before: usize,
     /// Its own length.
     pub(crate) len: usize,
-    /// How many values the axes after it have.
+    /// The number of values on the axes after it.
     pub(crate) after: usize,
 }
 

@@ -12,7 +12,7 @@ use crate::keras::infer;
 use crate::keras::model::{Call, Input, Layer, LayerConfig, Model, TensorRef};
 use crate::keras::shape::Shape;
 
-/// How deep models and wrappers may be nested.
+/// Greatest depth of nested models and wrappers.
 const MAX_DEPTH: usize = 16;
 
 /// The most bytes of JSON: real models take some kilobytes for each layer.
@@ -31,7 +31,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
     parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
 }
 
-/// As [`parse`].
+/// Reads a model as [`parse`] does.
 pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
     let value = plain(value);
     let entry = (value.as_object())

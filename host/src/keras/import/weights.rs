@@ -1,4 +1,4 @@
-//! Which weights a layer has, and how the arrays of a container become them.
+//! Weights of layers, made of the arrays of a container.
 //!
 //! Keras's containers number a layer's weights, or name them by paths that differ between versions.
 //! What a weight *is* follows from the layer's configuration: its slots, in Keras's order. The
@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 /// The most parameters of a model: 1 GiB of float32.
 pub(super) const MAX_PARAMETERS: usize = 1 << 28;
 
-/// How many bytes a container of `packed` bytes may be unpacked to. Keras does not compress, and
+/// The most bytes that a container of `packed` bytes may be unpacked to. Keras does not compress, and
 /// others hardly can: more is a claim that is made to exhaust the memory.
 pub(super) fn unpacked_limit(packed: usize) -> usize {
     packed

@@ -20,7 +20,7 @@ struct Report {
     passed: bool,
     atol: f64,
     rtol: f64,
-    /// None where the inputs are ones.
+    /// None if the inputs are ones.
     images: Option<usize>,
     outputs: Vec<OutputReport>,
 }
