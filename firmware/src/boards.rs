@@ -1,4 +1,4 @@
-//! Where a board's firmware finds what it runs: the host puts it there.
+//! Places in memory at which the host puts what a board's firmware runs.
 
 /// A part of a board's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,16 +9,16 @@ pub struct Region {
     pub len: u32,
 }
 
-/// What a board's firmware and the host agree on.
+/// Agreement between a board's firmware and the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Where the packed image lies.
+    /// Region of the packed image.
     pub image: Region,
-    /// Where the block of inputs lies.
+    /// Region of the block of inputs.
     pub inputs: Region,
 }
 
-/// What the application can hold of a network, which fixes the RAM that its parsed image takes.
+/// Limits of a network in the application, which fix the RAM that its parsed image takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most ensembles.
@@ -36,7 +36,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Of the application for a target of the compiler's, such as `thumbv6m-none-eabi`.
+    /// Limits of the application for a target of the compiler's, such as `thumbv6m-none-eabi`.
     #[must_use]
     pub fn of(target: &str) -> Self {
         let baseline = ["thumbv6m", "thumbv8m.base"];
@@ -68,7 +68,7 @@ impl Limits {
         }
     }
 
-    /// On cores of the baseline (Cortex-M0, M0+ and M23), whose chips have little memory.
+    /// Limits on cores of the baseline (Cortex-M0, M0+ and M23), whose chips have little memory.
     pub const BASELINE: Self = Self {
         ensembles: 8,
         connections: 12,
@@ -77,7 +77,7 @@ impl Limits {
         plain_stack: 9 << 9,
         exact_stack: 6 << 10,
     };
-    /// On all others.
+    /// Limits on all other cores.
     pub const MAINLINE: Self = Self {
         ensembles: 16,
         connections: 24,
