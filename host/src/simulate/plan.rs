@@ -355,7 +355,7 @@ fn check_object(object: &Object) -> Result<(), SimulateError> {
             if let Some(base) = neurons.spiking_base() {
                 return problem(format!("{base} is no rate type to spike by"));
             }
-            match gain.len().filter(|&gains| gains != object.size_in) {
+            match gain.count().filter(|&gains| gains != object.size_in) {
                 Some(gains) => problem(format!(
                     "it has {gains} gains for {} neurons",
                     object.size_in
