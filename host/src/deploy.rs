@@ -1,5 +1,6 @@
 //! Network → Deployment: the line from a network to an image, on one page.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::advice::{Advice, Advised};
@@ -10,6 +11,7 @@ use crate::calibrate::{
     input_ranges,
 };
 use crate::compensate::{CompensateError, Reference, compensate};
+use crate::data::DataSet;
 use crate::graph::Graph;
 use crate::image::{ImageBuf, set_model_version};
 use crate::integers;
@@ -38,10 +40,10 @@ pub enum Mode {
 }
 
 /// Settings of a deployment.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct DeployOptions<'a> {
     /// The kind of image.
-    pub mode: &'a Mode,
+    pub mode: Cow<'a, Mode>,
     /// Real inputs, a few hundred at least. Ranges of activations follow from them, of an exact image the
     /// ranges of inputs alone. Without any, inputs lie between 0 and 1, and activations have bounds from the
     /// weights, which can cost much accuracy. Samples of several inputs hold the values of each, one behind
@@ -59,6 +61,10 @@ impl<'a> DeployOptions<'a> {
     /// Deploys in this mode, without data, without limits.
     #[must_use]
     pub fn new(mode: &'a Mode) -> Self {
+        Self::of(Cow::Borrowed(mode))
+    }
+
+    fn of(mode: Cow<'a, Mode>) -> Self {
         Self {
             mode,
             data: None,
@@ -66,6 +72,24 @@ impl<'a> DeployOptions<'a> {
             model_version: 0,
             progress: &|_| {},
         }
+    }
+
+    /// Deploys for few steps, with default settings.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::of(Cow::Owned(Mode::Plain(QuantizeOptions::default())))
+    }
+
+    /// Searches for the cheapest image that keeps the accuracy on these samples, with default settings.
+    #[must_use]
+    pub fn tuned(data: &'a DataSet) -> Self {
+        Self::of(Cow::Owned(Mode::Tuned(TuneOptions::default()))).with_data(data)
+    }
+
+    /// Keeps the network's own neurons, synapses and first voltages, with default settings.
+    #[must_use]
+    pub fn exact() -> Self {
+        Self::of(Cow::Owned(Mode::Exact(QuantizeOptions::exact())))
     }
 
     /// The same with real inputs.
@@ -207,7 +231,38 @@ impl From<TuneError> for DeployError {
 }
 
 impl Network {
-    /// Makes an image of the network; see [`deploy`].
+    /// Makes an image of the network.
+    ///
+    /// ```
+    /// use tinyspike::{ConvertOptions, DataSet, DeployOptions, EmulateOptions, Model};
+    ///
+    /// let model = Model::load("demo/mnist_small.keras")?;
+    /// let options = ConvertOptions {
+    ///     inference_only: true,
+    ///     swap_activations: vec![tinyspike::names::swap("relu", "spiking-relu")?],
+    ///     scale_firing_rates: tinyspike::ScaleFiringRates::All(100.0),
+    ///     ..ConvertOptions::default()
+    /// };
+    /// let network = model.convert(&options)?.network;
+    /// let deployment = network.deploy(&DeployOptions::exact())?;
+    /// let test = DataSet::load("demo/mnist_test10k.npz")?.take(20);
+    /// let report = deployment.image.emulate(&test, &EmulateOptions::default())?;
+    /// assert!(report.accuracy > Some(0.9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A search for the cheapest image takes some minutes:
+    ///
+    /// ```no_run
+    /// # use tinyspike::{ConvertOptions, DataSet, DeployOptions, Model};
+    /// # let network = Model::load("demo/mnist_small.keras")?.convert(&ConvertOptions::default())?.network;
+    /// let samples = DataSet::load("demo/mnist_calibration2k.npz")?;
+    /// let deployment = network.deploy(&DeployOptions::tuned(&samples))?;
+    /// if let Some(tuning) = &deployment.tuning {
+    ///     println!("{tuning}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`DeployError`]: the first stage that fails.
@@ -230,7 +285,7 @@ struct Made {
 /// [`DeployError`]: the first stage that fails.
 pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
     let lowered = lower(network)?;
-    let made = match options.mode {
+    let made = match options.mode.as_ref() {
         Mode::Plain(quantize) => plain(&lowered, quantize, options)?,
         Mode::Tuned(settings) => tuned(&lowered, settings, options)?,
         Mode::Exact(quantize) => exact(network, lowered, quantize, options)?,
