@@ -4,7 +4,14 @@
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::Path;
+
+#[path = "src/kernels/targets.rs"]
+mod targets;
+
+/// The folder of the kernel families, each with a list of the targets that it is for.
+const KERNELS: &str = "src/kernels";
 
 const BOARDS: [&str; 3] = ["mps2-an386", "mps2-an500", "microbit"];
 /// The directory of the application's `memory.x`.
@@ -14,16 +21,28 @@ const KEY: &str = "TINYSPIKE_PUBLIC_KEY";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(tinyspike_dsp)");
     println!("cargo::rustc-check-cfg=cfg(tinyspike_baseline)");
+    println!("cargo::rustc-check-cfg=cfg(tinyspike_v8m)");
+    println!("cargo::rerun-if-changed={KERNELS}");
     let target = env::var("TARGET")?;
-    // The compiler does not tell of the DSP extension, which these targets have.
-    if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") {
-        println!("cargo::rustc-cfg=tinyspike_dsp");
-    }
-    // Nor of the small cores.
+    // The small cores, of which the compiler does not tell.
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo::rustc-cfg=tinyspike_baseline");
+    }
+    if target.starts_with("thumbv8m") {
+        println!("cargo::rustc-cfg=tinyspike_v8m");
+    }
+    let mut families = Vec::new();
+    for folder in fs::read_dir(KERNELS)? {
+        let folder = folder?;
+        if let Ok(list) = fs::read_to_string(folder.path().join("targets")) {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            println!("cargo::rustc-check-cfg=cfg(tinyspike_kernels, values({name:?}))");
+            families.push((targets::precision(&list, &target, has_dsp()), name));
+        }
+    }
+    if let Some((Some(_), family)) = families.into_iter().max() {
+        println!("cargo::rustc-cfg=tinyspike_kernels={family:?}");
     }
     println!("cargo::rustc-env=TINYSPIKE_TARGET={target}");
     let boards = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards");
@@ -53,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("cargo::rerun-if-env-changed={KEY}");
             let key = env::var(KEY).ok().and_then(|text| key(&text));
             let key = key.ok_or_else(|| format!("{KEY} must hold a key: 64 hexadecimal digits"))?;
-            std::fs::write(Path::new(&env::var("OUT_DIR")?).join("public.key"), key)?;
+            fs::write(Path::new(&env::var("OUT_DIR")?).join("public.key"), key)?;
         }
     }
     Ok(())
@@ -67,6 +86,15 @@ fn key(text: &str) -> Option<[u8; 32]> {
         .map(|pair| (pair[0] << 4 | pair[1]) as u8)
         .collect();
     (text.len() == 64).then(|| bytes.try_into().ok())?
+}
+
+/// Whether the compiler's flags tell of the DSP extension: by the CPU, for targets that do not say, or by themselves.
+fn has_dsp() -> bool {
+    const CPUS: [&str; 4] = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85"];
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let has = |flag: &str| flags.contains(flag);
+    let cpu = CPUS.iter().any(|cpu| has(&format!("target-cpu={cpu}")));
+    (cpu || has("+dsp")) && !has("-dsp")
 }
 
 /// Whether a feature is on.
