@@ -304,7 +304,7 @@ pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
         // Cargo reads settings from where it is started.
         .current_dir(&folder)
         .env("CARGO_TARGET_DIR", &built)
-        .args(["--release", "--locked"]);
+        .arg("--release");
     shell::run(&mut command)?;
     Ok(built.join(target).join("release/embed"))
 }

@@ -49,7 +49,8 @@ impl Toolchain {
     #[must_use]
     pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = shell::cargo();
-        command.arg(subcommand);
+        // What runs on a device is built from the versions that are known.
+        command.args([subcommand, "--locked"]);
         if let Self::FromSource { rustc, linker } = self {
             let name = target.to_uppercase().replace('-', "_");
             command

@@ -11,13 +11,7 @@ use tinyspike_shared::weights::{Layout, WINDOWS};
 use crate::lower::{self, Source};
 use crate::quantize::{Connection, Initial, Kind, PartDynamics, Quantized, Seen, Target};
 
-/// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
-pub const MAX_ENSEMBLES: usize = 64;
-/// The most connections that the host assembles and emulates.
-pub const MAX_CONNECTIONS: usize = 128;
-
-/// An image with room for the largest network that the host handles.
-pub type Image<'a> = image::Image<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>;
+pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
 
 /// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -293,32 +287,6 @@ fn seal(image: &mut [u8], mut header: Header) {
     image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
     header.checksum = checksum(image);
     image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-}
-
-/// A copy of `bytes` that starts at a multiple of the image's alignment.
-#[must_use]
-pub fn aligned_copy(bytes: &[u8]) -> AlignedBytes {
-    let mut words = vec![0u32; bytes.len().div_ceil(ALIGN)];
-    bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
-    AlignedBytes {
-        words,
-        len: bytes.len(),
-    }
-}
-
-/// Bytes aligned as an image must be.
-#[derive(Clone, Debug)]
-pub struct AlignedBytes {
-    words: Vec<u32>,
-    len: usize,
-}
-
-impl std::ops::Deref for AlignedBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
-    }
 }
 
 fn check(network: &Quantized) -> Result<(), AssembleError> {

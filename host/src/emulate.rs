@@ -10,6 +10,7 @@ use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
 
+use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 
@@ -64,7 +65,7 @@ pub enum EmulateError {
     },
     /// More steps than the image's bounds are proven for.
     #[error(
-        "the image is made for {image} steps and its bounds are proven for no more; convert with --steps {asked} for {asked}"
+        "the image is made for {image} steps and its bounds are proven for no more than that, not for {asked}"
     )]
     Steps {
         /// The image's steps.
@@ -75,6 +76,15 @@ pub enum EmulateError {
     /// The engine refused an input.
     #[error(transparent)]
     Input(#[from] InputError),
+}
+
+impl Advised for EmulateError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Steps { asked, .. } => vec![Advice::Steps(*asked)],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What a run over a data set showed. Means are per sample.

@@ -4,18 +4,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod assemble;
 pub mod balance;
+#[cfg(feature = "boards")]
 pub mod bench;
 pub mod calibrate;
 pub mod compensate;
 pub mod convert;
 pub mod cost;
 pub mod data;
+#[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
 pub mod faithful;
 pub mod forward;
+pub mod image;
 pub mod import;
 pub mod inspect;
 pub mod lower;

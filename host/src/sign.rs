@@ -10,7 +10,7 @@ use tinyspike_shared::signature::{
     KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, TRAILER_LEN, trailer,
 };
 
-use crate::assemble::{Image, aligned_copy};
+use crate::image::{Image, aligned_copy};
 
 /// Why an image or a key is not what it should be.
 #[derive(Debug, thiserror::Error)]

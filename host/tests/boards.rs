@@ -524,3 +524,27 @@ fn the_demo_goes_on_to_a_board() {
         "{printed}"
     );
 }
+
+/// What a chip is called is no part of what the linker reads: no object comes in by a name, and no file is shown.
+#[test]
+#[ignore = "needs a compiler for the boards: cargo xtask test"]
+fn a_chips_name_does_not_reach_the_linker() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "m4.tsp", &[]);
+    let secret = folder.path().join("secret.txt");
+    std::fs::write(&secret, "SECRET\n").unwrap();
+    let description = folder.path().join("chip.yaml");
+    for name in [
+        "EVIL */ INPUT(nothing.o) /* ".to_owned(),
+        format!("EVIL */ INCLUDE {} /* ", secret.display()),
+    ] {
+        let text = Machine::Mps2An386.chip_description().unwrap();
+        let text = text.replace("- name: MPS2_AN386\n", &format!("- name: {name:?}\n"));
+        std::fs::write(&description, text).unwrap();
+        let flash = ["flash", &image, "--dry-run", "--chip", &name];
+        let described = ["--chip-description", path(&description)];
+        let (printed, said) = succeeds(&[&flash, &described[..]].concat());
+        assert!(printed.contains("dry run"), "{printed}");
+        assert!(!said.contains("SECRET"), "{said}");
+    }
+}

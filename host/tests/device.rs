@@ -126,7 +126,7 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
     );
     assert!(!ram.overlaps(*flash), "{name}");
     // The linker reads what was planned.
-    let text = layout.memory_x(name);
+    let text = layout.memory_x();
     for line in [
         format!(
             "FLASH : ORIGIN = {:#010x}, LENGTH = {:#x}\n",

@@ -8,6 +8,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use emulated_board::Machine;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -446,5 +447,78 @@ fn absurd_words() {
             }
         }
         assert!(errors > 100, "{name}: {errors} of {tried} were refused");
+    }
+}
+
+/// Chips whose memory is described as no memory is: each is listed, with an image planned for it or refused.
+#[test]
+fn absurd_chips_are_listed_and_refused() {
+    let folder = Folder::new();
+    let text = Machine::Mps2An386.chip_description().unwrap();
+    let image = folder.file("image.tsp", b"");
+    let model = project("models/mnist_mlp.keras");
+    let flags = ["-o", &image, "--inference-only", "--target", "cortex-m4"];
+    let converted = tinyspike(&[&["convert", model.to_str().unwrap()], &flags[..]].concat());
+    assert!(converted.status.success(), "{converted:?}");
+    let flash = "{ start: 0x00000000, end: 0x00400000 }";
+    let algorithm = "{ start: 0x0, end: 0x400000 }";
+    let sectors = "- { size: 0x1000, address: 0x0 }";
+    let (huge, all) = ("end: 0x5fffffff", "end: 0xffffffffffffffff");
+    for changes in [
+        &[(flash, "{ start: 0x0, end: 0x0 }")][..],
+        &[(flash, "{ start: 0x400000, end: 0x0 }")],
+        // Two regions that lead to one another.
+        &[(
+            "- !Ram\n    name: PSRAM\n    range: { start: 0x21000000, end: 0x22000000 }",
+            "- !Nvm\n    name: BACK\n    access: { boot: true }\n    range: { start: 0x400000, end: 0x0 }",
+        )],
+        &[(sectors, "- { size: 1, address: 0x0 }")],
+        &[(sectors, "- { size: 0, address: 0x0 }")],
+        &[(sectors, "- { size: 0xffffffffffffffff, address: 0x0 }")],
+        &[(
+            sectors,
+            "- { size: 0xfffffffffffffff0, address: 0xfffffffffffffff0 }",
+        )],
+        &[("page_size: 0x1000", "page_size: 0xffffffff")],
+        &[("page_size: 0x1000", "page_size: 0")],
+        &[
+            (flash, &format!("{{ start: 0x0, {huge} }}")),
+            (algorithm, &format!("{{ start: 0x0, {huge} }}")),
+            (sectors, "- { size: 1, address: 0x0 }"),
+            ("page_size: 0x1000", "page_size: 0x40000001"),
+        ],
+        &[
+            (flash, &format!("{{ start: 0x0, {all} }}")),
+            (algorithm, &format!("{{ start: 0x0, {all} }}")),
+        ],
+        &[("end: 0x20400000", all)],
+        &[("end: 0x20400000", "end: 0")],
+    ] {
+        let mut changed = text.to_owned();
+        for (from, to) in changes {
+            assert!(changed.contains(from), "{from}");
+            changed = changed.replace(from, to);
+        }
+        let description = folder.file("chip.yaml", changed.as_bytes());
+        let described = ["--chip-description", &description];
+        let output = tinyspike(&[&["chips", "MPS2_AN386"], &described[..]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)) && !stderr.contains("panicked"),
+            "{changes:?}: {}: {stderr}",
+            output.status
+        );
+        let plan = [
+            "flash",
+            &image,
+            "--dry-run",
+            "--model-only",
+            "--chip",
+            "MPS2_AN386",
+        ];
+        let output = tinyspike(&[&plan, &described[..]].concat());
+        if !output.status.success() {
+            refused(&output, "MPS2");
+        }
     }
 }

@@ -11,16 +11,18 @@
 )]
 
 pub mod bench;
-pub mod dependencies;
 pub mod firmware;
 pub mod fuzz;
 pub mod lint;
 pub mod no_panic;
+pub mod package;
 pub mod profile;
+pub mod prose;
 pub mod run;
 pub mod setup;
 pub mod soak;
 pub mod test;
+mod tree;
 pub mod unsafe_code;
 
 pub use tinyspike_board::Failure;

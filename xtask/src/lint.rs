@@ -1,26 +1,28 @@
-//! `cargo xtask lint`: formatting, clippy, the list of unsafe code, and the licences of dependencies.
+//! `cargo xtask lint`: formatting, clippy, unsafe code, packages, and what is depended on.
 
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 use tinyspike_firmware::parts::{Part, Parts};
 
-use crate::{dependencies, unsafe_code};
+use crate::{package, unsafe_code};
 
 /// Clippy's warnings are errors.
 const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
-/// Checks the formatting of all code, where unsafe code stands and what is depended on, and runs clippy
-/// with warnings as errors.
+/// Checks the formatting, the places of unsafe code, the packages and their dependencies, and runs clippy with
+/// warnings as errors.
 ///
 /// # Errors
-/// [`Failure::Status`], where something is to be mended.
+/// [`Failure`] of the first check that fails.
 pub fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
-    dependencies::check()?;
+    dependencies()?;
+    package::check()?;
     let workspace = ["clippy", "--workspace", "--all-targets"];
     shell::run(shell::cargo().args(workspace).args(STRICT))?;
+    library()?;
     for target in TARGETS {
         if Toolchain::find(target) == Some(Toolchain::Installed) {
             application(target)?;
@@ -43,6 +45,64 @@ pub fn lint() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Holds dependencies to deny.toml with cargo-deny, and looks for advisories if their database can be fetched.
+fn dependencies() -> Result<(), Failure> {
+    let mut check = shell::cargo();
+    check.args([
+        "deny",
+        "--all-features",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ]);
+    if shell::read(shell::cargo().args(["deny", "fetch", "db"])).is_some() {
+        check.arg("advisories");
+    } else {
+        println!("advisories: not checked, because their database cannot be fetched");
+    }
+    shell::run(&mut check)
+}
+
+/// Packages that only the tool and real or emulated boards need. Who links the library is spared them.
+const OPTIONAL: [&str; 6] = [
+    "clap",
+    "defmt-decoder",
+    "emulated-board",
+    "indicatif",
+    "probe-rs",
+    "tinyspike-board",
+];
+
+/// Runs clippy on the library alone, and checks that it links no package of [`OPTIONAL`].
+fn library() -> Result<(), Failure> {
+    let alone = ["--package", "tinyspike", "--no-default-features"];
+    let mut clippy = shell::cargo();
+    shell::run(clippy.arg("clippy").args(alone).arg("--lib").args(STRICT))?;
+    let mut tree = shell::cargo();
+    tree.arg("tree").args(alone);
+    tree.args(["--edges", "normal", "--prefix", "none"]);
+    let tree = shell::read(&mut tree).ok_or_else(|| Failure::Missing {
+        what: "the list of the library's dependencies".into(),
+        advice: "`cargo tree --package tinyspike --no-default-features` should print it".into(),
+    })?;
+    match linked(&tree) {
+        Some(package) => Err(Failure::Argument(format!(
+            "the library without its features depends on {package}: make that dependency optional in host/Cargo.toml"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The first package of [`OPTIONAL`] in a list with a package on each line.
+fn linked(tree: &str) -> Option<&'static str> {
+    let names = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let mut found = names.filter_map(|name| OPTIONAL.iter().find(|o| **o == name));
+    found.next().copied()
 }
 
 /// Runs clippy on the application as devices get it, with and without the check of signatures.
@@ -77,4 +137,17 @@ fn parts(board: Board) -> Result<(), Failure> {
         shell::run(clippy.args(STRICT))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_should_be_optional_is_found() {
+        let tree = "tinyspike v0.1.0 (/p/host)\nrayon v1.12.0\nprobe-rs-target v1.0.0\n";
+        assert_eq!(linked(tree), None);
+        let tree = format!("{tree}probe-rs v0.32.0\n");
+        assert_eq!(linked(&tree), Some("probe-rs"));
+    }
 }

@@ -6,7 +6,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Failure, bench, firmware, fuzz, lint, no_panic, profile, run, setup, soak, test};
+use xtask::{
+    Failure, bench, firmware, fuzz, lint, no_panic, package, profile, run, setup, soak, test,
+};
 
 /// The project's chores.
 #[derive(Parser)]
@@ -28,8 +30,10 @@ enum Command {
     NoPanic,
     /// Let libFuzzer look for inputs that break a parser
     Fuzz(fuzz::Args),
-    /// Check the formatting and run clippy on everything
+    /// Check formatting, clippy, unsafe code, packages and dependencies
     Lint,
+    /// Check that every crate that is published packages without warnings
+    Package,
     /// Run an image on an emulated board and print the trace
     Qemu(run::Args),
     /// Count the instructions of whole inferences on an emulated board
@@ -59,6 +63,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::NoPanic => no_panic::check()?,
         Command::Fuzz(args) => fuzz::run(&args)?,
         Command::Lint => lint::lint()?,
+        Command::Package => package::check()?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Profile(args) => profile::run(&args)?,
         Command::Qemu(args) => return run::run(&args),

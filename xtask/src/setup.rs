@@ -7,8 +7,8 @@ use tinyspike_board::qemu;
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 
-/// Makes sure that firmware can be built and run: formatter and linter, a toolchain for each target,
-/// and QEMU.
+/// Makes sure that firmware can be built, checked and run: formatter, linter and cargo-deny, a toolchain for each
+/// target, and QEMU.
 ///
 /// # Errors
 /// [`Failure::Missing`] for what is not there and cannot be installed, with what to do by hand.
@@ -17,6 +17,9 @@ pub fn setup() -> Result<(), Failure> {
         if !shell::works("cargo", &[subcommand, "--version"]) {
             shell::run(Command::new("rustup").args(["component", "add", component]))?;
         }
+    }
+    if !shell::works("cargo", &["deny", "--version"]) {
+        shell::run(Command::new("cargo").args(["install", "cargo-deny", "--locked"]))?;
     }
     for target in TARGETS {
         let toolchain = toolchain_for(target)?;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tinyspike_board::shell::{self, Failure};
 
+use crate::tree;
+
 /// The page with the table, from the workspace's root.
 const PAGE: &str = "docs/safety.md";
 /// The attribute that a crate without unsafe code has.
@@ -27,8 +29,7 @@ pub fn check() -> Result<(), Failure> {
     let mut faults = Vec::new();
     for path in sources(&root)? {
         let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
-        let name = path.strip_prefix(&root).unwrap_or(&path);
-        let name = name.to_string_lossy().replace('\\', "/");
+        let name = tree::name(&root, &path);
         let count = keywords(&text);
         if count > 0 {
             found.insert(name.clone(), count);
@@ -79,27 +80,12 @@ fn listed(page: &str) -> BTreeMap<String, usize> {
     page.lines().filter_map(row).collect()
 }
 
-/// Every Rust file of the workspace, in order.
+/// Every Rust file of the workspace, in order. Examples are workspaces of their own.
 fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(Failure::file(&folder))? {
-            let path = entry.map_err(Failure::file(&folder))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Examples are workspaces of their own.
-            if name.starts_with('.') || name == "target" || name == "examples" {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
+    let examples = root.join("examples");
+    let mut sources = tree::files(root, "rs")?;
+    sources.retain(|path| !path.starts_with(&examples));
+    Ok(sources)
 }
 
 /// How often the keyword stands in a source, comments and texts aside.

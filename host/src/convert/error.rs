@@ -1,6 +1,7 @@
 //! Why a model cannot be converted.
 
 use super::options::ActivationType;
+use crate::advice::{Advice, Advised};
 
 /// Why a model cannot be converted, in NengoDL's words where NengoDL refuses it too.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -127,4 +128,25 @@ pub enum ConvertError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl Advised for ConvertError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::NotConvertible {
+                fallback_would_help: true,
+                ..
+            } => vec![Advice::AllowFallback],
+            Self::UnsupportedActivation { activation, .. } => vec![
+                Advice::SwapActivation {
+                    from: Some(activation.to_string()),
+                    to: None,
+                },
+                Advice::AllowFallback,
+            ],
+            Self::SharedLayer { .. } => vec![Advice::SplitSharedWeights],
+            Self::InputShape { .. } => vec![Advice::TemporalModel],
+            _ => Vec::new(),
+        }
+    }
 }

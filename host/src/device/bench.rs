@@ -7,6 +7,7 @@ use tinyspike_shared::wire::{Clock, Watch};
 
 use super::run::{Emulator, RunError, check, class};
 use super::session::{Link, Session, StackUse};
+use crate::advice::{Advice, Advised};
 use crate::assemble::Image;
 use crate::bench::Spread;
 use crate::data::DataSet;
@@ -54,13 +55,20 @@ pub enum DeviceBenchError {
     #[error("the device has no counter of cycles")]
     NoClock,
     /// The device computed something else than the emulator.
-    #[error(
-        "sample {sample}: the device's outputs are not the emulator's; `tinyspike run --bisect` finds where they part"
-    )]
+    #[error("sample {sample}: the device's outputs are not the emulator's")]
     Differs {
         /// Which sample, from 0.
         sample: usize,
     },
+}
+
+impl Advised for DeviceBenchError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Differs { .. } => vec![Advice::Bisect],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What an image takes on a device.

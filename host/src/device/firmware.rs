@@ -172,7 +172,7 @@ pub fn build(
             target: targets.first().copied().unwrap_or_default(),
         });
     };
-    let memory = layout.memory_x(chip.name());
+    let memory = layout.memory_x();
     let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
     Ok(Firmware {
         limits: Some(Limits::of(target)),

@@ -24,6 +24,7 @@ use super::probe::{self, Selector};
 use super::processor::{self, Processor};
 use super::session::{Lost, SessionError};
 use super::update::{Updated, update};
+use crate::advice::Advice;
 use crate::assemble::{Image, aligned_copy, suits};
 use crate::sign::PublicKey;
 
@@ -304,27 +305,28 @@ impl Plan {
         &self.name
     }
 
-    /// What works, but less well than it could.
+    /// What works, but less well than it could; each with a remedy if there is one.
     #[must_use]
-    pub fn warnings(&self, image: &Image<'_>) -> Vec<String> {
+    pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
         let target = self.processor.image_target();
         if !suits(image, target) {
-            warnings.push(format!(
-                "the image's weights are laid out for other kernels than those of {}: it will run, but slowly; \
-                 convert with --target {target}",
+            let text = format!(
+                "the image's weights are laid out for other kernels than those of {}: it will run, but slowly",
                 self.name
-            ));
+            );
+            warnings.push((text, Some(Advice::KernelFamily(target.to_string()))));
         }
         if self.mode == Mode::InPlace {
             let why = match self.layout.slots.second {
                 Some(_) => "the image needs both slots",
                 None => "there is one place for an image",
             };
-            warnings.push(format!(
-                "{why}: where writing is broken off, {} has no image until it is written again",
+            let text = format!(
+                "{why}: if writing is broken off, {} has no image until it is written again",
                 self.name
-            ));
+            );
+            warnings.push((text, None));
         }
         warnings
     }
@@ -490,7 +492,7 @@ fn divide_for(
             let shorter = journal[0].len.min(journal[1].len);
             Some(Second {
                 journal,
-                unit: map.page.next_multiple_of(4).min(shorter),
+                unit: (map.page.checked_next_multiple_of(4)).map_or(shorter, |u| u.min(shorter)),
                 b,
             })
         }

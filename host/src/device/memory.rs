@@ -24,8 +24,8 @@ use super::families::{self, Obstacle};
 const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
 /// Where memory outside the chip begins, by the architecture.
 const EXTERNAL: u64 = 0x6000_0000;
-/// No chip erases smaller pieces of more flash than this many.
-const MAX_BLOCKS: usize = 1 << 20;
+/// No chip has more sectors. A description that claims so many more is not followed any further.
+const MAX_SECTORS: usize = 1 << 20;
 
 /// A part of a chip's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -135,9 +135,10 @@ impl MemoryMap {
         let flash = flash_regions(chip)?;
         let mut blocks = Vec::new();
         let mut page = 0;
+        let mut sectors = MAX_SECTORS;
         for Flash { region, algorithm } in flash {
             page = page.max(algorithm.flash_properties.page_size);
-            for block in blocks_of(region, algorithm) {
+            for block in blocks_of(region, algorithm, &mut sectors) {
                 // Where one region's blocks end before it does, the next one is out of reach.
                 match blocks.last() {
                     Some(last) if Region::end(*last) != block.address => break,
@@ -185,8 +186,12 @@ struct Flash<'a> {
 
 /// The flash that a chip starts from, with what directly follows it.
 fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
+    // An empty region follows itself; one whose end lies before its start leads back.
     let usable = |region: &NvmRegion| {
-        region.is_readable() && region.is_executable() && region.accessible_by(chip.core_name())
+        !region.range.is_empty()
+            && region.is_readable()
+            && region.is_executable()
+            && region.accessible_by(chip.core_name())
     };
     let regions = chip.target.memory_map.iter();
     let mut all: Vec<Flash<'_>> = regions
@@ -254,8 +259,8 @@ fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgor
 /// What of a region can be erased and written alone.
 ///
 /// probe-rs erases a sector for data in it, or in the page at its start, and leaves out sectors and pages
-/// that are not wholly in the region. So blocks begin where a sector and a page do.
-fn blocks_of(nvm: &NvmRegion, algorithm: &RawFlashAlgorithm) -> Vec<Region> {
+/// that are not wholly in the region. So blocks begin where a sector and a page do. `left` sectors are looked at.
+fn blocks_of(nvm: &NvmRegion, algorithm: &RawFlashAlgorithm, left: &mut usize) -> Vec<Region> {
     let properties = &algorithm.flash_properties;
     let (start, page) = (
         properties.address_range.start,
@@ -277,9 +282,11 @@ fn blocks_of(nvm: &NvmRegion, algorithm: &RawFlashAlgorithm) -> Vec<Region> {
         }
         if at < nvm.range.start {
             // Sectors before the region are none of its own.
-            at += (nvm.range.start - at).div_ceil(sectors.size) * sectors.size;
+            let before = (nvm.range.start - at).div_ceil(sectors.size);
+            at = at.saturating_add(before.saturating_mul(sectors.size));
         }
-        while at < until && at + sectors.size <= end && blocks.len() < MAX_BLOCKS {
+        while at < until && sectors.size <= end - at && *left > 0 {
+            *left -= 1;
             if begun.is_none() && cut(at) {
                 begun = Some(at);
             }
@@ -488,9 +495,10 @@ impl Layout {
     /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
     /// and the journal are.
     #[must_use]
-    pub fn memory_x(&self, chip: &str) -> String {
+    pub fn memory_x(&self) -> String {
         let images = self.slots.whole();
-        let mut text = format!("/* {chip} */\nMEMORY\n{{\n");
+        // Numbers alone: what a chip's description says could be more than a comment to the linker.
+        let mut text = "MEMORY\n{\n".to_owned();
         for (name, region) in [("FLASH", self.firmware), ("RAM", self.ram)] {
             // Writing to a string does not fail.
             let _ = writeln!(
@@ -537,7 +545,7 @@ fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
         .map(|block| block.address)
         .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
     let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
-    let unit = page.next_multiple_of(4);
+    let unit = page.checked_next_multiple_of(4)?;
     // Where a block is no multiple of a page, or no larger, all of it is one unit.
     let whole = |block: &Region| block.len.is_multiple_of(unit);
     let unit = if journal.iter().all(whole) {

@@ -1,5 +1,6 @@
 //! What can be wrong with a file.
 
+use crate::advice::{Advice, Advised};
 use thiserror::Error;
 
 use crate::shape::ShapeError;
@@ -190,6 +191,15 @@ impl Problem {
     pub(super) fn model(reason: impl Into<String>) -> Self {
         Self::Model {
             reason: reason.into(),
+        }
+    }
+}
+
+impl Advised for ImportError {
+    fn advice(&self) -> Vec<Advice> {
+        match self.problem {
+            Problem::NoConfig => vec![Advice::Configuration],
+            _ => Vec::new(),
         }
     }
 }

@@ -6,6 +6,10 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use tinyspike::advice::Advice;
+
+use crate::advice;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -28,6 +32,20 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// A failure with the remedies that an error knows.
+    pub(crate) fn advised(message: impl Into<String>, advice: &[Advice]) -> Self {
+        Self::new(message).with(advice)
+    }
+
+    /// Adds remedies as a hint.
+    #[must_use]
+    pub(crate) fn with(self, advice: &[Advice]) -> Self {
+        match advice::hints(advice) {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use tinyspike::advice::Advised as _;
 use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench, code};
 use tinyspike::data::DataSet;
@@ -117,7 +118,10 @@ fn on_chip(
             let done = &mut |n| bar.set_position(n as u64);
             measure(session, image, data, &options, done).map_err(|e| match e {
                 DeviceBenchError::Run(e) => Broken::Run(e),
-                other => Broken::Other(other.into()),
+                other => {
+                    let advice = other.advice();
+                    Broken::Other(Failure::from(other).with(&advice))
+                }
             })
         },
     );

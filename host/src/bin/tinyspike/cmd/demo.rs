@@ -24,9 +24,9 @@ use crate::deployed::deploy;
 use crate::diagnostics::Failure;
 use crate::{files, progress};
 
-const MODEL: &[u8] = include_bytes!("../../../../../models/mnist_small.keras");
-const TEST: &[u8] = include_bytes!("../../../../../data/mnist_test10k.npz");
-const CALIBRATION: &[u8] = include_bytes!("../../../../../data/mnist_calibration2k.npz");
+const MODEL: &[u8] = include_bytes!("../../../../demo/mnist_small.keras");
+const TEST: &[u8] = include_bytes!("../../../../demo/mnist_test10k.npz");
+const CALIBRATION: &[u8] = include_bytes!("../../../../demo/mnist_calibration2k.npz");
 
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;

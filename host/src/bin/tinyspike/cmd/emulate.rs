@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use tinyspike::advice::Advised as _;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
 
 use crate::args::Emulate;
@@ -24,11 +25,8 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let report = emulate(&image, &set, &options, &|n| bar.inc(n));
     bar.finish_and_clear();
     let report = report.map_err(|e| {
-        Failure::new(format!(
-            "{} on {}: {e}",
-            args.image.display(),
-            args.data.join(", ")
-        ))
+        let (image, data) = (args.image.display(), args.data.join(", "));
+        Failure::advised(format!("{image} on {data}: {e}"), &e.advice())
     })?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;

@@ -15,7 +15,7 @@ use tinyspike_shared::accept::Refusal;
 use crate::args::Flash;
 use crate::board::{self, failure};
 use crate::diagnostics::{self, Failure};
-use crate::{files, progress};
+use crate::{advice, files, progress};
 
 pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
@@ -41,8 +41,11 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(failure)?,
         None => alone,
     };
-    for warning in plan.warnings(&image) {
-        diagnostics::warn(warning);
+    for (text, advice) in plan.warnings(&image) {
+        match advice {
+            Some(advice) => diagnostics::warn(format_args!("{text}; {}", advice::hint(&advice))),
+            None => diagnostics::warn(text),
+        }
     }
     if !args.json {
         print(&plan, out)?;

@@ -20,8 +20,9 @@ mod verify_image;
 use std::io::Write;
 use std::path::Path;
 
-use tinyspike::convert::{Conversion, ConvertError};
-use tinyspike::import::{self, Problem};
+use tinyspike::advice::Advised as _;
+use tinyspike::convert::Conversion;
+use tinyspike::import;
 use tinyspike::model::Model;
 
 use crate::args::{Command, ConvertFlags};
@@ -55,36 +56,11 @@ fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), F
     let model = match &flags.config {
         Some(config) => import::load_with_config(path, config)?,
         None => import::load(path).map_err(|e| {
-            let config_missing = matches!(e.problem, Problem::NoConfig);
-            let failure = Failure::from(e);
-            if config_missing {
-                failure.hint("give the configuration with --config FILE")
-            } else {
-                failure
-            }
+            let advice = e.advice();
+            Failure::from(e).with(&advice)
         })?,
     };
-    let conversion = tinyspike::convert::convert(&model, &options).map_err(|e| {
-        let failure = Failure::new(format!("{}: {e}", path.display()));
-        match e {
-            ConvertError::NotConvertible {
-                fallback_would_help: true,
-                ..
-            } => failure.hint(
-                "leave out --no-fallback for a TensorNode, which simulates but does not deploy",
-            ),
-            ConvertError::UnsupportedActivation { .. } => failure.hint(
-                "name another with --swap-activation FROM=TO, or leave out --no-fallback for a \
-                 TensorNode",
-            ),
-            ConvertError::SharedLayer { .. } => {
-                failure.hint("--split-shared-weights gives each use its own weights")
-            }
-            ConvertError::InputShape { .. } => {
-                failure.hint("--temporal-model takes the first axis as time")
-            }
-            _ => failure,
-        }
-    })?;
+    let conversion = tinyspike::convert::convert(&model, &options)
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
     Ok((model, conversion))
 }

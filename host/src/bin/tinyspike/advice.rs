@@ -1,0 +1,52 @@
+//! Remedies as this tool's flags and commands: the one place that words them.
+
+use tinyspike::advice::Advice;
+
+/// A remedy as a hint.
+pub(crate) fn hint(advice: &Advice) -> String {
+    match advice {
+        Advice::SwapActivation { from, to } => {
+            let from = from.as_deref().unwrap_or("FROM");
+            let to = to.as_deref().unwrap_or("TO");
+            format!("--swap-activation {from}={to} uses another")
+        }
+        Advice::InferenceOnly => "--inference-only ignores what only matters in training".into(),
+        Advice::AveragePooling => "--max-to-avg-pool uses average pooling, which is native".into(),
+        Advice::AllowFallback => {
+            "leave out --no-fallback for a TensorNode, which simulates but does not deploy".into()
+        }
+        Advice::SplitSharedWeights => {
+            "--split-shared-weights gives each use its own weights".into()
+        }
+        Advice::TemporalModel => "--temporal-model takes the first axis as time".into(),
+        Advice::NoSynapse => "--synapse none converts without a filter".into(),
+        Advice::Configuration => "give the configuration with --config FILE".into(),
+        Advice::Exact => "--exact runs the network's own neurons and synapses".into(),
+        Advice::NotExact => "leave out --exact".into(),
+        Advice::Calibrate => "give a few hundred real inputs with --calibration FILE".into(),
+        Advice::Steps(steps) => format!("convert with --steps {steps}"),
+        Advice::FewerSteps => "convert with fewer --steps".into(),
+        Advice::SmallerMaxCount => "convert with a smaller --max-count".into(),
+        Advice::WeightBits(bits) => format!("give --weight-bits of at most {bits}"),
+        Advice::SmallerImage => {
+            "--tune finds a smaller image; larger --max-ram and --max-flash allow this one".into()
+        }
+        Advice::KernelFamily(name) => format!("convert with --target {name}"),
+        Advice::FewerSamples => "run fewer samples with --limit".into(),
+        Advice::ModelVersion => {
+            "`tinyspike convert --model-version N` says which version a model is".into()
+        }
+        Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys".into(),
+        Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
+        Advice::DeployAgain => "`tinyspike convert MODEL -o IMAGE` writes it again".into(),
+        Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
+        // What the library adds before this tool knows a flag for it.
+        other => other.to_string(),
+    }
+}
+
+/// Remedies as one hint; `None` if there are none.
+pub(crate) fn hints(advice: &[Advice]) -> Option<String> {
+    let hints: Vec<String> = advice.iter().map(hint).collect();
+    (!hints.is_empty()).then(|| hints.join("; or "))
+}
