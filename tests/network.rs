@@ -5,9 +5,10 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{
-    self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
-    Quantized, Seen,
+    Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics, Quantized,
+    Seen,
 };
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::dynamics::Synapse;
 use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
 use tinyspike_shared::weights::Layout;
@@ -275,9 +276,9 @@ impl Builder {
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = Quantized {
             target: match self.random.below(3) {
-                0 => quantize::Target::Portable,
-                1 => quantize::Target::CortexM0,
-                _ => quantize::Target::CortexM4,
+                0 => &families::PORTABLE,
+                1 => &families::SWAR,
+                _ => &families::DSP,
             },
             steps: self.steps,
             inputs: vec![Input {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use tinyspike_firmware::boards;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::shell::{self, Failure};
@@ -59,13 +61,10 @@ impl Board {
         }
     }
 
-    /// Whether its processor has the DSP extension, and kernels in assembly.
+    /// The kernel family that it runs.
     #[must_use]
-    pub const fn has_dsp(self) -> bool {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => true,
-            Self::Microbit => false,
-        }
+    pub fn family(self) -> &'static Family {
+        families::of_target(self.target(), false)
     }
 
     /// The compiler's target.
@@ -324,7 +323,10 @@ pub fn app_cargo(
         command.env("TINYSPIKE_PUBLIC_KEY", digits.collect::<String>());
         // SHA-512 without unrolled rounds is smaller by 26 KB.
         let compact = r#"["--cfg", "sha2_backend_soft=\"compact\""]"#;
-        command.args(["--config", &format!("target.{target}.rustflags={compact}")]);
+        command.args([
+            "--config",
+            &format!("target.'{target}'.rustflags={compact}"),
+        ]);
         "signature"
     });
     let all: Vec<&str> = (["app"].into_iter())

@@ -105,7 +105,7 @@ pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
     }
     let bytes = aligned_copy(image);
     let image: Image<'_> = Image::parse(&bytes)?;
-    let parts = Parts::needed(&image, board.has_dsp());
+    let parts = Parts::needed(&image, board.family());
     let size = |parts| {
         let firmware = build_of(board, Program::Minimal, parts)?;
         Ok::<_, BenchError>(Size::read(&firmware)?.flash)
@@ -801,12 +801,13 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use tinyspike_firmware::kernels::families;
     use tinyspike_shared::image::{Dense, Transform, Width};
 
     use super::*;
     use crate::assemble::assemble;
     use crate::lower::{Source, Target as Post};
-    use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
+    use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
 
     #[test]
     fn ticks_become_instructions_less_the_timers_own() {
@@ -900,7 +901,7 @@ mod tests {
             weights: vec![1],
         };
         assemble(&Quantized {
-            target: Target::Portable,
+            target: &families::PORTABLE,
             steps: 2,
             inputs: vec![Input {
                 label: "in".into(),

@@ -21,6 +21,8 @@
 //! therefore follow the same steps, taken with the largest and the least input. k is the largest for
 //! which everything stays in 32 bits.
 
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Width;
 use tinyspike_shared::image::dynamics::{LEAK_BITS, LEAK_PIECES, MAX_FRACTION, STEP, Synapse};
 
@@ -32,9 +34,9 @@ use crate::lower::{
 };
 use crate::network::{self, Network, NeuronType};
 use crate::quantize::{
-    self, Connection, Drive, Dynamics, Ensemble, FanIn, Initial, Input, Kind, Leak, Output,
-    PartDynamics, QuantizeError, Quantized, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units,
-    check_finite, input_encoding, is_input, keep_digits, period, quantized,
+    Connection, Drive, Dynamics, Ensemble, FanIn, Initial, Input, Kind, Leak, Output, PartDynamics,
+    QuantizeError, Quantized, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units, check_finite,
+    input_encoding, is_input, keep_digits, period, quantized,
 };
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 
@@ -66,7 +68,7 @@ pub struct FaithfulOptions {
     /// Bits of weights, 2 to 16. Layers in which sums of more than 8 would leave 32 bits have as many fewer.
     pub weight_bits: u8,
     /// The kernels that the image is for.
-    pub target: quantize::Target,
+    pub target: &'static Family,
 }
 
 impl Default for FaithfulOptions {
@@ -79,7 +81,7 @@ impl Default for FaithfulOptions {
             max_count: 63,
             inputs: Vec::new(),
             weight_bits: WEIGHT_BITS_MAX,
-            target: quantize::Target::default(),
+            target: &families::DSP,
         }
     }
 }

@@ -16,8 +16,8 @@
 //! largest value at any time within `steps` steps, in whatever order events are added. The narrowest
 //! type that holds them is chosen; the bounds are kept in the image.
 
-use std::fmt;
-
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, Transform, Width};
 
 use crate::calibrate::Calibration;
@@ -47,30 +47,6 @@ const SHIFT_MAX: u8 = 12;
 /// Output multipliers are at most 2^this.
 const MULTIPLIER_BITS: i32 = 15;
 
-/// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Target {
-    /// Plain rows.
-    Portable,
-    /// Cores without it: Cortex-M0, M0+, M23.
-    CortexM0,
-    /// Cores with the DSP extension: Cortex-M4, M7, M33.
-    #[default]
-    CortexM4,
-}
-
-impl fmt::Display for Target {
-    /// Its name on the command line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Portable => "portable",
-            Self::CortexM0 => "cortex-m0",
-            Self::CortexM4 => "cortex-m4",
-        })
-    }
-}
-
 /// How to quantize.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizeOptions {
@@ -79,7 +55,7 @@ pub struct QuantizeOptions {
     /// The most spikes that a neuron emits in one step.
     pub max_count: u8,
     /// The kernels that the image is for.
-    pub target: Target,
+    pub target: &'static Family,
     /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
     /// or the share of the activations above zero that stay below it.
     pub percentile: Option<f64>,
@@ -166,7 +142,7 @@ impl Default for QuantizeOptions {
         Self {
             steps: 2,
             max_count: 15,
-            target: Target::default(),
+            target: &families::DSP,
             percentile: None,
             input_bits: 8,
             weight_bits: WEIGHT_BITS,
@@ -210,7 +186,7 @@ impl Rounding {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
     /// The kernels that the image is for.
-    pub target: Target,
+    pub target: &'static Family,
     /// Steps of an inference.
     pub steps: u16,
     /// The inputs.

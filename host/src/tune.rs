@@ -17,20 +17,22 @@
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
-use crate::cost::{CostTarget, DenseMacs};
+use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::lower::Graph;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{
-    LayerOptions, QuantizeError, QuantizeOptions, Quantized, Target, WEIGHT_BITS, quantize,
+    LayerOptions, QuantizeError, QuantizeOptions, Quantized, WEIGHT_BITS, quantize,
 };
 use crate::report::{BudgetError, Budgets};
 
@@ -96,10 +98,8 @@ pub struct TuneOptions {
     /// For an output of a single value, which has no classes: the root mean squared error that quantization
     /// may make, relative to the standard deviation of the float network's output.
     pub max_error: f64,
-    /// The processor whose instructions are to be few.
-    pub target: CostTarget,
-    /// The kernels that the image is laid out for.
-    pub layout: Target,
+    /// The kernels that the image is laid out for, and whose instructions are to be few.
+    pub target: &'static Family,
     /// What image and state may take.
     pub budgets: Budgets,
     /// For the split of the samples and the order of the search.
@@ -124,8 +124,7 @@ impl Default for TuneOptions {
         Self {
             max_drop: 0.002,
             max_error: 0.05,
-            target: CostTarget::CortexM4,
-            layout: Target::CortexM4,
+            target: &families::DSP,
             budgets: Budgets::default(),
             seed: 0,
             steps: None,
@@ -187,7 +186,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn options(&self, layout: Target) -> QuantizeOptions {
+    fn options(&self, target: &'static Family) -> QuantizeOptions {
         let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
             max_count: self.max_counts.get(at).copied(),
             clip: self.clips.get(at).copied().unwrap_or(1.0),
@@ -195,7 +194,7 @@ impl Setting {
         };
         QuantizeOptions {
             steps: self.steps,
-            target: layout,
+            target,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
             layers: self.weight_bits.iter().enumerate().map(layer).collect(),
@@ -751,7 +750,7 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout);
+        let options = setting.options(self.options.target);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
         let compensated = compensate(
@@ -825,11 +824,7 @@ impl Search<'_> {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: self
-                .options
-                .target
-                .coefficients()
-                .instructions(&image, &run),
+            instructions: cost::instructions(&self.options.target.cost, &image, &run),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
@@ -944,11 +939,7 @@ impl Search<'_> {
                 .map(|_| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
-            dense_instructions: self
-                .options
-                .target
-                .coefficients()
-                .dense_instructions(&image),
+            dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
             graph: made.graph,
             calibration: made.calibration,
             quantized: made.quantized,
@@ -1058,7 +1049,7 @@ impl fmt::Display for Tuned {
             self.explain_drop(f)?;
         }
         let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
-        let name = self.options.target.name();
+        let name = self.options.target.name;
         if spiking < dense {
             write!(
                 f,

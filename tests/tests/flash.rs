@@ -9,7 +9,8 @@ use tinyspike::device::{
     self, Chip, Chips, DeviceError, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
     Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::quantize::QuantizeOptions;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::slots::Slot;
 use tinyspike_tests::mnist;
 
@@ -17,7 +18,7 @@ use tinyspike_tests::mnist;
 fn image(steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
-        target: Target::Portable,
+        target: &families::PORTABLE,
         ..QuantizeOptions::default()
     };
     mnist::small(None, &options)

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
 use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{self, Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_firmware::ImageError;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::dynamics::Records;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
@@ -180,7 +181,7 @@ fn mapped() -> Quantized {
         first: 1,
     };
     Quantized {
-        target: quantize::Target::Portable,
+        target: &families::PORTABLE,
         steps: 2,
         inputs: vec![Input {
             label: "x".into(),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Native;
+use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_tests::boards::block;
 use tinyspike_tests::mnist;
@@ -20,7 +21,7 @@ use tinyspike_tests::network::networks;
 fn trained(steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
-        target: Target::CortexM4,
+        target: &families::DSP,
         ..QuantizeOptions::default()
     };
     mnist::small(Some(100), &options)

@@ -5,10 +5,11 @@ use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
 use tinyspike::lower::{Source, Target};
 use tinyspike::quantize::{
-    self, Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics,
-    Quantized, Seen,
+    Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics, Quantized,
+    Seen,
 };
 use tinyspike_firmware::ImageError;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::dynamics::Synapse;
 use tinyspike_shared::image::{Dense, Fault, Transform, Width};
 use tinyspike_tests::counts::Counts;
@@ -116,7 +117,7 @@ fn network() -> Quantized {
     };
     let lowpass = Some(Synapse::Lowpass { decay: 60_000 });
     Quantized {
-        target: quantize::Target::Portable,
+        target: &families::PORTABLE,
         steps: 3,
         inputs: vec![Input {
             label: "x".into(),

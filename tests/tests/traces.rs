@@ -16,10 +16,11 @@ use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::lower::lower;
 use tinyspike::model::Activation;
 use tinyspike::network::{Network, NeuronType, Synapse};
-use tinyspike::quantize::{QuantizeOptions, Target};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::InitialVoltage;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{import, pipeline};
+use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::mnist::{BYTE_SCALE, project};
 use tinyspike_tests::network::{inputs, networks, stepwise_networks};
@@ -125,9 +126,9 @@ fn plain(found: &mut String) {
         let network = converted(name, ConvertOptions::default());
         let known = pipeline::samples(&calibration(128), BYTE_SCALE, 128);
         for (target, weight_bits) in [
-            (Target::Portable, 8),
-            (Target::CortexM0, 4),
-            (Target::CortexM4, 8),
+            (&families::PORTABLE, 8),
+            (&families::SWAR, 4),
+            (&families::DSP, 8),
         ] {
             let options = QuantizeOptions {
                 target,

@@ -6,7 +6,9 @@
 
 use core::fmt;
 
-use tinyspike_shared::image::{Connection, Description, Ensemble, Post, Pre, SourceMap, Transform, Width};
+use tinyspike_shared::image::{
+    Connection, Description, Ensemble, Post, Pre, SourceMap, Transform, Width,
+};
 use tinyspike_shared::weights::Layout;
 
 /// Kernels for some processors, and what a host has to know of them.
@@ -61,6 +63,18 @@ pub enum Values {
     },
 }
 
+impl Values {
+    /// What comes from an input, which a connection sees as it is or through a map.
+    #[must_use]
+    pub const fn of_input(zero_point: u8, direct: bool) -> Self {
+        match zero_point {
+            zero_point if direct => Self::Input { zero_point },
+            0 => Self::Counts,
+            _ => Self::Events,
+        }
+    }
+}
+
 impl<'a> Shape<'a> {
     /// The shape of a network's connection.
     #[must_use]
@@ -83,12 +97,11 @@ impl<'a> Shape<'a> {
             transform: &connection.transform,
             width: width.unwrap_or(Width::I32),
             values: match zero_point {
-                Some(zero_point) if connection.source == SourceMap::Direct => {
-                    Values::Input { zero_point }
+                Some(zero_point) => {
+                    Values::of_input(zero_point, connection.source == SourceMap::Direct)
                 }
-                Some(1..) => Values::Events,
-                _ if network.dynamics.len > 0 => Values::Events,
-                _ => Values::Counts,
+                None if network.dynamics.len > 0 => Values::Events,
+                None => Values::Counts,
             },
         }
     }

@@ -19,7 +19,12 @@ pub const FAMILY: Family = Family {
     cost: swar::family::COST,
 };
 
-pub(super) fn dense<P: Potential>(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
+pub(super) fn dense<P: Potential>(
+    weights: Weights<'_>,
+    outputs: usize,
+    events: &[Event],
+    post: &mut [P],
+) {
     let post = post.get_mut(..outputs).unwrap_or(&mut []);
     for event in events {
         if let Some(row) = weights.dense_row(event.source.into(), outputs) {
@@ -28,7 +33,12 @@ pub(super) fn dense<P: Potential>(weights: Weights<'_>, outputs: usize, events: 
     }
 }
 
-pub(super) fn convolution<P: Potential>(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
+pub(super) fn convolution<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    events: &[Event],
+    post: &mut [P],
+) {
     let channels_in = u32::from(conv.input[2]);
     let width_in = u32::from(conv.input[1]);
     let channels = usize::from(conv.output[2]);
@@ -42,8 +52,7 @@ pub(super) fn convolution<P: Potential>(conv: &Convolution, weights: Weights<'_>
         ) else {
             return;
         };
-        let (Some(y), Some(x)) = (place.checked_div(width_in), place.checked_rem(width_in))
-        else {
+        let (Some(y), Some(x)) = (place.checked_div(width_in), place.checked_rem(width_in)) else {
             return;
         };
         let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
@@ -149,7 +158,11 @@ pub(super) fn drive_dense<P: Potential>(
     }
 }
 
-pub(super) fn fire<P: Potential>(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
+pub(super) fn fire<P: Potential>(
+    population: &mut Population<'_, P>,
+    from: usize,
+    events: &mut Events,
+) -> usize {
     let channels = population.threshold.len();
     let max_count = i32::from(population.max_count);
     let Some(mut channel) = from.checked_rem(channels) else {

@@ -309,7 +309,7 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
-        let target = self.processor.image_target();
+        let target = self.processor.family();
         if !suits(image, target) {
             let text = format!(
                 "the image's weights are laid out for other kernels than those of {}: it will run, but slowly",
@@ -421,8 +421,7 @@ fn budgets(
     // A firmware of one's own, without a key, starts as it likes.
     let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
     if application || key.is_some() {
-        let targets = chip.processor().targets();
-        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let limits = Limits::of(chip.processor().target());
         let memory = firmware.and_then(|firmware| firmware.memory);
         let rest = layout.ram.len.saturating_sub(Layout::STACK);
         budgets.push(Budget {

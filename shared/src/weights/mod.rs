@@ -182,9 +182,7 @@ fn shape(transform: &Transform) -> Option<(u32, u32)> {
         Transform::Dense(d) => Some((d.inputs, d.outputs)),
         Transform::Convolution(c) => {
             let [rows, columns] = c.kernel.map(u32::from);
-            let taps = rows
-                .checked_mul(columns)?
-                .checked_mul(c.input[2].into())?;
+            let taps = rows.checked_mul(columns)?.checked_mul(c.input[2].into())?;
             Some((taps, c.row().into()))
         }
     }

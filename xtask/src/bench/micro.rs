@@ -5,10 +5,11 @@
 
 use tinyspike::assemble::assemble;
 use tinyspike::lower::{Source, Target as Post};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen, Target};
+use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;
 use tinyspike_board::firmware::{Board, Program};
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
 use tinyspike_shared::inputs::Header;
 
@@ -106,7 +107,7 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
         };
     let targets = TARGETS as usize;
     Quantized {
-        target: Target::CortexM4,
+        target: &families::DSP,
         steps: STEPS,
         inputs: vec![Input {
             label: "in".into(),

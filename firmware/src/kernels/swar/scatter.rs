@@ -92,7 +92,10 @@ struct Stretch<'a> {
     /// Sources of a place.
     channels: usize,
     /// 2^16 / `channels`, rounded up.
-    #[cfg_attr(not(tinyspike_kernels = "swar"), expect(dead_code, reason = "others divide"))]
+    #[cfg_attr(
+        not(tinyspike_kernels = "swar"),
+        expect(dead_code, reason = "others divide")
+    )]
     reciprocal: usize,
     columns: &'a [Column],
     /// Runs of targets.

@@ -4,13 +4,11 @@ use std::io::Write;
 
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::cost::CostTarget;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
-use tinyspike::quantize::Target;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{data, import};
 use tinyspike_board::firmware::Board;
@@ -53,9 +51,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         byte_scale,
         ..TuneOptions::default()
     };
-    if args.on.is_some_and(|board| !board.has_dsp()) {
-        options.target = CostTarget::CortexM0;
-        options.layout = Target::CortexM0;
+    if let Some(board) = args.on {
+        options.target = board.family();
     }
     let bar = progress::count("tuning");
     let built = tune(&graph, &calibration, &options, &|n| bar.inc(n));
