@@ -13,18 +13,19 @@ use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
 use tinyspike::device::session::{Identity, SessionError};
 use tinyspike::device::{
-    Chip, Chips, DeviceError, Firmware, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
-    LogMessage, LogTable, Plan, PlanOptions, Progress, TalkOptions, build, flash, talk,
+    Chip, Chips, ConnectError, Firmware, FlashError, FlashOptions, Flashed, ImageReport, Layout,
+    LayoutOptions, LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions,
+    build, flash, talk,
 };
 use tinyspike::sign::{PublicKey, trailer_of};
 
-/// Why a conversation ended.
+/// Reason for the end of a conversation.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the type that it holds")]
 #[non_exhaustive]
 pub enum Ended {
     #[error(transparent)]
-    Device(#[from] DeviceError),
+    Connect(#[from] ConnectError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
@@ -47,7 +48,7 @@ pub struct Bench {
     reason = "what a test has no use for ends it"
 )]
 impl Bench {
-    /// A board with blank flash, and firmware that asks for the key's signature, where there is one.
+    /// A board with blank flash, and firmware that asks for the key's signature, if there is one.
     #[must_use]
     pub fn new(machine: Machine, key: Option<&PublicKey>) -> Self {
         Self::start(machine, key, &Options::default())
@@ -82,8 +83,8 @@ impl Bench {
     /// A plan for an image and what stands behind it.
     ///
     /// # Errors
-    /// [`DeviceError`], where nothing may be written.
-    pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, DeviceError> {
+    /// [`PlanError`], if nothing may be written.
+    pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, PlanError> {
         let options = PlanOptions {
             trailer: trailer_of(image),
             ..options
@@ -97,12 +98,12 @@ impl Bench {
     /// Does what was planned.
     ///
     /// # Errors
-    /// [`DeviceError`], as of [`flash()`].
+    /// [`FlashError`], as of [`flash()`].
     pub fn carry_out(
         &self,
         plan: &Plan,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Flashed, DeviceError> {
+    ) -> Result<Flashed, FlashError> {
         let options = FlashOptions {
             probe: Some(self.board.probe_selector().parse().unwrap()),
             timeout: Duration::from_secs(30),
@@ -163,19 +164,19 @@ impl Bench {
         }
     }
 
-    /// Who the firmware is, after a new start or as it runs, and what it has logged.
+    /// Greets the firmware, after a new start or as it runs, and returns its identity and its log.
     ///
     /// # Errors
-    /// [`Ended`], where it does not say.
+    /// [`Ended`], if it does not say.
     pub fn hello(&self, restart: bool) -> Result<(Identity, Vec<LogMessage>), Ended> {
         let (answer, log) = self.ask(restart, |session| session.hello())?;
         Ok((answer?, log))
     }
 
-    /// What the firmware answers to a question, after a new start or as it runs, and what it has logged.
+    /// Asks the firmware a question, after a new start or as it runs, and returns the answer and its log.
     ///
     /// # Errors
-    /// [`Ended`], where it is not there.
+    /// [`Ended`], if it is not there.
     pub fn ask<T>(
         &self,
         restart: bool,
@@ -196,7 +197,7 @@ impl Bench {
     /// Runs samples on the board, and what it logs meanwhile.
     ///
     /// # Errors
-    /// [`Ended`], where it does not run them.
+    /// [`Ended`], if it does not run them.
     pub fn run(
         &self,
         image: &[u8],
@@ -229,7 +230,7 @@ impl Bench {
     }
 }
 
-/// The message that begins so and comes from a file and line of the application, where it has been logged.
+/// The message that begins so and comes from a file and line of the application, if it has been logged.
 #[must_use]
 pub fn logged<'a>(log: &'a [LogMessage], beginning: &str) -> Option<&'a str> {
     log.iter()

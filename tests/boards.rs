@@ -10,10 +10,10 @@ use tinyspike_firmware::trace::{self, RunError};
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::{Header, Inputs, InputsError};
 
-/// How long an emulated board may take for a run.
+/// Longest time that an emulated board may take for a run.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a run on the host failed.
+/// Reason for a failed run on the host.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the type that it holds")]
 #[non_exhaustive]
@@ -26,7 +26,7 @@ pub enum HostError {
     Run(#[from] RunError),
 }
 
-/// Why a log cannot be decoded.
+/// Reason why a log cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
@@ -56,7 +56,7 @@ pub fn block(inputs: &[Vec<u8>]) -> Vec<u8> {
 /// The trace of a run on the host.
 ///
 /// # Errors
-/// [`HostError`], where the image or the block is refused.
+/// [`HostError`] if the image or the block is refused.
 pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
     let bytes = aligned_copy(image);
     let image: Image<'_> = Image::parse(&bytes)?;
@@ -69,7 +69,7 @@ pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
 /// A run on an emulated board.
 ///
 /// # Errors
-/// [`QemuError`], where the firmware or QEMU is missing, or the run does not end.
+/// [`QemuError`] if the firmware or QEMU is missing, or the run does not end.
 pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome, QemuError> {
     qemu::run(&qemu::Run {
         board,
@@ -85,7 +85,7 @@ pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome,
 /// The messages that firmware has logged, each with its level, such as `INFO 20 inputs done`.
 ///
 /// # Errors
-/// [`LogError`], where the bytes are not what this firmware logs.
+/// [`LogError`] if the bytes are not what this firmware logs.
 pub fn decode_log(board: Board, log: &[u8]) -> Result<Vec<String>, LogError> {
     let elf = std::fs::read(board.elf(Program::Trace))?;
     let table = Table::parse(&elf).map_err(|e| LogError::Table(e.to_string()))?;

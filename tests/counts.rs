@@ -1,4 +1,4 @@
-//! How often each neuron spikes.
+//! Spike counts of each neuron.
 
 use tinyspike_firmware::{Event, Probe};
 

@@ -13,7 +13,7 @@ pub const ENSEMBLES: usize = 16;
 /// The most connections.
 pub const CONNECTIONS: usize = 24;
 
-/// What the firmware says of itself.
+/// Build that the firmware names as its own.
 pub const BUILD: Build = Build {
     version: "0.0.0",
     architecture: "memory",
@@ -22,7 +22,7 @@ pub const BUILD: Build = Build {
 
 /// Changes some of what travels over a wire.
 pub trait Noise {
-    /// What becomes of a byte: nothing, itself, or something else.
+    /// Passes a byte on: nothing, itself, or something else.
     fn pass(&mut self, byte: u8) -> Option<u8>;
 }
 
@@ -42,7 +42,7 @@ pub struct Spoil {
 }
 
 impl Spoil {
-    /// With a seed above 0.
+    /// Makes a generator; the seed must be above 0.
     #[must_use]
     pub const fn new(seed: u32, every: u32) -> Self {
         Self { state: seed, every }

@@ -7,9 +7,6 @@ use tinyspike::data;
 use tinyspike::pipeline;
 use tinyspike::quantize::QuantizeOptions;
 
-/// The float that one unit of a byte in MNIST's samples stands for.
-pub const BYTE_SCALE: f32 = 1.0 / 255.0;
-
 /// A file of the project, by its path from the project's root.
 #[must_use]
 pub fn project(path: &str) -> PathBuf {
@@ -32,7 +29,7 @@ pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> Vec<u8> {
     let conversion = convert(&model, &options_of_conversion).expect("the bundled model converts");
     let samples = samples.map(|limit| {
         let known = data::load(project("data/mnist_calibration2k.npz"));
-        pipeline::samples(&known.expect("the bundled set is read"), BYTE_SCALE, limit)
+        pipeline::samples(&known.expect("the bundled set is read"), limit)
     });
     pipeline::build(&conversion.network, samples.as_ref(), options, &|_| ())
         .expect("the bundled model is deployed")

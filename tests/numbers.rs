@@ -19,7 +19,7 @@ impl Numbers {
         self.0
     }
 
-    /// A number below `n`; 0 where `n` is 0.
+    /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
         (self.draw() >> 11).checked_rem(n as u64).unwrap_or(0) as usize
     }

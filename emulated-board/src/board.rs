@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};
 use crate::swd::{DebugPort, Target as _};
 
-/// How a board is started.
+/// Options with which a board is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The TCP port of 127.0.0.1 that the probe listens on; 0 for any that is free.
@@ -37,19 +37,19 @@ impl Default for Options {
     }
 }
 
-/// What goes wrong, for tests of programs that must cope.
+/// Fault to inject, for tests of programs that must cope with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The probe is unplugged, and plugged in again: the client loses its connection after so many
     /// more SWD transfers, and may connect again.
     ProbeVanishes {
-        /// How many transfers are still done.
+        /// Transfers that are still done.
         after: u64,
     },
     /// The board breaks: QEMU ends after so many more SWD transfers, and with it the probe.
     BoardDies {
-        /// How many transfers are still done.
+        /// Transfers that are still done.
         after: u64,
     },
 }
@@ -60,7 +60,7 @@ pub struct Board {
     machine: Machine,
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Both are `None` only while the board is being dropped.
+    /// Process and its watch: both are `None` only while the board is being dropped.
     process: Option<Process>,
     server: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -71,7 +71,7 @@ impl Board {
     /// The core runs at once, as that of any board with power does; without a program it is locked up.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`], where the port is taken; the others
+    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
     /// where QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -103,7 +103,7 @@ impl Board {
         })
     }
 
-    /// What it was started as.
+    /// Machine that the board was started as.
     #[must_use]
     pub fn machine(&self) -> Machine {
         self.machine
@@ -115,7 +115,7 @@ impl Board {
         self.address.port()
     }
 
-    /// What probe-rs opens the probe by: `--probe 20b7:9db1:tcp:127.0.0.1:PORT`.
+    /// Selector by which probe-rs opens the probe: `--probe 20b7:9db1:tcp:127.0.0.1:PORT`.
     #[must_use]
     pub fn probe_selector(&self) -> String {
         format!("20b7:9db1:tcp:{}", self.address)
@@ -129,7 +129,7 @@ impl Board {
     /// Waits until the board is gone.
     ///
     /// # Errors
-    /// Why it is gone, always: [`Error::Ended`], where QEMU has ended; another, where it does not
+    /// Why it is gone, always: [`Error::Ended`] if QEMU has ended; another, if it does not
     /// do as it should.
     pub fn serve(mut self) -> Result<(), Error> {
         let result = match self.server.take().map(JoinHandle::join) {
@@ -159,7 +159,7 @@ impl Drop for Board {
     }
 }
 
-/// What the owner, the server, and the watch over QEMU share.
+/// State that the owner, the server, and the watch over QEMU share.
 #[derive(Debug)]
 struct Shared {
     address: SocketAddr,

@@ -1,4 +1,5 @@
-//! Where the core is to stop: the breakpoint unit's comparators, breakpoint instructions, and vector catches.
+//! Places at which the core stops: the breakpoint unit's comparators, breakpoint instructions, and vector
+//! catches.
 //!
 //! QEMU knows nothing of the three, but has breakpoints of its own: they are set to the union. A breakpoint
 //! instruction halts a core that is being debugged, and QEMU would take an exception; so memory is
@@ -19,7 +20,7 @@ const VTOR: u32 = 0xe000_ed08;
 /// The bits of DEMCR that catch exceptions, each with the exception's number.
 const VECTOR_CATCHES: [(u32, u32); 5] = [(10, 3), (4, 4), (8, 5), (5, 6), (6, 6)];
 
-/// Why the core has stopped at an address.
+/// Reason for the core's stop at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// A comparator matches, or there is a breakpoint instruction.
@@ -35,9 +36,9 @@ pub(crate) struct Breakpoints {
     enabled: bool,
     comparators: Vec<u32>,
     second_version: bool,
-    /// Where there are, or have been, breakpoint instructions.
+    /// Addresses that have, or have had, breakpoint instructions.
     instructions: BTreeSet<u32>,
-    /// What has changed since memory was searched.
+    /// Ranges that have changed since memory was searched.
     changed: Vec<Range<u32>>,
     /// QEMU's own.
     installed: BTreeSet<u32>,
@@ -61,7 +62,7 @@ impl Breakpoints {
         self.enabled = false;
     }
 
-    /// A register of the unit; `None` where there is none.
+    /// A register of the unit; `None` if there is none.
     pub(crate) fn load(&self, address: u32) -> Option<u32> {
         if address == FP_CTRL {
             let count = self.comparators.len() as u32;
@@ -71,7 +72,7 @@ impl Breakpoints {
         self.comparators.get(comparator(address)?).copied()
     }
 
-    /// Writes a register of the unit; `false` where there is none.
+    /// Writes a register of the unit; `false` if there is none.
     pub(crate) fn store(&mut self, address: u32, value: u32) -> bool {
         const KEY: u32 = 2;
         if address == FP_CTRL {
@@ -97,7 +98,7 @@ impl Breakpoints {
         }
     }
 
-    /// Why a core that is being debugged has stopped at `pc`, in the exception `ipsr`.
+    /// Finds the reason for the stop of a core that is being debugged, at `pc`, in the exception `ipsr`.
     pub(crate) fn cause(
         &self,
         qemu: &mut Qemu,
@@ -117,7 +118,7 @@ impl Breakpoints {
         )
     }
 
-    /// Sets QEMU's breakpoints: to none, where the core is not being debugged.
+    /// Sets QEMU's breakpoints: to none, if the core is not being debugged.
     pub(crate) fn install(
         &mut self,
         qemu: &mut Qemu,
@@ -183,7 +184,7 @@ impl Breakpoints {
     }
 }
 
-/// Whether there is a breakpoint instruction, of any number, at an address.
+/// Tells whether there is a breakpoint instruction, of any number, at an address.
 pub(crate) fn is_breakpoint(qemu: &mut Qemu, address: u32) -> Result<bool, Error> {
     Ok(qemu.bus.load(address & !1, Width::Half)? >> 8 == 0xbe)
 }

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Why there is no board, or no longer one.
+/// Reason for a board that cannot start, or is lost.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,15 +19,15 @@ pub enum Error {
     Start {
         /// The program.
         program: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The probe's socket could not be opened.
     #[error("the probe cannot listen on {address} ({source}): choose another port, or 0 for any")]
     Listen {
-        /// Where it was to listen.
+        /// Address on which it was to listen.
         address: SocketAddr,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// QEMU has ended, or does not start.
@@ -42,9 +42,9 @@ pub enum Error {
     /// QEMU refused a request, or answered nonsense.
     #[error("QEMU's answer to {request:?} was {answer:?}: is this a version newer than 7.2?")]
     Answer {
-        /// What it was asked.
+        /// Request that it was sent.
         request: String,
-        /// What it said.
+        /// Answer that it gave.
         answer: String,
     },
 }

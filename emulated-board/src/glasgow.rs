@@ -18,19 +18,19 @@ const ROOT: u8 = 0;
 const LINK: u8 = 1;
 
 const IDENTIFIER: &[u8] = b"probe-rs,v01";
-/// What the clock's divisor divides, in hertz.
+/// Clock that the divisor divides, in hertz.
 const REFERENCE_CLOCK: u32 = 48_000_000;
 
 /// The longest packet that is taken; probe-rs's are a few kilobytes.
 const LONGEST: usize = 1 << 20;
 
-/// Why a client is not listened to any more.
+/// Reason for the end of a client's connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It does not speak the protocol.
+    /// Bytes that are not of the protocol.
     #[error("the client sends no packets of a Glasgow probe")]
     Garbage,
-    /// It has hung up.
+    /// Client that has hung up.
     #[error(transparent)]
     Client(#[from] io::Error),
     /// The target is gone.
@@ -48,12 +48,12 @@ pub(crate) struct Applet {
     /// The start of a command to the link.
     link: Vec<u8>,
     divisor: u16,
-    /// How many transfers have been done.
+    /// Transfers that have been done.
     transfers: u64,
 }
 
 impl Applet {
-    /// How many transfers have been done.
+    /// Transfers that have been done.
     pub(crate) fn transfers(&self) -> u64 {
         self.transfers
     }
@@ -218,7 +218,7 @@ mod tests {
         packet
     }
 
-    /// What an endpoint answers.
+    /// Answers of an endpoint.
     fn answers(endpoint: u8, bytes: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         for packet in bytes.split(|&byte| byte == 0).filter(|p| !p.is_empty()) {

@@ -97,7 +97,7 @@ impl Machine {
         }
     }
 
-    /// More memory, which programs may use as they like.
+    /// Further memory, which programs may use as they like.
     fn more_memory(self) -> Option<Range<u32>> {
         match self {
             Self::Mps2An386 => Some(0x2100_0000..0x2200_0000),
@@ -106,7 +106,7 @@ impl Machine {
         }
     }
 
-    /// Whether an address is in memory, which has no side effects, at any width.
+    /// Tells whether an address is in memory, which has no side effects, at any width.
     pub(crate) fn is_memory(self, address: u32) -> bool {
         [Some(self.flash()), Some(self.ram()), self.more_memory()]
             .into_iter()
@@ -114,7 +114,7 @@ impl Machine {
             .any(|region| region.contains(&address))
     }
 
-    /// Whether anything answers at an address.
+    /// Tells whether anything answers at an address.
     pub(crate) fn is_mapped(self, address: u32) -> bool {
         let more = match self {
             // Factory information, and the user's.
@@ -131,7 +131,7 @@ impl Machine {
             || address >= PRIVATE_PERIPHERALS
     }
 
-    /// How many instructions its breakpoint unit compares, and whether that is of the second version.
+    /// Instructions that its breakpoint unit compares, and whether that is of the second version.
     pub(crate) fn breakpoint_unit(self) -> (usize, bool) {
         match self {
             Self::Microbit => (4, false),
@@ -140,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// Whether it has floating-point registers.
+    /// Tells whether it has floating-point registers.
     pub(crate) fn has_fpu(self) -> bool {
         self != Self::Microbit
     }

@@ -16,25 +16,25 @@ const AHB_AP: u32 = 0x2477_0011;
 /// A ROM table at 0xe00f_f000.
 const ROM_TABLE: u32 = 0xe00f_f003;
 
-/// In CTRL/STAT: an access has failed.
+/// CTRL/STAT: an access has failed.
 const STICKYERR: u32 = 1 << 5;
-/// In CTRL/STAT: the last access was not refused for an error on the line.
+/// CTRL/STAT: the last access was not refused for an error on the line.
 const READOK: u32 = 1 << 6;
-/// In CTRL/STAT: power and reset requests. Each has its acknowledgement in the next bit.
+/// CTRL/STAT: power and reset requests. Each has its acknowledgement in the next bit.
 const REQUESTS: u32 = 0x5400_0000;
-/// In CTRL/STAT: what else can be written.
+/// CTRL/STAT: the other bits that can be written.
 const CONTROL: u32 = 0x00ff_ff0d;
-/// In ABORT: clear STICKYERR.
+/// ABORT: clear STICKYERR.
 const STKERRCLR: u32 = 1 << 2;
 
-/// In CSW: the access port is enabled.
+/// CSW: the access port is enabled.
 const DEVICE_ENABLED: u32 = 1 << 6;
 
-/// What the access port reaches.
+/// Memory and registers that the access port reaches.
 pub(crate) trait Target {
-    /// Whether anything answers there.
+    /// Tells whether anything answers there.
     fn is_mapped(&self, address: u32) -> bool;
-    /// Whether accesses may be done in one piece there.
+    /// Tells whether accesses may be done in one piece there.
     fn is_memory(&self, address: u32) -> bool;
     /// One access.
     fn load(&mut self, address: u32, width: Width) -> Result<u32, Error>;
@@ -50,7 +50,7 @@ pub(crate) trait Target {
     fn power_off(&mut self) -> Result<(), Error>;
 }
 
-/// Which register a transfer is for.
+/// Register that a transfer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Register {
     /// The access port's, not the debug port's.
@@ -59,7 +59,7 @@ pub(crate) struct Register {
     pub(crate) address: u8,
 }
 
-/// How the target answers a transfer.
+/// Answer of the target to a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// A read's value.
@@ -77,7 +77,7 @@ pub(crate) struct DebugPort<T> {
     /// CTRL/STAT, but for the acknowledgements.
     control: u32,
     select: u32,
-    /// What the last read of the access port has read.
+    /// Value that the last read of the access port has read.
     posted: u32,
     /// CSW.
     mode: u32,
@@ -170,7 +170,7 @@ impl<T: Target> DebugPort<T> {
         }
     }
 
-    /// The full address of an access port's register; `None` where there is no such port.
+    /// The full address of an access port's register; `None` if there is no such port.
     fn access_port_register(&self, address: u8) -> Option<u32> {
         (self.select >> 24 == 0).then_some(self.select & 0xf0 | u32::from(address))
     }
@@ -225,7 +225,7 @@ impl<T: Target> DebugPort<T> {
         }
     }
 
-    /// By how much the address grows with each access.
+    /// Growth of the address with each access.
     fn increment(&self) -> u32 {
         const SINGLE: u32 = 1 << 4;
         match self.mode & 0x30 {
@@ -240,7 +240,7 @@ impl<T: Target> DebugPort<T> {
         self.address = self.address & !WRAP | self.address.wrapping_add(by) & WRAP;
     }
 
-    /// How many of `count` accesses may be done as one: those to memory up to the end of a KiB.
+    /// Accesses of `count` that may be done as one: those to memory up to the end of a KiB.
     fn run(&self, count: usize) -> usize {
         let bytes = self.width().bytes();
         let aligned = self.address.is_multiple_of(bytes);
@@ -259,7 +259,7 @@ impl<T: Target> DebugPort<T> {
         ok
     }
 
-    /// Where a byte of memory is in a value: its address tells the lane.
+    /// Shift of a byte of memory in a value: its address tells the lane.
     fn shift(address: u32) -> u32 {
         8 * (address & 3)
     }
@@ -325,7 +325,7 @@ pub(crate) mod fake {
 
     use super::*;
 
-    /// Where its memory starts.
+    /// Start of its memory.
     pub(crate) const RAM: u32 = 0x2000_0000;
 
     /// 4 KiB of memory, and the log of what was done to it.

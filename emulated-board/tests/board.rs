@@ -21,7 +21,7 @@ use probe_rs::{
 
 use support::{FLASHABLE, SOON, assemble, attach, flash, noise, start, try_attach};
 
-/// The halt reason, where the core is halted.
+/// The halt reason, if the core is halted.
 fn halted(core: &mut Core<'_>) -> HaltReason {
     core.wait_for_core_halted(SOON).unwrap();
     match core.status().unwrap() {
@@ -568,7 +568,7 @@ fn flashing_speed() {
     }
 }
 
-/// Not a test: what the next one kills.
+/// Helper, and no test: the next one kills it.
 #[test]
 #[ignore = "a part of no_qemu_outlives_a_killed_owner"]
 fn owner() {

@@ -1,4 +1,4 @@
-//! What the network says after some steps.
+//! Outputs of the network after some steps.
 
 use tinyspike_shared::fixed::{Scale, rescale};
 
@@ -33,7 +33,7 @@ impl<'a> Output<'a> {
         self.scale
     }
 
-    /// By how much the largest value leads the second largest; 0 where there are not two.
+    /// Lead of the largest value over the second largest; 0 if there are not two.
     #[must_use]
     pub fn margin(&self) -> u32 {
         let (mut first, mut second) = (i32::MIN, i32::MIN);

@@ -19,15 +19,15 @@ use crate::hashes::Hashes;
 use crate::kernels::Native;
 use crate::trace::split;
 
-/// What a device needs of its chip and its connection.
+/// Services of the chip and the connection that a device needs.
 pub trait Board {
-    /// Bytes that have come from the host: how many of `bytes` they are, 0 where there are none.
+    /// Bytes that have come from the host: how many of `bytes` they are, 0 if there are none.
     fn receive(&mut self, bytes: &mut [u8]) -> usize;
 
     /// Sends all of some bytes to the host.
     fn send(&mut self, bytes: &[u8]);
 
-    /// What counts the ticks.
+    /// Clock that counts the ticks.
     fn clock(&self) -> Clock;
 
     /// A time in ticks, which counts up and wraps around.
@@ -40,14 +40,14 @@ pub trait Board {
     fn stack_high_water(&self) -> u32;
 }
 
-/// What a firmware is built from.
+/// Origin of a firmware.
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
     /// Its version.
     pub version: &'static str,
     /// The architecture that it is built for.
     pub architecture: &'static str,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<&'static [u8; PUBLIC_KEY_LEN]>,
 }
 
@@ -110,7 +110,7 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
         }
     }
 
-    /// What it makes of its image.
+    /// State of its image.
     #[must_use]
     pub const fn image(&self) -> &ImageState {
         &self.state
@@ -200,7 +200,7 @@ struct Network<'a, const E: usize, const C: usize> {
     engine: Engine<'a, Native, E, C>,
     /// All inputs, one after another.
     input: &'a mut [u8],
-    /// Steps that the engine has taken on this input; `None` where it has not been set.
+    /// Steps that the engine has taken on this input; `None` if it has not been set.
     taken: Option<u16>,
 }
 
@@ -388,12 +388,12 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
     }
 }
 
-/// What is kept of an inference's spikes.
+/// Record of an inference's spikes.
 struct Watcher<const E: usize> {
     watch: Watch,
-    /// Of each ensemble, over all steps.
+    /// Counts of each ensemble, over all steps.
     counts: [Count; E],
-    /// Of this step.
+    /// Hashes of this step.
     hashes: Hashes<E>,
 }
 

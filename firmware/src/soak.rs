@@ -9,12 +9,12 @@ use crate::kernels::Kernels;
 use crate::trace::{RunError, split};
 use tinyspike_shared::Image;
 
-/// What a run is to do.
+/// Task of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Soak {
-    /// Where the random inputs start.
+    /// Seed of the random inputs.
     pub seed: u32,
-    /// How many steps to take at least; the last inference is taken to its end.
+    /// Least number of steps to take; the last inference is taken to its end.
     pub steps: u32,
 }
 
@@ -31,7 +31,7 @@ impl Soak {
         bytes
     }
 
-    /// The run that the bytes of an input stand for; `None` where they are no run.
+    /// The run that the bytes of an input stand for; `None` if they are no run.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (seed, rest) = bytes.split_first_chunk()?;
@@ -43,14 +43,14 @@ impl Soak {
     }
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest {
     /// The steps that it took.
     pub steps: u32,
     /// The digest of all state.
     pub state: u32,
-    /// How often a potential that went into the digest was outside of the bounds that the image states.
+    /// Potentials of the digest that were outside of the bounds that the image states.
     pub beyond: u32,
 }
 
@@ -63,7 +63,7 @@ impl Digest {
 /// Takes the steps. `input` is where the network's inputs are made; it is as long as all together.
 ///
 /// # Errors
-/// [`RunError`], where the arena or `input` does not fit the network.
+/// [`RunError`] if the arena or `input` does not fit the network.
 pub fn run<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     arena: &mut [u32],

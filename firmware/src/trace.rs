@@ -21,7 +21,7 @@ use tinyspike_shared::{Event, Image, Inputs};
 use crate::engine::{Engine, EngineError, InputError, Probe};
 use crate::kernels::Native;
 
-/// Why a run ended early.
+/// Reason for the early end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -105,7 +105,7 @@ pub fn split<'a>(network: &[Input], input: &'a [u8]) -> Vec<&'a [u8], MAX_INPUTS
 /// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`.
 ///
 /// # Errors
-/// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
+/// [`RunError`] if the network cannot run here or on these inputs, or `out` fails.
 pub fn run<const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     arena: &mut [u32],

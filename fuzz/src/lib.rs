@@ -22,12 +22,12 @@ pub const TARGET_NAME: &str = "TINYSPIKE_FUZZ_TARGET";
 /// The environment variable that names a folder for real inputs, which libFuzzer's program fills.
 pub const SEEDS: &str = "TINYSPIKE_FUZZ_SEEDS";
 
-/// What a parser said of the bytes.
+/// Verdict of a parser on the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It accepted them, and what it made of them was run.
+    /// Accepts them; the result was run.
     Accepted,
-    /// It refused them.
+    /// Refuses them.
     Refused,
 }
 

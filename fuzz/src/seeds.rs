@@ -19,7 +19,7 @@ use zip::ZipArchive;
 
 use crate::{parts, root};
 
-/// Why there are no real inputs.
+/// Reason for missing real inputs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
@@ -28,7 +28,7 @@ pub enum SeedError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A file is not what it should be.
@@ -36,7 +36,7 @@ pub enum SeedError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Fault that was found.
         reason: String,
     },
 }
@@ -163,7 +163,7 @@ pub(crate) fn models() -> Result<Vec<Vec<u8>>, SeedError> {
     Ok(models)
 }
 
-/// What is in `.keras` archives: configuration and weights.
+/// Contents of `.keras` archives: configuration and weights.
 pub(crate) fn archives() -> Result<Vec<Vec<u8>>, SeedError> {
     let mut archives = Vec::new();
     let bundled = bundled("mnist_pool_bn.keras");
@@ -189,7 +189,7 @@ pub(crate) fn archives() -> Result<Vec<Vec<u8>>, SeedError> {
     Ok(archives)
 }
 
-/// What is in SavedModels: configuration, the checkpoint's table and its values.
+/// Contents of SavedModels: configuration, the checkpoint's table and its values.
 pub(crate) fn savedmodels() -> Result<Vec<Vec<u8>>, SeedError> {
     let files = untar(&fixture("keras/keras2.tar.gz"))?;
     let part = |folder: &str, name: &str| {

@@ -28,7 +28,7 @@ impl Serialize for Raw<'_> {
     }
 }
 
-/// What travels: each message has its length before it; messages of length 255 are 16 bytes that are no
+/// Bytes that travel: each message has its length before it; messages of length 255 are 16 bytes that are no
 /// frame.
 fn stream(mut bytes: &[u8], mut head: impl FnMut() -> Head) -> Vec<u8> {
     let mut all = Vec::new();
@@ -237,7 +237,7 @@ pub(crate) fn session(bytes: &[u8]) -> Outcome {
     }
 }
 
-/// What a device says to each question.
+/// Answers of a device to each question.
 pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
     let image = Image::parse(&IMAGE).unwrap_or_else(|e| panic!("{e}"));
     let requests = [

@@ -13,7 +13,7 @@ use tinyspike_fuzz::{Target, runnable};
 use tinyspike_shared::inputs::Header;
 use tinyspike_tests::numbers::Numbers;
 
-/// How many images are run.
+/// Images that are run.
 const IMAGES: usize = 200;
 /// The board program's arena in bytes, and its room for inputs.
 const ARENA: usize = 2 << 20;

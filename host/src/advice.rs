@@ -61,6 +61,42 @@ pub enum Advice {
     DeployAgain,
     /// Compare device and emulator step by step.
     Bisect,
+    /// List the chips that are known, or describe another.
+    ListChips,
+    /// List which chips can be used.
+    UsableChips,
+    /// Give custom firmware, made for the chip.
+    Firmware,
+    /// Give custom firmware whose image type holds larger networks.
+    LargerFirmware,
+    /// Keep more flash for the firmware, if the linker says that something does not fit.
+    FirmwareSize,
+    /// Connect a probe, or use an emulated board.
+    ConnectProbe,
+    /// Choose one probe.
+    ChooseProbe,
+    /// List the connected probes.
+    ListProbes,
+    /// Start the emulated board, which has perhaps ended.
+    StartEmulatedBoard,
+    /// Check that it is this chip, has power, and is connected to the probe.
+    CheckChip,
+    /// Check that probe and power are there, then flash again.
+    CheckConnection,
+    /// Flash again; flash that stays wrong is worn out, protected, or another chip's.
+    CheckFlash,
+    /// Ask for no least version, or use a chip with room for two slots.
+    NoMinimumVersion,
+    /// Build firmware with the key, or ask for no key.
+    FirmwareOrKey,
+    /// Flash an image and its firmware.
+    Flash,
+    /// Flash the firmware too.
+    FlashFirmware,
+    /// Flash the firmware too, or wait longer for its answer.
+    FlashFirmwareOrWait,
+    /// Install the compiler's target of this name.
+    InstallTarget(&'static str),
 }
 
 impl fmt::Display for Advice {
@@ -94,6 +130,26 @@ impl fmt::Display for Advice {
             Self::Sign => f.write_str("sign the image"),
             Self::DeployAgain => f.write_str("deploy the model again"),
             Self::Bisect => f.write_str("compare device and emulator step by step"),
+            Self::ListChips => f.write_str("list the chips that are known"),
+            Self::UsableChips => f.write_str("list which chips can be used"),
+            Self::Firmware => f.write_str("give firmware that is made for the chip"),
+            Self::LargerFirmware => f.write_str("give firmware that holds larger networks"),
+            Self::FirmwareSize => f.write_str("keep more flash for the firmware"),
+            Self::ConnectProbe => f.write_str("connect a probe, or use an emulated board"),
+            Self::ChooseProbe => f.write_str("choose one probe"),
+            Self::ListProbes => f.write_str("list the connected probes"),
+            Self::StartEmulatedBoard => f.write_str("start the emulated board"),
+            Self::CheckChip => {
+                f.write_str("check the chip, its power and its connection to the probe")
+            }
+            Self::CheckConnection => f.write_str("check probe and power, then flash again"),
+            Self::CheckFlash => f.write_str("flash again"),
+            Self::NoMinimumVersion => f.write_str("ask for no least version"),
+            Self::FirmwareOrKey => f.write_str("build firmware with the key"),
+            Self::Flash => f.write_str("flash an image and its firmware"),
+            Self::FlashFirmware => f.write_str("flash the firmware too"),
+            Self::FlashFirmwareOrWait => f.write_str("flash the firmware too, or wait longer"),
+            Self::InstallTarget(target) => write!(f, "install the compiler's target {target}"),
         }
     }
 }

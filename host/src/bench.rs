@@ -32,21 +32,18 @@ pub struct BenchOptions {
     pub layers_firmware: Option<PathBuf>,
     /// What a firmware takes of flash, as [`code`] finds it; it is passed on to the report.
     pub code: Option<Code>,
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// When to give up.
     pub timeout: Duration,
 }
 
 impl Default for BenchOptions {
-    /// A Cortex-M4 with its own program, of no stated size; bytes are 0 to 1 in 255 parts; ten minutes.
+    /// A Cortex-M4 with its own program, of no stated size; ten minutes.
     fn default() -> Self {
         Self {
             board: Board::Mps2An386,
             firmware: None,
             layers_firmware: None,
             code: None,
-            byte_scale: 1.0 / 255.0,
             timeout: Duration::from_secs(600),
         }
     }
@@ -230,7 +227,7 @@ fn run(
     options: &BenchOptions,
     program: Program,
 ) -> Result<String, BenchError> {
-    let block = block(image, data, options.byte_scale)?;
+    let block = block(image, data)?;
     let other = match program {
         Program::Layers => &options.layers_firmware,
         _ => &options.firmware,
@@ -259,10 +256,10 @@ fn run(
 ///
 /// # Errors
 /// [`BenchError`], where the image or the data cannot be used.
-pub fn block(image: &[u8], data: &DataSet, byte_scale: f32) -> Result<Vec<u8>, BenchError> {
+pub fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, BenchError> {
     let bytes = aligned_copy(image);
     let image: Image<'_> = Image::parse(&bytes)?;
-    let encoder = Encoder::new(&image, data, byte_scale)?;
+    let encoder = Encoder::new(&image, data)?;
     let header = Header {
         count: data.len() as u32,
         size: data.sample_size() as u32,
@@ -624,7 +621,7 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
     let board = options.board;
     let bytes = aligned_copy(image);
     let parsed: Image<'_> = Image::parse(&bytes)?;
-    let activity = activity(&parsed, data, options.byte_scale)?;
+    let activity = activity(&parsed, data)?;
     let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
     let layers = layers(&parsed, &activity, &measure_layers(image, data, options)?);
     let network = parsed.description();
@@ -766,9 +763,8 @@ impl Operations {
 }
 
 /// What each sample does, by the host's engine.
-fn activity(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Vec<Run>, BenchError> {
+fn activity(image: &Image<'_>, data: &DataSet) -> Result<Vec<Run>, BenchError> {
     let options = EmulateOptions {
-        byte_scale,
         ..EmulateOptions::default()
     };
     let one = |at| emulate::run(image, data, at..at + 1, &options, &|_| ());

@@ -118,7 +118,7 @@ impl Blocks for FileBlocks {
             left -= block.len();
             visit(&Samples {
                 count: block.len(),
-                inputs: vec![block.to_floats(self.byte_scale)],
+                inputs: vec![block.with_byte_scale(self.byte_scale).to_floats()],
             })
         })?;
         Ok(())

@@ -28,18 +28,15 @@ const WINDOW: u16 = 10;
 pub struct EmulateOptions {
     /// Steps of an inference, at most the image's; `None` for the image's.
     pub steps: Option<u16>,
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// Whether an inference ends early where the image allows it.
     pub early_exit: bool,
 }
 
 impl Default for EmulateOptions {
-    /// The image's steps, ending early where it allows that; bytes are 0 to 1 in 255 parts.
+    /// The image's steps, ending early if it allows that.
     fn default() -> Self {
         Self {
             steps: None,
-            byte_scale: 1.0 / 255.0,
             early_exit: true,
         }
     }
@@ -183,7 +180,7 @@ impl Encoder {
     ///
     /// # Errors
     /// Where samples have another size than all inputs together.
-    pub fn new(image: &Image<'_>, data: &DataSet, byte_scale: f32) -> Result<Self, EmulateError> {
+    pub fn new(image: &Image<'_>, data: &DataSet) -> Result<Self, EmulateError> {
         let network = image.description();
         let inputs = network.inputs.iter().map(|input| {
             let mut encoding = Encoding {
@@ -193,7 +190,8 @@ impl Encoder {
                 max: input.max,
                 table: [0; 256],
             };
-            encoding.table = std::array::from_fn(|value| encoding.byte(value as f32 * byte_scale));
+            encoding.table =
+                std::array::from_fn(|value| encoding.byte(value as f32 * data.byte_scale()));
             encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
@@ -531,7 +529,7 @@ pub fn run(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Run, EmulateError> {
     let network = image.description();
-    let encoder = Encoder::new(image, data, options.byte_scale)?;
+    let encoder = Encoder::new(image, data)?;
     let steps = match options.steps {
         Some(asked) if asked > network.steps || asked == 0 => {
             return Err(EmulateError::Steps {

@@ -269,7 +269,7 @@ impl Neurons {
             factor: dt * f64::from(gain),
             value: f64::from(amplitude) / dt,
         };
-        Ok(match ensemble.neuron_type {
+        Ok(match ensemble.neuron_type.at(0) {
             NeuronType::Lif {
                 tau_rc,
                 tau_ref,

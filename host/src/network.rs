@@ -1,5 +1,5 @@
-//! A float network of Nengo's objects: what the converter makes, and what calibration, quantization
-//! and the float simulator read.
+//! A float network of Nengo's objects: what front ends make, and what calibration, quantization and
+//! the float simulator read. It knows no front end.
 //!
 //! Names, order and meaning follow Nengo: an [`Ensemble`] holds neurons, a [`Node`] passes or makes
 //! signals, a [`Connection`] carries a signal through a [`Transform`] and an optional [`Synapse`], a
@@ -8,7 +8,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{Activation, Layer};
 use crate::tensor::Tensor;
 
 /// Index into [`Network::nodes`].
@@ -28,7 +27,7 @@ pub struct SubnetworkId(pub usize);
 /// and `all_probes` list them.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// The Keras model's name.
+    /// The name of the model that it was made of.
     pub label: Option<String>,
     /// Every node, those of subnetworks after the parent's.
     pub nodes: Vec<Node>,
@@ -40,9 +39,34 @@ pub struct Network {
     pub probes: Vec<Probe>,
     /// Nested networks, by label.
     pub subnetworks: Vec<Subnetwork>,
+    /// The name and the node of each input, in the order in which a caller gives them.
+    pub inputs: Vec<(String, NodeId)>,
+    /// The name and the probe of each output.
+    pub outputs: Vec<(String, ProbeId)>,
 }
 
-/// A nested network (a Keras model that is used as a layer).
+impl Network {
+    /// The node of an input.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<NodeId> {
+        find(&self.inputs, name)
+    }
+
+    /// The probe on an output.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<ProbeId> {
+        find(&self.outputs, name)
+    }
+}
+
+fn find<T: Copy>(pairs: &[(String, T)], name: &str) -> Option<T> {
+    pairs
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| *value)
+}
+
+/// A nested network (a model that is used as a layer).
 #[derive(Clone, Debug)]
 pub struct Subnetwork {
     /// Such as `sub.0`.
@@ -71,35 +95,60 @@ pub struct Node {
 pub enum NodeKind {
     /// An input that the user feeds; the shape without the batch axis.
     Input {
-        /// The Keras input's shape.
+        /// The input's shape.
         shape: Vec<usize>,
     },
     /// The same vector at every step, as a bias node's.
     Constant(Tensor),
     /// Hands its input on.
     Passthrough,
-    /// A Keras function inside the network: runs on the host, never on a device.
+    /// A function of the front end inside the network.
     Tensor(TensorNode),
 }
 
-/// A node that runs a Keras layer or activation, for what has no native form.
+/// A node that runs a function of the front end, for what has no native form.
 #[derive(Clone, Debug)]
 pub struct TensorNode {
-    /// What runs.
-    pub func: TensorFunc,
+    /// The function that runs.
+    pub func: Arc<dyn TensorFunc>,
     /// The shape that the function sees, without the batch axis.
     pub shape_in: Vec<usize>,
     /// The shape that it returns.
     pub shape_out: Vec<usize>,
 }
 
-/// The function of a [`TensorNode`].
-#[derive(Clone, Debug)]
-pub enum TensorFunc {
-    /// A whole layer, with its weights.
-    Layer(Arc<Layer>),
-    /// An activation alone.
-    Activation(Activation),
+/// The function of a [`TensorNode`]: it runs on the host, never on a device.
+pub trait TensorFunc: fmt::Debug + Send + Sync {
+    /// The function as listings show it, such as `Layer GRU` or `<function softmax>`.
+    fn listed(&self) -> String;
+
+    /// The function as messages name it, such as `GRU` or `activation softmax`.
+    fn name(&self) -> String;
+
+    /// The result for a batch. Both arrays have the batch axis first, then the node's shapes.
+    ///
+    /// # Errors
+    /// The reason, if the function cannot run on this array.
+    fn run(&self, x: &Tensor) -> Result<Tensor, String>;
+
+    /// The part of the function that matters to a device.
+    fn effect(&self) -> Effect {
+        Effect::Other
+    }
+
+    /// Advice: how to get a network without this function.
+    fn advice(&self) -> String;
+}
+
+/// The part of a [`TensorFunc`] that matters to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The values pass unchanged.
+    Identity,
+    /// A softmax: along the only axis, it keeps the ranking.
+    Softmax,
+    /// Anything else, which a device cannot do.
+    Other,
 }
 
 /// A population of neurons of one type.
@@ -109,16 +158,15 @@ pub struct Ensemble {
     pub label: String,
     /// How many neurons it has.
     pub n_neurons: usize,
-    /// How a neuron answers to its current.
-    pub neuron_type: NeuronType,
-    /// The gain on every neuron's input.
-    pub gain: f32,
-    /// The bias current of each neuron, before the gain's scaling has been applied by the simulator
-    /// (the converter stores it pre-multiplied, as NengoDL does); `None` is zero everywhere.
+    /// The neurons' answer to their currents.
+    pub neuron_type: NeuronType<PerNeuron>,
+    /// The gain on the neurons' input.
+    pub gain: PerNeuron,
+    /// The bias current of each neuron, which the gain does not scale; `None` is zero everywhere.
     pub bias: Option<Tensor>,
-    /// Whether training would change the bias.
+    /// `Some(true)` if training would change the bias; `None` if that is not fixed.
     pub bias_trainable: Option<bool>,
-    /// The Keras shape of the layer's output, without the batch axis.
+    /// The shape of the layer's output, without the batch axis.
     pub shape: Vec<usize>,
     /// Whether channels come last in `shape`.
     pub channels_last: bool,
@@ -128,65 +176,129 @@ pub struct Ensemble {
     pub subnetwork: Option<SubnetworkId>,
 }
 
-/// How a neuron turns current J into output. `amplitude` scales the output.
+/// A parameter of an ensemble's neurons: one value, or one for each neuron.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PerNeuron {
+    /// The value of all neurons.
+    Same(f32),
+    /// The value of each neuron.
+    Each(Arc<[f32]>),
+}
+
+impl PerNeuron {
+    /// The value of all neurons; `None` if they differ.
+    #[must_use]
+    pub fn uniform(&self) -> Option<f32> {
+        match self {
+            Self::Same(value) => Some(*value),
+            Self::Each(values) => {
+                let (first, rest) = values.split_first()?;
+                rest.iter().all(|value| value == first).then_some(*first)
+            }
+        }
+    }
+
+    /// The value of one neuron; NaN for a neuron that has none.
+    #[must_use]
+    pub fn at(&self, neuron: usize) -> f32 {
+        match self {
+            Self::Same(value) => *value,
+            Self::Each(values) => values.get(neuron).copied().unwrap_or(f32::NAN),
+        }
+    }
+
+    /// The number of neurons that have a value; `None` if it is the same for any number.
+    #[must_use]
+    pub fn len(&self) -> Option<usize> {
+        match self {
+            Self::Same(_) => None,
+            Self::Each(values) => Some(values.len()),
+        }
+    }
+}
+
+impl From<f32> for PerNeuron {
+    fn from(value: f32) -> Self {
+        Self::Same(value)
+    }
+}
+
+impl PartialEq<f32> for PerNeuron {
+    fn eq(&self, other: &f32) -> bool {
+        self.uniform() == Some(*other)
+    }
+}
+
+impl fmt::Display for PerNeuron {
+    /// One number, or a list of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same(value) => write!(f, "{value}"),
+            Self::Each(values) => f.debug_list().entries(values.iter()).finish(),
+        }
+    }
+}
+
+/// A neuron's way from current J to output. `amplitude` scales the output. Its parameters are numbers
+/// or, in an [`Ensemble`], [`PerNeuron`].
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the Nengo parameter of that name")]
 #[non_exhaustive]
-pub enum NeuronType {
+pub enum NeuronType<P = f32> {
     /// max(J, 0).
     RectifiedLinear {
-        amplitude: f32,
+        amplitude: P,
     },
     /// V += max(J, 0) dt; n = floor(V) spikes; V -= n.
     SpikingRectifiedLinear {
-        amplitude: f32,
+        amplitude: P,
     },
     /// max(J, 0) - negative_slope max(-J, 0).
     LeakyRelu {
-        negative_slope: f32,
-        amplitude: f32,
+        negative_slope: P,
+        amplitude: P,
     },
     SpikingLeakyRelu {
-        negative_slope: f32,
-        amplitude: f32,
+        negative_slope: P,
+        amplitude: P,
     },
     Sigmoid {
-        tau_ref: f32,
+        tau_ref: P,
     },
     Tanh {
-        tau_ref: f32,
+        tau_ref: P,
     },
     LifRate {
-        tau_rc: f32,
-        tau_ref: f32,
-        amplitude: f32,
+        tau_rc: P,
+        tau_ref: P,
+        amplitude: P,
     },
     Lif {
-        tau_rc: f32,
-        tau_ref: f32,
-        min_voltage: f32,
-        amplitude: f32,
+        tau_rc: P,
+        tau_ref: P,
+        min_voltage: P,
+        amplitude: P,
     },
     AdaptiveLif {
-        tau_n: f32,
-        inc_n: f32,
-        tau_rc: f32,
-        tau_ref: f32,
-        min_voltage: f32,
-        amplitude: f32,
+        tau_n: P,
+        inc_n: P,
+        tau_rc: P,
+        tau_ref: P,
+        min_voltage: P,
+        amplitude: P,
     },
     /// The floor rule on any rate type.
     RegularSpiking {
-        base: Box<NeuronType>,
-        amplitude: f32,
+        base: Box<NeuronType<P>>,
+        amplitude: P,
     },
     PoissonSpiking {
-        base: Box<NeuronType>,
-        amplitude: f32,
+        base: Box<NeuronType<P>>,
+        amplitude: P,
     },
     StochasticSpiking {
-        base: Box<NeuronType>,
-        amplitude: f32,
+        base: Box<NeuronType<P>>,
+        amplitude: P,
     },
 }
 
@@ -333,7 +445,7 @@ impl Transform {
     }
 }
 
-impl NeuronType {
+impl<P> NeuronType<P> {
     /// Nengo's class name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -366,9 +478,91 @@ impl NeuronType {
         )
     }
 
-    /// What scales the output; Sigmoid and Tanh have none.
+    /// The same type with `f` of each parameter.
+    pub fn map<Q>(&self, f: &mut dyn FnMut(&P) -> Q) -> NeuronType<Q> {
+        match self {
+            Self::RectifiedLinear { amplitude } => NeuronType::RectifiedLinear {
+                amplitude: f(amplitude),
+            },
+            Self::SpikingRectifiedLinear { amplitude } => NeuronType::SpikingRectifiedLinear {
+                amplitude: f(amplitude),
+            },
+            Self::LeakyRelu {
+                negative_slope,
+                amplitude,
+            } => NeuronType::LeakyRelu {
+                negative_slope: f(negative_slope),
+                amplitude: f(amplitude),
+            },
+            Self::SpikingLeakyRelu {
+                negative_slope,
+                amplitude,
+            } => NeuronType::SpikingLeakyRelu {
+                negative_slope: f(negative_slope),
+                amplitude: f(amplitude),
+            },
+            Self::Sigmoid { tau_ref } => NeuronType::Sigmoid {
+                tau_ref: f(tau_ref),
+            },
+            Self::Tanh { tau_ref } => NeuronType::Tanh {
+                tau_ref: f(tau_ref),
+            },
+            Self::LifRate {
+                tau_rc,
+                tau_ref,
+                amplitude,
+            } => NeuronType::LifRate {
+                tau_rc: f(tau_rc),
+                tau_ref: f(tau_ref),
+                amplitude: f(amplitude),
+            },
+            Self::Lif {
+                tau_rc,
+                tau_ref,
+                min_voltage,
+                amplitude,
+            } => NeuronType::Lif {
+                tau_rc: f(tau_rc),
+                tau_ref: f(tau_ref),
+                min_voltage: f(min_voltage),
+                amplitude: f(amplitude),
+            },
+            Self::AdaptiveLif {
+                tau_n,
+                inc_n,
+                tau_rc,
+                tau_ref,
+                min_voltage,
+                amplitude,
+            } => NeuronType::AdaptiveLif {
+                tau_n: f(tau_n),
+                inc_n: f(inc_n),
+                tau_rc: f(tau_rc),
+                tau_ref: f(tau_ref),
+                min_voltage: f(min_voltage),
+                amplitude: f(amplitude),
+            },
+            Self::RegularSpiking { base, amplitude } => NeuronType::RegularSpiking {
+                base: Box::new(base.map(f)),
+                amplitude: f(amplitude),
+            },
+            Self::PoissonSpiking { base, amplitude } => NeuronType::PoissonSpiking {
+                base: Box::new(base.map(f)),
+                amplitude: f(amplitude),
+            },
+            Self::StochasticSpiking { base, amplitude } => NeuronType::StochasticSpiking {
+                base: Box::new(base.map(f)),
+                amplitude: f(amplitude),
+            },
+        }
+    }
+
+    /// The scale of the output; Sigmoid and Tanh have none.
     #[must_use]
-    pub fn amplitude(&self) -> Option<f32> {
+    pub fn amplitude(&self) -> Option<P>
+    where
+        P: Clone,
+    {
         match self {
             Self::Sigmoid { .. } | Self::Tanh { .. } => None,
             Self::RectifiedLinear { amplitude }
@@ -380,12 +574,12 @@ impl NeuronType {
             | Self::AdaptiveLif { amplitude, .. }
             | Self::RegularSpiking { amplitude, .. }
             | Self::PoissonSpiking { amplitude, .. }
-            | Self::StochasticSpiking { amplitude, .. } => Some(*amplitude),
+            | Self::StochasticSpiking { amplitude, .. } => Some(amplitude.clone()),
         }
     }
 
     /// The amplitude, to change it.
-    pub fn amplitude_mut(&mut self) -> Option<&mut f32> {
+    pub fn amplitude_mut(&mut self) -> Option<&mut P> {
         match self {
             Self::Sigmoid { .. } | Self::Tanh { .. } => None,
             Self::RectifiedLinear { amplitude }
@@ -402,17 +596,44 @@ impl NeuronType {
     }
 }
 
-impl fmt::Display for NeuronType {
+impl NeuronType<PerNeuron> {
+    /// The type with the parameters of all neurons; `None` if they differ.
+    #[must_use]
+    pub fn uniform(&self) -> Option<NeuronType> {
+        let mut same = true;
+        let found = self.map(&mut |parameter| {
+            parameter.uniform().unwrap_or_else(|| {
+                same = false;
+                0.0
+            })
+        });
+        same.then_some(found)
+    }
+
+    /// The type with the parameters of one neuron.
+    #[must_use]
+    pub fn at(&self, neuron: usize) -> NeuronType {
+        self.map(&mut |parameter| parameter.at(neuron))
+    }
+}
+
+impl From<NeuronType> for NeuronType<PerNeuron> {
+    fn from(neuron_type: NeuronType) -> Self {
+        neuron_type.map(&mut |&parameter| parameter.into())
+    }
+}
+
+impl<P: Clone + fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
     /// As Nengo writes it: the arguments that differ from Nengo's defaults, such as
     /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut arguments = Vec::new();
-        let mut show = |name: &str, value: f32, default: f32| {
-            if value != default {
+        let mut show = |name: &str, value: &P, default: f32| {
+            if *value != default {
                 arguments.push(format!("{name}={value}"));
             }
         };
-        match *self {
+        match self {
             Self::LeakyRelu { negative_slope, .. }
             | Self::SpikingLeakyRelu { negative_slope, .. } => {
                 show("negative_slope", negative_slope, f32::NAN);
@@ -457,7 +678,7 @@ impl fmt::Display for NeuronType {
             | Self::StochasticSpiking { .. } => {}
         }
         if let Some(amplitude) = self.amplitude() {
-            show("amplitude", amplitude, 1.0);
+            show("amplitude", &amplitude, 1.0);
         }
         if let Self::RegularSpiking { base, .. }
         | Self::PoissonSpiking { base, .. }

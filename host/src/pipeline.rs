@@ -130,9 +130,9 @@ fn first(samples: &dyn Blocks, graph: &Graph) -> Result<Samples, CalibrateError>
 /// The first `limit` samples of a data set, for a network with one input; [`Samples::split`] makes those of
 /// several of them.
 #[must_use]
-pub fn samples(data: &DataSet, byte_scale: f32, limit: usize) -> Samples {
+pub fn samples(data: &DataSet, limit: usize) -> Samples {
     let count = data.len().min(limit);
-    let mut values = data.to_floats(byte_scale);
+    let mut values = data.to_floats();
     values.truncate(count * data.sample_size());
     Samples {
         inputs: vec![values],
@@ -148,7 +148,6 @@ pub fn samples(data: &DataSet, byte_scale: f32, limit: usize) -> Samples {
 pub fn float_accuracy(
     graph: &Graph,
     data: &DataSet,
-    byte_scale: f32,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Option<f64>, OpsError> {
     use rayon::prelude::*;
@@ -156,7 +155,7 @@ pub fn float_accuracy(
     let Some(labels) = data.labels() else {
         return Ok(None);
     };
-    let values = data.to_floats(byte_scale);
+    let values = data.to_floats();
     let size = data.sample_size();
     let correct = values
         .par_chunks(BATCH * size)

@@ -12,7 +12,7 @@ use tinyspike_shared::signature::{
 
 use crate::image::{Image, aligned_copy};
 
-/// Why an image or a key is not what it should be.
+/// Fault of an image or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
@@ -139,7 +139,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// What names the key in messages.
+    /// Name of the key in messages.
     #[must_use]
     pub const fn id(&self) -> KeyId {
         KeyId::of(&self.0)
@@ -157,7 +157,7 @@ impl PublicKey {
     }
 }
 
-/// Who claims to have signed an image; `None` where there is no signature.
+/// Key that claims to have signed an image; `None` if there is no signature.
 ///
 /// # Errors
 /// Where there is no image.
@@ -170,7 +170,7 @@ pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
     }
 }
 
-/// What stands behind an image where it is signed, unchecked; `None` where it is not, or is no image.
+/// Trailer of a signed image, unchecked; `None` if it is not signed, or no image.
 #[must_use]
 pub fn trailer_of(image: &[u8]) -> Option<[u8; TRAILER_LEN]> {
     let aligned = aligned_copy(image);

@@ -10,7 +10,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// The array of `shape` over `data`, in row-major order; `None` where the lengths differ.
+    /// The array of `shape` over `data`, in row-major order; `None` if the lengths differ.
     #[must_use]
     pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Option<Self> {
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
@@ -51,13 +51,13 @@ impl Tensor {
         &self.data
     }
 
-    /// How many values there are.
+    /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// Whether there is no value.
+    /// Tells whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()

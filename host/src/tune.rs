@@ -114,8 +114,6 @@ pub struct TuneOptions {
     pub weight_bits: u8,
     /// The most candidates that are run on all held-out samples; large networks get fewer.
     pub evaluations: usize,
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
 }
 
 impl Default for TuneOptions {
@@ -132,7 +130,6 @@ impl Default for TuneOptions {
             early_exit: true,
             weight_bits: WEIGHT_BITS,
             evaluations: 80,
-            byte_scale: 1.0 / 255.0,
         }
     }
 }
@@ -323,10 +320,10 @@ pub fn tune(
     let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
         return Err(TuneError::TooFew(data.len()));
     };
-    let fit_samples = samples(&fit, options.byte_scale, fit.len()).split(&graph.input_sizes());
+    let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
     let calibration = calibrate(graph, &fit_samples, &|_| {})?;
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
-    let correct_on = samples(&fit, options.byte_scale, sizes.correct).split(&graph.input_sizes());
+    let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
     let variants = BALANCES
         .iter()
         .map(|&strength| {
@@ -338,7 +335,7 @@ pub fn tune(
             })
         })
         .collect::<Result<Vec<_>, TuneError>>()?;
-    let outputs = float_outputs(graph, &held, options.byte_scale)?;
+    let outputs = float_outputs(graph, &held)?;
     let float: Vec<usize> = outputs.chunks(classes).map(argmax).collect();
     let mut search = Search {
         variants,
@@ -359,12 +356,12 @@ pub fn tune(
 }
 
 /// The float network's outputs, sample after sample.
-fn float_outputs(graph: &Graph, data: &DataSet, byte_scale: f32) -> Result<Vec<f32>, OpsError> {
+fn float_outputs(graph: &Graph, data: &DataSet) -> Result<Vec<f32>, OpsError> {
     use rayon::prelude::*;
     const BATCH: usize = 32;
     let size = data.sample_size();
     let outputs = data
-        .to_floats(byte_scale)
+        .to_floats()
         .par_chunks(BATCH * size)
         .map(|x| outputs(graph, x, x.len() / size))
         .collect::<Result<Vec<_>, OpsError>>()?;
@@ -802,7 +799,6 @@ impl Search<'_> {
         let bytes = aligned_copy(bytes);
         let image = Image::parse(&bytes).map_err(AssembleError::from)?;
         let options = EmulateOptions {
-            byte_scale: self.options.byte_scale,
             early_exit: exit.is_some(),
             ..EmulateOptions::default()
         };

@@ -14,7 +14,7 @@ mod tool;
 
 use tool::{json, path, project, text, tinyspike};
 
-/// What marks the processes that a command starts, directly or not: a variable of their environment.
+/// Mark of the processes that a command starts, directly or not: a variable of their environment.
 struct Mark(String);
 
 impl Mark {
@@ -33,7 +33,7 @@ impl Mark {
         command
     }
 
-    /// How many emulators with this mark run. Only Linux tells.
+    /// Number of emulators with this mark that run. Only Linux tells.
     fn emulators(&self) -> usize {
         let mark = format!("{}={}", Self::NAME, self.0);
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -55,7 +55,7 @@ fn command(args: &[&str]) -> Output {
     output
 }
 
-/// What a command prints, and what it says beside that.
+/// Runs a command that must succeed, and returns its output and its messages.
 fn succeeds(args: &[&str]) -> (String, String) {
     let output = command(args);
     let (printed, said) = (text(&output.stdout), text(&output.stderr));
@@ -63,7 +63,7 @@ fn succeeds(args: &[&str]) -> (String, String) {
     (printed, said)
 }
 
-/// What a command says that must fail.
+/// Runs a command that must fail, and returns its message.
 fn fails(args: &[&str]) -> String {
     let output = command(args);
     let said = text(&output.stderr);
@@ -525,7 +525,7 @@ fn the_demo_goes_on_to_a_board() {
     );
 }
 
-/// What a chip is called is no part of what the linker reads: no object comes in by a name, and no file is shown.
+/// Names of chips are no part of what the linker reads: no object comes in by a name, and no file is shown.
 #[test]
 #[ignore = "needs a compiler for the boards: cargo xtask test"]
 fn a_chips_name_does_not_reach_the_linker() {

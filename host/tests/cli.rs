@@ -512,7 +512,7 @@ fn tensor_nodes_run_on_the_host_and_stay_there() {
     assert!(!image.exists());
 }
 
-/// What `inspect --json` shows of a converted model.
+/// Output of `inspect --json` for a converted model.
 fn inspected(model: &Path, flags: &[&str]) -> Value {
     let mut args = vec!["inspect", path(model), "--json"];
     args.extend(flags);

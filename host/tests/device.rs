@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tinyspike::device::{Chips, Layout, LayoutOptions, MemoryError, Region};
+use tinyspike::device::{Chips, Layout, LayoutOptions, MemoryError, MemoryMap, Region};
 use tinyspike_shared::slots::SlotLayout;
 
 /// Every chip of the database gets a sane layout, or a reason why not; how many of each is known.
@@ -24,7 +24,7 @@ fn all_chips_are_divided_or_refused() {
                 continue;
             }
         };
-        let map = chip.memory_map();
+        let map = MemoryMap::of(&chip);
         let layout = map
             .clone()
             .and_then(|map| Layout::new(&map, &LayoutOptions::default()));

@@ -9,7 +9,7 @@ mod tool;
 
 use tool::{json, path, project, text, tinyspike};
 
-/// What a command that must fail says.
+/// Runs a command that must fail, and returns its message.
 fn refusal(args: &[&str]) -> String {
     let output = tinyspike(args);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));

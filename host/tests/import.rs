@@ -177,7 +177,7 @@ fn weights_of_a_model_that_was_built_again() {
     }
 }
 
-/// What a `.truth` file says of a model, made of our own.
+/// Contents of a `.truth` file, from a model of ours.
 fn truth(model: &Model) -> String {
     fn shapes(model: &Model, place: &str, out: &mut String) {
         for layer in &model.layers {

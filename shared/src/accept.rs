@@ -1,4 +1,4 @@
-//! What a device asks of a model before it runs it, and which of its slots it starts from.
+//! Acceptance rules: which models a device will run, and which slot it boots.
 //!
 //! The device decides; the host asks the same beforehand, so that it can refuse with the same reason before
 //! anything is erased.
@@ -13,12 +13,12 @@ use crate::signature::SignatureError;
 use crate::signature::{PUBLIC_KEY_LEN, Signed};
 use crate::slots::{Slot, State};
 
-/// Why a device does not run what lies in a slot.
+/// Reason why a device does not run what lies in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is no image that this build can use.
+    /// Fault of an image that this build cannot use.
     Image(ImageError),
     /// The firmware asks for a signature, which is missing or wrong.
     Signature(SignatureError),
@@ -29,7 +29,7 @@ pub enum Refusal {
         /// The least version that may run.
         minimum: u32,
     },
-    /// There is too little RAM for it.
+    /// Too little RAM for it.
     NoRoom {
         /// Bytes that it needs: arena and input, or what it takes to check it.
         needed: u32,
@@ -62,7 +62,7 @@ impl From<ImageError> for Refusal {
     }
 }
 
-/// What a device asks of a model.
+/// Conditions of a device for a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     minimum: u32,
@@ -81,7 +81,7 @@ impl Terms {
         }
     }
 
-    /// The same, and a signature by the key, where one is given.
+    /// The same, and a signature by the key, if one is given.
     #[cfg(feature = "signature")]
     #[must_use]
     pub const fn signed(mut self, key: Option<[u8; PUBLIC_KEY_LEN]>) -> Self {
@@ -128,36 +128,36 @@ impl Terms {
     }
 }
 
-/// How a device chose what it runs.
+/// Choice of the model that a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Start {
-    /// What its journal is like.
+    /// State of its journal.
     pub journal: Journal,
     /// The slot that the journal names.
     pub named: Slot,
     /// No model below this version may run.
     pub minimum: u32,
-    /// The slot that it runs; `None` where neither may run.
+    /// The slot that it runs; `None` if neither may run.
     pub running: Option<Slot>,
-    /// Why it does not run what is in slot A and in slot B, of those that it looked at.
+    /// Reasons why it does not run what is in slot A and in slot B, of those that it looked at.
     pub refused: [Option<Refusal>; 2],
 }
 
-/// What a device's journal is like.
+/// State of a device's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Journal {
-    /// There is none: the device has one place for a model.
+    /// No journal: the device has one place for a model.
     Absent,
-    /// It has never been written, or is damaged.
+    /// Journal that has never been written, or is damaged.
     Damaged,
-    /// It is whole.
+    /// Journal that is whole.
     Whole,
 }
 
 impl Start {
-    /// Of a device with one place for a model, which is whether or not it may run.
+    /// Start state of a single-slot device.
     #[must_use]
     pub fn single(refused: Option<Refusal>) -> Self {
         Self {
@@ -202,7 +202,7 @@ impl Start {
         start
     }
 
-    /// Why a slot was refused; `None` where it was not, or not looked at.
+    /// Reason why a slot was refused; `None` if it was not, or not looked at.
     #[must_use]
     pub const fn refusal(&self, slot: Slot) -> Option<Refusal> {
         match slot {
@@ -211,7 +211,7 @@ impl Start {
         }
     }
 
-    /// Why the slot that the journal names does not run, where it does not.
+    /// Reason why the slot that the journal names does not run, if it does not.
     #[must_use]
     pub const fn passed_over(&self) -> Option<Refusal> {
         self.refusal(self.named)

@@ -22,12 +22,12 @@ const TABLE: [u32; 16] = {
 pub(crate) struct Crc32(u32);
 
 impl Crc32 {
-    /// Of no bytes.
+    /// Checksum of no bytes.
     pub(crate) const fn new() -> Self {
         Self(u32::MAX)
     }
 
-    /// Of these bytes behind those before.
+    /// Checksum of these bytes behind those before.
     #[must_use]
     pub(crate) fn and(self, bytes: &[u8]) -> Self {
         let four = |crc: u32| (crc >> 4) ^ TABLE[(crc & 15) as usize];

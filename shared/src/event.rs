@@ -1,4 +1,4 @@
-//! What travels over a connection in one step.
+//! Events: what travels over a connection in one step.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,6 @@ use serde::{Deserialize, Serialize};
 pub struct Event {
     /// The neuron's index in its ensemble, or the place in the input.
     pub source: u16,
-    /// How many spikes, or the input's value. Never 0.
+    /// Number of spikes, or the input's value. Never 0.
     pub value: i16,
 }

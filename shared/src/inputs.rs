@@ -25,7 +25,7 @@ pub const HEADER_LEN: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
-    /// How many inputs there are.
+    /// Number of inputs.
     pub count: u32,
     /// The length of each in bytes.
     pub size: u32,
@@ -51,7 +51,7 @@ pub struct Inputs<'a> {
     values: &'a [u8],
 }
 
-/// Why a block is refused.
+/// Reason why a block is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -69,7 +69,7 @@ pub enum InputsError {
     Empty,
     /// Fewer bytes than the header says.
     Truncated {
-        /// How many inputs are stated.
+        /// Number of inputs that is stated.
         count: u32,
         /// The stated length of each in bytes.
         size: u32,
@@ -141,7 +141,7 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// How many inputs there are, and how long they are.
+    /// Header: the number of inputs, and their length.
     #[must_use]
     pub const fn header(&self) -> Header {
         self.header

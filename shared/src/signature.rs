@@ -31,7 +31,7 @@ pub const PUBLIC_KEY_LEN: usize = 32;
 pub struct KeyId(pub [u8; 4]);
 
 impl KeyId {
-    /// Of a public key.
+    /// Identifier of a public key.
     #[must_use]
     pub const fn of(key: &[u8; PUBLIC_KEY_LEN]) -> Self {
         Self([key[0], key[1], key[2], key[3]])
@@ -44,12 +44,12 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Why a signed image is refused.
+/// Reason why a signed image is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// There is no image whose end could be found.
+    /// No image whose end could be found.
     Image(ImageError),
     /// No trailer follows the image.
     Unsigned,
@@ -90,7 +90,7 @@ impl core::error::Error for SignatureError {}
 pub struct Signed<'a> {
     /// The image.
     pub image: &'a [u8],
-    /// Whose signature it claims to be.
+    /// Key whose signature it claims to be.
     pub key: KeyId,
     /// The signature, unchecked.
     pub signature: &'a [u8; 64],

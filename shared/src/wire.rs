@@ -1,4 +1,4 @@
-//! How a host talks to a device that runs an image.
+//! Protocol between a host and a device that runs an image.
 //!
 //! The host asks, the device answers; it never speaks first. A message is a [`Head`] and a [`Request`]
 //! or [`Response`] in postcard's wire format. On the wire it is a frame:
@@ -41,120 +41,120 @@ pub const COUNTS: usize = 16;
 
 const CHECKSUM: usize = 4;
 
-/// What stands before every message.
+/// Head of every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head {
     /// The host's number of the request; an answer repeats it.
     pub sequence: u16,
-    /// Which part of the answer this is, from 0. Requests have one part, 0.
+    /// Index of this part of the answer, from 0. Requests have one part, 0.
     pub part: u16,
 }
 
-/// What the host asks for.
+/// Request of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Request<'a> {
-    /// Who is there, and whether it has an image. Answer: [`Response::Hello`].
+    /// Asks who is there, and whether it has an image. Answer: [`Response::Hello`].
     Hello,
-    /// Whether anybody is there. Answer: [`Response::Pong`].
+    /// Asks whether anybody is there. Answer: [`Response::Pong`].
     Ping {
-        /// What the answer is to repeat.
+        /// Number that the answer is to repeat.
         echo: u32,
     },
     /// A part of the input, of all inputs in the image's order, one after another. Answer:
     /// [`Response::Accepted`].
     SetInput {
-        /// Where it starts, in bytes.
+        /// Start, in bytes.
         offset: u32,
-        /// At most [`INPUT_CHUNK`] bytes.
+        /// Chunk of at most [`INPUT_CHUNK`] bytes.
         bytes: &'a [u8],
     },
     /// A whole inference on the input, from rest, ending early where the image allows it. Answer:
     /// [`Response::Took`] for each step, [`Response::Counts`] and [`Response::Values`] for all ensembles
     /// and outputs, and what `watch` asks for, in between; then [`Response::Finished`].
     Infer {
-        /// What else to tell.
+        /// Further things to report.
         watch: Watch,
     },
     /// One step of an inference on the input. The steps before it are taken too, unless the last request
     /// took the one before. Answer: as for [`Infer`](Self::Infer), of this step alone.
     Step {
-        /// Which one, from 0.
+        /// Index, from 0.
         at: u16,
-        /// What else to tell.
+        /// Further things to report.
         watch: Watch,
     },
     /// The potentials as they are, less the threshold. Answer: [`Response::Potentials`].
     Potentials {
-        /// Which ensemble.
+        /// Index of the ensemble.
         ensemble: u8,
         /// The first neuron.
         first: u32,
     },
-    /// How deep the stack has been. Answer: [`Response::Stack`].
+    /// Asks for the depth of the stack. Answer: [`Response::Stack`].
     Stack,
 }
 
-/// What an inference tells beside its outputs.
+/// Report of an inference beside its outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Watch {
-    /// Nothing, not even counts: steps take no longer than they must.
+    /// No report, not even counts: steps take no longer than they must.
     Nothing,
     /// Events and spikes of each ensemble.
     #[default]
     Counts,
-    /// These, and every event: [`Response::Spikes`].
+    /// Counts, and every event: [`Response::Spikes`].
     Spikes,
     /// Counts, and a hash of each ensemble and output after each step: [`Response::Hash`].
     Hashes,
 }
 
-/// What the device answers.
+/// Answer of the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response<'a> {
-    /// Who it is.
+    /// Identity of the device.
     #[serde(borrow)]
     Hello(Hello<'a>),
-    /// It is there.
+    /// Sign of life.
     Pong {
-        /// What the request said.
+        /// Number of the request.
         echo: u32,
     },
     /// A part of the input has been stored.
     Accepted {
-        /// Where it started.
+        /// Start of the chunk.
         offset: u32,
         /// Its length in bytes.
         length: u32,
     },
     /// Some events of an ensemble in a step, in the order of its neurons.
     Spikes {
-        /// Which step, from 0.
+        /// Index of the step, from 0.
         step: u16,
-        /// Which ensemble.
+        /// Index of the ensemble.
         ensemble: u8,
         /// The events.
         events: Vec<Event, CHUNK>,
     },
-    /// What an ensemble or an output did and holds, in one number.
+    /// Hash of what an ensemble or an output did and holds, in one number.
     Hash {
-        /// After which step, from 0.
+        /// Index of the step, from 0.
         step: u16,
         /// The ensembles in order, then the outputs.
         layer: u8,
         /// The hash.
         hash: u32,
     },
-    /// What a step took.
+    /// Cost of a step.
     Took {
-        /// Which step, from 0.
+        /// Index of the step, from 0.
         step: u16,
         /// Ticks of the device's [`Clock`].
         ticks: u32,
     },
-    /// What some ensembles did in the steps of the request.
+    /// Counts of some ensembles in the steps of the request.
     Counts {
         /// The first of them.
         first: u8,
@@ -164,7 +164,7 @@ pub enum Response<'a> {
     /// Some values of an output after the last step, as
     /// docs/image-format.md defines rescale(sum).
     Values {
-        /// Which output.
+        /// Index of the output.
         output: u8,
         /// The first value's place.
         first: u32,
@@ -175,19 +175,19 @@ pub enum Response<'a> {
     Finished {
         /// Steps since rest.
         steps: u16,
-        /// Ticks to bring the network to rest and set the input; 0 where a step went on from another.
+        /// Ticks to bring the network to rest and set the input; 0 if a step went on from another.
         set_up: u32,
     },
     /// Some potentials, less the threshold.
     Potentials {
-        /// Which ensemble.
+        /// Index of the ensemble.
         ensemble: u8,
         /// The first neuron.
         first: u32,
         /// The potentials; empty behind the last.
         values: Vec<i32, CHUNK>,
     },
-    /// How deep the stack has been.
+    /// Depth of the stack.
     Stack {
         /// Bytes that it may have.
         size: u32,
@@ -199,7 +199,7 @@ pub enum Response<'a> {
 }
 
 impl Response<'_> {
-    /// Whether this is the last part of an answer.
+    /// Tells whether this is the last part of an answer.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         !matches!(
@@ -213,7 +213,7 @@ impl Response<'_> {
     }
 }
 
-/// Who a device is.
+/// Identity of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello<'a> {
@@ -231,19 +231,19 @@ pub struct Hello<'a> {
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
-    /// What counts its ticks.
+    /// Clock that counts its ticks.
     pub clock: Clock,
-    /// How it chose its image.
+    /// Choice of its image.
     pub start: Start,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<[u8; PUBLIC_KEY_LEN]>,
 }
 
-/// What a device makes of its image.
+/// State of a device's image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ImageState {
-    /// It runs it.
+    /// Runs it.
     Ready {
         /// The image's checksum.
         checksum: u32,
@@ -256,11 +256,11 @@ pub enum ImageState {
         /// Steps of an inference.
         steps: u16,
     },
-    /// It does not run it: of two that it has, the one that its journal names.
+    /// Refusal of its image: of two, the one that its journal names.
     Refused(Refusal),
 }
 
-/// What counts a device's ticks.
+/// Clock that counts a device's ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Clock {
@@ -268,28 +268,28 @@ pub enum Clock {
     CycleCounter,
     /// The core's system timer at the core's clock: a tick is a cycle.
     SysTick,
-    /// Nothing counts: ticks are 0.
+    /// No clock: ticks are 0.
     None,
 }
 
-/// What an ensemble did.
+/// Data of an ensemble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Count {
     /// Neurons that spiked, step by step.
     pub events: u32,
-    /// Their spikes.
+    /// Spikes of these events.
     pub spikes: u32,
 }
 
-/// Why a request cannot be met.
+/// Reason why a request cannot be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RequestError<'a> {
     /// The frame is whole, but this firmware does not know the request.
     Unknown,
-    /// There is no usable image: [`Hello::image`] says why.
+    /// No usable image: [`Hello::image`] says why.
     NoImage,
     /// The part of the input lies outside it.
     Outside {
@@ -298,7 +298,7 @@ pub enum RequestError<'a> {
     },
     /// The input has a byte that is above the largest that one of the network's inputs takes.
     Value {
-        /// Which input.
+        /// Index of the input.
         input: u8,
         /// The largest byte.
         max: u8,
@@ -312,7 +312,7 @@ pub enum RequestError<'a> {
     },
     /// The network has no such ensemble.
     NoEnsemble {
-        /// How many it has.
+        /// Number that it has.
         ensembles: u8,
     },
     /// The firmware has failed, and answers nothing else until it is reset.
@@ -320,16 +320,16 @@ pub enum RequestError<'a> {
     Fault(Fault<'a>),
 }
 
-/// How a firmware failed.
+/// Failure of a firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Fault<'a> {
     /// Its code panicked.
     Panic {
-        /// In which source file.
+        /// Source file.
         file: &'a str,
-        /// In which line.
+        /// Line in the source file.
         line: u32,
     },
     /// The core took a hard fault.
@@ -341,7 +341,7 @@ pub enum Fault<'a> {
     },
     /// The stack outgrew its place.
     StackOverflow {
-        /// Where the stack pointer was.
+        /// Stack pointer at that time.
         sp: u32,
     },
 }
@@ -395,7 +395,7 @@ pub struct Frame<'a> {
     message: &'a [u8],
 }
 
-/// A message in the bytes that a frame has; `None` where it is none of this type, as one of another version
+/// A message in the bytes that a frame has; `None` if it is none of this type, as one of another version
 /// of the protocol.
 #[must_use]
 pub fn read<'a, M: Deserialize<'a>>(message: &'a [u8]) -> Option<M> {
@@ -431,7 +431,7 @@ impl<'a> Frame<'a> {
 pub struct Receiver {
     buffer: [u8; MAX_FRAME],
     length: usize,
-    /// Whether what arrives is longer than any frame.
+    /// `true` if what arrives is longer than any frame.
     overrun: bool,
     damaged: u32,
 }
@@ -454,7 +454,7 @@ impl Receiver {
         }
     }
 
-    /// How many runs of bytes between two zeros were no frame.
+    /// Runs of bytes between two zeros that were no frame.
     #[must_use]
     pub const fn damaged(&self) -> u32 {
         self.damaged
@@ -503,7 +503,7 @@ fn unpack(stuffed: &mut [u8]) -> Option<(Head, core::ops::Range<usize>)> {
     Some((head, body.len() - message.len()..body.len()))
 }
 
-/// Undoes COBS in place: the length of what was stuffed; `None` where the bytes are no COBS. The crate's
+/// Undoes COBS in place: the length of what was stuffed; `None` if the bytes are no COBS. The crate's
 /// own decoder indexes the bytes in a way that the compiler cannot prove.
 fn unstuff(bytes: &mut [u8]) -> Option<usize> {
     let (mut read, mut written) = (0, 0);

@@ -15,7 +15,7 @@ use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::Outcome;
 use tinyspike_firmware::boards::{Limits, MICROBIT_ARENA};
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
-use tinyspike_tests::mnist::{self, BYTE_SCALE, project};
+use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{inputs, networks, spiking};
 
 /// A run on a board; where there can be none, the message says what to do.
@@ -66,7 +66,7 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
     let (image, test) = mnist(COUNT);
     let bytes = aligned_copy(&image);
     let parsed: Image<'_> = Image::parse(&bytes).unwrap();
-    let encoder = Encoder::new(&parsed, &test, BYTE_SCALE).unwrap();
+    let encoder = Encoder::new(&parsed, &test).unwrap();
     let samples: Vec<Vec<u8>> = (0..COUNT)
         .map(|i| {
             let mut bytes = Vec::new();

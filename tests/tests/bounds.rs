@@ -6,7 +6,7 @@ use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::calibrate::{Samples, calibrate};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
-use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine};
+use tinyspike::emulate::{Encoder, HostEngine};
 use tinyspike::import;
 use tinyspike::lower::{
     Dense, Graph, Input, LinearMap, Link, Output, Population, Source, SourceMap, Target, lower,
@@ -221,7 +221,7 @@ fn bundled(name: &str, bytes: &[u8], options: &QuantizeOptions) -> Quantized {
     };
     let graph = lower(&convert(&model, &convert_options).unwrap().network).unwrap();
     let data = data::load_bytes("calibration", CALIBRATION).unwrap();
-    let samples = samples(&data, 1.0 / 255.0, 100);
+    let samples = samples(&data, 100);
     let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();
     quantize(&graph, &calibration, options).unwrap()
 }
@@ -251,8 +251,7 @@ fn stays_inside(network: &Quantized) {
         .take(10);
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
-    let byte_scale = EmulateOptions::default().byte_scale;
-    let encoder = Encoder::new(&image, &data, byte_scale).unwrap();
+    let encoder = Encoder::new(&image, &data).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
     let mut input = Vec::new();

@@ -549,8 +549,7 @@ fn mnist_pool_bn_keeps_its_accuracy() {
     let network = convert(&model, &options).unwrap().network;
     let calibration = data::load(path("data/mnist_calibration2k.npz")).unwrap();
     let test = data::load(path("data/mnist_test10k.npz")).unwrap();
-    let scale = 1.0 / 255.0;
-    let samples = samples(&calibration, scale, 512);
+    let samples = samples(&calibration, 512);
     let built = build(
         &network,
         Some(&samples),
@@ -558,7 +557,7 @@ fn mnist_pool_bn_keeps_its_accuracy() {
         &|_| {},
     )
     .unwrap();
-    let float = float_accuracy(&built.graph, &test, scale, &|_| {})
+    let float = float_accuracy(&built.graph, &test, &|_| {})
         .unwrap()
         .unwrap();
     let bytes = aligned_copy(&built.image);

@@ -16,7 +16,7 @@ use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
-use tinyspike_tests::mnist::{BYTE_SCALE, project};
+use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::Reference;
 
@@ -47,7 +47,7 @@ fn trained_networks_equal_the_reference() {
         ..ConvertOptions::default()
     };
     let known = data::load(project("data/mnist_calibration2k.npz")).unwrap();
-    let samples = pipeline::samples(&known, BYTE_SCALE, 64);
+    let samples = pipeline::samples(&known, 64);
     let test = data::load(project("data/mnist_test10k.npz")).unwrap();
     for (name, count) in [
         ("mnist_small", 8),
@@ -66,7 +66,7 @@ fn trained_networks_equal_the_reference() {
             let network = built.unwrap().quantized;
             let bytes = aligned_copy(&assemble(&network).unwrap());
             let image = Image::parse(&bytes).unwrap();
-            let encoder = Encoder::new(&image, &test, BYTE_SCALE).unwrap();
+            let encoder = Encoder::new(&image, &test).unwrap();
             for sample in 0..count {
                 let mut input = Vec::new();
                 encoder.encode(test.sample(sample).unwrap(), &mut input);

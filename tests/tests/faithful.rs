@@ -265,7 +265,7 @@ fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3]
     const BLOCK: usize = 500;
     let simulator = Simulator::new(&conversion.network, &SimulateOptions::default()).unwrap();
     let labels = data.labels().unwrap();
-    let floats = data.to_floats(1.0 / 255.0);
+    let floats = data.to_floats();
     let size = data.sample_size();
     let (mut right, mut spikes) = ([0.0; 3], 0);
     for (x, labels) in floats.chunks(BLOCK * size).zip(labels.chunks(BLOCK)) {
@@ -340,10 +340,10 @@ fn accuracy_is_nengos() {
 fn tables() {
     let data = mnist();
     let mut text = String::from(
-        "# Faithful images against NengoDL and the float simulator
+        "# Exact images against NengoDL and the float simulator
 
-A faithful image (`convert --faithful`) runs NengoDL's steps in fixed point. Its weights have 16 bits, or 8 with
-`--weight-bits 8`, and a scale for each output channel; all else has 16 bits and more. Settings:
+An exact image (`convert --exact`) takes NengoDL's steps in fixed point. Its weights have 16 bits, or 8 with
+`--weight-bits 8`, and a scale for each output channel. All else has 16 bits and more. Settings:
 SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn from seed 0,
 `--inference-only --max-to-avg-pool --nengo-dl-compat`.
 `cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
@@ -351,10 +351,11 @@ SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn
 
 ## Accuracy
 
-Each cell is the image / NengoDL 3.6.0 on the images that NengoDL was measured on, the first 1000 of the
-MNIST test set (500 of mnist_pool_bn); then the image / the float simulator, which agrees with NengoDL to
-an image, on more of them. *30* and *60* decide by the last of as many steps, *mean* by the mean of the last
-ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout: its twin without a dropout layer stands here.
+The first three cells are the image / NengoDL 3.6.0 on the first 1000 images of the MNIST test set (500 for
+mnist_pool_bn), on which NengoDL was measured. The next three are the image / the float simulator on more
+images; the simulator agrees with NengoDL to an image. *30* and *60* decide by the last of as many steps,
+*mean* by the mean of the last ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout, so its twin
+without a dropout layer takes its place.
 
 | network | scale | bits | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -397,8 +398,8 @@ ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout: its twin without 
 
 Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains: the largest
 difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is NengoDL's
-equations in float64 with the image's weights against NengoDL: what 8 or 16 bits of weights do. *Steps* is
-the image against those equations: what fixed-point steps do.
+equations in float64 with the image's weights against NengoDL: the effect of 8 or 16 bits of weights.
+*Steps* is the image against those equations: the effect of fixed-point steps.
 
 | network | synapse | start | bits | ensemble | image | weights | steps |
 |---|---|---|---|---|---|---|---|
@@ -522,7 +523,7 @@ fn neurons_and_synapses_are_the_simulators() {
     const STEPS: u16 = 60;
     let data = mnist().take(IMAGES);
     let labels = data.labels().unwrap();
-    let x = Tensor::new(vec![IMAGES, 28, 28, 1], data.to_floats(1.0 / 255.0)).unwrap();
+    let x = Tensor::new(vec![IMAGES, 28, 28, 1], data.to_floats()).unwrap();
     for (name, model, neurons, scale, synapse) in [
         ("LIF", "mnist_small", lif(1.0), 1.0, lowpass(0.005)),
         (

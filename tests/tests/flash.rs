@@ -6,8 +6,8 @@ use std::time::Duration;
 use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::device::{
-    self, Chip, Chips, DeviceError, FlashOptions, Flashed, ImageReport, Layout, LayoutOptions,
-    Mode, Phase, Plan, PlanOptions, Progress, flash,
+    self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, ImageReport, Layout,
+    LayoutOptions, Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_firmware::kernels::families;
@@ -124,7 +124,7 @@ fn flash_that_does_not_keep_what_is_written_is_noticed() {
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::NetduinoPlus2);
     let error = flash(&plan, &options(&board), &mut |_| ()).unwrap_err();
-    assert!(matches!(error, DeviceError::Verify { .. }), "{error:?}");
+    assert!(matches!(error, FlashError::Verify { .. }), "{error:?}");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_probe_that_vanishes_is_an_error() {
         }
     })
     .unwrap_err();
-    let DeviceError::Connection { during, .. } = &error else {
+    let FlashError::Connect(ConnectError::Lost { during, .. }) = &error else {
         panic!("{error:?}");
     };
     assert!(pulled && during.contains("flash"), "{error}");
@@ -171,13 +171,15 @@ fn another_chip_than_was_said_is_left_alone() {
         let text = error.to_string();
         assert!(!touched, "{text}");
         match error {
-            DeviceError::OtherChip { .. } => {
+            FlashError::Connect(ConnectError::OtherChip { .. }) => {
                 assert!(
                     text.contains(expected) && text.contains("Armv7E-M"),
                     "{text}"
                 );
             }
-            DeviceError::Attach { .. } => assert!(text.contains(name), "{text}"),
+            FlashError::Connect(ConnectError::Attach { .. }) => {
+                assert!(text.contains(name), "{text}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -196,5 +198,5 @@ fn a_blank_chip_does_not_answer() {
         ..options(&board)
     };
     let error = flash(&plan, &options, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, DeviceError::Silent { .. }), "{error:?}");
+    assert!(matches!(error, FlashError::Silent { .. }), "{error:?}");
 }

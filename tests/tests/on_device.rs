@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use emulated_board::{Fault, Machine};
 use tinyspike::data::{self, DataSet};
-use tinyspike::device::DeviceError;
+use tinyspike::device::ConnectError;
 use tinyspike::device::run::RunError;
 use tinyspike::device::session::SessionError;
 use tinyspike::quantize::QuantizeOptions;
@@ -119,7 +119,7 @@ fn a_lost_probe_or_board_is_reported_within_seconds() {
                 Ended::Run(RunError::Session {
                     source: SessionError::Lost(_),
                     ..
-                }) | Ended::Device(DeviceError::Connection { .. })
+                }) | Ended::Connect(ConnectError::Lost { .. })
             ),
             "{fault:?}: {error:?}"
         );

@@ -136,7 +136,7 @@ fn a_hundred_thousand_samples_are_calibrated_on_in_blocks_as_in_memory() {
     let graph = small();
     let whole = data::load(&stored).unwrap();
     assert_eq!(whole.len(), MANY);
-    let in_memory = calibrate(&graph, &samples(&whole, BYTE, MANY), &|_| {}).unwrap();
+    let in_memory = calibrate(&graph, &samples(&whole, MANY), &|_| {}).unwrap();
     assert_eq!(in_memory.samples, MANY);
     for path in [&stored, &deflated, &images] {
         let blocks = FileBlocks {
@@ -213,7 +213,7 @@ fn digits() -> DataSet {
 fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
     for name in ["models/mnist_small.keras", "models/mnist_pool_bn.keras"] {
         let graph = mnist(name);
-        let seen = samples(&digits(), BYTE, 64);
+        let seen = samples(&digits(), 64);
         let calibration = calibrate(&graph, &seen, &|_| {}).unwrap();
         let balanced = balance(&graph, &calibration, 1.0);
         let (a, b) = (
@@ -262,7 +262,7 @@ fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
     let trials = run(&image, set, 0..set.len(), &options, &|_| {})
         .unwrap()
         .trials;
-    let float = forward(graph, &[&set.to_floats(BYTE)], set.len()).unwrap();
+    let float = forward(graph, &[&set.to_floats()], set.len()).unwrap();
     let unit = network.outputs[0].scale / f64::from(network.steps);
     let (mut error, mut signal) = (0.0, 0.0);
     let shown = trials.iter().flat_map(|t| &t.outputs);
@@ -279,8 +279,8 @@ fn fitted_roundings_make_errors_smaller_on_other_samples() {
     for name in ["models/mnist_small.keras", "models/mnist_pool_bn.keras"] {
         let graph = mnist(name);
         let set = digits();
-        let calibration = calibrate(&graph, &samples(&set, BYTE, 256), &|_| {}).unwrap();
-        let reference = Reference::new(&graph, samples(&set, BYTE, 256)).unwrap();
+        let calibration = calibrate(&graph, &samples(&set, 256), &|_| {}).unwrap();
+        let reference = Reference::new(&graph, samples(&set, 256)).unwrap();
         let others: Vec<usize> = (1000..1200).collect();
         let others = set.select(&others).unwrap();
         for weight_bits in [8, 4] {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tinyspike::network::{
-    Connection, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind, Post, Pre,
-    Probe, Synapse, Transform,
+    Connection, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind, PerNeuron, Post,
+    Pre, Probe, Synapse, Transform,
 };
 use tinyspike::simulate::{
     InitialVoltage, Input, InputData, Run, SimulateError, SimulateOptions, Simulator, Watch,
@@ -41,7 +41,11 @@ fn connection(pre: Pre, post: Post, size: usize, synapse: Option<Synapse>) -> Co
 }
 
 /// Input "u" → neurons "a" → (synapse) → node "y", with a probe on "y".
-fn chain(neuron_type: NeuronType, size: usize, synapse: Option<Synapse>) -> Network {
+fn chain(
+    neuron_type: impl Into<NeuronType<PerNeuron>>,
+    size: usize,
+    synapse: Option<Synapse>,
+) -> Network {
     Network {
         nodes: vec![
             node("u", size, NodeKind::Input { shape: vec![size] }),
@@ -50,8 +54,8 @@ fn chain(neuron_type: NeuronType, size: usize, synapse: Option<Synapse>) -> Netw
         ensembles: vec![Ensemble {
             label: "a".to_owned(),
             n_neurons: size,
-            neuron_type,
-            gain: 2.0,
+            neuron_type: neuron_type.into(),
+            gain: 2.0.into(),
             bias: Some(Tensor::filled(vec![size], 0.5)),
             bias_trainable: None,
             shape: vec![size],
@@ -189,6 +193,68 @@ fn spiking_types_fire_at_their_rates() {
             "{spiking:?}: {mean} Hz, not {expected} Hz"
         );
     }
+}
+
+/// An ensemble with parameters for each neuron does what ensembles of one neuron each do.
+#[test]
+fn neurons_may_have_their_own_parameters() {
+    let each = |values: [f32; 3]| PerNeuron::Each(values.into());
+    let amplitude = || each([1.0, 0.5, 2.0]);
+    let tau_rc = || each([0.02, 0.03, 0.01]);
+    let rate = || NeuronType::LifRate {
+        tau_rc: tau_rc(),
+        tau_ref: 0.002.into(),
+        amplitude: amplitude(),
+    };
+    let types: [NeuronType<PerNeuron>; 5] = [
+        rate(),
+        NeuronType::Lif {
+            tau_rc: tau_rc(),
+            tau_ref: each([0.002, 0.001, 0.003]),
+            min_voltage: 0.0.into(),
+            amplitude: amplitude(),
+        },
+        NeuronType::AdaptiveLif {
+            tau_n: each([0.1, 0.2, 0.3]),
+            inc_n: 0.5.into(),
+            tau_rc: tau_rc(),
+            tau_ref: 0.002.into(),
+            min_voltage: 0.0.into(),
+            amplitude: amplitude(),
+        },
+        NeuronType::SpikingRectifiedLinear {
+            amplitude: amplitude(),
+        },
+        NeuronType::RegularSpiking {
+            base: Box::new(rate()),
+            amplitude: 1.0.into(),
+        },
+    ];
+    let inputs = [60.0, 150.0, 20.25];
+    let gains = [2.0, 1.5, 3.0];
+    let steps = 50;
+    for neuron_type in types {
+        for synapse in [None, Some(Synapse::Lowpass { tau: 0.005 })] {
+            let mut together = chain(neuron_type.clone(), 3, synapse);
+            together.ensembles[0].gain = each(gains);
+            let together = run(&together, &inputs, steps, InitialVoltage::Zero);
+            for neuron in 0..3 {
+                let mut alone = chain(neuron_type.at(neuron), 1, synapse);
+                alone.ensembles[0].gain = gains[neuron].into();
+                let input = [inputs[neuron]];
+                let alone = run(&alone, &input, steps, InitialVoltage::Zero);
+                let found = together.probes[0].values.data().iter();
+                let found: Vec<f32> = found.skip(neuron).step_by(3).copied().collect();
+                assert_eq!(found, alone.probes[0].values.data(), "{neuron_type}");
+                assert!(found.iter().any(|&value| value != 0.0), "{neuron_type}");
+            }
+        }
+    }
+    let listed = tinyspike::inspect::listing(&chain(rate(), 3, None));
+    assert_eq!(
+        listed.ensembles[0].neuron_type,
+        "LIFRate(tau_rc=[0.02, 0.03, 0.01], amplitude=[1.0, 0.5, 2.0])"
+    );
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn images() -> Images {
     }
 }
 
-/// What the simulator makes of a line: accuracies, and rates over the first images.
+/// Measures a line in the simulator: accuracies, and rates over the first images.
 fn measure(model: &Model, golden: &Golden, images: &Images) -> (Vec<f64>, Vec<(String, f64)>) {
     let lif = |amplitude| NeuronType::Lif {
         tau_rc: 0.02,
@@ -253,15 +253,19 @@ fn whole_table() {
         "# Accuracy against NengoDL
 
 Spiking accuracy of this repository's float simulator and of NengoDL 3.6.0 for the same models and
-settings, after 60 steps of 1 ms, on the first images of the MNIST test set (1000 of them; 500 for
-mnist_pool_bn and mnist_forum_kr). *Scale* is `scale_firing_rates`. *Last* decides by the output of
-the last step, *mean 10* by the mean of the last ten; each pair is tinyspike / NengoDL. *Images* is
-the largest number of images by which any accuracy after 10, 30 or 60 steps differs; *Hz* the
-largest difference between the ensembles' mean firing rates on the first images: 50 of them, 100 of
-the mnist_mlp models, 10 of mnist_forum_kr. Both convert with `inference_only` and `max_to_avg_pool`;
-tinyspike with `nengo_dl_compat`, so that the networks are the same (mnist_mlp's dropout is a tensor
-node, to which NengoDL puts no synapse). Voltages are drawn from seed 0, or are 0 at the start where
-the variant says so.
+settings, after 60 steps of 1 ms. Both ran on the first 1000 images of the MNIST test set (500 for
+mnist_pool_bn and mnist_forum_kr).
+
+- *Scale* is `scale_firing_rates`.
+- *Last* decides by the output of the last step, *mean 10* by the mean of the last ten.
+- Each pair is tinyspike / NengoDL.
+- *Images* is the largest number of images by which any accuracy after 10, 30 or 60 steps differs.
+- *Hz* is the largest difference between the ensembles' mean firing rates on the first 50 images
+  (100 for the mnist_mlp models, 10 for mnist_forum_kr).
+
+Both convert with `inference_only` and `max_to_avg_pool`. tinyspike adds `nengo_dl_compat`, so that the
+networks are the same: mnist_mlp's dropout is a tensor node, to which NengoDL puts no synapse. Voltages
+are drawn from seed 0, or start at 0 if the variant says so.
 
 `cargo test --release -p tinyspike-tests --test simulate_accuracy -- --ignored` checks this file
 against a run; with `UPDATE_DOCS=1` it writes it.

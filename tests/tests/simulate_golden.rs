@@ -32,7 +32,7 @@ fn conversion(model: &str, tau: Option<f64>) -> Conversion {
 }
 
 fn input(conversion: &Conversion, data: InputData) -> [Input; 1] {
-    let (_, node) = conversion.inputs[0];
+    let (_, node) = conversion.network.inputs[0];
     [Input {
         name: conversion.network.nodes[node.0].label.clone(),
         data,

@@ -1,4 +1,5 @@
-//! How fast the simulator is: `cargo test --release -p tinyspike-tests --test simulate_speed -- --ignored --nocapture`.
+//! Speed of the simulator: `cargo test --release -p tinyspike-tests --test simulate_speed -- --ignored
+//! --nocapture`.
 
 mod npz;
 

@@ -22,7 +22,7 @@ use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{import, pipeline};
 use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
-use tinyspike_tests::mnist::{BYTE_SCALE, project};
+use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{inputs, networks, stepwise_networks};
 
 const FIXTURE: &str = "tests/fixtures/traces.txt";
@@ -95,7 +95,7 @@ fn digits(image: &[u8], count: usize) -> Vec<Vec<Vec<u8>>> {
     let test = data::load(project("data/mnist_test10k.npz")).unwrap();
     let bytes = aligned_copy(image);
     let image = Image::parse(&bytes).unwrap();
-    let encoder = Encoder::new(&image, &test, BYTE_SCALE).unwrap();
+    let encoder = Encoder::new(&image, &test).unwrap();
     let encoded = (0..count).map(|sample| {
         let mut input = Vec::new();
         encoder.encode(test.sample(sample).unwrap(), &mut input);
@@ -124,7 +124,7 @@ fn plain(found: &mut String) {
         ("mnist_forum_kr", 2),
     ] {
         let network = converted(name, ConvertOptions::default());
-        let known = pipeline::samples(&calibration(128), BYTE_SCALE, 128);
+        let known = pipeline::samples(&calibration(128), 128);
         for (target, weight_bits) in [
             (&families::PORTABLE, 8),
             (&families::SWAR, 4),

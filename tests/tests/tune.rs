@@ -72,7 +72,7 @@ fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
         };
         emulate(&image, &test, &options, &|_| {}).unwrap()
     };
-    let float = float_accuracy(&graph(), &test, 1.0 / 255.0, &|_| {}).unwrap();
+    let float = float_accuracy(&graph(), &test, &|_| {}).unwrap();
     let early = run(true);
     assert!(early.accuracy.unwrap() > float.unwrap() - 0.02);
     assert!(early.synaptic_ops_per_image < 1500.0);
@@ -158,7 +158,7 @@ fn budgets_are_kept_or_refused_with_the_largest_parts() {
 #[test]
 fn a_report_describes_every_layer() {
     let graph = graph();
-    let samples = samples(&calibration(), 1.0 / 255.0, 200);
+    let samples = samples(&calibration(), 200);
     let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();
     let quantized = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
     let bytes = aligned_copy(&assemble(&quantized).unwrap());

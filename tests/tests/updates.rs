@@ -8,7 +8,8 @@ use probe_rs::MemoryInterface as _;
 use tinyspike::assemble::{assemble, set_model_version};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{
-    DeviceError, Firmware, Layout, LayoutOptions, LogMessage, Mode, PlanOptions,
+    ConnectError, Firmware, FlashError, Layout, LayoutOptions, LogMessage, Mode, PlanError,
+    PlanOptions,
 };
 use tinyspike::sign::PrivateKey;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM};
@@ -79,7 +80,7 @@ fn a_probe_that_vanishes_leaves_the_old_image_or_the_new() {
                 seen += 1;
             });
             let broken_off = match done {
-                Err(DeviceError::Connection { .. }) => true,
+                Err(FlashError::Connect(ConnectError::Lost { .. })) => true,
                 // It was to vanish after the last of the work.
                 Ok(_) if seen <= at => false,
                 other => panic!("{machine}, point {at}: {other:?}"),
@@ -185,7 +186,7 @@ fn only_what_the_key_has_signed_runs_and_nothing_older() {
             ..PlanOptions::default()
         };
         let refused = |image: &[u8], options| match bench.plan(image, options) {
-            Err(DeviceError::Refused { refusal, .. }) => refusal,
+            Err(PlanError::Refused { refusal, .. }) => refusal,
             other => panic!("{other:?}"),
         };
         let unsigned = refused(&image(2), options);
@@ -205,7 +206,7 @@ fn only_what_the_key_has_signed_runs_and_nothing_older() {
         };
         assert!(matches!(
             bench.plan(&foreign, wrong_key),
-            Err(DeviceError::OtherKey { .. })
+            Err(PlanError::OtherKey { .. })
         ));
 
         let plan = bench.plan(&signed(2), options).unwrap();
@@ -222,7 +223,7 @@ fn only_what_the_key_has_signed_runs_and_nothing_older() {
             let mut touched = false;
             let error = bench.carry_out(&plan, &mut |_| touched = true).unwrap_err();
             assert!(
-                matches!(&error, DeviceError::Refused { refusal, .. } if *refusal == reason),
+                matches!(&error, FlashError::Plan(PlanError::Refused { refusal, .. }) if *refusal == reason),
                 "{error}"
             );
             assert!(!touched);

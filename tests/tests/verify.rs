@@ -5,13 +5,13 @@ mod npz;
 use npz::{Npz, path};
 use tinyspike::convert::{self, Conversion, ConvertOptions};
 use tinyspike::import;
+use tinyspike::keras::{VerifyOptions, verify};
 use tinyspike::model::Model;
 use tinyspike::network::{NodeKind, Transform};
-use tinyspike::simulate::{VerifyOptions, verify};
 use tinyspike::tensor::Tensor;
 
-/// On real images some outputs are all but 0 while others reach 20: what the order of float32 sums
-/// changes in them is more than the default tolerance, which is relative to each output alone.
+/// Tolerance for real images, on which some outputs are all but 0 while others reach 20: the order of float32
+/// sums changes them by more than the default tolerance, which is relative to each value.
 const ROUNDING: f64 = 1e-5;
 
 fn load(model: &str) -> Model {
@@ -30,13 +30,13 @@ fn check(name: &str, options: &ConvertOptions) {
     };
     for (inputs, tolerance) in [(None, VerifyOptions::default()), (Some([x]), on_images)] {
         let inputs = inputs.as_ref().map(<[Tensor; 1]>::as_slice);
-        let result = verify(&model, &conversion, inputs, &tolerance).unwrap();
+        let result = verify(&model, &conversion.network, inputs, &tolerance).unwrap();
         assert!(result.passed(), "{name}: {result:#?}");
         assert!(result.outputs.iter().all(|o| o.max_magnitude > 0.0));
     }
 }
 
-/// With fallbacks to tensor nodes wherever NengoDL falls back, and without.
+/// Compares all models, with fallbacks to tensor nodes wherever NengoDL falls back, and without.
 #[test]
 fn all_models() {
     for name in [
@@ -85,7 +85,13 @@ fn broken() -> (Model, Conversion) {
 fn a_wrong_weight_is_found() {
     let (model, conversion) = broken();
     let x = Npz::open("tests/fixtures/forward/mnist_small_ref16.npz").tensor("x");
-    let result = verify(&model, &conversion, Some(&[x]), &VerifyOptions::default()).unwrap();
+    let result = verify(
+        &model,
+        &conversion.network,
+        Some(&[x]),
+        &VerifyOptions::default(),
+    )
+    .unwrap();
     assert!(!result.passed());
     assert!(result.outputs[0].failures > 0 && result.outputs[0].max_difference > 1e-4);
 }
@@ -105,6 +111,12 @@ fn average_for_maximum_is_found() {
         .count();
     assert_eq!(tensors, 0);
     let x = Npz::open("tests/fixtures/forward/mnist_pool_bn_ref16.npz").tensor("x");
-    let result = verify(&model, &conversion, Some(&[x]), &VerifyOptions::default()).unwrap();
+    let result = verify(
+        &model,
+        &conversion.network,
+        Some(&[x]),
+        &VerifyOptions::default(),
+    )
+    .unwrap();
     assert!(!result.passed());
 }

@@ -61,7 +61,7 @@ pub fn build_program(board: Board, program: Program) -> Result<PathBuf, Failure>
     firmware::build(&find(board.target())?, board, program)
 }
 
-/// What is installed for `target`, or what can be installed now.
+/// Finds what is installed for `target`, or can be installed now.
 pub(crate) fn find(target: &str) -> Result<Toolchain, Failure> {
     Toolchain::find(target).map_or_else(|| setup::toolchain_for(target), Ok)
 }

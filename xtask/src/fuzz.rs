@@ -8,15 +8,15 @@ use std::path::Path;
 
 use tinyspike_board::shell::{self, Failure};
 
-/// What `cargo xtask fuzz` is given.
+/// Arguments of `cargo xtask fuzz`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The target: image, inputs, model, archive, savedmodel, data, device or session
     target: String,
-    /// How many seconds to run
+    /// Seconds to run
     #[arg(long, default_value_t = 600)]
     seconds: u32,
-    /// How many MiB an execution may take
+    /// MiB that an execution may take
     #[arg(long, default_value_t = 1024)]
     memory: u32,
 }
@@ -24,7 +24,7 @@ pub struct Args {
 /// Builds libFuzzer's program and runs it on a target; what it has found before is where it starts.
 ///
 /// # Errors
-/// [`Failure`], where it cannot be built, or an input breaks the target; libFuzzer names its file.
+/// [`Failure`] if it cannot be built, or an input breaks the target; libFuzzer names its file.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let work = shell::root().join("target/fuzz").join(&args.target);
     let [corpus, seeds, found] = ["corpus", "seeds", "found"].map(|name| work.join(name));
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     )
 }
 
-/// Where libFuzzer puts what breaks the target.
+/// Folder in which libFuzzer puts what breaks the target.
 fn artifacts(folder: &Path) -> String {
     format!("-artifact_prefix={}/", folder.display())
 }

@@ -15,15 +15,15 @@ use crate::firmware;
 
 /// The package.
 const PACKAGE: &str = "tinyspike-no-panic";
-/// What the panic handler calls, and nobody defines.
+/// Function that the panic handler calls, and nobody defines.
 const MISSING: &str = "tinyspike_panic_is_reachable";
-/// How firmware is built, for speed and for size: a panic that one removes may survive the other.
+/// Profiles of firmware, for speed and for size: a panic that one removes may survive the other.
 const PROFILES: [&str; 2] = ["firmware", "firmware-small"];
 
 /// Links all programs for every target, optimized as firmware is.
 ///
 /// # Errors
-/// [`Failure::Argument`], where a panic is reachable, with the functions that lead to it; or where
+/// [`Failure::Argument`] if a panic is reachable, with the functions that lead to it; or where
 /// the check itself does not work.
 pub fn check() -> Result<(), Failure> {
     for target in TARGETS {
@@ -60,7 +60,7 @@ impl Link<'_> {
         command
     }
 
-    /// What the compiler and the linker say, and whether they succeed.
+    /// Runs compiler and linker, and returns whether they succeed, and their output.
     fn outcome(&self, program: &str) -> Result<(bool, String), Failure> {
         let mut command = self.cargo(program);
         let output = command
@@ -124,7 +124,7 @@ impl Link<'_> {
     }
 }
 
-/// Whether a function is one of those of `core` that end in a panic.
+/// Tells whether a function is one of those of `core` that end in a panic.
 fn panics(name: &str) -> bool {
     name.contains("panicking")
         || name.contains("panic_")

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tinyspike::bench::{BenchOptions, block};
+use tinyspike::bench::block;
 use tinyspike::data;
 
 use tinyspike_board::elf::{Function, functions};
@@ -18,7 +18,7 @@ use tinyspike_board::{Failure, qemu, shell};
 
 use crate::firmware;
 
-/// What `cargo xtask profile` is given.
+/// Arguments of `cargo xtask profile`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The packed image
@@ -48,16 +48,16 @@ pub struct Count {
     pub address: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// How often it was executed.
+    /// Times that it was executed.
     pub executed: u64,
-    /// After how many of these the next instruction was not the one behind it.
+    /// Executions after which the next instruction was not the one behind it.
     pub jumped: u64,
 }
 
 /// Builds what is needed, runs the samples, and prints the profile.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used, or something not be built or run.
+/// [`Failure`] if a file cannot be used, or something not be built or run.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let elf = firmware::build_program(args.board, Program::Bench)?;
     let plugin = build_plugin()?;
@@ -66,8 +66,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|e| Failure::Argument(e.to_string()))?
         .take(args.limit);
     let functions = functions(&elf)?;
-    let scale = BenchOptions::default().byte_scale;
-    let inputs = block(&image, &data, scale).map_err(|e| Failure::Argument(e.to_string()))?;
+    let inputs = block(&image, &data).map_err(|e| Failure::Argument(e.to_string()))?;
     let counts = count(args.board, &plugin, &functions, &image, &inputs)?;
     match &args.function {
         Some(name) => list(&elf, &functions, &counts, name),

@@ -7,13 +7,15 @@ use tinyspike_board::shell::{self, Failure};
 use crate::tree;
 
 /// First words that hide the subject of a doc comment.
-const HIDING: [&str; 11] = [
-    "what", "how", "where", "of", "as", "whether", "which", "why", "when", "who", "whose",
+const HIDING: [&str; 15] = [
+    "what", "how", "where", "of", "as", "whether", "which", "why", "when", "who", "whose", "by",
+    "it", "such", "there",
 ];
 /// Phrases, and the plain words for them. The escapes keep this file from containing the phrases.
-const PHRASES: [(&str, &str); 4] = [
+const PHRASES: [(&str, &str); 5] = [
     ("but\u{20}for", "except"),
     ("\u{61}new", "again"),
+    ("`none`\u{20}where", "`None` if"),
     ("of one's\u{20}own", "custom"),
     ("of one’s\u{20}own", "custom"),
 ];

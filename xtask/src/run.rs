@@ -11,7 +11,7 @@ use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::{self, QemuError};
 use tinyspike_board::shell::Failure;
 
-/// What `cargo xtask qemu` is given.
+/// Arguments of `cargo xtask qemu`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// The packed image
@@ -21,10 +21,10 @@ pub struct Args {
     /// The length of one input in bytes
     #[arg(long, default_value_t = 784)]
     size: u32,
-    /// How many inputs to run at most
+    /// Most inputs to run
     #[arg(long)]
     count: Option<usize>,
-    /// How many seconds to wait
+    /// Seconds to wait
     #[arg(long, default_value_t = 60)]
     timeout: u64,
 }
@@ -32,7 +32,7 @@ pub struct Args {
 /// Runs the image and prints what the board printed; the exit code is the firmware's.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used or QEMU cannot be run.
+/// [`Failure`] if a file cannot be used or QEMU cannot be run.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let image = fs::read(&args.image).map_err(Failure::file(&args.image))?;
     let values = fs::read(&args.inputs).map_err(Failure::file(&args.inputs))?;

@@ -8,7 +8,7 @@ use crate::firmware;
 /// Builds the board's program and runs the tests that take minutes.
 ///
 /// # Errors
-/// [`Failure`], where it cannot be built, a potential leaves its bounds, or the states differ.
+/// [`Failure`] if it cannot be built, a potential leaves its bounds, or the states differ.
 pub fn run() -> Result<(), Failure> {
     firmware::build_program(Board::Mps2An386, Program::Soak)?;
     let tests = ["test", "--workspace", "--test=soak", "--"];

@@ -5,7 +5,7 @@ use std::env;
 use crate::{firmware, lint, no_panic, setup};
 use tinyspike_board::shell::{self, Failure};
 
-/// What proptest draws its cases from.
+/// Variable with the seed of proptest's cases.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
 /// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,

@@ -20,7 +20,7 @@ const FORBID: &str = "#![forbid(unsafe_code)]";
 ///
 /// # Errors
 /// [`Failure::Argument`] with every file that differs from the table, and every crate that could
-/// forbid unsafe code and does not; [`Failure::File`] where a file cannot be read.
+/// forbid unsafe code and does not; [`Failure::File`] if a file cannot be read.
 pub fn check() -> Result<(), Failure> {
     let root = shell::root();
     let page = root.join(PAGE);
@@ -63,7 +63,7 @@ pub fn check() -> Result<(), Failure> {
     )))
 }
 
-/// Whether the file is the root of a library, or of a program with more than one file.
+/// Tells whether the file is the root of a library, or of a program with more than one file.
 fn is_root(path: &Path) -> bool {
     path.ends_with("lib.rs")
         || path.ends_with("main.rs") && path.components().any(|part| part.as_os_str() == "src")
@@ -88,7 +88,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(sources)
 }
 
-/// How often the keyword stands in a source, comments and texts aside.
+/// Counts the keyword in a source, comments and texts aside.
 fn keywords(source: &str) -> usize {
     let code = code(source);
     let word = |c: char| c.is_alphanumeric() || c == '_';
@@ -138,7 +138,7 @@ fn text(source: &str) -> usize {
     source.len()
 }
 
-/// How many `#` a raw text that starts here has.
+/// Number of `#` of a raw text that starts here.
 fn raw(source: &str) -> Option<usize> {
     let rest = source.strip_prefix('r')?;
     let hashes = rest.len() - rest.trim_start_matches('#').len();

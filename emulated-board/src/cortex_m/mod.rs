@@ -26,21 +26,21 @@ const S_LOCKUP: u32 = 1 << 19;
 const S_RETIRE_ST: u32 = 1 << 24;
 const S_RESET_ST: u32 = 1 << 25;
 
-/// In DFSR: a request or a step has halted the core.
+/// DFSR: a request or a step has halted the core.
 const HALTED: u32 = 1;
-/// In DFSR: a breakpoint has.
+/// DFSR: a breakpoint has.
 const BKPT: u32 = 1 << 1;
-/// In DFSR: a vector catch has.
+/// DFSR: a vector catch has.
 const VCATCH: u32 = 1 << 3;
 
-/// In DEMCR: halt after a reset.
+/// DEMCR: halt after a reset.
 const VC_CORERESET: u32 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
     Halted,
-    /// What follows a reset without a program. QEMU would abort, so it does not run.
+    /// State after a reset without a program. QEMU would abort, so it does not run.
     LockedUp,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct Core {
     demcr: u32,
     dfsr: u32,
     was_reset: bool,
-    /// There is no program: to run would lock the core up.
+    /// `true` if there is no program: to run would lock the core up.
     has_no_program: bool,
-    /// It was stopped while it slept.
+    /// `true` if it was stopped while it slept.
     is_asleep: bool,
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::Error;
 
-/// How much an access to a single address moves.
+/// Size of an access to a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
     Byte,
@@ -17,7 +17,7 @@ pub(crate) enum Width {
 }
 
 impl Width {
-    /// In bytes.
+    /// Size in bytes.
     pub(crate) fn bytes(self) -> u32 {
         match self {
             Self::Byte => 1,
@@ -97,7 +97,7 @@ impl Bus {
             .map(drop)
     }
 
-    /// What follows `OK` in the answer to a line.
+    /// Sends a line, and returns the answer behind `OK`.
     fn request(&mut self, line: &str) -> Result<String, Error> {
         self.stream.get_mut().write_all(line.as_bytes())?;
         let mut answer = String::new();

@@ -25,7 +25,7 @@ pub(crate) mod register {
 #[derive(Debug)]
 pub(crate) struct Gdb {
     stream: TcpStream,
-    /// What has arrived and is not used yet.
+    /// Bytes that have arrived and are not used yet.
     received: Vec<u8>,
 }
 
@@ -66,7 +66,7 @@ impl Gdb {
         self.receive().map(drop)
     }
 
-    /// Whether a core that was running has stopped by itself.
+    /// Tells whether a core that was running has stopped by itself.
     pub(crate) fn has_stopped(&mut self) -> Result<bool, Error> {
         self.stream.set_nonblocking(true)?;
         let arrived = self.fill();
@@ -78,7 +78,7 @@ impl Gdb {
         Ok(self.packet().is_some())
     }
 
-    /// Whether the core sleeps until an interrupt.
+    /// Tells whether the core sleeps until an interrupt.
     pub(crate) fn is_asleep(&mut self) -> Result<bool, Error> {
         let state = unhex(&self.request("qThreadExtraInfo,1")?);
         Ok(state.windows(6).any(|word| word == b"halted"))
@@ -196,7 +196,7 @@ impl Gdb {
     }
 }
 
-/// Whether nothing has arrived in the time that a read may take.
+/// Tells whether nothing has arrived in the time that a read may take.
 fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -17,7 +17,7 @@ pub(crate) use process::Process;
 use crate::Error;
 use crate::machine::Machine;
 
-/// How long QEMU may take for an answer, or to start, before it is given up.
+/// Longest time that QEMU may take for an answer, or to start.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The connections to a board that is stopped.

@@ -70,7 +70,7 @@ impl Process {
         })
     }
 
-    /// Whether the program has ended.
+    /// Tells whether the program has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -88,7 +88,7 @@ impl Process {
         }
     }
 
-    /// The reason for an error: that the program has ended, where it has or is about to.
+    /// The reason for an error: that the program has ended, if it has or is about to.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Error::Connection(_) = error else {
             return error;

@@ -12,7 +12,7 @@ use probe_rs::probe::DebugProbeSelector;
 use probe_rs::probe::list::Lister;
 use probe_rs::{Permissions, Session};
 
-/// How long a core may take to stop.
+/// Longest time that a core may take to stop.
 pub(crate) const SOON: Duration = Duration::from_secs(2);
 
 /// The boards with flash that can be written.

@@ -13,7 +13,7 @@ use tinyspike_firmware::{Engine, Image, Native};
 #[repr(align(4))]
 struct Aligned<const N: usize>([u8; N]);
 
-/// What `tinyspike convert` wrote.
+/// Image that `tinyspike convert` wrote.
 static IMAGE: &Aligned<{ include_bytes!("../mnist.tsp").len() }> =
     &Aligned(*include_bytes!("../mnist.tsp"));
 /// A picture of 28 x 28 pixels, where a camera's would come in.

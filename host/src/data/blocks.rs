@@ -6,11 +6,14 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{
-    Archive, Array, DataError, DataSet, Format, Head, Role, Values, array_called, damaged,
-    idx_head, join, labels_beside, labels_of, npy_head, packable, parse_npy, read_labels,
-    unpacked_limit,
-};
+use super::array::{Array, Head, Role, Values, array_called, damaged};
+use super::error::DataError;
+use super::file::{Format, labels_beside, packable, read_labels, unpacked_limit};
+use super::idx::idx_head;
+use super::labels::{join, labels_of};
+use super::npy::{npy_head, parse_npy};
+use super::npz::Archive;
+use super::set::DataSet;
 
 /// Samples that are read at once where nobody says how many.
 const BLOCK: usize = 256;
@@ -262,7 +265,5 @@ fn part(
         shape,
         values,
     };
-    let mut set = join(x, None)?;
-    set.labels = labels;
-    Ok(set)
+    Ok(join(x, None)?.with_labels(labels))
 }

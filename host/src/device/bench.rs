@@ -16,8 +16,6 @@ use crate::emulate::Encoder;
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceBenchOptions {
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// The core's clock, where it is known.
     pub clock_mhz: Option<f64>,
     /// What the device draws while it works, where it has been measured.
@@ -28,7 +26,6 @@ impl Default for DeviceBenchOptions {
     /// Cycles alone; bytes are 0 to 1 in 255 parts.
     fn default() -> Self {
         Self {
-            byte_scale: 1.0 / 255.0,
             clock_mhz: None,
             power: None,
         }
@@ -173,7 +170,7 @@ pub fn measure<L: Link>(
         Clock::SysTick => "SysTick",
         Clock::None => return Err(DeviceBenchError::NoClock),
     };
-    let encoder = Encoder::new(image, data, options.byte_scale).map_err(RunError::from)?;
+    let encoder = Encoder::new(image, data).map_err(RunError::from)?;
     let mut emulator = Emulator::new(image).map_err(RunError::from)?;
     let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     let mut correct = 0;

@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use probe_rs::Target;
-use probe_rs::config::{Chip as Variant, ChipFamily, CoreType, MemoryRegion, Registry};
+use probe_rs::config::{Chip as Variant, ChipFamily, Registry};
 use serde::Serialize;
 
-use super::error::DeviceError;
-use super::families::{self, Obstacle};
-use super::memory::{MemoryError, MemoryMap};
-use super::processor::{Architecture, Processor};
+use super::chip::{Chip, ChipError};
+use super::memory::MemoryMap;
+use super::processor::Processor;
 
 /// The chips that probe-rs knows, and those of added descriptions.
 pub struct Chips {
@@ -43,9 +41,9 @@ impl Chips {
     /// Adds the chips of a description in probe-rs's YAML format.
     ///
     /// # Errors
-    /// [`DeviceError`], where the file cannot be read or is no description.
-    pub fn add_description(&mut self, path: &Path) -> Result<(), DeviceError> {
-        let text = std::fs::read_to_string(path).map_err(|source| DeviceError::File {
+    /// [`ChipError`], where the file cannot be read or is no description.
+    pub fn add_description(&mut self, path: &Path) -> Result<(), ChipError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ChipError::File {
             path: path.to_owned(),
             source,
         })?;
@@ -55,11 +53,11 @@ impl Chips {
     /// Adds the chips of a description's text; `name` is what errors call it.
     ///
     /// # Errors
-    /// [`DeviceError`], where it is no description.
-    pub fn add_yaml(&mut self, name: impl AsRef<Path>, text: &str) -> Result<(), DeviceError> {
+    /// [`ChipError`], where it is no description.
+    pub fn add_yaml(&mut self, name: impl AsRef<Path>, text: &str) -> Result<(), ChipError> {
         match self.registry.add_target_family_from_yaml(text) {
             Ok(_) => Ok(()),
-            Err(source) => Err(DeviceError::Description {
+            Err(source) => Err(ChipError::Description {
                 path: name.as_ref().to_owned(),
                 source: Box::new(source),
             }),
@@ -84,8 +82,8 @@ impl Chips {
     /// The chip with a name, in any case. The beginning of a name will do where it is the only one.
     ///
     /// # Errors
-    /// [`DeviceError`], with the nearest names where there is no such chip.
-    pub fn find(&self, name: &str) -> Result<Chip, DeviceError> {
+    /// [`ChipError`], with the nearest names where there is no such chip.
+    pub fn find(&self, name: &str) -> Result<Chip, ChipError> {
         let target = self.registry.get_target_by_name(name).map_err(|error| {
             let beginning = name.to_lowercase();
             let examples: Vec<String> = self
@@ -94,12 +92,12 @@ impl Chips {
                 .map(str::to_owned)
                 .collect();
             match error {
-                probe_rs::config::RegistryError::ChipNotUnique(..) => DeviceError::AmbiguousChip {
+                probe_rs::config::RegistryError::ChipNotUnique(..) => ChipError::Ambiguous {
                     name: name.to_owned(),
                     count: examples.len(),
                     examples: examples.into_iter().take(SUGGESTIONS).collect(),
                 },
-                _ => DeviceError::UnknownChip {
+                _ => ChipError::Unknown {
                     name: name.to_owned(),
                     suggestions: self.nearest(name),
                 },
@@ -152,12 +150,12 @@ impl Chips {
         let found = self
             .registry
             .get_target_by_name(&chip.name)
-            .map_err(|_| DeviceError::UnknownChip {
+            .map_err(|_| ChipError::Unknown {
                 name: chip.name.clone(),
                 suggestions: Vec::new(),
             })
             .and_then(|target| Chip::new(target, family.name.clone()));
-        let map = found.as_ref().ok().map(Chip::memory_map);
+        let map = found.as_ref().ok().map(MemoryMap::of);
         let (flash, ram, refused) = match map {
             Some(Ok(map)) => (map.flash.len, map.ram.len, None),
             Some(Err(error)) => (0, 0, Some(error.to_string())),
@@ -206,98 +204,4 @@ pub struct Summary {
     pub flash_algorithm: bool,
     /// Why nothing can be put on it, where that is so.
     pub refused: Option<String>,
-}
-
-/// One chip.
-#[derive(Clone, Debug)]
-pub struct Chip {
-    pub(super) target: Target,
-    family: String,
-    core: usize,
-    architecture: Architecture,
-}
-
-impl Chip {
-    fn new(target: Target, family: String) -> Result<Self, DeviceError> {
-        let core = boot_core(&target);
-        let architecture = match target.cores.get(core).map(|core| core.core_type) {
-            Some(CoreType::Armv6m) => Architecture::Armv6M,
-            Some(CoreType::Armv7m) => Architecture::Armv7M,
-            Some(CoreType::Armv7em) => Architecture::Armv7EM,
-            Some(CoreType::Armv8m) => Architecture::Armv8M,
-            _ => {
-                return Err(DeviceError::NotCortexM {
-                    chip: target.name.clone(),
-                });
-            }
-        };
-        Ok(Self {
-            target,
-            family,
-            core,
-            architecture,
-        })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.target.name
-    }
-
-    /// Its family, whose chips are described together.
-    #[must_use]
-    pub fn family(&self) -> &str {
-        &self.family
-    }
-
-    /// The processor that runs the firmware: the one that starts first.
-    #[must_use]
-    pub fn processor(&self) -> Processor {
-        let mainline = families::is_mainline(&self.family);
-        Processor {
-            architecture: self.architecture,
-            dsp: match self.architecture {
-                Architecture::Armv7EM => true,
-                Architecture::Armv8M => mainline,
-                _ => false,
-            },
-        }
-    }
-
-    /// What keeps firmware that is built here from running on it, where anything does.
-    #[must_use]
-    pub fn obstacle(&self) -> Option<Obstacle> {
-        families::obstacle(&self.family)
-    }
-
-    /// The flash and RAM that firmware and image can have.
-    ///
-    /// # Errors
-    /// [`MemoryError`], where there is nothing that could be used.
-    pub fn memory_map(&self) -> Result<MemoryMap, MemoryError> {
-        MemoryMap::of(self)
-    }
-
-    pub(super) const fn core(&self) -> usize {
-        self.core
-    }
-
-    pub(super) fn core_name(&self) -> &str {
-        self.target
-            .cores
-            .get(self.core)
-            .map_or("", |core| core.name.as_str())
-    }
-}
-
-/// The core that starts first: the first one that reaches the memory that the chip starts from.
-fn boot_core(target: &Target) -> usize {
-    let regions = target.memory_map.iter();
-    let boot = regions
-        .filter_map(MemoryRegion::as_nvm_region)
-        .find(|r| r.is_boot_memory());
-    let name = boot.and_then(|region| region.cores.first());
-    name.and_then(|name| target.cores.iter().position(|core| core.name == *name))
-        .unwrap_or(0)
 }

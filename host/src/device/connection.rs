@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{Core, CoreStatus};
 
-use super::chips::Chip;
-use super::error::DeviceError;
+use super::attach::{ConnectError, attach, restart, scan};
+use super::chip::Chip;
 use super::firmware::Firmware;
-use super::flash::{Plan, attach, restart, scan};
 use super::memory::{Layout, LayoutOptions};
+use super::plan::Plan;
 use super::probe::Selector;
 use super::session::{Identity, Link, Lost, Patience, Session, SessionError};
 
@@ -49,8 +49,8 @@ impl Default for TalkOptions {
 /// `firmware` is its file; without one, what it is known by is looked for in the chip's RAM.
 ///
 /// # Errors
-/// [`DeviceError`], where there is no connection or the firmware is not there; and what `work` returns.
-pub fn talk<T, E: From<DeviceError>>(
+/// [`ConnectError`], where there is no connection or the firmware is not there; and what `work` returns.
+pub fn talk<T, E: From<ConnectError>>(
     chip: &Chip,
     firmware: Option<&Firmware>,
     options: &TalkOptions,
@@ -58,11 +58,14 @@ pub fn talk<T, E: From<DeviceError>>(
 ) -> Result<T, E> {
     let scan = match firmware.and_then(|firmware| firmware.rtt) {
         Some(address) => ScanRegion::Exact(address.into()),
-        None => scan(Layout::of(chip, &LayoutOptions::default())?.ram),
+        None => {
+            let layout = Layout::of(chip, &LayoutOptions::default()).map_err(ConnectError::from)?;
+            scan(layout.ram)
+        }
     };
     let mut session = attach(chip, options.probe.as_ref())?;
     let failed = |during, source| {
-        E::from(DeviceError::Connection {
+        E::from(ConnectError::Lost {
             chip: chip.name().to_owned(),
             during,
             source,
@@ -77,7 +80,7 @@ pub fn talk<T, E: From<DeviceError>>(
     }
     let connection = Connection::attach(&mut core, &scan, options.timeout)
         .map_err(|Lost(cause)| failed("when its firmware was asked", cause))?
-        .ok_or_else(|| DeviceError::NotThere {
+        .ok_or_else(|| ConnectError::NotThere {
             chip: chip.name().to_owned(),
         })?;
     let patience = Patience {
@@ -111,9 +114,9 @@ pub(super) fn greet(
 pub(super) fn ask(
     plan: &Plan,
     session: &mut probe_rs::Session,
-) -> Result<Option<Identity>, DeviceError> {
+) -> Result<Option<Identity>, ConnectError> {
     const SOON: Duration = Duration::from_millis(500);
-    let lost = |source| DeviceError::Connection {
+    let lost = |source| ConnectError::Lost {
         chip: plan.chip().to_owned(),
         during: "when its firmware was asked",
         source,

@@ -8,10 +8,63 @@ use tinyspike_board::toolchain::Toolchain;
 use tinyspike_firmware::boards::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
-use super::chips::Chip;
-use super::error::DeviceError;
+use super::chip::Chip;
+use super::families::Obstacle;
 use super::memory::{Layout, Region};
+use crate::advice::{Advice, Advised};
 use crate::sign::PublicKey;
+
+/// Reasons why there is no firmware for a chip.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FirmwareError {
+    /// Firmware that is built here does not run on the chip.
+    #[error("no firmware can be built for {chip}: {obstacle}")]
+    Obstacle {
+        /// The chip.
+        chip: String,
+        /// The reason.
+        obstacle: Obstacle,
+    },
+    /// The firmware could not be built.
+    #[error(transparent)]
+    Build(#[from] tinyspike_board::Failure),
+    /// No compiler for the chip is installed.
+    #[error("{chip} needs the compiler's target {target}, which is not installed")]
+    NoTarget {
+        /// The chip.
+        chip: String,
+        /// The target.
+        target: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A firmware file cannot be used.
+    #[error("the firmware {}: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// The fault in it.
+        reason: String,
+    },
+}
+
+impl Advised for FirmwareError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::NoTarget { target, .. } => vec![Advice::InstallTarget(target), Advice::Firmware],
+            Self::Build(_) => vec![Advice::FirmwareSize],
+            Self::Obstacle { .. } => vec![Advice::Firmware],
+            _ => Vec::new(),
+        }
+    }
+}
 
 /// Some bytes, and where in flash they go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,18 +119,18 @@ impl Firmware {
     /// Reads an ELF file.
     ///
     /// # Errors
-    /// [`DeviceError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
+    /// [`FirmwareError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
     /// it looks for images.
-    pub fn read(path: &Path) -> Result<Self, DeviceError> {
-        let bytes = std::fs::read(path).map_err(|source| DeviceError::File {
+    pub fn read(path: &Path) -> Result<Self, FirmwareError> {
+        let bytes = std::fs::read(path).map_err(|source| FirmwareError::File {
             path: path.to_owned(),
             source,
         })?;
         Self::parse(path, &bytes)
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DeviceError> {
-        let unusable = |reason: String| DeviceError::Firmware {
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, FirmwareError> {
+        let unusable = |reason: String| FirmwareError::Unusable {
             path: path.to_owned(),
             reason,
         };
@@ -147,21 +200,21 @@ fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
 /// this key has signed.
 ///
 /// # Errors
-/// [`DeviceError`], where it would not run there, no compiler for it is installed, or the build fails.
+/// [`FirmwareError`], where it would not run there, no compiler for it is installed, or the build fails.
 pub fn build(
     chip: &Chip,
     layout: &Layout,
     key: Option<&PublicKey>,
-) -> Result<Firmware, DeviceError> {
+) -> Result<Firmware, FirmwareError> {
     if let Some(obstacle) = chip.obstacle() {
-        return Err(DeviceError::NeedsOwnFirmware {
+        return Err(FirmwareError::Obstacle {
             chip: chip.name().to_owned(),
             obstacle,
         });
     }
     let target = chip.processor().target();
     if Toolchain::find(target).is_none() {
-        return Err(DeviceError::NoTarget {
+        return Err(FirmwareError::NoTarget {
             chip: chip.name().to_owned(),
             target,
         });

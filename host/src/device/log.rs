@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use defmt_decoder::{DecodeError, Locations, StreamDecoder, Table};
 use serde::Serialize;
 
-use super::error::DeviceError;
+use super::firmware::FirmwareError;
 
 /// The texts of one firmware.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ impl LogTable {
     /// The texts of a firmware's ELF file; `None` where it does not log.
     ///
     /// # Errors
-    /// [`DeviceError`], where the file cannot be read, or defmt's part of it not be understood.
-    pub fn read(path: &Path) -> Result<Option<Self>, DeviceError> {
-        let elf = std::fs::read(path).map_err(|source| DeviceError::File {
+    /// [`FirmwareError`], where the file cannot be read, or defmt's part of it not be understood.
+    pub fn read(path: &Path) -> Result<Option<Self>, FirmwareError> {
+        let elf = std::fs::read(path).map_err(|source| FirmwareError::File {
             path: path.to_owned(),
             source,
         })?;
-        let unreadable = |reason| DeviceError::Firmware {
+        let unreadable = |reason| FirmwareError::Unusable {
             path: path.to_owned(),
             reason: format!("its log's texts cannot be read: {reason}"),
         };

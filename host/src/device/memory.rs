@@ -17,8 +17,9 @@ use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
 use tinyspike_shared::slots::Slot;
 
-use super::chips::Chip;
+use super::chip::Chip;
 use super::families::{self, Obstacle};
+use crate::advice::{Advice, Advised};
 
 /// Where data memory begins and ends, by the architecture.
 const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
@@ -107,6 +108,22 @@ pub enum MemoryError {
     },
 }
 
+/// The memory of a chip that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{chip}: {source}")]
+pub struct LayoutError {
+    /// The chip.
+    pub chip: String,
+    /// The reason.
+    pub source: MemoryError,
+}
+
+impl Advised for LayoutError {
+    fn advice(&self) -> Vec<Advice> {
+        vec![Advice::UsableChips]
+    }
+}
+
 /// The flash and RAM of a chip that firmware and image can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryMap {
@@ -174,6 +191,19 @@ impl MemoryMap {
             .iter()
             .copied()
             .filter(move |b| b.overlaps(part))
+    }
+}
+
+impl Chip {
+    /// The flash and RAM that firmware and image can have.
+    ///
+    /// # Errors
+    /// [`LayoutError`], if there is nothing that could be used.
+    pub fn memory_map(&self) -> Result<MemoryMap, LayoutError> {
+        MemoryMap::of(self).map_err(|source| LayoutError {
+            chip: self.name().to_owned(),
+            source,
+        })
     }
 }
 
@@ -446,6 +476,27 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Where everything goes on a chip for which firmware is yet to be built.
+    ///
+    /// # Errors
+    /// [`LayoutError`], if the chip's memory cannot be used.
+    pub fn of(chip: &Chip, options: &LayoutOptions) -> Result<Self, LayoutError> {
+        let map = chip.memory_map()?;
+        Self::divide(chip, &map, options)
+    }
+
+    /// As [`Layout::new`], with the chip's name in the error.
+    pub(super) fn divide(
+        chip: &Chip,
+        map: &MemoryMap,
+        options: &LayoutOptions,
+    ) -> Result<Self, LayoutError> {
+        Self::new(map, options).map_err(|source| LayoutError {
+            chip: chip.name().to_owned(),
+            source,
+        })
+    }
+
     /// Two slots are made only where each has this many bytes.
     pub const LEAST_SLOT: u32 = 16 << 10;
 

@@ -7,7 +7,9 @@
 //! it fits. [`flash()`] writes it; [`talk`] leads to a [`Session`] with what runs then, which [`run`] holds to the
 //! emulator.
 
+mod attach;
 pub mod bench;
+mod chip;
 mod chips;
 mod connection;
 mod error;
@@ -17,23 +19,29 @@ mod flash;
 mod hello;
 mod log;
 pub mod memory;
+mod plan;
 mod probe;
 mod processor;
 pub mod run;
 pub mod session;
 mod update;
+mod write;
 
-pub use chips::{Chip, Chips, Summary};
+pub use attach::ConnectError;
+pub use chip::{Chip, ChipError};
+pub use chips::{Chips, Summary};
 pub use connection::{Connection, TalkOptions, talk};
 pub use error::DeviceError;
 pub use families::Obstacle;
-pub use firmware::{Firmware, Segment, build};
-pub use flash::{
-    Budget, FlashOptions, Flashed, Mode, Phase, Place, Plan, PlanOptions, Progress, flash,
-};
+pub use firmware::{Firmware, FirmwareError, Segment, build};
+pub use flash::{FlashOptions, Flashed, flash};
 pub use hello::{Greeting, ImageReport};
 pub use log::{LogMessage, LogReader, LogTable};
-pub use memory::{Layout, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots};
-pub use probe::{ProbeInfo, Selector, probes};
+pub use memory::{
+    Layout, LayoutError, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots,
+};
+pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
+pub use probe::{ProbeError, ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};
 pub use session::Session;
+pub use write::{FlashError, Phase, Progress};

@@ -7,7 +7,55 @@ use probe_rs::probe::list::{Accessibility, Lister};
 use probe_rs::probe::{DebugProbeSelector, Probe};
 use serde::Serialize;
 
-use super::error::DeviceError;
+use crate::advice::{Advice, Advised};
+
+/// Reasons why there is no probe to work with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// There is no probe.
+    #[error("no debug probe is connected")]
+    None,
+    /// There are several probes.
+    #[error("{} debug probes are connected, and none was chosen: {}", found.len(), list(found))]
+    Several {
+        /// All of them.
+        found: Vec<ProbeInfo>,
+    },
+    /// A selector cannot be read.
+    #[error("{text:?} selects no probe: {source}")]
+    Selector {
+        /// The selector.
+        text: String,
+        /// The fault in it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The chosen probe cannot be opened.
+    #[error("the probe {selector} cannot be opened: {source}")]
+    Open {
+        /// The probe.
+        selector: String,
+        /// probe-rs's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Advised for ProbeError {
+    fn advice(&self) -> Vec<Advice> {
+        vec![match self {
+            Self::None => Advice::ConnectProbe,
+            Self::Several { .. } => Advice::ChooseProbe,
+            Self::Open { selector, .. } if selector.contains(":tcp:") => Advice::StartEmulatedBoard,
+            Self::Open { .. } => Advice::ListProbes,
+            Self::Selector { .. } => return Vec::new(),
+        }]
+    }
+}
+
+fn list(probes: &[ProbeInfo]) -> String {
+    let names: Vec<String> = probes.iter().map(ToString::to_string).collect();
+    names.join("; ")
+}
 
 /// A connected probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,12 +104,12 @@ pub fn probes() -> Vec<ProbeInfo> {
 pub struct Selector(DebugProbeSelector);
 
 impl FromStr for Selector {
-    type Err = DeviceError;
+    type Err = ProbeError;
 
-    fn from_str(text: &str) -> Result<Self, DeviceError> {
+    fn from_str(text: &str) -> Result<Self, ProbeError> {
         text.parse()
             .map(Self)
-            .map_err(|source| DeviceError::Selector {
+            .map_err(|source| ProbeError::Selector {
                 text: text.to_owned(),
                 source: Box::new(source),
             })
@@ -75,25 +123,25 @@ impl fmt::Display for Selector {
 }
 
 /// Opens the chosen probe, or the only one.
-pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, DeviceError> {
+pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, ProbeError> {
     let selector = match selector {
         Some(selector) => selector.clone(),
         None => only(probes())?,
     };
     Lister::new()
         .open(selector.0.clone())
-        .map_err(|source| DeviceError::OpenProbe {
+        .map_err(|source| ProbeError::Open {
             selector: selector.to_string(),
             source: Box::new(source),
         })
 }
 
 /// The selector of the only one of some probes.
-fn only(found: Vec<ProbeInfo>) -> Result<Selector, DeviceError> {
+fn only(found: Vec<ProbeInfo>) -> Result<Selector, ProbeError> {
     match found.as_slice() {
-        [] => Err(DeviceError::NoProbe),
+        [] => Err(ProbeError::None),
         [one] => one.selector.parse(),
-        _ => Err(DeviceError::SeveralProbes { found }),
+        _ => Err(ProbeError::Several { found }),
     }
 }
 
@@ -112,7 +160,7 @@ mod tests {
 
     #[test]
     fn only_one_probe_needs_no_choice() {
-        assert!(matches!(only(vec![]), Err(DeviceError::NoProbe)));
+        assert!(matches!(only(vec![]), Err(ProbeError::None)));
         let chosen = only(vec![probe("A1")]).unwrap();
         assert_eq!(chosen.to_string(), "0483:374f:A1");
         let error = only(vec![probe("A1"), probe("B2")])

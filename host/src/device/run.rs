@@ -20,8 +20,6 @@ use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
 /// How to run a data set on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunOptions {
-    /// The float that one unit of a byte in the data stands for.
-    pub byte_scale: f32,
     /// Whether every potential and sum is compared after every step, too.
     pub bisect: bool,
 }
@@ -29,10 +27,7 @@ pub struct RunOptions {
 impl Default for RunOptions {
     /// Counts and outputs; bytes are 0 to 1 in 255 parts.
     fn default() -> Self {
-        Self {
-            byte_scale: 1.0 / 255.0,
-            bisect: false,
-        }
+        Self { bisect: false }
     }
 }
 
@@ -229,7 +224,7 @@ pub fn run<L: Link>(
     options: &RunOptions,
     progress: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, RunError> {
-    let encoder = Encoder::new(image, data, options.byte_scale)?;
+    let encoder = Encoder::new(image, data)?;
     let samples = (0..data.len()).filter_map(|i| data.sample(i));
     let inputs = samples.map(|sample| {
         let mut bytes = Vec::new();

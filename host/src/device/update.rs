@@ -11,12 +11,13 @@ use tinyspike_shared::image::{HEADER_LEN, Header, ImageError};
 use tinyspike_shared::signature::TRAILER_LEN;
 use tinyspike_shared::slots::{Flash, Journal, Slot, SlotLayout, State, UpdateError};
 
-use super::error::DeviceError;
+use super::attach::ConnectError;
 use super::firmware::Segment;
-use super::flash::{Mode, Phase, Plan, Progress, Tally, failed, write};
 use super::memory::Region;
+use super::plan::{Mode, Plan, PlanError};
 use super::session::Identity;
-use crate::assemble::{Image, aligned_copy};
+use super::write::{FlashError, Phase, Progress, Tally, failed, write};
+use crate::image::{Image, aligned_copy};
 
 /// What has been done.
 pub(super) struct Updated {
@@ -33,7 +34,7 @@ pub(super) fn update(
     session: &mut Session,
     identity: Option<&Identity>,
     tally: &mut Tally<'_>,
-) -> Result<Updated, DeviceError> {
+) -> Result<Updated, FlashError> {
     let key = plan.key.or(identity.and_then(|identity| identity.key));
     let start = identity.map(|identity| identity.start);
     let single = start.is_some_and(|start| start.journal == accept::Journal::Absent);
@@ -111,16 +112,17 @@ fn addresses(region: Region) -> Range<u32> {
 }
 
 /// An error of an update as one of a chip.
-fn unusable(plan: &Plan, error: UpdateError<DeviceError>) -> DeviceError {
+fn unusable(plan: &Plan, error: UpdateError<FlashError>) -> FlashError {
     let chip = plan.chip().to_owned();
     match error.into_flash() {
         Ok(error) => error,
-        Err(UpdateError::Verify { .. }) => DeviceError::Verify { chip },
-        Err(UpdateError::Downgrade { version, minimum }) => DeviceError::Refused {
+        Err(UpdateError::Verify { .. }) => FlashError::Verify { chip },
+        Err(UpdateError::Downgrade { version, minimum }) => PlanError::Refused {
             chip,
             refusal: Refusal::Version { version, minimum },
-        },
-        Err(source) => DeviceError::Update { chip, source },
+        }
+        .into(),
+        Err(source) => FlashError::Update { chip, source },
     }
 }
 
@@ -135,8 +137,8 @@ struct ProbeFlash<'a, 't> {
 
 impl ProbeFlash<'_, '_> {
     /// Some bytes at once.
-    fn bytes(&mut self, address: u32, length: usize) -> Result<Vec<u8>, DeviceError> {
-        let lost = |source| DeviceError::Connection {
+    fn bytes(&mut self, address: u32, length: usize) -> Result<Vec<u8>, FlashError> {
+        let lost = |source| ConnectError::Lost {
             chip: self.plan.chip().to_owned(),
             during: "while its flash was read",
             source: Box::new(source),
@@ -148,7 +150,7 @@ impl ProbeFlash<'_, '_> {
     }
 
     /// How many bytes the image in a slot states; 0 where there is none.
-    fn length(&mut self, slot: Slot) -> Result<u32, DeviceError> {
+    fn length(&mut self, slot: Slot) -> Result<u32, FlashError> {
         let Some(place) = self.plan.layout.slots.slot(slot) else {
             return Ok(0);
         };
@@ -157,7 +159,7 @@ impl ProbeFlash<'_, '_> {
     }
 
     /// Looks for an image that may run, as the firmware does.
-    fn find(&mut self, stored: Option<State>, terms: &Terms) -> Result<Start, DeviceError> {
+    fn find(&mut self, stored: Option<State>, terms: &Terms) -> Result<Start, FlashError> {
         let mut lost = None;
         let start = Start::find(stored, |slot, _| match self.image(slot) {
             Ok(bytes) => {
@@ -177,7 +179,7 @@ impl ProbeFlash<'_, '_> {
     }
 
     /// The image in a slot and what is behind it, as far as it says how long it is.
-    fn image(&mut self, slot: Slot) -> Result<Vec<u8>, DeviceError> {
+    fn image(&mut self, slot: Slot) -> Result<Vec<u8>, FlashError> {
         let slots = self.plan.layout.slots;
         let Some(place) = slots.slot(slot) else {
             return Ok(Vec::new());
@@ -198,9 +200,9 @@ impl ProbeFlash<'_, '_> {
 }
 
 impl Flash for ProbeFlash<'_, '_> {
-    type Error = DeviceError;
+    type Error = FlashError;
 
-    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), DeviceError> {
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         let end = address.saturating_add(bytes.len() as u32);
         let place = Region::new(address, end);
         for at in 0..self.journal.len() {
@@ -226,7 +228,7 @@ impl Flash for ProbeFlash<'_, '_> {
         Ok(())
     }
 
-    fn erase(&mut self, addresses: Range<u32>) -> Result<(), DeviceError> {
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), FlashError> {
         let part = Region::new(addresses.start, addresses.end);
         self.forget(part);
         let (mut from, mut to) = (part.address, part.address);
@@ -245,7 +247,7 @@ impl Flash for ProbeFlash<'_, '_> {
         done.map_err(|e| failed(self.plan, e))
     }
 
-    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let segment = Segment {
             address,
             bytes: bytes.to_vec(),
@@ -254,7 +256,7 @@ impl Flash for ProbeFlash<'_, '_> {
         write(self.plan, self.session, &[segment], true, self.tally)
     }
 
-    fn differs(&mut self, address: u32, bytes: &[u8]) -> Result<Option<u32>, DeviceError> {
+    fn differs(&mut self, address: u32, bytes: &[u8]) -> Result<Option<u32>, FlashError> {
         let found = self.bytes(address, bytes.len())?;
         let at = bytes.iter().zip(&found).position(|(a, b)| a != b);
         Ok(at.map(|at| address.saturating_add(at as u32)))

@@ -16,7 +16,7 @@ mod text;
 use serde::Serialize;
 
 use crate::network::{
-    Connection, Ensemble, Network, Node, NodeKind, Post, Pre, Probe, Synapse, TensorFunc, Transform,
+    Connection, Ensemble, Network, Node, NodeKind, PerNeuron, Post, Pre, Probe, Synapse, Transform,
 };
 
 /// A network's objects, in words.
@@ -40,9 +40,9 @@ pub struct Listing {
 /// A node. The fields after `output` are a TensorNode's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeListing {
-    /// Such as `<Node 'input_1'>`.
+    /// Object as Nengo shows it, such as `<Node 'input_1'>`.
     pub repr: String,
-    /// Such as `input_1`.
+    /// Label, such as `input_1`.
     pub label: String,
     /// `Node` or `TensorNode`.
     pub class: &'static str,
@@ -53,7 +53,7 @@ pub struct NodeListing {
     /// A Node's: the shape of the constant that it sends; none if it hands its input on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Option<Vec<usize>>>,
-    /// What it runs: `Layer Dropout` or `<function softmax>`.
+    /// Function that it runs: `Layer Dropout` or `<function softmax>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensor_func: Option<String>,
     /// The shape that the function sees.
@@ -62,7 +62,7 @@ pub struct NodeListing {
     /// The shape that it returns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape_out: Option<Vec<usize>>,
-    /// Whether the function is given the time.
+    /// `true` if the function is given the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_time: Option<bool>,
 }
@@ -70,17 +70,17 @@ pub struct NodeListing {
 /// An ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnsembleListing {
-    /// Such as `<Ensemble 'conv2d.0'>`.
+    /// Object as Nengo shows it, such as `<Ensemble 'conv2d.0'>`.
     pub repr: String,
-    /// Such as `conv2d.0`.
+    /// Label, such as `conv2d.0`.
     pub label: String,
-    /// How many neurons it has.
+    /// Number of its neurons.
     pub n_neurons: usize,
     /// Always 1: NengoDL connects to the neurons, not to what they represent.
     pub dimensions: usize,
-    /// Such as `SpikingRectifiedLinear(amplitude=0.01)`.
+    /// Neuron type, such as `SpikingRectifiedLinear(amplitude=0.01)`.
     pub neuron_type: String,
-    /// Such as `Choice(options=array([1.]))`.
+    /// Gain, such as `Choice(options=array([1.]))`.
     pub gain: String,
     /// `Choice(options=array([0.]))`, or `ndarray(64,)`.
     pub bias: String,
@@ -91,7 +91,7 @@ pub struct EnsembleListing {
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionListing {
-    /// Such as `<Connection from <Node 'a'> to <Neurons of <Ensemble 'b.0'>>>`.
+    /// Object as Nengo shows it, such as `<Connection from <Node 'a'> to <Neurons of <Ensemble 'b.0'>>>`.
     pub repr: String,
     /// Its source.
     pub pre: String,
@@ -99,7 +99,7 @@ pub struct ConnectionListing {
     pub post: String,
     /// Its transform.
     pub transform: TransformListing,
-    /// Such as `Lowpass(tau=0.005)`, or `None`.
+    /// Synapse, such as `Lowpass(tau=0.005)`, or `None`.
     pub synapse: String,
     /// `None`, `True` or `False`.
     pub trainable: String,
@@ -117,14 +117,14 @@ pub enum TransformListing {
         size_in: usize,
         size_out: usize,
         shape: [usize; 2],
-        /// Of the weights as given: a matrix, a diagonal, or a scalar.
+        /// Shape of the weights as given: a matrix, a diagonal, or a scalar.
         init_shape: Vec<usize>,
     },
     Sparse {
         size_in: usize,
         size_out: usize,
         shape: [usize; 2],
-        /// How many entries there are.
+        /// Number of entries.
         nnz: usize,
     },
     Convolution {
@@ -147,11 +147,11 @@ pub enum TransformListing {
 /// A probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProbeListing {
-    /// What it looks at.
+    /// Object that it looks at.
     pub target: String,
     /// Always `output`.
     pub attr: &'static str,
-    /// Such as `Lowpass(tau=0.005)`, or `None`.
+    /// Synapse, such as `Lowpass(tau=0.005)`, or `None`.
     pub synapse: String,
 }
 
@@ -205,10 +205,7 @@ fn node(node: &Node) -> NodeListing {
         NodeKind::Constant(value) => listing.output = Some(Some(value.shape().to_vec())),
         NodeKind::Passthrough => listing.output = Some(None),
         NodeKind::Tensor(tensor) => {
-            listing.tensor_func = Some(match &tensor.func {
-                TensorFunc::Layer(layer) => format!("Layer {}", layer.class_name),
-                TensorFunc::Activation(activation) => format!("<function {activation}>"),
-            });
+            listing.tensor_func = Some(tensor.func.listed());
             listing.shape_in = Some(tensor.shape_in.clone());
             listing.shape_out = Some(tensor.shape_out.clone());
             listing.pass_time = Some(false);
@@ -238,12 +235,19 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
         n_neurons: ensemble.n_neurons,
         dimensions: 1,
         neuron_type,
-        gain: choice(ensemble.gain),
+        gain: gain(&ensemble.gain),
         bias: match &ensemble.bias {
             None => choice(0.0),
             Some(bias) => format!("ndarray({},)", bias.len()),
         },
         bias_trainable: trainable(ensemble.bias_trainable.filter(|_| in_top_network)),
+    }
+}
+
+fn gain(gain: &PerNeuron) -> String {
+    match (gain.uniform(), gain.len()) {
+        (None, Some(n)) => format!("ndarray({n},)"),
+        (value, _) => choice(value.unwrap_or(1.0)),
     }
 }
 

@@ -65,7 +65,7 @@ impl fmt::Display for Listing {
     }
 }
 
-/// How many indices of a slice a person wants to see at either end.
+/// Indices of a slice that a person wants to see at either end.
 const EDGE: usize = 3;
 
 /// An object with a long index list cut to its ends.

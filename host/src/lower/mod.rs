@@ -12,9 +12,8 @@ mod link;
 mod path;
 mod wiring;
 
-use crate::model::{Activation, LayerConfig, Penalties};
 use crate::network::{
-    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre, Synapse, TensorFunc,
+    Effect, Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, Post, Pre, Synapse,
     TensorNode,
 };
 use crate::ops::{self, OpsError};
@@ -395,10 +394,14 @@ impl Resolver<'_> {
         let mut foreign = Vec::new();
         for id in &order {
             let ensemble = &network.ensembles[id.0];
-            let Some(halves) = halves(&ensemble.neuron_type) else {
+            let uniform = ensemble.neuron_type.uniform();
+            let Some(halves) = uniform.as_ref().and_then(halves) else {
                 foreign.push(ForeignNeurons {
                     layer: ensemble.label.clone(),
-                    neuron_type: ensemble.neuron_type.name().into(),
+                    neuron_type: match uniform {
+                        Some(_) => ensemble.neuron_type.name().into(),
+                        None => format!("{} (each its own)", ensemble.neuron_type.name()),
+                    },
                 });
                 continue;
             };
@@ -451,7 +454,10 @@ impl Resolver<'_> {
             let label = &ensemble.label;
             let resolved = resolver.sum_into(Post::Neurons(*id), ensemble.n_neurons)?;
             let own_bias = ensemble.bias.as_ref().map_or(&[][..], Tensor::data);
-            let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * ensemble.gain).collect();
+            let gain = (ensemble.gain.uniform()).ok_or_else(|| {
+                unsupported(label, "a gain for each neuron", "put it into the weights")
+            })?;
+            let mut current: Vec<f32> = resolved.bias.iter().map(|b| b * gain).collect();
             for (c, own) in current.iter_mut().zip(own_bias) {
                 *c += own;
             }
@@ -465,7 +471,7 @@ impl Resolver<'_> {
                     .collect();
                 for Term { pre, path, synapse } in &resolved.terms {
                     for (pre, factor) in sources(*pre) {
-                        let order = order.scaled(ensemble.gain * part.gain * factor);
+                        let order = order.scaled(gain * part.gain * factor);
                         let from = shape_of(pre, &populations);
                         let (source, map) = link::finish(path.clone().then(&order), from, shape)
                             .map_err(|what| unsupported(label, what, COMPOSITION))?;
@@ -827,77 +833,22 @@ impl Resolver<'_> {
     }
 }
 
-/// A layer that only does something in training, as NengoDL's Converter makes it a TensorNode.
+/// A function that passes its values on, such as a layer that only does something in training.
 fn is_identity(t: &TensorNode) -> bool {
-    let TensorFunc::Layer(layer) = &t.func else {
-        return false;
-    };
-    matches!(
-        layer.config,
-        LayerConfig::Dropout { .. } | LayerConfig::Noise
-    )
+    t.func.effect() == Effect::Identity
 }
 
 /// A softmax along the only axis, which keeps the ranking.
 fn is_softmax(t: &TensorNode) -> bool {
-    let softmax = match &t.func {
-        TensorFunc::Activation(a) => *a == Activation::Softmax,
-        TensorFunc::Layer(layer) => {
-            matches!(&layer.config, LayerConfig::Softmax { .. })
-                || matches!(
-                    &layer.config,
-                    LayerConfig::Activation {
-                        activation: Activation::Softmax
-                    }
-                )
-        }
-    };
-    softmax && t.shape_in.len() == 1
+    t.func.effect() == Effect::Softmax && t.shape_in.len() == 1
 }
 
 fn fallback(label: &str, t: &TensorNode) -> Fallback {
-    const SWAP: &str = "use a relu activation, or swap it (--swap-activation)";
-    let (function, advice) = match &t.func {
-        TensorFunc::Activation(a) => (format!("activation {a}"), SWAP.to_owned()),
-        TensorFunc::Layer(layer) => {
-            let penalties = match &layer.config {
-                LayerConfig::Conv(c) => Some(&c.penalties),
-                LayerConfig::Dense { penalties, .. } => Some(penalties),
-                _ => None,
-            };
-            let advice = match (&layer.config, penalties.and_then(training_argument)) {
-                (_, Some(argument)) => format!(
-                    "its {argument} only matters in training, convert with --inference-only to make it native"
-                ),
-                (LayerConfig::Pool { .. } | LayerConfig::GlobalPool { .. }, None) => {
-                    "average pooling is native, convert with --max-to-avg-pool".to_owned()
-                }
-                (LayerConfig::Softmax { .. }, None) => {
-                    "a softmax can only be left out at the end of the network".to_owned()
-                }
-                (LayerConfig::Activation { .. } | LayerConfig::Elu { .. }, None) => SWAP.to_owned(),
-                _ => "convert with --inference-only if it is native then, or replace it".to_owned(),
-            };
-            (layer.class_name.clone(), advice)
-        }
-    };
     Fallback {
         layer: label.into(),
-        function,
-        advice,
+        function: t.func.name(),
+        advice: t.func.advice(),
     }
-}
-
-fn training_argument(p: &Penalties) -> Option<&'static str> {
-    [
-        (&p.kernel_regularizer, "kernel_regularizer"),
-        (&p.bias_regularizer, "bias_regularizer"),
-        (&p.activity_regularizer, "activity_regularizer"),
-        (&p.kernel_constraint, "kernel_constraint"),
-        (&p.bias_constraint, "bias_constraint"),
-    ]
-    .into_iter()
-    .find_map(|(value, name)| value.is_some().then_some(name))
 }
 
 fn ops_at(

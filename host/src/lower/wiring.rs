@@ -237,9 +237,9 @@ fn coordinates(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
 /// The zeros that a convolution puts before one of its axes.
 pub(super) fn padding_before(c: &Convolution, axis: usize, input: usize, kernel: usize) -> usize {
     let padding = if c.same_padding {
-        crate::model::Padding::Same
+        crate::ops::Padding::Same
     } else {
-        crate::model::Padding::Valid
+        crate::ops::Padding::Valid
     };
     Axis::new(input, kernel, c.strides[axis], c.dilation[axis], padding)
         .map_or(0, |axis| axis.before)

@@ -1,17 +1,16 @@
 //! Convolution as a matrix product over gathered patches.
 
-use super::window::{Axis, OUTSIDE, Taps};
+use super::window::{Axis, OUTSIDE, Padding, Taps};
 use super::{MatMut, MatRef, OpsError, check_len, gemm};
-use crate::model::Padding;
 use crate::network::Convolution;
 
-/// How many values of gathered patches are held at once: about the size of a core's cache.
+/// Values of gathered patches that are held at once: about the size of a core's cache.
 const PATCH_VALUES: usize = 1 << 16;
 
 /// A convolution's geometry, worked out and checked once.
 #[derive(Clone, Debug)]
 pub struct ConvPlan {
-    /// Which input place each output place sees under each kernel place.
+    /// Input place that each output place sees under each kernel place.
     pub taps: Taps,
     /// The output's places along each axis.
     pub places: Vec<usize>,
@@ -21,7 +20,7 @@ pub struct ConvPlan {
     pub channels_out: usize,
     /// Channels form this many groups.
     pub groups: usize,
-    /// Whether channels are the last axis of the vectors.
+    /// `true` if channels are the last axis of the vectors.
     pub channels_last: bool,
 }
 
@@ -29,7 +28,7 @@ impl ConvPlan {
     /// The plan of a network's convolution.
     ///
     /// # Errors
-    /// [`OpsError::Shape`] where the kernel, the strides or the output shape do not fit the input.
+    /// [`OpsError::Shape`] if the kernel, the strides or the output shape do not fit the input.
     pub fn new(c: &Convolution) -> Result<Self, OpsError> {
         let padding = if c.same_padding {
             Padding::Same
@@ -58,7 +57,7 @@ impl ConvPlan {
     /// `[k.., in / groups, out]`.
     ///
     /// # Errors
-    /// [`OpsError::Shape`] where these do not fit together.
+    /// [`OpsError::Shape`] if these do not fit together.
     pub fn with_padding(
         input_shape: &[usize],
         kernel_shape: &[usize],
@@ -139,7 +138,7 @@ impl ConvPlan {
     /// Adds the convolution of each of `batch` inputs in `x` to the outputs in `y`.
     ///
     /// # Errors
-    /// [`OpsError::Length`] where a slice does not fit the plan.
+    /// [`OpsError::Length`] if a slice does not fit the plan.
     pub fn apply_batch(
         &self,
         kernel: &[f32],

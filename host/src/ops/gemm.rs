@@ -16,9 +16,9 @@ type StridedViewMut<'a> = DMatrixViewMut<'a, f32, Dyn, Dyn>;
 pub struct MatRef<'a> {
     /// The values.
     pub data: &'a [f32],
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// How many columns.
+    /// Number of columns.
     pub cols: usize,
     /// Places from one row to the next.
     pub row_stride: usize,
@@ -31,9 +31,9 @@ pub struct MatRef<'a> {
 pub struct MatMut<'a> {
     /// The values.
     pub data: &'a mut [f32],
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// How many columns.
+    /// Number of columns.
     pub cols: usize,
     /// Places from one row to the next.
     pub row_stride: usize,
@@ -126,7 +126,7 @@ impl<'a> MatMut<'a> {
 /// Adds A B to C. A row of C does not depend on how many rows there are, to the bit.
 ///
 /// # Errors
-/// [`OpsError`] where the shapes do not fit, or a slice is shorter than its shape and strides need.
+/// [`OpsError`] if the shapes do not fit, or a slice is shorter than its shape and strides need.
 pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
     if a.cols != b.rows || a.rows != c.rows || b.cols != c.cols {
         return Err(OpsError::Shape {
@@ -149,7 +149,7 @@ pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError>
     Ok(())
 }
 
-/// With rows of zeros for those that are missing, so that a few rows are summed as many are.
+/// Pads missing rows with zeros, so that a few rows are summed as many are.
 fn padded(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>) -> Result<(), OpsError> {
     a.check()?;
     c.check()?;

@@ -10,21 +10,21 @@ mod window;
 pub use conv::ConvPlan;
 pub(crate) use conv::split_channels;
 pub use gemm::{MatMut, MatRef, gemm};
-pub use window::{Axis, OUTSIDE, Taps};
+pub use window::{Axis, OUTSIDE, Padding, Taps};
 
 use thiserror::Error;
 
 use crate::network::{Sparse, Transform};
 use crate::tensor::Tensor;
 
-/// Why a kernel could not run: shapes that do not belong together.
+/// Reason why a kernel could not run: shapes that do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpsError {
     /// A slice is not as long as the operation needs.
     #[error("{what} has {found} values where {expected} are needed")]
     Length {
-        /// Which slice.
+        /// Name of the slice.
         what: &'static str,
         /// The length that the operation needs.
         expected: usize,
@@ -34,9 +34,9 @@ pub enum OpsError {
     /// A weight's shape does not fit the operation.
     #[error("{what} has the shape {found:?}, but the operation needs {expected}")]
     Shape {
-        /// Which array.
+        /// Name of the array.
         what: &'static str,
-        /// What is needed, in words.
+        /// Need, in words.
         expected: String,
         /// The shape that was given.
         found: Vec<usize>,
@@ -70,7 +70,7 @@ pub(crate) fn check_len(what: &'static str, expected: usize, found: usize) -> Re
 /// Adds `transform` of the vector `x` to `y`.
 ///
 /// # Errors
-/// [`OpsError`] where `x` or `y` is not as long as the transform's input or output, or where the
+/// [`OpsError`] if `x` or `y` is not as long as the transform's input or output, or where the
 /// transform's own shapes contradict each other.
 pub fn apply(transform: &Transform, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
     apply_batch(transform, 1, x, y)
@@ -125,7 +125,7 @@ pub fn apply_batch(
 /// Adds W x to y for each of `batch` vectors; W has the shape `[size_out, size_in]`.
 ///
 /// # Errors
-/// [`OpsError`] where W is no matrix, or `x` or `y` is not as long as it needs.
+/// [`OpsError`] if W is no matrix, or `x` or `y` is not as long as it needs.
 pub fn dense(w: &Tensor, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
     let &[rows, cols] = w.shape() else {
         return Err(OpsError::Shape {
@@ -154,7 +154,7 @@ pub fn dense(w: &Tensor, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), O
 /// Adds `s` x to y for each of `batch` vectors, entry by entry in the order in which it holds them.
 ///
 /// # Errors
-/// [`OpsError`] where an entry lies outside the matrix, or `x`, `y` or the values are not as long as
+/// [`OpsError`] if an entry lies outside the matrix, or `x`, `y` or the values are not as long as
 /// it needs.
 pub fn sparse(s: &Sparse, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
     check_len(

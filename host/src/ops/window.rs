@@ -1,6 +1,16 @@
 //! Sliding windows: which input places a kernel touches from each output place.
 
-use crate::model::Padding;
+/// A window's way with the border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// Whole windows only.
+    #[default]
+    Valid,
+    /// Zeros around, so that the output has ceil(input / stride) places.
+    Same,
+    /// Zeros before the start only.
+    Causal,
+}
 
 /// The mark of a tap that falls on padding.
 pub const OUTSIDE: u32 = u32::MAX;
@@ -23,7 +33,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The window of `kernel` places over `input` places; `None` where an argument is 0, or where
+    /// The window of `kernel` places over `input` places; `None` if an argument is 0, or where
     /// no whole window fits without padding.
     ///
     /// `Same` is TensorFlow's rule: ceil(input / stride) windows, the smaller half of the padding
@@ -82,7 +92,7 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// The taps of the window over these axes; `None` where the table would not fit in memory's
+    /// The taps of the window over these axes; `None` if the table would not fit in memory's
     /// index type.
     #[must_use]
     pub fn new(axes: &[Axis]) -> Option<Self> {
@@ -126,7 +136,7 @@ impl Taps {
         })
     }
 
-    /// For each output place, the input place under each kernel place.
+    /// Input places under each kernel place, for each output place.
     pub fn windows(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         self.table.chunks_exact(self.kernel.max(1))
     }

@@ -1,8 +1,8 @@
-//! How often a classifier's readout is right.
+//! Accuracy of a classifier's readout.
 
 use crate::tensor::Tensor;
 
-/// Which steps of an output decide.
+/// Steps of an output that decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readout {
     /// The last step.

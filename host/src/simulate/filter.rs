@@ -17,10 +17,10 @@ pub(super) enum Filter {
     },
 }
 
-/// What a filter remembers for each value.
+/// Memory of a filter for each value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FilterState {
-    /// What the filter shows.
+    /// Output of the filter.
     pub(super) y: Vec<f32>,
     x: Vec<[f32; 2]>,
 }

@@ -14,7 +14,6 @@ mod plan;
 mod random;
 mod run;
 mod seeds;
-mod verify;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,9 +23,7 @@ use thiserror::Error;
 
 pub use accuracy::{Readout, accuracy};
 pub use random::RandomState;
-pub use verify::{Comparison, Verification, VerifyError, VerifyOptions, verify};
 
-use crate::forward::ForwardError;
 use crate::network::Network;
 use crate::ops::OpsError;
 use crate::tensor::Tensor;
@@ -37,14 +34,14 @@ use run::{Record, Scratch, State};
 /// The most steps, or items, whose fixed values are computed together.
 const ROWS: usize = 32;
 
-/// Why a network cannot be simulated.
+/// Reason why a network cannot be simulated.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum SimulateError {
     /// A connection or a probe names an object that the network does not have.
     #[error("{what} names an object that the network does not have")]
     Dangling {
-        /// Which connection or probe.
+        /// Name of the connection or probe.
         what: String,
     },
     /// A connection does not fit its ends.
@@ -54,7 +51,7 @@ pub enum SimulateError {
         pre: String,
         /// The target's label.
         post: String,
-        /// What does not fit.
+        /// Mismatch.
         problem: String,
     },
     /// A node or an ensemble contradicts itself.
@@ -62,7 +59,7 @@ pub enum SimulateError {
     Object {
         /// Its label.
         object: String,
-        /// What is wrong.
+        /// Fault that was found.
         problem: String,
     },
     /// Objects need each other within one step.
@@ -78,16 +75,16 @@ pub enum SimulateError {
     Ops {
         /// The target's label.
         object: String,
-        /// What does not fit.
+        /// Mismatch.
         source: OpsError,
     },
     /// A tensor node's function failed.
-    #[error("tensor node \"{node}\": {source}")]
+    #[error("tensor node \"{node}\": {reason}")]
     TensorNode {
         /// Its label.
         node: String,
-        /// What failed.
-        source: Box<ForwardError>,
+        /// The function's reason.
+        reason: String,
     },
     /// The step is not a positive number of seconds.
     #[error("a step of {dt} s; it must be above 0")]
@@ -100,7 +97,7 @@ pub enum SimulateError {
     Voltage {
         /// The ensemble's label.
         ensemble: String,
-        /// What is wrong.
+        /// Fault that was found.
         problem: String,
     },
     /// Data for something that is no input.
@@ -118,7 +115,7 @@ pub enum SimulateError {
     InputCount {
         /// The input's name.
         name: String,
-        /// How often it was given.
+        /// Times that it was given.
         times: usize,
     },
     /// The data of an input has the wrong shape.
@@ -126,7 +123,7 @@ pub enum SimulateError {
     InputShape {
         /// The input's name.
         name: String,
-        /// What is needed, in words.
+        /// Need, in words.
         expected: String,
         /// The shape that was given.
         found: Vec<usize>,
@@ -134,14 +131,14 @@ pub enum SimulateError {
     /// A stateful simulation was continued with another number of items.
     #[error("{found} items, but the simulation runs {expected}; reset it first")]
     BatchSize {
-        /// How many it runs.
+        /// Number that it runs.
         expected: usize,
-        /// How many were given.
+        /// Number that was given.
         found: usize,
     },
 }
 
-/// Where the neurons' voltages start. A voltage that the network itself fixes comes first.
+/// Start of the neurons' voltages. A voltage that the network itself fixes comes first.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InitialVoltage {
     /// All at 0.
@@ -151,7 +148,7 @@ pub enum InitialVoltage {
         /// The network's seed.
         seed: u32,
     },
-    /// These, by the ensemble's label.
+    /// Given voltages, by the ensemble's label.
     Given(BTreeMap<String, Tensor>),
 }
 
@@ -161,14 +158,14 @@ impl Default for InitialVoltage {
     }
 }
 
-/// How to simulate.
+/// Options of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulateOptions {
     /// Seconds per step.
     pub dt: f64,
-    /// Where voltages start.
+    /// Start of voltages.
     pub initial_voltage: InitialVoltage,
-    /// Which ensembles' spikes are kept step by step.
+    /// Ensembles whose spikes are kept step by step.
     pub watch: Watch,
 }
 
@@ -182,13 +179,13 @@ impl Default for SimulateOptions {
     }
 }
 
-/// Which ensembles' spikes are kept step by step.
+/// Ensembles whose spikes are kept step by step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Watch {
     /// None: only how many there were.
     #[default]
     None,
-    /// Those with these labels.
+    /// Ensembles with these labels.
     Ensembles(Vec<String>),
     /// All.
     All,
@@ -199,11 +196,11 @@ pub enum Watch {
 pub struct Input {
     /// The input's name: the node's label.
     pub name: String,
-    /// What it shows.
+    /// Data that it shows.
     pub data: InputData,
 }
 
-/// What an input shows over the steps.
+/// Data that an input shows over the steps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InputData {
     /// The same at every step: an array of shape `[batch, ..]`.
@@ -219,24 +216,24 @@ impl InputData {
     }
 }
 
-/// What came of a simulation.
+/// Result of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// What the probes saw, in the network's order.
+    /// Data of the probes, in the network's order.
     pub probes: Vec<ProbeData>,
-    /// What the ensembles did, in the network's order.
+    /// Data of the ensembles, in the network's order.
     pub ensembles: Vec<EnsembleData>,
-    /// How many items there were.
+    /// Number of items.
     pub items: usize,
-    /// How many steps each ran.
+    /// Number of steps that each ran.
     pub steps: usize,
     /// Seconds per step.
     pub dt: f64,
-    /// How long it took.
+    /// Time that it took.
     pub elapsed: Duration,
 }
 
-/// What a probe saw.
+/// Data of a probe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeData {
     /// The probe's label.
@@ -245,18 +242,17 @@ pub struct ProbeData {
     pub values: Tensor,
 }
 
-/// What an ensemble did.
+/// Data of an ensemble.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnsembleData {
     /// Its label.
     pub label: String,
-    /// How many neurons it has.
+    /// Number of its neurons.
     pub n_neurons: usize,
-    /// How many spikes there were, over all items, steps and neurons; `None` if its neurons do not
-    /// spike.
+    /// Number of spikes, over all items, steps and neurons; `None` if its neurons do not spike.
     pub spikes: Option<u64>,
-    /// If watched, the spikes of each neuron in each step (of neurons that do not spike, their
-    /// output): `[items, steps, n_neurons]`.
+    /// Spikes of each neuron in each step (or the output of neurons that do not spike), if watched: `[items,
+    /// steps, n_neurons]`.
     pub counts: Option<Tensor>,
 }
 
@@ -292,7 +288,7 @@ pub struct Simulator {
     dt: f64,
     watched: Vec<bool>,
     start: State,
-    /// What [`run_steps`](Self::run_steps) goes on from, by item.
+    /// States from which [`run_steps`](Self::run_steps) goes on, by item.
     states: Vec<State>,
 }
 
@@ -300,7 +296,7 @@ impl Simulator {
     /// Prepares a network.
     ///
     /// # Errors
-    /// [`SimulateError`] where the network contradicts itself, or the options do not fit it.
+    /// [`SimulateError`] if the network contradicts itself, or the options do not fit it.
     pub fn new(network: &Network, options: &SimulateOptions) -> Result<Self, SimulateError> {
         let dt = options.dt;
         if !(dt.is_finite() && dt > 0.0) {
@@ -367,7 +363,7 @@ impl Simulator {
     /// Runs every item for `n_steps` from the start, and forgets.
     ///
     /// # Errors
-    /// [`SimulateError`] where the data does not fit the inputs, or a tensor node fails.
+    /// [`SimulateError`] if the data does not fit the inputs, or a tensor node fails.
     pub fn predict(&self, inputs: &[Input], n_steps: usize) -> Result<Run, SimulateError> {
         let data = self.prepare(inputs, n_steps)?;
         let began = Instant::now();
@@ -414,7 +410,7 @@ impl Simulator {
         Ok(self.collect(&data, records, began))
     }
 
-    /// As [`run_steps`](Self::run_steps), for a time in seconds, rounded to whole steps.
+    /// Runs as [`run_steps`](Self::run_steps) does, for a time in seconds, rounded to whole steps.
     ///
     /// # Errors
     /// As [`run_steps`](Self::run_steps).
@@ -647,7 +643,7 @@ fn ensemble_seeds(network: &Network, wanted: &InitialVoltage) -> Vec<u32> {
     }
 }
 
-/// Where the voltages of each ensemble's neurons start.
+/// First voltages of each ensemble's neurons.
 pub(crate) fn initial_voltages(
     network: &Network,
     wanted: &InitialVoltage,

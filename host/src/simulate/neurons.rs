@@ -1,22 +1,107 @@
 //! Neuron types: the state of a population and its step, in float32 as NengoDL computes it.
 
 use super::random::RandomState;
-use crate::network::NeuronType;
+use crate::network::{NeuronType, PerNeuron};
 
 /// Neurons that are looked at together for spikes.
 const BLOCK: usize = 16;
 
-/// What has come out of an object in a step: its non-zero places, in order, to be multiplied by
-/// `scale`.
+/// The neurons of an ensemble.
+#[derive(Clone, Debug)]
+pub(super) enum Neurons {
+    /// All with the same parameters.
+    Same(NeuronType),
+    /// Each with its own parameters; all of one type.
+    Each(Vec<NeuronType>),
+}
+
+impl Neurons {
+    /// `n` neurons.
+    pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, n: usize) -> Self {
+        match neuron_type.uniform() {
+            Some(same) => Self::Same(same),
+            None => Self::Each((0..n).map(|i| neuron_type.at(i)).collect()),
+        }
+    }
+
+    fn first(&self) -> Option<&NeuronType> {
+        match self {
+            Self::Same(same) => Some(same),
+            Self::Each(each) => each.first(),
+        }
+    }
+
+    /// Tells whether the output is a function of the present current alone.
+    pub(super) fn is_rate(&self) -> bool {
+        self.first().is_none_or(NeuronType::is_rate)
+    }
+
+    /// The base of neurons that spike by a type which is itself a spiking one.
+    pub(super) fn spiking_base(&self) -> Option<&NeuronType> {
+        match self.first()? {
+            NeuronType::RegularSpiking { base, .. }
+            | NeuronType::PoissonSpiking { base, .. }
+            | NeuronType::StochasticSpiking { base, .. }
+                if !base.is_rate() =>
+            {
+                Some(base)
+            }
+            _ => None,
+        }
+    }
+
+    /// The rate for each current of one or more items, in place.
+    pub(super) fn rates(&self, j: &mut [f32]) {
+        match self {
+            Self::Same(same) => {
+                rates(same, j);
+            }
+            Self::Each(each) => {
+                for (j, one) in j.iter_mut().zip(each.iter().cycle()) {
+                    rates(one, std::slice::from_mut(j));
+                }
+            }
+        }
+    }
+
+    /// One step: from the currents `j`, which are used up, to what comes out.
+    pub(super) fn step(&self, state: &mut Population, j: &mut [f32], dt: f32, out: &mut Events) {
+        match self {
+            Self::Same(same) => step(same, state, j, dt, out),
+            Self::Each(each) => {
+                let mut events = Events::default();
+                out.list.clear();
+                out.scales.clear();
+                for (i, (one, j)) in each.iter().zip(j).enumerate() {
+                    let mut alone = state.take(i);
+                    step(one, &mut alone, std::slice::from_mut(j), dt, &mut events);
+                    state.put(i, alone);
+                    out.scales.push(events.scale);
+                    out.list
+                        .extend(events.list.iter().map(|&(_, n)| (i as u32, n)));
+                }
+            }
+        }
+    }
+}
+
+/// Output of an object in a step: its non-zero places, in order, to be multiplied by `scale`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     /// Place and value; of spiking neurons, the number of spikes.
     pub(super) list: Vec<(u32, f32)>,
     /// The size of one spike.
     pub(super) scale: f32,
+    /// The size of each neuron's spike, if the neurons differ.
+    scales: Vec<f32>,
 }
 
 impl Events {
+    /// Value of `n` spikes at a place.
+    pub(super) fn value(&self, place: u32, n: f32) -> f32 {
+        n * self.scales.get(place as usize).unwrap_or(&self.scale)
+    }
+
     /// The non-zero ones of these values.
     pub(super) fn fill(&mut self, values: &[f32]) {
         self.scale = 1.0;
@@ -32,13 +117,13 @@ impl Events {
     pub(super) fn add_to(&self, y: &mut [f32]) {
         for &(i, n) in &self.list {
             if let Some(y) = y.get_mut(i as usize) {
-                *y += n * self.scale;
+                *y += self.value(i, n);
             }
         }
     }
 }
 
-/// What a population remembers.
+/// State of a population.
 #[derive(Clone, Debug)]
 pub(super) struct Population {
     voltage: Vec<f32>,
@@ -49,7 +134,7 @@ pub(super) struct Population {
 
 impl Population {
     /// The state at the start, with these voltages; `seed` is the ensemble's.
-    pub(super) fn new(neuron_type: &NeuronType, voltage: &[f32], seed: u32) -> Self {
+    pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, voltage: &[f32], seed: u32) -> Self {
         let n = voltage.len();
         let zeros = |wanted: bool| vec![0.0; if wanted { n } else { 0 }];
         let adaptive = matches!(neuron_type, NeuronType::AdaptiveLif { .. });
@@ -71,14 +156,39 @@ impl Population {
 }
 
 impl Population {
+    /// The state of one neuron.
+    fn take(&mut self, neuron: usize) -> Self {
+        let one = |values: &[f32]| values.get(neuron).copied().into_iter().collect();
+        Self {
+            voltage: one(&self.voltage),
+            refractory: one(&self.refractory),
+            adaptation: one(&self.adaptation),
+            rng: self.rng.take(),
+        }
+    }
+
+    /// Puts the state of one neuron back.
+    fn put(&mut self, neuron: usize, one: Self) {
+        for (values, one) in [
+            (&mut self.voltage, one.voltage),
+            (&mut self.refractory, one.refractory),
+            (&mut self.adaptation, one.adaptation),
+        ] {
+            if let (Some(value), Some(one)) = (values.get_mut(neuron), one.first()) {
+                *value = *one;
+            }
+        }
+        self.rng = one.rng;
+    }
+
     /// Empty for neurons without.
     pub(super) fn voltage(&self) -> &[f32] {
         &self.voltage
     }
 }
 
-/// Whether the type has a voltage.
-pub(super) fn is_integrator(neuron_type: &NeuronType) -> bool {
+/// Tells whether the type has a voltage.
+pub(super) fn is_integrator<P>(neuron_type: &NeuronType<P>) -> bool {
     matches!(
         neuron_type,
         NeuronType::SpikingRectifiedLinear { .. }
@@ -94,7 +204,7 @@ fn rectify(j: f32) -> f32 {
 }
 
 /// The rate of a non-spiking type for each current, in place; `false` for a spiking type.
-pub(super) fn rates(neuron_type: &NeuronType, j: &mut [f32]) -> bool {
+fn rates(neuron_type: &NeuronType, j: &mut [f32]) -> bool {
     match *neuron_type {
         NeuronType::RectifiedLinear { amplitude } => {
             for j in j {
@@ -138,7 +248,7 @@ pub(super) fn rates(neuron_type: &NeuronType, j: &mut [f32]) -> bool {
     true
 }
 
-/// What a rectifying integrator's voltage gains in a step from each current, in place.
+/// Turns each current into the gain of a rectifying integrator's voltage in a step, in place.
 pub(super) fn charge(j: &mut [f32], dt: f32) {
     for j in j {
         *j = rectify(*j) * dt;
@@ -185,7 +295,7 @@ fn fire(voltage: &mut [f32], first: usize, list: &mut Vec<(u32, f32)>) {
 }
 
 /// One step: from the currents `j`, which are used up, to what comes out.
-pub(super) fn step(
+fn step(
     neuron_type: &NeuronType,
     state: &mut Population,
     j: &mut [f32],

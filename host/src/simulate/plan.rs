@@ -10,13 +10,12 @@ use std::sync::Arc;
 use super::SimulateError;
 use super::filter::Filter;
 use super::kernel::Kernel;
-use super::neurons;
-use crate::forward;
-use crate::network::{Network, NeuronType, NodeKind, Post, Pre, TensorFunc, TensorNode, Transform};
+use super::neurons::Neurons;
+use crate::network::{Network, NodeKind, PerNeuron, Post, Pre, TensorNode, Transform};
 use crate::ops;
 use crate::tensor::Tensor;
 
-/// What an object does with its input.
+/// Function of an object.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Input,
@@ -24,8 +23,8 @@ pub(super) enum Kind {
     Passthrough,
     Tensor(TensorNode),
     Neurons {
-        neuron_type: NeuronType,
-        gain: f32,
+        neurons: Neurons,
+        gain: PerNeuron,
         bias: Option<Tensor>,
     },
 }
@@ -56,9 +55,9 @@ pub(super) struct Link {
     pub(super) size_in: usize,
     pub(super) size_out: usize,
     pub(super) filter: Option<Filter>,
-    /// For a link that is not steady.
+    /// Kernel of a link that is not steady.
     pub(super) kernel: Option<Kernel>,
-    /// For a sliced source: the transform's input places that read each place of the source.
+    /// Readers of a sliced source: the transform's input places that read each place of the source.
     readers: Option<Vec<Vec<u32>>>,
 }
 
@@ -81,8 +80,8 @@ pub(super) struct Plan {
     pub(super) nodes: usize,
 }
 
-/// By object: the output of fixed objects, and for the others what their fixed links bring (a
-/// current, for neurons); rows of items or steps.
+/// Values by object: the output of fixed objects, and for the others what their fixed links bring (a current,
+/// for neurons); rows of items or steps.
 pub(super) type Fixed = Vec<Vec<f32>>;
 
 impl Plan {
@@ -110,8 +109,8 @@ impl Plan {
             objects.push(Object {
                 label: ensemble.label.clone(),
                 kind: Kind::Neurons {
-                    neuron_type: ensemble.neuron_type.clone(),
-                    gain: ensemble.gain,
+                    neurons: Neurons::new(&ensemble.neuron_type, ensemble.n_neurons),
+                    gain: ensemble.gain.clone(),
                     bias: ensemble.bias.clone(),
                 },
                 size_in: ensemble.n_neurons,
@@ -233,7 +232,7 @@ impl Plan {
                     apply(x, &mut y)?;
                     for row in 0..rows {
                         link.write(
-                            1.0,
+                            &PerNeuron::Same(1.0),
                             &y[row * link.size_out..][..link.size_out],
                             &mut u[row * object.size_in..][..object.size_in],
                         );
@@ -246,7 +245,7 @@ impl Plan {
                 Kind::Tensor(node) if object.fixed => tensor_node(object, node, rows, u)?,
                 Kind::Passthrough | Kind::Tensor(_) => u,
                 Kind::Neurons {
-                    neuron_type,
+                    neurons,
                     gain,
                     bias,
                 } => {
@@ -260,13 +259,13 @@ impl Plan {
                     };
                     if object.size_in > 0 {
                         for row in u.chunks_exact_mut(object.size_in) {
-                            for (u, b) in row.iter_mut().zip(bias) {
-                                *u = b + gain * *u;
+                            for (i, (u, b)) in row.iter_mut().zip(bias).enumerate() {
+                                *u = b + gain.at(i) * *u;
                             }
                         }
                     }
                     if object.fixed {
-                        neurons::rates(neuron_type, &mut u);
+                        neurons.rates(&mut u);
                     }
                     u
                 }
@@ -277,7 +276,7 @@ impl Plan {
 }
 
 impl Link {
-    /// What the transform reads of each row of the source, where that is not all of it.
+    /// Part of each row of the source that the transform reads, if it does not read all of it.
     fn read(&self, source: &[f32], rows: usize, width: usize) -> Option<Vec<f32>> {
         let slice = self.pre_slice.as_ref()?;
         let mut x = Vec::with_capacity(rows * self.size_in);
@@ -288,17 +287,17 @@ impl Link {
     }
 
     /// Adds `gain` times the transform's output to the target's input.
-    pub(super) fn write(&self, gain: f32, y: &[f32], target: &mut [f32]) {
+    pub(super) fn write(&self, gain: &PerNeuron, y: &[f32], target: &mut [f32]) {
         match &self.post_slice {
             None => {
-                for (t, y) in target.iter_mut().zip(y) {
-                    *t += gain * y;
+                for (i, (t, y)) in target.iter_mut().zip(y).enumerate() {
+                    *t += gain.at(i) * y;
                 }
             }
             Some(slice) => {
                 for (&i, y) in slice.iter().zip(y) {
                     if let Some(t) = target.get_mut(i) {
-                        *t += gain * y;
+                        *t += gain.at(i) * y;
                     }
                 }
             }
@@ -352,13 +351,18 @@ fn check_object(object: &Object) -> Result<(), SimulateError> {
             bias.len(),
             object.size_in
         )),
-        Kind::Neurons {
-            neuron_type:
-                NeuronType::RegularSpiking { base, .. }
-                | NeuronType::PoissonSpiking { base, .. }
-                | NeuronType::StochasticSpiking { base, .. },
-            ..
-        } if !base.is_rate() => problem(format!("{base} is no rate type to spike by")),
+        Kind::Neurons { neurons, gain, .. } => {
+            if let Some(base) = neurons.spiking_base() {
+                return problem(format!("{base} is no rate type to spike by"));
+            }
+            match gain.len().filter(|&gains| gains != object.size_in) {
+                Some(gains) => problem(format!(
+                    "it has {gains} gains for {} neurons",
+                    object.size_in
+                )),
+                None => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }
@@ -437,7 +441,7 @@ fn classify(
         }
         let object = &mut objects[o];
         let instant = match &object.kind {
-            Kind::Neurons { neuron_type, .. } => neuron_type.is_rate(),
+            Kind::Neurons { neurons, .. } => neurons.is_rate(),
             _ => true,
         };
         object.fixed = instant && direct.is_empty() && filtered.is_empty();
@@ -453,10 +457,6 @@ pub(super) fn tensor_node(
     rows: usize,
     u: Vec<f32>,
 ) -> Result<Vec<f32>, SimulateError> {
-    let failed = |source: forward::ForwardError| SimulateError::TensorNode {
-        node: object.label.clone(),
-        source: Box::new(source),
-    };
     let mut shape = vec![rows];
     shape.extend(&node.shape_in);
     let wrong_size = |found: usize| SimulateError::Object {
@@ -467,21 +467,10 @@ pub(super) fn tensor_node(
         ),
     };
     let x = Tensor::new(shape, u).ok_or_else(|| wrong_size(object.size_in))?;
-    let y = match &node.func {
-        TensorFunc::Layer(layer) => {
-            let mut outputs = forward::call_layer(layer, &[x]).map_err(failed)?;
-            if outputs.len() != 1 {
-                return Err(wrong_size(outputs.iter().map(Tensor::len).sum()));
-            }
-            outputs.remove(0)
-        }
-        TensorFunc::Activation(activation) => {
-            forward::activate(*activation, &x).map_err(|problem| SimulateError::Object {
-                object: object.label.clone(),
-                problem: problem.to_string(),
-            })?
-        }
-    };
+    let y = (node.func.run(&x)).map_err(|reason| SimulateError::TensorNode {
+        node: object.label.clone(),
+        reason,
+    })?;
     if y.len() != rows * object.size_out {
         return Err(wrong_size(y.len() / rows.max(1)));
     }

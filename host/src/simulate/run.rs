@@ -2,29 +2,29 @@
 
 use super::SimulateError;
 use super::filter::FilterState;
-use super::neurons::{self, Events, Population};
+use super::neurons::{self, Events, Neurons, Population};
 use super::plan::{Fixed, Kind, Plan, tensor_node};
-use crate::network::NeuronType;
+use crate::network::{NeuronType, PerNeuron};
 
-/// What one item of a batch remembers from step to step.
+/// State of one item of a batch between steps.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// By ensemble.
+    /// States by ensemble.
     pub(super) populations: Vec<Population>,
-    /// By link; empty for a link without a filter.
+    /// States by link; empty for a link without a filter.
     pub(super) filters: Vec<FilterState>,
-    /// By probe; empty for a probe without a filter.
+    /// States by probe; empty for a probe without a filter.
     pub(super) probes: Vec<FilterState>,
 }
 
-/// What is kept of a chunk of items: each list is item by item, step by step.
+/// Record of a chunk of items: each list is item by item, step by step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
-    /// By probe.
+    /// Values by probe.
     pub(super) probes: Vec<Vec<f32>>,
-    /// By ensemble; empty for those that are not watched.
+    /// Counts by ensemble; empty for those that are not watched.
     pub(super) counts: Vec<Vec<f32>>,
-    /// By ensemble: the number of spikes.
+    /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
 }
 
@@ -41,9 +41,9 @@ impl Record {
 
 /// Memory that the steps share.
 pub(super) struct Scratch {
-    /// By object that is not fixed: what it puts out in this step.
+    /// Output in this step by object that is not fixed.
     events: Vec<Events>,
-    /// By node that is not fixed: the same as a vector.
+    /// Output as a vector by node that is not fixed.
     values: Vec<Vec<f32>>,
     input: Vec<f32>,
     sum: Vec<f32>,
@@ -88,7 +88,7 @@ impl Plan {
             let drive = &fixed[o][row * object.size_in..][..object.size_in];
             if object.precharged()
                 && let Kind::Neurons {
-                    neuron_type: NeuronType::SpikingRectifiedLinear { amplitude },
+                    neurons: Neurons::Same(NeuronType::SpikingRectifiedLinear { amplitude }),
                     ..
                 } = &object.kind
             {
@@ -102,8 +102,8 @@ impl Plan {
                 continue;
             }
             let gain = match &object.kind {
-                Kind::Neurons { gain, .. } => *gain,
-                _ => 1.0,
+                Kind::Neurons { gain, .. } => gain,
+                _ => &PerNeuron::Same(1.0),
             };
             scratch.input.clear();
             scratch.input.extend_from_slice(drive);
@@ -113,7 +113,7 @@ impl Plan {
                 scratch.sum.resize(link.size_out, 0.0);
                 let events = &scratch.events[link.pre];
                 for &(place, n) in &events.list {
-                    link.scatter(place, n * events.scale, &mut scratch.sum);
+                    link.scatter(place, events.value(place, n), &mut scratch.sum);
                 }
                 link.write(gain, &scratch.sum, &mut scratch.input);
             }
@@ -121,8 +121,7 @@ impl Plan {
                 self.links[l].write(gain, &state.filters[l].y, &mut scratch.input);
             }
             match &object.kind {
-                Kind::Neurons { neuron_type, .. } => neurons::step(
-                    neuron_type,
+                Kind::Neurons { neurons, .. } => neurons.step(
                     &mut state.populations[o - self.nodes],
                     &mut scratch.input,
                     dt,
@@ -160,7 +159,7 @@ impl Plan {
             } else {
                 let events = &scratch.events[link.pre];
                 for &(place, n) in &events.list {
-                    link.scatter(place, n * events.scale, &mut scratch.sum);
+                    link.scatter(place, events.value(place, n), &mut scratch.sum);
                 }
             }
             filter.step(filter_state, &scratch.sum);
@@ -229,15 +228,15 @@ impl super::plan::Object {
         let rectifies = matches!(
             &self.kind,
             Kind::Neurons {
-                neuron_type: NeuronType::SpikingRectifiedLinear { .. },
+                neurons: Neurons::Same(NeuronType::SpikingRectifiedLinear { .. }),
                 ..
             }
         );
         rectifies && self.direct.is_empty() && self.filtered.is_empty()
     }
 
-    /// Whether it is an ensemble of neurons that spike.
+    /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
-        matches!(&self.kind, Kind::Neurons { neuron_type, .. } if !neuron_type.is_rate())
+        matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
     }
 }

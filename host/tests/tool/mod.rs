@@ -18,7 +18,7 @@ pub(crate) fn tinyspike(args: &[&str]) -> Output {
         .expect("the tool starts")
 }
 
-/// What it printed.
+/// Output of the firmware.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

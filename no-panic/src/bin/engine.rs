@@ -1,5 +1,4 @@
-//! Everything that a product calls of the engine, on bytes of which the compiler knows nothing. It must
-//! link.
+//! Calls of a product into the engine, on bytes of which the compiler knows nothing. They must link.
 
 #![no_std]
 #![no_main]

@@ -1,11 +1,10 @@
-//! What a network of rate neurons computes, without filters: a plain evaluation in f64, by the
-//! definition of each object, to hold the converter's transforms against Keras's layers.
+//! Evaluation of a network of rate neurons, without filters, plainly in f64 and by the definition of each
+//! object. It holds the converter's transforms against Keras's layers.
 
 use std::collections::BTreeMap;
 
-use tinyspike::forward;
 use tinyspike::network::{
-    Connection, Convolution, Network, NeuronType, NodeKind, Post, Pre, TensorFunc, Transform,
+    Connection, Convolution, Network, NeuronType, NodeKind, Post, Pre, Transform,
 };
 use tinyspike::tensor::Tensor;
 
@@ -33,7 +32,7 @@ pub(crate) fn evaluate(network: &Network, inputs: &[Tensor]) -> Vec<Vec<f64>> {
 struct Evaluation<'a> {
     network: &'a Network,
     inputs: std::slice::Iter<'a, Tensor>,
-    /// Of nodes (true) and ensembles.
+    /// Outputs of nodes (true) and ensembles.
     outputs: BTreeMap<(bool, usize), Vec<f64>>,
 }
 
@@ -60,14 +59,7 @@ impl Evaluation<'_> {
                         let shape = [&[1], tensor.shape_in.as_slice()].concat();
                         let data = arrived.iter().map(|&x| x as f32).collect();
                         let x = Tensor::new(shape, data).expect("the sizes fit");
-                        let y = match &tensor.func {
-                            TensorFunc::Layer(layer) => forward::call_layer(layer, &[x])
-                                .expect("the layer runs")
-                                .remove(0),
-                            TensorFunc::Activation(activation) => {
-                                forward::activate(*activation, &x).expect("the function runs")
-                            }
-                        };
+                        let y = tensor.func.run(&x).expect("the function runs");
                         y.data().iter().map(|&x| f64::from(x)).collect()
                     }
                 }
@@ -80,8 +72,8 @@ impl Evaluation<'_> {
                     .enumerate()
                     .map(|(i, x)| {
                         let bias = ensemble.bias.as_ref().map_or(0.0, |b| b.data()[i]);
-                        let current = f64::from(ensemble.gain) * x + f64::from(bias);
-                        rate(&ensemble.neuron_type, current)
+                        let current = f64::from(ensemble.gain.at(i)) * x + f64::from(bias);
+                        rate(&ensemble.neuron_type.at(i), current)
                     })
                     .collect()
             }

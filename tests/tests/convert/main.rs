@@ -54,7 +54,7 @@ fn without_python(text: &str) -> String {
     text
 }
 
-/// What a conversion warned of.
+/// Warnings of a conversion.
 fn messages(conversion: &tinyspike::convert::Conversion) -> Vec<String> {
     conversion
         .warnings

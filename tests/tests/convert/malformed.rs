@@ -336,7 +336,7 @@ proptest! {
         };
         // Either a network or an error: the test is that there is no panic.
         if let Ok(conversion) = convert(&model, &options) {
-            prop_assert_eq!(conversion.inputs.len(), n_inputs);
+            prop_assert_eq!(conversion.network.inputs.len(), n_inputs);
         }
     }
 }

@@ -413,7 +413,7 @@ fn swaps_reach_the_parts_of_a_clipped_rectifier() {
     assert!(
         ensembles
             .iter()
-            .all(|e| e.neuron_type == scaled && e.gain == 10.0)
+            .all(|e| e.neuron_type == scaled.clone().into() && e.gain == 10.0)
     );
     assert_eq!(ensembles[1].bias, Some(Tensor::filled(vec![3], -60.0)));
     assert!(conversion.warnings.is_empty());

@@ -126,14 +126,14 @@ fn inputs_outputs_and_layers_have_the_models_names() {
     let (model, options) = case("multi_out_syn");
     let conversion = convert(&model, &options).expect("it converts");
     let network = &conversion.network;
-    let input = conversion.input("input_1").expect("the input");
+    let input = conversion.network.input("input_1").expect("the input");
     assert_eq!(network.nodes[input.0].label, "input_1");
     for name in ["h", "o"] {
-        let probe = conversion.output(name).expect("the output");
+        let probe = conversion.network.output(name).expect("the output");
         assert_eq!(network.probes[probe.0].label, name);
         assert_eq!(conversion.layer(name), Some(network.probes[probe.0].target));
     }
-    assert_eq!(conversion.input("h"), None);
+    assert_eq!(conversion.network.input("h"), None);
 }
 
 /// NengoDL's node has a new name; the user's name for the input still finds it.
@@ -142,7 +142,7 @@ fn a_sequential_models_input_is_found_by_its_own_name() {
     let (mut model, options) = case("sequential");
     let label_of = |model: &Model, name: &str| {
         let conversion = convert(model, &options).expect("it converts");
-        let node = conversion.input(name).expect("the input");
+        let node = conversion.network.input(name).expect("the input");
         conversion.network.nodes[node.0].label.clone()
     };
     assert_eq!(label_of(&model, "input_1"), "input_2");
@@ -160,8 +160,13 @@ fn an_unused_input_has_a_node() {
     let model = net.finish(&[unused, used], &[out]);
     let conversion = convert(&model, &ConvertOptions::default()).expect("it converts");
     assert_eq!(messages(&conversion), [""; 0]);
-    let names: Vec<&str> = conversion.inputs.iter().map(|(n, _)| n.as_str()).collect();
+    let names: Vec<&str> = conversion
+        .network
+        .inputs
+        .iter()
+        .map(|(n, _)| n.as_str())
+        .collect();
     assert_eq!(names, ["unused", "used"]);
-    let node = conversion.input("unused").expect("the input");
+    let node = conversion.network.input("unused").expect("the input");
     assert_eq!(conversion.network.nodes[node.0].size_out, 2);
 }

@@ -74,7 +74,7 @@ struct State {
     counting: bool,
     /// In the order in which QEMU has seen them.
     instructions: Vec<Counted>,
-    /// Where each address and length is among the instructions.
+    /// Index of each address and length among the instructions.
     places: BTreeMap<(u64, u64), usize>,
     /// The instruction that was counted last.
     last: Option<usize>,
@@ -93,7 +93,7 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What QEMU calls when it loads the plugin; anything but 0 makes it stop.
+/// Entry that QEMU calls when it loads the plugin; anything except 0 makes it stop.
 ///
 /// # Safety
 /// `arguments` must point to `count` strings that end with a zero.

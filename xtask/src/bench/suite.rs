@@ -335,7 +335,7 @@ fn cycles_per_instruction(
     data: &DataSet,
 ) -> Result<f64, Failure> {
     let elf = board.elf(Program::Bench);
-    let inputs = block(image, data, BenchOptions::default().byte_scale).map_err(argument)?;
+    let inputs = block(image, data).map_err(argument)?;
     let counts = profile::count(board, plugin, &functions(&elf)?, image, &inputs)?;
     let executed: u64 = counts.iter().map(|c| c.executed).sum();
     let cycles = cycles::estimate(&Code::read(&elf)?, &counts);

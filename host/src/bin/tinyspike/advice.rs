@@ -29,7 +29,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::SmallerMaxCount => "convert with a smaller --max-count".into(),
         Advice::WeightBits(bits) => format!("give --weight-bits of at most {bits}"),
         Advice::SmallerImage => {
-            "--tune finds a smaller image; larger --max-ram and --max-flash allow this one".into()
+            "convert with --max-ram and --max-flash, or --tune, for a smaller image".into()
         }
         Advice::KernelFamily(name) => format!("convert with --target {name}"),
         Advice::FewerSamples => "run fewer samples with --limit".into(),
@@ -40,6 +40,24 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
         Advice::DeployAgain => "`tinyspike convert MODEL -o IMAGE` writes it again".into(),
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
+        Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),
+        Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
+        Advice::Firmware => "give firmware that is made for the chip with --firmware ELF".into(),
+        Advice::LargerFirmware => "give custom firmware with --firmware ELF, whose Image holds more".into(),
+        Advice::FirmwareSize => "if the linker says that something will not fit, keep more flash with --firmware-size BYTES".into(),
+        Advice::ConnectProbe => "connect one, or use an emulated board with --on emulated:microbit; on Linux, probes need udev rules".into(),
+        Advice::ChooseProbe => "choose one with --probe VID:PID:SERIAL".into(),
+        Advice::ListProbes => "`tinyspike probes` lists the connected probes".into(),
+        Advice::StartEmulatedBoard => "does the emulated board still run? `tinyspike emulated-board` starts one".into(),
+        Advice::CheckChip => "is it this chip, has it power, and is it connected to the probe?".into(),
+        Advice::CheckConnection => "see that the probe is still connected and the chip has power, then flash again".into(),
+        Advice::CheckFlash => "flash again; if it stays so, the flash is worn out, protected, or another chip's".into(),
+        Advice::NoMinimumVersion => "leave out --minimum-version, or use a chip with room for two slots".into(),
+        Advice::FirmwareOrKey => "leave out --firmware to build one with the key, or leave out --key".into(),
+        Advice::Flash => "`tinyspike flash` writes an image and its firmware".into(),
+        Advice::FlashFirmware => "flash without --model-only to write the firmware too".into(),
+        Advice::FlashFirmwareOrWait => "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS".into(),
+        Advice::InstallTarget(target) => format!("`rustup target add {target}` installs it"),
         // What the library adds before this tool knows a flag for it.
         other => other.to_string(),
     }

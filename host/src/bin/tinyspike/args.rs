@@ -10,9 +10,10 @@ use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
 use tinyspike::faithful::FaithfulOptions;
+use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
-use tinyspike::simulate::{InitialVoltage, SimulateOptions, VerifyOptions, Watch};
+use tinyspike::simulate::{InitialVoltage, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::kernels::families;
@@ -322,7 +323,6 @@ impl Convert {
             max_count: self.max_count,
             early_exit: !self.no_early_exit,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
-            byte_scale: self.data.byte_scale,
             ..default
         })
     }

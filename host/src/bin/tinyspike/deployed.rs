@@ -2,7 +2,7 @@
 
 use tinyspike::assemble::Image;
 use tinyspike::device::{
-    self, DeviceError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
+    self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
 use tinyspike::sign::trailer_of;
@@ -37,11 +37,12 @@ pub(crate) fn deploy(
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
-        Some(path) => Firmware::read(path),
-        None => Layout::of(&chip, &LayoutOptions::default())
-            .and_then(|layout| device::build(&chip, &layout, None)),
-    }
-    .map_err(failure)?;
+        Some(path) => Firmware::read(path).map_err(failure)?,
+        None => {
+            let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(failure)?;
+            device::build(&chip, &layout, None).map_err(failure)?
+        }
+    };
     let plan = image
         .map(|(image, bytes)| {
             let options = PlanOptions {
@@ -88,7 +89,7 @@ fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     });
     let identity = match found {
         Ok(Some(identity)) => identity,
-        Ok(None) | Err(DeviceError::NotThere { .. }) => return Ok(false),
+        Ok(None) | Err(ConnectError::NotThere { .. }) => return Ok(false),
         Err(error) => return Err(failure(error)),
     };
     if identity.image.is_ok_and(|image| image.checksum == checksum) {

@@ -30,7 +30,12 @@ impl Inputs {
         byte_scale: f32,
         limit: Option<u32>,
     ) -> Result<Self, Failure> {
-        let names: Vec<&str> = conversion.inputs.iter().map(|(n, _)| n.as_str()).collect();
+        let names: Vec<&str> = conversion
+            .network
+            .inputs
+            .iter()
+            .map(|(n, _)| n.as_str())
+            .collect();
         let paths = assign("--data", files, &names)?;
         let mut inputs = Self {
             labels: Vec::new(),
@@ -38,8 +43,8 @@ impl Inputs {
             classes: None,
             temporal,
         };
-        for ((name, node), path) in conversion.inputs.iter().zip(paths) {
-            let mut set = data::load(path)?;
+        for ((name, node), path) in conversion.network.inputs.iter().zip(paths) {
+            let mut set = data::load(path)?.with_byte_scale(byte_scale);
             if let Some(limit) = limit {
                 set = set.take(limit as usize);
             }
@@ -65,7 +70,7 @@ impl Inputs {
                 return Err(refuse(if temporal { "steps of " } else { "" }));
             }
             shape.extend(wanted);
-            let values = set.to_floats(byte_scale);
+            let values = set.to_floats();
             let tensor = Tensor::new(shape, values).ok_or_else(|| refuse(""))?;
             if let Some(first) = inputs.tensors.first() {
                 let axes = if temporal { 2 } else { 1 };
@@ -139,8 +144,8 @@ pub(crate) fn of_image(
     let network = image.description();
     let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
     let labels: Vec<&str> = labels.collect();
-    joined("--data", files, &labels, byte_scale, |path| {
-        data::load(path)
+    joined("--data", files, &labels, |path| {
+        Ok(data::load(path)?.with_byte_scale(byte_scale))
     })
 }
 
@@ -149,7 +154,6 @@ pub(crate) fn joined(
     flag: &str,
     files: &[String],
     names: &[&str],
-    byte_scale: f32,
     load: impl Fn(&str) -> Result<DataSet, DataError>,
 ) -> Result<DataSet, Failure> {
     let paths = assign(flag, files, names)?;
@@ -160,7 +164,7 @@ pub(crate) fn joined(
     let counts: Vec<String> = (paths.iter().zip(&sets))
         .map(|(path, set)| format!("{path} has {}", set.len()))
         .collect();
-    DataSet::side_by_side(sets, byte_scale).ok_or_else(|| {
+    DataSet::side_by_side(sets).ok_or_else(|| {
         Failure::new(format!(
             "all inputs need the same number of samples: {}",
             counts.join(", ")

@@ -69,7 +69,7 @@ fn emulated(
         ))
         .hint("name the chip with --on, such as --on nRF52840_xxAA"));
     }
-    count(board, image, data, args.bytes.byte_scale).map_err(|e| failure(args, &e))
+    count(board, image, data).map_err(|e| failure(args, &e))
 }
 
 /// Builds what counts on an emulated board, and counts.
@@ -77,14 +77,12 @@ pub(crate) fn count(
     board: Board,
     image: &[u8],
     data: &DataSet,
-    byte_scale: f32,
 ) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;
     build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
         code: code(image, board)?,
-        byte_scale,
         ..BenchOptions::default()
     };
     bench(image, data, &options)
@@ -103,7 +101,6 @@ fn on_chip(
         on: None,
     };
     let options = DeviceBenchOptions {
-        byte_scale: args.bytes.byte_scale,
         clock_mhz: args.clock_mhz,
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),

@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The names of a model's inputs.
 fn inputs(conversion: &Conversion) -> Vec<&str> {
-    let inputs = conversion.inputs.iter();
+    let inputs = conversion.network.inputs.iter();
     inputs.map(|(name, _)| name.as_str()).collect()
 }
 
@@ -128,8 +128,7 @@ fn calibration(
         "--calibration",
         &args.calibration,
         &inputs(conversion),
-        args.data.byte_scale,
-        load,
+        |path| Ok(load(path)?.with_byte_scale(args.data.byte_scale)),
     )
 }
 
@@ -150,7 +149,7 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
             let graph = lower(&conversion.network).map_err(|e| failure(args, e.into()))?;
-            let all = samples(&set, args.data.byte_scale, limit.unwrap_or(usize::MAX));
+            let all = samples(&set, limit.unwrap_or(usize::MAX));
             (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
         }
     };
@@ -184,9 +183,9 @@ fn faithful(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
     let mut options = args.faithful().unwrap_or_default();
     if !args.calibration.is_empty() {
         for path in assign("--calibration", &args.calibration, &inputs(conversion))? {
-            let set = data::load(path)?;
+            let set = data::load(path)?.with_byte_scale(args.data.byte_scale);
             // All that real inputs have to say is their range.
-            let values = set.to_floats(args.data.byte_scale);
+            let values = set.to_floats();
             options.inputs.push(Range {
                 min: values.iter().copied().fold(f32::INFINITY, f32::min),
                 max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),

@@ -45,12 +45,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let conversion = convert(&model, &options)?;
     show_warnings(&conversion);
-    let byte_scale = EmulateOptions::default().byte_scale;
     let graph = lower(&conversion.network).map_err(BuildError::from)?;
-    let mut options = TuneOptions {
-        byte_scale,
-        ..TuneOptions::default()
-    };
+    let mut options = TuneOptions::default();
     if let Some(board) = args.on {
         options.target = board.family();
     }
@@ -64,10 +60,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
-    one_digit(&image, &test, byte_scale, out)?;
+    one_digit(&image, &test, out)?;
 
     let bar = progress::bar("float", test.len() as u64);
-    let float = float_accuracy(&built.graph, &test, byte_scale, &|n| bar.inc(n))?;
+    let float = float_accuracy(&built.graph, &test, &|n| bar.inc(n))?;
     bar.finish_and_clear();
     let bar = progress::bar("spiking", test.len() as u64);
     let report = emulate(&image, &test, &EmulateOptions::default(), &|n| bar.inc(n));
@@ -82,7 +78,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, byte_scale, out)?;
+        on_board(board, &image, &built.image, &test, out)?;
     }
     if let Some(path) = &args.output {
         files::write_whole(path, &built.image)?;
@@ -97,7 +93,6 @@ fn on_board(
     image: &Image<'_>,
     bytes: &[u8],
     test: &DataSet,
-    byte_scale: f32,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let flags = BoardFlags {
@@ -105,10 +100,7 @@ fn on_board(
         ..BoardFlags::default()
     };
     let first = test.clone().take(ON_BOARD);
-    let options = RunOptions {
-        byte_scale,
-        ..RunOptions::default()
-    };
+    let options = RunOptions::default();
     let report = {
         let deployed = deploy(&flags, None, Some((image, bytes)))?;
         writeln!(
@@ -121,7 +113,7 @@ fn on_board(
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first, byte_scale)
+    let counted = bench::count(board, bytes, &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,
@@ -131,12 +123,7 @@ fn on_board(
 }
 
 /// Shows the first digit and what each layer makes of it, step by step.
-fn one_digit(
-    image: &Image<'_>,
-    test: &DataSet,
-    byte_scale: f32,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn one_digit(image: &Image<'_>, test: &DataSet, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(sample) = test.sample(0) else {
         return Ok(());
     };
@@ -146,7 +133,7 @@ fn one_digit(
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
     let mut input = Vec::new();
-    Encoder::new(image, test, byte_scale)?.encode(sample, &mut input);
+    Encoder::new(image, test)?.encode(sample, &mut input);
     engine.set_input(&input)?;
     writeln!(out)?;
     for step in 1..=network.steps {

@@ -18,7 +18,6 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let options = EmulateOptions {
         steps: args.steps,
-        byte_scale: args.bytes.byte_scale,
         early_exit: true,
     };
     let bar = progress::bar("emulating", set.len() as u64);

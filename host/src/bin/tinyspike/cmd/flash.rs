@@ -5,12 +5,12 @@ use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
+use tinyspike::advice::Advised as _;
 use tinyspike::device::{
-    self, DeviceError, Firmware, Flashed, ImageReport, Layout, Mode, Phase, Plan, PlanOptions,
-    Progress, Region, flash,
+    self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, ImageReport, Layout, Mode,
+    Phase, Plan, PlanError, PlanOptions, Progress, Region, flash,
 };
 use tinyspike::sign::{PublicKey, trailer_of};
-use tinyspike_shared::accept::Refusal;
 
 use crate::args::Flash;
 use crate::board::{self, failure};
@@ -32,9 +32,9 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         key,
         minimum: args.minimum_version,
     };
-    let failure = |error| refused(&args.image, error);
     let given = args.firmware.as_deref().map(Firmware::read);
     let given = given.transpose().map_err(failure)?;
+    let failure = |error: PlanError| refused(&args.image, error);
     // What does not fit is refused before anything is built.
     let alone = Plan::new(&chip, &image, given.as_ref(), &options).map_err(failure)?;
     let plan = match built(args, given.is_some(), &chip, &alone.layout, key.as_ref())? {
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
             bars.show(p)
         });
         bars.clear();
-        Some(done.map_err(failure)?)
+        Some(done.map_err(|error| refused(&args.image, error))?)
     };
     if args.json {
         let json = json!({ "plan": plan, "flashed": flashed });
@@ -73,23 +73,16 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An error, with the image's name where it is about that.
-fn refused(image: &Path, error: DeviceError) -> Failure {
-    if !matches!(error, DeviceError::Refused { .. }) {
-        return failure(error);
+/// An error, with the image's name if it is about that.
+fn refused(image: &Path, error: impl Into<DeviceError>) -> Failure {
+    let error = error.into();
+    match &error {
+        DeviceError::Plan(refused @ PlanError::Refused { .. })
+        | DeviceError::Flash(FlashError::Plan(refused @ PlanError::Refused { .. })) => {
+            Failure::advised(format!("{}: {error}", image.display()), &refused.advice())
+        }
+        _ => failure(error),
     }
-    let hint = match &error {
-        DeviceError::Refused {
-            refusal: Refusal::Signature(_),
-            ..
-        } => "`tinyspike sign IMAGE --key FILE` signs it",
-        DeviceError::Refused {
-            refusal: Refusal::Version { .. },
-            ..
-        } => "`tinyspike convert --model-version N` says which version a model is",
-        _ => "`tinyspike convert MODEL -o IMAGE` writes it anew",
-    };
-    Failure::new(format!("{}: {error}", image.display())).hint(hint)
 }
 
 /// The firmware that is built; `None` where one is given, the one on the chip stays, or a dry run can do without.
@@ -105,7 +98,7 @@ fn built(
     }
     match device::build(chip, layout, key) {
         Ok(firmware) => Ok(Some(firmware)),
-        Err(error @ (DeviceError::NoTarget { .. } | DeviceError::NeedsOwnFirmware { .. }))
+        Err(error @ (FirmwareError::NoTarget { .. } | FirmwareError::Obstacle { .. }))
             if args.dry_run =>
         {
             diagnostics::warn(format_args!("{error}; the plan is for the image alone"));

@@ -60,10 +60,7 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         let started = Instant::now();
         if let (Some(image), Some(set)) = (&image, &set) {
             run::check(session, image)?;
-            let options = RunOptions {
-                byte_scale: args.bytes.byte_scale,
-                ..RunOptions::default()
-            };
+            let options = RunOptions::default();
             // One by one, so that the log of each comes with it.
             let mut total = Tally::default();
             for sample in 0..set.len().min(args.limit as usize) {

@@ -6,7 +6,7 @@ use tinyspike::assemble::Image;
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
-use tinyspike::device::{DeviceError, talk};
+use tinyspike::device::{ConnectError, DeviceError, talk};
 
 use crate::args::Run;
 use crate::board;
@@ -22,7 +22,6 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         set = set.take(limit as usize);
     }
     let options = RunOptions {
-        byte_scale: args.bytes.byte_scale,
         bisect: args.bisect,
     };
     let deployed = deploy(
@@ -82,9 +81,9 @@ pub(crate) enum Broken {
     Other(Failure),
 }
 
-impl From<DeviceError> for Broken {
-    fn from(error: DeviceError) -> Self {
-        Self::Device(error)
+impl From<ConnectError> for Broken {
+    fn from(error: ConnectError) -> Self {
+        Self::Device(error.into())
     }
 }
 

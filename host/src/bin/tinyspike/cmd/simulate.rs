@@ -123,7 +123,7 @@ struct Sums {
 impl Sums {
     fn new(conversion: &Conversion) -> Self {
         Self {
-            output: conversion.outputs.first().map(|(_, probe)| probe.0),
+            output: conversion.network.outputs.first().map(|(_, probe)| probe.0),
             spikes: vec![None; conversion.network.ensembles.len()],
             right: None,
             elapsed: Duration::ZERO,

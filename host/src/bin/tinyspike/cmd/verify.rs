@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use tinyspike::simulate::{Comparison, Verification, verify};
+use tinyspike::keras::{Comparison, Verification, verify};
 
 use super::convert::show_warnings;
 use crate::args::Verify;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     let options = args.options();
     let failed = |e| Failure::new(format!("{}: {e}", args.model.display()));
     let (verification, images) = if args.data.is_empty() {
-        let verification = verify(&model, &conversion, None, &options).map_err(failed)?;
+        let verification = verify(&model, &conversion.network, None, &options).map_err(failed)?;
         (verification, None)
     } else {
         let inputs = Inputs::load(
@@ -62,10 +62,11 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
         for from in (0..inputs.len()).step_by(BLOCK) {
             let samples = from..inputs.len().min(from + BLOCK);
             let tensors = inputs.tensors(samples.clone());
-            let block = verify(&model, &conversion, Some(&tensors), &options).map_err(|e| {
-                bar.finish_and_clear();
-                failed(e)
-            })?;
+            let block =
+                verify(&model, &conversion.network, Some(&tensors), &options).map_err(|e| {
+                    bar.finish_and_clear();
+                    failed(e)
+                })?;
             add(&mut whole.outputs, block.outputs);
             bar.inc(samples.len() as u64);
         }

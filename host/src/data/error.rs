@@ -1,0 +1,97 @@
+//! Reasons why a data set cannot be read.
+
+use std::io;
+
+/// Why a data set could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file could not be opened or read.
+    #[error("{file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The content is of no known format.
+    #[error(
+        "{file}: neither a NumPy archive (.npz), a NumPy array (.npy) nor an IDX file; save the samples with numpy.savez(file, x=samples, y=labels)"
+    )]
+    UnknownFormat {
+        /// The file.
+        file: String,
+    },
+    /// The file, or an array in it, is too large.
+    #[error(
+        "{file}: {what} has {bytes} bytes, and at most {limit} are read from a file of its length; split the data set"
+    )]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// The array, or the file itself.
+        what: String,
+        /// Its size, as far as the header's claim can be counted.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// An archive without the array that is needed: `x` for samples, `y` for labels.
+    #[error(
+        "{file}: no array {array:?} among [{found}]; save the data with numpy.savez(file, x=samples, y=labels)"
+    )]
+    NoArray {
+        /// The file.
+        file: String,
+        /// The array that is needed.
+        array: String,
+        /// The names of its arrays, comma-separated.
+        found: String,
+    },
+    /// Bytes that the format does not allow, or that end too early.
+    #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it anew")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// The array or the part of the file.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An element type that is not read.
+    #[error(
+        "{file}: array {array} has dtype {dtype}; convert it to uint8 or float32 (labels: to an integer type)"
+    )]
+    Dtype {
+        /// The file.
+        file: String,
+        /// The array.
+        array: String,
+        /// Its NumPy type string.
+        dtype: String,
+    },
+    /// A shape that holds no samples, or labels that do not fit the samples.
+    #[error("{file}: array {array} has shape {shape:?}: {reason}")]
+    Shape {
+        /// The file.
+        file: String,
+        /// The array.
+        array: String,
+        /// Its shape, with the batch axis.
+        shape: Vec<usize>,
+        /// What does not fit, and what would.
+        reason: String,
+    },
+    /// A value that no network can take, or that is no label.
+    #[error("{file}: array {array}, sample {sample}: {reason}")]
+    Value {
+        /// The file.
+        file: String,
+        /// The array.
+        array: String,
+        /// The first sample at fault, from 0.
+        sample: usize,
+        /// What is wrong with the value, and what to do.
+        reason: String,
+    },
+}

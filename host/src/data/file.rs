@@ -1,0 +1,131 @@
+//! Files: their formats, told by the content, and how much of them is read.
+
+use std::fs::File;
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::array::{Array, Role};
+use super::error::DataError;
+use super::idx::parse_idx;
+use super::npy::parse_npy;
+use super::npz::Archive;
+
+/// The most bytes that a file, or one of its arrays when unpacked, may have: 2 GiB.
+pub const MAX_BYTES: u64 = 2 << 30;
+
+/// What the first bytes of a file show.
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    Npz,
+    Npy,
+    Idx,
+    /// A compressed file; only IDX files come so.
+    Gzip,
+}
+
+impl Format {
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Npz),
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Some(Self::Npy),
+            [0, 0, ..] => Some(Self::Idx),
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let failed = |source| DataError::Read {
+        file: path.display().to_string(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        let not_regular = io::Error::new(ErrorKind::InvalidInput, "not a regular file");
+        return Err(failed(not_regular));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(DataError::TooLarge {
+            file: path.display().to_string(),
+            what: "the file".into(),
+            bytes: about.len(),
+            limit: MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+/// The most bytes that an array in a file may have. Real samples can hardly be packed to a hundredth:
+/// more is a claim that is made to exhaust the memory.
+pub(super) fn unpacked_limit(packed: u64) -> u64 {
+    packable(packed).min(MAX_BYTES)
+}
+
+/// The most bytes that real samples are packed into `packed` bytes from.
+pub(super) fn packable(packed: u64) -> u64 {
+    packed.saturating_mul(100).saturating_add(64 << 20)
+}
+
+/// The file of labels that MNIST's naming gives for a file of images, if it is there.
+pub(super) fn labels_beside(images: &Path) -> Option<PathBuf> {
+    let name = images.file_name()?.to_str()?;
+    let (set, _) = name.split_once("images")?;
+    // Copies of MNIST also come with a dot before `idx`.
+    ["-idx1-ubyte", ".idx1-ubyte"]
+        .iter()
+        .flat_map(|rest| {
+            [
+                format!("{set}labels{rest}.gz"),
+                format!("{set}labels{rest}"),
+            ]
+        })
+        .map(|labels| images.with_file_name(labels))
+        .find(|path| path.is_file())
+}
+
+pub(super) fn read_labels(path: &Path) -> Result<Array, DataError> {
+    let file = path.display().to_string();
+    let bytes = read_file(path)?;
+    let limit = unpacked_limit(bytes.len() as u64);
+    match Format::of(&bytes) {
+        Some(Format::Npz) => {
+            let mut archive = Archive::open(&file, Cursor::new(&*bytes), limit)?;
+            archive
+                .array("y", Role::Labels)?
+                .ok_or_else(|| archive.lacks("y"))
+        }
+        Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Idx) => parse_idx(&file, Role::Labels, limit, bytes.as_slice()),
+        Some(Format::Gzip) => parse_idx(&file, Role::Labels, limit, MultiGzDecoder::new(&*bytes)),
+        None => Err(DataError::UnknownFormat { file }),
+    }
+}
+
+/// The samples of a file, and the labels where they are in the same file.
+pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
+    let limit = unpacked_limit(bytes.len() as u64);
+    match Format::of(bytes) {
+        Some(Format::Npz) => {
+            let mut archive = Archive::open(file, Cursor::new(bytes), limit)?;
+            let x = archive
+                .array("x", Role::Samples)?
+                .ok_or_else(|| archive.lacks("x"))?;
+            Ok((x, archive.array("y", Role::Labels)?))
+        }
+        Some(Format::Npy) => Ok((parse_npy(file, "x", Role::Samples, limit, bytes)?, None)),
+        Some(Format::Idx) => Ok((parse_idx(file, Role::Samples, limit, bytes)?, None)),
+        Some(Format::Gzip) => {
+            let unpacked = MultiGzDecoder::new(bytes);
+            Ok((parse_idx(file, Role::Samples, limit, unpacked)?, None))
+        }
+        None => Err(DataError::UnknownFormat { file: file.into() }),
+    }
+}

@@ -1,0 +1,122 @@
+//! Connecting to a chip, and starting it.
+
+use std::time::Duration;
+
+use probe_rs::rtt::{Rtt, ScanRegion};
+use probe_rs::{Core, MemoryInterface as _, Permissions, Session};
+
+use super::chip::Chip;
+use super::memory::{LayoutError, Region};
+use super::probe::{self, ProbeError, Selector};
+use super::processor::{self, Architecture};
+use crate::advice::{Advice, Advised};
+
+/// An error of probe-rs's that says more.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reasons why there is no connection to a chip, or none any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// There is no probe to work with.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The chip's memory is not known.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The probe cannot reach the chip.
+    #[error("the probe does not reach a {chip}: {source}")]
+    Attach {
+        /// The chip.
+        chip: String,
+        /// probe-rs's reason.
+        source: Cause,
+    },
+    /// The chip is another than was said.
+    #[error(
+        "the probe is connected to another chip than {chip}, which has an {expected} core: this one is {found}"
+    )]
+    OtherChip {
+        /// The chip that was said.
+        chip: String,
+        /// The architecture of its core.
+        expected: Architecture,
+        /// What was found.
+        found: Architecture,
+    },
+    /// The connection to the chip failed.
+    #[error("the connection to {chip} failed {during}: {source}")]
+    Lost {
+        /// The chip.
+        chip: String,
+        /// What was being done.
+        during: &'static str,
+        /// probe-rs's reason.
+        source: Cause,
+    },
+    /// No firmware that could be talked with is running.
+    #[error("no firmware of tinyspike's runs on {chip}")]
+    NotThere {
+        /// The chip.
+        chip: String,
+    },
+}
+
+impl Advised for ConnectError {
+    fn advice(&self) -> Vec<Advice> {
+        vec![match self {
+            Self::Probe(e) => return e.advice(),
+            Self::Layout(e) => return e.advice(),
+            Self::Attach { .. } | Self::OtherChip { .. } => Advice::CheckChip,
+            Self::Lost { .. } => Advice::CheckConnection,
+            Self::NotThere { .. } => Advice::Flash,
+        }]
+    }
+}
+
+/// Connects to a chip, and sees that it is one.
+pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, ConnectError> {
+    let probe = probe::open(probe)?;
+    let unreached = |source: probe_rs::Error| ConnectError::Attach {
+        chip: chip.name().to_owned(),
+        source: Box::new(source),
+    };
+    // The chip's description comes along, so no registry is asked.
+    let registry = probe_rs::config::Registry::new();
+    let mut session = probe
+        .attach_with_registry(chip.target.clone(), Permissions::default(), &registry)
+        .map_err(unreached)?;
+    const CPUID: u64 = 0xe000_ed00;
+    let mut core = session.core(chip.core()).map_err(unreached)?;
+    let cpuid = core.read_word_32(CPUID).map_err(unreached)?;
+    drop(core);
+    let expected = chip.processor().architecture;
+    match processor::architecture_of_cpuid(cpuid) {
+        Some(found) if found != expected => Err(ConnectError::OtherChip {
+            chip: chip.name().to_owned(),
+            expected,
+            found,
+        }),
+        _ => Ok(session),
+    }
+}
+
+/// Starts a core anew.
+pub(super) fn restart(
+    core: &mut Core<'_>,
+    rtt: &ScanRegion,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    const HALT: Duration = Duration::from_millis(500);
+    core.reset_and_halt(HALT)?;
+    // RAM outlives a reset: what an earlier firmware left must not be taken for this one's.
+    Rtt::clear_control_block(core, rtt)?;
+    Ok(core.run()?)
+}
+
+/// Where to look for RTT's control block of a firmware that is not known: among its variables, which lie at the
+/// RAM's start.
+pub(super) fn scan(ram: Region) -> ScanRegion {
+    const REACH: u32 = 64 << 10;
+    let end = ram.address.saturating_add(ram.len.min(REACH));
+    ScanRegion::range(ram.address.into()..end.into())
+}

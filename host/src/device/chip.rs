@@ -1,0 +1,158 @@
+//! One chip: its processor, and reasons why there is none of a name.
+
+use std::path::PathBuf;
+
+use probe_rs::Target;
+use probe_rs::config::{CoreType, MemoryRegion};
+
+use super::families::{self, Obstacle};
+use super::processor::{Architecture, Processor};
+use crate::advice::{Advice, Advised};
+
+/// Reasons why there is no chip to work with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChipError {
+    /// No chip has this name.
+    #[error("no chip is called {name:?}{}", nearest(suggestions))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Names that are like it, the nearest first.
+        suggestions: Vec<String>,
+    },
+    /// Several chips' names begin so.
+    #[error("{count} chips' names begin with {name:?}, such as {}: give one in full", examples.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// How many there are.
+        count: usize,
+        /// Some of them.
+        examples: Vec<String>,
+    },
+    /// The chip has no core that the engine is built for.
+    #[error("{chip} has no Cortex-M core")]
+    NotCortexM {
+        /// The chip.
+        chip: String,
+    },
+    /// A chip description cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A chip description cannot be used.
+    #[error("{} is no chip description of probe-rs's: {source}", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// The fault in it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Advised for ChipError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Unknown { .. } | Self::Ambiguous { .. } => vec![Advice::ListChips],
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn nearest(suggestions: &[String]) -> String {
+    match suggestions {
+        [] => String::new(),
+        some => format!("; the nearest are {}", some.join(", ")),
+    }
+}
+
+/// One chip.
+#[derive(Clone, Debug)]
+pub struct Chip {
+    pub(super) target: Target,
+    family: String,
+    core: usize,
+    architecture: Architecture,
+}
+
+impl Chip {
+    pub(super) fn new(target: Target, family: String) -> Result<Self, ChipError> {
+        let core = boot_core(&target);
+        let architecture = match target.cores.get(core).map(|core| core.core_type) {
+            Some(CoreType::Armv6m) => Architecture::Armv6M,
+            Some(CoreType::Armv7m) => Architecture::Armv7M,
+            Some(CoreType::Armv7em) => Architecture::Armv7EM,
+            Some(CoreType::Armv8m) => Architecture::Armv8M,
+            _ => {
+                return Err(ChipError::NotCortexM {
+                    chip: target.name.clone(),
+                });
+            }
+        };
+        Ok(Self {
+            target,
+            family,
+            core,
+            architecture,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// Its family, whose chips are described together.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        &self.family
+    }
+
+    /// The processor that runs the firmware: the one that starts first.
+    #[must_use]
+    pub fn processor(&self) -> Processor {
+        let mainline = families::is_mainline(&self.family);
+        Processor {
+            architecture: self.architecture,
+            dsp: match self.architecture {
+                Architecture::Armv7EM => true,
+                Architecture::Armv8M => mainline,
+                _ => false,
+            },
+        }
+    }
+
+    /// What keeps firmware that is built here from running on it, where anything does.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        families::obstacle(&self.family)
+    }
+
+    pub(super) const fn core(&self) -> usize {
+        self.core
+    }
+
+    pub(super) fn core_name(&self) -> &str {
+        self.target
+            .cores
+            .get(self.core)
+            .map_or("", |core| core.name.as_str())
+    }
+}
+
+/// The core that starts first: the first one that reaches the memory that the chip starts from.
+fn boot_core(target: &Target) -> usize {
+    let regions = target.memory_map.iter();
+    let boot = regions
+        .filter_map(MemoryRegion::as_nvm_region)
+        .find(|r| r.is_boot_memory());
+    let name = boot.and_then(|region| region.cores.first());
+    name.and_then(|name| target.cores.iter().position(|core| core.name == *name))
+        .unwrap_or(0)
+}

@@ -1,0 +1,601 @@
+//! Chip + image + firmware → what is written where, and whether it fits.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use probe_rs::rtt::ScanRegion;
+use serde::Serialize;
+use tinyspike_firmware::boards::Limits;
+use tinyspike_shared::accept::{Refusal, Terms};
+use tinyspike_shared::signature::{KeyId, TRAILER_LEN};
+use tinyspike_shared::slots::{Slot, State, fresh};
+
+use super::attach::scan;
+use super::chip::Chip;
+use super::firmware::{Firmware, FirmwareError, Segment};
+use super::memory::{Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots};
+use super::processor::Processor;
+use crate::advice::{Advice, Advised};
+use crate::assemble::suits;
+use crate::image::{Image, aligned_copy};
+use crate::sign::PublicKey;
+
+/// How to plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// How the flash is divided.
+    pub layout: LayoutOptions,
+    /// Whether the firmware on the chip stays as it is; one that is given says where images go.
+    pub model_only: bool,
+    /// What stands behind the image where it is signed, as [`trailer_of`](crate::sign::trailer_of) finds it.
+    pub trailer: Option<[u8; TRAILER_LEN]>,
+    /// The key whose signature the firmware asks for.
+    pub key: Option<PublicKey>,
+    /// The device takes no model below this version from then on. With the firmware this starts anew; for an
+    /// image alone what the device has stored is never lowered.
+    pub minimum: u32,
+}
+
+/// What of the images on a chip is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// The firmware, the first slot, and a journal that begins with it.
+    Everything,
+    /// The slot that is not in use, and then the journal. Whenever that is broken off, the old image is there
+    /// or the new one.
+    InactiveSlot,
+    /// The only place there is, or both slots for an image that needs them: while that lasts the chip has none.
+    InPlace,
+}
+
+/// A slot, and what writing the image there does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Which slot.
+    pub slot: Slot,
+    /// Where the image goes, with its signature.
+    pub image: Region,
+    /// What is erased before.
+    pub erased: Vec<Region>,
+}
+
+/// Reasons why an image is not put on a chip, known before anything is touched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The chip's memory cannot be divided.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The firmware cannot be used.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
+    /// The firmware lies outside its place.
+    #[error(
+        "the firmware has bytes at {segment}, and its place on {chip} is {place}: it was linked for another chip or layout"
+    )]
+    Misplaced {
+        /// The chip.
+        chip: String,
+        /// Where they lie.
+        segment: Region,
+        /// Where the firmware may lie.
+        place: Region,
+    },
+    /// Something does not fit.
+    #[error("{chip}: {budget}")]
+    OverBudget {
+        /// The chip.
+        chip: String,
+        /// What is needed and what there is.
+        budget: Budget,
+    },
+    /// The device would not run the image: it is not signed, too old, or damaged.
+    #[error("{chip} would refuse it: {refusal}")]
+    Refused {
+        /// The chip.
+        chip: String,
+        /// The reason, as the device would say it.
+        refusal: Refusal,
+    },
+    /// There is no place to store a least version.
+    #[error(
+        "{chip} has one place for an image and no journal, which would hold the least version that may run"
+    )]
+    NoJournal {
+        /// The chip.
+        chip: String,
+    },
+    /// The firmware asks for another key's signatures.
+    #[error(
+        "the firmware {} {}, not of {expected}: build it with that key",
+        path.display(),
+        found.map_or("asks for no signature".to_owned(), |id| format!("asks for signatures of the key {id}"))
+    )]
+    OtherKey {
+        /// The firmware's file.
+        path: PathBuf,
+        /// The key that it was built with, if any.
+        found: Option<KeyId>,
+        /// The key that was meant.
+        expected: KeyId,
+    },
+    /// The application cannot hold the network.
+    #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
+    TooManyLayers {
+        /// The chip.
+        chip: String,
+        /// `ensembles` or `connections`.
+        what: &'static str,
+        /// How many the network has.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl Advised for PlanError {
+    fn advice(&self) -> Vec<Advice> {
+        vec![match self {
+            Self::Layout(e) => return e.advice(),
+            Self::Firmware(e) => return e.advice(),
+            Self::Refused { refusal, .. } => match refusal {
+                Refusal::Signature(_) => Advice::Sign,
+                Refusal::Version { .. } => Advice::ModelVersion,
+                _ => Advice::DeployAgain,
+            },
+            Self::NoJournal { .. } => Advice::NoMinimumVersion,
+            Self::OtherKey { .. } => Advice::FirmwareOrKey,
+            Self::TooManyLayers { .. } => Advice::LargerFirmware,
+            Self::OverBudget { .. } => Advice::SmallerImage,
+            Self::Misplaced { .. } => return Vec::new(),
+        }]
+    }
+}
+
+/// Something that there is so much of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// What it is.
+    pub what: &'static str,
+    /// What takes of it, in bytes.
+    pub parts: Vec<(&'static str, u64)>,
+    /// How many bytes there are.
+    pub limit: u64,
+}
+
+impl Budget {
+    /// Bytes that all parts need.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        self.parts
+            .iter()
+            .fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+    }
+
+    fn check(self, chip: &Chip) -> Result<Self, PlanError> {
+        if self.needed() <= self.limit {
+            return Ok(self);
+        }
+        Err(PlanError::OverBudget {
+            chip: chip.name().to_owned(),
+            budget: self,
+        })
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (needed, limit) = (self.needed(), self.limit);
+        write!(f, "{}: {needed} of {limit} bytes", self.what)?;
+        if needed > limit {
+            write!(f, ", {} too many", needed - limit)?;
+        }
+        if self.parts.len() > 1 {
+            let parts = self
+                .parts
+                .iter()
+                .map(|(name, bytes)| format!("{name} {bytes}"));
+            write!(f, " ({})", parts.collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What would be done to a chip.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    #[serde(skip)]
+    pub(super) chip: Chip,
+    /// The chip's name.
+    #[serde(rename = "chip")]
+    name: String,
+    /// The processor that code is built for.
+    pub processor: Processor,
+    /// Where everything goes.
+    pub layout: Layout,
+    /// What of the images is written.
+    pub mode: Mode,
+    /// Where the image may go: into one of the two slots where they take turns, else into the first.
+    pub places: Vec<Place>,
+    /// The image's checksum.
+    pub checksum: u32,
+    /// The model's version.
+    pub version: u32,
+    /// The least version that the device is to run.
+    pub minimum: u32,
+    /// Where the firmware's parts go; none where it stays as it is.
+    pub firmware: Vec<Region>,
+    /// What is erased for firmware and journal, which is written anew with it.
+    pub erased: Vec<Region>,
+    /// What it takes and what there is.
+    pub budgets: Vec<Budget>,
+    /// The image and its signature.
+    #[serde(skip)]
+    pub(super) image: Vec<u8>,
+    /// The key whose signature the firmware asks for, where that is known.
+    #[serde(skip)]
+    pub(super) key: Option<PublicKey>,
+    /// The firmware and its journal.
+    #[serde(skip)]
+    pub(super) writes: Vec<Segment>,
+    #[serde(skip)]
+    pub(super) map: MemoryMap,
+    #[serde(skip)]
+    pub(super) rtt: ScanRegion,
+}
+
+impl Plan {
+    /// Plans to write an image and, where one is given, the firmware beside it.
+    ///
+    /// # Errors
+    /// [`PlanError`], where they do not fit the chip, or each other, or the device would refuse the image.
+    pub fn new(
+        chip: &Chip,
+        image: &Image<'_>,
+        firmware: Option<&Firmware>,
+        options: &PlanOptions,
+    ) -> Result<Self, PlanError> {
+        let map = chip.memory_map()?;
+        let layout = match firmware {
+            None => Layout::divide(chip, &map, &options.layout)?,
+            Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
+        };
+        let key = asked_key(firmware, options)?;
+        let bytes = [image.bytes(), options.trailer.as_ref().map_or(&[], |t| t)].concat();
+        let own = firmware.filter(|_| !options.model_only);
+        let turns = layout.slots.turns(bytes.len() as u64);
+        let mode = match (own, turns) {
+            (Some(_), _) => Mode::Everything,
+            (None, Some(_)) => Mode::InactiveSlot,
+            (None, None) => Mode::InPlace,
+        };
+        let slots: &[Slot] = match mode {
+            Mode::InactiveSlot => &[Slot::A, Slot::B],
+            Mode::Everything | Mode::InPlace => &[Slot::A],
+        };
+        let places = slots
+            .iter()
+            .filter_map(|&slot| {
+                let start = layout.slots.slot(slot)?.address;
+                let image = Region::new(start, start.saturating_add(bytes.len() as u32));
+                Some(Place {
+                    slot,
+                    image,
+                    erased: map.blocks_of(image).collect(),
+                })
+            })
+            .collect();
+        let mut writes = Vec::new();
+        if let Some(firmware) = own {
+            writes.extend(firmware.segments.iter().cloned());
+            writes.extend(layout.slots.second.iter().flat_map(|second| {
+                journal(
+                    second,
+                    State {
+                        slot: Slot::A,
+                        minimum: options.minimum,
+                    },
+                )
+            }));
+        }
+        let erased = map.blocks.iter().copied();
+        let erased = erased.filter(|block| writes.iter().any(|w| block.overlaps(w.region())));
+        let plan = Self {
+            chip: chip.clone(),
+            name: chip.name().to_owned(),
+            processor: chip.processor(),
+            mode,
+            places,
+            checksum: image.header().checksum,
+            version: image.header().model_version,
+            minimum: options.minimum,
+            firmware: own.map_or(Vec::new(), |own| {
+                own.segments.iter().map(Segment::region).collect()
+            }),
+            erased: erased.collect(),
+            budgets: budgets(chip, image, bytes.len() as u64, firmware, own, key, &layout)?,
+            image: bytes,
+            key,
+            rtt: match firmware.and_then(|firmware| firmware.rtt) {
+                Some(address) => ScanRegion::Exact(address.into()),
+                None => scan(layout.ram),
+            },
+            layout,
+            writes,
+            map,
+        };
+        if plan.minimum > 0 && plan.layout.slots.second.is_none() {
+            return Err(PlanError::NoJournal { chip: plan.name });
+        }
+        plan.check_acceptance(plan.minimum, plan.key)?;
+        plan.check_firmware(image, firmware)?;
+        Ok(plan)
+    }
+
+    /// Whether a device takes the image that asks for this version and this key's signature.
+    pub(super) fn check_acceptance(
+        &self,
+        minimum: u32,
+        key: Option<PublicKey>,
+    ) -> Result<(), PlanError> {
+        let bytes = aligned_copy(&self.image);
+        let terms = Terms::version(minimum).signed(key.map(|key| *key.bytes()));
+        let accepted: Result<Image<'_>, _> = terms.accept(&bytes);
+        accepted.map(|_| ()).map_err(|refusal| PlanError::Refused {
+            chip: self.name.clone(),
+            refusal,
+        })
+    }
+
+    /// Whether a firmware holds the image, and lies where it may.
+    fn check_firmware(
+        &self,
+        image: &Image<'_>,
+        firmware: Option<&Firmware>,
+    ) -> Result<(), PlanError> {
+        if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
+            let network = image.description();
+            for (what, found, limit) in [
+                ("ensembles", network.ensembles.len(), limits.ensembles),
+                ("connections", network.connections.len(), limits.connections),
+            ] {
+                if found > limit {
+                    return Err(PlanError::TooManyLayers {
+                        chip: self.name.clone(),
+                        what,
+                        found,
+                        limit,
+                    });
+                }
+            }
+        }
+        let place = self.layout.firmware;
+        match self.firmware.iter().find(|part| !place.contains(**part)) {
+            None => Ok(()),
+            Some(&segment) => Err(PlanError::Misplaced {
+                chip: self.name.clone(),
+                segment,
+                place,
+            }),
+        }
+    }
+
+    /// The chip's name.
+    #[must_use]
+    pub fn chip(&self) -> &str {
+        &self.name
+    }
+
+    /// What works, but less well than it could; each with a remedy if there is one.
+    #[must_use]
+    pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
+        let mut warnings = Vec::new();
+        let target = self.processor.family();
+        if !suits(image, target) {
+            let text = format!(
+                "the image's weights are laid out for other kernels than those of {}: it will run, but slowly",
+                self.name
+            );
+            warnings.push((text, Some(Advice::KernelFamily(target.to_string()))));
+        }
+        if self.mode == Mode::InPlace {
+            let why = match self.layout.slots.second {
+                Some(_) => "the image needs both slots",
+                None => "there is one place for an image",
+            };
+            let text = format!(
+                "{why}: if writing is broken off, {} has no image until it is written again",
+                self.name
+            );
+            warnings.push((text, None));
+        }
+        warnings
+    }
+}
+
+/// The key that the device is going to ask for.
+fn asked_key(
+    firmware: Option<&Firmware>,
+    options: &PlanOptions,
+) -> Result<Option<PublicKey>, PlanError> {
+    match (firmware, options.key) {
+        (Some(firmware), Some(expected)) if firmware.key != Some(expected) => {
+            Err(PlanError::OtherKey {
+                path: firmware.path.clone(),
+                found: firmware.key.map(|key| key.id()),
+                expected: expected.id(),
+            })
+        }
+        (Some(firmware), _) => Ok(firmware.key),
+        (None, key) => Ok(key),
+    }
+}
+
+/// What is written for a journal that begins with a state: so that both blocks are erased, something to each.
+fn journal(second: &Second, state: State) -> [Segment; 2] {
+    let [first, other] = second.journal;
+    [
+        Segment {
+            address: first.address,
+            bytes: fresh(state).to_vec(),
+        },
+        Segment {
+            address: other.address,
+            bytes: vec![0xff; 4],
+        },
+    ]
+}
+
+/// What it takes and what there is.
+fn budgets(
+    chip: &Chip,
+    image: &Image<'_>,
+    bytes: u64,
+    firmware: Option<&Firmware>,
+    own: Option<&Firmware>,
+    key: Option<PublicKey>,
+    layout: &Layout,
+) -> Result<Vec<Budget>, PlanError> {
+    let images = match layout.slots.turns(bytes) {
+        Some(second) => ("flash for an image", layout.slots.a.len.min(second.b.len)),
+        None => ("flash for images", layout.slots.whole().len),
+    };
+    let mut budgets = vec![Budget {
+        what: images.0,
+        parts: vec![("image", bytes)],
+        limit: images.1.into(),
+    }];
+    if let Some(own) = own {
+        let bytes = own.segments.iter().map(|s| s.bytes.len() as u64).sum();
+        budgets.push(Budget {
+            what: "flash for firmware",
+            parts: vec![("firmware", bytes)],
+            limit: layout.firmware.len.into(),
+        });
+    }
+    budgets.push(ram(image, firmware, layout));
+    // A firmware of one's own, without a key, starts as it likes.
+    let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
+    if application || key.is_some() {
+        let limits = Limits::of(chip.processor().target());
+        let memory = firmware.and_then(|firmware| firmware.memory);
+        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        budgets.push(Budget {
+            what: match key {
+                Some(_) => "RAM to check the signature at the start",
+                None => "RAM to read the image at the start",
+            },
+            parts: vec![("stack", limits.stack_to_start(key.is_some()).into())],
+            limit: memory.map_or(rest, |memory| memory.len).into(),
+        });
+    }
+    budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
+/// The layout that a firmware was linked for: it says where images go.
+fn divide_for(
+    chip: &Chip,
+    map: &MemoryMap,
+    firmware: &Firmware,
+    options: &LayoutOptions,
+) -> Result<Layout, PlanError> {
+    let images = firmware.images;
+    let turns = |slots: &Slots| slots.second.map(|second| (second.journal, second.b));
+    if let Ok(layout) = Layout::new(map, options)
+        && layout.slots.whole() == images
+        && turns(&layout.slots) == firmware.turns
+    {
+        return Ok(layout);
+    }
+    let unusable = |reason: String| {
+        let path = firmware.path.clone();
+        PlanError::Firmware(FirmwareError::Unusable { path, reason })
+    };
+    if !map.flash.contains(images) {
+        return Err(unusable(format!(
+            "it looks for images at {images}, and the flash of {} is {}",
+            chip.name(),
+            map.flash
+        )));
+    }
+    let begins = |address: u32| map.blocks.iter().any(|block| block.address == address);
+    if !begins(images.address) {
+        return Err(unusable(format!(
+            "it looks for images at {:#010x}, where no sector of {} begins: to write one would erase what \
+             lies before",
+            images.address,
+            chip.name()
+        )));
+    }
+    let second = match firmware.turns {
+        None => None,
+        Some((journal, b)) => {
+            let whole = |part: &Region| {
+                let end = part.end();
+                begins(part.address) && (begins(end) || end == map.flash.end())
+            };
+            let apart = journal.iter().all(|part| part.end() <= images.address);
+            if !(journal.iter().all(whole) && begins(b.address) && apart && images.contains(b)) {
+                return Err(unusable(format!(
+                    "its journal at {} and {} and its second slot at {b} are not whole sectors of {}, one behind \
+                     another",
+                    journal[0],
+                    journal[1],
+                    chip.name()
+                )));
+            }
+            let shorter = journal[0].len.min(journal[1].len);
+            Some(Second {
+                journal,
+                unit: (map.page.checked_next_multiple_of(4)).map_or(shorter, |u| u.min(shorter)),
+                b,
+            })
+        }
+    };
+    let first = second.map_or(images.address, |second| second.journal[0].address);
+    let options = LayoutOptions {
+        firmware: Some(first.saturating_sub(map.flash.address)),
+    };
+    let layout = Layout::divide(chip, map, &options)?;
+    Ok(Layout {
+        slots: Slots {
+            a: Region::new(images.address, second.map_or(images.end(), |s| s.b.address)),
+            second,
+        },
+        ..layout
+    })
+}
+
+/// What the image needs of the RAM, beside the firmware where it is known.
+fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budget {
+    let input = image
+        .description()
+        .inputs
+        .iter()
+        .map(|i| u64::from(i.size))
+        .sum();
+    let mut parts = vec![("arena", image.arena_bytes() as u64), ("input", input)];
+    let limit = u64::from(layout.ram.len);
+    let own = firmware.map(|firmware| (firmware.memory, firmware.stack, firmware.variables));
+    match own {
+        Some((Some(memory), stack, _)) => {
+            // What the firmware keeps for itself, its parsed image among it, is known to the byte.
+            let stack = stack.map_or(0, |stack| u64::from(stack.len));
+            let variables = limit
+                .saturating_sub(u64::from(memory.len))
+                .saturating_sub(stack);
+            parts.push(("variables", variables));
+            parts.push(("stack", stack));
+        }
+        // The arena is among its variables.
+        Some((None, _, variables)) => parts = vec![("variables", variables)],
+        None => parts.push(("stack", Layout::STACK.into())),
+    }
+    Budget {
+        what: "RAM",
+        parts,
+        limit,
+    }
+}

@@ -1,0 +1,612 @@
+//! What a converter sees of the call that it converts, and how it adds objects.
+
+use std::sync::Arc;
+
+use super::build::{Build, Call, LayerPath, known};
+use super::error::ConvertError;
+use super::options::{ActivationType, ConvertOptions};
+use super::warning::Warning;
+use crate::keras::model::{Activation, Layer, Model};
+use crate::network::{
+    Connection, Diagonal, Ensemble, NeuronType, NodeKind, Post, Pre, Synapse, TensorNode, Transform,
+};
+use crate::tensor::Tensor;
+
+/// An object with the way in which its values are laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) object: Pre,
+    pub(super) channels_last: bool,
+}
+
+/// Where to connect to and from: what stands for one call of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// What the layer's inputs connect to.
+    pub post: Post,
+    /// What has the layer's output.
+    pub pre: Pre,
+}
+
+impl Object {
+    fn node(node: crate::network::NodeId) -> Self {
+        Self {
+            post: Post::Node(node),
+            pre: Pre::Node(node),
+        }
+    }
+
+    fn neurons(ensemble: crate::network::EnsembleId) -> Self {
+        Self {
+            post: Post::Neurons(ensemble),
+            pre: Pre::Neurons(ensemble),
+        }
+    }
+}
+
+/// How to connect one of the call's inputs to an object.
+#[derive(Clone, Debug, Default)]
+pub struct Connect {
+    /// Which of the call's inputs.
+    pub input: usize,
+    /// The places of the input that are read; `None` for all.
+    pub pre_slice: Option<Arc<[usize]>>,
+    /// The places of the object that are written; `None` for all.
+    pub post_slice: Option<Arc<[usize]>>,
+    /// The transform; `None` for the identity.
+    pub transform: Option<Transform>,
+    /// A filter in place of the one that the options give to the output of ensembles.
+    pub synapse: Option<Option<Synapse>>,
+    /// Whether training would change the transform.
+    pub trainable: bool,
+}
+
+/// One call of a layer under conversion.
+pub struct LayerCall<'b, 'm> {
+    build: &'b mut Build<'m>,
+    layer: &'m Layer,
+    path: LayerPath,
+    number: usize,
+    label: String,
+    inputs: Vec<Source>,
+    input_shapes: Vec<Vec<Option<usize>>>,
+    output_shapes: Vec<Vec<Option<usize>>>,
+    channels_last: bool,
+}
+
+impl<'b, 'm> LayerCall<'b, 'm> {
+    pub(super) fn new(build: &'b mut Build<'m>, call: Call<'_, 'm>, channels_last: bool) -> Self {
+        Self {
+            build,
+            layer: call.layer,
+            path: call.path.clone(),
+            number: call.number,
+            label: call.label,
+            inputs: call.inputs,
+            input_shapes: call.input_shapes,
+            output_shapes: call.output_shapes,
+            channels_last,
+        }
+    }
+
+    /// The layer.
+    #[must_use]
+    pub fn layer(&self) -> &'m Layer {
+        self.layer
+    }
+
+    /// The converter's options.
+    #[must_use]
+    pub fn options(&self) -> &'m ConvertOptions {
+        self.build.options
+    }
+
+    /// The label of this call's object: `layer.<k>`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.label, self.number)
+    }
+
+    /// The layer's name without the call's number.
+    pub(super) fn plain_label(&self) -> &str {
+        &self.label
+    }
+
+    /// How many inputs the call has.
+    #[must_use]
+    pub fn n_inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The object behind an input.
+    ///
+    /// # Errors
+    /// If the call has no such input.
+    pub fn input(&self, input: usize) -> Result<Pre, ConvertError> {
+        self.inputs
+            .get(input)
+            .map(|source| source.object)
+            .ok_or_else(|| self.shape_error(format!("there is no input {input}")))
+    }
+
+    /// The shape of an input, without batch and time.
+    ///
+    /// # Errors
+    /// If the call has no such input, or a length is unknown.
+    pub fn input_shape(&self, input: usize) -> Result<Vec<usize>, ConvertError> {
+        self.input_shapes
+            .get(input)
+            .and_then(|shape| known(shape, self.build.temporal))
+            .ok_or_else(|| {
+                self.shape_error(format!(
+                    "the shape of input {input} is not known, empty or too large"
+                ))
+            })
+    }
+
+    /// The shape of the first output, without batch and time.
+    ///
+    /// # Errors
+    /// If a length is unknown.
+    pub fn output_shape(&self) -> Result<Vec<usize>, ConvertError> {
+        self.output_shapes
+            .first()
+            .and_then(|shape| known(shape, self.build.temporal))
+            .ok_or_else(|| {
+                self.shape_error("the shape of the output is not known, empty or too large".into())
+            })
+    }
+
+    /// The output's shape as the model has it.
+    pub(super) fn raw_output_shape(&self) -> &[Option<usize>] {
+        self.output_shapes.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether shapes begin with a time axis that objects do not see.
+    pub(super) fn temporal(&self) -> bool {
+        self.build.temporal
+    }
+
+    /// Whether the output's channels come last.
+    #[must_use]
+    pub fn channels_last(&self) -> bool {
+        self.channels_last
+    }
+
+    /// States whether the output's channels come last; otherwise that is as in the first input.
+    pub fn set_channels_last(&mut self, channels_last: bool) {
+        self.channels_last = channels_last;
+    }
+
+    /// A weight of the layer, which must have this shape.
+    ///
+    /// # Errors
+    /// If the weight is missing or has another shape.
+    pub fn weight(&self, name: &str, shape: &[usize]) -> Result<&'m Tensor, ConvertError> {
+        let error = |problem: String| ConvertError::Weight {
+            layer: self.layer.name.clone(),
+            weight: name.to_owned(),
+            problem,
+        };
+        let weight = self
+            .layer
+            .weight(name)
+            .ok_or_else(|| error("is missing".into()))?;
+        if weight.shape() != shape {
+            return Err(error(format!(
+                "has the shape {:?}, but the layer's configuration says {shape:?}",
+                weight.shape()
+            )));
+        }
+        Ok(weight)
+    }
+
+    /// An error about this layer's shapes.
+    #[must_use]
+    pub fn shape_error(&self, problem: String) -> ConvertError {
+        ConvertError::Shape {
+            layer: self.layer.name.clone(),
+            problem,
+        }
+    }
+
+    /// The error of a converter that is registered for the wrong class.
+    #[must_use]
+    pub fn configuration_error(&self) -> ConvertError {
+        ConvertError::Configuration {
+            layer: self.layer.name.clone(),
+            class: self.layer.class_name.clone(),
+        }
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, warning: Warning) {
+        self.build.warnings.push(warning);
+    }
+
+    /// Adds a node of this kind.
+    pub fn add_node(
+        &mut self,
+        label: String,
+        size_in: usize,
+        size_out: usize,
+        kind: NodeKind,
+    ) -> Object {
+        Object::node(self.build.add_node(label, size_in, size_out, kind))
+    }
+
+    /// Adds the object of this call: a passthrough node if `activation` is `None` or linear, an
+    /// ensemble if it is (mapped or swapped to) a neuron type, else a `TensorNode`. `biases`, one
+    /// for each element of the output, go to the ensemble, or to a bias node.
+    ///
+    /// # Errors
+    /// If the activation has no native form and may not fall back, or sizes do not fit.
+    pub fn add_object(
+        &mut self,
+        activation: Option<ActivationType>,
+        biases: Option<Tensor>,
+    ) -> Result<Object, ConvertError> {
+        let name = self.label();
+        let shape = self.output_shape()?;
+        let size = shape.iter().product();
+        if let Some(biases) = biases.as_ref().filter(|biases| biases.len() != size) {
+            return Err(self.shape_error(format!(
+                "{} biases cannot belong to {size} outputs",
+                biases.len()
+            )));
+        }
+        let activation = activation.map(|activation| self.build.swapped(activation));
+        let object = match self.resolve(activation) {
+            Resolved::Linear => self.add_node(name.clone(), size, size, NodeKind::Passthrough),
+            Resolved::Neuron(neuron_type) => {
+                return self.add_ensemble(name, neuron_type, biases, None);
+            }
+            Resolved::Clipped(maximum) => {
+                self.add_clipped(&name, Activation::Relu.into(), maximum)?
+            }
+            Resolved::Unsupported(activation) => {
+                if !self.options().allow_fallback {
+                    return Err(ConvertError::UnsupportedActivation {
+                        layer: self.layer.name.clone(),
+                        activation,
+                    });
+                }
+                self.warn(Warning::ActivationFallback {
+                    layer: self.layer.name.clone(),
+                    activation: activation.clone(),
+                });
+                let ActivationType::Keras(activation) = activation else {
+                    return Err(ConvertError::UnsupportedActivation {
+                        layer: self.layer.name.clone(),
+                        activation,
+                    });
+                };
+                self.add_node(
+                    name.clone(),
+                    size,
+                    size,
+                    NodeKind::Tensor(TensorNode {
+                        func: Arc::new(activation),
+                        shape_in: shape.clone(),
+                        shape_out: shape,
+                    }),
+                )
+            }
+        };
+        if let Some(biases) = biases {
+            self.add_bias_node(format!("{name}.bias"), &biases, object.post)?;
+        }
+        Ok(object)
+    }
+
+    /// Adds an ensemble of the size of the output, with the firing rates scaled as the options say.
+    ///
+    /// # Errors
+    /// If the output's shape is not known.
+    pub fn add_ensemble(
+        &mut self,
+        label: String,
+        neuron_type: NeuronType,
+        biases: Option<Tensor>,
+        initial_voltage: Option<Tensor>,
+    ) -> Result<Object, ConvertError> {
+        let shape = self.output_shape()?;
+        let mut neuron_type = neuron_type;
+        let mut bias = biases;
+        let scale = self.options().scale_firing_rates.of(&self.layer.name);
+        if let Some(scale) = scale {
+            bias = bias.map(|bias| bias.map(|b| b * scale));
+            match neuron_type.amplitude_mut() {
+                Some(amplitude) => *amplitude /= scale,
+                None => self.warn(Warning::NoAmplitude {
+                    layer: self.layer.name.clone(),
+                    neuron_type: neuron_type.clone(),
+                }),
+            }
+        }
+        let ensemble = Ensemble {
+            label,
+            n_neurons: shape.iter().product(),
+            neuron_type: neuron_type.into(),
+            gain: scale.unwrap_or(1.0).into(),
+            bias_trainable: if bias.is_some() { None } else { Some(false) },
+            bias,
+            shape,
+            channels_last: self.channels_last,
+            initial_voltage,
+            subnetwork: self.build.subnetwork,
+        };
+        Ok(Object::neurons(self.build.add_ensemble(ensemble)))
+    }
+
+    /// Adds a constant source of 1 and connects it to `post` with these weights.
+    ///
+    /// # Errors
+    /// If the biases do not fit `post`.
+    pub fn add_bias_node(
+        &mut self,
+        label: String,
+        biases: &Tensor,
+        post: Post,
+    ) -> Result<(), ConvertError> {
+        let weights = biases
+            .reshaped(vec![biases.len(), 1])
+            .ok_or_else(|| self.shape_error("biases have no shape".into()))?;
+        let bias = self.add_node(
+            label,
+            0,
+            1,
+            NodeKind::Constant(Tensor::filled(vec![1], 1.0)),
+        );
+        self.connect_objects(bias.pre, post, Transform::Dense(weights), None)
+    }
+
+    /// Connects two objects without a filter.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn connect_objects(
+        &mut self,
+        pre: Pre,
+        post: Post,
+        transform: Transform,
+        trainable: Option<bool>,
+    ) -> Result<(), ConvertError> {
+        self.add_connection(Connection {
+            pre,
+            pre_slice: None,
+            post,
+            post_slice: None,
+            transform,
+            synapse: None,
+            trainable,
+            subnetwork: self.build.subnetwork,
+        })
+    }
+
+    /// Connects the output of one of the layer's own ensembles, filtered as any ensemble's.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn connect_neurons(
+        &mut self,
+        pre: Pre,
+        post: Post,
+        transform: Transform,
+    ) -> Result<(), ConvertError> {
+        self.add_connection(Connection {
+            pre,
+            pre_slice: None,
+            post,
+            post_slice: None,
+            transform,
+            synapse: self.options().synapse,
+            trainable: Some(false),
+            subnetwork: self.build.subnetwork,
+        })
+    }
+
+    /// Connects one of the call's inputs to an object. The output of an ensemble gets the filter of
+    /// the options.
+    ///
+    /// # Errors
+    /// If the call has no such input, or the lengths do not fit.
+    pub fn connect(&mut self, object: Object, connect: Connect) -> Result<(), ConvertError> {
+        let pre = self.input(connect.input)?;
+        let synapse = connect.synapse.unwrap_or(match pre {
+            Pre::Neurons(_) => self.options().synapse,
+            Pre::Node(_) => None,
+        });
+        let transform = connect.transform.unwrap_or_else(|| {
+            Transform::Identity(match &connect.pre_slice {
+                Some(slice) => slice.len(),
+                None => self.build.size_out(pre),
+            })
+        });
+        self.add_connection(Connection {
+            pre,
+            pre_slice: connect.pre_slice,
+            post: object.post,
+            post_slice: connect.post_slice,
+            transform,
+            synapse,
+            trainable: Some(connect.trainable),
+            subnetwork: self.build.subnetwork,
+        })
+    }
+
+    fn add_connection(&mut self, connection: Connection) -> Result<(), ConvertError> {
+        self.build.add_connection(&self.layer.name, connection)
+    }
+
+    /// Converts a nested model; its inputs are this call's.
+    pub(super) fn convert_model(&mut self, model: &'m Model) -> Result<Vec<Pre>, ConvertError> {
+        let parent = self.build.open(self.label());
+        let converted = self.build.model(model, &mut self.path);
+        self.build.close(parent);
+        let converted = converted?;
+        for (input, &node) in converted.inputs.iter().enumerate() {
+            self.connect(
+                Object::node(node),
+                Connect {
+                    input,
+                    ..Connect::default()
+                },
+            )?;
+        }
+        if let Some(output) = converted.outputs.first() {
+            self.channels_last = output.channels_last;
+        }
+        Ok(converted.outputs.iter().map(|o| o.object).collect())
+    }
+
+    /// Converts the layer inside a TimeDistributed, once for all steps.
+    pub(super) fn convert_wrapped(&mut self, layer: &'m Layer) -> Result<Vec<Pre>, ConvertError> {
+        let without_time = |shapes: &[Vec<Option<usize>>]| {
+            shapes
+                .iter()
+                .map(|shape| shape.iter().skip(1).copied().collect())
+                .collect()
+        };
+        self.path.push(0);
+        let calls = self
+            .build
+            .wrapped_calls
+            .entry(self.path.clone())
+            .or_insert(0);
+        let number = *calls;
+        *calls += 1;
+        self.build.temporal = false;
+        let made = self.build.layer(Call {
+            layer,
+            path: &mut self.path,
+            number,
+            label: layer.name.clone(),
+            inputs: self.inputs.clone(),
+            input_shapes: without_time(&self.input_shapes),
+            output_shapes: without_time(&self.output_shapes),
+        });
+        self.build.temporal = true;
+        self.path.pop();
+        Ok(made?.iter().map(|source| source.object).collect())
+    }
+
+    /// What an activation is in this network: the neuron type after all swaps.
+    ///
+    /// # Errors
+    /// If it is swapped to something that is not a neuron type.
+    pub(super) fn neuron_type(
+        &mut self,
+        activation: ActivationType,
+    ) -> Result<NeuronType, ConvertError> {
+        let swapped = self.build.swapped(activation.clone());
+        match self.resolve(Some(swapped)) {
+            Resolved::Neuron(neuron_type) => Ok(neuron_type),
+            _ => Err(ConvertError::UnsupportedActivation {
+                layer: self.layer.name.clone(),
+                activation,
+            }),
+        }
+    }
+
+    /// What an activation is in Nengo: through the default map, then `swap_activations` again.
+    fn resolve(&mut self, activation: Option<ActivationType>) -> Resolved {
+        let native = !self.options().nengo_dl_compat;
+        let Some(activation) = activation else {
+            return Resolved::Linear;
+        };
+        let neuron_type = match activation {
+            ActivationType::Keras(function) => match default_neuron_type(function, native) {
+                Some(Some(neuron_type)) => neuron_type,
+                Some(None) => return Resolved::Linear,
+                None if native && function == Activation::Relu6 => {
+                    return Resolved::Clipped(6.0);
+                }
+                None => return Resolved::Unsupported(function.into()),
+            },
+            ActivationType::Neuron(neuron_type) => neuron_type,
+        };
+        match self.build.swapped(neuron_type.into()) {
+            ActivationType::Neuron(neuron_type) => Resolved::Neuron(neuron_type),
+            ActivationType::Keras(function) => match default_neuron_type(function, native) {
+                Some(Some(neuron_type)) => Resolved::Neuron(neuron_type),
+                Some(None) => Resolved::Linear,
+                None => Resolved::Unsupported(function.into()),
+            },
+        }
+    }
+}
+
+/// What becomes of an activation.
+enum Resolved {
+    Linear,
+    Neuron(NeuronType),
+    /// A rectifier with this maximum.
+    Clipped(f32),
+    Unsupported(ActivationType),
+}
+
+/// The neuron type of a Keras function (`Some(None)` if it is the identity); `native` adds those
+/// that NengoDL does not map.
+pub(super) fn default_neuron_type(
+    function: Activation,
+    native: bool,
+) -> Option<Option<NeuronType>> {
+    match function {
+        Activation::Linear => Some(None),
+        Activation::Relu => Some(Some(NeuronType::RectifiedLinear { amplitude: 1.0 })),
+        Activation::Sigmoid => Some(Some(NeuronType::Sigmoid { tau_ref: 1.0 })),
+        Activation::Tanh => Some(Some(NeuronType::Tanh { tau_ref: 1.0 })),
+        Activation::LeakyRelu if native => Some(Some(NeuronType::LeakyRelu {
+            negative_slope: 0.2,
+            amplitude: 1.0,
+        })),
+        _ => None,
+    }
+}
+
+impl LayerCall<'_, '_> {
+    /// Adds min(f(x), maximum), f being this (leaky) rectifier, as f(x) - relu(x - maximum): two
+    /// ensembles between an input node and the node of the call.
+    pub(super) fn add_clipped(
+        &mut self,
+        name: &str,
+        activation: ActivationType,
+        maximum: f32,
+    ) -> Result<Object, ConvertError> {
+        let neuron_type = self.neuron_type(activation)?;
+        let rectifier = self.neuron_type(Activation::Relu.into())?;
+        let size: usize = self.output_shape()?.iter().product();
+        let current = self.add_node(format!("{name}.input"), size, size, NodeKind::Passthrough);
+        let below = self.add_ensemble(format!("{name}.rectified"), neuron_type, None, None)?;
+        let above = self.add_ensemble(
+            format!("{name}.excess"),
+            rectifier,
+            Some(Tensor::filled(vec![size], -maximum)),
+            None,
+        )?;
+        let output = self.add_node(name.to_owned(), size, size, NodeKind::Passthrough);
+        for ensemble in [below, above] {
+            self.connect_objects(
+                current.pre,
+                ensemble.post,
+                Transform::Identity(size),
+                Some(false),
+            )?;
+        }
+        self.connect_neurons(below.pre, output.post, Transform::Identity(size))?;
+        self.connect_neurons(above.pre, output.post, scaling(size, -1.0))?;
+        Ok(Object {
+            post: current.post,
+            pre: output.pre,
+        })
+    }
+}
+
+/// The same factor on every element.
+pub(super) fn scaling(size: usize, factor: f32) -> Transform {
+    Transform::Diagonal(Diagonal {
+        size,
+        factor: Tensor::filled(Vec::new(), factor),
+    })
+}

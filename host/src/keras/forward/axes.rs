@@ -1,0 +1,177 @@
+//! Axes: finding, splitting, permuting and broadcasting them. Shapes here contain the batch axis.
+
+use super::Problem;
+use crate::keras::model::DataFormat;
+use crate::tensor::Tensor;
+
+/// The axes of a shape as seen from one of them.
+pub(super) struct Split {
+    /// How many values the axes before it have.
+    pub(super) before: usize,
+    /// Its own length.
+    pub(super) len: usize,
+    /// How many values the axes after it have.
+    pub(super) after: usize,
+}
+
+impl Split {
+    /// `axis` must be one of `shape`'s; see [`index`].
+    pub(super) fn at(shape: &[usize], axis: usize) -> Self {
+        let (head, tail) = shape.split_at(axis.min(shape.len()));
+        Self {
+            before: head.iter().product(),
+            len: tail.first().copied().unwrap_or(1),
+            after: tail.iter().skip(1).product(),
+        }
+    }
+}
+
+/// The axis that a Keras index means, which may count from the end.
+pub(super) fn index(x: &Tensor, axis: isize) -> Result<usize, Problem> {
+    let rank = x.shape().len();
+    let from_start = if axis < 0 {
+        rank.checked_sub(axis.unsigned_abs())
+    } else {
+        Some(axis.unsigned_abs())
+    };
+    from_start
+        .filter(|a| *a < rank)
+        .ok_or_else(|| Problem::Shape {
+            needs: format!("an axis {axis}"),
+            found: x.shape().to_vec(),
+        })
+}
+
+/// The tensor of values that were made for this shape.
+pub(super) fn tensor(shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor, Problem> {
+    let found = vec![data.len()];
+    let needs = format!("as many values as the shape {shape:?}");
+    Tensor::new(shape, data).ok_or(Problem::Shape { needs, found })
+}
+
+/// A function of each value.
+pub(super) fn map(x: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
+    let y = x.data().iter().map(|v| f(*v)).collect();
+    Tensor::new(x.shape().to_vec(), y).unwrap_or_else(|| x.clone())
+}
+
+/// The axes in the order `order`, which names each once.
+pub(super) fn permute(x: &Tensor, order: &[usize]) -> Result<Tensor, Problem> {
+    let shape = x.shape();
+    let mut seen = order.to_vec();
+    seen.sort_unstable();
+    if !seen.iter().copied().eq(0..shape.len()) {
+        return Err(Problem::Shape {
+            needs: format!("axes to permute as {order:?}"),
+            found: shape.to_vec(),
+        });
+    }
+    let strides = strides(shape);
+    let new: Vec<usize> = order.iter().map(|&a| shape[a]).collect();
+    let steps: Vec<usize> = order.iter().map(|&a| strides[a]).collect();
+    let y = gather(&new, &steps).map(|i| x.data()[i]).collect();
+    tensor(new, y)
+}
+
+/// Values from one place of each axis to the next.
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for a in (1..shape.len()).rev() {
+        strides[a - 1] = strides[a] * shape[a];
+    }
+    strides
+}
+
+/// The places that a walk over `shape` in row-major order visits, where a step along each axis goes
+/// `steps` places.
+pub(super) fn gather(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
+    let (shape, steps) = (shape.to_vec(), steps.to_vec());
+    let total: usize = shape.iter().product();
+    let mut counter = vec![0; shape.len()];
+    let mut at = 0;
+    (0..total).map(move |_| {
+        let here = at;
+        for a in (0..shape.len()).rev() {
+            counter[a] += 1;
+            at += steps[a];
+            if counter[a] < shape[a] {
+                break;
+            }
+            at -= steps[a] * shape[a];
+            counter[a] = 0;
+        }
+        here
+    })
+}
+
+/// A tensor of `[batch, places.., channels]` as the layer wants it, whatever its data format.
+pub(super) fn to_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
+    let rank = x.shape().len();
+    match format {
+        DataFormat::ChannelsFirst if rank > 2 => {
+            let order: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+            permute(x, &order)
+        }
+        _ => Ok(x.clone()),
+    }
+}
+
+/// The reverse of [`to_channels_last`].
+pub(super) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
+    let rank = x.shape().len();
+    match format {
+        DataFormat::ChannelsFirst if rank > 2 => {
+            let order: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+            permute(x, &order)
+        }
+        _ => Ok(x.clone()),
+    }
+}
+
+/// `f` of each pair of values, where axes of length 1 stretch, and a tensor with fewer axes gets
+/// axes of length 1 after the batch axis.
+pub(super) fn broadcast(
+    a: &Tensor,
+    b: &Tensor,
+    f: impl Fn(f32, f32) -> f32,
+) -> Result<Tensor, Problem> {
+    let rank = a.shape().len().max(b.shape().len());
+    let widen = |t: &Tensor| -> Vec<usize> {
+        let missing = rank - t.shape().len();
+        let (batch, rest) = t.shape().split_at(t.shape().len().min(1));
+        let ones = std::iter::repeat_n(1, missing);
+        batch
+            .iter()
+            .copied()
+            .chain(ones)
+            .chain(rest.iter().copied())
+            .collect()
+    };
+    let (sa, sb) = (widen(a), widen(b));
+    let shape = sa
+        .iter()
+        .zip(&sb)
+        .map(|(&m, &n)| match (m, n) {
+            (m, n) if m == n => Some(m),
+            (1, n) => Some(n),
+            (m, 1) => Some(m),
+            _ => None,
+        })
+        .collect::<Option<Vec<usize>>>()
+        .ok_or_else(|| Problem::Shape {
+            needs: format!("a shape that goes with {:?}", a.shape()),
+            found: b.shape().to_vec(),
+        })?;
+    let steps = |s: &[usize]| -> Vec<usize> {
+        strides(s)
+            .iter()
+            .zip(s)
+            .map(|(&stride, &n)| if n == 1 { 0 } else { stride })
+            .collect()
+    };
+    let y = gather(&shape, &steps(&sa))
+        .zip(gather(&shape, &steps(&sb)))
+        .map(|(i, j)| f(a.data()[i], b.data()[j]))
+        .collect();
+    tensor(shape, y)
+}

@@ -1,0 +1,866 @@
+//! From a model's JSON configuration, in the dialect of Keras 2 or Keras 3, to a [`Model`] whose
+//! layers have no weights yet.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::config::{self, class_of, input_shape, shorten, unbatched};
+use super::error::Problem;
+use crate::keras::model::{Call, Layer, LayerConfig, Model, TensorRef};
+use crate::keras::shape::{self, Shape};
+
+/// How deep models and wrappers may be nested.
+const MAX_DEPTH: usize = 16;
+
+/// The most bytes of JSON: real models take some kilobytes for each layer.
+pub(super) const MAX_CONFIG_BYTES: usize = 16 << 20;
+
+/// Reads what `model.to_json()` and the model files hold:
+/// `{"class_name": "Functional", "config": {...}}`.
+pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
+    if json.len() > MAX_CONFIG_BYTES {
+        return Err(Problem::TooLarge {
+            what: "the length of the model's configuration in bytes".to_owned(),
+            found: json.len() as u64,
+            limit: MAX_CONFIG_BYTES as u64,
+        });
+    }
+    parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
+}
+
+/// As [`parse`].
+pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
+    let value = plain(value);
+    let entry = (value.as_object())
+        .ok_or_else(|| Problem::model(format!("it is {}, not an object", shorten(&value))))?;
+    let class = class_of(entry)?;
+    let sequential = class.base == "Sequential";
+    let functional = ["Functional", "Model"].contains(&class.base.as_str());
+    let inner = entry.get("config");
+    let layers = inner.and_then(|c| c.get("layers").or(Some(c)));
+    if !(sequential || functional) || layers.is_none_or(|l| !l.is_array()) {
+        return Err(Problem::model(format!(
+            "it describes a model of class {}, but only functional and Sequential models state their \
+             layers; rebuild it as one of these and save that",
+            class.shown
+        )));
+    }
+    let map = match inner {
+        Some(Value::Object(map)) => map.clone(),
+        // Before Keras 2.2.3, a Sequential's configuration was the list of its layers.
+        Some(list) => Map::from_iter([("layers".to_owned(), list.clone())]),
+        None => Map::new(),
+    };
+    let mut model = model(&map, sequential, 0)?;
+    let version = entry.get("keras_version").and_then(Value::as_str);
+    model.keras_version = version.map(str::to_owned);
+    Ok(model)
+}
+
+/// Replaces the objects in which Keras's format wraps tuples and numbers by lists and numbers.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        Value::Object(mut map) => {
+            match map.get("class_name").and_then(Value::as_str) {
+                Some("__tuple__" | "TensorShape") => {
+                    if let Some(items @ Value::Array(_)) = map.remove("items") {
+                        return plain(items);
+                    }
+                }
+                Some("__numpy__" | "__tensor__") => {
+                    if let Some(value) = map.get_mut("config").and_then(|c| c.get_mut("value")) {
+                        return value.take();
+                    }
+                }
+                _ => {}
+            }
+            // The number of an object in the memory of the program that wrote the file.
+            map.shift_remove("shared_object_id");
+            Value::Object(map.into_iter().map(|(k, v)| (k, plain(v))).collect())
+        }
+        other => other,
+    }
+}
+
+/// A layer of the graph without its calls: `{"class_name": ..., "config": {...}, ...}`.
+pub(super) fn layer(entry: &Map<String, Value>, depth: usize) -> Result<Layer, Problem> {
+    if depth > MAX_DEPTH {
+        return Err(Problem::model(format!(
+            "models and wrappers are nested more than {MAX_DEPTH} deep"
+        )));
+    }
+    let class = class_of(entry)?;
+    let empty = Map::new();
+    let map = match entry.get("config") {
+        Some(Value::Object(map)) => map,
+        // A nested Sequential of before Keras 2.2.3.
+        Some(Value::Array(_)) if class.base == "Sequential" => entry,
+        _ => &empty,
+    };
+    let name = (map.get("name").or_else(|| entry.get("name")))
+        .and_then(Value::as_str)
+        .ok_or_else(|| Problem::model(format!("a layer of class {} has no name", class.shown)))?;
+    let config = config::layer_config(name, &class, map, depth)?;
+    Ok(Layer {
+        name: name.to_owned(),
+        class_name: class.shown,
+        trainable: map
+            .get("trainable")
+            .and_then(Value::as_bool)
+            .unwrap_or(true),
+        config,
+        weights: Vec::new(),
+        calls: Vec::new(),
+    })
+}
+
+/// A model, whose layers have no weights yet.
+///
+/// # Errors
+/// If the layers do not form a graph, or cannot be applied to their inputs.
+pub(super) fn model(
+    map: &Map<String, Value>,
+    sequential: bool,
+    depth: usize,
+) -> Result<Model, Problem> {
+    let name = map.get("name").and_then(Value::as_str);
+    let name = name.unwrap_or(if sequential { "sequential" } else { "model" });
+    let entries = ["layers", "config"]
+        .iter()
+        .find_map(|k| map.get(*k)?.as_array());
+    let entries: Vec<&Map<String, Value>> = entries
+        .and_then(|list| list.iter().map(Value::as_object).collect())
+        .ok_or_else(|| Problem::model(format!("model \"{name}\" has no list of layers")))?;
+    if entries.is_empty() {
+        return Err(Problem::model(format!("model \"{name}\" has no layers")));
+    }
+    let mut layers = Vec::with_capacity(entries.len() + 1);
+    for entry in &entries {
+        layers.push(layer(entry, depth)?);
+    }
+    let mut draft = Draft {
+        model: Model {
+            name: name.to_owned(),
+            sequential,
+            layers,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            keras_version: None,
+        },
+        stated: BTreeMap::new(),
+    };
+    if sequential {
+        draft.chain(map, &entries)?;
+    } else {
+        draft.connect(map, &entries)?;
+    }
+    draft.finish()
+}
+
+/// A model in the making.
+struct Draft {
+    model: Model,
+    /// The shapes of tensors that the file states.
+    stated: BTreeMap<TensorRef, Shape>,
+}
+
+impl Draft {
+    fn refuse(&self, reason: &str) -> Problem {
+        Problem::model(format!("model \"{}\": {reason}", self.model.name))
+    }
+
+    /// The calls of a sequential model: each layer is applied to the one before.
+    fn chain(
+        &mut self,
+        map: &Map<String, Value>,
+        entries: &[&Map<String, Value>],
+    ) -> Result<(), Problem> {
+        let first = &self.model.layers[0];
+        if !matches!(first.config, LayerConfig::Input { .. }) {
+            // The input is an argument of the first layer, or of the model where it was built late;
+            // a first layer that is a model brings its own.
+            let own = match &first.config {
+                LayerConfig::Model(inner) => match inner.inputs[..] {
+                    [input] => shape::shape_of(inner, input).cloned(),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let shape = (entries[0].get("config").and_then(Value::as_object))
+                .and_then(input_shape)
+                .or_else(|| unbatched(map.get("build_input_shape")?))
+                .or_else(|| unbatched(entries[0].get("build_config")?.get("input_shape")?))
+                .or(own)
+                .ok_or_else(|| {
+                    self.refuse(
+                        "it was saved before it knew the shape of its input; call \
+                         model.build(input_shape) and save it again",
+                    )
+                })?;
+            let input = Layer {
+                name: format!("{}_input", first.name),
+                class_name: "InputLayer".to_owned(),
+                trainable: true,
+                config: LayerConfig::Input { shape },
+                weights: Vec::new(),
+                calls: Vec::new(),
+            };
+            self.model.layers.insert(0, input);
+        }
+        let mut previous = None;
+        for (index, layer) in self.model.layers.iter_mut().enumerate() {
+            let inputs = previous.into_iter().collect();
+            layer.calls.push(Call {
+                inputs,
+                output_shapes: Vec::new(),
+            });
+            previous = Some(TensorRef {
+                layer: index,
+                call: 0,
+                tensor: 0,
+            });
+        }
+        self.model.inputs = vec![TensorRef {
+            layer: 0,
+            call: 0,
+            tensor: 0,
+        }];
+        self.model.outputs = previous.into_iter().collect();
+        Ok(())
+    }
+
+    /// The calls of a functional model, which the file lists as each layer's `inbound_nodes`.
+    fn connect(
+        &mut self,
+        map: &Map<String, Value>,
+        entries: &[&Map<String, Value>],
+    ) -> Result<(), Problem> {
+        let mut names = BTreeMap::new();
+        for (index, (entry, layer)) in entries.iter().zip(&self.model.layers).enumerate() {
+            let name = (entry.get("name").and_then(Value::as_str)).unwrap_or(&layer.name);
+            if names.insert(name.to_owned(), index).is_some() {
+                return Err(self.refuse(&format!("two layers have the name \"{name}\"")));
+            }
+        }
+        for (index, entry) in entries.iter().enumerate() {
+            let nodes = entry.get("inbound_nodes").and_then(Value::as_array);
+            let mut calls = Vec::new();
+            for node in nodes.into_iter().flatten() {
+                let mut inputs = Vec::new();
+                self.tensors(node, &names, &mut inputs)?;
+                calls.push(Call {
+                    inputs,
+                    output_shapes: Vec::new(),
+                });
+            }
+            let layer = &mut self.model.layers[index];
+            if calls.is_empty() && matches!(layer.config, LayerConfig::Input { .. }) {
+                calls.push(Call {
+                    inputs: Vec::new(),
+                    output_shapes: Vec::new(),
+                });
+            }
+            layer.calls = calls;
+        }
+        for (key, is_input) in [("input_layers", true), ("output_layers", false)] {
+            let mut tensors = Vec::new();
+            if let Some(value) = map.get(key) {
+                self.tensors(value, &names, &mut tensors)?;
+            }
+            if tensors.is_empty() {
+                return Err(self.refuse(&format!("it has no {key}")));
+            }
+            if is_input {
+                self.model.inputs = tensors;
+            } else {
+                self.model.outputs = tensors;
+            }
+        }
+        self.count_calls_from_zero();
+        Ok(())
+    }
+
+    /// Keras 2 counts the calls of a model that has its own input layer from 1: its call 0 is the
+    /// one that made it. All calls in a file are used, so the highest number tells.
+    fn count_calls_from_zero(&mut self) {
+        let layers = &mut self.model.layers;
+        let mut range: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let used = (layers.iter())
+            .flat_map(|l| &l.calls)
+            .flat_map(|c| &c.inputs)
+            .chain(&self.model.outputs);
+        for tensor in used {
+            let (low, high) = range.entry(tensor.layer).or_insert((usize::MAX, 0));
+            *low = tensor.call.min(*low);
+            *high = tensor.call.max(*high);
+        }
+        range.retain(|&l, &mut (low, high)| {
+            matches!(layers[l].config, LayerConfig::Model(_))
+                && low > 0
+                && high == layers[l].calls.len()
+        });
+        let shift = |tensor: &mut TensorRef| {
+            if range.contains_key(&tensor.layer) {
+                tensor.call -= 1;
+            }
+        };
+        (layers.iter_mut())
+            .flat_map(|l| &mut l.calls)
+            .flat_map(|c| &mut c.inputs)
+            .chain(&mut self.model.outputs)
+            .for_each(shift);
+    }
+
+    /// Collects the tensors that a value names, in the order of the file. Keras 2 writes
+    /// `["layer", node, tensor]` or `["layer", node, tensor, {arguments}]`; Keras 3
+    /// `{"class_name": "__keras_tensor__", "config": {"keras_history": ["layer", node, tensor]}}`.
+    fn tensors(
+        &mut self,
+        value: &Value,
+        names: &BTreeMap<String, usize>,
+        found: &mut Vec<TensorRef>,
+    ) -> Result<(), Problem> {
+        match value {
+            Value::Array(list) => {
+                if let [
+                    Value::String(name),
+                    Value::Number(call),
+                    Value::Number(tensor),
+                    rest @ ..,
+                ] = &list[..]
+                {
+                    // A constant argument of a function.
+                    if name == "_CONSTANT_VALUE" {
+                        return Ok(());
+                    }
+                    found.push(self.tensor(name, call.as_u64(), tensor.as_u64(), names)?);
+                    for argument in rest {
+                        self.tensors(argument, names, found)?;
+                    }
+                    return Ok(());
+                }
+                if let [Value::String(name), Value::Number(_), ..] = &list[..]
+                    && name == "_CONSTANT_VALUE"
+                {
+                    return Ok(());
+                }
+                for inner in list {
+                    self.tensors(inner, names, found)?;
+                }
+                Ok(())
+            }
+            Value::Object(map) => {
+                if map.get("class_name").and_then(Value::as_str) == Some("__keras_tensor__") {
+                    let config = map.get("config");
+                    let history = config.and_then(|c| c.get("keras_history"));
+                    let Some([Value::String(name), call, tensor]) =
+                        history.and_then(Value::as_array).map(Vec::as_slice)
+                    else {
+                        return Err(self.refuse(&format!(
+                            "the tensor {} has no keras_history",
+                            shorten(value)
+                        )));
+                    };
+                    let tensor = self.tensor(name, call.as_u64(), tensor.as_u64(), names)?;
+                    if let Some(shape) = config.and_then(|c| c.get("shape")).and_then(unbatched) {
+                        self.stated.insert(tensor, shape);
+                    }
+                    found.push(tensor);
+                    return Ok(());
+                }
+                for inner in map.values() {
+                    self.tensors(inner, names, found)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tensor(
+        &self,
+        name: &str,
+        call: Option<u64>,
+        tensor: Option<u64>,
+        names: &BTreeMap<String, usize>,
+    ) -> Result<TensorRef, Problem> {
+        let number = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+        match (names.get(name), number(call), number(tensor)) {
+            (Some(&layer), Some(call), Some(tensor)) => Ok(TensorRef {
+                layer,
+                call,
+                tensor,
+            }),
+            (None, ..) => Err(self.refuse(&format!(
+                "a layer \"{name}\" is used, but there is none of this name"
+            ))),
+            _ => Err(self.refuse(&format!("an output of layer \"{name}\" has no valid index"))),
+        }
+    }
+
+    /// Checks the graph and fills in the shapes.
+    fn finish(mut self) -> Result<Model, Problem> {
+        let order = self.order()?;
+        let stated = std::mem::take(&mut self.stated);
+        shape::infer_model(&mut self.model, &order, |tensor| {
+            stated.get(&tensor).cloned()
+        })?;
+        for &tensor in self.model.inputs.iter().chain(&self.model.outputs) {
+            self.check(tensor)?;
+        }
+        for layer in &self.model.layers {
+            for call in &layer.calls {
+                for &tensor in &call.inputs {
+                    self.check(tensor)?;
+                }
+            }
+        }
+        for &tensor in &self.model.inputs {
+            if !matches!(
+                self.model.layers[tensor.layer].config,
+                LayerConfig::Input { .. }
+            ) {
+                let name = &self.model.layers[tensor.layer].name;
+                return Err(self.refuse(&format!("its input \"{name}\" is not an InputLayer")));
+            }
+        }
+        self.number_axes();
+        Ok(self.model)
+    }
+
+    /// Refuses a tensor that its layer does not have.
+    fn check(&self, tensor: TensorRef) -> Result<(), Problem> {
+        let layer = &self.model.layers[tensor.layer];
+        let shapes = layer.calls.get(tensor.call).map(|c| &c.output_shapes);
+        match shapes {
+            Some(shapes) if shapes.is_empty() || tensor.tensor < shapes.len() => Ok(()),
+            Some(_) => Err(self.refuse(&format!(
+                "output {} of layer \"{}\" is used, but it does not have so many",
+                tensor.tensor, layer.name
+            ))),
+            None => Err(self.refuse(&format!(
+                "call {} of layer \"{}\" is used, but the layer has {} calls",
+                tensor.call,
+                layer.name,
+                layer.calls.len()
+            ))),
+        }
+    }
+
+    /// The calls in an order in which each comes after those that it takes its inputs from.
+    fn order(&self) -> Result<Vec<(usize, usize)>, Problem> {
+        let layers = &self.model.layers;
+        let mut waiting: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut users: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut ready = Vec::new();
+        for (l, layer) in layers.iter().enumerate() {
+            for (c, call) in layer.calls.iter().enumerate() {
+                for tensor in &call.inputs {
+                    if layers[tensor.layer].calls.get(tensor.call).is_none() {
+                        self.check(*tensor)?;
+                    }
+                    users
+                        .entry((tensor.layer, tensor.call))
+                        .or_default()
+                        .push((l, c));
+                }
+                if call.inputs.is_empty() {
+                    ready.push((l, c));
+                } else {
+                    waiting.insert((l, c), call.inputs.len());
+                }
+            }
+        }
+        let mut order = Vec::new();
+        while let Some(at) = ready.pop() {
+            order.push(at);
+            for user in users.get(&at).into_iter().flatten() {
+                if let Some(open) = waiting.get_mut(user) {
+                    *open -= 1;
+                    if *open == 0 {
+                        waiting.remove(user);
+                        ready.push(*user);
+                    }
+                }
+            }
+        }
+        match waiting.keys().next() {
+            Some(&(l, _)) => Err(self.refuse(&format!(
+                "layer \"{}\" takes its own output as its input",
+                layers[l].name
+            ))),
+            None => Ok(order),
+        }
+    }
+
+    /// Keras 2 counts the axes of a normalization from the start, Keras 3 as the user did: both are
+    /// counted from the start here.
+    fn number_axes(&mut self) {
+        for l in 0..self.model.layers.len() {
+            let input = (self.model.layers[l].calls.first())
+                .and_then(|c| c.inputs.first())
+                .and_then(|&r| shape::shape_of(&self.model, r));
+            let Some(rank) = input.map(Vec::len) else {
+                continue;
+            };
+            number_axes(&mut self.model.layers[l].config, rank);
+        }
+    }
+}
+
+fn number_axes(config: &mut LayerConfig, rank: usize) {
+    let number = |axis: &mut isize| {
+        if let Some(index) =
+            (shape::axis_index(*axis, rank).ok()).and_then(|a| isize::try_from(a).ok())
+        {
+            *axis = index + 1;
+        }
+    };
+    match config {
+        LayerConfig::BatchNormalization { axis, .. } => number(axis),
+        LayerConfig::LayerNormalization { axis, .. } => axis.iter_mut().for_each(number),
+        LayerConfig::TimeDistributed { layer } => {
+            number_axes(&mut layer.config, rank.saturating_sub(1));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::keras::model::{Activation, Penalties, Penalty};
+
+    fn read(value: &Value) -> Result<Model, Problem> {
+        parse(value.to_string().as_bytes())
+    }
+
+    /// A functional model of an input of `shape` and one layer.
+    fn with_layer(shape: &Value, class: &str, mut config: Value) -> Value {
+        config["name"] = json!("l");
+        json!({"class_name": "Functional", "config": {"name": "m", "layers": [
+            {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+             "config": {"batch_input_shape": shape, "name": "in"}},
+            {"class_name": class, "name": "l", "config": config,
+             "inbound_nodes": [[["in", 0, 0, {}]]]},
+        ], "input_layers": [["in", 0, 0]], "output_layers": [["l", 0, 0]]}})
+    }
+
+    fn config_of(class: &str, config: Value) -> LayerConfig {
+        let model = read(&with_layer(&json!([null, 4]), class, config)).unwrap();
+        model.layers[1].config.clone()
+    }
+
+    fn refusal(value: &Value) -> String {
+        read(value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn activations_in_every_spelling() {
+        let function = |module: &str| {
+            json!({"module": module, "class_name": "function", "config": "relu",
+                   "registered_name": "function"})
+        };
+        let layer = |class: &str, config: Value| {
+            json!({"module": "keras.layers", "class_name": class, "config": config,
+                   "registered_name": null})
+        };
+        for (value, expected) in [
+            (json!("relu"), Some(Activation::Relu)),
+            (json!("silu"), Some(Activation::Swish)),
+            (json!("softmax_v2"), Some(Activation::Softmax)),
+            (json!(null), Some(Activation::Linear)),
+            (function("builtins"), Some(Activation::Relu)),
+            (function("my.module"), None),
+            (json!("my_function"), None),
+            (
+                layer("ReLU", json!({"max_value": null})),
+                Some(Activation::Relu),
+            ),
+            (
+                layer("ReLU", json!({"max_value": 6.0})),
+                Some(Activation::Relu6),
+            ),
+            (layer("ReLU", json!({"max_value": 5.0})), None),
+            (layer("ReLU", json!({"negative_slope": 0.1})), None),
+            (
+                layer("LeakyReLU", json!({"negative_slope": 0.2})),
+                Some(Activation::LeakyRelu),
+            ),
+            (layer("LeakyReLU", json!({"alpha": 0.3})), None),
+            (
+                layer("Softmax", json!({"axis": -1})),
+                Some(Activation::Softmax),
+            ),
+            (layer("ELU", json!({"alpha": 0.5})), None),
+            (
+                layer("Activation", json!({"activation": "tanh"})),
+                Some(Activation::Tanh),
+            ),
+        ] {
+            let found = match config_of("Activation", json!({"activation": value})) {
+                LayerConfig::Activation { activation } => Some(activation),
+                LayerConfig::Unknown { .. } => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{value}");
+        }
+        let text = refusal(&with_layer(
+            &json!([null, 4]),
+            "Activation",
+            json!({"activation": 3}),
+        ));
+        assert!(
+            text.contains("layer \"l\"") && text.contains("activation function"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn penalties_in_both_dialects() {
+        let penalty = |value: Value| match config_of(
+            "Dense",
+            json!({"units": 2, "kernel_regularizer": value}),
+        ) {
+            LayerConfig::Dense { penalties, .. } => {
+                let Penalties {
+                    kernel_regularizer: Some(Penalty { class, config }),
+                    ..
+                } = penalties
+                else {
+                    panic!("none")
+                };
+                (class, config)
+            }
+            other => panic!("{other:?}"),
+        };
+        let keras = |class: &str| format!("keras.regularizers.{class}");
+        let amount = json!({"l2": 0.5});
+        assert_eq!(
+            penalty(json!({"class_name": "L2", "config": {"l2": 0.5}})),
+            (keras("L2"), amount.clone())
+        );
+        assert_eq!(
+            penalty(json!({"module": "keras.regularizers", "class_name": "L2",
+                           "config": {"l2": 0.5}, "registered_name": null})),
+            (keras("L2"), amount.clone())
+        );
+        assert_eq!(penalty(json!("l1_l2")).0, keras("L1L2"));
+        assert_eq!(
+            penalty(json!({"class_name": "Mine>Soft", "config": {"l2": 0.5}})),
+            ("Mine.Soft".to_owned(), amount)
+        );
+    }
+
+    #[test]
+    fn classes_of_others_are_unknown_and_named_with_their_package() {
+        for (class, shown) in [
+            ("Lambda", "Lambda"),
+            ("Mine>Dense", "Mine.Dense"),
+            ("Keras>Unheard", "Keras.Unheard"),
+        ] {
+            let mut value = with_layer(&json!([null, 4]), class, json!({"units": 2}));
+            let model = read(&value).unwrap();
+            assert!(
+                matches!(model.layers[1].config, LayerConfig::Unknown { .. }),
+                "{class}"
+            );
+            assert_eq!(model.layers[1].class_name, shown);
+            assert_eq!(model.layers[1].calls[0].output_shapes, Vec::<Shape>::new());
+            value["config"]["layers"][1]["class_name"] = json!("Dense");
+            value["config"]["layers"][1]["module"] = json!("mine.layers");
+            assert_eq!(
+                read(&value).unwrap().layers[1].class_name,
+                "mine.layers.Dense"
+            );
+        }
+        // What `LayerConfig` cannot hold is not run wrongly.
+        for (class, config) in [
+            ("LSTM", json!({"units": 2, "return_state": true})),
+            ("BatchNormalization", json!({"axis": [1, 2]})),
+            (
+                "Conv2DTranspose",
+                json!({"filters": 1, "kernel_size": 2, "output_padding": 1}),
+            ),
+            ("LayerNormalization", json!({"rms_scaling": true})),
+        ] {
+            assert!(
+                matches!(config_of(class, config), LayerConfig::Unknown { .. }),
+                "{class}"
+            );
+        }
+    }
+
+    #[test]
+    fn sequential_models_find_their_input() {
+        let dense = |extra: Value| {
+            let mut config = json!({"name": "d", "units": 2});
+            for (key, value) in extra.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+            json!({"class_name": "Dense", "config": config})
+        };
+        let layers = |list: Value| json!({"class_name": "Sequential", "config": list});
+        let with_shape = dense(json!({"batch_input_shape": [null, 3]}));
+        let inner = layers(json!({"name": "inner", "layers": [with_shape.clone()]}));
+        for value in [
+            layers(json!({"name": "s", "layers": [with_shape.clone()]})),
+            layers(json!([with_shape])),
+            layers(
+                json!({"name": "s", "build_input_shape": [null, 3], "layers": [dense(json!({}))]}),
+            ),
+            layers(json!({"name": "s", "layers": [
+                {"class_name": "InputLayer", "config": {"name": "d_input", "batch_shape": [null, 3]}},
+                dense(json!({})),
+            ]})),
+            layers(json!({"name": "s", "layers": [inner, dense(json!({}))]})),
+        ] {
+            let model = read(&value).unwrap();
+            assert!(model.sequential);
+            let LayerConfig::Input { shape } = &model.layers[0].config else {
+                panic!("{value}");
+            };
+            assert_eq!(shape, &[Some(3)], "{value}");
+            let last = model.layers.last().unwrap();
+            assert_eq!(last.calls[0].output_shapes, [[Some(2)]]);
+        }
+        let text = refusal(&layers(json!({"name": "s", "layers": [dense(json!({}))]})));
+        assert!(text.contains("model.build(input_shape)"), "{text}");
+    }
+
+    #[test]
+    fn tensors_in_arguments_by_name_are_inputs() {
+        let mut value = with_layer(&json!([null, 4]), "TFOpLambda", json!({}));
+        value["config"]["layers"][1]["inbound_nodes"] = json!([["in", 0, 0, {"y": ["in", 0, 0], "name": null}], ["_CONSTANT_VALUE", -1, 3, {}]]);
+        let model = read(&value).unwrap();
+        let input = TensorRef {
+            layer: 0,
+            call: 0,
+            tensor: 0,
+        };
+        assert_eq!(model.layers[1].calls[0].inputs, [input, input]);
+        let tensor = json!({"class_name": "__keras_tensor__", "config":
+            {"shape": [null, 4], "dtype": "float32", "keras_history": ["in", 0, 0]}});
+        value["config"]["layers"][1]["inbound_nodes"] =
+            json!([{"args": [], "kwargs": {"x": tensor, "y": [tensor]}}]);
+        value["config"]["input_layers"] = json!({"a": ["in", 0, 0]});
+        let model = read(&value).unwrap();
+        assert_eq!(model.layers[1].calls[0].inputs, [input, input]);
+        assert_eq!(model.inputs, [input]);
+    }
+
+    #[test]
+    fn refuses_graphs_that_are_none() {
+        let good = || with_layer(&json!([null, 4]), "ReLU", json!({}));
+        assert!(read(&good()).is_ok());
+        let change = |pointer: &str, to: Value| {
+            let mut value = good();
+            *value.pointer_mut(pointer).unwrap() = to;
+            refusal(&value)
+        };
+        for (pointer, to, part) in [
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["l", 0, 0, {}]]]),
+                "its own output",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["x", 0, 0, {}]]]),
+                "there is none",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["in", 1, 0, {}]]]),
+                "has 1 calls",
+            ),
+            (
+                "/config/layers/1/inbound_nodes",
+                json!([[["in", 0, 1, {}]]]),
+                "does not have so many",
+            ),
+            (
+                "/config/layers/1/name",
+                json!("in"),
+                "two layers have the name",
+            ),
+            (
+                "/config/output_layers",
+                json!([]),
+                "it has no output_layers",
+            ),
+            (
+                "/config/input_layers",
+                json!([["l", 0, 0]]),
+                "is not an InputLayer",
+            ),
+            ("/config/layers", json!([]), "has no layers"),
+            ("/config/layers", json!(3), "state their layers"),
+            ("/class_name", json!("MyModel"), "of class MyModel"),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, 0]),
+                "length 0",
+            ),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, 65536, 65536]),
+                "elements",
+            ),
+            (
+                "/config/layers/0/config/batch_input_shape",
+                json!([null, -1]),
+                "batch_input_shape",
+            ),
+        ] {
+            let text = change(pointer, to);
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(
+            parse(b"{")
+                .unwrap_err()
+                .to_string()
+                .contains("not valid JSON")
+        );
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    /// A model that calls the model below it twice, `depth` levels deep, for inputs of any length.
+    fn tower(depth: usize, length: &Value) -> Value {
+        let layer = if depth == 0 {
+            json!({"class_name": "ReLU", "name": "b", "config": {"name": "b"},
+                   "inbound_nodes": [[["in", 0, 0, {}]], [["b", 0, 0, {}]]]})
+        } else {
+            let mut inner = tower(depth - 1, &json!(null));
+            inner["config"]["name"] = json!("b");
+            inner["name"] = json!("b");
+            inner["inbound_nodes"] = json!([[["in", 0, 0, {}]], [["b", 0, 0, {}]]]);
+            inner
+        };
+        json!({"class_name": "Functional", "config": {"name": "m", "layers": [
+            {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+             "config": {"batch_input_shape": [null, length, 3], "name": "in"}},
+            layer,
+        ], "input_layers": [["in", 0, 0]], "output_layers": [["b", 1, 0]]}})
+    }
+
+    #[test]
+    fn nested_models_are_inferred_in_bounded_time() {
+        let model = read(&tower(5, &json!(8))).unwrap();
+        assert_eq!(model.layers[1].calls[1].output_shapes, [[Some(8), Some(3)]]);
+        let now = Instant::now();
+        assert!(refusal(&tower(15, &json!(8))).contains("calls of layers"));
+        assert!(refusal(&tower(20, &json!(null))).contains("deep"));
+        assert!(
+            now.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            now.elapsed()
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! The front end for Keras: model files → [`Model`](model::Model) →
+//! [`Network`](crate::network::Network).
+//!
+//! Nothing outside this module knows Keras: the other stages meet it at the network. What a network
+//! cannot express runs in it as a [`TensorFunc`](crate::network::TensorFunc).
+
+pub mod convert;
+pub mod forward;
+pub mod import;
+pub mod model;
+pub mod shape;
+mod tensor_func;
+mod verify;
+
+pub use verify::{Comparison, Verification, VerifyError, VerifyOptions, verify};
