@@ -1,4 +1,4 @@
-//! Hands the linker a board's memory layout. Without a board's feature there is nothing to do.
+//! Chooses the kernel family by the compiler's target, and hands the linker the application's memory layout.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,6 @@ mod targets;
 /// The folder of the kernel families, each with a list of the targets that it is for.
 const KERNELS: &str = "src/kernels";
 
-const BOARDS: [&str; 3] = ["mps2-an386", "mps2-an500", "microbit"];
 /// The directory of the application's `memory.x`.
 const MEMORY: &str = "TINYSPIKE_MEMORY";
 /// The public key whose signature the application asks for: 64 hexadecimal digits.
@@ -45,20 +44,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rustc-cfg=tinyspike_kernels={family:?}");
     }
     println!("cargo::rustc-env=TINYSPIKE_TARGET={target}");
-    let boards = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards");
-    for board in BOARDS {
-        if has(&format!("board-{board}")) {
-            let folder = boards.join(board);
-            println!("cargo::rerun-if-changed={}", folder.display());
-            println!("cargo::rustc-link-search={}", folder.display());
-            link();
-        }
-    }
     if has("app") {
         println!("cargo::rerun-if-env-changed={MEMORY}");
         let memory = env::var(MEMORY)
             .map_err(|_| format!("{MEMORY} must name the directory of the chip's memory.x"))?;
-        let folder = boards.join("app");
+        let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards/app");
         // Of the former directory only this file: what is built is put beside it.
         let script = Path::new(&memory).join("memory.x");
         println!("cargo::rerun-if-changed={}", script.display());
@@ -66,7 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         for folder in [Path::new(&memory), &folder] {
             println!("cargo::rustc-link-search={}", folder.display());
         }
-        link();
+        println!("cargo::rustc-link-arg-bins=--nmagic");
+        println!("cargo::rustc-link-arg-bins=-Tlink.x");
+        if has("defmt") {
+            println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+        }
         println!("cargo::rustc-link-arg-bins=-Tapp.x");
         if has("signature") {
             println!("cargo::rerun-if-env-changed={KEY}");
@@ -101,12 +95,4 @@ fn has_dsp() -> bool {
 fn has(feature: &str) -> bool {
     let name = feature.to_uppercase().replace('-', "_");
     env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
-}
-
-fn link() {
-    println!("cargo::rustc-link-arg-bins=--nmagic");
-    println!("cargo::rustc-link-arg-bins=-Tlink.x");
-    if has("defmt") {
-        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
-    }
 }

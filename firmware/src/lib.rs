@@ -27,10 +27,10 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod bench;
-pub mod boards;
 mod engine;
 pub mod hashes;
 pub mod kernels;
+pub mod limits;
 mod output;
 pub mod parts;
 pub mod serve;

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::quantize::{QuantizeOptions, Quantized};
-use tinyspike_board::firmware::{Board, Program, build_of};
+use tinyspike_board::firmware::{Board, Program, build_of, family};
 use tinyspike_board::qemu::{self, Outcome};
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
@@ -43,7 +43,7 @@ fn run(firmware: &Path, image: &[u8], inputs: &[u8]) -> Outcome {
 /// that is missing.
 fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
     let outcome = run(firmware, image, inputs);
-    match needed(image, BOARD.family()).beyond(built) {
+    match needed(image, family(BOARD)).beyond(built) {
         None => {
             assert_eq!(outcome.stderr, "");
             assert_eq!(outcome.stdout, run_on_host(image, inputs).unwrap());
@@ -77,7 +77,7 @@ fn without_a_part_all_else_runs() {
         let mut with = 0;
         for (image, inputs) in &networks {
             holds(&firmware, parts, image, inputs);
-            with += usize::from(needed(image, BOARD.family()).has(part));
+            with += usize::from(needed(image, family(BOARD)).has(part));
         }
         assert!(with > 2, "{part}: {with} networks need it");
         assert!(
@@ -99,7 +99,7 @@ fn what_kernels_in_assembly_can_do_alone_they_do() {
     for _ in 0..3000 {
         let network = networks.new_tree(&mut runner).unwrap().current();
         let (image, inputs) = image_and_inputs(&network);
-        if !needed(&image, BOARD.family()).has(Part::Portable) {
+        if !needed(&image, family(BOARD)).has(Part::Portable) {
             holds(&firmware, parts, &image, &inputs);
             ran += 1;
         }
@@ -115,7 +115,7 @@ fn mnist_runs_on_what_it_needs() {
         ..QuantizeOptions::default()
     };
     let image = mnist::small(Some(200), &options);
-    let parts = needed(&image, BOARD.family());
+    let parts = needed(&image, family(BOARD));
     assert_eq!(
         parts.features().collect::<Vec<_>>(),
         ["convolutions", "wide"]

@@ -8,7 +8,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Native;
 use tinyspike_firmware::kernels::families;
@@ -74,7 +74,7 @@ fn on_board(images: &[Vec<u8>], steps: u32) {
         });
         let outcome = qemu::run(&qemu::Run {
             board: Board::Mps2An386,
-            firmware: &Board::Mps2An386.elf(Program::Soak),
+            firmware: &elf(Board::Mps2An386, Program::Soak),
             count: false,
             plugin: None,
             image,

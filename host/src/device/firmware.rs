@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
 use super::chip::Chip;

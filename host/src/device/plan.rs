@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::signature::{KeyId, TRAILER_LEN};
 use tinyspike_shared::slots::{Slot, State, fresh};

@@ -8,7 +8,7 @@ use tinyspike::lower::{Source, Target as Post};
 use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
 use tinyspike_shared::inputs::Header;
@@ -39,7 +39,7 @@ pub(super) struct Micro {
 /// Measures all on the Cortex-M4.
 pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
     let board = Board::Mps2An386;
-    let elf = board.elf(Program::Bench);
+    let elf = elf(board, Program::Bench);
     let functions = functions(&elf)?;
     let neurons = u32::from(SIDE) * u32::from(SIDE) * u32::from(CHANNELS);
     let mut measured = Vec::new();

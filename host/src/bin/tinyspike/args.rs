@@ -741,7 +741,7 @@ fn emulated(text: &str) -> Result<Board, String> {
     let name = text
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
-    Board::from_name(name)
+    Board::measured(name).map_err(|e| e.to_string())
 }
 
 /// A finite number above 0.

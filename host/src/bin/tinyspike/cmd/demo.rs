@@ -11,7 +11,7 @@ use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{data, import};
-use tinyspike_board::firmware::Board;
+use tinyspike_board::firmware::{Board, family};
 use tinyspike_firmware::{Event, Probe};
 
 use super::convert::{show_omissions, show_warnings, summary};
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let graph = lower(&conversion.network).map_err(BuildError::from)?;
     let mut options = TuneOptions::default();
     if let Some(board) = args.on {
-        options.target = board.family();
+        options.target = family(board);
     }
     let bar = progress::count("tuning");
     let built = tune(&graph, &calibration, &options, &|n| bar.inc(n));

@@ -3,12 +3,9 @@
 
 #![allow(dead_code, reason = "each program uses a part of it")]
 
-#[expect(unsafe_code, reason = "a timer's registers")]
-pub(crate) mod cmsdk;
-#[cfg(not(feature = "board-microbit"))]
+#[cfg(not(tinyspike_baseline))]
 #[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
 mod copy;
-#[cfg(feature = "board-mps2-an386")]
 #[expect(
     unsafe_code,
     reason = "a table under the name and in the section that cortex-m-rt gives it"
@@ -16,10 +13,10 @@ mod copy;
 mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
-#[expect(unsafe_code, reason = "a timer's registers")]
-pub(crate) mod nrf51;
 #[expect(unsafe_code, reason = "the free part of the stack")]
 mod stack;
+#[expect(unsafe_code, reason = "a timer's registers")]
+mod timer;
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -27,28 +24,32 @@ use core::panic::PanicInfo;
 use cortex_m_semihosting::debug;
 use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
-use tinyspike_firmware::bench::{self, Measured, Meter};
-use tinyspike_firmware::boards::Board;
+use tinyspike_boards::{Board, Programs};
+use tinyspike_firmware::bench::{self, Measured};
 use tinyspike_firmware::{Image, Inputs, Native, trace};
 
 pub(crate) use memory::memory;
-pub(crate) use stack::Stack;
+use stack::Stack;
+use timer::Timer;
+
+/// The board that this is built for.
+pub(crate) const PROGRAMS: &Programs = {
+    let board = Board::named(env!("TINYSPIKE_BOARD")).unwrap();
+    board.programs().unwrap()
+};
 
 /// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
 /// `C` are the most ensembles and connections of a network.
-pub(crate) fn measure<const E: usize, const C: usize>(
-    board: &Board,
-    arena: &mut [u32],
-    mut meter: impl Meter,
-) -> ! {
+pub(crate) fn measure<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    let mut meter = Timer::start();
     let mut run = || {
-        let parsed = bench::measure(&mut meter, || Image::parse(memory(board.image)));
+        let parsed = bench::measure(&mut meter, || Image::parse(memory(PROGRAMS.image)));
         let image: Measured<Image<'_, E, C>> = Measured {
             result: parsed.result.map_err(refuse)?,
             ticks: parsed.ticks,
             stack: parsed.stack,
         };
-        let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
         let mut console = Console::open().map_err(refuse)?;
         let run = bench::run::<Native, E, C>(&image, arena, &inputs, &mut meter, &mut console);
         console.flush().map_err(refuse)?;
@@ -62,16 +63,13 @@ pub(crate) fn measure<const E: usize, const C: usize>(
 
 /// Measures what the layers take of every input that the host has put into the board's memory, and ends the
 /// emulator. `E` and `C` are the most ensembles and connections of a network.
-pub(crate) fn measure_layers<const E: usize, const C: usize>(
-    board: &Board,
-    arena: &mut [u32],
-    meter: &impl Meter,
-) -> ! {
+pub(crate) fn measure_layers<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    let meter = Timer::start();
     let mut run = || {
-        let image: Image<'_, E, C> = Image::parse(memory(board.image)).map_err(refuse)?;
-        let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+        let image: Image<'_, E, C> = Image::parse(memory(PROGRAMS.image)).map_err(refuse)?;
+        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
         let mut console = Console::open().map_err(refuse)?;
-        let run = bench::layers::<Native, E, C>(&image, arena, &inputs, meter, &mut console);
+        let run = bench::layers::<Native, E, C>(&image, arena, &inputs, &meter, &mut console);
         console.flush().map_err(refuse)?;
         run.map_err(refuse)
     };
@@ -83,15 +81,15 @@ pub(crate) fn measure_layers<const E: usize, const C: usize>(
 
 /// Runs every input that the host has put into the board's memory, prints the trace, and ends the emulator. `E` and
 /// `C` are the most ensembles and connections of a network.
-pub(crate) fn trace<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> ! {
-    match traced::<E, C>(board, arena) {
+pub(crate) fn trace<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    match traced::<E, C>(arena) {
         Ok(()) => exit(debug::EXIT_SUCCESS),
         Err(Refused) => exit(debug::EXIT_FAILURE),
     }
 }
 
-fn traced<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> Result<(), Refused> {
-    let image: Image<'_, E, C> = Image::parse(memory(board.image)).map_err(refuse)?;
+fn traced<const E: usize, const C: usize>(arena: &mut [u32]) -> Result<(), Refused> {
+    let image: Image<'_, E, C> = Image::parse(memory(PROGRAMS.image)).map_err(refuse)?;
     #[cfg(feature = "defmt")]
     defmt::info!(
         "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
@@ -99,7 +97,7 @@ fn traced<const E: usize, const C: usize>(board: &Board, arena: &mut [u32]) -> R
         image.header().length,
         image.arena_bytes()
     );
-    let inputs = Inputs::parse(memory(board.inputs)).map_err(refuse)?;
+    let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
     let mut console = Console::open().map_err(refuse)?;
     let run = trace::run(&image, arena, &inputs, &mut console);
     console.flush().map_err(refuse)?;

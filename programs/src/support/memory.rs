@@ -1,6 +1,6 @@
 //! Memory that the host has filled.
 
-use tinyspike_firmware::boards::Region;
+use tinyspike_boards::Region;
 
 /// What the host has put into a region of the board's memory.
 pub(crate) fn memory(region: Region) -> &'static [u8] {

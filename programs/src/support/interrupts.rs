@@ -1,4 +1,4 @@
-//! The interrupts of Arm's MPS2 with the image AN386: the board has 32, and no program here uses any.
+//! The interrupts of a board: each has 32, and no program here uses any.
 
 /// The part of the vector table that follows the core's own exceptions.
 #[unsafe(link_section = ".vector_table.interrupts")]

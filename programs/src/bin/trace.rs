@@ -1,26 +1,22 @@
-//! Firmware for Arm's MPS2 board with the image AN386 (Cortex-M4), as QEMU's `mps2-an386`.
-//!
-//! It runs every input that the host has put where [`MPS2_AN386`] says and prints the trace over
-//! semihosting; an image or a block that cannot be used makes it end with an error. With the feature `defmt` it logs to the first UART.
+//! Prints the spikes of every input that the host has put into the board's memory, over semihosting. An image or a
+//! block that cannot be used makes it end with an error. With the feature `defmt` it logs to the board's UART.
 
 #![no_std]
 #![no_main]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use cortex_m_rt::entry;
-use tinyspike_firmware::boards::MPS2_AN386;
-
-/// The arena's length in words: 2 MiB, half of the board's RAM.
-const ARENA: usize = 512 << 10;
+use support::PROGRAMS;
 
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; ARENA] = [0; ARENA];
-    support::trace::<16, 24>(&MPS2_AN386, STATE)
+    static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
+    support::trace::<{ PROGRAMS.traced[0] }, { PROGRAMS.traced[1] }>(STATE)
 }
 
-/// Sends defmt's frames through the first UART, a CMSDK APB UART.
+/// Sends defmt's frames through the board's CMSDK APB UART.
 #[cfg(feature = "defmt")]
 #[expect(
     unsafe_code,
@@ -32,11 +28,13 @@ mod log {
     use critical_section::Mutex;
     use defmt::Encoder;
 
-    const UART0: usize = 0x4000_4000;
-    const DATA: *mut u32 = UART0 as *mut u32;
-    const STATE: *const u32 = (UART0 + 4) as *const u32;
-    const CONTROL: *mut u32 = (UART0 + 8) as *mut u32;
-    const DIVISOR: *mut u32 = (UART0 + 16) as *mut u32;
+    use super::PROGRAMS;
+
+    const UART: usize = PROGRAMS.uart.unwrap();
+    const DATA: *mut u32 = UART as *mut u32;
+    const STATE: *const u32 = (UART + 4) as *const u32;
+    const CONTROL: *mut u32 = (UART + 8) as *mut u32;
+    const DIVISOR: *mut u32 = (UART + 16) as *mut u32;
 
     const TRANSMIT_FULL: u32 = 1;
     const TRANSMIT_ENABLE: u32 = 1;
