@@ -49,6 +49,8 @@ pub enum Advice {
     SmallerImage,
     /// Deploy for the kernel family of this name.
     KernelFamily(String),
+    /// Run so many steps at most; or say how many, if the data does not.
+    RunSteps(Option<usize>),
     /// Use fewer samples.
     FewerSamples,
     /// State the model's version.
@@ -57,6 +59,8 @@ pub enum Advice {
     MakeKeys,
     /// Sign the image.
     Sign,
+    /// Give an image, as deploying a model writes it.
+    Image,
     /// Deploy again, to write the image again.
     DeployAgain,
     /// Compare device and emulator step by step.
@@ -124,10 +128,13 @@ impl fmt::Display for Advice {
             Self::WeightBits(bits) => write!(f, "use weights of at most {bits} bits"),
             Self::SmallerImage => f.write_str("tune for a smaller image"),
             Self::KernelFamily(name) => write!(f, "deploy for {name}"),
+            Self::RunSteps(Some(steps)) => write!(f, "run at most {steps} steps"),
+            Self::RunSteps(None) => f.write_str("say how many steps to run"),
             Self::FewerSamples => f.write_str("use fewer samples"),
             Self::ModelVersion => f.write_str("state the model's version"),
             Self::MakeKeys => f.write_str("make a pair of keys"),
             Self::Sign => f.write_str("sign the image"),
+            Self::Image => f.write_str("give an image, as deploying a model writes it"),
             Self::DeployAgain => f.write_str("deploy the model again"),
             Self::Bisect => f.write_str("compare device and emulator step by step"),
             Self::ListChips => f.write_str("list the chips that are known"),

@@ -5,14 +5,17 @@ use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::dynamics::{self, Records};
 use tinyspike_shared::image::{
     self, ALIGN, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
-    Width, checksum,
+    Width,
 };
 use tinyspike_shared::weights::Layout;
 
 use crate::lower::{self, Source};
 use crate::quantize::{Connection, Initial, Kind, PartDynamics, Quantized, Seen};
 
-pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
+use crate::image::seal;
+pub use crate::image::{
+    AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, set_model_version,
+};
 
 /// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -145,25 +148,6 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
     // The parser is the judge of what an image is.
     Image::parse(&aligned_copy(&bytes))?;
     Ok(bytes)
-}
-
-/// States in an image which release of its model it is.
-///
-/// # Errors
-/// Where the bytes are no image.
-pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), image::ImageError> {
-    let aligned = aligned_copy(image);
-    let mut header = *Image::parse(&aligned)?.header();
-    header.model_version = model_version;
-    seal(&mut image[..header.length as usize], header);
-    Ok(())
-}
-
-/// Writes an image's header, with the checksum of what it is then.
-fn seal(image: &mut [u8], mut header: Header) {
-    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-    header.checksum = checksum(image);
-    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
 }
 
 fn check(network: &Quantized) -> Result<(), AssembleError> {

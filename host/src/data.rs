@@ -18,15 +18,17 @@ mod npz;
 mod set;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::path::Path;
 
 pub use blocks::{About, about, load_at_most, read_blocks};
 pub use error::DataError;
-pub use file::MAX_BYTES;
+pub use file::{MAX_BYTES, labels_beside};
 pub use set::{BYTE_SCALE, DataSet, Sample, Samples};
+pub use write::{NamedArray, NamedValues, write_npz};
 
-use file::{Format, labels_beside, parse, read_file, read_labels};
+use file::{Format, parse, read_file, read_labels};
 use labels::join;
 
 /// Reads the data set at `path`.

@@ -1,7 +1,12 @@
 //! Packed images on the host: bytes, owned, aligned and checked.
 
-use tinyspike_shared::image::{self, ALIGN, ImageError};
-use tinyspike_shared::signature::{Signed, TRAILER_LEN};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use tinyspike_shared::image::{self, ALIGN, HEADER_LEN, Header, ImageError, MAGIC, checksum};
+
+use crate::advice::{Advice, Advised};
+use crate::file;
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
 pub const MAX_ENSEMBLES: usize = 64;
@@ -11,14 +16,60 @@ pub const MAX_CONNECTIONS: usize = 128;
 /// An image with room for the largest network that the host handles.
 pub type Image<'a> = image::Image<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>;
 
-/// An owned image: bytes that [`Image::parse`] accepts, with its signature behind it if it has one.
+/// No image has more bytes.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Reasons why a file holds no image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageFileError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The content is no image.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The fault in it.
+        source: ImageError,
+    },
+}
+
+impl Advised for ImageFileError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Image { .. } => vec![Advice::Image],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// An owned image: bytes that [`Image::parse`] accepts, and what follows them, such as a signature.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let image = tinyspike::image::ImageBuf::new(include_bytes!("../../examples/embed/mnist.tsp"))?;
+/// use tinyspike::ImageBuf;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("mnist.tsp");
+/// let image = ImageBuf::load("../examples/embed/mnist.tsp")?;
 /// assert_eq!(image.image().description().inputs[0].size, 784);
-/// # Ok(())
-/// # }
+/// image.with_model_version(2).save(&path)?;
+/// assert_eq!(ImageBuf::load(&path)?.image().header().model_version, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ImageBuf {
@@ -26,18 +77,54 @@ pub struct ImageBuf {
 }
 
 impl ImageBuf {
-    /// Copies an image from the start of `bytes`. What follows it is dropped, except a signature.
+    /// Copies an image.
     ///
     /// # Errors
     /// [`ImageError`], if `bytes` do not start with a sound image.
     pub fn new(bytes: &[u8]) -> Result<Self, ImageError> {
-        let mut bytes = aligned_copy(bytes);
-        let len = Image::parse(&bytes)?.bytes().len();
-        bytes.len = match Signed::find(&bytes) {
-            Ok(_) => len + TRAILER_LEN,
-            Err(_) => len,
-        };
+        let bytes = aligned_copy(bytes);
+        Image::parse(&bytes)?;
         Ok(Self { bytes })
+    }
+
+    /// Reads an image file.
+    ///
+    /// # Errors
+    /// [`ImageFileError`], if it cannot be read or holds no sound image.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ImageFileError> {
+        let path = path.as_ref();
+        // Of what is no image, no more than the start is read.
+        let bytes = file::read_if(path, MAX_BYTES, |start| start.starts_with(&MAGIC));
+        let bytes = bytes.map_err(|source| ImageFileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::new(&bytes).map_err(|source| ImageFileError::Image {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Writes an image file, as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`ImageFileError::Write`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ImageFileError> {
+        let path = path.as_ref();
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&self.bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map(drop).map_err(|e| e.error)
+        };
+        write().map_err(|source| ImageFileError::Write {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// The parsed image. Each call checks the bytes again, which takes time linear in their number.
@@ -46,11 +133,41 @@ impl ImageBuf {
         Image::parse(&self.bytes).expect("every constructor has parsed these bytes")
     }
 
-    /// The packed bytes, with the signature if there is one.
+    /// The packed bytes, and what follows them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The same image, stated to be this release of its model. A signature does not fit it any more, and is
+    /// dropped.
+    #[must_use]
+    pub fn with_model_version(mut self, model_version: u32) -> Self {
+        let mut header = *self.image().header();
+        header.model_version = model_version;
+        self.bytes.len = header.length as usize;
+        seal(self.bytes.as_mut(), header);
+        self
+    }
+}
+
+/// States in an image which release of its model it is.
+///
+/// # Errors
+/// [`ImageError`], if the bytes are no image.
+pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), ImageError> {
+    let aligned = aligned_copy(image);
+    let mut header = *Image::parse(&aligned)?.header();
+    header.model_version = model_version;
+    seal(&mut image[..header.length as usize], header);
+    Ok(())
+}
+
+/// Writes an image's header, with the checksum of what it is then.
+pub(crate) fn seal(image: &mut [u8], mut header: Header) {
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+    header.checksum = checksum(image);
+    image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
 }
 
 /// Copies `bytes` to where an image may lie: a multiple of its alignment.
@@ -76,5 +193,11 @@ impl std::ops::Deref for AlignedBytes {
 
     fn deref(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+}
+
+impl AsMut<[u8]> for AlignedBytes {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
     }
 }

@@ -9,6 +9,7 @@ use crate::assemble::Image;
 use crate::calibrate::Calibration;
 use crate::lower::{Graph, Source, Target};
 use crate::quantize::{Quantized, image_order};
+use crate::text::escaped;
 
 /// What quantization did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -242,7 +243,10 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "input {}: {} bits, one unit is {:.6}, zero at {}",
-                i.label, i.bits, i.scale, i.zero_point
+                escaped(&i.label),
+                i.bits,
+                i.scale,
+                i.zero_point
             )?;
         }
         writeln!(
@@ -265,7 +269,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
-                l.label,
+                escaped(&l.label),
                 l.neurons,
                 l.scale,
                 l.max_count,
@@ -288,7 +292,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:<41} {:>9} {:>5} {:>8} {:>8} {:>6.1}% {:>9}",
-                format!("{} -> {}", c.pre, c.post),
+                escaped(&format!("{} -> {}", c.pre, c.post)),
                 c.weights,
                 c.bits,
                 c.sqnr_db.map_or("exact".into(), |db| format!("{db:.1} dB")),

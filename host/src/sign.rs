@@ -3,6 +3,7 @@
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+    KeypairBytes,
 };
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use tinyspike_shared::image::ImageError;
@@ -79,8 +80,12 @@ impl PrivateKey {
     /// # Errors
     /// Where the encoder fails.
     pub fn to_pem(&self) -> Result<String, SignError> {
-        self.0
-            .to_pkcs8_pem(LineEnding::LF)
+        let pair = KeypairBytes {
+            secret_key: self.0.to_bytes(),
+            // With it the form would be PKCS#8's second version, which OpenSSL does not read.
+            public_key: None,
+        };
+        pair.to_pkcs8_pem(LineEnding::LF)
             .map(|text| text.to_string())
             .map_err(|e| SignError::Encode(e.to_string()))
     }

@@ -329,6 +329,12 @@ fn absurd_headers_of_arrays_are_refused() {
         let array = shaped(shape, values);
         refused(&folder.calibrate("data.npy", &array), words);
         let packed = zip(CompressionMethod::Deflated, &[("x.npy", &array)]);
+        // What is packed so well are no samples.
+        let words = if shape == "(10000000, 784)" {
+            "31360000000 bytes"
+        } else {
+            words
+        };
         refused(&folder.calibrate("data.npz", &packed), words);
     }
     let axes = format!("({})", "1, ".repeat(65));
@@ -367,7 +373,8 @@ fn bombs_of_samples_do_not_unfold() {
         zip.write_all(&zeros).unwrap();
     }
     let packed = zip.finish().unwrap().into_inner();
-    refused(&folder.calibrate("bomb.npz", &packed), "ends before");
+    let claimed = (SAMPLES * 784).to_string();
+    refused(&folder.calibrate("bomb.npz", &packed), &claimed);
 
     // IDX: the same claim in two axes, and a gigabyte of zeros in many packed parts.
     let mut idx = vec![0, 0, 8, 2];
@@ -380,7 +387,6 @@ fn bombs_of_samples_do_not_unfold() {
     };
     let part = packed(&vec![0; 16 << 20]);
     let bomb = [packed(&idx), part.repeat(64)].concat();
-    let claimed = (SAMPLES * 784).to_string();
     refused(&folder.calibrate("bomb.gz", &bomb), &claimed);
 }
 

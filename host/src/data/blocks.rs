@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::array::{Array, Head, Role, Values, array_called, damaged};
 use super::error::DataError;
-use super::file::{Format, labels_beside, packable, read_labels, unpacked_limit};
+use super::file::{Format, labels_beside, packable, read_labels, regular, unpacked_limit};
 use super::idx::idx_head;
 use super::labels::{join, labels_of};
 use super::npy::{npy_head, parse_npy};
@@ -49,7 +49,7 @@ pub fn read_blocks<E: From<DataError>>(
         source,
     };
     let mut content = File::open(path).map_err(failed)?;
-    let len = content.metadata().map_err(failed)?.len();
+    let len = regular(&content).map_err(failed)?;
     let limit = unpacked_limit(len);
     let mut start = [0; 8];
     let read = read_start(&mut content, &mut start).map_err(failed)?;
@@ -65,12 +65,12 @@ pub fn read_blocks<E: From<DataError>>(
             let y = archive.array("y", Role::Labels)?;
             let lacks = archive.lacks("x");
             match archive.zip.by_name("x.npy") {
-                Ok(mut entry) => npy(&file, y, limit, &mut entry, block, visit),
+                Ok(mut entry) => npy(&file, y, limit, packable(len), &mut entry, block, visit),
                 Err(zip::result::ZipError::FileNotFound) => Err(lacks.into()),
                 Err(e) => Err(damaged(&file, &array_called("x"), e).into()),
             }
         }
-        Some(Format::Npy) => npy(&file, None, limit, &mut content, block, visit),
+        Some(Format::Npy) => npy(&file, None, limit, u64::MAX, &mut content, block, visit),
         Some(format @ Format::Idx) => {
             let head = idx_head(&file, Role::Samples, limit, &mut content)?;
             in_blocks(head, labels(format)?, &mut content, block, visit)
@@ -165,6 +165,7 @@ fn npy<E: From<DataError>>(
     file: &str,
     y: Option<Array>,
     limit: u64,
+    total: u64,
     content: &mut impl Read,
     block: usize,
     visit: &mut dyn FnMut(&About, DataSet) -> Result<(), E>,
@@ -178,6 +179,7 @@ fn npy<E: From<DataError>>(
         &mut Tee(&mut *content, &mut seen),
     )?;
     if !fortran_order {
+        head.values_within(head.shape.first().copied().unwrap_or(0), total)?;
         return in_blocks(head, y, content, block, visit);
     }
     let x = parse_npy(

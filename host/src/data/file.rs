@@ -37,17 +37,23 @@ impl Format {
     }
 }
 
+/// The length of a file that can be read more than once.
+pub(super) fn regular(file: &File) -> io::Result<u64> {
+    let about = file.metadata()?;
+    if about.is_file() {
+        return Ok(about.len());
+    }
+    let reason = "not a regular file, and samples are read more than once";
+    Err(io::Error::new(ErrorKind::InvalidInput, reason))
+}
+
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     let failed = |source| DataError::Read {
         file: path.display().to_string(),
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
-        let not_regular = io::Error::new(ErrorKind::InvalidInput, "not a regular file");
-        return Err(failed(not_regular));
-    }
+    let len = regular(&file).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -56,7 +62,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
         return Err(DataError::TooLarge {
             file: path.display().to_string(),
             what: "the file".into(),
-            bytes: about.len(),
+            bytes: len,
             limit: MAX_BYTES,
         });
     }
@@ -75,7 +81,8 @@ pub(super) fn packable(packed: u64) -> u64 {
 }
 
 /// The file of labels that MNIST's naming gives for a file of images, if it is there.
-pub(super) fn labels_beside(images: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn labels_beside(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
     let (set, _) = name.split_once("images")?;
     // Copies of MNIST also come with a dot before `idx`.

@@ -135,6 +135,32 @@ impl DataSet {
         Some(chosen.with_byte_scale(self.byte_scale))
     }
 
+    /// A part of each sample, as samples of their own with another shape; `None` if samples are shorter, or the
+    /// shape has another size.
+    #[must_use]
+    pub fn part(&self, part: std::ops::Range<usize>, shape: Vec<usize>) -> Option<Self> {
+        fn cut<T: Copy>(
+            values: &[T],
+            size: usize,
+            part: &std::ops::Range<usize>,
+        ) -> Option<Vec<T>> {
+            let parts = values
+                .chunks_exact(size)
+                .map(|sample| sample.get(part.clone()));
+            Some(parts.collect::<Option<Vec<_>>>()?.concat())
+        }
+        let size = self.sample_size();
+        if shape.iter().product::<usize>() != part.len() {
+            return None;
+        }
+        let samples = match &self.samples {
+            Samples::U8(values) => Samples::U8(cut(values, size, &part)?),
+            Samples::F32(values) => Samples::F32(cut(values, size, &part)?),
+        };
+        let part = Self::new(shape, samples, self.labels.clone())?;
+        Some(part.with_byte_scale(self.byte_scale))
+    }
+
     /// What several inputs are given, as one data set: a sample is one of each, one behind the other. Unless
     /// all are bytes of one scale, they become floats. Labels are the first that there are.
     ///

@@ -8,6 +8,10 @@ use serde::Serialize;
 use super::chip::{Chip, ChipError};
 use super::memory::MemoryMap;
 use super::processor::Processor;
+use crate::file;
+
+/// No chip description has more bytes.
+const MAX_DESCRIPTION: u64 = 16 << 20;
 
 /// The chips that probe-rs knows, and those of added descriptions.
 pub struct Chips {
@@ -43,7 +47,7 @@ impl Chips {
     /// # Errors
     /// [`ChipError`], where the file cannot be read or is no description.
     pub fn add_description(&mut self, path: &Path) -> Result<(), ChipError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ChipError::File {
+        let text = file::read_text(path, MAX_DESCRIPTION).map_err(|source| ChipError::File {
             path: path.to_owned(),
             source,
         })?;

@@ -12,7 +12,11 @@ use super::chip::Chip;
 use super::families::Obstacle;
 use super::memory::{Layout, Region};
 use crate::advice::{Advice, Advised};
+use crate::file;
 use crate::sign::PublicKey;
+
+/// No firmware's file has more bytes, its debug information among them.
+pub(super) const MAX_ELF: u64 = 256 << 20;
 
 /// Reasons why there is no firmware for a chip.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +126,7 @@ impl Firmware {
     /// [`FirmwareError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
     /// it looks for images.
     pub fn read(path: &Path) -> Result<Self, FirmwareError> {
-        let bytes = std::fs::read(path).map_err(|source| FirmwareError::File {
+        let bytes = file::read(path, MAX_ELF).map_err(|source| FirmwareError::File {
             path: path.to_owned(),
             source,
         })?;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use defmt_decoder::{DecodeError, Locations, StreamDecoder, Table};
 use serde::Serialize;
 
-use super::firmware::FirmwareError;
+use super::firmware::{FirmwareError, MAX_ELF};
+use crate::file;
+use crate::text::escaped;
 
 /// The texts of one firmware.
 #[derive(Debug)]
@@ -28,9 +30,9 @@ pub struct LogMessage {
 impl std::fmt::Display for LogMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let level = self.level.unwrap_or("print");
-        write!(f, "{level:<5} {}", self.text)?;
+        write!(f, "{level:<5} {}", escaped(&self.text))?;
         match &self.place {
-            Some((file, line)) => write!(f, "  ({}:{line})", file.display()),
+            Some((file, line)) => write!(f, "  ({}:{line})", escaped(&file.to_string_lossy())),
             None => Ok(()),
         }
     }
@@ -42,7 +44,7 @@ impl LogTable {
     /// # Errors
     /// [`FirmwareError`], where the file cannot be read, or defmt's part of it not be understood.
     pub fn read(path: &Path) -> Result<Option<Self>, FirmwareError> {
-        let elf = std::fs::read(path).map_err(|source| FirmwareError::File {
+        let elf = file::read(path, MAX_ELF).map_err(|source| FirmwareError::File {
             path: path.to_owned(),
             source,
         })?;

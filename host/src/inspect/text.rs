@@ -3,16 +3,17 @@
 use std::fmt;
 
 use super::{Listing, TransformListing};
+use crate::text::escaped;
 
 impl fmt::Display for Listing {
     /// One object a line, in Nengo's words, under its kind and count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(label) = &self.net_label {
-            writeln!(f, "Network '{label}'")?;
+            writeln!(f, "Network '{}'", escaped(label))?;
         }
         writeln!(f, "nodes ({})", self.nodes.len())?;
         for node in &self.nodes {
-            write!(f, "  {}", node.repr)?;
+            write!(f, "  {}", escaped(&node.repr))?;
             match (&node.tensor_func, &node.output) {
                 (Some(func), _) => {
                     write!(
@@ -32,7 +33,7 @@ impl fmt::Display for Listing {
             writeln!(
                 f,
                 "  {} {} neurons, {}, gain={}, bias={}",
-                ensemble.repr,
+                escaped(&ensemble.repr),
                 ensemble.n_neurons,
                 ensemble.neuron_type,
                 ensemble.gain,
@@ -44,8 +45,8 @@ impl fmt::Display for Listing {
             writeln!(
                 f,
                 "  <Connection from {} to {}> {}, synapse={}, trainable={}",
-                shortened(&connection.pre),
-                shortened(&connection.post),
+                escaped(&shortened(&connection.pre)),
+                escaped(&shortened(&connection.post)),
                 connection.transform,
                 connection.synapse,
                 connection.trainable

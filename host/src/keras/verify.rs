@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::inputs::InputsError;
 use crate::keras::forward::{self, ForwardError};
 use crate::keras::model::Model;
 use crate::network::Network;
@@ -36,6 +37,9 @@ pub enum VerifyError {
     /// The Keras model could not run.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// The data does not fit the network's inputs.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
     /// The network could not run.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -92,6 +96,20 @@ impl Verification {
     #[must_use]
     pub fn passed(&self) -> bool {
         self.outputs.iter().all(Comparison::passed)
+    }
+
+    /// Adds the outcome on other samples of the same model.
+    pub fn add(&mut self, more: Self) {
+        if self.outputs.is_empty() {
+            self.outputs = more.outputs;
+            return;
+        }
+        for (sum, more) in self.outputs.iter_mut().zip(more.outputs) {
+            sum.values += more.values;
+            sum.failures += more.failures;
+            sum.max_difference = sum.max_difference.max(more.max_difference);
+            sum.max_magnitude = sum.max_magnitude.max(more.max_magnitude);
+        }
     }
 }
 

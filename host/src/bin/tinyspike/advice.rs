@@ -32,12 +32,17 @@ pub(crate) fn hint(advice: &Advice) -> String {
             "convert with --max-ram and --max-flash, or --tune, for a smaller image".into()
         }
         Advice::KernelFamily(name) => format!("convert with --target {name}"),
+        Advice::RunSteps(Some(steps)) => format!("give --steps {steps} at most"),
+        Advice::RunSteps(None) => "--steps must say how long to run".into(),
         Advice::FewerSamples => "run fewer samples with --limit".into(),
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()
         }
         Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys".into(),
         Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
+        Advice::Image => {
+            "an image is a file that `tinyspike convert MODEL -o IMAGE` writes".into()
+        }
         Advice::DeployAgain => "`tinyspike convert MODEL -o IMAGE` writes it again".into(),
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),

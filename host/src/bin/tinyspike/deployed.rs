@@ -1,6 +1,6 @@
 //! A board that runs an image: flashed, unless it runs it already.
 
-use tinyspike::assemble::Image;
+use tinyspike::ImageBuf;
 use tinyspike::device::{
     self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
@@ -28,12 +28,12 @@ impl Deployed {
     }
 }
 
-/// The board that is meant, running its firmware and `image`, which the bytes hold with its signature; whatever image
+/// The board that is meant, running its firmware and `image`, with its signature; whatever image
 /// it runs, where none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,
-    image: Option<(&Image<'_>, &[u8])>,
+    image: Option<&ImageBuf>,
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
@@ -44,12 +44,12 @@ pub(crate) fn deploy(
         }
     };
     let plan = image
-        .map(|(image, bytes)| {
+        .map(|image| {
             let options = PlanOptions {
-                trailer: trailer_of(bytes),
+                trailer: trailer_of(image.bytes()),
                 ..PlanOptions::default()
             };
-            Plan::new(&chip, image, Some(&firmware), &options)
+            Plan::new(&chip, &image.image(), Some(&firmware), &options)
         })
         .transpose()
         .map_err(failure)?;

@@ -7,6 +7,7 @@ use std::io;
 use std::process::ExitCode;
 
 use tinyspike::advice::Advice;
+use tinyspike::text::paragraph;
 
 use crate::advice;
 
@@ -76,19 +77,19 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     if failure.unheard {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", failure.message);
+    eprintln!("error: {}", paragraph(&failure.message));
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        eprintln!("hint: {}", paragraph(hint));
     }
     ExitCode::FAILURE
 }
 
 /// Something that the user should know, on the error stream.
 pub(crate) fn warn(message: impl std::fmt::Display) {
-    eprintln!("warning: {message}");
+    eprintln!("warning: {}", paragraph(&message.to_string()));
 }
 
 /// Something that the user may want to know, on the error stream.
 pub(crate) fn note(message: impl std::fmt::Display) {
-    eprintln!("note: {message}");
+    eprintln!("note: {}", paragraph(&message.to_string()));
 }

@@ -1,110 +1,60 @@
-//! Reading and writing whole files.
+//! Reading whole files.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
-use tinyspike::sign::PublicKey;
+use tinyspike::advice::Advised as _;
+use tinyspike::file;
+use tinyspike::image::{ImageBuf, MAX_BYTES};
+use tinyspike::sign::{PrivateKey, PublicKey};
 use tinyspike_shared::image::MAGIC;
 
-use crate::diagnostics::Failure;
+use crate::diagnostics::{Failure, warn};
 
-/// No image is larger than this.
-const MAX_IMAGE: u64 = 1 << 30;
+/// No key has more bytes.
+const MAX_KEY: u64 = 1 << 16;
 
-/// Whether a file begins as an image does.
+/// Whether a regular file begins as an image does. What is read of a pipe would be lost.
 pub(crate) fn is_image(path: &Path) -> bool {
-    use std::io::Read as _;
-    let mut start = [0; 4];
-    std::fs::File::open(path)
-        .and_then(|mut f| f.read_exact(&mut start))
-        .is_ok()
-        && start == MAGIC
+    path.is_file()
+        && file::read_if(path, MAX_BYTES, |_| false).is_ok_and(|start| start.starts_with(&MAGIC))
 }
 
-/// The bytes of an image file, unparsed.
-pub(crate) fn read_image(path: &Path) -> Result<AlignedBytes, Failure> {
-    let failed = |e: std::io::Error| Failure::new(format!("cannot read {}: {e}", path.display()));
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > MAX_IMAGE {
-        return Err(Failure::new(format!(
-            "{}: {size} bytes are more than any image has",
-            path.display()
-        )));
-    }
-    Ok(aligned_copy(&std::fs::read(path).map_err(failed)?))
-}
-
-/// Parses an image, with the file's name in the error.
-pub(crate) fn parse_image<'a>(path: &Path, bytes: &'a [u8]) -> Result<Image<'a>, Failure> {
-    Image::parse(bytes).map_err(|e| {
-        Failure::new(format!("{}: {e}", path.display()))
-            .hint("an image is a file that `tinyspike convert MODEL -o IMAGE` writes")
+/// Reads an image file.
+pub(crate) fn read_image(path: &Path) -> Result<ImageBuf, Failure> {
+    ImageBuf::load(path).map_err(|e| {
+        let advice = e.advice();
+        Failure::new(e.to_string()).with(&advice)
     })
-}
-
-/// Reads a small text file.
-pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))
 }
 
 /// Reads a public key from a PEM file.
 pub(crate) fn read_public_key(path: &Path) -> Result<PublicKey, Failure> {
-    PublicKey::from_pem(&read_text(path)?)
+    PublicKey::from_pem(&read_key(path)?)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
 }
 
-/// Writes a file that only its owner may read, and never over another.
-pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
-    let write = || {
-        // A temporary file is private.
-        let file = beside(path, |file| file.write_all(text.as_bytes()))?;
-        file.persist_noclobber(path).map_err(|e| e.error)
-    };
-    write().map(drop).map_err(|e| unwritten(path, &e))
-}
-
-/// Writes a file as a whole or not at all: to a temporary file beside it, then a rename.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_whole_with(path, |file| file.write_all(bytes))
-}
-
-/// As [`write_whole`], with what `fill` writes.
-pub(crate) fn write_whole_with(
-    path: &Path,
-    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    let write = || {
-        let file = beside(path, fill)?;
-        // A temporary file is private; what we write is an ordinary file.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(mode))?;
+/// Reads a private key from a PEM file, and warns if others than its owner may read it, too.
+pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
+    let key = PrivateKey::from_pem(&read_key(path)?)
+        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0, |about| about.permissions().mode());
+        if mode & 0o077 != 0 {
+            warn(format_args!(
+                "others than its owner may read the private key {0}: `chmod 600 {0}` ends that",
+                path.display()
+            ));
         }
-        file.persist(path).map_err(|e| e.error)
-    };
-    write().map(drop).map_err(|e| unwritten(path, &e))
+    }
+    Ok(key)
 }
 
-/// A temporary file in the folder of `path`, filled and on its disk.
-fn beside(
-    path: &Path,
-    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
-) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    fill(file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    Ok(file)
+fn read_key(path: &Path) -> Result<String, Failure> {
+    file::read_text(path, MAX_KEY).map_err(|e| unread(path, &e))
 }
 
-fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("cannot write {}: {error}", path.display()))
+fn unread(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("cannot read {}: {error}", path.display()))
 }

@@ -1,138 +1,43 @@
 //! The data of a model's inputs, from the files that the user names.
 
-use std::ops::Range;
+use std::path::{Path, PathBuf};
 
+use tinyspike::Network;
 use tinyspike::assemble::Image;
-use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
-use tinyspike::network::NodeKind;
-use tinyspike::simulate::{Input, InputData};
-use tinyspike::tensor::Tensor;
+use tinyspike::inputs::Inputs;
 
+use crate::args::ConvertFlags;
 use crate::diagnostics::Failure;
 
-/// Data for each input of a model, in the model's order.
-pub(crate) struct Inputs {
-    /// The input nodes' labels.
-    labels: Vec<String>,
-    tensors: Vec<Tensor>,
-    classes: Option<Vec<u32>>,
+/// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
+/// samples are kept. In a temporal model, samples have an axis of time before.
+pub(crate) fn load(
+    files: &[String],
+    network: &Network,
     temporal: bool,
-}
-
-impl Inputs {
-    /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
-    /// samples are kept. In a temporal model, samples have an axis of time before.
-    pub(crate) fn load(
-        files: &[String],
-        conversion: &Conversion,
-        temporal: bool,
-        byte_scale: f32,
-        limit: Option<u32>,
-    ) -> Result<Self, Failure> {
-        let names: Vec<&str> = conversion
-            .network
-            .inputs
-            .iter()
-            .map(|(n, _)| n.as_str())
-            .collect();
-        let paths = assign("--data", files, &names)?;
-        let mut inputs = Self {
-            labels: Vec::new(),
-            tensors: Vec::new(),
-            classes: None,
-            temporal,
-        };
-        for ((name, node), path) in conversion.network.inputs.iter().zip(paths) {
-            let mut set = data::load(path)?.with_byte_scale(byte_scale);
-            if let Some(limit) = limit {
-                set = set.take(limit as usize);
-            }
-            let node = conversion.network.nodes.get(node.0);
-            let wanted = match node.map(|n| &n.kind) {
-                Some(NodeKind::Input { shape }) => shape.as_slice(),
-                _ => &[],
-            };
-            let refuse = |what: &str| {
-                Failure::new(format!(
-                    "{path}: samples have the shape {:?}, but the input {name:?} takes {what}{wanted:?}",
-                    set.shape()
-                ))
-            };
-            let mut shape = vec![set.len()];
-            let mut each = set.shape();
-            if temporal {
-                let (steps, rest) = each.split_first().ok_or_else(|| refuse("steps of "))?;
-                shape.push(*steps);
-                each = rest;
-            }
-            if each.iter().product::<usize>() != wanted.iter().product::<usize>() {
-                return Err(refuse(if temporal { "steps of " } else { "" }));
-            }
-            shape.extend(wanted);
-            let values = set.to_floats();
-            let tensor = Tensor::new(shape, values).ok_or_else(|| refuse(""))?;
-            if let Some(first) = inputs.tensors.first() {
-                let axes = if temporal { 2 } else { 1 };
-                let (first, here) = (first.shape().get(..axes), tensor.shape().get(..axes));
-                if first != here {
-                    return Err(Failure::new(format!(
-                        "{path}: the input {name:?} has {here:?} samples{}, but the first input has \
-                         {first:?}",
-                        if temporal { " and steps" } else { "" },
-                        here = here.unwrap_or_default(),
-                        first = first.unwrap_or_default(),
-                    )));
-                }
-            }
-            inputs.classes = inputs.classes.or_else(|| set.labels().map(<[u32]>::to_vec));
-            inputs
-                .labels
-                .push(node.map(|n| n.label.clone()).unwrap_or_default());
-            inputs.tensors.push(tensor);
+    byte_scale: f32,
+    limit: Option<u32>,
+) -> Result<Inputs, Failure> {
+    let names: Vec<&str> = network.inputs.iter().map(|(n, _)| n.as_str()).collect();
+    let paths = assign("--data", files, &names)?;
+    let mut sets = Vec::new();
+    for path in &paths {
+        let set = data::load(path)?.with_byte_scale(byte_scale);
+        sets.push(match limit {
+            Some(limit) => set.take(limit as usize),
+            None => set,
+        });
+    }
+    Inputs::new(network, &sets, temporal).map_err(|e| {
+        let at = e
+            .input()
+            .and_then(|input| names.iter().position(|n| *n == input));
+        match at.and_then(|at| paths.get(at)) {
+            Some(path) => Failure::new(format!("{path}: {e}")),
+            None => e.into(),
         }
-        Ok(inputs)
-    }
-
-    /// How many samples there are.
-    pub(crate) fn len(&self) -> usize {
-        self.tensors.first().map_or(0, |t| t.shape()[0])
-    }
-
-    /// How many steps a temporal model's data has.
-    pub(crate) fn steps(&self) -> Option<usize> {
-        let shape = self.tensors.first().filter(|_| self.temporal)?.shape();
-        shape.get(1).copied()
-    }
-
-    /// The class of each sample, where known.
-    pub(crate) fn classes(&self) -> Option<&[u32]> {
-        self.classes.as_deref()
-    }
-
-    /// Some of the samples, for the model.
-    pub(crate) fn tensors(&self, samples: Range<usize>) -> Vec<Tensor> {
-        (self.tensors.iter())
-            .map(|t| rows(t, samples.clone()))
-            .collect()
-    }
-
-    /// Some of the samples, for a simulation of so many steps.
-    pub(crate) fn nodes(&self, samples: Range<usize>, steps: usize) -> Vec<Input> {
-        (self.labels.iter().zip(&self.tensors))
-            .map(|(label, tensor)| {
-                let x = rows(tensor, samples.clone());
-                Input {
-                    name: label.clone(),
-                    data: if self.temporal {
-                        InputData::Steps(first_steps(&x, steps))
-                    } else {
-                        InputData::Static(x)
-                    },
-                }
-            })
-            .collect()
-    }
+    })
 }
 
 /// The data of all inputs of an image, one behind the other in a sample.
@@ -217,24 +122,18 @@ pub(crate) fn assign<'a>(
     Ok(paths.into_iter().flatten().collect())
 }
 
-/// Some items of the first axis.
-fn rows(tensor: &Tensor, range: Range<usize>) -> Tensor {
-    let mut shape = tensor.shape().to_vec();
-    let size: usize = shape[1..].iter().product();
-    shape[0] = range.len();
-    let values = tensor.data()[range.start * size..range.end * size].to_vec();
-    Tensor::new(shape, values).expect("as many values as the shape says")
-}
-
-/// The first of the steps on the second axis.
-fn first_steps(tensor: &Tensor, steps: usize) -> Tensor {
-    let mut shape = tensor.shape().to_vec();
-    let all: usize = shape[1..].iter().product();
-    let size: usize = shape[2..].iter().product();
-    shape[1] = steps;
-    let values = (tensor.data().chunks_exact(all))
-        .flat_map(|item| &item[..steps * size])
-        .copied()
-        .collect();
-    Tensor::new(shape, values).expect("as many values as the shape says")
+/// Every file that a command on a model reads: the model, its configuration and `[INPUT=]FILE` arguments, each with the
+/// labels beside it.
+pub(crate) fn input_files(model: &Path, flags: &ConvertFlags, data: &[String]) -> Vec<PathBuf> {
+    let mut files = vec![model.to_owned()];
+    files.extend(flags.config.clone());
+    for text in data {
+        // A path may have a `=` of its own.
+        let named = text.match_indices('=').map(|(at, _)| &text[at + 1..]);
+        for path in [text.as_str()].into_iter().chain(named).map(Path::new) {
+            files.push(path.to_owned());
+            files.extend(data::labels_beside(path));
+        }
+    }
+    files
 }

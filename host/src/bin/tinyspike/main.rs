@@ -11,16 +11,17 @@ mod diagnostics;
 mod files;
 mod inputs;
 mod names;
-mod npz;
+mod outputs;
 mod progress;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tinyspike::text::Plain;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    let mut out = std::io::stdout().lock();
+    let mut out = Plain::new(std::io::stdout().lock());
     match cmd::run(&args.command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => diagnostics::report(&failure),

@@ -25,6 +25,9 @@ use std::path::Path;
 
 pub use error::{ImportError, Problem};
 
+use tinyspike_shared::image::MAGIC;
+
+use crate::file;
 use crate::keras::model::Model;
 use hdf5::Hdf5;
 use weights::{Assignment, MAX_FILE_BYTES, unpacked_limit};
@@ -85,15 +88,14 @@ fn too_large(what: &str, found: u64, limit: u64) -> Problem {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
+    let about = std::fs::metadata(path)?;
     let limit = MAX_FILE_BYTES as u64;
-    if length > limit {
-        return Err(too_large("the file's length in bytes", length, limit));
+    if about.len() > limit {
+        return Err(too_large("the file's length in bytes", about.len(), limit));
     }
-    let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    // A device may have no end: of what is no model the start is enough.
+    let begins = |start: &[u8]| about.is_file() || kind(start) != UNKNOWN;
+    Ok(file::read_if(path, limit, begins)?)
 }
 
 fn from_bytes(bytes: Vec<u8>) -> Result<Model, Problem> {
@@ -110,6 +112,8 @@ fn from_bytes(bytes: Vec<u8>) -> Result<Model, Problem> {
     }
 }
 
+const UNKNOWN: &str = "data of an unknown format";
+
 /// What a file that is no model looks like.
 fn kind(bytes: &[u8]) -> &'static str {
     match bytes {
@@ -120,7 +124,8 @@ fn kind(bytes: &[u8]) -> &'static str {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "a NumPy array",
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => "a TensorFlow Lite model",
         b if b.starts_with(hdf5::SIGNATURE) => "an HDF5 file",
-        _ => "data of an unknown format",
+        b if b.starts_with(&MAGIC) => "a tinyspike image",
+        _ => UNKNOWN,
     }
 }
 

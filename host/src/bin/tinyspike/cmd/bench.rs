@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
+use tinyspike::ImageBuf;
 use tinyspike::advice::Advised as _;
-use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench, code};
 use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
@@ -20,16 +20,16 @@ use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let data = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     let data = data.take(args.limit as usize);
     match &args.on {
         BenchTarget::Emulated(board) => {
-            let report = emulated(args, *board, &bytes, &data)?;
+            let report = emulated(args, *board, bytes.bytes(), &data)?;
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
-            let report = on_chip(args, chip, (&image, &bytes), &data)?;
+            let report = on_chip(args, chip, &bytes, &data)?;
             print(args, &report, out)
         }
     }
@@ -91,7 +91,7 @@ pub(crate) fn count(
 fn on_chip(
     args: &Bench,
     chip: &str,
-    (image, bytes): (&Image<'_>, &[u8]),
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<DeviceReport, Failure> {
     let flags = BoardFlags {
@@ -105,7 +105,7 @@ fn on_chip(
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),
     };
-    let deployed = deploy(&flags, args.firmware.as_deref(), Some((image, bytes)))?;
+    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
     let bar = progress::bar("measuring", data.len() as u64);
     let report = talk(
         &deployed.board.chip,
@@ -113,7 +113,7 @@ fn on_chip(
         &deployed.talk(),
         |session| {
             let done = &mut |n| bar.set_position(n as u64);
-            measure(session, image, data, &options, done).map_err(|e| match e {
+            measure(session, &image.image(), data, &options, done).map_err(|e| match e {
                 DeviceBenchError::Run(e) => Broken::Run(e),
                 other => {
                     let advice = other.advice();

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 use tinyspike::device::{self, Summary};
+use tinyspike::text::escaped;
 
 use crate::args::Chips;
 use crate::board::failure;
@@ -49,8 +50,8 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(
             out,
             "{:name$}  {:family$}  {:8}  {:>8}  {:>8}  {}",
-            chip.name,
-            chip.family,
+            escaped(&chip.name),
+            escaped(&chip.family),
             core.unwrap_or_default(),
             size(chip.flash),
             size(chip.ram),

@@ -1,9 +1,11 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use serde::Serialize;
-use tinyspike::assemble::{Image, aligned_copy, set_model_version};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::{Image, set_model_version};
 use tinyspike::calibrate::{
     Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
 };
@@ -19,8 +21,9 @@ use tinyspike::tune::{Point, TuneOptions, tune};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{assign, joined};
-use crate::{files, progress};
+use crate::inputs::{assign, input_files, joined};
+use crate::outputs::Output;
+use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
@@ -63,6 +66,20 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --faithful"
         )));
     }
+    let files = input_files(&args.model, &args.convert, &args.calibration);
+    let claim = |path| Output::new(path, files.iter().map(PathBuf::as_path));
+    let output = claim(&args.output)?;
+    let report_output = args.report.as_deref().map(claim).transpose()?;
+    if report_output
+        .as_ref()
+        .is_some_and(|report| report.is(&output))
+    {
+        return Err(Failure::new(format!(
+            "the image and the report would both be {}",
+            args.output.display()
+        )));
+    }
+    let mut out = output.messages(out);
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let mut built = match args.tuning() {
@@ -72,7 +89,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             let set = calibration(args, &conversion, |path| {
                 data::load_at_most(path, most.min(TUNED))
             })?;
-            tuned(args, &conversion.network, &set, &options, out)?
+            tuned(args, &conversion.network, &set, &options, &mut out)?
         }
         None => plain(args, &conversion)?,
     };
@@ -85,18 +102,18 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         );
     }
     set_model_version(&mut built.image, args.model_version)?;
-    let bytes = aligned_copy(&built.image);
-    let image = files::parse_image(&args.output, &bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     args.budgets()
         .check(&image)
         .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
     let report = report(&built.graph, &built.calibration, &built.quantized, &image);
-    if let Some(path) = &args.report {
+    if let Some(report_output) = report_output {
         let mut json = serde_json::to_string_pretty(&report)?;
         json.push('\n');
-        files::write_whole(path, json.as_bytes())?;
+        report_output.write(json.as_bytes())?;
     }
-    files::write_whole(&args.output, &built.image)?;
+    output.write(&built.image)?;
     if args.json {
         let all = Json {
             report: &report,

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::Image;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
@@ -20,7 +21,8 @@ use super::{bench, emulate as show};
 use crate::args::{BoardFlags, Demo};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
-use crate::{files, progress};
+use crate::outputs::Output;
+use crate::progress;
 
 const MODEL: &[u8] = include_bytes!("../../../../demo/mnist_small.keras");
 const TEST: &[u8] = include_bytes!("../../../../demo/mnist_test10k.npz");
@@ -30,6 +32,13 @@ const CALIBRATION: &[u8] = include_bytes!("../../../../demo/mnist_calibration2k.
 const ON_BOARD: usize = 100;
 
 pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+    let output = args.output.as_ref();
+    let output = output.map(|path| Output::new(path, [])).transpose()?;
+    let mut messages = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
+    let out: &mut dyn Write = &mut messages;
     let model = import::load_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
@@ -55,8 +64,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     bar.finish_and_clear();
     let built = built.map_err(|error| Failure::new(error.to_string()))?;
     show_omissions(&built.graph);
-    let bytes = aligned_copy(&built.image);
-    let image = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(&built.image)?;
+    let image = bytes.image();
     writeln!(out, "tuned      {built}")?;
     writeln!(out, "image      {}", summary(&image))?;
 
@@ -78,10 +87,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &image, &built.image, &test, out)?;
+        on_board(board, &bytes, &test, out)?;
     }
-    if let Some(path) = &args.output {
-        files::write_whole(path, &built.image)?;
+    if let (Some(path), Some(output)) = (&args.output, output) {
+        output.write(&built.image)?;
         writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())
@@ -90,8 +99,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
 /// Flashes an emulated board, runs the first digits on it, and counts instructions.
 fn on_board(
     board: Board,
-    image: &Image<'_>,
-    bytes: &[u8],
+    image: &ImageBuf,
     test: &DataSet,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -102,18 +110,18 @@ fn on_board(
     let first = test.clone().take(ON_BOARD);
     let options = RunOptions::default();
     let report = {
-        let deployed = deploy(&flags, None, Some((image, bytes)))?;
+        let deployed = deploy(&flags, None, Some(image))?;
         writeln!(
             out,
             "\nflashed to an emulated {}, through a debug probe, and run there:",
             board.name()
         )?;
-        run_on(&deployed, image, &first, &options)?
+        run_on(&deployed, &image.image(), &first, &options)?
     };
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, bytes, &first)
+    let counted = bench::count(board, image.bytes(), &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use tinyspike::advice::Advised as _;
 use tinyspike::emulate::{EmulateOptions, Report, emulate};
+use tinyspike::text::escaped;
 
 use crate::args::Emulate;
 use crate::diagnostics::Failure;
@@ -11,7 +12,7 @@ use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
@@ -71,7 +72,11 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
         writeln!(
             out,
             "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes {:>10.1} synaptic ops",
-            e.label, e.neurons, e.events_per_image, e.spikes_per_image, e.synaptic_ops_per_image
+            escaped(&e.label),
+            e.neurons,
+            e.events_per_image,
+            e.spikes_per_image,
+            e.synaptic_ops_per_image
         )?;
     }
     let bench = &report.neurobench;

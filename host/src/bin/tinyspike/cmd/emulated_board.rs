@@ -6,7 +6,7 @@ use emulated_board::{Board, Options};
 
 use crate::args::EmulatedBoard;
 use crate::diagnostics::Failure;
-use crate::files;
+use crate::outputs::Output;
 
 /// An instruction takes 2^6 ns: on the microbit, whose core runs at 16 MHz, nearly a cycle.
 const INSTRUCTION_SHIFT: u8 = 6;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failu
             ))
             .hint("leave out --write-chip-description"));
         };
-        files::write_whole(path, text.as_bytes())?;
+        Output::new(path, [])?.write(text.as_bytes())?;
     }
     let options = Options {
         port: args.port,

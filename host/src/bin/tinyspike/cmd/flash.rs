@@ -11,6 +11,7 @@ use tinyspike::device::{
     Phase, Plan, PlanError, PlanOptions, Progress, Region, flash,
 };
 use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike::text::escaped;
 
 use crate::args::Flash;
 use crate::board::{self, failure};
@@ -19,7 +20,7 @@ use crate::{advice, files, progress};
 
 pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let chip = board::chip(&args.board)?;
     let key = match &args.key {
         Some(path) => Some(files::read_public_key(path)?),
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let options = PlanOptions {
         layout: args.layout()?,
         model_only: args.model_only,
-        trailer: trailer_of(&bytes),
+        trailer: trailer_of(bytes.bytes()),
         key,
         minimum: args.minimum_version,
     };
@@ -114,7 +115,7 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "chip       {}, {}",
-        plan.chip(),
+        escaped(plan.chip()),
         plan.processor.architecture
     )?;
     let place = |region: Region| format!("{region} {:>9} bytes", region.len);
@@ -195,7 +196,10 @@ fn print_flashed(plan: &Plan, flashed: &Flashed, out: &mut dyn Write) -> Result<
         writeln!(
             out,
             "firmware {} for {} with {} kernels; {} bytes of RAM are free",
-            greeting.firmware, greeting.architecture, greeting.kernels, greeting.free_ram
+            escaped(&greeting.firmware),
+            escaped(&greeting.architecture),
+            escaped(&greeting.kernels),
+            greeting.free_ram
         )?;
         if let Some(key) = &greeting.key {
             writeln!(out, "runs only what the key {key} has signed")?;

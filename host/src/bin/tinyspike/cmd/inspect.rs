@@ -7,6 +7,7 @@ use serde::Serialize;
 use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike::sign::signer;
+use tinyspike::text::escaped;
 use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
@@ -268,8 +269,8 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
 
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
-    let image = files::parse_image(path, &bytes)?;
-    let listing = describe(&image, signer(&bytes)?);
+    let image = bytes.image();
+    let listing = describe(&image, signer(bytes.bytes())?);
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());
@@ -290,17 +291,22 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     writeln!(out, "{:>9} {:>9}  section", "offset", "bytes")?;
     for s in &listing.sections {
-        writeln!(out, "{:>9} {:>9}  {}", s.offset, s.bytes, s.what)?;
+        writeln!(out, "{:>9} {:>9}  {}", s.offset, s.bytes, escaped(&s.what))?;
     }
     writeln!(out)?;
     for i in &listing.inputs {
-        writeln!(out, "input      {:<20} {:>6} bytes", i.label, i.size)?;
+        writeln!(
+            out,
+            "input      {:<20} {:>6} bytes",
+            escaped(i.label),
+            i.size
+        )?;
     }
     for e in &listing.ensembles {
         writeln!(
             out,
             "ensemble   {:<20} {:>6} neurons, {} channels, {} potentials within {}..={}, up to {} spikes a step, {} bytes of RAM",
-            e.label,
+            escaped(e.label),
             e.neurons,
             e.channels,
             e.potential,
@@ -314,14 +320,19 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(
             out,
             "output     {:<20} {:>6} values, {} bytes of RAM",
-            o.label, o.size, o.ram_bytes
+            escaped(o.label),
+            o.size,
+            o.ram_bytes
         )?;
     }
     for c in &listing.connections {
         writeln!(
             out,
             "connection {} -> {}: {}, {} weights",
-            c.pre, c.post, c.transform, c.weights
+            escaped(c.pre),
+            escaped(c.post),
+            c.transform,
+            c.weights
         )?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `tinyspike keygen`: a pair of keys to sign images with.
 
+use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -7,18 +8,28 @@ use tinyspike::sign::PrivateKey;
 
 use crate::args::Keygen;
 use crate::diagnostics::Failure;
-use crate::files;
+use crate::outputs::Output;
 
 pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
-    let key = PrivateKey::generate()?;
-    let public = key.public();
     let mut beside = args.output.clone().into_os_string();
     beside.push(".pub");
     let beside = PathBuf::from(beside);
-    files::write_secret(&args.output, &key.to_pem()?).map_err(|e| {
-        e.hint("a key is never overwritten: images that it has signed would have no key any more")
-    })?;
-    files::write_whole(&beside, public.to_pem()?.as_bytes())?;
+    let fresh = |path, mode| {
+        Output::fresh(path, mode).map_err(|e| {
+            e.hint(
+                "a key is never overwritten: images that it has signed would have no key any more",
+            )
+        })
+    };
+    let (private, other) = (fresh(&args.output, 0o600)?, fresh(&beside, 0o666)?);
+    let key = PrivateKey::generate()?;
+    let public = key.public();
+    private.write(key.to_pem()?.as_bytes())?;
+    if let Err(failure) = other.write(public.to_pem()?.as_bytes()) {
+        // Half a pair is of no use.
+        let _ = fs::remove_file(&args.output);
+        return Err(failure);
+    }
     writeln!(
         out,
         "{}: private key {}; keep it secret\n{}: public key, for the firmware",

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use tinyspike::ImageBuf;
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, Tally};
 use tinyspike::device::session::{Lost, Session, SessionError};
@@ -19,15 +20,8 @@ use crate::{files, inputs};
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
-    let bytes = args
-        .image
-        .as_deref()
-        .map(|path| Ok::<_, Failure>((path, files::read_image(path)?)))
-        .transpose()?;
-    let image = bytes
-        .as_ref()
-        .map(|(path, bytes)| files::parse_image(path, bytes))
-        .transpose()?;
+    let bytes = args.image.as_deref().map(files::read_image).transpose()?;
+    let image = bytes.as_ref().map(ImageBuf::image);
     let set = match &image {
         Some(image) if !args.data.is_empty() => {
             let set = inputs::of_image(&args.data, image, args.bytes.byte_scale)?;
@@ -35,9 +29,7 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         }
         _ => None,
     };
-    let whole = image.as_ref().zip(bytes.as_ref());
-    let whole = whole.map(|(image, (_, bytes))| (image, &bytes[..]));
-    let deployed = deploy(&args.board, args.firmware.as_deref(), whole)?;
+    let deployed = deploy(&args.board, args.firmware.as_deref(), bytes.as_ref())?;
     let table = LogTable::read(&deployed.firmware.path).map_err(failure)?;
     if table.is_none() {
         diagnostics::warn("the firmware does not log");

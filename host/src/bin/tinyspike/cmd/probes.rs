@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 use tinyspike::device;
+use tinyspike::text::escaped;
 
 use crate::args::Probes;
 use crate::diagnostics::Failure;
@@ -16,7 +17,7 @@ pub(crate) fn run(args: &Probes, out: &mut dyn Write) -> Result<(), Failure> {
         return Ok(());
     }
     for probe in &probes {
-        writeln!(out, "{probe}")?;
+        writeln!(out, "{}", escaped(&probe.to_string()))?;
     }
     match probes.len() {
         0 => writeln!(out, "no debug probe is connected")?,

@@ -7,6 +7,7 @@ use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{ConnectError, DeviceError, talk};
+use tinyspike::text::escaped;
 
 use crate::args::Run;
 use crate::board;
@@ -16,7 +17,7 @@ use crate::{files, inputs, progress};
 
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
     if let Some(limit) = args.limit {
         set = set.take(limit as usize);
@@ -24,11 +25,7 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let options = RunOptions {
         bisect: args.bisect,
     };
-    let deployed = deploy(
-        &args.board,
-        args.firmware.as_deref(),
-        Some((&image, &bytes)),
-    )?;
+    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
     let report = run_on(&deployed, &image, &set, &options)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -163,7 +160,10 @@ pub(crate) fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failu
         writeln!(
             out,
             "    {:<20} {:>7} neurons {:>9.1} events {:>9.1} spikes",
-            e.label, e.neurons, e.events_per_image, e.spikes_per_image
+            escaped(&e.label),
+            e.neurons,
+            e.events_per_image,
+            e.spikes_per_image
         )?;
     }
     writeln!(out, "  ticks            {:>12.1}", report.ticks.mean)?;

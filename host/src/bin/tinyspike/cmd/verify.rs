@@ -3,16 +3,13 @@
 use std::io::Write;
 
 use serde::Serialize;
-use tinyspike::keras::{Comparison, Verification, verify};
+use tinyspike::keras::verify;
+use tinyspike::text::escaped;
 
 use super::convert::show_warnings;
 use crate::args::Verify;
 use crate::diagnostics::Failure;
-use crate::inputs::Inputs;
-use crate::progress;
-
-/// How many samples are compared at a time.
-const BLOCK: usize = 64;
+use crate::{inputs, progress};
 
 /// What the order of float32 sums may change, of an output's largest value.
 const ROUNDING: f64 = 1e-6;
@@ -47,30 +44,18 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
         let verification = verify(&model, &conversion.network, None, &options).map_err(failed)?;
         (verification, None)
     } else {
-        let inputs = Inputs::load(
+        let inputs = inputs::load(
             &args.data,
-            &conversion,
+            &conversion.network,
             args.convert.temporal_model,
             args.bytes.byte_scale,
             args.limit,
         )?;
-        let mut whole = Verification {
-            outputs: Vec::new(),
-            options,
-        };
         let bar = progress::bar("verifying", inputs.len() as u64);
-        for from in (0..inputs.len()).step_by(BLOCK) {
-            let samples = from..inputs.len().min(from + BLOCK);
-            let tensors = inputs.tensors(samples.clone());
-            let block =
-                verify(&model, &conversion.network, Some(&tensors), &options).map_err(|e| {
-                    bar.finish_and_clear();
-                    failed(e)
-                })?;
-            add(&mut whole.outputs, block.outputs);
-            bar.inc(samples.len() as u64);
-        }
+        let done = &mut |n| bar.inc(n as u64);
+        let whole = model.verify_inputs(&conversion.network, &inputs, &options, done);
         bar.finish_and_clear();
+        let whole = whole.map_err(failed)?;
         (whole, Some(inputs.len()))
     };
     let report = Report {
@@ -122,20 +107,6 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     )
 }
 
-/// Adds a block's comparisons to those before.
-fn add(whole: &mut Vec<Comparison>, block: Vec<Comparison>) {
-    if whole.is_empty() {
-        *whole = block;
-        return;
-    }
-    for (sum, more) in whole.iter_mut().zip(block) {
-        sum.values += more.values;
-        sum.failures += more.failures;
-        sum.max_difference = sum.max_difference.max(more.max_difference);
-        sum.max_magnitude = sum.max_magnitude.max(more.max_magnitude);
-    }
-}
-
 fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
@@ -146,7 +117,7 @@ fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(
             out,
             "{:<20} {:>10} {:>10} {:>14.3e} {:>14.3e}  {}",
-            o.output,
+            escaped(&o.output),
             o.values,
             o.failures,
             o.max_difference,

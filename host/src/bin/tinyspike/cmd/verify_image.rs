@@ -10,17 +10,17 @@ use crate::files;
 
 pub(crate) fn run(args: &VerifyImage, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
-    let image = files::parse_image(&args.image, &bytes)?;
+    let image = bytes.image();
     let version = image.header().model_version;
     let checksum = image.header().checksum;
     let failed = |e| Failure::new(format!("{}: {e}", args.image.display()));
     let signed = match &args.key {
         Some(path) => {
             let key = files::read_public_key(path)?;
-            key.verify(&bytes).map_err(failed)?;
+            key.verify(bytes.bytes()).map_err(failed)?;
             format!("signed with the key {}", key.id())
         }
-        None => match signer(&bytes).map_err(failed)? {
+        None => match signer(bytes.bytes()).map_err(failed)? {
             Some(id) => format!("claims to be signed with the key {id} (--key FILE checks it)"),
             None => "not signed".to_owned(),
         },

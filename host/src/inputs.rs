@@ -1,0 +1,279 @@
+//! Data sets → an array for each input of a network.
+
+use std::ops::Range;
+
+use crate::data::DataSet;
+use crate::network::{Network, NodeKind};
+use crate::simulate::{Input, InputData};
+use crate::tensor::Tensor;
+
+/// Data for each input of a network, in the network's order.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The input nodes' labels.
+    labels: Vec<String>,
+    /// Arrays of shape `[samples, ..]`, or in a temporal model `[samples, steps, ..]`.
+    tensors: Vec<Tensor>,
+    classes: Option<Vec<u32>>,
+    temporal: bool,
+}
+
+/// Mismatch of data and a network's inputs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputsError {
+    /// Neither one data set for each input, nor one for all.
+    #[error("{found} data sets for the inputs {}; give one for each", names.join(", "))]
+    Count {
+        /// The inputs' names.
+        names: Vec<String>,
+        /// Number of data sets.
+        found: usize,
+    },
+    /// Samples of another shape.
+    #[error("samples have the shape {found:?}, but the input {input:?} takes {}{expected:?}", if *temporal { "steps of " } else { "" })]
+    Shape {
+        /// The input's name.
+        input: String,
+        /// The samples' shape.
+        found: Vec<usize>,
+        /// The input's shape.
+        expected: Vec<usize>,
+        /// Whether an axis of time comes before it.
+        temporal: bool,
+    },
+    /// Inputs whose numbers of samples differ, or of steps.
+    #[error("the input {input:?} has {found:?} samples{}, but the first input has {first:?}", if first.len() > 1 { " and steps" } else { "" })]
+    Samples {
+        /// The input's name.
+        input: String,
+        /// Its number of samples, and in a temporal model of steps.
+        found: Vec<usize>,
+        /// The first input's.
+        first: Vec<usize>,
+    },
+}
+
+impl InputsError {
+    /// The input at fault, if it is one.
+    #[must_use]
+    pub fn input(&self) -> Option<&str> {
+        match self {
+            Self::Count { .. } => None,
+            Self::Shape { input, .. } | Self::Samples { input, .. } => Some(input),
+        }
+    }
+}
+
+impl Inputs {
+    /// Shapes samples as a network's inputs are. There is a data set for each input, in the network's
+    /// order, or one for all whose samples hold the values of each, see [`DataSet::side_by_side`]. In a
+    /// temporal model, samples have an axis of time before.
+    ///
+    /// # Errors
+    /// [`InputsError`], if the data does not fit the inputs.
+    pub fn new(network: &Network, sets: &[DataSet], temporal: bool) -> Result<Self, InputsError> {
+        let inputs = Place::all(network);
+        let split;
+        let sets = match sets {
+            [one] if inputs.len() > 1 => {
+                split = split_up(one, &inputs, temporal)?;
+                split.as_slice()
+            }
+            _ => sets,
+        };
+        if sets.len() != inputs.len() {
+            return Err(InputsError::Count {
+                names: inputs.iter().map(|input| input.name.clone()).collect(),
+                found: sets.len(),
+            });
+        }
+        let mut all = Self {
+            labels: Vec::new(),
+            tensors: Vec::new(),
+            classes: None,
+            temporal,
+        };
+        for (input, set) in inputs.into_iter().zip(sets) {
+            all.add(input, set)?;
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, input: Place, set: &DataSet) -> Result<(), InputsError> {
+        let refuse = || InputsError::Shape {
+            input: input.name.clone(),
+            found: set.shape().to_vec(),
+            expected: input.shape.clone(),
+            temporal: self.temporal,
+        };
+        let mut shape = vec![set.len()];
+        let mut each = set.shape();
+        if self.temporal {
+            let (steps, rest) = each.split_first().ok_or_else(refuse)?;
+            shape.push(*steps);
+            each = rest;
+        }
+        let axes = shape.len();
+        if each.iter().product::<usize>() != input.size() {
+            return Err(refuse());
+        }
+        shape.extend(&input.shape);
+        let tensor = Tensor::new(shape, set.to_floats()).ok_or_else(refuse)?;
+        if let Some(first) = self.tensors.first() {
+            let (first, found) = (&first.shape()[..axes], &tensor.shape()[..axes]);
+            if first != found {
+                return Err(InputsError::Samples {
+                    input: input.name,
+                    found: found.to_vec(),
+                    first: first.to_vec(),
+                });
+            }
+        }
+        if self.classes.is_none() {
+            self.classes = set.labels().map(<[u32]>::to_vec);
+        }
+        self.labels.push(input.label);
+        self.tensors.push(tensor);
+        Ok(())
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tensors
+            .first()
+            .and_then(|t| t.shape().first())
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Whether there is no sample, as for a network without inputs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of steps of a temporal model's data.
+    #[must_use]
+    pub fn steps(&self) -> Option<usize> {
+        let shape = self.tensors.first().filter(|_| self.temporal)?.shape();
+        shape.get(1).copied()
+    }
+
+    /// The class of each sample, if known.
+    #[must_use]
+    pub fn classes(&self) -> Option<&[u32]> {
+        self.classes.as_deref()
+    }
+
+    /// Some of the samples, for a Keras model; none of those past the end.
+    #[must_use]
+    pub fn tensors(&self, samples: Range<usize>) -> Vec<Tensor> {
+        (self.tensors.iter())
+            .map(|t| rows(t, samples.clone()))
+            .collect()
+    }
+
+    /// Some of the samples, for a simulation of so many steps, if the data has as many.
+    #[must_use]
+    pub fn nodes(&self, samples: Range<usize>, steps: usize) -> Vec<Input> {
+        (self.labels.iter().zip(&self.tensors))
+            .map(|(label, tensor)| {
+                let x = rows(tensor, samples.clone());
+                Input {
+                    name: label.clone(),
+                    data: if self.temporal {
+                        InputData::Steps(first_steps(&x, steps))
+                    } else {
+                        InputData::Static(x)
+                    },
+                }
+            })
+            .collect()
+    }
+}
+
+/// An input of a network.
+struct Place {
+    name: String,
+    label: String,
+    shape: Vec<usize>,
+}
+
+impl Place {
+    fn all(network: &Network) -> Vec<Self> {
+        let inputs = network.inputs.iter().map(|(name, node)| {
+            let node = network.nodes.get(node.0);
+            Self {
+                name: name.clone(),
+                label: node.map(|n| n.label.clone()).unwrap_or_default(),
+                shape: match node.map(|n| &n.kind) {
+                    Some(NodeKind::Input { shape }) => shape.clone(),
+                    _ => Vec::new(),
+                },
+            }
+        });
+        inputs.collect()
+    }
+
+    fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The data sets of several inputs whose values lie one behind the other in a sample.
+fn split_up(set: &DataSet, inputs: &[Place], temporal: bool) -> Result<Vec<DataSet>, InputsError> {
+    let each: usize = inputs.iter().map(Place::size).sum();
+    let steps = if temporal {
+        set.sample_size().checked_div(each).unwrap_or(0)
+    } else {
+        1
+    };
+    let mut from = 0;
+    let parts = inputs.iter().map(|input| {
+        let size = input.size() * steps;
+        let part = from..from + size;
+        from += size;
+        let mut shape = input.shape.clone();
+        if temporal {
+            shape.insert(0, steps);
+        }
+        set.part(part, shape)
+    });
+    let parts: Option<Vec<DataSet>> = parts.collect();
+    parts
+        .filter(|_| from == set.sample_size())
+        .ok_or_else(|| InputsError::Count {
+            names: inputs.iter().map(|input| input.name.clone()).collect(),
+            found: 1,
+        })
+}
+
+/// Some items of the first axis, of those that there are.
+fn rows(tensor: &Tensor, range: Range<usize>) -> Tensor {
+    let [count, rest @ ..] = tensor.shape() else {
+        return tensor.clone();
+    };
+    let size: usize = rest.iter().product();
+    let (from, to) = (range.start.min(*count), range.end.min(*count));
+    let values = tensor.data().get(from * size..to * size).unwrap_or(&[]);
+    let shape = [&[to.saturating_sub(from)], rest].concat();
+    // There are as many values as the shape says.
+    Tensor::new(shape, values.to_vec()).unwrap_or_else(|| tensor.clone())
+}
+
+/// The first of the steps on the second axis, of those that there are.
+fn first_steps(tensor: &Tensor, steps: usize) -> Tensor {
+    let [items, all, rest @ ..] = tensor.shape() else {
+        return tensor.clone();
+    };
+    let steps = steps.min(*all);
+    let size: usize = rest.iter().product();
+    let values = (tensor.data().chunks_exact((all * size).max(1)))
+        .flat_map(|item| &item[..steps * size])
+        .copied()
+        .collect();
+    let shape = [&[*items, steps], rest].concat();
+    Tensor::new(shape, values).unwrap_or_else(|| tensor.clone())
+}

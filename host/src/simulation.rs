@@ -1,0 +1,238 @@
+//! Network + data set → accuracy and firing rates, in floats.
+//!
+//! [`Simulator`] runs samples; here is what a whole data set comes to, block by block, so that any
+//! number of samples fits into memory.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::advice::{Advice, Advised};
+use crate::inputs::{Inputs, InputsError};
+use crate::network::{Network, Pre};
+use crate::simulate::{Readout, Run, SimulateError, SimulateOptions, Simulator, Watch, accuracy};
+
+/// Most samples that are simulated at a time.
+const BLOCK: usize = 256;
+
+/// Most values of outputs, and of watched ensembles, that are held at a time: 1 GiB.
+const MAX_VALUES: usize = 1 << 28;
+
+/// Number of last steps whose mean gives the second accuracy.
+const WINDOW: usize = 10;
+
+/// Reasons why a network is not simulated on a data set.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulationError {
+    /// The data does not fit the network's inputs.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+    /// The network cannot be simulated.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
+    /// A temporal model's data has fewer steps.
+    #[error("{asked} steps, but the data of this temporal model has {found}")]
+    Steps {
+        /// Number of steps that were asked for.
+        asked: usize,
+        /// Number of steps of the data.
+        found: usize,
+    },
+    /// The outputs of one sample do not fit into memory.
+    #[error(
+        "{steps} steps of {values} values each are more than the {limit} values that are held at a time"
+    )]
+    TooLong {
+        /// Number of steps.
+        steps: usize,
+        /// Number of values of outputs and watched ensembles in a step.
+        values: usize,
+        /// Most values that are held.
+        limit: usize,
+    },
+    /// Neither the data nor anybody says how many steps.
+    #[error("the data does not say how many steps to run")]
+    NoSteps,
+}
+
+impl Advised for SimulationError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Steps { found, .. } => vec![Advice::RunSteps(Some(*found))],
+            Self::TooLong { values, limit, .. } => {
+                vec![Advice::RunSteps(limit.checked_div(*values))]
+            }
+            Self::NoSteps => vec![Advice::RunSteps(None)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Outcome of a simulation. Means are per sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Simulation {
+    /// Number of samples.
+    pub images: usize,
+    /// Number of steps of each.
+    pub steps: usize,
+    /// Seconds per step.
+    pub dt: f64,
+    /// The share of samples whose label's value is the largest of the first output's at the last step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The same of the mean of the last ten steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_mean_10: Option<f64>,
+    /// Spikes; `None` if no neurons spike.
+    pub spikes_per_image: Option<f64>,
+    /// Each ensemble's share.
+    pub ensembles: Vec<EnsembleSimulation>,
+    /// Samples times steps per second of computation.
+    pub image_steps_per_second: f64,
+}
+
+/// An ensemble's share of a simulation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EnsembleSimulation {
+    /// Its label.
+    pub label: String,
+    /// Number of its neurons.
+    pub neurons: usize,
+    /// Their type.
+    pub neuron_type: String,
+    /// Spikes per neuron and second; `None` of neurons that do not spike.
+    pub rate_hz: Option<f64>,
+    /// Spikes; `None` of neurons that do not spike.
+    pub spikes_per_image: Option<f64>,
+}
+
+/// The number of steps to run: those that are asked for, or as many as the data has.
+///
+/// # Errors
+/// [`SimulationError::Steps`] and [`SimulationError::NoSteps`].
+pub fn steps(asked: Option<usize>, inputs: &Inputs) -> Result<usize, SimulationError> {
+    match (asked, inputs.steps()) {
+        (Some(asked), Some(found)) if asked > found => Err(SimulationError::Steps { asked, found }),
+        (Some(steps), _) | (None, Some(steps)) => Ok(steps),
+        (None, None) => Err(SimulationError::NoSteps),
+    }
+}
+
+/// Simulates a network on all samples. `visit` is handed each block's run.
+///
+/// # Errors
+/// [`SimulationError`], if data, steps and network do not fit one another.
+pub fn simulate(
+    network: &Network,
+    inputs: &Inputs,
+    asked: Option<usize>,
+    options: &SimulateOptions,
+    visit: &mut dyn FnMut(&Run),
+) -> Result<Simulation, SimulationError> {
+    let steps = steps(asked, inputs)?;
+    let simulator = Simulator::new(network, options)?;
+    let values = values_in_a_step(network, options);
+    let block = match MAX_VALUES.checked_div(values.saturating_mul(steps)) {
+        Some(0) => {
+            return Err(SimulationError::TooLong {
+                steps,
+                values,
+                limit: MAX_VALUES,
+            });
+        }
+        Some(samples) => samples.min(BLOCK),
+        None => BLOCK,
+    };
+    let mut sums = Sums::new(network);
+    for from in (0..inputs.len()).step_by(block) {
+        let samples = from..inputs.len().min(from + block);
+        let run = simulator.predict(&inputs.nodes(samples.clone(), steps), steps)?;
+        sums.add(&run, inputs.classes().and_then(|c| c.get(samples)));
+        visit(&run);
+    }
+    Ok(sums.report(network, inputs.len(), steps, options.dt))
+}
+
+/// Number of values that a run keeps of each sample in each step.
+fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
+    let outputs = network.probes.iter().map(|probe| match probe.target {
+        Pre::Node(n) => network.nodes.get(n.0).map_or(0, |n| n.size_out),
+        Pre::Neurons(e) => network.ensembles.get(e.0).map_or(0, |e| e.n_neurons),
+    });
+    let watched = network.ensembles.iter().filter(|e| match &options.watch {
+        Watch::None => false,
+        Watch::Ensembles(labels) => labels.contains(&e.label),
+        Watch::All => true,
+    });
+    let watched = watched.map(|e| e.n_neurons);
+    outputs.chain(watched).fold(0, usize::saturating_add)
+}
+
+/// Counts over all blocks.
+struct Sums {
+    /// The place of the first output's probe.
+    output: Option<usize>,
+    spikes: Vec<Option<u64>>,
+    /// Number of samples that were right at the last step, and by the mean of the last steps.
+    right: Option<[f64; 2]>,
+    elapsed: Duration,
+}
+
+impl Sums {
+    fn new(network: &Network) -> Self {
+        Self {
+            output: network.outputs.first().map(|(_, probe)| probe.0),
+            spikes: vec![None; network.ensembles.len()],
+            right: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn add(&mut self, run: &Run, classes: Option<&[u32]>) {
+        for (sum, ensemble) in self.spikes.iter_mut().zip(&run.ensembles) {
+            if let Some(spikes) = ensemble.spikes {
+                *sum.get_or_insert(0) += spikes;
+            }
+        }
+        let output = self.output.and_then(|at| run.probes.get(at));
+        // One value alone names no class.
+        if let (Some(classes), Some(output)) = (classes, output)
+            && output.values.shape().last().is_some_and(|n| *n > 1)
+        {
+            let right = self.right.get_or_insert([0.0; 2]);
+            for (sum, readout) in right.iter_mut().zip([Readout::Last, Readout::Mean(WINDOW)]) {
+                let share = accuracy(&output.values, classes, run.steps, readout);
+                *sum += (share.unwrap_or(0.0) * classes.len() as f64).round();
+            }
+        }
+        self.elapsed += run.elapsed;
+    }
+
+    fn report(&self, network: &Network, images: usize, steps: usize, dt: f64) -> Simulation {
+        let share = |at: usize| self.right.map(|right| right[at] / images.max(1) as f64);
+        let per_image = |spikes: u64| spikes as f64 / images.max(1) as f64;
+        Simulation {
+            images,
+            steps,
+            dt,
+            accuracy: share(0),
+            accuracy_mean_10: share(1).filter(|_| steps >= WINDOW),
+            spikes_per_image: (self.spikes.iter().flatten())
+                .copied()
+                .reduce(|a, b| a + b)
+                .map(per_image),
+            ensembles: (network.ensembles.iter().zip(&self.spikes))
+                .map(|(e, spikes)| EnsembleSimulation {
+                    label: e.label.clone(),
+                    neurons: e.n_neurons,
+                    neuron_type: e.neuron_type.to_string(),
+                    rate_hz: spikes
+                        .map(|n| per_image(n) / (steps.max(1) * e.n_neurons.max(1)) as f64 / dt),
+                    spikes_per_image: spikes.map(per_image),
+                })
+                .collect(),
+            image_steps_per_second: (images * steps) as f64 / self.elapsed.as_secs_f64().max(1e-9),
+        }
+    }
+}
