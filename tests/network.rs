@@ -3,14 +3,13 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{
-    Connection, Dynamics, Ensemble, Initial, Input, Kind, Leak, Output, PartDynamics, Quantized,
-    Seen,
-};
+use tinyspike::graph::{Source, Target};
+use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
 use tinyspike_firmware::kernels::families;
-use tinyspike_shared::image::dynamics::Synapse;
-use tinyspike_shared::image::{Convolution, Dense, NOWHERE, Transform, Width, Window};
+use tinyspike_shared::image::{
+    Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Readout, Rectified, Synapse, Transform,
+    Width, Window,
+};
 use tinyspike_shared::weights::Layout;
 
 /// One layer to be.
@@ -91,11 +90,11 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
     (before(), layer)
 }
 
-/// Random feed-forward networks of dense and convolutional layers: grouped and dilated ones, some
+/// Random feed-forward networks of integrate-and-fire neurons, in dense and convolutional layers: grouped and dilated ones, some
 /// that see their source through a window or a table, some that reach only a part of their target,
 /// some with a second connection that skips a layer. Their weights, thresholds and biases are
 /// arbitrary; potentials never leave the bounds that they state.
-pub fn networks() -> impl Strategy<Value = Quantized> {
+pub fn networks() -> impl Strategy<Value = integers::Network> {
     // Long lines have more columns than a kernel looks up at once.
     let shape = prop_oneof![
         6 => prop::array::uniform3(1usize..9),
@@ -119,51 +118,219 @@ pub fn networks() -> impl Strategy<Value = Quantized> {
         })
 }
 
-/// The same networks, whose parts run step by step as Nengo's do: with neurons of all kinds, filters of
-/// all kinds, and any first voltages. Nothing leaves 32 bits in their few steps.
-pub fn stepwise_networks() -> impl Strategy<Value = Quantized> {
+/// The same networks with the neurons and synapses of exact ones: rectified and LIF neurons, inboxes of all
+/// kinds, and any first voltages. Nothing leaves 32 bits in their few steps.
+pub fn exact_networks() -> impl Strategy<Value = integers::Network> {
     (networks(), any::<u64>()).prop_map(|(mut network, seed)| {
         let mut random = Random(seed | 1);
-        let (mut ensembles, mut outputs) = (Vec::new(), Vec::new());
-        for (at, e) in network.ensembles.iter_mut().enumerate() {
-            e.width = Width::I32;
-            e.current_shift = 0;
-            e.max_count = e.max_count.min(3);
+        for at in 0..network.ensembles.len() {
             let reached = reached(&network.connections, Target::Population(at));
-            let initial = match random.below(3) {
-                0 => Initial::Zero,
-                1 => Initial::Half,
-                _ => Initial::Values(
-                    (0..e.neurons)
-                        .map(|_| random.below(1 << 16) as u16)
-                        .collect(),
-                ),
-            };
-            let kind = match random.below(4) {
-                0 => Kind::Lif {
-                    leak: random.leak(),
-                    initial,
-                },
-                1 => Kind::Rectified {
-                    negative_slope: random.below(1 << 16) as u16,
-                    initial,
-                },
-                _ => Kind::Rectified {
-                    negative_slope: 0,
-                    initial,
-                },
-            };
-            ensembles.push(random.part(kind, reached));
+            let e = &mut network.ensembles[at];
+            e.width = Width::I32;
+            e.max_count = e.max_count.min(3);
+            random.initial(e);
+            let kind = 1 + random.below(4);
+            random.neuron(e, kind);
+            let (inbox, shift) = random.inbox();
+            (e.inbox, e.current_shift) = (reached.then_some(inbox), shift);
         }
-        for (at, o) in network.outputs.iter_mut().enumerate() {
-            o.exit_margin = 0;
+        for at in 0..network.outputs.len() {
             let reached = reached(&network.connections, Target::Output(at));
-            let delayed = random.below(2) == 0;
-            outputs.push(random.part(Kind::Readout { delayed }, reached));
+            random.show(&mut network.outputs[at], reached);
         }
-        network.dynamics = Some(Dynamics { ensembles, outputs });
         network
     })
+}
+
+/// Networks with neurons of all kinds beside each other, with and without inboxes, and with connections that
+/// lead back to earlier ensembles or to their own source.
+pub fn mixed_networks() -> impl Strategy<Value = integers::Network> {
+    (networks(), any::<u64>()).prop_map(|(network, seed)| mixed(network, seed, false))
+}
+
+/// The same as streams, whose states have bounds for any number of steps.
+pub fn endless_networks() -> impl Strategy<Value = integers::Network> {
+    (networks(), any::<u64>()).prop_map(|(network, seed)| mixed(network, seed, true))
+}
+
+fn mixed(mut network: integers::Network, seed: u64, endless: bool) -> integers::Network {
+    let mut random = Random(seed | 1);
+    if endless {
+        network.steps = Steps::Endless;
+    }
+    let count = network.ensembles.len();
+    for at in 0..count {
+        let post = Target::Population(at);
+        let back = random.below(2) == 0;
+        let reached = back || reached(&network.connections, post);
+        let e = &mut network.ensembles[at];
+        let kind = random.below(5);
+        let (mut inbox, shift) = random.inbox();
+        if kind == 0 && !back && random.below(2) == 0 {
+            // It stays as it is.
+            continue;
+        }
+        if back && !inbox.synapse.is_delayed() {
+            let decay = random.below(1 << 16) as u16;
+            inbox.synapse = Synapse::Lowpass { decay };
+        }
+        (e.width, e.max_count) = (Width::I32, e.max_count.min(3));
+        random.initial(e);
+        random.neuron(e, kind);
+        (e.inbox, e.current_shift) = (reached.then_some(inbox), shift);
+        if kind == 0 && !reached {
+            // What inputs alone drive needs no inbox.
+            (e.initial, e.current_shift) = (Initial::Half, -(random.below(9) as i8));
+        }
+        if back {
+            let from = at + random.below((count - at) as u64) as usize;
+            let (size, targets) = (
+                network.ensembles[from].neurons,
+                network.ensembles[at].neurons,
+            );
+            let first = random.below(targets as u64);
+            let dense = Transform::Dense(Dense {
+                inputs: size as u32,
+                outputs: (1 + random.below(targets as u64 - first)) as u32,
+                first: first as u32,
+            });
+            let back = random.connect(Source::Population(from), post, Seen::Direct, dense);
+            network.connections.push(back);
+        }
+    }
+    network.connections.sort_by_key(|c| c.pre);
+    for at in 0..network.outputs.len() {
+        if endless || random.below(2) == 0 {
+            let reached = reached(&network.connections, Target::Output(at));
+            random.show(&mut network.outputs[at], reached);
+        }
+    }
+    bound(&mut network, &mut random);
+    network
+}
+
+/// The most that a step brings any neuron or value of a target, in magnitude: from inputs, and from events.
+fn worst(network: &integers::Network, post: Target) -> [i64; 2] {
+    let mut worst = [0; 2];
+    for c in network.connections.iter().filter(|c| c.post == post) {
+        let (most, from) = match c.pre {
+            Source::Input(i) => {
+                let input = &network.inputs[i];
+                let zero = i64::from(input.zero_point);
+                ((i64::from(input.max) - zero).max(zero), 0)
+            }
+            Source::Population(p) => (network.ensembles[p].max_count.into(), 1),
+        };
+        let most = most * crowd(&c.source);
+        let (up, down) = drive(&c.weights, row(&c.transform), most, -most);
+        worst[from] += up.max(down);
+    }
+    worst
+}
+
+/// Makes filters leak so much, and limits so narrow, that nothing leaves its word, and states the bounds.
+fn bound(network: &mut integers::Network, random: &mut Random) {
+    let endless = network.steps == Steps::Endless;
+    const ROOM: i64 = 1 << 27;
+    let posts = (0..network.ensembles.len()).map(Target::Population);
+    let posts = posts.chain((0..network.outputs.len()).map(Target::Output));
+    for post in posts.collect::<Vec<_>>() {
+        let [input, events] = worst(network, post);
+        let (inbox, shift) = match post {
+            Target::Population(p) => {
+                let e = &mut network.ensembles[p];
+                (&mut e.inbox, &mut e.current_shift)
+            }
+            Target::Output(o) => {
+                let o = &mut network.outputs[o];
+                (&mut o.inbox, &mut o.current_shift)
+            }
+        };
+        while *shift > 0 && input << *shift > ROOM {
+            *shift -= 1;
+        }
+        let current = if *shift > 0 {
+            input << *shift
+        } else {
+            input + 1
+        };
+        if let Some(inbox) = inbox {
+            while inbox.fraction > 0 && events << inbox.fraction > ROOM / 4 {
+                inbox.fraction -= 1;
+            }
+            // Without end a filter gathers as much as it leaks.
+            let most = loop {
+                let most = gathered(inbox.synapse, events << inbox.fraction);
+                match &mut inbox.synapse {
+                    _ if most <= ROOM => break most,
+                    Synapse::Through
+                    | Synapse::Lowpass { decay: 0 }
+                    | Synapse::Alpha { decay: 0, feed: 0 } => break most,
+                    Synapse::Lowpass { decay } => *decay /= 2,
+                    Synapse::Alpha { decay, feed } => (*decay, *feed) = (*decay / 2, *feed / 2),
+                }
+            };
+            (inbox.min, inbox.max) = (-(most as i32), most as i32);
+        }
+        let Target::Population(p) = post else {
+            continue;
+        };
+        let signed = (network.connections.iter()).any(|c| match c.pre {
+            Source::Population(pre) if c.post == post => matches!(
+                network.ensembles[pre].neuron,
+                Neuron::Rectified(Rectified {
+                    negative_slope: 1..
+                })
+            ),
+            _ => false,
+        });
+        let e = &mut network.ensembles[p];
+        let (threshold, bias) = (&e.threshold, &e.bias);
+        let threshold = threshold.iter().copied().max().unwrap_or(1);
+        let bias = bias.iter().map(|b| i64::from(b.abs())).max().unwrap_or(0);
+        let shown = e.inbox.map_or(events, |inbox| inbox.max.into());
+        let step = current + shown + bias + i64::from(threshold);
+        let steps = network.steps.limit().map_or(2, i64::from);
+        if signed || step * steps > e.width.max().into() {
+            e.width = Width::I32;
+        }
+        let room = i64::from(e.width.max()) - step;
+        assert!(room > 0, "{step}");
+        if matches!(e.neuron, Neuron::Lif(_)) {
+            // Nothing leaves the words of their voltages, whatever their currents.
+            (e.potential_min, e.potential_max) = (i32::MIN, i32::MAX);
+        } else if endless {
+            let (below, above) = (room.min(step * 2) as u64, room.min(step) as u64);
+            e.potential_max = random.below(above + 1) as i32;
+            e.potential_min = -threshold.min(room as i32) - random.below(below / 2 + 1) as i32;
+            e.potential_min = e.potential_min.max(-(room as i32));
+        } else {
+            let most = (steps * step) as i32;
+            (e.potential_min, e.potential_max) = (-most, most);
+        }
+    }
+}
+
+/// The largest magnitude of p, q and y of a filter that so much reaches in every step.
+fn gathered(synapse: Synapse, events: i64) -> i64 {
+    let scaled = |x: i64, factor: u16| ((x * i64::from(factor)) >> 16) + 1;
+    let (mut p, mut q) = (0i64, 0i64);
+    for _ in 0..1 << 20 {
+        let before = (p, q);
+        let (decay, feed) = match synapse {
+            Synapse::Through => return events,
+            Synapse::Lowpass { decay } => (decay, 0),
+            Synapse::Alpha { decay, feed } => (decay, feed),
+        };
+        if matches!(synapse, Synapse::Alpha { .. }) {
+            q = scaled(p + q, decay) + scaled(p, feed);
+        }
+        p = scaled(p, decay) + events;
+        if (p, q) == before || p + q > 1 << 40 {
+            break;
+        }
+    }
+    p + q
 }
 
 /// Whether events reach a target.
@@ -175,7 +342,7 @@ fn reached(connections: &[Connection], post: Target) -> bool {
 
 /// Bytes for the network's inputs, mostly zero points.
 #[must_use]
-pub fn inputs(network: &Quantized, seed: u64) -> Vec<Vec<u8>> {
+pub fn inputs(network: &integers::Network, seed: u64) -> Vec<Vec<u8>> {
     let mut random = Random(seed | 1);
     network
         .inputs
@@ -213,7 +380,43 @@ impl Random {
         (self.below(255) as i64 - 127) as i16
     }
 
-    fn part(&mut self, kind: Kind, reached: bool) -> PartDynamics {
+    /// Draws where voltages start.
+    fn initial(&mut self, e: &mut Ensemble) {
+        e.initial = match self.below(3) {
+            0 => Initial::Zero,
+            1 => Initial::Half,
+            _ => Initial::Each((0..e.neurons).map(|_| self.below(1 << 16) as u16).collect()),
+        };
+    }
+
+    /// Makes neurons of a kind: 0 integrates and fires, 1 leaks, 2 also spikes below zero, others are rectified.
+    fn neuron(&mut self, e: &mut Ensemble, kind: u64) {
+        let (neuron, constants) = match kind {
+            0 => (Neuron::IntegrateAndFire, Vec::new()),
+            1 => self.leak(),
+            2 => {
+                let negative_slope = self.below(1 << 16) as u16;
+                (Neuron::Rectified(Rectified { negative_slope }), Vec::new())
+            }
+            _ => {
+                let rectified = Rectified { negative_slope: 0 };
+                (Neuron::Rectified(rectified), Vec::new())
+            }
+        };
+        (e.neuron, e.constants) = (neuron, constants);
+    }
+
+    /// Makes an output show its values.
+    fn show(&mut self, o: &mut Output, reached: bool) {
+        let delayed = self.below(2) == 0;
+        let (inbox, shift) = self.inbox();
+        o.exit_margin = 0;
+        o.readout = Readout::Shown { delayed };
+        (o.inbox, o.current_shift) = (reached.then_some(inbox), shift);
+    }
+
+    /// An inbox, and how the current of inputs is shifted.
+    fn inbox(&mut self) -> (Inbox, i8) {
         let parts = |random: &mut Self| random.below(1 << 16) as u16;
         let synapse = match self.below(4) {
             0 => Synapse::Through,
@@ -223,28 +426,52 @@ impl Random {
             },
             _ => Synapse::Lowpass { decay: parts(self) },
         };
-        PartDynamics {
-            kind,
-            synapse: reached.then_some(synapse),
+        let inbox = Inbox {
+            synapse,
             fraction: self.below(4) as u8,
-            current_shift: self.below(10) as i8 - 8,
-            filter_min: i32::MIN,
-            filter_max: i32::MAX,
-        }
+            min: i32::MIN,
+            max: i32::MAX,
+        };
+        (inbox, self.below(10) as i8 - 8)
     }
 
-    fn leak(&mut self) -> Leak {
+    /// LIF neurons and their constants.
+    fn leak(&mut self) -> (Neuron, Vec<u32>) {
         let tau = 1.0 + self.below(40) as f64;
-        Leak {
-            table: (0..=64)
-                .map(|piece| {
-                    let leaked = -(-f64::from(piece) / 64.0 / tau).exp_m1();
-                    (leaked * f64::from(1 << 30)) as u32
-                })
-                .collect(),
-            refractory: self.below(4 << 16) as u32,
-            minimum: -(self.below(2 << 16) as i32),
-            voltage_bits: self.below(4) as u8,
+        let table = (0..=LEAK_PIECES).map(|piece| {
+            let leaked = -(-(piece as f64) / LEAK_PIECES as f64 / tau).exp_m1();
+            (leaked * f64::from(1 << 30)) as u32
+        });
+        let refractory = self.below(4 << 16) as u32;
+        let minimum = -(self.below(2 << 16) as i32);
+        let constants = [refractory, minimum as u32].into_iter().chain(table);
+        let constants = constants.collect();
+        let voltage_bits = self.below(4) as u8;
+        (Neuron::Lif(Lif { voltage_bits }), constants)
+    }
+
+    fn connect(
+        &mut self,
+        pre: Source,
+        post: Target,
+        source: Seen,
+        transform: Transform,
+    ) -> Connection {
+        let n = transform.weights(Layout::Rows).unwrap_or(0);
+        // Small weights let potentials of 16 bits hold their sums, still smaller ones go two to a byte; large ones need
+        // layouts of 16 bits.
+        let [factor, divisor] = match self.below(8) {
+            0 => [19, 1],
+            1..3 => [1, 1],
+            3..5 => [1, 31],
+            _ => [1, 12],
+        };
+        Connection {
+            pre,
+            post,
+            source,
+            transform,
+            weights: (0..n).map(|_| self.weight() * factor / divisor).collect(),
         }
     }
 }
@@ -253,6 +480,27 @@ struct Builder {
     random: Random,
     steps: u16,
     max_count: u8,
+}
+
+/// The length of a row of weights.
+fn row(transform: &Transform) -> usize {
+    match transform {
+        Transform::Dense(d) => d.outputs as usize,
+        Transform::Convolution(c) => usize::from(c.row()),
+    }
+}
+
+/// How many places of a source can stand for one that the weights see.
+fn crowd(source: &Seen) -> i64 {
+    match source {
+        Seen::Direct => 1,
+        Seen::Window(w) => i64::from(w.pool[0]) * i64::from(w.pool[1]),
+        Seen::Table(places) => {
+            let count = |at: &u16| places.iter().filter(|p| *p == at).count();
+            let largest = places.iter().filter(|at| **at != NOWHERE).map(count).max();
+            largest.unwrap_or(0) as i64
+        }
+    }
 }
 
 /// What a step can bring to a channel at most, and take from it; `row` is the weights' inner length.
@@ -271,16 +519,21 @@ fn drive(weights: &[i16], row: usize, most: i64, least: i64) -> (i64, i64) {
 }
 
 impl Builder {
-    fn build(mut self, shape: [usize; 3], layers: &[(Before, Layer)], outputs: usize) -> Quantized {
+    fn build(
+        mut self,
+        shape: [usize; 3],
+        layers: &[(Before, Layer)],
+        outputs: usize,
+    ) -> integers::Network {
         let zero_point = if self.random.below(2) == 0 { 0 } else { 100 };
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
-        let mut network = Quantized {
+        let mut network = integers::Network {
             target: match self.random.below(3) {
                 0 => &families::PORTABLE,
                 1 => &families::SWAR,
                 _ => &families::DSP,
             },
-            steps: self.steps,
+            steps: Steps::Limited(self.steps),
             inputs: vec![Input {
                 label: "in".into(),
                 size: shape.iter().product(),
@@ -291,7 +544,6 @@ impl Builder {
             ensembles: Vec::new(),
             outputs: Vec::new(),
             connections: Vec::new(),
-            dynamics: None,
         };
         // The shape that each source has.
         let mut sources = vec![(Source::Input(0), shape)];
@@ -300,7 +552,9 @@ impl Builder {
             let (seen, shape) = self.seen(before, shape);
             let (transform, out) = self.transform(layer, shape);
             let at = network.ensembles.len();
-            let first = self.connect(pre, Target::Population(at), seen, transform);
+            let first = self
+                .random
+                .connect(pre, Target::Population(at), seen, transform);
             let mut connections = vec![first];
             // A skip from the layer before.
             if sources.len() > 1 && self.random.below(3) == 0 {
@@ -312,7 +566,12 @@ impl Builder {
                     outputs: (1 + self.random.below(size - first)) as u32,
                     first: first as u32,
                 });
-                connections.push(self.connect(pre, Target::Population(at), Seen::Direct, dense));
+                connections.push(self.random.connect(
+                    pre,
+                    Target::Population(at),
+                    Seen::Direct,
+                    dense,
+                ));
             }
             let ensemble = self.ensemble(at, out, &connections, &network);
             network.ensembles.push(ensemble);
@@ -325,7 +584,9 @@ impl Builder {
             outputs: outputs as u32,
             first: 0,
         });
-        let connection = self.connect(pre, Target::Output(0), Seen::Direct, dense);
+        let connection = self
+            .random
+            .connect(pre, Target::Output(0), Seen::Direct, dense);
         network.connections.push(connection);
         network.connections.sort_by_key(|c| c.pre);
         network.outputs.push(Output {
@@ -339,6 +600,7 @@ impl Builder {
             shift: self.random.below(16) as u8,
             exit_margin: self.random.below(2000) as u32,
             scale: 0.5,
+            ..Output::default()
         });
         network
     }
@@ -442,39 +704,12 @@ impl Builder {
         }
     }
 
-    fn connect(
-        &mut self,
-        pre: Source,
-        post: Target,
-        source: Seen,
-        transform: Transform,
-    ) -> Connection {
-        let n = transform.weights(Layout::Rows).unwrap_or(0);
-        // Small weights let potentials of 16 bits hold their sums, still smaller ones go two to a byte; large ones need
-        // layouts of 16 bits.
-        let [factor, divisor] = match self.random.below(8) {
-            0 => [19, 1],
-            1..3 => [1, 1],
-            3..5 => [1, 31],
-            _ => [1, 12],
-        };
-        Connection {
-            pre,
-            post,
-            source,
-            transform,
-            weights: (0..n)
-                .map(|_| self.random.weight() * factor / divisor)
-                .collect(),
-        }
-    }
-
     fn ensemble(
         &mut self,
         at: usize,
         shape: [usize; 3],
         connections: &[Connection],
-        network: &Quantized,
+        network: &integers::Network,
     ) -> Ensemble {
         let neurons: usize = shape.iter().product();
         let channels = shape[2];
@@ -493,19 +728,7 @@ impl Builder {
         let mut up = 0;
         let mut down = 0;
         for c in connections {
-            let row = match &c.transform {
-                Transform::Dense(d) => d.outputs as usize,
-                Transform::Convolution(c) => usize::from(c.row()),
-            };
-            let crowd = match &c.source {
-                Seen::Direct => 1,
-                Seen::Window(w) => i64::from(w.pool[0]) * i64::from(w.pool[1]),
-                Seen::Table(places) => {
-                    let count = |at: &u16| places.iter().filter(|p| *p == at).count();
-                    let largest = places.iter().filter(|at| **at != NOWHERE).map(count).max();
-                    largest.unwrap_or(0) as i64
-                }
-            };
+            let (row, crowd) = (row(&c.transform), crowd(&c.source));
             let (most, least, shift) = match c.pre {
                 Source::Input(i) => {
                     let Input {
@@ -540,12 +763,13 @@ impl Builder {
             neurons,
             width,
             max_count: self.max_count,
-            current_shift: shift,
+            current_shift: -(shift as i8),
             threshold,
             bias,
             potential_min: min as i32,
             potential_max: max as i32,
             theta: 0.25,
+            ..Ensemble::default()
         }
     }
 }
@@ -555,7 +779,7 @@ impl Builder {
 /// # Panics
 /// Where no random network has neurons.
 #[must_use]
-pub fn spiking() -> Quantized {
+pub fn spiking() -> integers::Network {
     networks()
         .prop_filter("without a neuron nothing spikes", |n| {
             !n.ensembles.is_empty()

@@ -1,103 +1,305 @@
-//! The integer network as its definition says it, in 64-bit integers and with no thought of speed.
+//! The integer network as docs/image-format.md defines it, in 64-bit integers and with no thought of speed.
 
-use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Quantized, Seen};
-use tinyspike_shared::image::{Convolution, Transform, Window};
+use tinyspike::graph::{Source, Target};
+use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Seen};
+use tinyspike_shared::image::{
+    Convolution, Lif, Neuron, Readout, Rectified, Synapse, Transform, Window,
+};
 
-/// A network at work: every potential, every sum, and the extremes that potentials reached.
+/// The state of an inbox.
+#[derive(Clone, Debug)]
+struct Filter {
+    /// What it takes up.
+    p: Vec<i64>,
+    /// What stands behind that.
+    q: Vec<i64>,
+    /// What it shows at the end of a step.
+    shown: Vec<i64>,
+}
+
+/// A network at work. Parts are its ensembles and then its outputs.
 #[derive(Debug)]
 pub struct Reference<'a> {
-    network: &'a Quantized,
+    network: &'a integers::Network,
+    /// I of each part.
     currents: Vec<Vec<i64>>,
+    /// Of each part; what an absent inbox shows is zero.
+    filters: Vec<Filter>,
     /// V of every neuron of every ensemble.
     pub potentials: Vec<Vec<i64>>,
-    output_currents: Vec<Vec<i64>>,
-    /// The sums of every output.
+    /// The refractory time of every LIF neuron.
+    refractory: Vec<Vec<i64>>,
+    /// The sums, or the values shown, of every output.
     pub sums: Vec<Vec<i64>>,
+    /// The extremes of each part's p, q and y.
+    pub inbox_seen: Vec<(i64, i64)>,
+    /// The extremes of each ensemble's potentials less the threshold, before spikes are taken off and limits
+    /// apply; of LIF neurons none.
+    pub potential_seen: Vec<(i64, i64)>,
+}
+
+/// What an inbox is part of.
+pub(crate) fn part_of(network: &integers::Network, post: Target) -> usize {
+    match post {
+        Target::Population(p) => p,
+        Target::Output(o) => network.ensembles.len() + o,
+    }
+}
+
+pub(crate) fn inbox_of(network: &integers::Network, part: usize) -> Option<Inbox> {
+    match part.checked_sub(network.ensembles.len()) {
+        None => network.ensembles[part].inbox,
+        Some(output) => network.outputs[output].inbox,
+    }
+}
+
+/// How many neurons or values each part has.
+pub(crate) fn sizes(network: &integers::Network) -> Vec<usize> {
+    let ensembles = network.ensembles.iter().map(|e| e.neurons);
+    let outputs = network.outputs.iter().map(|o| o.bias.len());
+    ensembles.chain(outputs).collect()
+}
+
+/// Whether events reach the potential of an ensemble's neurons directly.
+fn is_direct(e: &Ensemble) -> bool {
+    e.neuron == Neuron::IntegrateAndFire && e.inbox.is_none()
+}
+
+/// x · 2^shift, rounded to nearest, ties up.
+fn shifted(x: i64, shift: i8) -> i64 {
+    match shift {
+        0.. => x << shift,
+        _ => (x + (1 << (shift.unsigned_abs() - 1))) >> shift.unsigned_abs(),
+    }
+}
+
+/// `x` · `factor` / 2^16, rounded to nearest, ties up.
+fn scaled(x: i64, factor: u16) -> i64 {
+    (x * i64::from(factor) + (1 << 15)).div_euclid(1 << 16)
+}
+
+/// The values that connections from inputs carry: to each part, by connection.
+pub(crate) fn driven<'n>(
+    network: &'n integers::Network,
+    inputs: &[Vec<u8>],
+) -> Vec<(&'n Connection, usize, Vec<i64>)> {
+    let sizes = sizes(network);
+    let mut all = Vec::new();
+    for c in &network.connections {
+        let Source::Input(i) = c.pre else { continue };
+        let zero = i64::from(network.inputs[i].zero_point);
+        let values: Vec<i64> = inputs[i].iter().map(|&b| i64::from(b) - zero).collect();
+        let part = part_of(network, c.post);
+        let mut brought = vec![0; sizes[part]];
+        send(c, &values, &mut brought);
+        all.push((c, part, brought));
+    }
+    all
+}
+
+/// The threshold of a neuron.
+fn threshold(e: &Ensemble, neuron: usize) -> i64 {
+    e.threshold[neuron % e.threshold.len()].into()
 }
 
 impl<'a> Reference<'a> {
     /// The network at rest with its inputs set.
     #[must_use]
-    pub fn new(network: &'a Quantized, inputs: &[Vec<u8>]) -> Self {
+    pub fn new(network: &'a integers::Network, inputs: &[Vec<u8>]) -> Self {
+        let sizes = sizes(network);
+        let zeros: Vec<Vec<i64>> = sizes.iter().map(|n| vec![0; *n]).collect();
+        let (ensembles, outputs) = zeros.split_at(network.ensembles.len());
+        let potentials = network.ensembles.iter().map(|e| {
+            let bits = match e.neuron {
+                Neuron::Lif(Lif { voltage_bits }) => voltage_bits,
+                _ => 0,
+            };
+            let share = |neuron: usize| match &e.initial {
+                Initial::Zero => 0,
+                Initial::Half => 1 << 15,
+                Initial::Each(shares) => i64::from(shares[neuron]),
+            };
+            (0..e.neurons)
+                .map(|i| ((threshold(e, i) << bits) * share(i)) >> 16)
+                .collect()
+        });
+        let filters = zeros.iter().map(|zeros| Filter {
+            p: zeros.clone(),
+            q: zeros.clone(),
+            shown: zeros.clone(),
+        });
         let mut reference = Self {
             network,
-            currents: network
-                .ensembles
-                .iter()
-                .map(|e| vec![0; e.neurons])
-                .collect(),
-            potentials: network
-                .ensembles
-                .iter()
-                .map(|e| {
-                    (0..e.neurons)
-                        .map(|i| i64::from(e.threshold[i % e.threshold.len()] / 2))
-                        .collect()
-                })
-                .collect(),
-            output_currents: network
-                .outputs
-                .iter()
-                .map(|o| vec![0; o.bias.len()])
-                .collect(),
-            sums: network
-                .outputs
-                .iter()
-                .map(|o| vec![0; o.bias.len()])
-                .collect(),
+            currents: Vec::new(),
+            filters: filters.collect(),
+            potentials: potentials.collect(),
+            refractory: ensembles.to_vec(),
+            sums: outputs.to_vec(),
+            inbox_seen: vec![(0, 0); sizes.len()],
+            potential_seen: vec![(0, i64::MIN); network.ensembles.len()],
         };
-        for c in &network.connections {
-            let Source::Input(i) = c.pre else { continue };
-            let zero = i64::from(network.inputs[i].zero_point);
-            let values: Vec<i64> = inputs[i].iter().map(|&b| i64::from(b) - zero).collect();
-            match c.post {
-                Target::Population(p) => {
-                    let shift = network.ensembles[p].current_shift;
-                    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-                    let mut brought = vec![0; network.ensembles[p].neurons];
-                    send(c, &values, &mut brought);
-                    for (current, b) in reference.currents[p].iter_mut().zip(brought) {
-                        *current += (b + half) >> shift;
-                    }
-                }
-                Target::Output(o) => send(c, &values, &mut reference.output_currents[o]),
+        reference.set(inputs);
+        reference
+    }
+
+    /// Sets other inputs.
+    pub fn set(&mut self, inputs: &[Vec<u8>]) {
+        let network = self.network;
+        self.currents = sizes(network).iter().map(|n| vec![0; *n]).collect();
+        for (c, part, brought) in driven(network, inputs) {
+            let convolved = matches!(c.transform, Transform::Convolution(_));
+            let shift = match network.ensembles.get(part) {
+                Some(e) if is_direct(e) && convolved && c.source == Seen::Direct => e.current_shift,
+                _ => 0,
+            };
+            for (current, b) in self.currents[part].iter_mut().zip(brought) {
+                *current += shifted(b, shift);
             }
         }
-        reference
+        let ensembles = network.ensembles.iter().map(|e| match is_direct(e) {
+            true => 0,
+            false => e.current_shift,
+        });
+        let shifts = ensembles.chain(network.outputs.iter().map(|o| o.current_shift));
+        for (currents, shift) in self.currents.iter_mut().zip(shifts) {
+            currents.iter_mut().for_each(|i| *i = shifted(*i, shift));
+        }
     }
 
     /// One step; returns the spike counts of every ensemble.
     pub fn step(&mut self) -> Vec<Vec<i64>> {
         let network = self.network;
+        let before: Vec<Vec<i64>> = self.filters.iter().map(|f| f.shown.clone()).collect();
+        // What reaches the inbox of each part in this step.
+        let mut arrived: Vec<Vec<i64>> = before.iter().map(|b| vec![0; b.len()]).collect();
         let mut all = Vec::new();
-        for (p, e) in network.ensembles.iter().enumerate() {
+        for (at, e) in network.ensembles.iter().enumerate() {
             let mut counts = vec![0; e.neurons];
             for (i, count) in counts.iter_mut().enumerate() {
-                let channel = i % e.threshold.len();
-                let threshold = i64::from(e.threshold[channel]);
-                let v = &mut self.potentials[p][i];
-                *v += self.currents[p][i] + i64::from(e.bias[channel]);
-                *count = v.div_euclid(threshold).clamp(0, i64::from(e.max_count));
-                *v -= *count * threshold;
+                let shown = match e.inbox.map(|inbox| inbox.synapse) {
+                    None => 0,
+                    Some(Synapse::Through) => arrived[at][i],
+                    Some(_) => before[at][i],
+                };
+                let bias = i64::from(e.bias[i % e.bias.len()]);
+                *count = self.fire(at, i, bias + self.currents[at][i] + shown);
             }
             for c in &network.connections {
-                if c.pre == Source::Population(p) {
-                    let post = match c.post {
-                        Target::Population(p) => &mut self.potentials[p],
-                        Target::Output(o) => &mut self.sums[o],
-                    };
-                    send(c, &counts, post);
+                if c.pre != Source::Population(at) {
+                    continue;
+                }
+                let part = part_of(network, c.post);
+                match (inbox_of(network, part), c.post) {
+                    (Some(inbox), _) => {
+                        let scaled: Vec<i64> = counts.iter().map(|n| n << inbox.fraction).collect();
+                        send(c, &scaled, &mut arrived[part]);
+                    }
+                    (None, Target::Population(p)) => send(c, &counts, &mut self.potentials[p]),
+                    (None, Target::Output(o)) => send(c, &counts, &mut self.sums[o]),
                 }
             }
             all.push(counts);
         }
+        for (part, arrived) in arrived.iter().enumerate() {
+            if let Some(inbox) = inbox_of(network, part) {
+                self.take_up(part, inbox.synapse, arrived);
+            }
+        }
         for (o, output) in network.outputs.iter().enumerate() {
+            let part = network.ensembles.len() + o;
             for (i, sum) in self.sums[o].iter_mut().enumerate() {
-                *sum += i64::from(output.bias[i]) + self.output_currents[o][i];
+                let steady = i64::from(output.bias[i]) + self.currents[part][i];
+                *sum = match output.readout {
+                    Readout::Sum => *sum + steady,
+                    Readout::Shown { delayed: true } => steady + before[part][i],
+                    Readout::Shown { delayed: false } => steady + self.filters[part].shown[i],
+                };
             }
         }
         all
+    }
+
+    /// What becomes of an inbox that events have reached.
+    fn take_up(&mut self, part: usize, synapse: Synapse, arrived: &[i64]) {
+        let filter = &mut self.filters[part];
+        let seen = &mut self.inbox_seen[part];
+        for (i, &u) in arrived.iter().enumerate() {
+            let (p, y) = (filter.p[i], filter.shown[i]);
+            match synapse {
+                Synapse::Through => filter.p[i] = u,
+                Synapse::Lowpass { decay } => filter.p[i] = scaled(p, decay) + u,
+                Synapse::Alpha { decay, feed } => {
+                    filter.p[i] = scaled(p, decay) + u;
+                    filter.q[i] = scaled(y, decay) + scaled(p, feed);
+                }
+            }
+            filter.shown[i] = filter.p[i] + filter.q[i];
+            for x in [filter.p[i], filter.q[i], filter.shown[i]] {
+                *seen = (seen.0.min(x), seen.1.max(x));
+            }
+        }
+    }
+
+    /// A neuron's step with a current; returns its count.
+    fn fire(&mut self, at: usize, i: usize, j: i64) -> i64 {
+        let e = &self.network.ensembles[at];
+        let threshold = threshold(e, i);
+        let v = &mut self.potentials[at][i];
+        let most = i64::from(e.max_count);
+        let (least, j) = match e.neuron {
+            Neuron::IntegrateAndFire => (0, j),
+            Neuron::Rectified(Rectified { negative_slope }) => {
+                let least = if negative_slope > 0 { -most } else { 0 };
+                (least, j.max(0) - scaled((-j).max(0), negative_slope))
+            }
+            Neuron::Lif(lif) => {
+                let time = &mut self.refractory[at][i];
+                return leak(lif, &e.constants, v, time, j, threshold);
+            }
+        };
+        *v += j;
+        let seen = &mut self.potential_seen[at];
+        let less = *v - threshold;
+        *seen = (seen.0.min(less), seen.1.max(less));
+        let count = (*v / threshold).clamp(least, most);
+        *v -= count * threshold;
+        if self.network.steps == integers::Steps::Endless {
+            let less = *v - threshold;
+            *v = threshold + less.clamp(e.potential_min.into(), e.potential_max.into());
+        }
+        count
+    }
+}
+
+/// The step of an LIF neuron; returns its count.
+fn leak(lif: Lif, constants: &[u32], v: &mut i64, time: &mut i64, j: i64, threshold: i64) -> i64 {
+    let (refractory, minimum) = (i128::from(constants[0]), i128::from(constants[1] as i32));
+    let table = &constants[2..];
+    let drive = i128::from(j) << lif.voltage_bits;
+    let threshold = i128::from(threshold) << lif.voltage_bits;
+    let before = i128::from(*v);
+    let part = (65_536 - *time).max(0) as usize;
+    let entry = |at: usize| i128::from(table[at.min(64)]);
+    let (piece, rest) = (part / 1024, (part % 1024) as i128);
+    let share = entry(piece) + (entry(piece + 1) - entry(piece)) * rest / 1024;
+    let after = before + ((((drive - before) * share) + (1 << 29)) >> 30);
+    if after > threshold {
+        let over = ((after - threshold) << 30) / (drive - threshold);
+        let piece = (0..65).rev().find(|&p| entry(p) <= over).unwrap_or(0);
+        let since = if piece == 64 {
+            65_536
+        } else {
+            let into = (over - entry(piece)) * 1024;
+            piece as i128 * 1024 + into / (entry(piece + 1) - entry(piece))
+        };
+        *time = (refractory - since).max(0) as i64;
+        *v = 0;
+        1
+    } else {
+        *time = (*time - 65_536).max(0);
+        let least = (threshold * minimum) >> 16;
+        *v = after.max(least) as i64;
+        0
     }
 }
 

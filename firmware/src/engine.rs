@@ -1,6 +1,6 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
-mod dynamics;
+mod exact;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -8,14 +8,17 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, Section, SourceMap, Transform, Width,
+    Area, Connection, Ensemble, Image, Inbox, NOWHERE, Post, Pre, Readout, SourceMap, Transform,
+    Width,
 };
 use tinyspike_shared::weights::Weights;
 
 use crate::kernels::{Events, Kernels, NATIVE, Native, Population, Potential, Values};
+use crate::neuron;
 use crate::output::Output;
 use crate::parts::{Part, Parts};
 
+const EXACT: bool = Part::Dynamics.is_built();
 const CONVOLUTIONS: bool = Part::Convolutions.is_built();
 const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
@@ -40,12 +43,12 @@ pub trait Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// An input: it is checked, and what it brings to its targets is computed. What all inputs share, which
-    /// is to take back what the last ones have brought, and in networks that run as Nengo's do to make up
-    /// the currents of a step, is done for one of them.
+    /// is to take back what the last ones have brought, and in exact networks to make up the currents of a step,
+    /// is done for one of them.
     Input(usize),
     /// An ensemble: its neurons are updated, and their spikes sent over all its connections.
     Ensemble(usize),
-    /// An output: its step's current is added to its sums.
+    /// An output: its step's current is added to its sums, or its values are shown.
     Output(usize),
 }
 
@@ -163,7 +166,7 @@ where
     /// Readies a network, at rest.
     ///
     /// # Errors
-    /// Where the arena is smaller than [`Image::arena_bytes`], or this engine was built without a
+    /// The arena is smaller than [`Image::arena_bytes`], or this engine was built without a
     /// [part](crate::parts) that the network needs.
     pub fn new(image: &'a Image<'a, E, C>, arena: &'a mut [u32]) -> Result<Self, EngineError> {
         if Parts::BUILT != Parts::ALL
@@ -187,25 +190,27 @@ where
         Ok(engine)
     }
 
-    /// Brings the network to rest: every potential at half its threshold, every sum zero, every input
-    /// at its zero point. The steps of an inference begin anew.
+    /// Brings the network to rest: every potential where it starts, every sum and inbox zero, every input
+    /// at its zero point. The steps of an inference begin again.
     pub fn reset(&mut self) {
         self.taken = 0;
         self.driven = false;
-        for index in 0..self.image.layout().ensembles.len() {
-            if self.is_dynamic() {
-                self.rest_dynamic(index);
-            } else {
-                self.rest(index);
-            }
+        let layout = self.image.layout();
+        for index in 0..layout.ensembles.len() {
+            self.rest(index);
         }
-        for area in &self.image.layout().outputs {
-            if let Some(words) = self.arena.get_mut(whole(area)) {
-                words.fill(0);
-            }
+        for area in &layout.outputs {
+            self.clear(whole(area));
         }
-        if self.is_dynamic() {
+        if EXACT {
+            self.clear(layout.inboxes() as usize..layout.words() as usize);
             self.settle_inputs();
+        }
+    }
+
+    fn clear(&mut self, range: Range<usize>) {
+        if let Some(words) = self.arena.get_mut(range) {
+            words.fill(0);
         }
     }
 
@@ -218,25 +223,16 @@ where
         ) else {
             return;
         };
-        if let Some(words) = self.arena.get_mut(current(area)) {
-            words.fill(0);
+        self.clear(current(area));
+        let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
+        if EXACT && !e.is_direct() {
+            exact::rest(image, e, words);
+            return;
         }
-        if let Some(words) = self.arena.get_mut(state(area)) {
-            match e.width {
-                Width::I16 => rest::<K, u16>(
-                    words,
-                    e,
-                    image.params16(e.threshold),
-                    image.params16(e.bias),
-                ),
-                Width::I32 if WIDE => rest::<K, u32>(
-                    words,
-                    e,
-                    image.params32(e.threshold),
-                    image.params32(e.bias),
-                ),
-                Width::I32 => {}
-            }
+        match e.width {
+            Width::I16 => rest::<K, u16>(words, e, image.params(e)),
+            Width::I32 if WIDE => rest::<K, u32>(words, e, image.params(e)),
+            Width::I32 => {}
         }
     }
 
@@ -305,8 +301,7 @@ where
             self.drive(c, values, input.zero_point);
             probe.done(Layer::Input(index));
         }
-        if self.is_dynamic() {
-            self.settle_inputs();
+        if EXACT && self.settle_inputs() {
             probe.done(Layer::Input(inputs.len().saturating_sub(1)));
         }
         Ok(())
@@ -318,17 +313,15 @@ where
         let network = image.description();
         for c in &network.connections {
             let Pre::Input(_) = c.pre else { break };
-            let Some((area, ..)) = target(image, c.post) else {
+            let Some(Target { area, .. }) = target(image, c.post) else {
                 continue;
             };
             if STEPS && area.has_current() {
-                if let Some(words) = self.arena.get_mut(current(area)) {
-                    words.fill(0);
-                }
+                self.clear(current(area));
             } else if let Post::Ensemble(e) = c.post {
                 self.rest(usize::from(e));
-            } else if let Some(words) = self.arena.get_mut(state(area)) {
-                words.fill(0);
+            } else {
+                self.clear(state(area));
             }
         }
     }
@@ -337,7 +330,10 @@ where
     fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
         let image = self.image;
         let weights = image.weights(c);
-        let Some((area, width, shift)) = target(image, c.post) else {
+        let Some(Target {
+            area, width, shift, ..
+        }) = target(image, c.post)
+        else {
             return;
         };
         let range = if STEPS && area.has_current() {
@@ -391,7 +387,7 @@ where
 
     /// Runs one step through the whole network, and says whether it did: after as many steps as the
     /// image states it does nothing until the next reset, for the bounds of the potentials are proven
-    /// for no more.
+    /// for no more. A network without end always goes on.
     pub fn step(&mut self) -> bool {
         self.step_probed(&mut ())
     }
@@ -400,17 +396,16 @@ where
     pub fn step_probed(&mut self, probe: &mut impl Probe) -> bool {
         let image = self.image;
         let network = image.description();
-        if self.taken >= network.steps {
+        if !network.goes_on(self.taken) {
             return false;
         }
-        self.taken += 1;
-        if self.is_dynamic() {
-            self.step_dynamic(probe);
-            return true;
-        }
-        let more = STEPS && self.taken < network.steps;
+        self.taken = self.taken.saturating_add(1);
+        let more = STEPS && network.goes_on(self.taken);
         // At rest, potentials hold the bias of the first step.
         let first = !STEPS || self.taken == 1;
+        if EXACT {
+            self.charge_delayed(more, probe);
+        }
         let layout = image.layout();
         // Connections from inputs come first; those of each ensemble follow in order.
         let mut rest = network.connections.as_slice();
@@ -430,17 +425,8 @@ where
                 .count();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
-            let Some((own, later)) = self.arena.split_at_mut_checked(area.end as usize) else {
+            let Some((own, later)) = cut(self.arena, area) else {
                 continue;
-            };
-            let split = area.state as usize;
-            let Some((before, potentials)) = own.split_at_mut_checked(split) else {
-                continue;
-            };
-            let currents = before.get(area.current as usize..).unwrap_or(&[]);
-            let later = Later {
-                words: later,
-                start: area.end as usize,
             };
             let outgoing = Outgoing {
                 image,
@@ -448,44 +434,59 @@ where
                 connections: outgoing,
             };
             let neurons = e.neurons as usize;
-            let population = match Values::of(potentials, e.width) {
-                Values::Narrow(potentials) => Neurons::Narrow(Population {
-                    potentials: potentials.get_mut(..neurons).unwrap_or_default(),
-                    currents: bytemuck::cast_slice(currents),
-                    bias: if first { &[] } else { image.params16(e.bias) },
-                    threshold: image.params16(e.threshold),
-                    max_count: e.max_count,
-                    more,
-                }),
-                Values::Wide(_) if !WIDE => continue,
-                Values::Wide(potentials) => Neurons::Wide(Population {
-                    potentials: potentials.get_mut(..neurons).unwrap_or_default(),
-                    currents,
-                    bias: if first { &[] } else { image.params32(e.bias) },
-                    threshold: image.params32(e.threshold),
-                    max_count: e.max_count,
-                    more,
-                }),
-            };
-            fire::<K, E, C>(population, neurons, &outgoing, later, probe);
+            if EXACT && !e.is_direct() {
+                exact::fire::<K, E, C>(e, own, &outgoing, later, more, probe);
+            } else {
+                let currents = own.currents;
+                let population = match Values::of(own.state, e.width) {
+                    Values::Narrow(potentials) => {
+                        let [threshold, bias] = image.params(e);
+                        Neurons::Narrow(Population {
+                            potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                            currents: bytemuck::cast_slice(currents),
+                            bias: if first { &[] } else { bias },
+                            threshold,
+                            max_count: e.max_count,
+                            more,
+                        })
+                    }
+                    Values::Wide(_) if !WIDE => continue,
+                    Values::Wide(potentials) => {
+                        let [threshold, bias] = image.params(e);
+                        Neurons::Wide(Population {
+                            potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                            currents,
+                            bias: if first { &[] } else { bias },
+                            threshold,
+                            max_count: e.max_count,
+                            more,
+                        })
+                    }
+                };
+                fire::<K, E, C>(population, neurons, &outgoing, later, probe);
+            }
+            if EXACT && network.steps == 0 {
+                self.saturate(e, area);
+            }
             probe.done(Layer::Ensemble(usize::from(index)));
         }
         for (at, (o, area)) in network.outputs.iter().zip(&layout.outputs).enumerate() {
-            let Some(own) = self.arena.get_mut(area.current as usize..area.end as usize) else {
+            if EXACT && o.readout != Readout::Sum {
+                self.show(o, area, false);
+                probe.done(Layer::Output(at));
+                continue;
+            }
+            let Some((own, _)) = cut(self.arena, area) else {
                 continue;
             };
-            let Some((currents, sums)) =
-                own.split_at_mut_checked((area.state - area.current) as usize)
-            else {
-                continue;
-            };
-            let sums: &mut [i32] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
-            for (sum, bias) in sums.iter_mut().zip(image.params32(o.bias)) {
+            let sums: &mut [i32] = bytemuck::try_cast_slice_mut(own.state).unwrap_or_default();
+            let [biases, _] = image.output_params(o);
+            for (sum, bias) in sums.iter_mut().zip(biases) {
                 *sum = sum.wrapping_add(*bias);
             }
             for (sum, current) in sums
                 .iter_mut()
-                .zip(bytemuck::try_cast_slice(currents).unwrap_or_default())
+                .zip(bytemuck::try_cast_slice(own.currents).unwrap_or_default())
             {
                 *sum = sum.wrapping_add(*current);
             }
@@ -495,10 +496,11 @@ where
     }
 
     /// Steps to the end of an inference, shows its spikes to `probe`, and returns how many steps it
-    /// took since the last reset: the image's, or fewer where the outputs are [decided](Self::decided)
-    /// early.
+    /// took since the last reset: the image's, or fewer if the outputs are [decided](Self::decided)
+    /// early. A network without end takes one step, and counts to 65,535.
     pub fn infer(&mut self, probe: &mut impl Probe) -> u16 {
-        while self.step_probed(probe) && !self.decided() {}
+        let endless = self.image.description().steps == 0;
+        while self.step_probed(probe) && !self.decided() && !endless {}
         self.taken
     }
 
@@ -513,7 +515,7 @@ where
             .all(|(at, o)| o.exit_margin > 0 && self.output(at).margin() >= o.exit_margin)
     }
 
-    /// What an output has summed up since the last reset; empty where there is no such output.
+    /// The values that an output shows, or has summed up since the last reset; empty if there is no such output.
     #[must_use]
     pub fn output(&self, index: usize) -> Output<'_> {
         let image = self.image;
@@ -526,10 +528,10 @@ where
                 self.arena.get(from..from.checked_add(o.size as usize)?)
             })
             .unwrap_or(&[]);
-        let none = Section { offset: 0, len: 0 };
+        let [_, multiplier] = o.map_or([&[][..]; 2], |o| image.output_params(o));
         Output {
             sums: bytemuck::try_cast_slice(sums).unwrap_or_default(),
-            multiplier: image.params32(o.map_or(none, |o| o.multiplier)),
+            multiplier,
             shift: o.map_or(0, |o| o.shift),
             scale: o.map_or(
                 tinyspike_shared::fixed::Scale {
@@ -541,8 +543,8 @@ where
         }
     }
 
-    /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` where there is no such neuron.
-    /// At rest it holds the bias of the first step already, but for a network that runs as Nengo does;
+    /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` if there is no such neuron.
+    /// At rest it holds the bias of the first step already, if events reach the ensemble directly;
     /// after the last step it need not be kept.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
@@ -557,13 +559,11 @@ where
                 .unwrap_or_default()
                 .get(neuron)
                 .map(|v| v.value()),
-            Width::I32 => words.get(neuron).map(|v| {
-                if self.has_leak(ensemble) {
-                    *v as i32
-                } else {
-                    v.value()
-                }
-            }),
+            Width::I32 if EXACT => {
+                let stored = words.get(neuron).copied();
+                stored.map(|stored| neuron::potential(&e.neuron, stored))
+            }
+            Width::I32 => words.get(neuron).map(|v| v.value()),
         }
     }
 }
@@ -602,8 +602,7 @@ fn current(area: &Area) -> Range<usize> {
 fn rest<K: Kernels<P>, P: Potential>(
     words: &mut [u32],
     e: &Ensemble,
-    threshold: &[P::Param],
-    bias: &[P::Param],
+    [threshold, bias]: [&[P::Param]; 2],
 ) {
     let potentials: &mut [P] = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
     let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
@@ -614,24 +613,53 @@ fn rest<K: Kernels<P>, P: Potential>(
     K::repeat(potentials, threshold.len());
 }
 
-/// The area, width and current shift of a target.
+/// A part of the network that something reaches.
+struct Target<'a> {
+    area: &'a Area,
+    /// How many neurons or values it has.
+    size: u32,
+    width: Width,
+    /// By how many bits kernels divide what a convolution brings from an input.
+    shift: u8,
+    inbox: Option<Inbox>,
+}
+
 fn target<'a, const E: usize, const C: usize>(
     image: &'a Image<'_, E, C>,
     post: Post,
-) -> Option<(&'a Area, Width, u8)> {
+) -> Option<Target<'a>> {
     let network = image.description();
     let layout = image.layout();
     match post {
         Post::Ensemble(e) => {
             let ensemble = network.ensembles.get(usize::from(e))?;
-            let area = layout.ensembles.get(usize::from(e))?;
-            Some((area, ensemble.width, ensemble.current_shift))
+            let shift = if ensemble.is_direct() {
+                ensemble.current_shift.unsigned_abs()
+            } else {
+                0
+            };
+            Some(Target {
+                area: layout.ensembles.get(usize::from(e))?,
+                size: ensemble.neurons,
+                width: ensemble.width,
+                shift,
+                inbox: ensemble.inbox,
+            })
         }
-        Post::Output(o) => Some((layout.outputs.get(usize::from(o))?, Width::I32, 0)),
+        Post::Output(o) => {
+            let output = network.outputs.get(usize::from(o))?;
+            Some(Target {
+                area: layout.outputs.get(usize::from(o))?,
+                size: output.size,
+                width: Width::I32,
+                shift: 0,
+                inbox: output.inbox,
+            })
+        }
     }
 }
 
-/// The part of the arena behind an ensemble, where all its targets lie.
+/// The part of the arena behind an ensemble, where all its targets and all inboxes lie.
 struct Later<'a> {
     words: &'a mut [u32],
     /// Where it starts in the arena, in words.
@@ -639,10 +667,6 @@ struct Later<'a> {
 }
 
 impl Later<'_> {
-    fn state(&mut self, area: &Area) -> &mut [u32] {
-        self.range(state(area))
-    }
-
     /// Words by their places in the whole arena.
     fn range(&mut self, range: Range<usize>) -> &mut [u32] {
         let (Some(from), Some(to)) = (
@@ -653,6 +677,34 @@ impl Later<'_> {
         };
         self.words.get_mut(from..to).unwrap_or(&mut [])
     }
+
+    /// Words from a place in the whole arena on.
+    fn from(&mut self, start: usize) -> &mut [u32] {
+        let from = start.wrapping_sub(self.start);
+        self.words.get_mut(from..).unwrap_or(&mut [])
+    }
+}
+
+/// The state of an ensemble or an output.
+struct Own<'a> {
+    /// The current of its inputs; empty if none is kept.
+    currents: &'a [u32],
+    state: &'a mut [u32],
+    /// Where its inbox starts in the arena, in words.
+    inbox: usize,
+}
+
+/// The state of a part, and what lies behind it.
+fn cut<'a>(arena: &'a mut [u32], area: &Area) -> Option<(Own<'a>, Later<'a>)> {
+    let start = area.end as usize;
+    let (own, words) = arena.split_at_mut_checked(start)?;
+    let (before, state) = own.split_at_mut_checked(area.state as usize)?;
+    let own = Own {
+        currents: before.get(area.current as usize..)?,
+        state,
+        inbox: area.inbox as usize,
+    };
+    Some((own, Later { words, start }))
 }
 
 /// Where an ensemble's spikes go.
@@ -660,6 +712,32 @@ struct Outgoing<'a, const E: usize, const C: usize> {
     image: &'a Image<'a, E, C>,
     ensemble: usize,
     connections: &'a [Connection],
+}
+
+impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
+    /// Sends events over all connections.
+    fn send<K>(&self, events: &Events, later: &mut Later<'_>)
+    where
+        K: Kernels<u16> + Kernels<u32>,
+    {
+        for c in self.connections {
+            let Some(post) = target(self.image, c.post) else {
+                continue;
+            };
+            match post.inbox {
+                Some(inbox) if EXACT => {
+                    let words = later.from(post.area.inbox as usize);
+                    let words = words.get_mut(..post.size as usize).unwrap_or(&mut []);
+                    exact::deliver::<K, E, C>(self.image, c, events, inbox.fraction, words);
+                }
+                _ => {
+                    let weights = self.image.weights(c);
+                    let mut values = Values::of(later.range(state(post.area)), post.width);
+                    deliver::<K, E, C>(self.image, c, weights, events, &mut values);
+                }
+            }
+        }
+    }
 }
 
 /// A population of whichever width.
@@ -700,14 +778,7 @@ fn fire<K, const E: usize, const C: usize>(
             continue;
         }
         probe.spikes(outgoing.ensemble, &events);
-        for c in outgoing.connections {
-            let Some((area, width, _)) = target(outgoing.image, c.post) else {
-                continue;
-            };
-            let weights = outgoing.image.weights(c);
-            let mut post = Values::of(later.state(area), width);
-            deliver::<K, E, C>(outgoing.image, c, weights, &events, &mut post);
-        }
+        outgoing.send::<K>(&events, &mut later);
     }
 }
 

@@ -41,7 +41,7 @@ impl<const E: usize> Hashes<E> {
         K: Kernels<u16> + Kernels<u32>,
     {
         let network = image.description();
-        let keeps = step.saturating_add(1) < network.steps;
+        let keeps = network.goes_on(step.saturating_add(1));
         let ensembles = self.events.iter().take(network.ensembles.len());
         let ensembles = ensembles.enumerate().map(move |(ensemble, events)| {
             let mut hash = *events;

@@ -16,7 +16,8 @@ use crate::kernels::family::{Family, Leaves, Shape, Values};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Part {
-    /// Networks that run step by step as Nengo's do. [`Image::parse`] refuses them where it is missing.
+    /// Neurons other than integrate-and-fire, inboxes, and networks without end. [`Image::parse`] refuses them if
+    /// it is missing.
     Dynamics,
     /// Convolutions.
     Convolutions,
@@ -77,7 +78,7 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dynamics => "neurons and filters that run as Nengo's do",
+            Self::Dynamics => "neurons and filters of exact networks",
             Self::Convolutions => "convolutions",
             Self::InputMatrices => "matrices from an input",
             Self::SourceMaps => "windows and tables of sources",
@@ -116,7 +117,7 @@ impl Parts {
         family: &Family,
     ) -> Self {
         let network = image.description();
-        let dynamic = network.dynamics.len > 0;
+        let dynamic = network.is_exact();
         let mut parts = Self(0)
             .and(Part::Dynamics, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);

@@ -237,7 +237,8 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                 let mut watcher = Watcher::new(watch);
                 while let Some(ticks) = self.step(&mut watcher, answer) {
                     self.tell(&watcher, ticks, answer);
-                    if self.engine.decided() {
+                    // Of a stream this is a step.
+                    if self.engine.decided() || self.image.description().steps == 0 {
                         break;
                     }
                 }

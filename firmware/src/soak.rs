@@ -2,7 +2,7 @@
 //!
 //! A run starts from a seed. Each inference has an input of its own; after each of its steps but the
 //! last all potentials go into the digest (the last may leave them as they are), and after the last
-//! the sums of all outputs.
+//! the sums of all outputs. A network without end is never brought to rest again; its input changes now and then.
 
 use crate::engine::Engine;
 use crate::kernels::Kernels;
@@ -17,6 +17,9 @@ pub struct Soak {
     /// Least number of steps to take; the last inference is taken to its end.
     pub steps: u32,
 }
+
+/// Steps of a network without end on each of its inputs.
+const STREAM: u16 = 16;
 
 /// The length of [`Soak`] in a block of inputs, in bytes.
 pub const SOAK_LEN: usize = 8;
@@ -107,9 +110,15 @@ where
             }
             rest = tail;
         }
-        engine.reset();
+        if network.steps > 0 || digest.steps == 0 {
+            engine.reset();
+        }
         engine.set_inputs(&split(&network.inputs, input))?;
-        for step in 1..=network.steps {
+        let steps = match network.steps {
+            0 => STREAM,
+            steps => steps,
+        };
+        for step in 1..=steps {
             engine.step();
             digest.steps = digest.steps.saturating_add(1);
             if step == network.steps {

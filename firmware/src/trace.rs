@@ -102,7 +102,8 @@ pub fn split<'a>(network: &[Input], input: &'a [u8]) -> Vec<&'a [u8], MAX_INPUTS
     parts
 }
 
-/// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`.
+/// Runs all inputs, each from rest and for at most the image's number of steps, and writes the trace to `out`. In a
+/// network without end each input is set for one step, and only the first is set at rest.
 ///
 /// # Errors
 /// [`RunError`] if the network cannot run here or on these inputs, or `out` fails.
@@ -128,9 +129,13 @@ pub fn run<const E: usize, const C: usize>(
     for (number, input) in inputs.iter().enumerate() {
         writeln!(out, "input {number}")?;
         let parts = split(&network.inputs, input);
-        engine.reset();
+        let endless = network.steps == 0;
+        if !endless || number == 0 {
+            engine.reset();
+        }
         engine.set_inputs(&parts)?;
-        for step in 0..network.steps {
+        // Of a stream each input is a step.
+        for step in 0..network.steps.max(1) {
             let mut spikes = Spikes::new(image, step, out);
             engine.step_probed(&mut spikes);
             spikes.end()?;

@@ -5,16 +5,17 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use proptest::prop_oneof;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{import, pipeline};
-use tinyspike_shared::image::dynamics::Records;
+
 use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
 use tinyspike_shared::inputs;
-use tinyspike_tests::network::{self, networks};
+use tinyspike_tests::network::{self, endless_networks, exact_networks, mixed_networks, networks};
 use zip::ZipArchive;
 
 use crate::{parts, root};
@@ -105,8 +106,14 @@ fn keras() -> Result<Vec<(String, Vec<u8>)>, SeedError> {
 pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
     let mut runner = TestRunner::deterministic();
     let mut images = Vec::new();
-    while images.len() < 48 {
-        let tree = networks().new_tree(&mut runner);
+    let all = prop_oneof![
+        3 => networks(),
+        1 => exact_networks(),
+        1 => mixed_networks(),
+        1 => endless_networks(),
+    ];
+    while images.len() < 64 {
+        let tree = all.new_tree(&mut runner);
         if let Ok(bytes) = tree.map(|tree| assemble(&tree.current()))
             && let Ok(bytes) = bytes
             && bytes.len() < 16 << 10
@@ -266,8 +273,7 @@ pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
         checksum: 0,
     };
     if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body) {
-        let records = Records::new(description.dynamics.of(bytes).unwrap_or(&[]));
-        if let Some(layout) = Layout::of(&description, records) {
+        if let Some(layout) = Layout::of(&description) {
             header.arena_bytes = layout.bytes();
         }
     }

@@ -1,16 +1,15 @@
-//! Quantized → image bytes. The same network gives the same bytes.
+//! integers::Network → image bytes. The same network gives the same bytes.
 
 use tinyspike_firmware::kernels::family::{Family, Shape, Values};
 use tinyspike_shared::fixed::Scale;
-use tinyspike_shared::image::dynamics::{self, Records};
 use tinyspike_shared::image::{
     self, ALIGN, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
     Width,
 };
 use tinyspike_shared::weights::Layout;
 
-use crate::lower::{self, Source};
-use crate::quantize::{Connection, Initial, Kind, PartDynamics, Quantized, Seen};
+use crate::graph::{self, Source};
+use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
 use crate::image::seal;
 pub use crate::image::{
@@ -54,7 +53,7 @@ const NIBBLES: usize = 64;
 
 /// The layout of a connection's weights: if all of them fit 4 bits, the one that takes the least flash,
 /// else the one that the target's kernels read the fastest, of those that hold them.
-fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
+fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layout {
     let hold = |layout: Layout| {
         let (least, most) = layout.range();
         c.weights.iter().all(|w| (least..=most).contains(w))
@@ -70,7 +69,6 @@ fn layout_of(network: &Quantized, c: &Connection, width: Width) -> Layout {
                 let zero_point = network.inputs[input].zero_point;
                 Values::of_input(zero_point, c.source == Seen::Direct)
             }
-            Source::Population(_) if network.dynamics.is_some() => Values::Events,
             Source::Population(_) => Values::Counts,
         },
     };
@@ -105,7 +103,7 @@ fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
 ///
 /// # Errors
 /// Where the network has more parts than an image can hold.
-pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
+pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
     check(network)?;
     // Offsets are written as numbers of varying length, so the description's length depends on them:
     // lay the sections out from zero, then move them behind the description until that settles.
@@ -120,10 +118,7 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
         let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
         let end = HEADER_LEN + encoded.len();
         if aligned(end) <= data.start {
-            // The records come last.
-            let records = data.bytes.len() - description.dynamics.len as usize;
-            let records = Records::new(&data.bytes[records..]);
-            let arena_bytes = image::Layout::of(&description, records)
+            let arena_bytes = image::Layout::of(&description)
                 .ok_or(AssembleError::Overflow)?
                 .bytes();
             break ((encoded, arena_bytes), data);
@@ -150,7 +145,7 @@ pub fn assemble(network: &Quantized) -> Result<Vec<u8>, AssembleError> {
     Ok(bytes)
 }
 
-fn check(network: &Quantized) -> Result<(), AssembleError> {
+fn check(network: &integers::Network) -> Result<(), AssembleError> {
     let count = |what, found, limit| {
         if found > limit {
             Err(AssembleError::TooMany { what, found, limit })
@@ -178,7 +173,7 @@ fn check(network: &Quantized) -> Result<(), AssembleError> {
     Ok(())
 }
 
-fn labels(network: &Quantized) -> String {
+fn labels(network: &integers::Network) -> String {
     let inputs = network.inputs.iter().map(|i| &i.label);
     let ensembles = network.ensembles.iter().map(|e| &e.label);
     let outputs = network.outputs.iter().map(|o| &o.label);
@@ -211,31 +206,34 @@ impl Data {
         })
     }
 
-    fn push_params(&mut self, values: &[i32], width: Width) -> Result<Section, AssembleError> {
-        let bytes: Vec<u8> = match width {
-            Width::I16 => values
-                .iter()
-                .flat_map(|&v| (v as i16).to_le_bytes())
-                .collect(),
-            Width::I32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        };
-        self.push(&bytes)
+    /// Lists of values, each from a word on; returns where the first starts.
+    fn push_params(&mut self, lists: &[Vec<u8>]) -> Result<u32, AssembleError> {
+        let start = self.push(&[])?.offset;
+        for list in lists {
+            self.push(list)?;
+        }
+        Ok(start)
     }
 }
 
+/// Values of a width.
+fn params(values: &[i32], width: Width) -> Vec<u8> {
+    let bytes = |v: &i32| v.to_le_bytes().into_iter().take(width.bytes());
+    values.iter().flat_map(bytes).collect()
+}
+
 fn describe<'a>(
-    network: &Quantized,
+    network: &integers::Network,
     labels: &'a str,
     data: &mut Data,
 ) -> Result<Description<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>, AssembleError> {
     let mut description = Description {
         labels: labels.as_bytes(),
-        steps: network.steps,
+        steps: network.steps.limit().unwrap_or(0),
         inputs: heapless::Vec::new(),
         ensembles: heapless::Vec::new(),
         outputs: heapless::Vec::new(),
         connections: heapless::Vec::new(),
-        dynamics: Section { offset: 0, len: 0 },
     };
     for input in &network.inputs {
         let input = image::Input {
@@ -256,8 +254,22 @@ fn describe<'a>(
             width: e.width,
             max_count: e.max_count,
             current_shift: e.current_shift,
-            threshold: data.push_params(&e.threshold, e.width)?,
-            bias: data.push_params(&e.bias, e.width)?,
+            initial: match e.initial {
+                Initial::Zero => image::Initial::Zero,
+                Initial::Half => image::Initial::Half,
+                Initial::Each(_) => image::Initial::Each,
+            },
+            neuron: e.neuron,
+            inbox: e.inbox.as_ref().map(Inbox::image),
+            params: data.push_params(&[
+                params(&e.threshold, e.width),
+                params(&e.bias, e.width),
+                match &e.initial {
+                    Initial::Each(shares) => shares.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                    _ => Vec::new(),
+                },
+                e.constants.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ])?,
             potential_min: e.potential_min,
             potential_max: e.potential_max,
             scale: scale(e.theta),
@@ -270,9 +282,14 @@ fn describe<'a>(
     for o in &network.outputs {
         let output = image::Output {
             size: o.bias.len() as u32,
-            bias: data.push_params(&o.bias, Width::I32)?,
-            multiplier: data.push_params(&o.multiplier, Width::I32)?,
+            params: data.push_params(&[
+                params(&o.bias, Width::I32),
+                params(&o.multiplier, Width::I32),
+            ])?,
             shift: o.shift,
+            readout: o.readout,
+            current_shift: o.current_shift,
+            inbox: o.inbox.as_ref().map(Inbox::image),
             exit_margin: o.exit_margin,
             scale: scale(o.scale),
         };
@@ -283,8 +300,8 @@ fn describe<'a>(
     }
     for c in &network.connections {
         let width = match c.post {
-            lower::Target::Population(p) => network.ensembles[p].width,
-            lower::Target::Output(_) => Width::I32,
+            graph::Target::Population(p) => network.ensembles[p].width,
+            graph::Target::Output(_) => Width::I32,
         };
         let layout = layout_of(network, c, width);
         let connection = image::Connection {
@@ -293,8 +310,8 @@ fn describe<'a>(
                 Source::Population(p) => image::Pre::Ensemble(p as u8),
             },
             post: match c.post {
-                lower::Target::Population(p) => image::Post::Ensemble(p as u8),
-                lower::Target::Output(o) => image::Post::Output(o as u8),
+                graph::Target::Population(p) => image::Post::Ensemble(p as u8),
+                graph::Target::Output(o) => image::Post::Output(o as u8),
             },
             source: match &c.source {
                 Seen::Direct => image::SourceMap::Direct,
@@ -313,57 +330,7 @@ fn describe<'a>(
             .push(connection)
             .map_err(|_| AssembleError::Overflow)?;
     }
-    if let Some(dynamics) = &network.dynamics {
-        let mut records = Vec::new();
-        for part in dynamics.ensembles.iter().chain(&dynamics.outputs) {
-            records.extend(record(part, data)?.to_bytes());
-        }
-        description.dynamics = data.push(&records)?;
-    }
     Ok(description)
-}
-
-/// The record of a part; what it names goes into sections.
-fn record(part: &PartDynamics, data: &mut Data) -> Result<dynamics::Dynamics, AssembleError> {
-    let mut first = |initial: &Initial| -> Result<_, AssembleError> {
-        Ok(match initial {
-            Initial::Zero => dynamics::Initial::Zero,
-            Initial::Half => dynamics::Initial::Half,
-            Initial::Values(values) => {
-                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                dynamics::Initial::Values(data.push(&bytes)?)
-            }
-        })
-    };
-    let kind = match &part.kind {
-        Kind::Readout { delayed } => dynamics::Kind::Readout { delayed: *delayed },
-        Kind::Rectified {
-            negative_slope,
-            initial,
-        } => dynamics::Kind::Rectified {
-            negative_slope: *negative_slope,
-            initial: first(initial)?,
-        },
-        Kind::Lif { leak, initial } => {
-            let initial = first(initial)?;
-            let table: Vec<u8> = leak.table.iter().flat_map(|v| v.to_le_bytes()).collect();
-            let leak = dynamics::Leak {
-                table: data.push(&table)?,
-                refractory: leak.refractory,
-                minimum: leak.minimum,
-                voltage_bits: leak.voltage_bits,
-            };
-            dynamics::Kind::Lif { leak, initial }
-        }
-    };
-    Ok(dynamics::Dynamics {
-        kind,
-        synapse: part.synapse,
-        fraction: part.fraction,
-        current_shift: part.current_shift,
-        filter_min: part.filter_min,
-        filter_max: part.filter_max,
-    })
 }
 
 /// The nearest fixed-point scale to a positive float.

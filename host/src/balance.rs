@@ -10,7 +10,7 @@
 //! active. More balance makes errors smaller and events more.
 
 use crate::calibrate::Calibration;
-use crate::lower::{Convolution, Graph, LinearMap, Link, Population, Source, Target};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Population, Source, Target};
 
 /// Observations that a channel's own count must outweigh: a channel that is hardly ever active is taken
 /// to be like the others.

@@ -807,8 +807,8 @@ mod tests {
 
     use super::*;
     use crate::assemble::assemble;
-    use crate::lower::{Source, Target as Post};
-    use crate::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
+    use crate::graph::{Source, Target as Post};
+    use crate::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 
     #[test]
     fn ticks_become_instructions_less_the_timers_own() {
@@ -901,9 +901,9 @@ mod tests {
             }),
             weights: vec![1],
         };
-        assemble(&Quantized {
+        assemble(&integers::Network {
             target: &families::PORTABLE,
-            steps: 2,
+            steps: Steps::Limited(2),
             inputs: vec![Input {
                 label: "in".into(),
                 size: 1,
@@ -916,26 +916,25 @@ mod tests {
                 neurons: 1,
                 width: Width::I32,
                 max_count: 1,
-                current_shift: 0,
                 threshold: vec![255],
                 bias: vec![0],
                 potential_min: -1000,
                 potential_max: 1000,
                 theta: 1.0,
+                ..Ensemble::default()
             }],
             outputs: vec![Output {
                 label: "out".into(),
                 bias: vec![0],
                 multiplier: vec![1],
                 shift: 0,
-                exit_margin: 0,
                 scale: 1.0,
+                ..Output::default()
             }],
             connections: vec![
                 connection(Source::Input(0), Post::Population(0)),
                 connection(Source::Population(0), Post::Output(0)),
             ],
-            dynamics: None,
         })
         .unwrap()
     }

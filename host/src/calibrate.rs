@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::lower::{Graph, Source, Target};
+use crate::graph::{Graph, Source, Target};
 use crate::ops::OpsError;
 
 /// The bins of one octave: neighbours differ by 2.2 %.
@@ -541,7 +541,7 @@ fn repeat(bias: &[f32], len: usize) -> Vec<f32> {
 }
 
 fn send(
-    link: &crate::lower::Link,
+    link: &crate::graph::Link,
     x: &[f32],
     batch: usize,
     values: &mut Values,
@@ -565,7 +565,7 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
         links: graph
             .links
             .iter()
-            .map(|l| crate::lower::Link {
+            .map(|l| crate::graph::Link {
                 map: l.map.map(|w| w.max(0.0)),
                 ..l.clone()
             })

@@ -18,10 +18,11 @@ use tinyspike_firmware::{Event, Probe};
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, forward};
 use crate::emulate::{EmulateError, HostEngine, byte};
-use crate::lower::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
+use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, Quantized, Rounding, Units, image_order, largest, quantize_with,
+    QuantizeError, QuantizeOptions, Rounding, Units, image_order, largest, quantize_with,
 };
 
 /// The most rows of a fit.
@@ -202,7 +203,7 @@ pub struct Compensated {
     /// The rounding.
     pub rounding: Rounding,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
 }
 
 /// Fits biases, and with `round` the rounding of weights, for a network that is quantized with `options`.
@@ -267,7 +268,7 @@ pub fn compensate(
             let e = &quantized.ensembles[p];
             rounding.units[p] = Some(Units {
                 width: e.width,
-                shift: e.current_shift,
+                shift: e.current_shift.unsigned_abs(),
                 threshold: e.threshold.clone(),
             });
         }
@@ -292,7 +293,7 @@ pub fn compensate(
 /// What the quantized network shows of some populations, sample after sample, in the float network's
 /// units.
 fn shown(
-    network: &Quantized,
+    network: &integers::Network,
     samples: &Samples,
     populations: &[usize],
 ) -> Result<Vec<Vec<f32>>, CompensateError> {
@@ -336,15 +337,16 @@ fn shown(
             all.extend(part);
         }
     }
+    let steps = network.steps.limit().unwrap_or(1);
     for (all, &p) in all.iter_mut().zip(populations) {
-        let unit = (network.ensembles[p].theta / f64::from(network.steps)) as f32;
+        let unit = (network.ensembles[p].theta / f64::from(steps)) as f32;
         all.iter_mut().for_each(|v| *v *= unit);
     }
     Ok(all)
 }
 
 /// A sample as the network gets it.
-fn encoded(network: &Quantized, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
+fn encoded(network: &integers::Network, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
     let inputs = network.inputs.iter().zip(&samples.inputs);
     inputs
         .map(|(input, values)| {
@@ -384,7 +386,7 @@ impl Probe for Counts<'_> {
 /// One target, to be fitted.
 struct Fit<'a> {
     graph: &'a Graph,
-    quantized: &'a Quantized,
+    quantized: &'a integers::Network,
     samples: &'a Samples,
     values: &'a [Option<Vec<f32>>],
     target: Target,
@@ -553,7 +555,7 @@ impl Fit<'_> {
                 let threshold = e.threshold[channel % e.threshold.len()];
                 let unit = e.theta / f64::from(threshold);
                 match pre {
-                    Source::Input(_) => unit * f64::exp2(-f64::from(e.current_shift)),
+                    Source::Input(_) => unit * f64::exp2(e.current_shift.into()),
                     Source::Population(_) => unit,
                 }
             }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
-use tinyspike_shared::image::{Connection, Convolution, Pre, SourceMap, Transform};
+use tinyspike_shared::image::{Connection, Convolution, Pre, Readout, SourceMap, Transform};
 use tinyspike_shared::weights::Row;
 
 use crate::advice::{Advice, Advised};
@@ -531,7 +531,7 @@ pub fn run(
     let network = image.description();
     let encoder = Encoder::new(image, data)?;
     let steps = match options.steps {
-        Some(asked) if asked > network.steps || asked == 0 => {
+        Some(asked) if asked == 0 || !network.goes_on(asked - 1) => {
             return Err(EmulateError::Steps {
                 image: network.steps,
                 asked,
@@ -547,7 +547,7 @@ pub fn run(
         early_exit: options.early_exit,
         encoder: &encoder,
         fan_out: &FanOut::of(image),
-        shows_steps: !image.dynamics().is_empty(),
+        shows_steps: (network.outputs.iter()).any(|o| o.readout != Readout::Sum),
     };
     let starts: Vec<usize> = range.clone().step_by(CHUNK).collect();
     let parts = starts

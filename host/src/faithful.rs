@@ -1,4 +1,4 @@
-//! Network → Quantized: the network's own steps in fixed point, as NengoDL runs them in floats.
+//! Network → integers::Network: the network's own steps in fixed point, as NengoDL runs them in floats.
 //!
 //! Nothing is approximated but numbers: neurons, synapses with their delay of a step, rates and first
 //! voltages are the network's. Weights are integers for each channel of the target, as in every image:
@@ -23,22 +23,22 @@
 
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
-use tinyspike_shared::image::Width;
-use tinyspike_shared::image::dynamics::{LEAK_BITS, LEAK_PIECES, MAX_FRACTION, STEP, Synapse};
+use tinyspike_shared::image::{
+    LEAK_BITS, LEAK_PIECES, Lif, MAX_FRACTION, MAX_VOLTAGE_BITS, Neuron, Readout as Shows,
+    Rectified, STEP, Synapse, Width,
+};
 
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::Range;
-use crate::lower::{
-    self, Graph, LowerError, Population, Readout, Source, Stepwise, Target, device_places,
-    lower_stepwise,
-};
+use crate::graph::{self, Graph, Population, Source, Target};
+use crate::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Steps};
+use crate::lower::{ForeignNeurons, LowerError, first_voltages, lower, unsupported};
 use crate::network::{self, Network, NeuronType};
 use crate::quantize::{
-    Connection, Drive, Dynamics, Ensemble, FanIn, Initial, Input, Kind, Leak, Output, PartDynamics,
-    QuantizeError, Quantized, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units, check_finite,
-    input_encoding, is_input, keep_digits, period, quantized,
+    Drive, FanIn, QuantizeError, Scaling, WEIGHT_BITS, WEIGHT_BITS_MIN, channel_units,
+    check_finite, input_encoding, is_input, keep_digits, period, quantized,
 };
-use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
+use crate::simulate::{InitialVoltage, SimulateError};
 
 /// The most bits of a weight.
 pub const WEIGHT_BITS_MAX: u8 = 16;
@@ -135,7 +135,7 @@ pub struct FaithfulBuild {
     /// What of the network is deployed.
     pub graph: Graph,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -148,11 +148,13 @@ pub fn build_faithful(
     network: &Network,
     options: &FaithfulOptions,
 ) -> Result<FaithfulBuild, FaithfulError> {
-    let stepwise = lower_stepwise(network)?;
-    let quantized = quantize_stepwise(network, &stepwise, options)?;
+    let mut graph = lower(network)?;
+    check_neurons(&graph)?;
+    first_voltages(network, &options.initial_voltage, &mut graph)?;
+    let quantized = quantize_stepwise(&graph, options)?;
     let image = assemble(&quantized)?;
     Ok(FaithfulBuild {
-        graph: stepwise.graph,
+        graph,
         quantized,
         image,
     })
@@ -163,10 +165,9 @@ pub fn build_faithful(
 /// # Errors
 /// Where a number exceeds what an image can hold: the layer and the number.
 pub fn quantize_stepwise(
-    network: &Network,
-    stepwise: &Stepwise,
+    graph: &Graph,
     options: &FaithfulOptions,
-) -> Result<Quantized, FaithfulError> {
+) -> Result<integers::Network, FaithfulError> {
     let valid = options.steps > 0
         && options.max_count > 0
         && (WEIGHT_BITS_MIN..=WEIGHT_BITS_MAX).contains(&options.weight_bits)
@@ -175,7 +176,7 @@ pub fn quantize_stepwise(
     if !valid {
         return Err(FaithfulError::Options);
     }
-    let graph = &stepwise.graph;
+    check_neurons(graph)?;
     let inputs: Vec<Input> = (graph.inputs.iter().enumerate())
         .map(|(at, input)| {
             let unit = Range { min: 0.0, max: 1.0 };
@@ -191,7 +192,6 @@ pub fn quantize_stepwise(
             }
         })
         .collect();
-    let voltages = initial_voltages(network, &options.initial_voltage)?;
     let mut work = Work {
         graph,
         inputs: &inputs,
@@ -201,40 +201,116 @@ pub fn quantize_stepwise(
     };
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
-    let mut dynamics = Dynamics {
-        ensembles: Vec::new(),
-        outputs: Vec::new(),
-    };
-    let parts = graph.populations.iter().zip(&stepwise.ensembles);
-    for (at, (population, id)) in parts.enumerate() {
-        let ensemble = &network.ensembles[id.0];
-        let neurons = Neurons::of(ensemble, &voltages[id.0], options)?;
-        let synapse = work.synapse(Target::Population(at), stepwise.populations[at])?;
-        let part = work.population(at, population, &neurons, synapse, &mut connections)?;
-        work.values.push(part.0.theta);
-        ensembles.push(part.0);
-        dynamics.ensembles.push(part.1);
+    for (at, population) in graph.populations.iter().enumerate() {
+        let neurons = Neurons::of(population, options)?;
+        let synapse = synapse(graph, Target::Population(at))?;
+        let synapse = work.synapse(Target::Population(at), synapse)?;
+        let ensemble = work.population(at, population, neurons, synapse, &mut connections)?;
+        work.values.push(ensemble.theta);
+        ensembles.push(ensemble);
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let part = work.output(at, output, stepwise.outputs[at], &mut connections)?;
-        outputs.push(part.0);
-        dynamics.outputs.push(part.1);
+        let readout = readout(graph, at)?;
+        outputs.push(work.output(at, output, readout, &mut connections)?);
     }
-    Ok(Quantized {
+    Ok(integers::Network {
         target: options.target,
-        steps: options.steps,
+        steps: Steps::Limited(options.steps),
         inputs,
         ensembles,
         outputs,
         connections: connections.into_iter().flatten().collect(),
-        dynamics: Some(dynamics),
     })
+}
+
+/// How an output sees what populations send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Readout {
+    /// As it is.
+    Direct,
+    /// As the filter of a connection showed it at the end of the step before.
+    Connection(network::Synapse),
+    /// As the probe's filter shows it at the end of the step.
+    Probe(network::Synapse),
+}
+
+/// Refuses neurons that images do not have as they are.
+fn check_neurons(graph: &Graph) -> Result<(), LowerError> {
+    let foreign = graph.populations.iter().filter_map(|p| match &p.neuron {
+        graph::Neuron::Own { neuron_type, .. } => {
+            let runs = neuron_type.uniform().is_some_and(|n| runs_stepwise(&n));
+            (!runs).then(|| ForeignNeurons::new(p, neuron_type))
+        }
+        graph::Neuron::IntegrateAndFire => None,
+    });
+    let foreign: Vec<ForeignNeurons> = foreign.collect();
+    if foreign.is_empty() {
+        Ok(())
+    } else {
+        Err(LowerError::StepwiseNeurons(foreign))
+    }
+}
+
+/// Whether the engine has these neurons as they are.
+fn runs_stepwise(neuron_type: &NeuronType) -> bool {
+    match neuron_type {
+        NeuronType::SpikingRectifiedLinear { .. } | NeuronType::Lif { .. } => true,
+        NeuronType::SpikingLeakyRelu { negative_slope, .. } => (0.0..1.0).contains(negative_slope),
+        NeuronType::RegularSpiking { base, .. } => {
+            matches!(**base, NeuronType::RectifiedLinear { .. })
+        }
+        _ => false,
+    }
+}
+
+/// The synapse that the links from populations to a target have in common.
+fn synapse(graph: &Graph, target: Target) -> Result<Option<network::Synapse>, LowerError> {
+    let links = graph.links_into(target).map(|(_, link)| link);
+    let mut seen = links
+        .filter(|l| matches!(l.pre, Source::Population(_)))
+        .map(|l| l.synapse);
+    let first = seen.next().flatten();
+    if seen.any(|other| other != first) {
+        return Err(unsupported(
+            graph.label(target),
+            "several different synapses into one layer",
+            "give all connections into it the same",
+        ));
+    }
+    Ok(first)
+}
+
+fn readout(graph: &Graph, at: usize) -> Result<Readout, LowerError> {
+    let (target, output) = (Target::Output(at), &graph.outputs[at]);
+    let probe = match output.readout {
+        graph::Readout::Sum => None,
+        graph::Readout::Shown { synapse } => synapse,
+    };
+    let mut links = graph.links_into(target);
+    let fed = links.any(|(_, l)| matches!(l.pre, Source::Input(_)));
+    match (synapse(graph, target)?, probe) {
+        (None, None) => Ok(Readout::Direct),
+        (Some(synapse), None) => Ok(Readout::Connection(synapse)),
+        // The probe would filter the bias and the input as well.
+        (None, Some(synapse)) if !fed && output.bias.iter().all(|b| *b == 0.0) => {
+            Ok(Readout::Probe(synapse))
+        }
+        _ => Err(unsupported(
+            &output.label,
+            "a probe with a synapse on something else than neurons",
+            "probe it without one",
+        )),
+    }
 }
 
 /// An ensemble's neurons, as an image has them.
 struct Neurons {
-    kind: Kind,
+    neuron: Neuron,
+    initial: Initial,
+    /// The leak of LIF neurons: the least voltage as a share of the threshold, and all constants.
+    minimum: i32,
+    constants: Vec<u32>,
     /// What its current is multiplied by before it is counted: dt of rectifying neurons, else 1.
     factor: f64,
     /// What one spike in a step shows: amplitude / dt.
@@ -242,11 +318,8 @@ struct Neurons {
 }
 
 impl Neurons {
-    fn of(
-        ensemble: &network::Ensemble,
-        voltages: &[f32],
-        options: &FaithfulOptions,
-    ) -> Result<Self, FaithfulError> {
+    fn of(population: &Population, options: &FaithfulOptions) -> Result<Self, FaithfulError> {
+        let ensemble = population;
         let dt = options.dt;
         let limit = |what, value: f64, limit: f64| {
             if value <= limit {
@@ -260,16 +333,28 @@ impl Neurons {
                 })
             }
         };
-        let initial = initial(ensemble, voltages)?;
+        let (neuron_type, voltages) = match &population.neuron {
+            graph::Neuron::Own {
+                neuron_type,
+                voltage,
+            } => (neuron_type.at(0), voltage.as_slice()),
+            graph::Neuron::IntegrateAndFire => (
+                NeuronType::SpikingRectifiedLinear { amplitude: 1.0 },
+                &[][..],
+            ),
+        };
+        let initial = initial(population, voltages)?;
         let rectified = |slope: f32, gain: f32, amplitude: f32, initial| Self {
-            kind: Kind::Rectified {
+            neuron: Neuron::Rectified(Rectified {
                 negative_slope: (f64::from(slope) * PARTS).round().min(PARTS - 1.0) as u16,
-                initial,
-            },
+            }),
+            initial,
+            minimum: 0,
+            constants: Vec::new(),
             factor: dt * f64::from(gain),
             value: f64::from(amplitude) / dt,
         };
-        Ok(match ensemble.neuron_type.at(0) {
+        Ok(match neuron_type {
             NeuronType::Lif {
                 tau_rc,
                 tau_ref,
@@ -278,7 +363,7 @@ impl Neurons {
             } => {
                 let steps = f64::from(STEP);
                 let refractory = f64::from(tau_ref) / dt * steps;
-                let refractory = limit("a refractory time", refractory, u32::MAX.into())?;
+                let refractory = limit("a refractory time", refractory, i32::MAX.into())?;
                 let minimum = limit("a least voltage", -f64::from(min_voltage), 16_384.0)?;
                 // Each piece of a step must leak something.
                 let tau = limit("a tau_rc in steps", f64::from(tau_rc) / dt, 1e6)?;
@@ -298,16 +383,14 @@ impl Neurons {
                         limit: 18.0,
                     });
                 }
+                let minimum = (-minimum * PARTS).round() as i32;
+                let mut constants = vec![refractory.round() as u32, minimum as u32];
+                constants.extend(table);
                 Self {
-                    kind: Kind::Lif {
-                        leak: Leak {
-                            table,
-                            refractory: refractory.round() as u32,
-                            minimum: (-minimum * PARTS).round() as i32,
-                            voltage_bits: 0,
-                        },
-                        initial,
-                    },
+                    neuron: Neuron::Lif(Lif { voltage_bits: 0 }),
+                    initial,
+                    minimum,
+                    constants,
                     factor: 1.0,
                     value: f64::from(amplitude) / dt,
                 }
@@ -330,15 +413,15 @@ impl Neurons {
 
     /// Whether V falls, and how far, for a current below zero.
     fn slope(&self) -> i64 {
-        match self.kind {
-            Kind::Rectified { negative_slope, .. } => negative_slope.into(),
+        match self.neuron {
+            Neuron::Rectified(Rectified { negative_slope }) => negative_slope.into(),
             _ => 0,
         }
     }
 }
 
 /// First voltages as shares of the threshold, in the order of a device.
-fn initial(ensemble: &network::Ensemble, voltages: &[f32]) -> Result<Initial, FaithfulError> {
+fn initial(ensemble: &Population, voltages: &[f32]) -> Result<Initial, FaithfulError> {
     if let Some(&voltage) = voltages.iter().find(|v| !(0.0..1.0).contains(*v)) {
         return Err(FaithfulError::Start {
             layer: ensemble.label.clone(),
@@ -351,13 +434,8 @@ fn initial(ensemble: &network::Ensemble, voltages: &[f32]) -> Result<Initial, Fa
     if voltages.iter().all(|v| *v == 0.5) {
         return Ok(Initial::Half);
     }
-    let share = |place: usize| {
-        (f64::from(voltages[place]) * PARTS)
-            .round()
-            .min(PARTS - 1.0) as u16
-    };
-    let places = device_places(ensemble);
-    Ok(Initial::Values(places.into_iter().map(share).collect()))
+    let share = |voltage: &f32| (f64::from(*voltage) * PARTS).round().min(PARTS - 1.0) as u16;
+    Ok(Initial::Each(voltages.iter().map(share).collect()))
 }
 
 /// A filter in fixed point.
@@ -700,10 +778,10 @@ impl<'a> Work<'a> {
         &mut self,
         at: usize,
         population: &Population,
-        neurons: &Neurons,
+        neurons: Neurons,
         filter: Filter,
         connections: &mut [Option<Connection>],
-    ) -> Result<(Ensemble, PartDynamics), FaithfulError> {
+    ) -> Result<Ensemble, FaithfulError> {
         let fan_in = FanIn::of(self.graph, Target::Population(at), |pre| {
             self.value(pre) * neurons.factor
         });
@@ -748,28 +826,28 @@ impl<'a> Work<'a> {
             }
             potential
         };
-        let leaky = matches!(neurons.kind, Kind::Lif { .. });
+        let leaky = matches!(neurons.neuron, Neuron::Lif(_));
         let mut fit = self.fit(&post, &adjust, &|fit| {
             if leaky { 0 } else { potential(fit).largest() }
         })?;
         let threshold = thresholds(&fit);
-        let mut kind = neurons.kind.clone();
-        let (count, potential) = match &mut kind {
-            Kind::Lif { leak, .. } => {
+        let mut neuron = neurons.neuron;
+        let (count, potential) = match &mut neuron {
+            Neuron::Lif(lif) => {
                 let highest = threshold.iter().copied().max().unwrap_or(1);
                 let widest = fit.bounds.largest.max(highest);
                 // (J - V) times the leak stays within 64 bits, V within 32.
-                let bits = (0..=MAX_FRACTION).rev().find(|b| {
-                    let lowest = ((highest << b) * i64::from(leak.minimum)) >> 16;
+                let bits = (0..=MAX_VOLTAGE_BITS).rev().find(|b| {
+                    let lowest = ((highest << b) * i64::from(neurons.minimum)) >> 16;
                     widest << b < 1 << 31 && highest << b < 1 << 30 && -lowest < 1 << 31
                 });
-                leak.voltage_bits = bits.ok_or_else(|| QuantizeError::Overflow {
+                lif.voltage_bits = bits.ok_or_else(|| QuantizeError::Overflow {
                     layer: label.clone(),
                     bound: widest,
                     steps: self.options.steps,
                 })?;
-                let v = highest << leak.voltage_bits;
-                ((1, 0), ((v * i64::from(leak.minimum)) >> 16, v))
+                let v = highest << lif.voltage_bits;
+                ((1, 0), ((v * i64::from(neurons.minimum)) >> 16, v))
             }
             _ => {
                 let potential = potential(&fit);
@@ -780,30 +858,31 @@ impl<'a> Work<'a> {
         let weights = std::mem::take(&mut fit.weights);
         self.place(&fan_in, weights, connections)?;
         let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
-        Ok((
-            Ensemble {
-                label: label.clone(),
-                neurons: population.neurons,
-                width: Width::I32,
-                max_count: count.0.max(count.1).clamp(1, u8::MAX.into()) as u8,
-                current_shift: 0,
-                threshold: narrow(&threshold),
-                bias: narrow(&fit.bias),
-                potential_min: potential.0 as i32,
-                potential_max: potential.1 as i32,
-                theta: neurons.value,
-            },
-            part(kind, filter, &fit),
-        ))
+        Ok(Ensemble {
+            label: label.clone(),
+            neurons: population.neurons,
+            width: Width::I32,
+            max_count: count.0.max(count.1).clamp(1, u8::MAX.into()) as u8,
+            current_shift: fit.current_shift,
+            threshold: narrow(&threshold),
+            bias: narrow(&fit.bias),
+            potential_min: potential.0 as i32,
+            potential_max: potential.1 as i32,
+            theta: neurons.value,
+            neuron,
+            constants: neurons.constants,
+            initial: neurons.initial,
+            inbox: fit.inbox(filter),
+        })
     }
 
     fn output(
         &self,
         at: usize,
-        output: &lower::Output,
+        output: &graph::Output,
         readout: Readout,
         connections: &mut [Option<Connection>],
-    ) -> Result<(Output, PartDynamics), FaithfulError> {
+    ) -> Result<Output, FaithfulError> {
         let post = Target::Output(at);
         let fan_in = FanIn::of(self.graph, post, |pre| self.value(pre));
         check_finite(&output.label, &fan_in, &output.bias)?;
@@ -841,28 +920,30 @@ impl<'a> Work<'a> {
             shift,
             scale,
         } = Scaling::of(&fit.units, fit.bounds.largest);
-        Ok((
-            Output {
-                label: output.label.clone(),
-                bias: fit.bias.iter().map(|b| *b as i32).collect(),
-                multiplier,
-                shift,
-                exit_margin: 0,
-                scale,
-            },
-            part(Kind::Readout { delayed }, filter, &fit),
-        ))
+        Ok(Output {
+            label: output.label.clone(),
+            bias: fit.bias.iter().map(|b| *b as i32).collect(),
+            multiplier,
+            shift,
+            exit_margin: 0,
+            scale,
+            readout: Shows::Shown { delayed },
+            current_shift: fit.current_shift,
+            inbox: fit.inbox(filter),
+        })
     }
 }
 
-fn part(kind: Kind, filter: Filter, fit: &Fit) -> PartDynamics {
-    PartDynamics {
-        kind,
-        synapse: filter.synapse,
-        fraction: fit.fraction,
-        current_shift: fit.current_shift,
-        filter_min: fit.bounds.filter.0 as i32,
-        filter_max: fit.bounds.filter.1 as i32,
+impl Fit {
+    /// The inbox of a part with a filter.
+    fn inbox(&self, filter: Filter) -> Option<Inbox> {
+        let (min, max) = self.bounds.filter;
+        filter.synapse.map(|synapse| Inbox {
+            synapse,
+            fraction: self.fraction,
+            min: min as i32,
+            max: max as i32,
+        })
     }
 }
 

@@ -26,9 +26,15 @@ pub mod faithful;
 #[doc(hidden)]
 pub mod file;
 mod front;
+#[doc(hidden)]
+pub mod graph;
 pub mod image;
 pub mod inputs;
 pub mod inspect;
+#[doc(hidden)]
+pub mod integers;
+#[doc(hidden)]
+pub mod integrate;
 pub mod keras;
 #[doc(hidden)]
 pub mod lower;

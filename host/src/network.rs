@@ -217,6 +217,17 @@ impl PerNeuron {
     }
 }
 
+impl PerNeuron {
+    /// The values of the neurons at these places, in their order.
+    #[must_use]
+    pub fn ordered(&self, places: &[usize]) -> Self {
+        match self {
+            Self::Same(value) => Self::Same(*value),
+            Self::Each(_) => Self::Each(places.iter().map(|&at| self.at(at)).collect()),
+        }
+    }
+}
+
 impl From<f32> for PerNeuron {
     fn from(value: f32) -> Self {
         Self::Same(value)

@@ -7,10 +7,13 @@ use crate::calibrate::{
 };
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
-use crate::lower::{Graph, LowerError, lower};
+use crate::graph::Graph;
+use crate::integers;
+use crate::integrate::integrate_and_fire;
+use crate::lower::{LowerError, lower};
 use crate::network::Network;
 use crate::ops::OpsError;
-use crate::quantize::{QuantizeError, QuantizeOptions, Quantized, WEIGHT_BITS, quantize};
+use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 
 /// How far channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
@@ -25,7 +28,7 @@ pub struct Build {
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -78,7 +81,7 @@ pub fn build_from(
     options: &QuantizeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Build, BuildError> {
-    let graph = lower(network)?;
+    let graph = integrate_and_fire(&lower(network)?)?;
     let Some(samples) = samples else {
         let calibration = bounds_from_weights(&graph).map_err(CalibrateError::from)?;
         let quantized = quantize(&graph, &calibration, options)?;

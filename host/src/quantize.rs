@@ -1,4 +1,4 @@
-//! Graph + Calibration → Quantized: the network in integers, with the proof that none overflows.
+//! Graph + Calibration → integers::Network: the network in integers, with the proof that none overflows.
 //!
 //! # Units
 //! A population's activation is counted in spikes: `theta` is the activation that one spike in one
@@ -21,7 +21,8 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, Transform, Width};
 
 use crate::calibrate::Calibration;
-use crate::lower::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
+use crate::graph::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
+use crate::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 
 /// Bits of a weight, unless fewer are asked for.
 pub const WEIGHT_BITS: u8 = 8;
@@ -182,165 +183,6 @@ impl Rounding {
     }
 }
 
-/// A network in integers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quantized {
-    /// The kernels that the image is for.
-    pub target: &'static Family,
-    /// Steps of an inference.
-    pub steps: u16,
-    /// The inputs.
-    pub inputs: Vec<Input>,
-    /// The neurons, in topological order.
-    pub ensembles: Vec<Ensemble>,
-    /// The readouts.
-    pub outputs: Vec<Output>,
-    /// The synapses, sorted by source.
-    pub connections: Vec<Connection>,
-    /// How the parts run, if they run step by step as Nengo's do.
-    pub dynamics: Option<Dynamics>,
-}
-
-/// How the parts of a network run that run step by step as Nengo's do.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dynamics {
-    /// Of each ensemble.
-    pub ensembles: Vec<PartDynamics>,
-    /// Of each output.
-    pub outputs: Vec<PartDynamics>,
-}
-
-/// How an ensemble or an output runs; fields as in [`image::dynamics::Dynamics`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as in the image")]
-pub struct PartDynamics {
-    pub kind: Kind,
-    pub synapse: Option<image::dynamics::Synapse>,
-    pub fraction: u8,
-    pub current_shift: i8,
-    pub filter_min: i32,
-    pub filter_max: i32,
-}
-
-/// What stands behind a part's filter; as in [`image::dynamics::Kind`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as in the image")]
-pub enum Kind {
-    Readout {
-        delayed: bool,
-    },
-    Rectified {
-        negative_slope: u16,
-        initial: Initial,
-    },
-    Lif {
-        leak: Leak,
-        initial: Initial,
-    },
-}
-
-/// V of each neuron at the start; as in [`image::dynamics::Initial`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as in the image")]
-pub enum Initial {
-    Zero,
-    Half,
-    Values(Vec<u16>),
-}
-
-/// The leak of LIF neurons; as in [`image::dynamics::Leak`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as in the image")]
-pub struct Leak {
-    pub table: Vec<u32>,
-    pub refractory: u32,
-    pub minimum: i32,
-    pub voltage_bits: u8,
-}
-
-/// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "said at the type")]
-pub struct Input {
-    pub label: String,
-    pub size: usize,
-    pub scale: f64,
-    pub zero_point: u8,
-    pub max: u8,
-}
-
-impl Input {
-    /// The largest and the least value of an event from it: a byte less the zero point.
-    pub(crate) fn range(&self) -> (i64, i64) {
-        let zero = i64::from(self.zero_point);
-        (i64::from(self.max) - zero, -zero)
-    }
-}
-
-/// Integrate-and-fire neurons.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ensemble {
-    /// The Nengo ensemble's label.
-    pub label: String,
-    /// How many neurons.
-    pub neurons: usize,
-    /// The type of potentials.
-    pub width: Width,
-    /// The most spikes in one step.
-    pub max_count: u8,
-    /// What an input's current is shifted right by.
-    pub current_shift: u8,
-    /// The threshold of each channel.
-    pub threshold: Vec<i32>,
-    /// The bias of each channel.
-    pub bias: Vec<i32>,
-    /// The least V - threshold at any time.
-    pub potential_min: i32,
-    /// The largest V - threshold at any time.
-    pub potential_max: i32,
-    /// The activation that one spike in one step stands for.
-    pub theta: f64,
-}
-
-/// A readout.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Output {
-    /// The probe's label.
-    pub label: String,
-    /// Added to each sum in every step.
-    pub bias: Vec<i32>,
-    /// Brings each sum to the common unit.
-    pub multiplier: Vec<i32>,
-    /// The product is shifted right by this.
-    pub shift: u8,
-    /// The lead of the largest value at which an inference may end, in common units; 0 for none.
-    pub exit_margin: u32,
-    /// The common unit.
-    pub scale: f64,
-}
-
-/// Quantized synapses.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "as in the graph")]
-pub struct Connection {
-    pub pre: Source,
-    pub post: lower::Target,
-    pub source: Seen,
-    pub transform: Transform,
-    pub weights: Vec<i16>,
-}
-
-/// What the weights see of a connection's source.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    /// The source as it is.
-    Direct,
-    /// Sums over neighbours, repetitions and offsets.
-    Window(image::Window),
-    /// For each place of the source, the place that it stands for, or [`image::NOWHERE`].
-    Table(Vec<u16>),
-}
-
 /// Why a network cannot be quantized.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -390,7 +232,7 @@ pub fn quantize(
     graph: &Graph,
     calibration: &Calibration,
     options: &QuantizeOptions,
-) -> Result<Quantized, QuantizeError> {
+) -> Result<integers::Network, QuantizeError> {
     quantize_with(graph, calibration, options, &Rounding::default())
 }
 
@@ -406,7 +248,7 @@ pub fn quantize_with(
     calibration: &Calibration,
     options: &QuantizeOptions,
     rounding: &Rounding,
-) -> Result<Quantized, QuantizeError> {
+) -> Result<integers::Network, QuantizeError> {
     if !options.valid() {
         return Err(QuantizeError::Options);
     }
@@ -455,27 +297,26 @@ pub fn quantize_with(
     let mut connections: Vec<Option<Connection>> = vec![None; graph.links.len()];
     let mut ensembles = Vec::new();
     for (at, population) in graph.populations.iter().enumerate() {
-        let fan_in = context.fan_in(lower::Target::Population(at));
+        let fan_in = context.fan_in(graph::Target::Population(at));
         let (ensemble, weights) = context.ensemble(at, population, &fan_in)?;
         ensembles.push(ensemble);
         context.place(&fan_in, weights, &mut connections)?;
     }
     let mut outputs = Vec::new();
     for (at, output) in graph.outputs.iter().enumerate() {
-        let fan_in = context.fan_in(lower::Target::Output(at));
+        let fan_in = context.fan_in(graph::Target::Output(at));
         let layer = graph.populations.len() + at;
         let (output, weights) = context.output(layer, output, &fan_in)?;
         outputs.push(output);
         context.place(&fan_in, weights, &mut connections)?;
     }
-    Ok(Quantized {
+    Ok(integers::Network {
         target: options.target,
-        steps: options.steps,
+        steps: Steps::Limited(options.steps),
         inputs,
         ensembles,
         outputs,
         connections: connections.into_iter().flatten().collect(),
-        dynamics: None,
     })
 }
 
@@ -519,13 +360,13 @@ impl<'a> FanIn<'a> {
     /// The links into a target; `value` is what one unit of an event from a source stands for.
     pub(crate) fn of(
         graph: &'a Graph,
-        post: lower::Target,
+        post: graph::Target,
         value: impl Fn(Source) -> f64,
     ) -> Vec<Self> {
         let links = graph.links.iter().enumerate();
         let size = match post {
-            lower::Target::Population(p) => graph.populations[p].neurons,
-            lower::Target::Output(o) => graph.outputs[o].bias.len(),
+            graph::Target::Population(p) => graph.populations[p].neurons,
+            graph::Target::Output(o) => graph.outputs[o].bias.len(),
         };
         links
             .filter(|(_, l)| l.post == post)
@@ -574,8 +415,8 @@ impl<'a> FanIn<'a> {
         weights: Vec<i16>,
     ) -> Result<Connection, QuantizeError> {
         let layer = match self.link.post {
-            lower::Target::Population(p) => &graph.populations[p].label,
-            lower::Target::Output(o) => &graph.outputs[o].label,
+            graph::Target::Population(p) => &graph.populations[p].label,
+            graph::Target::Output(o) => &graph.outputs[o].label,
         };
         Ok(Connection {
             pre: self.link.pre,
@@ -598,7 +439,7 @@ pub(crate) struct Drive {
 }
 
 impl<'a> Context<'a> {
-    fn fan_in(&self, post: lower::Target) -> Vec<FanIn<'a>> {
+    fn fan_in(&self, post: graph::Target) -> Vec<FanIn<'a>> {
         FanIn::of(self.graph, post, |pre| self.event_value(pre))
     }
 
@@ -621,7 +462,7 @@ impl<'a> Context<'a> {
     fn ensemble(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
     ) -> Result<(Ensemble, Weights), QuantizeError> {
         check_finite(&population.label, fan_in, &population.bias)?;
@@ -672,7 +513,7 @@ impl<'a> Context<'a> {
     fn narrow(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
         coarsest: f64,
@@ -746,7 +587,7 @@ impl<'a> Context<'a> {
     fn ensemble_in(
         &self,
         at: usize,
-        population: &crate::lower::Population,
+        population: &crate::graph::Population,
         fan_in: &[FanIn<'_>],
         shift: u8,
         units: &[(f64, i64)],
@@ -837,7 +678,7 @@ impl<'a> Context<'a> {
     fn output(
         &self,
         layer: usize,
-        output: &crate::lower::Output,
+        output: &crate::graph::Output,
         fan_in: &[FanIn<'_>],
     ) -> Result<(Output, Weights), QuantizeError> {
         check_finite(&output.label, fan_in, &output.bias)?;
@@ -882,8 +723,8 @@ impl<'a> Context<'a> {
                 bias: bias.into_iter().map(|b| b as i32).collect(),
                 multiplier,
                 shift,
-                exit_margin: 0,
                 scale,
+                ..Output::default()
             },
             weights,
         ))
@@ -965,19 +806,20 @@ impl Wide {
         holds(self.min) && holds(self.max) && self.bias.iter().all(|&b| holds(b))
     }
 
-    fn finish(self, population: &crate::lower::Population, width: Width) -> Ensemble {
+    fn finish(self, population: &crate::graph::Population, width: Width) -> Ensemble {
         let narrow = |values: Vec<i64>| values.into_iter().map(|v| v as i32).collect();
         Ensemble {
             label: population.label.clone(),
             neurons: population.neurons,
             width,
             max_count: self.max_count,
-            current_shift: self.shift,
+            current_shift: -(self.shift as i8),
             threshold: narrow(self.threshold),
             bias: narrow(self.bias),
             potential_min: self.min as i32,
             potential_max: self.max as i32,
             theta: self.theta,
+            ..Ensemble::default()
         }
     }
 }

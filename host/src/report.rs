@@ -1,4 +1,4 @@
-//! Graph + Calibration + Quantized → what quantization did to each layer, as a table and as JSON.
+//! Graph + Calibration + integers::Network → what quantization did to each layer, as a table and as JSON.
 
 use std::fmt;
 
@@ -7,8 +7,9 @@ use tinyspike_shared::image::{Post, Pre, Width};
 
 use crate::assemble::Image;
 use crate::calibrate::Calibration;
-use crate::lower::{Graph, Source, Target};
-use crate::quantize::{Quantized, image_order};
+use crate::graph::{Graph, Source, Target};
+use crate::integers;
+use crate::quantize::image_order;
 use crate::text::escaped;
 
 /// What quantization did.
@@ -106,7 +107,7 @@ pub struct ConnectionReport {
 pub fn report(
     graph: &Graph,
     calibration: &Calibration,
-    quantized: &Quantized,
+    quantized: &integers::Network,
     image: &Image<'_>,
 ) -> Report {
     let network = image.description();
@@ -117,13 +118,13 @@ pub fn report(
         max: input.max,
         bits: u8::BITS - input.max.leading_zeros(),
     });
-    let areas = network.ensembles.iter().zip(&image.layout().ensembles);
     let layers = quantized
         .ensembles
         .iter()
         .zip(&calibration.populations)
-        .zip(areas)
-        .map(|((e, seen), (packed, area))| {
+        .zip(&network.ensembles)
+        .enumerate()
+        .map(|(at, ((e, seen), packed))| {
             let clip = e.theta * f64::from(e.max_count);
             let channels = seen.channels.iter().map(|c| c.max);
             LayerReport {
@@ -148,9 +149,9 @@ pub fn report(
                     e.threshold.iter().copied().min().unwrap_or(0),
                     e.threshold.iter().copied().max().unwrap_or(0),
                 ],
-                current_shift: e.current_shift,
-                ram_bytes: (area.end - area.current) as usize * 4,
-                flash_bytes: (packed.threshold.len + packed.bias.len) as usize,
+                current_shift: e.current_shift.unsigned_abs(),
+                ram_bytes: image.ensemble_ram(at) as usize,
+                flash_bytes: packed.params_len() as usize,
             }
         });
     // Connections stand in the order of the graph's links.
@@ -343,10 +344,9 @@ impl Budgets {
     /// Where a budget is exceeded: by how much, and what takes most.
     pub fn check(&self, image: &Image<'_>) -> Result<(), BudgetError> {
         let network = image.description();
-        let ensembles = image.layout().ensembles.iter().enumerate();
-        let ram = ensembles.map(|(at, area)| {
+        let ram = (0..network.ensembles.len()).map(|at| {
             let label = format!("the state of {:?}", network.ensemble_label(at));
-            (u64::from(area.end - area.current) * 4, label)
+            (u64::from(image.ensemble_ram(at)), label)
         });
         check("RAM", image.arena_bytes() as u64, self.ram, ram.collect())?;
         let flash = network.connections.iter().map(|c| {

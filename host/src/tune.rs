@@ -28,12 +28,11 @@ use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
-use crate::lower::Graph;
+use crate::graph::Graph;
+use crate::integers;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
-use crate::quantize::{
-    LayerOptions, QuantizeError, QuantizeOptions, Quantized, WEIGHT_BITS, quantize,
-};
+use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets};
 
 /// Fewer samples than this say nothing about an accuracy.
@@ -290,7 +289,7 @@ pub struct Tuned {
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: Quantized,
+    pub quantized: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -455,7 +454,7 @@ struct Made {
     point: Point,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 

@@ -46,6 +46,30 @@ pub const fn rescale(x: i32, multiplier: i32, shift: u8) -> i32 {
     }
 }
 
+/// `x` · `factor` / 2^16, rounded to nearest, ties up: exact for every `x`.
+#[inline]
+#[must_use]
+pub const fn scaled(x: i32, factor: u16) -> i32 {
+    let factor = factor as u32;
+    // At most (2^16 - 1)^2 + 2^15: no carry is lost.
+    let low = (x as u32 & 0xffff)
+        .wrapping_mul(factor)
+        .wrapping_add(1 << 15);
+    let high = (x >> 16).wrapping_mul(factor as i32);
+    high.wrapping_add((low >> 16) as i32)
+}
+
+/// `x` · 2^`shift`, modulo 2^32; rounded to nearest, ties up, if the shift is below zero.
+#[inline]
+#[must_use]
+pub const fn shifted(x: i32, shift: i8) -> i32 {
+    if shift < 0 {
+        round_shift(x, shift.unsigned_abs())
+    } else {
+        x.wrapping_shl(shift.unsigned_abs() as u32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +81,12 @@ mod tests {
             let s = u32::from(shift.min(31));
             let half = if s == 0 { 0 } else { 1i128 << (s - 1) };
             prop_assert_eq!(i128::from(round_shift(x, shift)), (i128::from(x) + half) >> s);
+        }
+
+        #[test]
+        fn scaled_is_exact_in_wide_integers(x in any::<i32>(), factor in any::<u16>()) {
+            let exact = (i128::from(x) * i128::from(factor) + (1 << 15)) >> 16;
+            prop_assert_eq!(i128::from(scaled(x, factor)), exact);
         }
 
         #[test]

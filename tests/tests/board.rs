@@ -8,9 +8,10 @@ use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
 use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::import;
+use tinyspike::integers;
 use tinyspike::model::Activation;
 use tinyspike::network::{NeuronType, Synapse};
-use tinyspike::quantize::{QuantizeOptions, Quantized};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::Outcome;
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
@@ -23,7 +24,7 @@ fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
 }
 
 /// The inputs of a network as one, as a block holds them.
-fn joined(network: &Quantized, seed: u64) -> Vec<u8> {
+fn joined(network: &integers::Network, seed: u64) -> Vec<u8> {
     inputs(network, seed).concat()
 }
 

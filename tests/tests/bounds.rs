@@ -7,12 +7,16 @@ use tinyspike::calibrate::{Samples, calibrate};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
 use tinyspike::emulate::{Encoder, HostEngine};
-use tinyspike::import;
-use tinyspike::lower::{
-    Dense, Graph, Input, LinearMap, Link, Output, Population, Source, SourceMap, Target, lower,
+use tinyspike::graph::{
+    Dense, Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap,
+    Target,
 };
+use tinyspike::import;
+use tinyspike::integers;
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::pipeline::samples;
-use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
+use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
 use tinyspike_tests::reference::send;
 
@@ -24,7 +28,7 @@ struct Reach {
     current: Vec<[i64; 2]>,
 }
 
-fn reach(network: &Quantized, at: usize) -> Reach {
+fn reach(network: &integers::Network, at: usize) -> Reach {
     let e = &network.ensembles[at];
     let mut reach = Reach {
         events: vec![[0; 2]; e.neurons],
@@ -39,7 +43,7 @@ fn reach(network: &Quantized, at: usize) -> Reach {
                 let input = &network.inputs[i];
                 let zero = i64::from(input.zero_point);
                 let most = i64::from(input.max) - zero;
-                (input.size, most, -zero, e.current_shift)
+                (input.size, most, -zero, e.current_shift.unsigned_abs())
             }
             Source::Population(p) => {
                 let pre = &network.ensembles[p];
@@ -75,7 +79,7 @@ fn reach(network: &Quantized, at: usize) -> Reach {
 
 /// The extremes of V - θ over all neurons of an ensemble under the worst events: those that push up, or
 /// down, in every step, or up first and then down.
-fn extremes(network: &Quantized, at: usize) -> [i64; 2] {
+fn extremes(network: &integers::Network, at: usize) -> [i64; 2] {
     let e = &network.ensembles[at];
     let reach = reach(network, at);
     let mut seen = [i64::MAX, i64::MIN];
@@ -85,7 +89,7 @@ fn extremes(network: &Quantized, at: usize) -> [i64; 2] {
         let bias = i64::from(e.bias[channel]);
         for (first, then) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
             let mut v = threshold / 2 - threshold;
-            for step in 0..network.steps {
+            for step in 0..network.steps.limit().unwrap() {
                 let end = if step == 0 { first } else { then };
                 let mut watch = |v: i64| seen = [seen[0].min(v), seen[1].max(v)];
                 watch(v);
@@ -105,7 +109,7 @@ fn extremes(network: &Quantized, at: usize) -> [i64; 2] {
     seen
 }
 
-fn check(network: &Quantized) -> Result<(), TestCaseError> {
+fn check(network: &integers::Network) -> Result<(), TestCaseError> {
     for (at, e) in network.ensembles.iter().enumerate() {
         let [least, most] = extremes(network, at);
         let [min, max] = [e.potential_min, e.potential_max].map(i64::from);
@@ -142,6 +146,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                 outputs: vec![Output {
                     label: "out".into(),
                     bias: vec![0.0; 2],
+                    readout: Readout::Sum,
                     dropped_softmax: false,
                 }],
                 links: Vec::new(),
@@ -156,6 +161,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                         weights: Tensor::new(vec![rows, columns], data).unwrap(),
                         first: 0,
                     }),
+                    synapse: None,
                 }
             };
             let (mut pre, mut size) = (Source::Input(0), inputs);
@@ -177,6 +183,8 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                     shape: [1, 1, neurons],
                     channels: neurons,
                     bias: bias.weights.data().to_vec(),
+                    neuron: Neuron::IntegrateAndFire,
+                    ensemble: None,
                 });
                 (pre, size) = (Source::Population(at), neurons);
             }
@@ -213,13 +221,14 @@ proptest! {
 
 const CALIBRATION: &[u8] = include_bytes!("../../data/mnist_calibration2k.npz");
 
-fn bundled(name: &str, bytes: &[u8], options: &QuantizeOptions) -> Quantized {
+fn bundled(name: &str, bytes: &[u8], options: &QuantizeOptions) -> integers::Network {
     let model = import::load_bytes(name, bytes).unwrap();
     let convert_options = ConvertOptions {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    let graph = lower(&convert(&model, &convert_options).unwrap().network).unwrap();
+    let lowered = lower(&convert(&model, &convert_options).unwrap().network).unwrap();
+    let graph = integrate_and_fire(&lowered).unwrap();
     let data = data::load_bytes("calibration", CALIBRATION).unwrap();
     let samples = samples(&data, 100);
     let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();
@@ -245,7 +254,7 @@ fn bundled_models() {
 }
 
 /// Real inputs, and one at its largest everywhere, with the engine itself.
-fn stays_inside(network: &Quantized) {
+fn stays_inside(network: &integers::Network) {
     let data = data::load_bytes("calibration", CALIBRATION)
         .unwrap()
         .take(10);
@@ -262,7 +271,7 @@ fn stays_inside(network: &Quantized) {
         }
         engine.reset();
         engine.set_input(&input).unwrap();
-        for _ in 0..network.steps {
+        for _ in 0..network.steps.limit().unwrap() {
             engine.step();
             for (at, e) in network.ensembles.iter().enumerate() {
                 for i in 0..e.neurons {

@@ -8,8 +8,13 @@ use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
-use tinyspike::lower::{Graph, LinearMap, SourceMap, lower};
+use tinyspike::graph::{Graph, LinearMap, SourceMap};
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
+use tinyspike::network::{
+    Connection, Network, Node, NodeId, NodeKind, Post, Pre, Probe, Sparse, Transform,
+};
 use tinyspike::pipeline::{Build, build, float_accuracy, samples};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::tensor::Tensor;
@@ -45,7 +50,7 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).unwrap().network;
-    let graph = lower(&network).unwrap();
+    let graph = integrate_and_fire(&lower(&network).unwrap()).unwrap();
     let given: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
     let values = calibrate::forward(&graph, &given, SAMPLES).unwrap();
     for (value, expected) in values.outputs.iter().zip(&expected) {
@@ -106,7 +111,8 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
 fn refusal(builder: Builder, outputs: &[usize]) -> String {
     let model = builder.finish(outputs);
     let network = convert(&model, &ConvertOptions::default()).unwrap().network;
-    lower(&network).unwrap_err().to_string()
+    let lowered = lower(&network).and_then(|graph| integrate_and_fire(&graph));
+    lowered.unwrap_err().to_string()
 }
 
 fn sources(graph: &Graph) -> Vec<&'static str> {
@@ -279,8 +285,9 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let x = b.input(&[5, 5, 2]);
     let mut linear = Builder::convolution(3, &[3, 3]);
     linear.activation = Activation::Linear;
+    let z = b.conv(x, 2, &[3, 3]);
     let a = b.conv_with(x, linear.clone());
-    let c = b.conv_with(x, linear);
+    let c = b.conv_with(z, linear);
     let k = b.plain(
         "Concatenate",
         LayerConfig::Concatenate { axis: -1 },
@@ -289,8 +296,9 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     );
     let r = b.relu(k);
     let f = b.flatten(r, DataFormat::ChannelsLast);
+    let g = b.dense(f, 5, Activation::Relu);
     let a = b.dense(f, 4, Activation::Linear);
-    let c = b.dense(f, 3, Activation::Linear);
+    let c = b.dense(g, 3, Activation::Linear);
     let k = b.plain(
         "Concatenate",
         LayerConfig::Concatenate { axis: -1 },
@@ -305,6 +313,251 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
         LinearMap::Convolution(c) => c.first > 0,
     });
     assert_eq!(parts.count(), 2);
+}
+
+#[test]
+fn linear_layers_of_one_source_are_one_link() {
+    let mut b = Builder::new();
+    let linear = |filters, kernel: &[usize]| {
+        let mut linear = Builder::convolution(filters, kernel);
+        linear.activation = Activation::Linear;
+        linear
+    };
+    let concatenate = |b: &mut Builder, parts: &[usize], shape: &[usize]| {
+        b.plain(
+            "Concatenate",
+            LayerConfig::Concatenate { axis: -1 },
+            parts,
+            shape,
+        )
+    };
+    let x = b.input(&[5, 5, 2]);
+    let a = b.conv_with(x, linear(3, &[3, 3]));
+    let c = b.conv_with(x, linear(2, &[3, 3]));
+    let k = concatenate(&mut b, &[a, c], &[5, 5, 5]);
+    // A smaller kernel, and no kernel at all.
+    let p = b.conv_with(x, linear(5, &[1, 1]));
+    let k = b.plain("Add", LayerConfig::Add, &[k, p], &[5, 5, 5]);
+    let r = b.relu(k);
+    let c = b.conv_with(r, linear(5, &[3, 3]));
+    let k = b.plain("Add", LayerConfig::Add, &[r, c], &[5, 5, 5]);
+    let r = b.relu(k);
+    let f = b.flatten(r, DataFormat::ChannelsLast);
+    let a = b.dense(f, 4, Activation::Linear);
+    let c = b.dense(f, 3, Activation::Linear);
+    let k = concatenate(&mut b, &[a, c], &[7]);
+    let r = b.relu(k);
+    let d = b.dense(r, 7, Activation::Linear);
+    let k = b.plain("Subtract", LayerConfig::Subtract, &[d, r], &[7]);
+    let y = b.dense(k, 3, Activation::Linear);
+    let built = deploys(b, &[y]);
+    assert_eq!(built.graph.links.len(), 4, "{:?}", sources(&built.graph));
+}
+
+/// The image of a head, with and without the layers that `merge` puts between two of its layers.
+fn merged(
+    shape: &[usize],
+    before: impl Fn(&mut Builder, usize) -> usize,
+    merge: impl Fn(&mut Builder, usize) -> usize,
+    after: impl Fn(&mut Builder, usize) -> usize,
+) -> [Build; 2] {
+    [false, true].map(|merging| {
+        let mut b = Builder::new();
+        let x = b.input(shape);
+        let mut at = before(&mut b, x);
+        if merging {
+            at = merge(&mut b, at);
+        }
+        let at = after(&mut b, at);
+        let y = head(&mut b, at);
+        deploys(b, &[y])
+    })
+}
+
+fn doubled(b: &mut Builder, x: usize) -> usize {
+    let shape = b.shape(x);
+    b.plain("Add", LayerConfig::Add, &[x, x], &shape)
+}
+
+/// A thing beside itself, averaged with itself before.
+fn beside_itself(b: &mut Builder, x: usize) -> usize {
+    let mut shape = b.shape(x);
+    let m = b.plain("Average", LayerConfig::Average, &[x, x, x], &shape);
+    if let Some(channels) = shape.last_mut() {
+        *channels *= 2;
+    }
+    let axis = LayerConfig::Concatenate { axis: -1 };
+    b.plain("Concatenate", axis, &[x, m], &shape)
+}
+
+/// The number of weights of each connection.
+fn weights(built: &Build) -> Vec<usize> {
+    let connections = built.quantized.connections.iter();
+    connections.map(|c| c.weights.len()).collect()
+}
+
+/// What is added to itself or put beside itself leaves one set of weights: dense layers, convolutions,
+/// pooling, and linear layers.
+#[test]
+fn images_are_no_larger_for_what_meets_itself() {
+    let dense = |b: &mut Builder, x| b.dense(x, 12, Activation::Relu);
+    let linear = |b: &mut Builder, x| b.dense(x, 12, Activation::Linear);
+    let conv = |b: &mut Builder, x| b.conv(x, 4, &[3, 3]);
+    let pooled = |b: &mut Builder, x| {
+        let c = b.conv(x, 4, &[3, 3]);
+        pool(b, c, [2, 2], [2, 2])
+    };
+    let linear_conv = |b: &mut Builder, x| {
+        let mut linear = Builder::convolution(4, &[3, 3]);
+        linear.activation = Activation::Linear;
+        b.conv_with(x, linear)
+    };
+    let relu = |b: &mut Builder, x| b.relu(x);
+    type Layers<'a> = &'a dyn Fn(&mut Builder, usize) -> usize;
+    let cases: [(&[usize], Layers<'_>, Layers<'_>); 6] = [
+        (&[9], &dense, &dense),
+        (&[6, 6, 2], &conv, &conv),
+        (&[6, 6, 2], &pooled, &conv),
+        (&[9], &linear, &dense),
+        (&[9], &linear, &relu),
+        (&[6, 6, 2], &linear_conv, &relu),
+    ];
+    for (case, (shape, before, after)) in cases.into_iter().enumerate() {
+        let [one, two] = merged(shape, before, doubled, after).map(|b| weights(&b));
+        assert_eq!(one, two, "{case}");
+        // A neuron for each value is not less for values that are alike.
+        if case < 4 {
+            let [one, two] = merged(shape, before, beside_itself, after).map(|b| weights(&b));
+            assert_eq!(one, two, "{case}");
+        }
+    }
+}
+
+/// Each layer doubles the ways to the next one.
+#[test]
+fn chains_of_additions_are_lowered_in_linear_time() {
+    let mut b = Builder::new();
+    let x = b.input(&[32]);
+    let mut at = b.dense(x, 64, Activation::Relu);
+    for _ in 0..40 {
+        at = b.plain("Add", LayerConfig::Add, &[at, at], &[64]);
+        at = b.plain("Average", LayerConfig::Average, &[at, at, at, at], &[64]);
+    }
+    // As many ways through a thing beside itself, of which no two are alike.
+    for level in 0..5 {
+        at = beside_itself(&mut b, at);
+        assert_eq!(b.shape(at), [128 << level]);
+    }
+    let d = b.dense(at, 16, Activation::Relu);
+    let y = b.dense(d, 3, Activation::Linear);
+    let model = b.finish(&[y]);
+    let network = convert(&model, &ConvertOptions::default()).unwrap().network;
+    let start = std::time::Instant::now();
+    let graph = integrate_and_fire(&lower(&network).unwrap()).unwrap();
+    assert!(start.elapsed().as_secs_f64() < 1.0, "{:?}", start.elapsed());
+    let weights: Vec<usize> = graph
+        .links
+        .iter()
+        .map(|l| match &l.map {
+            LinearMap::Dense(d) => d.weights.len(),
+            LinearMap::Convolution(c) => c.kernel.len(),
+        })
+        .collect();
+    assert_eq!(weights, [32 * 64, 64 * 16, 16 * 3]);
+    let x = vec![0.01; 32];
+    let values = calibrate::forward(&graph, &[&x], 1).unwrap();
+    let input = Tensor::new(vec![1, 32], x).unwrap();
+    let expected = forward::forward(&model, &[input]).unwrap();
+    for (v, e) in values.outputs[0].iter().zip(expected[0].data()) {
+        assert!((v - e).abs() <= EXACT * e.abs(), "{v} is not {e}");
+    }
+}
+
+/// A network whose layers between an input and an output are nodes of these sizes and transforms.
+fn relays(input: usize, transforms: Vec<Transform>) -> Network {
+    let node = |label: String, kind, size_in, size_out| Node {
+        label,
+        size_in,
+        size_out,
+        kind,
+        subnetwork: None,
+    };
+    let shape = vec![input];
+    let mut network = Network {
+        nodes: vec![node("in".into(), NodeKind::Input { shape }, 0, input)],
+        ..Network::default()
+    };
+    for transform in transforms {
+        let (at, size) = (network.nodes.len(), transform.size_out());
+        let label = format!("relay{at}");
+        network
+            .nodes
+            .push(node(label, NodeKind::Passthrough, size, size));
+        network.connections.push(Connection {
+            pre: Pre::Node(NodeId(at - 1)),
+            pre_slice: None,
+            post: Post::Node(NodeId(at)),
+            post_slice: None,
+            transform,
+            synapse: None,
+            trainable: None,
+            subnetwork: None,
+        });
+    }
+    network.probes.push(Probe {
+        target: Pre::Node(NodeId(network.nodes.len() - 1)),
+        synapse: None,
+        label: "out".into(),
+    });
+    network
+}
+
+/// A matrix of ones.
+fn ones(size_out: usize, size_in: usize) -> Transform {
+    let entries = (0..size_out as u32).flat_map(|row| (0..size_in as u32).map(move |c| (row, c)));
+    Transform::Sparse(Sparse {
+        size_out,
+        size_in,
+        indices: entries.collect(),
+        values: Tensor::filled(vec![size_out * size_in], 1.0),
+    })
+}
+
+#[test]
+fn what_takes_too_much_memory_is_refused() {
+    let refused = |network: &Network| lower(network).unwrap_err().to_string();
+    let huge = refused(&relays(1 << 40, vec![Transform::Identity(1 << 40)]));
+    assert!(
+        huge.contains("\"in\"") && huge.contains("1099511627776"),
+        "{huge}"
+    );
+    // Each value of a layer sees all of another one.
+    let all = refused(&relays(4000, vec![ones(1, 4000), ones(4000, 1)]));
+    assert!(
+        all.contains("relay2") && all.contains("8388608 values"),
+        "{all}"
+    );
+    lower(&relays(500, vec![ones(1, 500), ones(500, 1)])).unwrap();
+    // More ways than an image has connections.
+    let mut many = relays(200, vec![Transform::Identity(200)]);
+    for shift in 0..200usize {
+        many.connections.push(Connection {
+            pre_slice: Some((shift..200).collect()),
+            post_slice: Some((0..200 - shift).rev().collect()),
+            transform: Transform::Identity(200 - shift),
+            ..many.connections[0].clone()
+        });
+    }
+    let many = refused(&many);
+    assert!(
+        many.contains("relay1") && many.contains("128 different maps"),
+        "{many}"
+    );
+    // A circle.
+    let mut circle = relays(3, vec![Transform::Identity(3); 2]);
+    circle.connections[0].pre = Pre::Node(NodeId(2));
+    let circle = refused(&circle);
+    assert!(circle.contains("a loop of connections"), "{circle}");
 }
 
 #[test]
@@ -579,7 +832,8 @@ fn conv1d_series_is_refused_for_its_activations() {
         ..ConvertOptions::default()
     };
     let network = convert(&series(), &options).unwrap().network;
-    let text = lower(&network).unwrap_err().to_string();
+    let graph = lower(&network).unwrap();
+    let text = integrate_and_fire(&graph).unwrap_err().to_string();
     for part in ["Tanh", "Sigmoid", "--swap-activation"] {
         assert!(text.contains(part), "{text}");
     }

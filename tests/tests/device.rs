@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{self, aligned_copy, assemble};
 use tinyspike::device::run::{Quantity, RunError, Tally, check, compare};
 use tinyspike::device::session::{Link, Lost, Patience, Session, SessionError};
-use tinyspike::quantize::Quantized;
+use tinyspike::integers;
 use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::Device;
 use tinyspike_shared::accept::{Refusal, Start};
@@ -30,7 +30,7 @@ const PATIENCE: Patience = Patience {
 const QUICK: Duration = Duration::ZERO;
 
 /// The inputs of a network, as bytes one after another.
-fn joined(network: &Quantized, seed: u64) -> Vec<u8> {
+fn joined(network: &integers::Network, seed: u64) -> Vec<u8> {
     inputs(network, seed).concat()
 }
 
@@ -276,7 +276,9 @@ fn a_device_without_a_usable_image_says_why() {
 #[test]
 fn steps_may_be_asked_for_in_any_order() {
     let network = networks()
-        .prop_filter("several steps", |n| n.steps > 2 && !n.ensembles.is_empty())
+        .prop_filter("several steps", |n| {
+            n.steps.limit() > Some(2) && !n.ensembles.is_empty()
+        })
         .new_tree(&mut TestRunner::deterministic())
         .unwrap()
         .current();
@@ -284,7 +286,7 @@ fn steps_may_be_asked_for_in_any_order() {
     let sample = joined(&network, 3);
     with_device(&image, words(&image, sample.len()), (), |session| {
         session.set_input(&sample).unwrap();
-        let steps = network.steps as u16;
+        let steps = network.steps.limit().unwrap();
         let all: Vec<_> = (0..steps)
             .map(|at| session.step(at, Watch::Hashes, QUICK).unwrap())
             .collect();

@@ -7,17 +7,21 @@ use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
-use tinyspike::quantize::{QuantizeOptions, Quantized};
+use tinyspike::integers::{self, Steps};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
+use tinyspike_shared::image::Neuron;
 use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::mnist::project;
-use tinyspike_tests::network::{inputs, networks};
+use tinyspike_tests::network::{
+    endless_networks, exact_networks, inputs, mixed_networks, networks,
+};
 use tinyspike_tests::reference::Reference;
 
 proptest! {
@@ -34,6 +38,14 @@ proptest! {
             let all = network.connections.iter_mut().flat_map(|c| &mut c.weights);
             all.for_each(|w| *w %= 8);
         }
+        compare_all(&network, &inputs(&network, seed))?;
+    }
+
+    #[test]
+    fn exact_networks_equal_the_reference(
+        network in prop_oneof![exact_networks(), mixed_networks(), endless_networks()],
+        seed in any::<u64>(),
+    ) {
         compare_all(&network, &inputs(&network, seed))?;
     }
 }
@@ -78,7 +90,7 @@ fn trained_networks_equal_the_reference() {
 }
 
 /// Runs a network with every kind of kernels, and by the reference.
-fn compare_all(network: &Quantized, inputs: &[Vec<u8>]) -> Result<(), TestCaseError> {
+fn compare_all(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), TestCaseError> {
     compare::<Portable>(network, inputs)?;
     compare::<Native>(network, inputs)?;
     compare::<Swar>(network, inputs)
@@ -112,55 +124,37 @@ fn random_networks_have_every_layout() {
 }
 
 /// Runs a network with kernels of one kind and by the reference, and compares the two after every step.
-fn compare<K>(network: &Quantized, inputs: &[Vec<u8>]) -> Result<(), TestCaseError>
+fn compare<K>(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), TestCaseError>
 where
     K: Kernels<u16> + Kernels<u32>,
 {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
-    let mut reference = Reference::new(network, inputs);
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
         Engine::new(&image, &mut arena).unwrap();
     let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-    engine.set_inputs(&given).unwrap();
-    for step in 0..network.steps {
-        let mut counts = Counts(
-            network
-                .ensembles
-                .iter()
-                .map(|e| vec![0; e.neurons])
-                .collect(),
-        );
-        prop_assert!(engine.step_probed(&mut counts));
-        prop_assert_eq!(&counts.0, &reference.step());
-        if step + 1 == network.steps {
-            // Potentials are not kept after the last step.
-            continue;
-        }
-        if step == 0 {
-            // An input that is set again between steps replaces itself.
-            engine.set_inputs(&given).unwrap();
-        }
-        for (e, ensemble) in network.ensembles.iter().enumerate() {
-            for i in 0..ensemble.neurons {
-                let channel = i % ensemble.threshold.len();
-                let threshold = i64::from(ensemble.threshold[channel]);
-                let stored = i64::from(engine.potential(e, i).unwrap());
-                prop_assert_eq!(stored + threshold, reference.potentials[e][i]);
+    let limit = network.steps.limit();
+    let steps = limit.unwrap_or(20);
+    // Without end nothing but this shows that the second run, after a reset, is the same.
+    for _ in 0..if limit.is_none() { 2 } else { 1 } {
+        engine.reset();
+        engine.set_inputs(&given).unwrap();
+        let mut reference = Reference::new(network, inputs);
+        for step in 1..=steps {
+            agree(&mut engine, &mut reference, network, limit == Some(step))?;
+            if step == 1 && limit != Some(1) {
+                // An input that is set again between steps replaces itself.
+                engine.set_inputs(&given).unwrap();
             }
         }
+        // The bounds hold for no more steps.
+        prop_assert_eq!(engine.step(), limit.is_none());
     }
-    let sums: Vec<i64> = engine
-        .output(0)
-        .sums()
-        .iter()
-        .map(|&s| i64::from(s))
-        .collect();
-    prop_assert_eq!(&sums, &reference.sums[0]);
-    // The bounds hold for no more steps.
-    prop_assert!(!engine.step());
-    // A second run after a reset is the same run, as far as the exit margin lets it go.
+    let Some(limit) = limit else {
+        return Ok(());
+    };
+    // A run goes as far as the exit margin lets it.
     let (margin, size) = (
         network.outputs[0].exit_margin,
         network.outputs[0].bias.len(),
@@ -184,17 +178,94 @@ where
         values.sort_unstable();
         let leads =
             size > 1 && margin > 0 && values[size - 1] - values[size - 2] >= i64::from(margin);
-        if leads || steps == network.steps {
+        if leads || steps == limit {
             break;
         }
     }
     prop_assert_eq!(engine.infer(&mut ()), steps);
-    let again: Vec<i64> = engine
-        .output(0)
-        .sums()
-        .iter()
-        .map(|&s| i64::from(s))
-        .collect();
-    prop_assert_eq!(&again, &plain.sums[0]);
+    prop_assert_eq!(&sums(&engine), &plain.sums[0]);
     Ok(())
+}
+
+fn sums<K>(engine: &Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS>) -> Vec<i64>
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let output = engine.output(0);
+    output.sums().iter().map(|&s| i64::from(s)).collect()
+}
+
+/// A step of both: the same spikes and values, and unless it is the last one the same potentials.
+fn agree<K>(
+    engine: &mut Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS>,
+    reference: &mut Reference<'_>,
+    network: &integers::Network,
+    last: bool,
+) -> Result<(), TestCaseError>
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let sizes = network.ensembles.iter().map(|e| vec![0; e.neurons]);
+    let mut counts = Counts(sizes.collect());
+    prop_assert!(engine.step_probed(&mut counts));
+    prop_assert_eq!(&counts.0, &reference.step());
+    prop_assert_eq!(&sums(engine), &reference.sums[0]);
+    if last {
+        return Ok(());
+    }
+    for (e, ensemble) in network.ensembles.iter().enumerate() {
+        for i in 0..ensemble.neurons {
+            let threshold = match ensemble.neuron {
+                Neuron::Lif(_) => 0,
+                _ => ensemble.threshold[i % ensemble.threshold.len()],
+            };
+            let stored = engine.potential(e, i).unwrap();
+            let potential = reference.potentials[e][i] - i64::from(threshold);
+            prop_assert_eq!(i64::from(stored), potential);
+            if network.steps == Steps::Endless {
+                let limits = ensemble.potential_min..=ensemble.potential_max;
+                prop_assert!(limits.contains(&stored));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Networks without end, on inputs that change, step for step what they are in 64 bits: nothing has left a word.
+fn stream(networks: usize, steps: u32) {
+    let mut runner = TestRunner::deterministic();
+    let spiking = endless_networks().prop_filter("neurons", |n| !n.ensembles.is_empty());
+    for at in 0..networks {
+        let network = spiking.new_tree(&mut runner).unwrap().current();
+        let bytes = aligned_copy(&assemble(&network).unwrap());
+        let image = Image::parse(&bytes).unwrap();
+        let mut arena = vec![0; image.arena_bytes() / 4];
+        let mut engine = Engine::<Native, _, _>::new(&image, &mut arena).unwrap();
+        let mut reference = Reference::new(&network, &inputs(&network, 0));
+        for step in 0..steps {
+            // Sometimes the largest inputs, for long.
+            if step % 50 == 0 {
+                let mut inputs = inputs(&network, step.into());
+                if step % 200 == 0 {
+                    inputs[0].fill(network.inputs[0].max);
+                }
+                let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+                engine.set_inputs(&given).unwrap();
+                reference.set(&inputs);
+            }
+            agree(&mut engine, &mut reference, &network, false)
+                .unwrap_or_else(|e| panic!("network {at}, step {step}: {e}"));
+        }
+    }
+}
+
+#[test]
+fn streams_equal_the_reference() {
+    stream(6, 400);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask soak"]
+fn long_streams_equal_the_reference() {
+    stream(40, 30_000);
 }

@@ -18,7 +18,8 @@ use tinyspike::simulate::{
 };
 use tinyspike::tensor::Tensor;
 use tinyspike_firmware::{Event, Probe};
-use tinyspike_tests::stepwise::{Ideal, Stepwise};
+use tinyspike_tests::ideal::Ideal;
+use tinyspike_tests::reference::Reference;
 
 fn conversion(
     model: &str,
@@ -445,7 +446,6 @@ fn bounds_hold() {
         let conversion = conversion(model, RELU, 250.0, synapse);
         let build = built(&conversion, 20, &InitialVoltage::default(), 8);
         let network = &build.quantized;
-        let dynamics = network.dynamics.as_ref().unwrap();
         let size = network.inputs[0].size;
         let mut inputs: Vec<Vec<u8>> = (0..data.len())
             .map(|i| match data.sample(i).unwrap() {
@@ -455,14 +455,16 @@ fn bounds_hold() {
             .collect();
         inputs.push(vec![255; size]);
         for input in inputs {
-            let mut reference = Stepwise::new(network, &[input]);
+            let mut reference = Reference::new(network, &[input]);
             for _ in 0..20 {
                 reference.step();
             }
-            let parts = dynamics.ensembles.iter().chain(&dynamics.outputs);
-            for (part, seen) in parts.zip(&reference.filter_seen) {
-                assert!(i64::from(part.filter_min) <= seen.0, "{model} {synapse:?}");
-                assert!(i64::from(part.filter_max) >= seen.1, "{model} {synapse:?}");
+            let outputs = network.outputs.iter().map(|o| o.inbox);
+            let inboxes = network.ensembles.iter().map(|e| e.inbox).chain(outputs);
+            for (inbox, seen) in inboxes.zip(&reference.inbox_seen) {
+                let Some(inbox) = inbox else { continue };
+                assert!(i64::from(inbox.min) <= seen.0, "{model} {synapse:?}");
+                assert!(i64::from(inbox.max) >= seen.1, "{model} {synapse:?}");
             }
             for (e, seen) in network.ensembles.iter().zip(&reference.potential_seen) {
                 assert!(i64::from(e.potential_min) <= seen.0, "{model} {synapse:?}");

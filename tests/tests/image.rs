@@ -3,21 +3,27 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
-use tinyspike::lower::{Source, Target};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::graph::{Source, Target};
+use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 use tinyspike_firmware::ImageError;
 use tinyspike_firmware::kernels::families;
-use tinyspike_shared::image::dynamics::Records;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
     SourceMap, Transform, VERSION, Width, Window, checksum,
 };
 use tinyspike_shared::weights;
-use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+use tinyspike_tests::network::{
+    endless_networks, exact_networks, inputs, mixed_networks, networks,
+};
 
-/// Deployed networks, and those that run step by step.
-fn all_networks() -> impl Strategy<Value = Quantized> {
-    prop_oneof![networks(), stepwise_networks()]
+/// Networks of all kinds.
+fn all_networks() -> impl Strategy<Value = integers::Network> {
+    prop_oneof![
+        networks(),
+        exact_networks(),
+        mixed_networks(),
+        endless_networks()
+    ]
 }
 
 /// Runs whatever parses, with whatever input has the right length.
@@ -37,7 +43,7 @@ fn run(bytes: &[u8]) -> Result<(), ImageError> {
         .collect();
     let given: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     engine.set_inputs(&given).expect("the inputs fit");
-    for _ in 0..image.description().steps.min(3) {
+    for _ in 0..3 {
         engine.step();
     }
     for o in 0..image.description().outputs.len() {
@@ -134,12 +140,12 @@ fn ensemble(label: &str, neurons: usize) -> Ensemble {
         neurons,
         width: Width::I16,
         max_count: 3,
-        current_shift: 0,
         threshold: vec![100; 4],
         bias: vec![0; 4],
         potential_min: i16::MIN.into(),
         potential_max: i16::MAX.into(),
         theta: 1.0,
+        ..Ensemble::default()
     }
 }
 
@@ -158,7 +164,7 @@ fn convolution(input: [u16; 3], output: [u16; 3], groups: u16) -> Convolution {
 }
 
 /// A grouped convolution, one behind a window, and a matrix behind a table.
-fn mapped() -> Quantized {
+fn mapped() -> integers::Network {
     let connect = |pre, post, source, transform: Transform| Connection {
         pre,
         post,
@@ -180,9 +186,9 @@ fn mapped() -> Quantized {
         outputs: 2,
         first: 1,
     };
-    Quantized {
+    integers::Network {
         target: &families::PORTABLE,
-        steps: 2,
+        steps: Steps::Limited(2),
         inputs: vec![Input {
             label: "x".into(),
             size: 50,
@@ -196,8 +202,8 @@ fn mapped() -> Quantized {
             bias: vec![0; 4],
             multiplier: vec![1; 4],
             shift: 0,
-            exit_margin: 0,
             scale: 1.0,
+            ..Output::default()
         }],
         connections: vec![
             connect(
@@ -219,7 +225,6 @@ fn mapped() -> Quantized {
                 Transform::Dense(dense),
             ),
         ],
-        dynamics: None,
     }
 }
 
@@ -336,17 +341,17 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     const MOVED: u32 = 64;
     let ensembles = network.ensembles.iter_mut();
     let outputs = network.outputs.iter_mut();
-    let sections = (ensembles.flat_map(|e| [&mut e.threshold, &mut e.bias]))
-        .chain(outputs.flat_map(|o| [&mut o.bias, &mut o.multiplier]))
+    let offsets = (ensembles.map(|e| &mut e.params))
+        .chain(outputs.map(|o| &mut o.params))
         .chain(network.connections.iter_mut().flat_map(|c| {
             let table = match &mut c.source {
-                SourceMap::Table(table) => Some(table),
+                SourceMap::Table(table) => Some(&mut table.offset),
                 _ => None,
             };
-            table.into_iter().chain([&mut c.weights])
+            table.into_iter().chain([&mut c.weights.offset])
         }));
-    for section in sections {
-        section.offset += MOVED;
+    for offset in offsets {
+        *offset += MOVED;
     }
     alter(&mut network);
     let encoded = postcard::to_stdvec(&network).unwrap();
@@ -357,7 +362,7 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     bytes.resize(start + MOVED as usize, 0);
     bytes.extend(&image[start..]);
     let length = bytes.len() as u32;
-    let arena = Layout::of(&network, Records::default()).map_or(0, |layout| layout.bytes());
+    let arena = Layout::of(&network).map_or(0, |layout| layout.bytes());
     for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
@@ -458,10 +463,9 @@ fn the_description_fills_its_length() {
 }
 
 #[test]
-fn a_network_has_steps_inputs_and_outputs() {
+fn a_network_has_inputs_and_outputs() {
     assert_eq!(refusal(|_| ()), None);
     let empty = Some(ImageError::Empty);
-    assert_eq!(refusal(|n| n.steps = 0), empty);
     assert_eq!(refusal(|n| n.inputs.clear()), empty);
     assert_eq!(refusal(|n| n.outputs.clear()), empty);
 }
@@ -517,8 +521,9 @@ fn the_sizes_of_an_ensemble_are_checked() {
     assert_eq!(of_ensemble(|e| e.channels = 0), size);
     assert_eq!(of_ensemble(|e| e.channels = 3), size);
     assert_eq!(of_ensemble(|e| e.max_count = 0), Some(Fault::MaxCount));
-    assert_eq!(of_ensemble(|e| e.current_shift = 32), Some(Fault::Shift));
-    assert_eq!(of_ensemble(|e| e.current_shift = 31), None);
+    assert_eq!(of_ensemble(|e| e.current_shift = -32), Some(Fault::Shift));
+    assert_eq!(of_ensemble(|e| e.current_shift = 1), Some(Fault::Shift));
+    assert_eq!(of_ensemble(|e| e.current_shift = -31), None);
 }
 
 #[test]
@@ -541,17 +546,13 @@ fn the_bounds_of_potentials_fit_their_width() {
 
 #[test]
 fn thresholds_are_positive() {
-    let thresholds = |width, values: [u8; 16]| {
+    let thresholds = |width, values: [u8; 32]| {
         let mut bytes = redescribed(|n| {
             let e = &mut n.ensembles[1];
             e.width = width;
             let end = n.connections[2].weights;
             // The last section of the image gets company.
-            let section = Section {
-                offset: (end.offset + end.len).next_multiple_of(4),
-                len: 4 * width.bytes() as u32,
-            };
-            (e.threshold, e.bias) = (section, section);
+            e.params = (end.offset + end.len).next_multiple_of(4);
         });
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(values);
@@ -560,11 +561,11 @@ fn thresholds_are_positive() {
         seal(&mut bytes);
         run(&aligned_copy(&bytes)).err()
     };
-    let mut narrow = [0; 16];
+    let mut narrow = [0; 32];
     for value in narrow.chunks_exact_mut(2) {
         value.copy_from_slice(&9i16.to_le_bytes());
     }
-    let mut wide = [0; 16];
+    let mut wide = [0; 32];
     for value in wide.chunks_exact_mut(4) {
         value.copy_from_slice(&9i32.to_le_bytes());
     }
@@ -606,11 +607,19 @@ fn sections_lie_where_they_can() {
             "{at}: {fault:?}"
         );
     };
+    for offset in &edits[..4] {
+        let moved = |at: &mut u32| {
+            let mut section = Section {
+                offset: *at,
+                len: 0,
+            };
+            offset(&mut section);
+            *at = section.offset;
+        };
+        section(of_ensemble(|e| moved(&mut e.params)), "ensemble");
+        section(of_output(|o| moved(&mut o.params)), "output");
+    }
     for edit in edits {
-        section(of_ensemble(|e| edit(&mut e.threshold)), "threshold");
-        section(of_ensemble(|e| edit(&mut e.bias)), "bias");
-        section(of_output(|o| edit(&mut o.bias)), "output bias");
-        section(of_output(|o| edit(&mut o.multiplier)), "multiplier");
         for at in 0..3 {
             section(of_connection(at, |c| edit(&mut c.weights)), "weights");
         }

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
-use tinyspike::quantize::Quantized;
+use tinyspike::integers::{self, Ensemble};
 use tinyspike_firmware::{Event, Layer, Probe};
-use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+use tinyspike_tests::network::{exact_networks, inputs, networks};
 
 /// The layers whose turns are over, and the ensemble that has spiked since.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Turns {
     }
 }
 
-fn take_turns(network: &Quantized, seed: u64) {
+fn take_turns(network: &integers::Network, seed: u64) {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image: Image<'_> = Image::parse(&bytes).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];
@@ -48,15 +48,24 @@ fn take_turns(network: &Quantized, seed: u64) {
     let of_inputs = turns.count(given.len(), Layer::Input);
     assert!(of_inputs.iter().all(|n| *n > 0), "{of_inputs:?}");
     assert_eq!(of_inputs.iter().sum::<usize>(), turns.over.len());
-    for _ in 0..network.steps {
+    for _ in 0..network.steps.limit().unwrap() {
         let mut turns = Turns::default();
         assert!(engine.step_probed(&mut turns));
         assert_eq!(turns.spiking, None);
         let ensembles = turns.count(network.ensembles.len(), Layer::Ensemble);
         let outputs = turns.count(network.outputs.len(), Layer::Output);
-        // Where parts have filters, all are visited twice in a step.
-        let each = 1 + usize::from(network.dynamics.is_some());
-        assert!(ensembles.iter().chain(&outputs).all(|n| *n == each));
+        // What a step begins with is a turn of its own.
+        let delayed = |e: &Ensemble| e.inbox.is_some_and(|inbox| inbox.synapse.is_delayed());
+        let expected = network
+            .ensembles
+            .iter()
+            .map(|e| 1 + usize::from(delayed(e)));
+        assert_eq!(ensembles, expected.collect::<Vec<_>>());
+        let expected = network
+            .outputs
+            .iter()
+            .map(|o| 1 + usize::from(o.inbox.is_some()));
+        assert_eq!(outputs, expected.collect::<Vec<_>>());
         let all = ensembles.iter().chain(&outputs).sum::<usize>();
         assert_eq!(all, turns.over.len());
     }
@@ -74,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn every_layer_of_a_stepwise_network_has_its_turn(
-        network in stepwise_networks(),
+    fn every_layer_of_an_exact_network_has_its_turn(
+        network in exact_networks(),
         seed in any::<u64>(),
     ) {
         take_turns(&network, seed);

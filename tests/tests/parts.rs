@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
-use tinyspike::quantize::{QuantizeOptions, Quantized};
+use tinyspike::integers;
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, build_of, family};
 use tinyspike_board::qemu::{self, Outcome};
 use tinyspike_firmware::kernels::families;
@@ -16,7 +17,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+use tinyspike_tests::network::{exact_networks, inputs, networks};
 
 const BOARD: Board = Board::Mps2An386;
 
@@ -57,7 +58,7 @@ fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
     }
 }
 
-fn image_and_inputs(network: &Quantized) -> (Vec<u8>, Vec<u8>) {
+fn image_and_inputs(network: &integers::Network) -> (Vec<u8>, Vec<u8>) {
     let samples = [1, 2].map(|seed| inputs(network, seed).concat());
     (assemble(network).unwrap(), block(&samples))
 }
@@ -66,7 +67,7 @@ fn image_and_inputs(network: &Quantized) -> (Vec<u8>, Vec<u8>) {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn without_a_part_all_else_runs() {
     let mut runner = TestRunner::deterministic();
-    let networks = prop_oneof![4 => networks(), 1 => stepwise_networks()];
+    let networks = prop_oneof![4 => networks(), 1 => exact_networks()];
     let networks: Vec<_> = (0..40)
         .map(|_| networks.new_tree(&mut runner).unwrap().current())
         .map(|network| image_and_inputs(&network))

@@ -16,13 +16,17 @@ use tinyspike::compensate::{Reference, compensate};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::emulate::{EmulateOptions, emulate, run};
-use tinyspike::import;
-use tinyspike::lower::{
-    Dense, Graph, Input, LinearMap, Link, Output, Population, Source, SourceMap, Target, lower,
+use tinyspike::graph::{
+    Dense, Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap,
+    Target,
 };
-use tinyspike::model::Activation;
+use tinyspike::import;
+use tinyspike::integers;
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
+use tinyspike::model::{Activation, Model};
 use tinyspike::pipeline::samples;
-use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
+use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike_tests::model::Builder;
@@ -50,6 +54,7 @@ fn small() -> Graph {
         post,
         source: SourceMap::Direct,
         map,
+        synapse: None,
     };
     Graph {
         inputs: vec![Input {
@@ -62,10 +67,13 @@ fn small() -> Graph {
             shape: [1, 1, hidden],
             channels: hidden,
             bias: vec![0.1; hidden],
+            neuron: Neuron::IntegrateAndFire,
+            ensemble: None,
         }],
         outputs: vec![Output {
             label: "out".into(),
             bias: vec![0.0; 2],
+            readout: Readout::Sum,
             dropped_softmax: false,
         }],
         links: vec![
@@ -202,7 +210,12 @@ fn mnist(name: &str) -> Graph {
         max_to_avg_pool: true,
         ..ConvertOptions::default()
     };
-    lower(&convert(&model, &options).unwrap().network).unwrap()
+    lowered(&model, &options)
+}
+
+fn lowered(model: &Model, options: &ConvertOptions) -> Graph {
+    let network = convert(model, options).unwrap().network;
+    integrate_and_fire(&lower(&network).unwrap()).unwrap()
 }
 
 fn digits() -> DataSet {
@@ -255,7 +268,7 @@ fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
 }
 
 /// The root mean squared error of a network's outputs, relative to the float network's.
-fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
+fn output_error(graph: &Graph, network: &integers::Network, set: &DataSet) -> f64 {
     let bytes = aligned_copy(&assemble(network).unwrap());
     let image = Image::parse(&bytes).unwrap();
     let options = EmulateOptions::default();
@@ -263,7 +276,7 @@ fn output_error(graph: &Graph, network: &Quantized, set: &DataSet) -> f64 {
         .unwrap()
         .trials;
     let float = forward(graph, &[&set.to_floats()], set.len()).unwrap();
-    let unit = network.outputs[0].scale / f64::from(network.steps);
+    let unit = network.outputs[0].scale / f64::from(network.steps.limit().unwrap());
     let (mut error, mut signal) = (0.0, 0.0);
     let shown = trials.iter().flat_map(|t| &t.outputs);
     for (shown, y) in shown.zip(&float.outputs[0]) {
@@ -324,7 +337,7 @@ fn tuning_works_on_series() {
             .to_vec(),
         ..ConvertOptions::default()
     };
-    let graph = lower(&convert(&model, &options).unwrap().network).unwrap();
+    let graph = lowered(&model, &options);
     let x = Npz::open("tests/fixtures/data/series_test.npz").tensor("x");
     let (shape, size) = (x.shape()[1..].to_vec(), x.len() / x.shape()[0]);
     let set = |values: &[f32]| {
@@ -372,7 +385,7 @@ fn tuning_keeps_the_error_of_a_single_value() {
     let y = b.dense(d, 1, Activation::Linear);
     let noise: Vec<f32> = b.numbers(400 * 24, 1.0).iter().map(|v| v.abs()).collect();
     let model = b.finish(&[y]);
-    let graph = lower(&convert(&model, &ConvertOptions::default()).unwrap().network).unwrap();
+    let graph = lowered(&model, &ConvertOptions::default());
     let set = |values: &[f32]| {
         DataSet::new(vec![12, 2], data::Samples::F32(values.to_vec()), None).unwrap()
     };

@@ -31,7 +31,7 @@ fn trained(steps: u16) -> Vec<u8> {
 fn random(count: usize) -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let lasting = networks().prop_filter("no potential outlives a step", |n| {
-        !n.ensembles.is_empty() && n.steps > 1
+        !n.ensembles.is_empty() && n.steps.limit() > Some(1)
     });
     (0..count)
         .map(|_| assemble(&lasting.new_tree(&mut runner).unwrap().current()).unwrap())
@@ -107,7 +107,9 @@ fn potentials_stay_within_their_bounds() {
 #[test]
 fn a_potential_beyond_its_bounds_is_counted() {
     let mut runner = TestRunner::deterministic();
-    let lasting = networks().prop_filter("potentials", |n| !n.ensembles.is_empty() && n.steps > 1);
+    let lasting = networks().prop_filter("potentials", |n| {
+        !n.ensembles.is_empty() && n.steps.limit() > Some(1)
+    });
     let mut network = lasting.new_tree(&mut runner).unwrap().current();
     for e in &mut network.ensembles {
         (e.potential_min, e.potential_max) = (0, 0);

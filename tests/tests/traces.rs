@@ -13,6 +13,7 @@ use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
 use tinyspike::faithful::{FaithfulOptions, build_faithful};
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::Activation;
 use tinyspike::network::{Network, NeuronType, Synapse};
@@ -23,7 +24,7 @@ use tinyspike::{import, pipeline};
 use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::mnist::project;
-use tinyspike_tests::network::{inputs, networks, stepwise_networks};
+use tinyspike_tests::network::{exact_networks, inputs, networks};
 
 const FIXTURE: &str = "tests/fixtures/traces.txt";
 
@@ -151,7 +152,8 @@ fn plain(found: &mut String) {
 
 fn tuned(found: &mut String) {
     for name in ["mnist_small", "mnist_mlp"] {
-        let graph = lower(&converted(name, ConvertOptions::default())).unwrap();
+        let lowered = lower(&converted(name, ConvertOptions::default())).unwrap();
+        let graph = integrate_and_fire(&lowered).unwrap();
         let options = TuneOptions {
             max_drop: 0.01,
             evaluations: 8,
@@ -217,7 +219,7 @@ fn random(found: &mut String) {
     let mut runner = TestRunner::deterministic();
     for (kind, strategy) in [
         ("random", networks().boxed()),
-        ("random exact", stepwise_networks().boxed()),
+        ("random exact", exact_networks().boxed()),
     ] {
         for at in 0..200 {
             let network = strategy.new_tree(&mut runner).unwrap().current();

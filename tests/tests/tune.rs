@@ -6,10 +6,13 @@ use tinyspike::calibrate::calibrate;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet, Samples};
 use tinyspike::emulate::{EmulateOptions, emulate};
+use tinyspike::graph::{Graph, Source, Target};
 use tinyspike::import;
-use tinyspike::lower::{Graph, Source, Target, lower};
+use tinyspike::integers;
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::pipeline::{float_accuracy, samples};
-use tinyspike::quantize::{QuantizeOptions, Quantized, quantize};
+use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::report::{Budgets, report};
 use tinyspike::tune::{TuneError, TuneOptions, Tuned, tune};
 use tinyspike_tests::network::{inputs, networks};
@@ -22,7 +25,8 @@ fn graph() -> Graph {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    lower(&convert(&model, &options).unwrap().network).unwrap()
+    let lowered = lower(&convert(&model, &options).unwrap().network).unwrap();
+    integrate_and_fire(&lowered).unwrap()
 }
 
 fn calibration() -> DataSet {
@@ -103,7 +107,7 @@ fn fixed_settings_stay_fixed() {
         ..options()
     };
     let found = tuned(&calibration(), &options);
-    assert_eq!(found.quantized.steps, 3);
+    assert_eq!(found.quantized.steps.limit(), Some(3));
     assert!(found.quantized.ensembles.iter().all(|e| e.max_count == 2));
     assert_eq!(found.quantized.outputs[0].exit_margin, 0);
     assert_eq!(found.chosen.steps_mean, 3.0);
@@ -188,7 +192,7 @@ fn too_few_samples_are_refused() {
 
 /// Operations with nonzero weights, for sources with `counts` for which `wanted` holds.
 fn effective(
-    network: &Quantized,
+    network: &integers::Network,
     pre: Source,
     counts: &[i64],
     wanted: impl Fn(i64) -> bool,
@@ -233,7 +237,7 @@ proptest! {
         let mut acs = effective(&network, Source::Input(0), &bytes, single);
         let mut macs = effective(&network, Source::Input(0), &bytes, other);
         let mut events = 0;
-        for _ in 0..network.steps {
+        for _ in 0..network.steps.limit().unwrap() {
             for (at, counts) in reference.step().iter().enumerate() {
                 events += counts.iter().filter(|c| **c != 0).count();
                 acs += effective(&network, Source::Population(at), counts, single);
@@ -244,7 +248,7 @@ proptest! {
         prop_assert_eq!(bench.effective_acs, acs as f64);
         prop_assert_eq!(bench.effective_macs, macs as f64);
         let neurons: usize = network.ensembles.iter().map(|e| e.neurons).sum();
-        let updates = (neurons * usize::from(network.steps)).max(1);
+        let updates = (neurons * usize::from(network.steps.limit().unwrap())).max(1);
         let sparsity = 1.0 - events as f64 / updates as f64;
         prop_assert!((bench.activation_sparsity - sparsity).abs() < 1e-12);
         let weights: Vec<i16> = network.connections.iter().flat_map(|c| c.weights.clone()).collect();

@@ -100,7 +100,7 @@ impl<'a> Shape<'a> {
                 Some(zero_point) => {
                     Values::of_input(zero_point, connection.source == SourceMap::Direct)
                 }
-                None if network.dynamics.len > 0 => Values::Events,
+                None if network.is_exact() => Values::Events,
                 None => Values::Counts,
             },
         }

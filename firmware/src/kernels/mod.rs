@@ -12,7 +12,6 @@
     )
 )]
 mod dsp;
-pub mod dynamics;
 pub mod families;
 pub mod family;
 mod helium;

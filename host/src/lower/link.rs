@@ -1,241 +1,9 @@
-//! The synapses of a link, in the forms that images have: weights, and a map of the source before
-//! them.
+//! Path → link: the synapses of a link in the forms that images have.
 
-use super::path::{Middle, Path, Weights, matrix_after};
+use super::path::{MAX_COMPOSED, Middle, Path, Weights, matrix_after, sum};
 use super::wiring::Wiring;
-use crate::ops::{self, Axis, ConvPlan, OpsError, Taps};
+use crate::graph::{Convolution, Dense, LinearMap, Link, SourceMap, Window};
 use crate::tensor::Tensor;
-
-/// What a link's weights see of its source.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SourceMap {
-    /// The source as it is.
-    Direct,
-    /// Sums over neighbours, repetitions and offsets.
-    Window(Window),
-    /// Each place of the source as one of `places`, or as none.
-    Table {
-        /// How many places the weights see.
-        places: usize,
-        /// For each place of the source, what it stands for.
-        to: Vec<Option<u32>>,
-    },
-}
-
-/// Pooling, repetition and an offset along two axes; channels stay.
-///
-/// Place (y, x, c) stands for (floor(y / pool) repeat + offset + k, likewise for x, c) for every k
-/// below `repeat`, as far as that lies inside `output`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Height, width and channels of the source.
-    pub input: [usize; 3],
-    /// Height, width and channels of what the weights see.
-    pub output: [usize; 3],
-    /// How many neighbours along each axis add up to one place.
-    pub pool: [usize; 2],
-    /// How many places each of those becomes.
-    pub repeat: [usize; 2],
-    /// How far behind the origin those lie.
-    pub offset: [isize; 2],
-}
-
-impl Window {
-    fn axis(&self, axis: usize, place: usize) -> std::ops::Range<usize> {
-        let repeat = self.repeat[axis];
-        let first = (place / self.pool[axis] * repeat) as isize + self.offset[axis];
-        let inside = |at: isize| at.clamp(0, self.output[axis] as isize) as usize;
-        inside(first)..inside(first + repeat as isize)
-    }
-
-    /// Calls `each` with every place of the source and every place that it stands for.
-    fn for_each(&self, mut each: impl FnMut(usize, usize)) {
-        let [height, width, channels] = self.input;
-        for y in 0..height {
-            for x in 0..width {
-                for to_y in self.axis(0, y) {
-                    for to_x in self.axis(1, x) {
-                        let from = (y * width + x) * channels;
-                        let to = (to_y * self.output[1] + to_x) * channels;
-                        for c in 0..channels {
-                            each(from + c, to + c);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl SourceMap {
-    /// Calls `each` with every place of a source of `inputs` places, and every place that it stands
-    /// for.
-    pub fn for_each(&self, inputs: usize, mut each: impl FnMut(usize, usize)) {
-        match self {
-            Self::Direct => (0..inputs).for_each(|at| each(at, at)),
-            Self::Window(w) => w.for_each(each),
-            Self::Table { to, .. } => {
-                for (from, to) in to.iter().enumerate() {
-                    if let Some(to) = to {
-                        each(from, *to as usize);
-                    }
-                }
-            }
-        }
-    }
-
-    /// How many places of a source of `inputs` places the most crowded place stands for.
-    #[must_use]
-    pub fn crowd(&self, inputs: usize) -> usize {
-        match self {
-            Self::Direct => 1,
-            Self::Window(w) => (0..2).map(|axis| w.pool[axis].min(w.input[axis])).product(),
-            Self::Table { places, .. } => {
-                let mut crowds = vec![0; *places];
-                self.for_each(inputs, |_, to| crowds[to] += 1);
-                crowds.into_iter().max().unwrap_or(0)
-            }
-        }
-    }
-}
-
-/// The weights of a link.
-#[derive(Clone, Debug)]
-pub enum LinearMap {
-    /// A full matrix to a part of the target.
-    Dense(Dense),
-    /// A convolution, channels last.
-    Convolution(Convolution),
-}
-
-/// A full matrix.
-#[derive(Clone, Debug)]
-pub struct Dense {
-    /// `[outputs, inputs]`.
-    pub weights: Tensor,
-    /// The first place of the target that it reaches.
-    pub first: usize,
-}
-
-/// A cross-correlation over two axes, channels last. One over one axis has the height 1.
-#[derive(Clone, Debug)]
-pub struct Convolution {
-    /// Height, width and channels of what it sees.
-    pub input: [usize; 3],
-    /// Height, width and channels of the target.
-    pub output: [usize; 3],
-    /// `[kernel y, kernel x, input channels / groups, filters]`.
-    pub kernel: Tensor,
-    /// Stride along each axis.
-    pub stride: [usize; 2],
-    /// Zeros before each axis; what a window misses behind it is zero as well.
-    pub padding: [usize; 2],
-    /// Dilation along each axis.
-    pub dilation: [usize; 2],
-    /// Groups of channels and filters.
-    pub groups: usize,
-    /// The channel of the target that the first filter reaches.
-    pub first: usize,
-}
-
-impl Convolution {
-    /// How many filters it has.
-    #[must_use]
-    pub fn filters(&self) -> usize {
-        self.kernel.shape()[3]
-    }
-
-    /// y += W x for each of `batch` vectors.
-    ///
-    /// # Errors
-    /// Where the lengths do not match.
-    pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
-        let axes = [0, 1].map(|axis| Axis {
-            input: self.input[axis],
-            kernel: self.kernel.shape()[axis],
-            stride: self.stride[axis],
-            dilation: self.dilation[axis],
-            output: self.output[axis],
-            before: self.padding[axis],
-        });
-        let filters = self.filters();
-        let plan = ConvPlan {
-            taps: Taps::new(&axes).ok_or_else(|| OpsError::Shape {
-                what: "a convolution's input",
-                expected: "fewer places".to_owned(),
-                found: self.input.to_vec(),
-            })?,
-            places: self.output[..2].to_vec(),
-            channels_in: self.input[2],
-            channels_out: filters,
-            groups: self.groups,
-            channels_last: true,
-        };
-        let channels = self.output[2];
-        if filters == channels {
-            return plan.apply_batch(self.kernel.data(), batch, x, y);
-        }
-        let mut part = vec![0.0; y.len() / channels.max(1) * filters];
-        plan.apply_batch(self.kernel.data(), batch, x, &mut part)?;
-        let part = part.chunks(filters.max(1));
-        for (y, part) in y.chunks_mut(channels.max(1)).zip(part) {
-            let y = y.iter_mut().skip(self.first);
-            y.zip(part).for_each(|(y, part)| *y += part);
-        }
-        Ok(())
-    }
-}
-
-impl LinearMap {
-    /// How many places it sees.
-    #[must_use]
-    pub fn inputs(&self) -> usize {
-        match self {
-            Self::Dense(d) => d.weights.shape()[1],
-            Self::Convolution(c) => c.input.iter().product(),
-        }
-    }
-
-    /// y += W x for each of `batch` vectors.
-    ///
-    /// # Errors
-    /// Where the lengths do not match.
-    pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
-        match self {
-            Self::Dense(d) => {
-                let outputs = d.weights.shape()[0];
-                let size = y.len().checked_div(batch).unwrap_or(0);
-                if outputs == size {
-                    return ops::dense(&d.weights, batch, x, y);
-                }
-                let mut part = vec![0.0; outputs * batch];
-                ops::dense(&d.weights, batch, x, &mut part)?;
-                let part = part.chunks(outputs.max(1));
-                for (y, part) in y.chunks_mut(size.max(1)).zip(part) {
-                    let y = y.iter_mut().skip(d.first);
-                    y.zip(part).for_each(|(y, part)| *y += part);
-                }
-                Ok(())
-            }
-            Self::Convolution(c) => c.apply_batch(batch, x, y),
-        }
-    }
-
-    /// The same with every weight changed by `f`.
-    #[must_use]
-    pub fn map(&self, f: impl FnMut(f32) -> f32) -> Self {
-        match self {
-            Self::Dense(d) => Self::Dense(Dense {
-                weights: d.weights.map(f),
-                first: d.first,
-            }),
-            Self::Convolution(c) => Self::Convolution(Convolution {
-                kernel: c.kernel.map(f),
-                ..c.clone()
-            }),
-        }
-    }
-}
 
 /// What a path needs of an image: a map of the source and weights. `source` is the source's shape,
 /// `target` the target's, both channels last; `Err` says what an image cannot hold.
@@ -273,6 +41,203 @@ pub(super) fn finish(
     }
 }
 
+/// Links into one target, with those that have one source and one synapse added up as far as the sum is
+/// no larger. `sizes` are those of a source and of the target.
+pub(super) fn combined(links: Vec<Link>, sizes: impl Fn(&Link) -> [usize; 2]) -> Vec<Link> {
+    let mut all: Vec<Link> = Vec::with_capacity(links.len());
+    for mut link in links {
+        let mut place = all.len();
+        // A sum may in turn fit others.
+        while let Some((at, both)) = all.iter().enumerate().find_map(|(at, kept)| {
+            let alike = kept.pre == link.pre && kept.synapse == link.synapse;
+            let both = alike.then(|| combine(kept, &link, sizes(kept))).flatten()?;
+            Some((at, both))
+        }) {
+            all.remove(at);
+            place = place.min(at);
+            link = both;
+        }
+        all.insert(place.min(all.len()), link);
+    }
+    all
+}
+
+/// The sum of two links of one source and one target, if it is no larger than both.
+fn combine(a: &Link, b: &Link, sizes: [usize; 2]) -> Option<Link> {
+    let map = match (&a.map, &b.map) {
+        (LinearMap::Dense(x), LinearMap::Dense(y)) if a.source == b.source => {
+            x.plus(y).map(LinearMap::Dense)
+        }
+        (LinearMap::Convolution(x), LinearMap::Convolution(y)) if a.source == b.source => {
+            let sum = x.beside(y).or_else(|| x.with(y)).or_else(|| y.with(x));
+            sum.map(LinearMap::Convolution)
+        }
+        _ => None,
+    };
+    if let Some(map) = map {
+        return Some(Link { map, ..a.clone() });
+    }
+    // A full matrix has room for all.
+    [(a, b), (b, a)].into_iter().find_map(|(a, b)| {
+        let (LinearMap::Dense(d), SourceMap::Direct) = (&a.map, &a.source) else {
+            return None;
+        };
+        let map = LinearMap::Dense(d.with(b, sizes)?);
+        Some(Link { map, ..a.clone() })
+    })
+}
+
+impl Dense {
+    /// The sum of two matrices whose rows follow or overlap each other.
+    fn plus(&self, other: &Self) -> Option<Self> {
+        let [rows, columns] = *self.weights.shape() else {
+            return None;
+        };
+        let [others, seen] = *other.weights.shape() else {
+            return None;
+        };
+        let first = self.first.min(other.first);
+        let end = (self.first + rows).max(other.first + others);
+        if columns != seen || end - first > rows + others {
+            return None;
+        }
+        if rows == others && self.first == other.first {
+            let weights = sum(&self.weights, &other.weights)?;
+            return Some(Self { weights, first });
+        }
+        let mut data = vec![0.0; (end - first) * columns];
+        for part in [self, other] {
+            let to = data.iter_mut().skip((part.first - first) * columns);
+            to.zip(part.weights.data()).for_each(|(to, w)| *to += w);
+        }
+        let weights = Tensor::new(vec![end - first, columns], data)?;
+        Some(Self { weights, first })
+    }
+
+    /// The sum of this matrix and a link that reaches no other rows; `None` if they are too large.
+    fn with(&self, link: &Link, [inputs, outputs]: [usize; 2]) -> Option<Self> {
+        /// Columns that are computed at once.
+        const AT_ONCE: usize = 64;
+        let [rows, columns] = *self.weights.shape() else {
+            return None;
+        };
+        if columns != inputs || inputs.checked_mul(outputs)? > MAX_COMPOSED {
+            return None;
+        }
+        let mut data = self.weights.data().to_vec();
+        for start in (0..inputs).step_by(AT_ONCE) {
+            let count = AT_ONCE.min(inputs - start);
+            let mut units = vec![0.0; count * inputs];
+            for column in 0..count {
+                units[column * inputs + start + column] = 1.0;
+            }
+            let mut reached = vec![0.0; count * outputs];
+            link.apply_batch(count, &units, &mut reached).ok()?;
+            for (column, reached) in reached.chunks(outputs).enumerate() {
+                for (row, &value) in reached.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+                    let row = row.checked_sub(self.first).filter(|row| *row < rows)?;
+                    data[row * columns + start + column] += value;
+                }
+            }
+        }
+        Some(Self {
+            weights: Tensor::new(vec![rows, columns], data)?,
+            first: self.first,
+        })
+    }
+}
+
+impl Convolution {
+    /// The sum of two convolutions of one kind whose filters follow or overlap each other.
+    fn beside(&self, other: &Self) -> Option<Self> {
+        let [ky, kx, inner, filters] = *self.kernel.shape() else {
+            return None;
+        };
+        let first = self.first.min(other.first);
+        let end = (self.first + filters).max(other.first + other.filters());
+        let same = (
+            self.input,
+            self.output,
+            self.stride,
+            self.padding,
+            self.dilation,
+        ) == (
+            other.input,
+            other.output,
+            other.stride,
+            other.padding,
+            other.dilation,
+        ) && self.kernel.shape()[..3] == other.kernel.shape()[..3]
+            && self.groups == 1
+            && other.groups == 1;
+        if !same || end - first > filters + other.filters() {
+            return None;
+        }
+        let mut data = vec![0.0; ky * kx * inner * (end - first)];
+        for part in [self, other] {
+            let own = part.kernel.data().chunks(part.filters().max(1));
+            for (to, own) in data.chunks_mut(end - first).zip(own) {
+                let to = to.iter_mut().skip(part.first - first);
+                to.zip(own).for_each(|(to, w)| *to += w);
+            }
+        }
+        Some(Self {
+            kernel: Tensor::new(vec![ky, kx, inner, end - first], data)?,
+            first,
+            ..self.clone()
+        })
+    }
+
+    /// The sum of this convolution and one that this one's kernel has room for.
+    fn with(&self, other: &Self) -> Option<Self> {
+        let [ky, kx, inner, filters] = *self.kernel.shape() else {
+            return None;
+        };
+        let [other_ky, other_kx, other_inner, other_filters] = *other.kernel.shape() else {
+            return None;
+        };
+        let geometry = |c: &Self| (c.input, c.output, c.stride);
+        let offset = other.first.checked_sub(self.first)?;
+        let grouped = self.groups > 1;
+        let equal = self.groups == other.groups && offset == 0 && filters == other_filters;
+        if geometry(self) != geometry(other)
+            || grouped && !equal
+            || offset + other_filters > filters
+        {
+            return None;
+        }
+        // The tap that sees what a tap of the other one sees.
+        let tap = |axis: usize, at: usize| {
+            let place = (at * other.dilation[axis] + self.padding[axis])
+                .checked_sub(other.padding[axis])?;
+            let tap = place / self.dilation[axis].max(1);
+            let fits = place.is_multiple_of(self.dilation[axis].max(1)) && tap < [ky, kx][axis];
+            fits.then_some(tap)
+        };
+        let outer = other_filters / other.groups.max(1);
+        let mut data = self.kernel.data().to_vec();
+        for (at, w) in other.kernel.data().iter().enumerate() {
+            let (row, filter) = (at / other_filters, at % other_filters);
+            let (place, i) = (row / other_inner, row % other_inner);
+            let [y, x] = [tap(0, place / other_kx)?, tap(1, place % other_kx)?];
+            let channel = if grouped {
+                i
+            } else {
+                filter / outer.max(1) * other_inner + i
+            };
+            data[((y * kx + x) * inner + channel) * filters + offset + filter] += w;
+        }
+        debug_assert_eq!(
+            other_ky * other_kx * other_inner * other_filters,
+            other.kernel.len()
+        );
+        Some(Self {
+            kernel: Tensor::new(self.kernel.shape().to_vec(), data)?,
+            ..self.clone()
+        })
+    }
+}
+
 /// Everything as one matrix.
 fn matrix(weights: &Weights, after: &Wiring, before: &Wiring) -> Option<(SourceMap, LinearMap)> {
     let w = weights.matrix(after)?;
@@ -291,16 +256,11 @@ fn placed(w: &Tensor, after: &Wiring) -> Option<Dense> {
             first: 0,
         });
     }
-    let rows = after.rows();
-    let first = rows.iter().position(|row| !row.is_empty())?;
-    let end = rows.iter().rposition(|row| !row.is_empty())? + 1;
-    let whole = Weights::Dense(w.clone()).matrix(after)?;
-    let columns = whole.shape()[1];
-    let data = whole.data()[first * columns..end * columns].to_vec();
-    Some(Dense {
-        weights: Tensor::new(vec![end - first, columns], data)?,
-        first,
-    })
+    let mut rows = after.rows();
+    let first = rows.clone().position(|row| !row.is_empty())?;
+    let end = rows.rposition(|row| !row.is_empty())? + 1;
+    let weights = Weights::Dense(w.clone()).matrix(&after.part(first..end))?;
+    Some(Dense { weights, first })
 }
 
 /// A matrix after wiring.
@@ -318,9 +278,9 @@ fn dense(d: Dense, before: &Wiring, source: [usize; 3]) -> Option<(SourceMap, Li
     // Places that see the same are one, and their order is the source's: what is left of the wiring
     // is what the matrix cannot take over.
     let mut order: Vec<usize> = (0..before.outputs())
-        .filter(|&row| !before.rows()[row].is_empty())
+        .filter(|&row| !before.row(row).is_empty())
         .collect();
-    let seen = |row: usize| before.rows()[row].iter().map(|&(at, _)| at);
+    let seen = |row: usize| before.row(row).iter().map(|&(at, _)| at);
     order.sort_by(|&a, &b| seen(a).cmp(seen(b)));
     let uniform = before.row_values();
     let groups: Vec<&[usize]> = order.chunk_by(|&a, &b| seen(a).eq(seen(b))).collect();
@@ -378,7 +338,7 @@ fn convolution(
     let values = before.row_values()?;
     let seen = c.input[2];
     let channel_value = |channel: usize| {
-        let rows = before.rows().iter().zip(&values);
+        let rows = before.rows().zip(&values);
         let mut of_channel = rows.skip(channel).step_by(seen);
         let (_, value) = of_channel.clone().find(|(row, _)| !row.is_empty())?;
         of_channel
@@ -389,10 +349,9 @@ fn convolution(
         .map(|channel| {
             let none = before
                 .rows()
-                .iter()
                 .skip(channel)
                 .step_by(seen)
-                .all(Vec::is_empty);
+                .all(<[_]>::is_empty);
             if none {
                 Some(0.0)
             } else {
@@ -427,7 +386,6 @@ fn convolution(
     }
     let places: Vec<Vec<usize>> = before
         .rows()
-        .iter()
         .map(|row| row.iter().map(|&(at, _)| at as usize).collect())
         .collect();
     second
@@ -451,7 +409,7 @@ fn windowed(
     let channels = shape[2];
     // The channel of the source that each channel sees.
     let mut from = vec![None; seen];
-    for (at, row) in before.rows().iter().enumerate() {
+    for (at, row) in before.rows().enumerate() {
         for &(column, _) in row {
             let channel = column as usize % channels;
             if *from[at % seen].get_or_insert(channel) != channel {
@@ -462,11 +420,13 @@ fn windowed(
     // All that do see one must see it alike.
     let template = from.iter().position(Option::is_some)?;
     let mut places = Vec::with_capacity(before.outputs() / seen);
-    for rows in before.rows().chunks(seen) {
+    for first in (0..before.outputs()).step_by(seen) {
+        let end = (first + seen).min(before.outputs());
+        let rows: Vec<&[(u32, f32)]> = (first..end).map(|at| before.row(at)).collect();
         let place = |row: &[(u32, f32)]| -> Vec<usize> {
             row.iter().map(|&(at, _)| at as usize / channels).collect()
         };
-        let expected = place(&rows[template]);
+        let expected = place(rows.get(template)?);
         let alike = rows
             .iter()
             .zip(&from)

@@ -1,8 +1,8 @@
 //! Everything that lies between a source and an object, brought to one form: wiring before, at most
 //! one set of weights, wiring after.
 
-use super::Convolution;
-use super::wiring::{Wiring, padding_before};
+use super::wiring::{MAX_ENTRIES, Wiring, padding_before};
+use crate::graph::Convolution;
 use crate::network::{self, Transform};
 use crate::ops;
 use crate::tensor::Tensor;
@@ -41,36 +41,89 @@ impl Path {
         }
     }
 
-    /// `wiring` after this.
-    pub(super) fn then(self, wiring: &Wiring) -> Self {
-        match self.middle {
-            None => Self::of(wiring.after(&self.before)),
-            Some(Middle { weights, after }) => Self {
-                before: self.before,
+    /// `wiring` after this; `Err` says why not.
+    pub(super) fn then(&self, wiring: &Wiring) -> Result<Self, String> {
+        let after = |inner: &Wiring| {
+            let composed = wiring.after(inner);
+            composed.ok_or_else(|| format!("a sum of more than {MAX_ENTRIES} values"))
+        };
+        Ok(match &self.middle {
+            None => Self::of(after(&self.before)?),
+            Some(middle) => Self {
+                before: self.before.clone(),
                 middle: Some(Middle {
-                    weights,
-                    after: wiring.after(&after),
+                    weights: middle.weights.clone(),
+                    after: after(&middle.after)?,
                 }),
             },
+        })
+    }
+
+    /// A measure of its memory, without that of weights, which are shared.
+    pub(super) fn size(&self) -> usize {
+        self.before.size() + self.middle.as_ref().map_or(0, |m| m.after.size())
+    }
+
+    /// The sum of this and `other` as one path that is no larger than either; `None` if there is none.
+    pub(super) fn plus(&self, other: &Self) -> Option<Self> {
+        let middle = match (&self.middle, &other.middle) {
+            (None, None) => return self.before.plus(&other.before).map(Self::of),
+            (Some(a), Some(b)) if self.before == other.before => {
+                if a.weights.same(&b.weights) {
+                    Middle {
+                        weights: a.weights.clone(),
+                        after: a.after.plus(&b.after)?,
+                    }
+                } else if a.after == b.after {
+                    Middle {
+                        weights: a.weights.plus(&b.weights)?,
+                        after: a.after.clone(),
+                    }
+                } else {
+                    return None;
+                }
+            }
+            _ => return None,
+        };
+        Some(Self {
+            before: self.before.clone(),
+            middle: Some(middle),
+        })
+    }
+
+    /// The sum of this and `other`, if both bring the same to different places.
+    pub(super) fn beside(&self, other: &Self) -> Option<Self> {
+        match (&self.middle, &other.middle) {
+            (None, None) => self.before.beside(&other.before).map(Self::of),
+            (Some(a), Some(b)) if self.before == other.before && a.weights.same(&b.weights) => {
+                Some(Self {
+                    before: self.before.clone(),
+                    middle: Some(Middle {
+                        weights: a.weights.clone(),
+                        after: a.after.beside(&b.after)?,
+                    }),
+                })
+            }
+            _ => None,
         }
     }
 
     /// `transform` after this; `Err` says what cannot be composed.
-    pub(super) fn then_transform(self, transform: &Transform) -> Result<Self, String> {
+    pub(super) fn then_transform(&self, transform: &Transform) -> Result<Self, String> {
         match transform {
-            Transform::Identity(_) => Ok(self),
-            Transform::Diagonal(d) => Ok(self.then(&Wiring::diagonal(d))),
-            Transform::Sparse(s) => Ok(self.then(&Wiring::sparse(s))),
+            Transform::Identity(_) => Ok(self.clone()),
+            Transform::Diagonal(d) => self.then(&Wiring::diagonal(d)),
+            Transform::Sparse(s) => self.then(&Wiring::sparse(s)),
             Transform::Dense(w) => self.then_dense(w),
             Transform::Convolution(c) => self.then_convolution(c),
         }
     }
 
-    fn then_dense(self, w: &Tensor) -> Result<Self, String> {
-        let Some(Middle { weights, after }) = self.middle else {
+    fn then_dense(&self, w: &Tensor) -> Result<Self, String> {
+        let Some(Middle { weights, after }) = &self.middle else {
             let after = Wiring::identity(w.shape()[0]);
             return Ok(Self {
-                before: self.before,
+                before: self.before.clone(),
                 middle: Some(Middle {
                     weights: Weights::Dense(w.clone()),
                     after,
@@ -78,11 +131,11 @@ impl Path {
             });
         };
         let inner = weights
-            .matrix(&after)
+            .matrix(after)
             .ok_or("two linear layers in a row, whose product is too large,")?;
         let product = product(w, &inner).ok_or("two linear layers that do not fit")?;
         Ok(Self {
-            before: self.before,
+            before: self.before.clone(),
             middle: Some(Middle {
                 after: Wiring::identity(product.shape()[0]),
                 weights: Weights::Dense(product),
@@ -90,7 +143,7 @@ impl Path {
         })
     }
 
-    fn then_convolution(self, c: &network::Convolution) -> Result<Self, String> {
+    fn then_convolution(&self, c: &network::Convolution) -> Result<Self, String> {
         let pooling = Wiring::pooling(c);
         let follows_convolution = matches!(
             &self.middle,
@@ -102,7 +155,7 @@ impl Path {
         if let Some(pooling) = &pooling
             && !follows_convolution
         {
-            return Ok(self.then(pooling));
+            return self.then(pooling);
         }
         let outer = Convolution::of(c)?;
         let [in_places, out_places] = [outer.input, outer.output].map(|[y, x, _]| y * x);
@@ -116,8 +169,8 @@ impl Path {
             )
         };
         let inner = match to_last {
-            Some(wiring) => self.then(&wiring),
-            None => self,
+            Some(wiring) => self.then(&wiring)?,
+            None => self.clone(),
         };
         let Some(Middle { weights, after }) = inner.middle else {
             return Ok(Self {
@@ -179,7 +232,40 @@ fn depthwise(c: &network::Convolution) -> Option<(Tensor, usize)> {
 }
 
 impl Weights {
-    /// `after` these weights, as one matrix; `None` where it is too large.
+    /// Whether these are the same weights, without a look at those that are long and lie elsewhere.
+    fn same(&self, other: &Self) -> bool {
+        let data = |w: &Self| match w {
+            Self::Dense(w) => w.data().as_ptr(),
+            Self::Convolution(c) => c.kernel.data().as_ptr(),
+        };
+        data(self) == data(other) && self.alike(other)
+    }
+
+    /// Whether both have one geometry.
+    fn alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => a.shape() == b.shape(),
+            (Self::Convolution(a), Self::Convolution(b)) => a.alike(b) && a.first == b.first,
+            _ => false,
+        }
+    }
+
+    /// The sum, if both have one geometry.
+    fn plus(&self, other: &Self) -> Option<Self> {
+        if !self.alike(other) {
+            return None;
+        }
+        Some(match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => Self::Dense(sum(a, b)?),
+            (Self::Convolution(a), Self::Convolution(b)) => Self::Convolution(Convolution {
+                kernel: sum(&a.kernel, &b.kernel)?,
+                ..a.clone()
+            }),
+            _ => return None,
+        })
+    }
+
+    /// `after` these weights, as one matrix; `None` if it is too large.
     pub(super) fn matrix(&self, after: &Wiring) -> Option<Tensor> {
         match self {
             Self::Dense(w) => {
@@ -213,7 +299,7 @@ impl Weights {
                     reached.fill(0.0);
                     c.apply_batch(1, &one, &mut reached).ok()?;
                     one[column] = 0.0;
-                    for (row, entries) in after.rows().iter().enumerate() {
+                    for (row, entries) in after.rows().enumerate() {
                         let sum = entries.iter().map(|&(at, v)| v * reached[at as usize]);
                         data[row * columns + column] = sum.sum();
                     }
@@ -222,6 +308,14 @@ impl Weights {
             }
         }
     }
+}
+
+/// a + b, of equal shapes.
+pub(super) fn sum(a: &Tensor, b: &Tensor) -> Option<Tensor> {
+    let data = a.data().iter().zip(b.data()).map(|(a, b)| a + b).collect();
+    (a.shape() == b.shape())
+        .then(|| Tensor::new(a.shape().to_vec(), data))
+        .flatten()
 }
 
 /// W · `wiring` as one matrix.
@@ -261,6 +355,14 @@ fn product(outer: &Tensor, inner: &Tensor) -> Option<Tensor> {
 }
 
 impl Convolution {
+    /// Whether both see and reach the same places, through kernels of one shape.
+    pub(super) fn alike(&self, other: &Self) -> bool {
+        self.kernel.shape() == other.kernel.shape() && self.groups == other.groups && {
+            let geometry = |c: &Self| (c.input, c.output, c.stride, c.padding, c.dilation);
+            geometry(self) == geometry(other)
+        }
+    }
+
     /// A network's convolution with its channels last; `Err` says what an image cannot hold.
     pub(super) fn of(c: &network::Convolution) -> Result<Self, String> {
         let rank = c.strides.len();
@@ -341,21 +443,20 @@ impl Convolution {
             return None;
         }
         // Which filter each channel of the target sees, and how much of it.
-        let filters: Vec<Option<(usize, f32)>> = wiring.rows()[..targets]
-            .iter()
-            .map(|row| match row.as_slice() {
+        let filters: Vec<Option<(usize, f32)>> = wiring
+            .rows()
+            .take(targets)
+            .map(|row| match row {
                 [] => Some(None),
                 [(at, value)] if (*at as usize) < channels => Some(Some((*at as usize, *value))),
                 _ => None,
             })
             .collect::<Option<_>>()?;
-        let as_first = wiring.rows().iter().enumerate().all(|(at, row)| {
+        let as_first = wiring.rows().enumerate().all(|(at, row)| {
             let (place, target) = (at / targets, at % targets);
             match filters[target] {
                 None => row.is_empty(),
-                Some((filter, value)) => {
-                    row.as_slice() == [((place * channels + filter) as u32, value)]
-                }
+                Some((filter, value)) => row == [((place * channels + filter) as u32, value)],
             }
         });
         if !as_first {
@@ -426,7 +527,7 @@ impl Convolution {
         })
     }
 
-    /// This after `inner`, as one convolution; `None` where there is none, or it is too large.
+    /// This after `inner`, as one convolution; `None` if there is none, or it is too large.
     fn after(&self, inner: &Self) -> Option<Self> {
         if inner.first != 0 || inner.output != self.input || inner.filters() != inner.output[2] {
             return None;

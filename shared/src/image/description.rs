@@ -2,10 +2,11 @@
 
 use core::num::NonZeroU32;
 
-use heapless::Vec;
+use heapless::{Vec, VecView};
 use serde::{Deserialize, Serialize};
 
-use super::read::Room;
+use super::inbox::Inbox;
+use super::neuron::{Initial, Neuron};
 use crate::fixed::Scale;
 use crate::weights::Layout;
 
@@ -20,7 +21,7 @@ pub const MAX_OUTPUTS: usize = 4;
 pub struct Description<'a, const E: usize, const C: usize> {
     /// The label of every input, ensemble and output, in this order, each ended by a line feed: UTF-8.
     pub labels: &'a [u8],
-    /// How many steps an inference takes.
+    /// How many steps an inference takes; 0 if the network runs without end.
     pub steps: u16,
     /// What the caller feeds.
     pub inputs: Vec<Input, MAX_INPUTS>,
@@ -30,15 +31,28 @@ pub struct Description<'a, const E: usize, const C: usize> {
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
-    /// The [records](super::dynamics) of ensembles and outputs that run as Nengo's do; of length 0 where
-    /// none does.
-    pub dynamics: Section,
 }
 
 impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
     fn label(&self, at: usize) -> &str {
         let label = self.labels.split(|&b| b == b'\n').nth(at);
         label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
+    }
+
+    /// Whether another step may follow so many.
+    #[must_use]
+    pub const fn goes_on(&self, taken: u16) -> bool {
+        self.steps == 0 || taken < self.steps
+    }
+
+    /// Whether it has anything but integrate-and-fire neurons that events reach directly, outputs that sum up,
+    /// and an end.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        let sums = |o: &Output| o.readout == Readout::Sum;
+        self.steps == 0
+            || !self.ensembles.iter().all(Ensemble::is_direct)
+            || !self.outputs.iter().all(sums)
     }
 
     /// Where all of it is filled in, for any number of parts.
@@ -50,7 +64,6 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
             ensembles: self.ensembles.as_mut_view(),
             outputs: self.outputs.as_mut_view(),
             connections: self.connections.as_mut_view(),
-            dynamics: &mut self.dynamics,
         }
     }
 
@@ -63,7 +76,6 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
             ensembles: &self.ensembles,
             outputs: &self.outputs,
             connections: &self.connections,
-            dynamics: self.dynamics,
         }
     }
 
@@ -86,6 +98,16 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
     }
 }
 
+/// An empty [`Description`], to be filled.
+pub(super) struct Room<'r, 'a> {
+    pub(super) labels: &'r mut &'a [u8],
+    pub(super) steps: &'r mut u16,
+    pub(super) inputs: &'r mut VecView<Input>,
+    pub(super) ensembles: &'r mut VecView<Ensemble>,
+    pub(super) outputs: &'r mut VecView<Output>,
+    pub(super) connections: &'r mut VecView<Connection>,
+}
+
 /// What a [`Description`] holds, however much that has room for: code for it is there once.
 #[derive(Clone, Copy)]
 pub(super) struct Network<'n> {
@@ -95,7 +117,6 @@ pub(super) struct Network<'n> {
     pub(super) ensembles: &'n [Ensemble],
     pub(super) outputs: &'n [Output],
     pub(super) connections: &'n [Connection],
-    pub(super) dynamics: Section,
 }
 
 /// A run of bytes in the image.
@@ -118,12 +139,13 @@ impl Section {
 }
 
 /// The integer type that holds a potential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Width {
     /// `i16`.
     I16,
     /// `i32`.
+    #[default]
     I32,
 }
 
@@ -161,10 +183,8 @@ pub struct Input {
     pub scale: Scale,
 }
 
-/// A population of integrate-and-fire neurons with reset by subtraction.
+/// A population of spiking neurons.
 ///
-/// A step adds the current J (input current + bias + events) to the potential V. Where V reaches the
-/// threshold θ, the neuron emits n = min(floor(V / θ), max_count) spikes and V falls by n θ.
 /// Neuron i has the parameters of channel i mod `channels`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -173,43 +193,101 @@ pub struct Ensemble {
     pub neurons: u32,
     /// How many different parameters.
     pub channels: u32,
-    /// The type of the potential, of its thresholds and of its biases.
+    /// The type of the potential, of its thresholds and of its biases; 32 bits unless the ensemble
+    /// [is direct](Self::is_direct).
     pub width: Width,
     /// The most spikes that a neuron emits in a step.
     pub max_count: u8,
-    /// Current that a convolution brings from an input is divided by 2^this, rounded to nearest.
-    pub current_shift: u8,
-    /// θ of each channel, of type `width`.
-    pub threshold: Section,
-    /// The current that each channel receives in every step, of type `width`.
-    pub bias: Section,
-    /// The proven least value of V - θ at any time of an inference.
+    /// The current of inputs is multiplied by 2^this, rounded to nearest, ties up. Of a direct ensemble it is at
+    /// most 0, and only what a convolution brings from an input is multiplied.
+    pub current_shift: i8,
+    /// V at the start.
+    pub initial: Initial,
+    /// What the neurons do in a step.
+    pub neuron: Neuron,
+    /// What takes up events; without one they reach the potential directly.
+    pub inbox: Option<Inbox>,
+    /// Where its parameters start, in bytes from the start of the image; a multiple of four. They are θ and then
+    /// the bias of each channel, of type `width`; `u16` for each neuron if V starts at [`Initial::Each`]; and the
+    /// neurons' constants. Each list starts at a word.
+    pub params: u32,
+    /// The proven least value of V - θ (of LIF neurons V) at any time of an inference. In networks without end V
+    /// is no smaller after an update.
     pub potential_min: i32,
-    /// The proven largest value of V - θ at any time of an inference.
+    /// The proven largest value of V - θ (of LIF neurons V) at any time of an inference. In networks without end
+    /// V is no larger after an update.
     pub potential_max: i32,
     /// The float activation that one spike in one step stands for.
     pub scale: Scale,
 }
 
-/// A readout: it sums what reaches it and never spikes.
+impl Ensemble {
+    /// Whether its neurons integrate and fire, and events reach their potentials directly.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        !cfg!(feature = "dynamics")
+            || matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
+    }
+
+    /// Bytes of the thresholds, or of the biases, to the next word.
+    #[must_use]
+    pub const fn row(&self) -> u32 {
+        (self.channels * self.width.bytes() as u32).next_multiple_of(4)
+    }
+
+    /// Bytes of the first voltages, to the next word.
+    pub(super) const fn shares(&self) -> u32 {
+        match self.initial {
+            Initial::Each => (self.neurons * 2).next_multiple_of(4),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of all parameters, which the ensemble's size bounds.
+    #[must_use]
+    pub const fn params_len(&self) -> u32 {
+        2 * self.row() + self.shares() + 4 * self.neuron.constants()
+    }
+}
+
+/// A part that never spikes, for the caller to read.
 ///
-/// After `steps` steps, value = scale · rescale(sum, multiplier, shift) / steps.
+/// value = scale · rescale(sum, multiplier, shift), divided by the steps if it sums up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Output {
     /// How many values.
     pub size: u32,
-    /// `i32` for each value, added in every step.
-    pub bias: Section,
-    /// `i32` for each value: brings the sums of all channels to one scale.
-    pub multiplier: Section,
+    /// Where its parameters start, in bytes from the start of the image; a multiple of four. They are, each `i32`
+    /// for each value, what is added in every step, and the multipliers that bring the sums to one scale.
+    pub params: u32,
     /// The product with the multiplier is divided by 2^this, rounded to nearest.
     pub shift: u8,
+    /// What it shows.
+    pub readout: Readout,
+    /// The current of inputs is multiplied by 2^this, rounded to nearest, ties up; 0 if it sums up.
+    pub current_shift: i8,
+    /// What takes up events; none if it sums up.
+    pub inbox: Option<Inbox>,
     /// The inference may end once the largest value leads the second by this, in rescaled units;
-    /// 0 where it may not.
+    /// 0 if it may not.
     pub exit_margin: u32,
     /// The float value of one unit after rescaling.
     pub scale: Scale,
+}
+
+/// What an output shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Readout {
+    /// The sum of all that reached it since the start.
+    #[default]
+    Sum,
+    /// Its current and what its inbox shows.
+    Shown {
+        /// Whether the inbox is seen as it was at the end of the step before.
+        delayed: bool,
+    },
 }
 
 /// A source of events.

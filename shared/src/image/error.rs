@@ -4,6 +4,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The format version that this crate reads and writes.
+pub const VERSION: u16 = 3;
+
 /// Why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -64,16 +67,14 @@ pub enum ImageError {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// The network has no step, no input or no output.
+    /// The network has no input or no output.
     Empty,
     /// The labels are not one for each input, ensemble and output.
     Labels,
     /// The stated arena size is not what the network needs.
     Arena,
-    /// The network runs step by step as Nengo's do, and this build was made without that.
-    NoDynamics,
-    /// There is not a record of neurons and filters for each ensemble and output.
-    Dynamics,
+    /// The network has neurons, filters or outputs that this build was made without.
+    NotBuilt,
 }
 
 /// What is wrong with a part of the network.
@@ -96,7 +97,7 @@ pub enum Fault {
     Shift,
     /// A source or target does not exist.
     Index,
-    /// The connections are not sorted by source, or one does not lead forward.
+    /// The connections are not sorted by source, or one leads back to a target without a delay.
     Order,
     /// The transform's sizes do not match its ends, or its geometry is inconsistent.
     Geometry,
@@ -110,8 +111,10 @@ pub enum Fault {
     Width,
     /// The weights' layout is not one of its transform's.
     Layout,
-    /// Its record of neurons and filters is missing or contradicts itself.
-    Dynamics,
+    /// Its neurons' parameters contradict themselves or the ensemble.
+    Neuron,
+    /// Events reach it that nothing takes up, or it sums up and has an inbox, a shift or no end.
+    Inbox,
 }
 
 impl fmt::Display for Fault {
@@ -126,13 +129,18 @@ impl fmt::Display for Fault {
             Self::MaxCount => f.write_str("the largest spike count is zero"),
             Self::Shift => f.write_str("a shift is too large"),
             Self::Index => f.write_str("it names a source or target that does not exist"),
-            Self::Order => f.write_str("it is out of order or does not lead forward"),
+            Self::Order => {
+                f.write_str("it is out of order, or leads back to a target without a delay")
+            }
             Self::Geometry => f.write_str("its transform does not fit its ends"),
             Self::Layout => f.write_str("its weights' layout is not one of its transform's"),
             Self::Bounds => f.write_str("the bounds of its potential do not fit its width"),
             Self::Source => f.write_str("the map of its source does not fit its ends"),
             Self::Channels => f.write_str("its groups or filters do not fit its channels"),
-            Self::Dynamics => f.write_str("its neurons or filters contradict themselves"),
+            Self::Neuron => f.write_str("its neurons' parameters contradict themselves"),
+            Self::Inbox => {
+                f.write_str("nothing takes up its events, or it takes up what it cannot")
+            }
             Self::Width => f.write_str("it needs a target of 32 bits"),
         }
     }
@@ -144,8 +152,7 @@ impl fmt::Display for ImageError {
             Self::Magic => f.write_str("this is not a tinyspike image"),
             Self::Version { found } => write!(
                 f,
-                "the image has format version {found}, this build reads version {}",
-                super::VERSION
+                "the image has format version {found}, this build reads version {VERSION}; convert the network again with the same release of tinyspike"
             ),
             Self::Truncated { stated, found } => write!(
                 f,
@@ -165,14 +172,11 @@ impl fmt::Display for ImageError {
             Self::Ensemble { index, fault } => write!(f, "ensemble {index}: {fault}"),
             Self::Connection { index, fault } => write!(f, "connection {index}: {fault}"),
             Self::Output { index, fault } => write!(f, "output {index}: {fault}"),
-            Self::Empty => f.write_str("the network has no step, no input or no output"),
+            Self::Empty => f.write_str("the network has no input or no output"),
             Self::Labels => f.write_str("the labels do not match the network"),
             Self::Arena => f.write_str("the stated arena size is not what the network needs"),
-            Self::NoDynamics => f.write_str(
-                "this build has no neurons and filters that run as Nengo's do; build the firmware with the feature `dynamics`",
-            ),
-            Self::Dynamics => f.write_str(
-                "the records of neurons and filters do not match the ensembles and outputs",
+            Self::NotBuilt => f.write_str(
+                "the network has neurons, filters or outputs that this build was made without; build the firmware with the feature `dynamics`",
             ),
         }
     }

@@ -1,12 +1,10 @@
 //! The header of fixed size, which tells whether the rest can be read at all.
 
-use super::ImageError;
+use super::error::{ImageError, VERSION};
 use crate::crc32::Crc32;
 
 /// The first four bytes of every image.
 pub const MAGIC: [u8; 4] = *b"TSPK";
-/// The format version that this crate reads and writes.
-pub const VERSION: u16 = 2;
 /// The length of the header in bytes.
 pub const HEADER_LEN: usize = 32;
 /// The alignment of the image in memory, and of every section in it, in bytes.

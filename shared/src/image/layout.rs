@@ -1,26 +1,28 @@
-//! Where the engine keeps its state in the arena.
+//! The arena map: where the engine keeps its state.
 //!
-//! The arena is a slice of 32-bit words. Each ensemble in turn has an area for the current of its
-//! inputs (where an input feeds it, and
-//! there is more than one step) and one for its potentials; then come the outputs' currents and sums.
-//! Where parts have [records](super::dynamics), every current is kept, and behind a part's potentials
-//! (or sums) lie its filter and the refractory times, each with a word for each neuron (or value).
-//! An ensemble's area lies before those of all its targets, so that a slice can be split between them.
+//! The arena is a slice of 32-bit words. Each ensemble in turn has an area for the current of its inputs (if an
+//! input feeds it and the current is needed again) and one for the state of its neurons; then come the outputs'
+//! currents and sums, then all inboxes. An ensemble's area lies before those of all targets that its events
+//! reach directly, and before all inboxes, so that a slice can be split between them.
 
 use heapless::Vec;
 
-use super::description::{Description, MAX_OUTPUTS, Network, Post, Pre, Width};
-use super::dynamics::Records;
+use super::description::{
+    Description, Ensemble, MAX_OUTPUTS, Network, Output, Post, Pre, Readout, Width,
+};
+use super::inbox::Inbox;
 
 /// A run of values in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Area {
     /// Where the input current starts, in words.
     pub current: u32,
-    /// Where the potentials (or sums) start, in words. The current, if there is one, ends here.
+    /// Where the neurons' state (or the sums) starts, in words. The current, if there is one, ends here.
     pub state: u32,
     /// Where the next area starts, in words.
     pub end: u32,
+    /// Where the inbox starts, in words; 0 if there is none.
+    pub inbox: u32,
 }
 
 impl Area {
@@ -28,6 +30,12 @@ impl Area {
     #[must_use]
     pub const fn has_current(&self) -> bool {
         self.state > self.current
+    }
+
+    /// Bytes of the area and of an inbox for so many neurons or values.
+    pub(super) fn ram(&self, inbox: Option<Inbox>, size: u32) -> u32 {
+        let inbox = inbox.map_or(0, |inbox| size * inbox.synapse.words());
+        4 * (self.end - self.current + inbox)
     }
 }
 
@@ -38,94 +46,119 @@ pub struct Layout<const E: usize> {
     pub ensembles: Vec<Area, E>,
     /// Of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
+    words: u32,
 }
 
 impl<const E: usize> Layout<E> {
-    /// The layout of a network; `None` where it exceeds 32-bit addresses.
+    /// The layout of a network; `None` if it exceeds 32-bit addresses.
     #[must_use]
-    pub fn of<const C: usize>(
-        network: &Description<'_, E, C>,
-        dynamics: Records<'_>,
-    ) -> Option<Self> {
+    pub fn of<const C: usize>(network: &Description<'_, E, C>) -> Option<Self> {
         let mut layout = Self::default();
-        layout.fill(&network.network(), dynamics)?;
+        layout.fill(&network.network())?;
         Some(layout)
     }
 
     /// Fills an empty layout with a network's.
-    pub(super) fn fill(&mut self, network: &Network<'_>, dynamics: Records<'_>) -> Option<()> {
+    pub(super) fn fill(&mut self, network: &Network<'_>) -> Option<()> {
         let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
-        let mut place = Place {
-            network,
-            dynamics,
-            next: 0,
-            part: 0,
-        };
+        let mut place = Place { network, next: 0 };
         for (index, e) in (0u8..).zip(network.ensembles) {
-            let area = place.area(e.neurons, e.width, Post::Ensemble(index))?;
+            let area = place.ensemble(e, Post::Ensemble(index))?;
             ensembles.push(area).ok()?;
         }
         for (index, o) in (0u8..).zip(network.outputs) {
-            let area = place.area(o.size, Width::I32, Post::Output(index))?;
+            let area = place.output(o, Post::Output(index))?;
             outputs.push(area).ok()?;
         }
+        if cfg!(feature = "dynamics") {
+            for (area, e) in ensembles.iter_mut().zip(network.ensembles) {
+                area.inbox = place.inbox(e.inbox, e.neurons)?;
+            }
+            for (area, o) in outputs.iter_mut().zip(network.outputs) {
+                area.inbox = place.inbox(o.inbox, o.size)?;
+            }
+        }
+        self.words = place.next;
         Some(())
     }
 
-    /// The arena's length in 32-bit words.
+    /// Where the inboxes of all parts start, in words; they end with the arena.
     #[must_use]
-    pub fn words(&self) -> u32 {
+    pub fn inboxes(&self) -> u32 {
         match (self.outputs.last(), self.ensembles.last()) {
             (Some(area), _) | (None, Some(area)) => area.end,
             (None, None) => 0,
         }
     }
 
+    /// The arena's length in 32-bit words.
+    #[must_use]
+    pub const fn words(&self) -> u32 {
+        self.words
+    }
+
     /// The arena's length in bytes.
     #[must_use]
-    pub fn bytes(&self) -> u32 {
-        self.words().saturating_mul(4)
+    pub const fn bytes(&self) -> u32 {
+        self.words.saturating_mul(4)
     }
 }
 
 /// Where the next area starts.
 struct Place<'n> {
     network: &'n Network<'n>,
-    dynamics: Records<'n>,
     /// In words.
     next: u32,
-    /// Of all ensembles and outputs, the one whose area it is.
-    part: usize,
 }
 
 impl Place<'_> {
-    /// The area of so many values of a width; `None` where it exceeds 32-bit addresses.
+    fn ensemble(&mut self, e: &Ensemble, post: Post) -> Option<Area> {
+        let words = match e.width {
+            Width::I16 => e.neurons.div_ceil(2),
+            Width::I32 => e.neurons,
+        };
+        let state = words.checked_mul(e.neuron.words())?;
+        self.area(words, state, post, !e.is_direct())
+    }
+
+    fn output(&mut self, o: &Output, post: Post) -> Option<Area> {
+        self.area(o.size, o.size, post, o.readout != Readout::Sum)
+    }
+
+    /// The area of a part with so many words of current, if it has any, and of state.
     #[inline(never)]
-    fn area(&mut self, count: u32, width: Width, post: Post) -> Option<Area> {
-        let words = match width {
-            Width::I16 => count.div_ceil(2),
-            Width::I32 => count,
-        };
-        let all = if self.dynamics.is_empty() {
-            words
-        } else {
-            words.checked_mul(self.dynamics.get(self.part)?.words())?
-        };
-        // In a single step the current goes straight to the potential.
-        let kept = self.network.steps > 1 || !self.dynamics.is_empty();
+    fn area(&mut self, words: u32, all: u32, post: Post, exact: bool) -> Option<Area> {
+        // In a single step the current goes straight to a potential or a sum.
+        let kept = self.network.steps != 1 || exact;
         let mut connections = self.network.connections.iter();
         let driven = kept && connections.any(|c| matches!(c.pre, Pre::Input(_)) && c.post == post);
         let current = self.next;
         let state = current.checked_add(if driven { words } else { 0 })?;
-        let end = state.checked_add(all)?;
-        // The whole arena must be addressable in bytes.
-        end.checked_mul(4)?;
-        self.next = end;
-        self.part += 1;
+        let end = self.take(state.checked_sub(current)?.checked_add(all)?)?;
         Some(Area {
             current,
             state,
             end,
+            inbox: 0,
         })
+    }
+
+    /// Where the inbox of a part with so many neurons or values starts; 0 if it has none.
+    fn inbox(&mut self, inbox: Option<Inbox>, size: u32) -> Option<u32> {
+        let Some(inbox) = inbox else {
+            return Some(0);
+        };
+        let start = self.next;
+        self.take(size.checked_mul(inbox.synapse.words())?)?;
+        Some(start)
+    }
+
+    /// Takes some words, and returns where they end.
+    fn take(&mut self, words: u32) -> Option<u32> {
+        let end = self.next.checked_add(words)?;
+        // The whole arena must be addressable in bytes.
+        end.checked_mul(4)?;
+        self.next = end;
+        Some(end)
     }
 }

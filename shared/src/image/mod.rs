@@ -6,27 +6,32 @@
 //!
 //! # Invariants
 //! [`Image::parse`] is the only way to an [`Image`], and it checks everything: after it, no accessor
-//! fails, every index and section is in range, connections only lead forward, and every threshold is
-//! positive. The time that it takes grows linearly with the image.
+//! fails, every index and section is in range, connections lead forward or to a target with a delay, and every
+//! threshold is positive. The time that it takes grows linearly with the image.
 
 mod description;
-pub mod dynamics;
 mod error;
 mod header;
+mod inbox;
 mod layout;
+mod neuron;
 mod read;
+mod reader;
 mod validate;
 
 pub use description::{
     Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS,
-    NOWHERE, Output, Post, Pre, Section, SourceMap, Span, Transform, Width, Window,
+    NOWHERE, Output, Post, Pre, Readout, Section, SourceMap, Span, Transform, Width, Window,
 };
-pub use error::{Fault, ImageError};
-pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
+pub use error::{Fault, ImageError, VERSION};
+pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
+pub use inbox::{Inbox, MAX_FRACTION, Synapse};
 pub use layout::{Area, Layout};
+pub use neuron::{Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Rectified, STEP};
+
+use bytemuck::AnyBitPattern;
 
 use crate::weights::Weights;
-use dynamics::Records;
 
 /// A checked image over borrowed bytes.
 ///
@@ -60,11 +65,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         read::read(body, image.description.room())?;
         let network = image.description.network();
         validate::validate(&network, bytes, &header)?;
-        let dynamics = records(network.dynamics, bytes);
-        image
-            .layout
-            .fill(&network, dynamics)
-            .ok_or(ImageError::Arena)?;
+        image.layout.fill(&network).ok_or(ImageError::Arena)?;
         if image.layout.bytes() != header.arena_bytes {
             return Err(ImageError::Arena);
         }
@@ -101,13 +102,23 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         self.header.arena_bytes as usize
     }
 
-    /// How its parts run step by step; empty where they are integrate-and-fire neurons and sums.
+    /// The RAM that the state of an ensemble takes, in bytes.
     #[must_use]
-    pub fn dynamics(&self) -> Records<'a> {
-        records(self.description.dynamics, self.bytes)
+    pub fn ensemble_ram(&self, index: usize) -> u32 {
+        let ensemble = self.description.ensembles.get(index);
+        let part = ensemble.zip(self.layout.ensembles.get(index));
+        part.map_or(0, |(e, area)| area.ram(e.inbox, e.neurons))
     }
 
-    /// A section of bytes; empty where it is out of range, which parsing has excluded.
+    /// The RAM that the state of an output takes, in bytes.
+    #[must_use]
+    pub fn output_ram(&self, index: usize) -> u32 {
+        let output = self.description.outputs.get(index);
+        let part = output.zip(self.layout.outputs.get(index));
+        part.map_or(0, |(o, area)| area.ram(o.inbox, o.size))
+    }
+
+    /// A section of bytes; empty if it is out of range, which parsing has excluded.
     #[must_use]
     pub fn section(&self, section: Section) -> &'a [u8] {
         section.of(self.bytes).unwrap_or(&[])
@@ -128,24 +139,40 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
     }
 
-    /// A section as int16 parameters.
+    /// θ and the bias of each channel of an ensemble, `i16` or `i32` as its width says.
     #[must_use]
-    pub fn params16(&self, section: Section) -> &'a [i16] {
-        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    pub fn params<T: AnyBitPattern>(&self, e: &Ensemble) -> [&'a [T]; 2] {
+        let channels = e.channels as usize;
+        [0, e.row()].map(|behind| self.values(e.params, behind, channels))
     }
 
-    /// A section as int32 parameters.
+    /// Where each neuron of an ensemble starts, if it states that: shares of the threshold in parts of 2^16.
     #[must_use]
-    pub fn params32(&self, section: Section) -> &'a [i32] {
-        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+    pub fn shares(&self, e: &Ensemble) -> &'a [u16] {
+        match e.initial {
+            Initial::Each => self.values(e.params, 2 * e.row(), e.neurons as usize),
+            _ => &[],
+        }
     }
-}
 
-/// The records of a network; empty where it has none.
-fn records(section: Section, image: &[u8]) -> Records<'_> {
-    match section {
-        Section { len: 0, .. } => Records::default(),
-        section => Records::new(section.of(image).unwrap_or(&[])),
+    /// The constants of an ensemble's neurons.
+    #[must_use]
+    pub fn constants(&self, e: &Ensemble) -> &'a [u32] {
+        let count = e.neuron.constants();
+        self.values(e.params, e.params_len() - 4 * count, count as usize)
+    }
+
+    /// The bias and the multiplier of each value of an output.
+    #[must_use]
+    pub fn output_params(&self, o: &Output) -> [&'a [i32]; 2] {
+        [0, o.size * 4].map(|behind| self.values(o.params, behind, o.size as usize))
+    }
+
+    /// So many values that start `behind` an offset; none if they are not there, which parsing has excluded.
+    fn values<T: AnyBitPattern>(&self, offset: u32, behind: u32, count: usize) -> &'a [T] {
+        let start = (offset + behind) as usize;
+        let bytes = self.bytes.get(start..start + count * size_of::<T>());
+        bytemuck::try_cast_slice(bytes.unwrap_or(&[])).unwrap_or(&[])
     }
 }
 

@@ -1,15 +1,18 @@
 //! The checks that make a parsed description safe to run.
 
 use super::description::{
-    Connection, Convolution, Ensemble, NOWHERE, Network, Output, Post, Pre, Section, SourceMap,
-    Transform, Width, volume,
+    Connection, Convolution, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section,
+    SourceMap, Transform, Width, volume,
 };
-use super::dynamics::{self, RECORD_LEN, Records};
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
+use super::inbox::{Inbox, MAX_FRACTION};
+use super::neuron::Initial;
 
 /// An event names its source in 16 bits.
 const MAX_SOURCES: u32 = 1 << 16;
+/// The most bits by which the current of inputs is shifted, to either side.
+const MAX_SHIFT: i8 = 31;
 
 /// The bytes that sections may lie in.
 struct Bytes<'a> {
@@ -20,16 +23,22 @@ struct Bytes<'a> {
 impl<'a> Bytes<'a> {
     /// The section, if it lies behind the description, is aligned and has `len` bytes.
     fn section(&self, section: Section, len: Option<u32>) -> Result<&'a [u8], Fault> {
-        let fault = Fault::Section {
-            offset: section.offset,
-        };
-        if len != Some(section.len)
-            || section.offset < self.data_start
-            || !(section.offset as usize).is_multiple_of(ALIGN)
-        {
+        if len == Some(section.len) {
+            self.at(section.offset, section.len)
+        } else {
+            Err(Fault::Section {
+                offset: section.offset,
+            })
+        }
+    }
+
+    /// So many bytes from an offset on, if they lie behind the description and are aligned.
+    fn at(&self, offset: u32, len: u32) -> Result<&'a [u8], Fault> {
+        let fault = Fault::Section { offset };
+        if offset < self.data_start || !(offset as usize).is_multiple_of(ALIGN) {
             return Err(fault);
         }
-        section.of(self.image).ok_or(fault)
+        Section { offset, len }.of(self.image).ok_or(fault)
     }
 }
 
@@ -43,7 +52,7 @@ pub(super) fn validate(
         image,
         data_start: (HEADER_LEN as u32).saturating_add(header.description_len),
     };
-    if network.steps == 0 || network.inputs.is_empty() || network.outputs.is_empty() {
+    if network.inputs.is_empty() || network.outputs.is_empty() {
         return Err(ImageError::Empty);
     }
     let parts = network.inputs.len() + network.ensembles.len() + network.outputs.len();
@@ -61,67 +70,13 @@ pub(super) fn validate(
         ensemble(e, &bytes).map_err(|fault| ImageError::Ensemble { index, fault })?;
     }
     for (index, o) in (0u8..).zip(network.outputs) {
-        output(o, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
+        output(o, network.steps, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
     }
-    if network.dynamics.len > 0 {
-        if !cfg!(feature = "dynamics") {
-            return Err(ImageError::NoDynamics);
-        }
-        parts_run(network, &bytes)?;
-    }
-    let records = Records::new(network.dynamics.of(image).unwrap_or(&[]));
     let mut last = Pre::Input(0);
     for (index, c) in (0u8..).zip(network.connections) {
         connection(c, last, network, &bytes)
             .map_err(|fault| ImageError::Connection { index, fault })?;
         last = c.pre;
-        if network.dynamics.len > 0 && !takes_up(c, network, records) {
-            let fault = Fault::Dynamics;
-            return Err(ImageError::Connection { index, fault });
-        }
-    }
-    Ok(())
-}
-
-/// Whether a connection's target has something that takes its events up.
-fn takes_up(c: &Connection, network: &Network<'_>, records: Records<'_>) -> bool {
-    let part = match c.post {
-        Post::Ensemble(e) => usize::from(e),
-        Post::Output(o) => network.ensembles.len() + usize::from(o),
-    };
-    let filtered = records.get(part).is_some_and(|r| r.synapse.is_some());
-    filtered || matches!(c.pre, Pre::Input(_))
-}
-
-/// Checks the records of all ensembles and outputs.
-fn parts_run(network: &Network<'_>, bytes: &Bytes<'_>) -> Result<(), ImageError> {
-    let parts = network.ensembles.len() + network.outputs.len();
-    let records = bytes
-        .section(network.dynamics, Some((parts * RECORD_LEN) as u32))
-        .map_err(|_| ImageError::Dynamics)?;
-    let records = Records::new(records);
-    let check = |part: usize, size: u32, readout: bool| {
-        let record = records.get(part).ok_or(Fault::Dynamics)?;
-        dynamics::validate(&record, size, readout, |section, len| {
-            bytes.section(section, len)
-        })
-    };
-    for (index, e) in (0u8..).zip(network.ensembles) {
-        let fits = if e.width == Width::I32 && e.current_shift == 0 {
-            check(index.into(), e.neurons, false)
-        } else {
-            Err(Fault::Width)
-        };
-        fits.map_err(|fault| ImageError::Ensemble { index, fault })?;
-    }
-    for (index, o) in (0u8..).zip(network.outputs) {
-        let part = network.ensembles.len() + usize::from(index);
-        let fits = if o.exit_margin == 0 {
-            check(part, o.size, true)
-        } else {
-            Err(Fault::Dynamics)
-        };
-        fits.map_err(|fault| ImageError::Output { index, fault })?;
     }
     Ok(())
 }
@@ -137,16 +92,24 @@ fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
     if e.max_count == 0 {
         return Err(Fault::MaxCount);
     }
-    if e.current_shift > 31 {
+    let direct = e.is_direct();
+    if !(-MAX_SHIFT..=if direct { 0 } else { MAX_SHIFT }).contains(&e.current_shift) {
         return Err(Fault::Shift);
     }
     let max = e.width.max();
     if e.potential_min > e.potential_max || e.potential_max > max || e.potential_min < -max - 1 {
         return Err(Fault::Bounds);
     }
-    let len = e.channels.checked_mul(e.width.bytes() as u32);
-    bytes.section(e.bias, len)?;
-    let thresholds = bytes.section(e.threshold, len)?;
+    if direct && e.initial != Initial::Half {
+        return Err(Fault::Neuron);
+    }
+    if !direct && e.width != Width::I32 {
+        return Err(Fault::Width);
+    }
+    inbox(e.inbox)?;
+    let params = bytes.at(e.params, e.params_len())?;
+    let thresholds = params.get(..e.channels as usize * e.width.bytes());
+    let thresholds = thresholds.unwrap_or(&[]);
     let positive = match e.width {
         Width::I16 => thresholds
             .chunks_exact(2)
@@ -155,23 +118,39 @@ fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
             .chunks_exact(4)
             .all(|t| t.first_chunk().is_some_and(|t| i32::from_le_bytes(*t) > 0)),
     };
-    if positive {
-        Ok(())
+    if !positive {
+        return Err(Fault::Threshold);
+    }
+    let constants = e.params_len() - 4 * e.neuron.constants();
+    let constants = params.get(constants as usize..);
+    e.neuron.validate(constants.unwrap_or(&[]))
+}
+
+fn inbox(inbox: Option<Inbox>) -> Result<(), Fault> {
+    if inbox.is_some_and(|inbox| inbox.fraction > MAX_FRACTION) {
+        Err(Fault::Shift)
     } else {
-        Err(Fault::Threshold)
+        Ok(())
     }
 }
 
-fn output(o: &Output, bytes: &Bytes<'_>) -> Result<(), Fault> {
+fn output(o: &Output, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
     if o.size == 0 || o.size > MAX_SOURCES {
         return Err(Fault::Size);
     }
-    if o.shift > 62 {
+    if o.shift > 62 || !(-MAX_SHIFT..=MAX_SHIFT).contains(&o.current_shift) {
         return Err(Fault::Shift);
     }
-    let len = o.size.checked_mul(4);
-    bytes.section(o.bias, len)?;
-    bytes.section(o.multiplier, len)?;
+    // A sum over steps without end has no bound; values that only show themselves are never decided.
+    let fits = match o.readout {
+        Readout::Sum => steps > 0 && o.inbox.is_none() && o.current_shift == 0,
+        Readout::Shown { .. } => o.exit_margin == 0,
+    };
+    if !fits {
+        return Err(Fault::Inbox);
+    }
+    inbox(o.inbox)?;
+    bytes.at(o.params, o.size * 8)?;
     Ok(())
 }
 
@@ -189,23 +168,28 @@ fn connection(
         Pre::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.neurons),
     };
     let target = match c.post {
-        Post::Ensemble(e) => {
-            if matches!(c.pre, Pre::Ensemble(pre) if pre >= e) {
-                return Err(Fault::Order);
-            }
-            network
-                .ensembles
-                .get(usize::from(e))
-                .map(|e| (e.neurons, e.channels, e.width))
-        }
-        Post::Output(o) => network
-            .outputs
-            .get(usize::from(o))
-            .map(|o| (o.size, o.size, Width::I32)),
+        Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| {
+            let size = (e.neurons, e.channels, e.width);
+            (size, e.is_direct(), e.inbox)
+        }),
+        Post::Output(o) => network.outputs.get(usize::from(o)).map(|o| {
+            let size = (o.size, o.size, Width::I32);
+            (size, o.readout == Readout::Sum, o.inbox)
+        }),
     };
-    let (Some(inputs), Some((outputs, channels, width))) = (inputs, target) else {
+    let (Some(inputs), Some(((outputs, channels, width), direct, inbox))) = (inputs, target) else {
         return Err(Fault::Index);
     };
+    if let Pre::Ensemble(pre) = c.pre {
+        // What shows the step before may take up events of any ensemble.
+        let delayed = inbox.is_some_and(|inbox| inbox.synapse.is_delayed());
+        if !delayed && matches!(c.post, Post::Ensemble(post) if pre >= post) {
+            return Err(Fault::Order);
+        }
+        if !direct && inbox.is_none() {
+            return Err(Fault::Inbox);
+        }
+    }
     source(c, inputs, bytes)?;
     let whole = matches!(c.transform, Transform::Dense(_)) || c.source != SourceMap::Direct;
     if matches!(c.pre, Pre::Input(_)) && whole && width == Width::I16 {

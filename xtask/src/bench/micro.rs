@@ -4,8 +4,8 @@
 //! engine are not in it.
 
 use tinyspike::assemble::assemble;
-use tinyspike::lower::{Source, Target as Post};
-use tinyspike::quantize::{Connection, Ensemble, Input, Output, Quantized, Seen};
+use tinyspike::graph::{Source, Target as Post};
+use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;
 use tinyspike_board::firmware::{Board, Program, elf};
@@ -88,7 +88,7 @@ pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
 
 /// A neuron for each place of the input and each of eight channels, and a matrix behind them. With bytes
 /// of 255 each neuron spikes `count` times in every step, with bytes of 0 never.
-fn network(first: Width, second: Width, count: u8) -> Quantized {
+fn network(first: Width, second: Width, count: u8) -> integers::Network {
     let size = usize::from(SIDE) * usize::from(SIDE);
     let channels = usize::from(CHANNELS);
     let shape = [SIDE, SIDE, CHANNELS];
@@ -98,17 +98,17 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
             neurons,
             width,
             max_count: count,
-            current_shift: 0,
             threshold: vec![threshold; channels],
             bias: vec![0; channels],
             potential_min: -30_000,
             potential_max: 30_000,
             theta: 1.0,
+            ..Ensemble::default()
         };
     let targets = TARGETS as usize;
-    Quantized {
+    integers::Network {
         target: &families::DSP,
-        steps: STEPS,
+        steps: Steps::Limited(STEPS),
         inputs: vec![Input {
             label: "in".into(),
             size,
@@ -125,8 +125,8 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
             bias: vec![0],
             multiplier: vec![1],
             shift: 0,
-            exit_margin: 0,
             scale: 1.0,
+            ..Output::default()
         }],
         connections: vec![
             Connection {
@@ -172,7 +172,6 @@ fn network(first: Width, second: Width, count: u8) -> Quantized {
                 weights: vec![1; targets],
             },
         ],
-        dynamics: None,
     }
 }
 

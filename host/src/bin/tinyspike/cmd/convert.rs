@@ -12,10 +12,13 @@ use tinyspike::calibrate::{
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::faithful::{FaithfulError, build_faithful};
-use tinyspike::lower::{Graph, lower};
+use tinyspike::graph::Graph;
+use tinyspike::integers;
+use tinyspike::integrate::integrate_and_fire;
+use tinyspike::lower::lower;
 use tinyspike::network::Network;
 use tinyspike::pipeline::{BuildError, build_from, samples};
-use tinyspike::quantize::{Quantized, WEIGHT_BITS};
+use tinyspike::quantize::WEIGHT_BITS;
 use tinyspike::report::{Report, report};
 use tinyspike::tune::{Point, TuneOptions, tune};
 
@@ -33,7 +36,7 @@ struct Built {
     tuning: Option<Tuning>,
     graph: Graph,
     calibration: Calibration,
-    quantized: Quantized,
+    quantized: integers::Network,
     image: Vec<u8>,
 }
 
@@ -165,7 +168,8 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         }
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
-            let graph = lower(&conversion.network).map_err(|e| failure(args, e.into()))?;
+            let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+            let graph = lowered.map_err(|e| failure(args, e.into()))?;
             let all = samples(&set, limit.unwrap_or(usize::MAX));
             (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
         }
@@ -229,7 +233,8 @@ fn tuned(
     options: &TuneOptions,
     out: &mut dyn Write,
 ) -> Result<Built, Failure> {
-    let graph = lower(network).map_err(|e| failure(args, e.into()))?;
+    let lowered = lower(network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(|e| failure(args, e.into()))?;
     let bar = progress::count("tuning");
     let tuned = tune(&graph, set, options, &|n| bar.inc(n));
     bar.finish_and_clear();

@@ -2,16 +2,17 @@
 
 use std::io::Write;
 
-use tinyspike::ImageBuf;
 use tinyspike::assemble::Image;
-use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::convert::ConvertOptions;
+use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
 use tinyspike::tune::{TuneOptions, tune};
-use tinyspike::{data, import};
+use tinyspike::{ImageBuf, Model};
 use tinyspike_board::firmware::{Board, family};
 use tinyspike_firmware::{Event, Probe};
 
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         None => Box::new(out),
     };
     let out: &mut dyn Write = &mut messages;
-    let model = import::load_bytes("mnist_small.keras", MODEL)?;
+    let model = Model::from_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
     writeln!(
@@ -52,9 +53,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    let conversion = convert(&model, &options)?;
+    let conversion = model.convert(&options)?;
     show_warnings(&conversion);
-    let graph = lower(&conversion.network).map_err(BuildError::from)?;
+    let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
+    let graph = lowered.map_err(BuildError::from)?;
     let mut options = TuneOptions::default();
     if let Some(board) = args.on {
         options.target = family(board);

@@ -8,7 +8,9 @@ use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike::sign::signer;
 use tinyspike::text::escaped;
-use tinyspike_shared::image::{Post, Pre, SourceMap, Transform, VERSION, Width};
+use tinyspike_shared::image::{
+    HEADER_LEN, Post, Pre, Section, SourceMap, Transform, VERSION, Width,
+};
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
 
@@ -122,7 +124,7 @@ fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<
         Post::Ensemble(e) => network.ensemble_label(usize::from(e)),
         Post::Output(o) => network.output_label(usize::from(o)),
     };
-    let part = |what: String, section: tinyspike_shared::image::Section| SectionListing {
+    let part = |what: String, section: Section| SectionListing {
         what,
         offset: section.offset,
         bytes: section.len,
@@ -131,30 +133,29 @@ fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<
         SectionListing {
             what: "header".into(),
             offset: 0,
-            bytes: tinyspike_shared::image::HEADER_LEN as u32,
+            bytes: HEADER_LEN as u32,
         },
         SectionListing {
             what: "description".into(),
-            offset: tinyspike_shared::image::HEADER_LEN as u32,
+            offset: HEADER_LEN as u32,
             bytes: header.description_len,
         },
     ];
     for (at, e) in network.ensembles.iter().enumerate() {
         let label = network.ensemble_label(at);
-        sections.push(part(format!("{label} thresholds"), e.threshold));
-        sections.push(part(format!("{label} biases"), e.bias));
+        let (offset, len) = (e.params, e.params_len());
+        sections.push(part(format!("{label} parameters"), Section { offset, len }));
     }
     for (at, o) in network.outputs.iter().enumerate() {
         let label = network.output_label(at);
-        sections.push(part(format!("{label} biases"), o.bias));
-        sections.push(part(format!("{label} multipliers"), o.multiplier));
+        let (offset, len) = (o.params, o.size * 8);
+        sections.push(part(format!("{label} parameters"), Section { offset, len }));
     }
     for c in &network.connections {
         let what = format!("{} to {} weights", pre(c.pre), post(c.post));
         sections.push(part(what, c.weights));
     }
     sections.sort_by_key(|s| s.offset);
-    let areas = &image.layout().ensembles;
     ImageListing {
         format_version: VERSION,
         model_version: header.model_version,
@@ -178,9 +179,8 @@ fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<
         ensembles: network
             .ensembles
             .iter()
-            .zip(areas)
             .enumerate()
-            .map(|(at, (e, area))| EnsembleListing {
+            .map(|(at, e)| EnsembleListing {
                 label: network.ensemble_label(at),
                 neurons: e.neurons,
                 channels: e.channels,
@@ -191,19 +191,18 @@ fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<
                 max_count: e.max_count,
                 activation_per_spike: scale_value(e.scale),
                 potential_bounds: [e.potential_min, e.potential_max],
-                ram_bytes: (area.end - area.current) * 4,
+                ram_bytes: image.ensemble_ram(at),
             })
             .collect(),
         outputs: network
             .outputs
             .iter()
-            .zip(&image.layout().outputs)
             .enumerate()
-            .map(|(at, (o, area))| OutputListing {
+            .map(|(at, o)| OutputListing {
                 label: network.output_label(at),
                 size: o.size,
                 scale: scale_value(o.scale),
-                ram_bytes: (area.end - area.current) * 4,
+                ram_bytes: image.output_ram(at),
             })
             .collect(),
         connections: network

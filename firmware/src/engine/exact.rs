@@ -1,0 +1,223 @@
+//! The step of parts that are more than integrate-and-fire neurons and sums.
+//!
+//! An inbox with a delay shows what it held at the end of the step before. So its part is charged, and the inbox
+//! goes on, before any ensemble fires: whatever fires in this step, before or behind its target, adds to what the
+//! inbox shows in the next.
+
+use tinyspike_shared::Event;
+use tinyspike_shared::fixed::shifted;
+use tinyspike_shared::image::{Area, Connection, Ensemble, Image, Initial, Output, Readout};
+
+use super::{Engine, Later, Layer, Outgoing, Own, Probe, current, cut, state};
+use crate::inbox::Inbox;
+use crate::kernels::{Events, Kernels, Values};
+use crate::neuron::{self, Drive, Neurons};
+
+impl<K, const E: usize, const C: usize> Engine<'_, K, E, C>
+where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    /// Makes the currents that parts receive in every step out of what their inputs bring, and says whether
+    /// there are such parts.
+    pub(super) fn settle_inputs(&mut self) -> bool {
+        let image = self.image;
+        let network = image.description();
+        let layout = image.layout();
+        let mut exact = false;
+        for (e, area) in network.ensembles.iter().zip(&layout.ensembles) {
+            if e.is_direct() {
+                continue;
+            }
+            exact = true;
+            let alone = e.inbox.is_none();
+            let [_, bias] = image.params(e);
+            self.settle(area, bias, e.current_shift, |current| match alone {
+                true => neuron::settle(&e.neuron, current),
+                false => current,
+            });
+        }
+        for (o, area) in network.outputs.iter().zip(&layout.outputs) {
+            if o.readout != Readout::Sum {
+                exact = true;
+                let [bias, _] = image.output_params(o);
+                self.settle(area, bias, o.current_shift, |current| current);
+            }
+        }
+        // What is there now must go before other inputs come.
+        self.driven |= exact;
+        exact
+    }
+
+    /// Makes the currents of a part; `settled` is what becomes of each.
+    fn settle(&mut self, area: &Area, bias: &[i32], shift: i8, settled: impl Fn(i32) -> i32) {
+        let words = self.arena.get_mut(current(area)).unwrap_or(&mut []);
+        for words in words.chunks_mut(bias.len().max(1)) {
+            for (word, bias) in words.iter_mut().zip(bias) {
+                let current = shifted(*word as i32, shift).wrapping_add(*bias);
+                *word = settled(current) as u32;
+            }
+        }
+    }
+
+    /// Starts a step: every part whose inbox is delayed takes up what that shows.
+    pub(super) fn charge_delayed(&mut self, more: bool, probe: &mut impl Probe) {
+        let image = self.image;
+        let network = image.description();
+        let layout = image.layout();
+        if layout.inboxes() == layout.words() {
+            return;
+        }
+        let ensembles = network.ensembles.iter().zip(&layout.ensembles);
+        for (at, (e, area)) in ensembles.enumerate() {
+            if is_delayed(e)
+                && let Some((mut own, mut later)) = cut(self.arena, area)
+            {
+                charge::<K, E, C>(image, e, &mut own, &mut later, more);
+                probe.done(Layer::Ensemble(at));
+            }
+        }
+        for (at, (o, area)) in network.outputs.iter().zip(&layout.outputs).enumerate() {
+            if o.inbox.is_some() {
+                self.show(o, area, true);
+                probe.done(Layer::Output(at));
+            }
+        }
+    }
+
+    /// Shows the values of an output, at the start of a step if they are delayed, else at its end. At the start
+    /// its inbox goes on.
+    pub(super) fn show(&mut self, o: &Output, area: &Area, start: bool) {
+        let [bias, _] = self.image.output_params(o);
+        let delayed = o.inbox.is_some() && o.readout == Readout::Shown { delayed: true };
+        let Some((own, mut later)) = cut(self.arena, area) else {
+            return;
+        };
+        let currents = currents_or(own.currents, bias);
+        let mut inbox = Inbox::of(o.inbox, later.from(own.inbox), o.size as usize);
+        if delayed == start {
+            inbox.read_out(own.state, currents);
+        }
+        if start {
+            inbox.advance(own.state, currents, |_, _| ());
+        }
+    }
+
+    /// Ends an ensemble's update in a network without end: no potential leaves its limits.
+    pub(super) fn saturate(&mut self, e: &Ensemble, area: &Area) {
+        let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
+        let limits = e.potential_min..=e.potential_max;
+        match Values::of(words, e.width) {
+            Values::Narrow(potentials) => neuron::clamp(potentials, limits),
+            Values::Wide(state) => neuron::saturate(&e.neuron, state, limits),
+        }
+    }
+}
+
+/// Brings an ensemble to rest.
+pub(super) fn rest<const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    e: &Ensemble,
+    state: &mut [u32],
+) {
+    let half = match e.initial {
+        Initial::Half => 1 << 15,
+        _ => 0,
+    };
+    let neurons = neurons(image, e, state, true);
+    neuron::rest(&e.neuron, neurons, image.shares(e), half);
+}
+
+/// Updates an ensemble, and sends its spikes on.
+pub(super) fn fire<K, const E: usize, const C: usize>(
+    e: &Ensemble,
+    mut own: Own<'_>,
+    outgoing: &Outgoing<'_, E, C>,
+    mut later: Later<'_>,
+    more: bool,
+    probe: &mut impl Probe,
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let image = outgoing.image;
+    // What is delayed has been charged when the step began.
+    if !is_delayed(e) {
+        charge::<K, E, C>(image, e, &mut own, &mut later, more);
+    }
+    let mut neurons = neurons(image, e, own.state, more);
+    neuron::fire::<K>(&e.neuron, &mut neurons, |events| {
+        probe.spikes(outgoing.ensemble, events);
+        outgoing.send::<K>(events, &mut later);
+    });
+}
+
+/// Adds a step's current to an ensemble's neurons; its inbox goes on.
+fn charge<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    e: &Ensemble,
+    own: &mut Own<'_>,
+    later: &mut Later<'_>,
+    more: bool,
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let mut neurons = neurons(image, e, own.state, more);
+    let [_, bias] = image.params(e);
+    let drive = Drive {
+        currents: currents_or(own.currents, bias),
+        settled: !own.currents.is_empty(),
+        inbox: Inbox::of(e.inbox, later.from(own.inbox), neurons.count),
+    };
+    neuron::charge::<K>(&e.neuron, &mut neurons, drive);
+}
+
+/// Sends events, counted as their target counts them, over one connection into its inbox.
+pub(super) fn deliver<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    events: &Events,
+    fraction: u8,
+    words: &mut [u32],
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let mut counted = Events::new();
+    for event in events {
+        // There is room: one buffer is as large as the other.
+        let _ = counted.push(Event {
+            source: event.source,
+            value: event.value.wrapping_shl(fraction.into()),
+        });
+    }
+    let weights = image.weights(c);
+    super::deliver::<K, E, C>(image, c, weights, &counted, &mut Values::Wide(words));
+}
+
+fn is_delayed(e: &Ensemble) -> bool {
+    e.inbox.is_some_and(|inbox| inbox.synapse.is_delayed())
+}
+
+/// The currents that are kept for each neuron, or if there are none, the biases.
+fn currents_or<'a>(kept: &'a [u32], bias: &'a [i32]) -> &'a [i32] {
+    if kept.is_empty() {
+        bias
+    } else {
+        bytemuck::cast_slice(kept)
+    }
+}
+
+fn neurons<'a, const E: usize, const C: usize>(
+    image: &Image<'a, E, C>,
+    e: &Ensemble,
+    state: &'a mut [u32],
+    more: bool,
+) -> Neurons<'a> {
+    let [threshold, _] = image.params(e);
+    Neurons {
+        state,
+        count: e.neurons as usize,
+        threshold,
+        max_count: e.max_count,
+        constants: image.constants(e),
+        more,
+    }
+}

@@ -1,0 +1,210 @@
+//! A network after lowering: populations, outputs and the links between them, in floats.
+//!
+//! Nodes, slices and relays are gone: whatever is linear between two populations is one set of weights
+//! and a map of the source before them. Neurons and synapses are the network's own until a pass from
+//! graph to graph changes them. A link with a synapse may lead backwards.
+
+mod map;
+
+use crate::network::{EnsembleId, NeuronType, PerNeuron, Synapse};
+use crate::ops::OpsError;
+
+pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
+
+/// A network as populations of neurons and links between them.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// What the user feeds.
+    pub inputs: Vec<Input>,
+    /// The neurons, in topological order of the links without a synapse.
+    pub populations: Vec<Population>,
+    /// What the user reads.
+    pub outputs: Vec<Output>,
+    /// The synapses, sorted by source, inputs first.
+    pub links: Vec<Link>,
+}
+
+/// An input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The input node's label.
+    pub label: String,
+    /// Its shape without the batch axis.
+    pub shape: Vec<usize>,
+}
+
+/// Neurons of one type, with J = Σ links + bias.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// The ensemble's label.
+    pub label: String,
+    /// How many neurons.
+    pub neurons: usize,
+    /// Height, width and channels; neurons lie in this order.
+    pub shape: [usize; 3],
+    /// Neuron i belongs to channel i mod `channels`.
+    pub channels: usize,
+    /// The bias current of each channel.
+    pub bias: Vec<f32>,
+    /// How a neuron answers to J.
+    pub neuron: Neuron,
+    /// The network's ensemble that it stands for; `None` in a graph that comes from no network.
+    pub ensemble: Option<EnsembleId>,
+}
+
+/// How a neuron answers to its current J.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Neuron {
+    /// V += J from half the threshold on; its mean count approaches max(J, 0).
+    IntegrateAndFire,
+    /// The network's own neuron.
+    Own {
+        /// Its type, with its parameters.
+        neuron_type: NeuronType<PerNeuron>,
+        /// V of each neuron at the start, as a share of the threshold; empty for 0.
+        voltage: Vec<f32>,
+    },
+}
+
+/// Values that the user reads.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The probe's label.
+    pub label: String,
+    /// The bias of each value.
+    pub bias: Vec<f32>,
+    /// How values follow from what links bring.
+    pub readout: Readout,
+    /// Whether a softmax after it was left out.
+    pub dropped_softmax: bool,
+}
+
+/// How an output's values follow from what its links bring in each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Readout {
+    /// The sum over all steps.
+    Sum,
+    /// The value in the last step, as a probe shows it.
+    Shown {
+        /// The probe's filter.
+        synapse: Option<Synapse>,
+    },
+}
+
+/// A source of links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Index into [`Graph::inputs`].
+    Input(usize),
+    /// Index into [`Graph::populations`].
+    Population(usize),
+}
+
+/// A target of links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Index into [`Graph::populations`].
+    Population(usize),
+    /// Index into [`Graph::outputs`].
+    Output(usize),
+}
+
+/// Synapses from one source to one target.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Where it begins.
+    pub pre: Source,
+    /// Where it ends.
+    pub post: Target,
+    /// What the weights see of the source.
+    pub source: SourceMap,
+    /// The weights.
+    pub map: LinearMap,
+    /// The filter behind the weights, which delays by a step.
+    pub synapse: Option<Synapse>,
+}
+
+impl Graph {
+    /// The size of each input.
+    #[must_use]
+    pub fn input_sizes(&self) -> Vec<usize> {
+        self.inputs.iter().map(Input::size).collect()
+    }
+
+    /// All targets, populations first, each with its number of neurons or values.
+    pub fn targets(&self) -> impl Iterator<Item = (Target, usize)> + '_ {
+        let populations = self.populations.iter().enumerate();
+        let outputs = self.outputs.iter().enumerate();
+        populations
+            .map(|(at, p)| (Target::Population(at), p.neurons))
+            .chain(outputs.map(|(at, o)| (Target::Output(at), o.bias.len())))
+    }
+
+    /// The label of a target.
+    ///
+    /// # Panics
+    /// If the graph has no such target.
+    #[must_use]
+    pub fn label(&self, target: Target) -> &str {
+        match target {
+            Target::Population(p) => &self.populations[p].label,
+            Target::Output(o) => &self.outputs[o].label,
+        }
+    }
+
+    /// The bias of a target.
+    ///
+    /// # Panics
+    /// If the graph has no such target.
+    #[must_use]
+    pub fn bias(&self, target: Target) -> &[f32] {
+        match target {
+            Target::Population(p) => &self.populations[p].bias,
+            Target::Output(o) => &self.outputs[o].bias,
+        }
+    }
+
+    /// The number of values or neurons of a source.
+    ///
+    /// # Panics
+    /// If the graph has no such source.
+    #[must_use]
+    pub fn source_size(&self, source: Source) -> usize {
+        match source {
+            Source::Input(i) => self.inputs[i].size(),
+            Source::Population(p) => self.populations[p].neurons,
+        }
+    }
+
+    /// The links into a target, each with its index.
+    pub fn links_into(&self, target: Target) -> impl Iterator<Item = (usize, &Link)> {
+        let links = self.links.iter().enumerate();
+        links.filter(move |(_, link)| link.post == target)
+    }
+}
+
+impl Input {
+    /// The number of its values.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Link {
+    /// Adds what `batch` sources in `x` bring to as many targets in `y`.
+    ///
+    /// # Errors
+    /// [`OpsError`] if the lengths do not match.
+    pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
+        if self.source == SourceMap::Direct {
+            return self.map.apply_batch(batch, x, y);
+        }
+        let (inputs, places) = (x.len() / batch.max(1), self.map.inputs());
+        let mut seen = vec![0.0; batch * places];
+        for (x, seen) in x.chunks(inputs.max(1)).zip(seen.chunks_mut(places.max(1))) {
+            self.source.for_each(inputs, |from, to| seen[to] += x[from]);
+        }
+        self.map.apply_batch(batch, &seen, y)
+    }
+}

@@ -1,0 +1,175 @@
+//! The integer network: a network brought to integers, before it is packed into an image.
+//!
+//! Fields that are not explained mean what they mean in the image, see `docs/image-format.md`.
+
+use tinyspike_firmware::kernels::family::Family;
+use tinyspike_shared::image::{self, Neuron, Readout, Synapse, Transform, Width};
+
+use crate::graph::{self, Source};
+
+/// A network in integers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// The kernels that the image is for.
+    pub target: &'static Family,
+    /// Steps of an inference.
+    pub steps: Steps,
+    /// The inputs.
+    pub inputs: Vec<Input>,
+    /// The neurons. Events without a delay lead from an ensemble to a later one.
+    pub ensembles: Vec<Ensemble>,
+    /// The parts that are read.
+    pub outputs: Vec<Output>,
+    /// The connections, sorted by source.
+    pub connections: Vec<Connection>,
+}
+
+/// How many steps a network runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    /// So many, at least 1; then the next inference starts from rest.
+    Limited(u16),
+    /// Any number: a stream.
+    Endless,
+}
+
+impl Steps {
+    /// The number of steps; `None` without end.
+    #[must_use]
+    pub const fn limit(self) -> Option<u16> {
+        match self {
+            Self::Limited(steps) => Some(steps),
+            Self::Endless => None,
+        }
+    }
+}
+
+/// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "said at the type")]
+pub struct Input {
+    pub label: String,
+    pub size: usize,
+    pub scale: f64,
+    pub zero_point: u8,
+    pub max: u8,
+}
+
+impl Input {
+    /// The largest and the least value of an event from it: a byte less the zero point.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        let zero = i64::from(self.zero_point);
+        (i64::from(self.max) - zero, -zero)
+    }
+}
+
+/// A population of neurons. The default has none, which integrate and fire, and which events reach directly.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ensemble {
+    /// The Nengo ensemble's label.
+    pub label: String,
+    /// How many neurons.
+    pub neurons: usize,
+    /// The type of potentials.
+    pub width: Width,
+    /// The most spikes in one step.
+    pub max_count: u8,
+    /// The current of inputs is multiplied by 2^this.
+    pub current_shift: i8,
+    /// The threshold of each channel.
+    pub threshold: Vec<i32>,
+    /// The bias of each channel.
+    pub bias: Vec<i32>,
+    /// The least V - threshold at any time; without end, after an update.
+    pub potential_min: i32,
+    /// The largest V - threshold at any time; without end, after an update.
+    pub potential_max: i32,
+    /// The activation that one spike in one step stands for.
+    pub theta: f64,
+    /// The kind of neurons.
+    pub neuron: Neuron,
+    /// The constants of the kind.
+    pub constants: Vec<u32>,
+    /// V at the start.
+    pub initial: Initial,
+    /// What takes up events.
+    pub inbox: Option<Inbox>,
+}
+
+/// V of each neuron at the start of an inference.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Initial {
+    /// 0.
+    Zero,
+    /// Half the threshold.
+    #[default]
+    Half,
+    /// A share of the threshold for each neuron, in parts of 2^16.
+    Each(Vec<u16>),
+}
+
+/// What takes up the events for a part, and the bounds of p, q and y at any time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "said at the type, and in the image")]
+pub struct Inbox {
+    pub synapse: Synapse,
+    pub fraction: u8,
+    pub min: i32,
+    pub max: i32,
+}
+
+impl Inbox {
+    /// The inbox as an image has it.
+    #[must_use]
+    pub const fn image(&self) -> image::Inbox {
+        image::Inbox {
+            synapse: self.synapse,
+            fraction: self.fraction,
+        }
+    }
+}
+
+/// A part that is read. The default has no values, and sums up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// The probe's label.
+    pub label: String,
+    /// Added to each value in every step.
+    pub bias: Vec<i32>,
+    /// Brings each value to the common unit.
+    pub multiplier: Vec<i32>,
+    /// The product is shifted right by this.
+    pub shift: u8,
+    /// The lead of the largest value at which an inference may end, in common units; 0 for none.
+    pub exit_margin: u32,
+    /// The common unit.
+    pub scale: f64,
+    /// What is shown.
+    pub readout: Readout,
+    /// The current of inputs is multiplied by 2^this.
+    pub current_shift: i8,
+    /// What takes up events.
+    pub inbox: Option<Inbox>,
+}
+
+/// Quantized weights between two parts.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "as in the graph")]
+pub struct Connection {
+    pub pre: Source,
+    pub post: graph::Target,
+    pub source: Seen,
+    pub transform: Transform,
+    pub weights: Vec<i16>,
+}
+
+/// What the weights see of a connection's source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// The source as it is.
+    Direct,
+    /// Sums over neighbours, repetitions and offsets.
+    Window(image::Window),
+    /// For each place of the source, the place that it stands for, or [`image::NOWHERE`].
+    Table(Vec<u16>),
+}

@@ -1,0 +1,337 @@
+//! What reaches each object of a network, in terms of inputs and neurons.
+
+use std::rc::Rc;
+
+use super::path::Path;
+use super::tensor_nodes::{is_identity, is_softmax};
+use super::wiring::Wiring;
+use super::{COMPOSITION, LowerError, device_order, unsupported};
+use crate::network::{Connection, Network, NodeId, NodeKind, Post, Pre, Synapse};
+use crate::ops::{self, OpsError};
+
+/// The most values of a node: more than all neurons of an image together have.
+const MAX_VALUES: usize = 1 << 22;
+/// The most values that all nodes together hold while they are resolved, in entries of wirings.
+const MAX_KEPT: usize = 1 << 25;
+/// Terms of one source that stay apart, so that each finds its own form.
+const APART: usize = 16;
+/// The most terms of a sum: more links than this fit into no image.
+const MAX_TERMS: usize = 128;
+
+/// What reaches an object: Σ transform · source + bias.
+#[derive(Clone)]
+pub(super) struct Resolved {
+    pub(super) terms: Vec<Term>,
+    pub(super) bias: Vec<f32>,
+}
+
+/// One way from a source to an object.
+#[derive(Clone)]
+pub(super) struct Term {
+    pub(super) pre: Pre,
+    pub(super) path: Path,
+    /// The only filter on the way.
+    pub(super) synapse: Option<Synapse>,
+}
+
+impl Resolved {
+    /// The source itself.
+    fn source(pre: Pre, path: Wiring) -> Self {
+        Self {
+            bias: vec![0.0; path.outputs()],
+            terms: vec![Term {
+                pre,
+                path: Path::of(path),
+                synapse: None,
+            }],
+        }
+    }
+
+    /// Adds a term: to an equal one if there is one, and to one of the same kind once there are many.
+    fn add(&mut self, term: Term) -> Result<(), String> {
+        let many = self.terms.len() >= APART;
+        let alike = |kept: &Term| kept.pre == term.pre && kept.synapse == term.synapse;
+        let kept = self.terms.iter_mut().filter(|kept| alike(kept));
+        let sum = kept
+            .filter_map(|kept| kept.path.plus(&term.path).map(|sum| (kept, sum)))
+            .next();
+        if let Some((kept, sum)) = sum {
+            kept.path = sum;
+            return Ok(());
+        }
+        if many {
+            let kept = self.terms.iter_mut().filter(|kept| alike(kept));
+            let sum = kept
+                .filter_map(|kept| kept.path.beside(&term.path).map(|sum| (kept, sum)))
+                .next();
+            if let Some((kept, sum)) = sum {
+                kept.path = sum;
+                return Ok(());
+            }
+        }
+        if self.terms.len() == MAX_TERMS {
+            return Err(format!("a sum of more than {MAX_TERMS} different maps"));
+        }
+        self.terms.push(term);
+        Ok(())
+    }
+
+    /// A measure of its memory.
+    fn size(&self) -> usize {
+        let terms = self.terms.iter().map(|term| term.path.size());
+        terms.sum::<usize>() + self.bias.len()
+    }
+}
+
+/// Resolves each node of a network once, and keeps what it found as long as somebody may ask for it.
+pub(super) struct Resolver<'a> {
+    network: &'a Network,
+    /// The connections into each node, and into each ensemble.
+    into: [Vec<Vec<usize>>; 2],
+    /// What became of each node.
+    resolved: Vec<Option<Rc<Resolved>>>,
+    /// How often each node is yet to be asked for.
+    asked: Vec<usize>,
+    /// The sizes of all that is kept.
+    kept: usize,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(network: &'a Network) -> Self {
+        let mut into = [
+            vec![Vec::new(); network.nodes.len()],
+            vec![Vec::new(); network.ensembles.len()],
+        ];
+        let mut asked = vec![0; network.nodes.len()];
+        for (at, c) in network.connections.iter().enumerate() {
+            match c.post {
+                Post::Node(n) => into[0][n.0].push(at),
+                Post::Neurons(e) => into[1][e.0].push(at),
+            }
+            if let Pre::Node(n) = c.pre {
+                asked[n.0] += 1;
+            }
+        }
+        for probe in &network.probes {
+            if let Pre::Node(n) = probe.target {
+                asked[n.0] += 1;
+            }
+        }
+        Self {
+            network,
+            into,
+            resolved: vec![None; network.nodes.len()],
+            asked,
+            kept: 0,
+        }
+    }
+
+    fn ends(&self, post: Post) -> impl Iterator<Item = &'a Connection> + use<'a> {
+        let at = match post {
+            Post::Node(n) => self.into[0][n.0].clone(),
+            Post::Neurons(e) => self.into[1][e.0].clone(),
+        };
+        let network = self.network;
+        at.into_iter().map(move |at| &network.connections[at])
+    }
+
+    /// What all connections bring to an object.
+    pub(super) fn sum_into(&mut self, post: Post) -> Result<Rc<Resolved>, LowerError> {
+        for c in self.ends(post) {
+            if let Pre::Node(n) = c.pre {
+                self.prepare(n)?;
+            }
+        }
+        self.sum(post).map(Rc::new)
+    }
+
+    /// What a probe sees, and whether a softmax before it was left out.
+    pub(super) fn output(&mut self, target: Pre) -> Result<(Rc<Resolved>, bool), LowerError> {
+        if let Pre::Node(n) = target {
+            let softmax =
+                matches!(&self.network.nodes[n.0].kind, NodeKind::Tensor(t) if is_softmax(t));
+            if softmax {
+                return Ok((self.sum_into(Post::Node(n))?, true));
+            }
+            self.prepare(n)?;
+        }
+        Ok((self.output_of(target), false))
+    }
+
+    /// Resolves a node and all nodes before it.
+    fn prepare(&mut self, node: NodeId) -> Result<(), LowerError> {
+        let mut waiting = vec![node];
+        while let Some(&top) = waiting.last() {
+            if self.resolved[top.0].is_some() {
+                waiting.pop();
+                continue;
+            }
+            let before = self.ends(Post::Node(top)).find_map(|c| match c.pre {
+                Pre::Node(n) if self.resolved[n.0].is_none() => Some(n),
+                _ => None,
+            });
+            match before {
+                Some(before) if waiting.contains(&before) => {
+                    let label = &self.network.nodes[before.0].label;
+                    return Err(unsupported(label, "a loop of connections", "unroll it"));
+                }
+                Some(before) => waiting.push(before),
+                None => {
+                    let resolved = self.resolve(top)?;
+                    self.kept += resolved.size();
+                    if self.kept > MAX_KEPT {
+                        return Err(unsupported(
+                            &self.network.nodes[top.0].label,
+                            format!(
+                                "a network whose layers without neurons hold more than {MAX_KEPT} values",
+                            ),
+                            "use smaller layers",
+                        ));
+                    }
+                    self.resolved[top.0] = Some(Rc::new(resolved));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a node hands on, once all before it are resolved.
+    fn resolve(&mut self, node: NodeId) -> Result<Resolved, LowerError> {
+        let object = &self.network.nodes[node.0];
+        let size = object.size_in.max(object.size_out);
+        if size > MAX_VALUES {
+            return Err(unsupported(
+                &object.label,
+                format!("a layer of {size} values, more than {MAX_VALUES},"),
+                "use a smaller one",
+            ));
+        }
+        match &object.kind {
+            NodeKind::Input { .. } => Ok(Resolved::source(
+                Pre::Node(node),
+                Wiring::identity(object.size_out),
+            )),
+            NodeKind::Constant(value) => Ok(Resolved {
+                terms: Vec::new(),
+                bias: value.data().to_vec(),
+            }),
+            NodeKind::Passthrough => self.sum(Post::Node(node)),
+            NodeKind::Tensor(t) if is_identity(t) => self.sum(Post::Node(node)),
+            NodeKind::Tensor(t) => Err(LowerError::TensorNodes(vec![
+                super::tensor_nodes::fallback(&object.label, t),
+            ])),
+        }
+    }
+
+    /// What an object hands on, in terms of inputs and neurons; its node is resolved.
+    fn output_of(&mut self, pre: Pre) -> Rc<Resolved> {
+        match pre {
+            Pre::Neurons(e) => {
+                let (_, order) = device_order(&self.network.ensembles[e.0]);
+                Rc::new(Resolved::source(pre, order.inverse()))
+            }
+            Pre::Node(n) => {
+                self.asked[n.0] = self.asked[n.0].saturating_sub(1);
+                let slot = &mut self.resolved[n.0];
+                let resolved = match self.asked[n.0] {
+                    0 => slot.take(),
+                    _ => slot.clone(),
+                };
+                if self.asked[n.0] == 0 {
+                    self.kept -= resolved.as_ref().map_or(0, |r| r.size());
+                }
+                // Whoever asks has prepared it, and is counted.
+                resolved.unwrap_or_else(|| {
+                    Rc::new(Resolved {
+                        terms: Vec::new(),
+                        bias: vec![0.0; self.network.nodes[n.0].size_out],
+                    })
+                })
+            }
+        }
+    }
+
+    /// What all connections bring to an object, whose sources are resolved.
+    fn sum(&mut self, post: Post) -> Result<Resolved, LowerError> {
+        let (label, size) = match post {
+            Post::Node(n) => {
+                let node = &self.network.nodes[n.0];
+                (&node.label, node.size_in)
+            }
+            Post::Neurons(e) => {
+                let ensemble = &self.network.ensembles[e.0];
+                (&ensemble.label, ensemble.n_neurons)
+            }
+        };
+        let refused = |what| unsupported(label, what, COMPOSITION);
+        let mut sum = Resolved {
+            terms: Vec::new(),
+            bias: vec![0.0; size],
+        };
+        for c in self.ends(post) {
+            let from = self.output_of(c.pre);
+            if c.synapse.is_some() {
+                check_filter(&from, label)?;
+            }
+            let (pre_slice, post_slice) = (c.pre_slice.as_deref(), c.post_slice.as_deref());
+            if from.bias.iter().any(|&b| b != 0.0) {
+                let seen: Vec<f32> = match pre_slice {
+                    Some(places) => places.iter().map(|&at| from.bias[at]).collect(),
+                    None => from.bias.clone(),
+                };
+                let mut through = vec![0.0; c.transform.size_out()];
+                ops::apply(&c.transform, &seen, &mut through).map_err(|source: OpsError| {
+                    LowerError::Ops {
+                        layer: label.clone(),
+                        source,
+                    }
+                })?;
+                for (i, b) in through.iter().enumerate() {
+                    let at = post_slice.map_or(i, |places| places[i]);
+                    sum.bias[at] += b;
+                }
+            }
+            let before =
+                pre_slice.map(|places| Wiring::gather(from.bias.len(), places.iter().copied()));
+            let after = post_slice.map(|places| Wiring::spread(size, places));
+            for Term { pre, path, synapse } in &from.terms {
+                let path = match &before {
+                    Some(wiring) => path.then(wiring).map_err(refused)?,
+                    None => path.clone(),
+                };
+                let path = path.then_transform(&c.transform).map_err(refused)?;
+                let path = match &after {
+                    Some(wiring) => path.then(wiring).map_err(refused)?,
+                    None => path,
+                };
+                let term = Term {
+                    pre: *pre,
+                    path,
+                    synapse: c.synapse.or(*synapse),
+                };
+                sum.add(term).map_err(refused)?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Refuses a filter on what it would have to be told apart from: another filter, a bias, an input.
+fn check_filter(from: &Resolved, label: &str) -> Result<(), LowerError> {
+    let input = |term: &Term| matches!(term.pre, Pre::Node(_));
+    if from.bias.iter().any(|&b| b != 0.0) || from.terms.iter().any(input) {
+        return Err(unsupported(
+            label,
+            "a synapse on something else than neurons",
+            "put synapses on what neurons send",
+        ));
+    }
+    if from.terms.iter().any(|term| term.synapse.is_some()) {
+        return Err(unsupported(
+            label,
+            "a synapse behind another one",
+            "keep one of them",
+        ));
+    }
+    Ok(())
+}
