@@ -13,4 +13,5 @@ pub mod mnist;
 pub mod model;
 pub mod network;
 pub mod numbers;
+pub mod power_cuts;
 pub mod reference;

@@ -1,7 +1,8 @@
 //! The same image and inputs on the host and on emulated boards: every line of the trace must agree.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::bench::{BenchError, BenchOptions, Inference, StepCounts, measure, measure_layers};
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
@@ -48,8 +49,8 @@ fn traced() -> impl Iterator<Item = Board> {
 fn holds(board: Board, image: &[u8]) -> bool {
     let programs = board.programs().unwrap();
     let [ensembles, connections] = programs.traced;
-    let bytes = aligned_copy(image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let parsed = bytes.image();
     let network = parsed.description();
     network.ensembles.len() <= ensembles
         && network.connections.len() <= connections
@@ -62,8 +63,8 @@ fn holds(board: Board, image: &[u8]) -> bool {
 fn mnist_on_a_board_is_mnist_on_the_host() {
     const COUNT: usize = 20;
     let (image, test) = mnist(COUNT);
-    let bytes = aligned_copy(&image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&image).unwrap();
+    let parsed = bytes.image();
     let encoder = Encoder::new(&parsed, &test).unwrap();
     let samples: Vec<Vec<u8>> = (0..COUNT)
         .map(|i| {
@@ -134,8 +135,8 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn instructions_are_counted_alike_in_every_run() {
     let (image, test) = mnist(3);
-    let bytes = aligned_copy(&image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&image).unwrap();
+    let parsed = bytes.image();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
     for board in Board::MEASURED {
         let options = BenchOptions {

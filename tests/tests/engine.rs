@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::{MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
 use tinyspike::integers::{self, Steps};
@@ -76,8 +77,8 @@ fn trained_networks_equal_the_reference() {
             };
             let built = pipeline::build(&conversion.network, Some(&samples), &options, &|_| ());
             let network = built.unwrap().quantized;
-            let bytes = aligned_copy(&assemble(&network).unwrap());
-            let image = Image::parse(&bytes).unwrap();
+            let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+            let image = bytes.image();
             let encoder = Encoder::new(&image, &test).unwrap();
             for sample in 0..count {
                 let mut input = Vec::new();
@@ -103,8 +104,8 @@ fn random_networks_have_every_layout() {
     let mut found = vec![];
     for _ in 0..2500 {
         let network = networks().new_tree(&mut runner).unwrap().current();
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let image = bytes.image();
         let connections = &image.description().connections;
         found.extend(connections.iter().map(|c| (network.target, c.layout)));
     }
@@ -128,8 +129,8 @@ fn compare<K>(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), Tes
 where
     K: Kernels<u16> + Kernels<u32>,
 {
-    let bytes = aligned_copy(&assemble(network).unwrap());
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let image = bytes.image();
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
         Engine::new(&image, &mut arena).unwrap();
@@ -237,8 +238,8 @@ fn stream(networks: usize, steps: u32) {
     let spiking = endless_networks().prop_filter("neurons", |n| !n.ensembles.is_empty());
     for at in 0..networks {
         let network = spiking.new_tree(&mut runner).unwrap().current();
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let image = bytes.image();
         let mut arena = vec![0; image.arena_bytes() / 4];
         let mut engine = Engine::<Native, _, _>::new(&image, &mut arena).unwrap();
         let mut reference = Reference::new(&network, &inputs(&network, 0));

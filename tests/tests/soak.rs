@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu;
@@ -39,8 +40,8 @@ fn random(count: usize) -> Vec<Vec<u8>> {
 }
 
 fn on_host(image: &[u8], soak: Soak) -> Digest {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let inputs = image.description().inputs.iter().map(|i| i.size as usize);
     let mut values = vec![0; inputs.sum()];

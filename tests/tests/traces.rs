@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
@@ -42,8 +43,8 @@ impl Hash {
 /// Runs an image on several samples, and hashes every spike, every potential after every step but the last,
 /// and every output.
 fn trace(bytes: &[u8], samples: &[Vec<Vec<u8>>]) -> u64 {
-    let bytes = aligned_copy(bytes);
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(bytes).unwrap();
+    let image = bytes.image();
     let network = image.description();
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
@@ -94,8 +95,8 @@ fn converted(name: &str, options: ConvertOptions) -> Network {
 /// The first samples of the test set, as an image takes them.
 fn digits(image: &[u8], count: usize) -> Vec<Vec<Vec<u8>>> {
     let test = data::load(project("data/mnist_test10k.npz")).unwrap();
-    let bytes = aligned_copy(image);
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     let encoder = Encoder::new(&image, &test).unwrap();
     let encoded = (0..count).map(|sample| {
         let mut input = Vec::new();

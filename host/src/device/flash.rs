@@ -16,14 +16,14 @@ use super::session::{Lost, SessionError};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
 
-/// How to write.
+/// Options of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlashOptions {
-    /// The probe; the only one, unless said.
+    /// The probe; `None` for the only one.
     pub probe: Option<Selector>,
-    /// How long the firmware may take to answer.
+    /// Time that the firmware may take to answer.
     pub timeout: Duration,
-    /// Whether to wait for the answer of the application, which firmware of one's own need not give.
+    /// True to wait for the answer of the application, which custom firmware need not give.
     pub greet: bool,
 }
 
@@ -38,24 +38,24 @@ impl Default for FlashOptions {
     }
 }
 
-/// What came of it.
+/// The outcome of writing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Flashed {
     /// Bytes of the sectors that were erased.
     pub erased: u64,
     /// Bytes of the pages that were written, and read back.
     pub programmed: u64,
-    /// What of the images was written: in place where the image that was there needed both slots.
+    /// The part of the images that was written: in place if the image that was there needed both slots.
     pub mode: Mode,
     /// The slot that the image was written to.
     pub slot: Slot,
-    /// Whether there was no journal, or a damaged one, beside a firmware that stays: it has been written anew.
+    /// True if there was no journal, or a damaged one, beside firmware that stays: it has been written again.
     pub journal_repaired: bool,
-    /// What the firmware said then, where it was asked.
+    /// The firmware's answer, if it was asked.
     pub greeting: Option<Greeting>,
 }
 
-/// Does what was planned: erases, writes, reads back, resets the chip, starts it, and asks its firmware what
+/// Carries a plan out: erases, writes, reads back, resets the chip, starts it, and asks its firmware what
 /// it runs.
 ///
 /// # Errors

@@ -15,15 +15,15 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
-use tinyspike_shared::slots::Slot;
+use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
 use super::chip::Chip;
 use super::families::{self, Obstacle};
 use crate::advice::{Advice, Advised};
 
-/// Where data memory begins and ends, by the architecture.
+/// Begin and end of data memory, by the architecture.
 const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
-/// Where memory outside the chip begins, by the architecture.
+/// Begin of memory outside the chip, by the architecture.
 const EXTERNAL: u64 = 0x6000_0000;
 /// No chip has more sectors. A description that claims so many more is not followed any further.
 const MAX_SECTORS: usize = 1 << 20;
@@ -53,13 +53,13 @@ impl Region {
         self.address.saturating_add(self.len)
     }
 
-    /// Whether another region lies within it.
+    /// Tells whether another region lies within it.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.address <= other.address && other.end() <= self.end()
     }
 
-    /// Whether they share a byte.
+    /// Tells whether they share a byte.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.address < other.end() && other.address < self.end()
@@ -72,7 +72,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// Why a chip's memory cannot be used.
+/// Reason why a chip's memory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
@@ -82,7 +82,7 @@ pub enum MemoryError {
     /// None of its flash can be written and run from.
     #[error("its description has no flash that it starts from and probe-rs can write")]
     NoFlash,
-    /// What it starts from is not part of the chip.
+    /// The memory that it starts from is not part of the chip.
     #[error("{0}")]
     External(Obstacle),
     /// The sectors do not divide the flash.
@@ -101,9 +101,9 @@ pub enum MemoryError {
     NoRoom {
         /// Its length in bytes.
         flash: u32,
-        /// How many parts it has.
+        /// Number of its parts.
         blocks: usize,
-        /// What the firmware is to have.
+        /// Bytes that the firmware is to have.
         firmware: u32,
     },
 }
@@ -129,7 +129,7 @@ impl Advised for LayoutError {
 pub struct MemoryMap {
     /// The flash, cut to whole blocks.
     pub flash: Region,
-    /// What of the flash can be erased and written without touching the rest, one behind another.
+    /// Parts of the flash that can be erased and written without touching the rest, one behind another.
     pub blocks: Vec<Region>,
     /// Bytes that are written at once: the flash algorithm's page, the largest where there are several.
     pub page: u32,
@@ -138,10 +138,10 @@ pub struct MemoryMap {
 }
 
 impl MemoryMap {
-    /// What a chip has.
+    /// The memory of a chip.
     ///
     /// # Errors
-    /// [`MemoryError`], where there is nothing that could be used.
+    /// [`MemoryError`], if there is nothing that could be used.
     pub fn of(chip: &Chip) -> Result<Self, MemoryError> {
         if chip.target.flash_algorithms.is_empty() {
             return Err(MemoryError::NoAlgorithm);
@@ -258,7 +258,7 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
     Ok(run)
 }
 
-/// The flash algorithm that probe-rs uses for a region; `None` where it has none, or cannot decide.
+/// The flash algorithm that probe-rs uses for a region; `None` if it has none, or cannot decide.
 fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgorithm> {
     let core = region.cores.first()?;
     let fitting: Vec<&RawFlashAlgorithm> = chip
@@ -286,7 +286,7 @@ fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgor
     }
 }
 
-/// What of a region can be erased and written alone.
+/// Parts of a region that can be erased and written alone.
 ///
 /// probe-rs erases a sector for data in it, or in the page at its start, and leaves out sectors and pages
 /// that are not wholly in the region. So blocks begin where a sector and a page do. `left` sectors are looked at.
@@ -395,7 +395,7 @@ fn runs<'a>(regions: impl Iterator<Item = &'a RamRegion>) -> Vec<std::ops::Range
     runs
 }
 
-/// The longest of some runs, the lowest of equals, as double words; `None` where all are empty.
+/// The longest of some runs, the lowest of equals, as double words; `None` if all are empty.
 fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<Region> {
     const DOUBLE_WORD: u64 = 8;
     runs.filter_map(|run| {
@@ -406,7 +406,7 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
     .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
 }
 
-/// How to divide the flash.
+/// Options of dividing the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
     /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
@@ -430,7 +430,7 @@ pub struct Slots {
 /// The second slot and the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Second {
-    /// The blocks between firmware and slots that say which slot is in use.
+    /// The two sectors between firmware and slots that say which slot is in use.
     pub journal: [Region; 2],
     /// Bytes of them that are written at once.
     pub unit: u32,
@@ -438,8 +438,17 @@ pub struct Second {
     pub b: Region,
 }
 
+impl Second {
+    /// Whether each sector of the journal has room for a record and a copy of it.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let apart = |half: u32| half >= RECORD_LEN && half.is_multiple_of(self.unit);
+        self.journal.iter().all(|sector| apart(sector.len / 2))
+    }
+}
+
 impl Slots {
-    /// Where an image may lie that has both slots to itself.
+    /// The place of an image that has both slots to itself.
     #[must_use]
     pub fn whole(&self) -> Region {
         let last = self.second.map_or(self.a, |second| second.b);
@@ -455,7 +464,7 @@ impl Slots {
         }
     }
 
-    /// Where two images take turns that have so many bytes, signatures included; `None` where there is one slot,
+    /// The second slot, if two images of so many bytes take turns, signatures included; `None` if there is one slot,
     /// or an image needs both.
     #[must_use]
     pub fn turns(&self, bytes: u64) -> Option<Second> {
@@ -464,7 +473,7 @@ impl Slots {
     }
 }
 
-/// Where everything goes on a chip.
+/// Divides a chip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layout {
     /// The firmware's code and constants.
@@ -476,7 +485,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where everything goes on a chip for which firmware is yet to be built.
+    /// Divides a chip for which firmware is yet to be built.
     ///
     /// # Errors
     /// [`LayoutError`], if the chip's memory cannot be used.
@@ -485,7 +494,7 @@ impl Layout {
         Self::divide(chip, &map, options)
     }
 
-    /// As [`Layout::new`], with the chip's name in the error.
+    /// Divides as [`Layout::new`] does, with the chip's name in the error.
     pub(super) fn divide(
         chip: &Chip,
         map: &MemoryMap,
@@ -582,11 +591,25 @@ impl Layout {
     }
 }
 
-/// Two blocks for the journal, and two slots of nearly the same length; `None` where they would be too small.
+/// Two sectors for the journal, and two slots of nearly the same length; `None` if they would be too small.
+///
+/// A sector of the journal is a block, or two blocks if one has no room for a record and a copy of it.
 fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
-    let (&journal, slots) = blocks.split_first_chunk::<2>()?;
-    let (first, last) = (slots.first()?, slots.last()?);
-    let both = Region::new(first.address, last.end());
+    let unit = page.checked_next_multiple_of(4)?;
+    let with = |count| divided(blocks, count, unit);
+    let copies = |slots: &Slots| slots.second.is_some_and(|second| second.copies());
+    with(1)
+        .filter(copies)
+        .or_else(|| with(2).filter(copies))
+        .or_else(|| with(1))
+}
+
+/// Two slots behind a journal of two sectors, each of so many blocks.
+fn divided(blocks: &[Region], count: usize, unit: u32) -> Option<Slots> {
+    let (journal, slots) = blocks.split_at_checked(2 * count)?;
+    let (first, second) = journal.split_at_checked(count)?;
+    let whole = |part: &[Region]| Some(Region::new(part.first()?.address, part.last()?.end()));
+    let (journal, both) = ([whole(first)?, whole(second)?], whole(slots)?);
     // Where blocks are large, one slot with their room is worth more than two.
     if journal[0].len + journal[1].len > both.len / 2 {
         return None;
@@ -596,10 +619,9 @@ fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
         .map(|block| block.address)
         .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
     let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
-    let unit = page.checked_next_multiple_of(4)?;
-    // Where a block is no multiple of a page, or no larger, all of it is one unit.
-    let whole = |block: &Region| block.len.is_multiple_of(unit);
-    let unit = if journal.iter().all(whole) {
+    // If a sector is no multiple of a page, or no larger, all of it is one unit.
+    let multiple = |sector: &Region| sector.len.is_multiple_of(unit);
+    let unit = if journal.iter().all(multiple) {
         unit
     } else {
         journal[0].len.min(journal[1].len)

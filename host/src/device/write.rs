@@ -22,6 +22,16 @@ pub enum FlashError {
     /// What is on the chip rules the plan out.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A place in flash cannot be read, and others can.
+    #[error("{chip}: its flash cannot be read at {address:#010x}: {source}")]
+    Unreadable {
+        /// The chip.
+        chip: String,
+        /// The place.
+        address: u32,
+        /// The message of probe-rs.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What is in flash is not what was written.
     #[error("{chip}: the flash does not hold what was written to it")]
     Verify {
@@ -71,7 +81,7 @@ impl Advised for FlashError {
         vec![match self {
             Self::Connect(e) => return e.advice(),
             Self::Plan(e) => return e.advice(),
-            Self::Verify { .. } => Advice::CheckFlash,
+            Self::Unreadable { .. } | Self::Verify { .. } => Advice::CheckFlash,
             Self::Silent { .. } | Self::Protocol { .. } => Advice::FlashFirmwareOrWait,
             Self::Image { .. } => Advice::FlashFirmware,
             Self::Update { .. } => return Vec::new(),

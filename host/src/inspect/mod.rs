@@ -1,7 +1,7 @@
 //! Lists a [`Network`] as Nengo lists one: what `all_nodes`, `all_ensembles`, `all_connections` and
 //! `all_probes` hold, in Nengo's words, for people ([`Listing`]'s `Display`) and as data (serde).
 //!
-//! What Python prints of an object is kept, but for what says something of Python alone:
+//! The listing keeps what Python prints of an object, except what is about Python alone:
 //!
 //! - no addresses: `<function softmax>`, not `<function softmax at 0x7f94...>`;
 //! - numbers are numbers, however NumPy typed them, and floats are the shortest decimals that
@@ -245,7 +245,7 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
 }
 
 fn gain(gain: &PerNeuron) -> String {
-    match (gain.uniform(), gain.len()) {
+    match (gain.uniform(), gain.count()) {
         (None, Some(n)) => format!("ndarray({n},)"),
         (value, _) => choice(value.unwrap_or(1.0)),
     }

@@ -18,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 impl Deployed {
-    /// How to talk with it.
+    /// Options of talking with it.
     pub(crate) fn talk(&self) -> TalkOptions {
         TalkOptions {
             probe: self.board.probe.clone(),
@@ -72,7 +72,7 @@ pub(crate) fn deploy(
     Ok(deployed)
 }
 
-/// Whether a board runs an image already. Firmware that asks for signatures is not taken from it.
+/// Tells whether a board runs an image already. Firmware that asks for signatures is not taken from it.
 fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let options = TalkOptions {
         timeout: std::time::Duration::from_secs(1),

@@ -1,8 +1,8 @@
-//! What a user may ask of the converter.
+//! Options of the converter.
 
 use std::collections::BTreeMap;
 
-use crate::keras::model::Activation;
+use crate::keras::activation::Activation;
 use crate::network::{NeuronType, Synapse};
 
 /// The converter's options; the default is NengoDL's.
@@ -49,7 +49,7 @@ impl Default for ConvertOptions {
     }
 }
 
-/// By how much the input of neurons is multiplied. A factor must be finite and above 0.
+/// Factors on the input of neurons. A factor must be finite and above 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ScaleFiringRates {
     /// Leave the rates alone.

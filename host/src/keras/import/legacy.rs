@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Problem;
 use super::hdf5::Hdf5;
-use super::weights::{Array, Assignment, Slot, first_inputs, slots};
+use super::weights::{Array, Assignment, first_inputs, slots};
 use crate::keras::model::{Layer, LayerConfig, Model, Weight};
 use crate::keras::shape::Shape;
+use crate::keras::weight::Slot;
 
-/// Where the weights are: in a file with the whole model in `model_weights`, else in the root.
+/// The group of the weights: `model_weights` in a file with the whole model, else the root.
 pub(super) fn root(file: &Hdf5) -> Result<Option<&'static str>, Problem> {
     for root in ["model_weights", "/"] {
         if file.texts(root, "layer_names")?.is_some() {

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::config::FUNCTIONS;
 use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::weights::{Array, Assignment, first_inputs, slots};
+use crate::keras::class::FUNCTIONS;
 use crate::keras::model::{Layer, LayerConfig, Model};
 use crate::keras::shape::Shape;
 
@@ -18,12 +18,12 @@ use crate::keras::shape::Shape;
 const LAYERS: &str = "layers";
 /// The group of the layers as Keras 2 writes it.
 const DEPENDENCIES: &str = "_layer_checkpoint_dependencies";
-/// How deep the groups of a layer of an unknown class may be nested.
+/// Greatest depth of the groups of a layer of an unknown class.
 const MAX_DEPTH: usize = 16;
 /// The most groups and arrays of a layer of an unknown class. Groups may hold each other.
 const MAX_OBJECTS: usize = 4096;
 
-/// Whether the file is of this format.
+/// `true` if the file is of this format.
 pub(super) fn is(file: &Hdf5) -> Result<bool, Problem> {
     Ok(file.has_group(LAYERS)? || file.has_group(DEPENDENCIES)?)
 }
@@ -88,13 +88,10 @@ fn fill_layer(
             layer.weights = assignment.all(&layer.name, found.arrays)?;
             return Ok(());
         }
-        LayerConfig::SimpleRnn { .. } | LayerConfig::Gru { .. } | LayerConfig::Lstm { .. } => {
-            format!("{group}/cell/vars")
+        config => {
+            let place = config.kind().map_or("vars", |kind| kind.group());
+            format!("{group}/{place}")
         }
-        LayerConfig::Lowpass { .. } | LayerConfig::Alpha { .. } => {
-            format!("{group}/layer/cell/vars")
-        }
-        _ => format!("{group}/vars"),
     };
     for (k, slot) in slots.iter().enumerate() {
         let array = array(file, &format!("{vars}/{k}"), "")?;
@@ -121,7 +118,7 @@ fn array<'a>(file: &'a Hdf5, path: &str, name: &str) -> Result<Option<Array<'a>>
     }))
 }
 
-/// What a layer of an unknown class has.
+/// Weights of a layer of an unknown class.
 #[derive(Default)]
 struct Found<'a> {
     arrays: Vec<Array<'a>>,

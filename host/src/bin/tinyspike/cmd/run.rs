@@ -61,7 +61,7 @@ pub(crate) fn run_on(
     report.map_err(Broken::failure)
 }
 
-/// Whether device and emulator did the same.
+/// Checks that device and emulator did the same.
 pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
     match &report.divergence {
         None => Ok(()),
@@ -71,7 +71,7 @@ pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
     }
 }
 
-/// Why a board could not be worked with.
+/// Reason why a board could not be worked with.
 pub(crate) enum Broken {
     Device(DeviceError),
     Run(RunError),
@@ -126,7 +126,7 @@ fn failure(error: RunError) -> Failure {
     Failure::from(error).hint(hint)
 }
 
-/// What is shown beside the bar.
+/// Text beside the bar.
 pub(crate) fn live(tally: &Tally) -> String {
     let spikes: Vec<String> = (tally.counts.iter())
         .map(|count| count.spikes.to_string())
