@@ -259,7 +259,8 @@ impl Plan {
         let layout = match firmware {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
-        };
+        }
+        .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
         let trailer = trailer_of(image.bytes());
         let image = &image.image();
@@ -484,7 +485,7 @@ fn budgets(
     if application || key.is_some() {
         let limits = Limits::of(chip.processor().target());
         let memory = firmware.and_then(|firmware| firmware.memory);
-        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
             what: match key {
                 Some(_) => "RAM to check the signature at the start",
@@ -494,7 +495,26 @@ fn budgets(
             limit: memory.map_or(rest, |memory| memory.len).into(),
         });
     }
+    // The application alone lends memory, and its stack is what it was built with.
+    if let Some(stack) = firmware.and_then(|own| own.memory.and(own.stack)) {
+        budgets.push(Budget {
+            what: "the firmware's stack",
+            parts: vec![("an inference", layout.stack.into())],
+            limit: stack.len.into(),
+        });
+    }
     budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
+impl Layout {
+    /// The same with a stack for the inferences of an image.
+    #[must_use]
+    pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
+        let targets = chip.processor().targets();
+        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let stack = limits.stack(image.description().is_exact());
+        Self { stack, ..self }
+    }
 }
 
 /// The layout that a firmware was linked for: it says where images go.
@@ -594,7 +614,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budge
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => parts.push(("stack", Layout::STACK.into())),
+        None => parts.push(("stack", layout.stack.into())),
     }
     Budget {
         what: "RAM",
