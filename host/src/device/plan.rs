@@ -510,8 +510,7 @@ impl Layout {
     /// The same with a stack for the inferences of an image.
     #[must_use]
     pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
-        let targets = chip.processor().targets();
-        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let limits = Limits::of(chip.processor().target());
         let stack = limits.stack(image.description().is_exact());
         Self { stack, ..self }
     }
