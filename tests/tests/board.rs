@@ -7,7 +7,6 @@ use tinyspike::bench::{BenchError, BenchOptions, Inference, StepCounts, measure,
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::import;
 use tinyspike::integers;
 use tinyspike::model::Activation;
@@ -16,6 +15,7 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::Outcome;
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{inputs, networks, spiking};
 
@@ -184,11 +184,12 @@ fn stepwise_mnist() -> Vec<u8> {
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).unwrap().network;
-    let options = FaithfulOptions {
+    let options = QuantizeOptions {
         steps: 10,
-        ..FaithfulOptions::default()
+        ..QuantizeOptions::exact()
     };
-    build_faithful(&network, &options).unwrap().image
+    let deployment = deployment::exact(&network, &options).unwrap();
+    deployment.image.bytes().to_vec()
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks,
@@ -75,8 +76,8 @@ fn trained_networks_equal_the_reference() {
                 target,
                 ..QuantizeOptions::default()
             };
-            let built = pipeline::build(&conversion.network, Some(&samples), &options, &|_| ());
-            let network = built.unwrap().quantized;
+            let built = deployment::plain(&conversion.network, Some(&samples), &options);
+            let network = built.unwrap().integers;
             let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
             let image = bytes.image();
             let encoder = Encoder::new(&image, &test).unwrap();
