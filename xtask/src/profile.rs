@@ -251,7 +251,7 @@ fn disassemble(elf: &Path, function: &Function) -> Option<String> {
                 .arg(format!("--stop-address={end:#x}"))
                 .arg(elf);
             if program == "llvm-objdump" {
-                command.arg("--triple=thumbv7em-none-eabihf");
+                command.arg("--triple=thumbv7em-none-eabi");
             }
             shell::read(&mut command)
         })
