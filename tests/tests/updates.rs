@@ -13,7 +13,7 @@ use tinyspike::device::{
 };
 use tinyspike::sign::PrivateKey;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM};
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::accept::{Journal, Refusal};
 use tinyspike_shared::image::{Header, ImageError};
 use tinyspike_shared::signature::SignatureError;
@@ -140,6 +140,7 @@ fn damage_is_passed_over_and_repaired() {
         // Nothing is left of the journal: the first slot runs, and the next update writes a new one.
         for block in second.journal {
             bench.write(block.address, &[0x5a; 64]);
+            bench.write(block.address + block.len / 2, &[0x5a; 64]);
         }
         let (identity, log) = bench.hello(true).unwrap();
         assert_eq!(identity.start.journal, Journal::Damaged);

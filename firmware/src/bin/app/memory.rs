@@ -66,7 +66,7 @@ pub(crate) fn spare() -> &'static mut [u32] {
     }
 }
 
-/// Works with another stack, of which [`Limits`](tinyspike_firmware::boards::Limits) say how large it has to be for
+/// Works with another stack, of which [`Limits`](tinyspike_firmware::limits::Limits) say how large it has to be for
 /// the start of this application.
 pub(crate) fn with_stack<T, W: FnOnce() -> T>(stack: &mut [u32], work: W) -> T {
     struct Job<T, W> {
@@ -125,6 +125,12 @@ pub(crate) fn stack_high_water() -> u32 {
         at = at.wrapping_add(1);
     }
     (top as u32).wrapping_sub(at as u32)
+}
+
+/// Whether the stack's lowest word has been written: it was too small, or is about to be.
+pub(crate) fn stack_is_full() -> bool {
+    // SAFETY: this word is the stack's, which is painted.
+    unsafe { addr_of!(_stack_end).read_volatile() != PAINT }
 }
 
 /// The lowest address of the stack.
