@@ -11,9 +11,9 @@ use socket2::SockRef;
 use crate::Error;
 use crate::cortex_m::Core;
 use crate::glasgow::{Applet, Refused};
-use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};
 use crate::swd::{DebugPort, Target as _};
+use tinyspike_boards::Board as Machine;
 
 /// Options with which a board is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Board {
     ///
     /// # Errors
     /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
-    /// where QEMU does not do as it should.
+    /// if QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(wanted);
