@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod boards;
 pub mod counts;
+pub mod deployment;
 pub mod device;
 pub mod flash;
 pub mod ideal;

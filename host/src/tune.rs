@@ -17,17 +17,19 @@
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
-use crate::cost::{CostTarget, DenseMacs};
+use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
-use crate::integers::{self, Target};
+use crate::integers;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
@@ -95,10 +97,8 @@ pub struct TuneOptions {
     /// For an output of a single value, which has no classes: the root mean squared error that quantization
     /// may make, relative to the standard deviation of the float network's output.
     pub max_error: f64,
-    /// The processor whose instructions are to be few.
-    pub target: CostTarget,
-    /// The kernels that the image is laid out for.
-    pub layout: Target,
+    /// The kernels that the image is laid out for, and whose instructions are to be few.
+    pub target: &'static Family,
     /// What image and state may take.
     pub budgets: Budgets,
     /// For the split of the samples and the order of the search.
@@ -121,8 +121,7 @@ impl Default for TuneOptions {
         Self {
             max_drop: 0.002,
             max_error: 0.05,
-            target: CostTarget::CortexM4,
-            layout: Target::CortexM4,
+            target: &families::DSP,
             budgets: Budgets::default(),
             seed: 0,
             steps: None,
@@ -148,7 +147,7 @@ pub enum TuneError {
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
-    Compensate(#[from] CompensateError),
+    Compensate(CompensateError),
     #[error(transparent)]
     Ops(#[from] OpsError),
     #[error(transparent)]
@@ -159,6 +158,18 @@ pub enum TuneError {
     Emulate(#[from] EmulateError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
+}
+
+impl From<CompensateError> for TuneError {
+    fn from(error: CompensateError) -> Self {
+        match error {
+            CompensateError::Ops(error) => Self::Ops(error),
+            CompensateError::Quantize(error) => Self::Quantize(error),
+            CompensateError::Assemble(error) => Self::Assemble(error),
+            CompensateError::Emulate(error) => Self::Emulate(error),
+            error @ CompensateError::NoSamples => Self::Compensate(error),
+        }
+    }
 }
 
 /// One choice of everything that the search varies.
@@ -183,7 +194,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn options(&self, layout: Target) -> QuantizeOptions {
+    fn options(&self, target: &'static Family) -> QuantizeOptions {
         let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
             max_count: self.max_counts.get(at).copied(),
             clip: self.clips.get(at).copied().unwrap_or(1.0),
@@ -191,7 +202,7 @@ impl Setting {
         };
         QuantizeOptions {
             steps: self.steps,
-            target: layout,
+            target,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
             layers: self.weight_bits.iter().enumerate().map(layer).collect(),
@@ -263,34 +274,44 @@ pub struct Point {
     pub flash_bytes: usize,
 }
 
-/// The result of a search.
-#[derive(Clone, Debug)]
-pub struct Tuned {
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tuning {
     /// What was looked for.
+    #[serde(skip)]
     pub options: TuneOptions,
-    /// What was chosen.
-    pub chosen: Point,
-    /// Whether it keeps the accuracy, by the rule that the module states.
+    /// Whether the chosen candidate keeps the accuracy, by the rule that the module states.
     pub kept: bool,
-    /// Whether the output is a single value, whose error is judged and not a class.
-    pub scalar: bool,
+    /// The chosen candidate.
+    pub chosen: Point,
     /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
     /// that was chosen; by cost.
     pub front: Vec<Point>,
     /// The accuracy of the float network on the held-out samples; `None` without labels.
     pub float_accuracy: Option<f64>,
-    /// Samples that ranges and biases follow from.
-    pub fit: usize,
     /// Candidates that ran, screenings included.
     pub candidates: usize,
-    /// What an int8 network that computes everything would take.
+    /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
+    /// Whether the output is a single value, whose error is judged and not a class.
+    #[serde(skip)]
+    pub scalar: bool,
+    /// Samples that ranges and biases follow from.
+    #[serde(skip)]
+    pub fit: usize,
+}
+
+/// A chosen candidate, and what the search found.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// What the search found.
+    pub tuning: Tuning,
     /// The network in floats; channels are balanced.
     pub graph: Graph,
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: integers::Network,
+    pub integers: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -747,7 +768,7 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout);
+        let options = setting.options(self.options.target);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
         let compensated = compensate(
@@ -820,11 +841,7 @@ impl Search<'_> {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: self
-                .options
-                .target
-                .coefficients()
-                .instructions(&image, &run),
+            instructions: cost::instructions(&self.options.target.cost, &image, &run),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
@@ -927,7 +944,7 @@ impl Search<'_> {
             .collect();
         let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
         let right = right.filter(|(f, w)| f == w).count();
-        Ok(Tuned {
+        let tuning = Tuning {
             options: *self.options,
             kept: self.passes(&made.point),
             scalar: self.is_scalar(),
@@ -939,14 +956,13 @@ impl Search<'_> {
                 .map(|_| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
-            dense_instructions: self
-                .options
-                .target
-                .coefficients()
-                .dense_instructions(&image),
+            dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
+        };
+        Ok(Tuned {
+            tuning,
             graph: made.graph,
             calibration: made.calibration,
-            quantized: made.quantized,
+            integers: made.quantized,
             image: made.image,
         })
     }
@@ -995,7 +1011,7 @@ fn dominates(a: &Point, b: &Point) -> bool {
     no_worse && better
 }
 
-impl fmt::Display for Tuned {
+impl fmt::Display for Tuning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         writeln!(
@@ -1053,7 +1069,7 @@ impl fmt::Display for Tuned {
             self.explain_drop(f)?;
         }
         let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
-        let name = self.options.target.name();
+        let name = self.options.target.name;
         if spiking < dense {
             write!(
                 f,
@@ -1071,8 +1087,8 @@ impl fmt::Display for Tuned {
     }
 }
 
-impl Tuned {
-    /// How sure it is that the drop stays within the bound.
+impl Tuning {
+    /// The certainty that the drop stays within the bound.
     fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         let bound = self.options.max_drop * 100.0;

@@ -1,5 +1,5 @@
 //! The way of a model onto a board as a user goes it: every command on emulated boards, and what they say and do
-//! where something goes wrong.
+//! if something goes wrong.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};

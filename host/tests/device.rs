@@ -1,4 +1,4 @@
-//! What can be said of real chips without one: names, memory, plans.
+//! Facts of real chips that need no chip: names, memory, plans.
 
 use std::collections::BTreeMap;
 

@@ -367,18 +367,18 @@ fn a_probe_that_is_not_there_is_an_error() {
     );
 }
 
-/// What a probe server does with a client.
+/// Behaviour of a probe server towards a client.
 #[derive(Clone, Copy, Debug)]
 enum Server {
-    /// It reads, and does not answer.
+    /// Reads, and does not answer.
     Silent,
-    /// It does not even read.
+    /// Does not even read.
     Frozen,
-    /// It sends without an end.
+    /// Sends without an end.
     Endless(u8),
-    /// It sends a part of an answer.
+    /// Sends a part of an answer.
     Half,
-    /// It hangs up in order.
+    /// Hangs up in order.
     Closing,
 }
 

@@ -12,7 +12,7 @@
 //! the request and the input alone, not on how often it was asked.
 //!
 //! An answer has one or more parts, numbered from 0, each with the sequence number of the request. The
-//! last part [says so](Response::is_last); where one before it is missing, the host asks again.
+//! last part [says so](Response::is_last); if one before it is missing, the host asks again.
 //!
 //! # Stability
 //! [`PROTOCOL`] rises with every change that the other side would misread. The first request is
@@ -70,7 +70,7 @@ pub enum Request<'a> {
         /// Chunk of at most [`INPUT_CHUNK`] bytes.
         bytes: &'a [u8],
     },
-    /// A whole inference on the input, from rest, ending early where the image allows it. Answer:
+    /// A whole inference on the input, from rest, ending early if the image allows it. Answer:
     /// [`Response::Took`] for each step, [`Response::Counts`] and [`Response::Values`] for all ensembles
     /// and outputs, and what `watch` asks for, in between; then [`Response::Finished`].
     Infer {

@@ -19,7 +19,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// There is no probe to work with.
+    /// No usable probe.
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// The chip's memory is not known.
@@ -42,7 +42,7 @@ pub enum ConnectError {
         chip: String,
         /// The architecture of its core.
         expected: Architecture,
-        /// What was found.
+        /// Architecture that was found.
         found: Architecture,
     },
     /// The connection to the chip failed.
@@ -50,7 +50,7 @@ pub enum ConnectError {
     Lost {
         /// The chip.
         chip: String,
-        /// What was being done.
+        /// Work that was being done.
         during: &'static str,
         /// probe-rs's reason.
         source: Cause,
@@ -103,7 +103,7 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, C
     }
 }
 
-/// Starts a core anew.
+/// Restarts a core.
 pub(super) fn restart(
     core: &mut Core<'_>,
     rtt: &ScanRegion,
@@ -116,8 +116,8 @@ pub(super) fn restart(
     Ok(core.run()?)
 }
 
-/// Where to look for RTT's control block of a firmware that is not known: among its variables, which lie at the
-/// RAM's start.
+/// Region to scan for RTT's control block of an unknown firmware: among its variables, which lie at the RAM's
+/// start.
 pub(super) fn scan(ram: Region) -> ScanRegion {
     const REACH: u32 = 64 << 10;
     let end = ram.address.saturating_add(ram.len.min(REACH));

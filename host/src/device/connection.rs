@@ -22,17 +22,17 @@ const UP: usize = 1;
 const DOWN: usize = 0;
 /// The words of an error while the firmware is talked with.
 const ASKED: &str = "when its firmware was asked";
-/// How long to wait between two looks for the control block.
+/// Time between two looks for the control block.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How to reach a running firmware.
+/// Options for reaching a running firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TalkOptions {
     /// The probe; the only one, unless said.
     pub probe: Option<Selector>,
-    /// How long the firmware may be silent.
+    /// Longest silence of the firmware.
     pub timeout: Duration,
-    /// Whether it is to start anew before.
+    /// `true` if the firmware starts again first.
     pub restart: bool,
 }
 
@@ -52,7 +52,7 @@ impl Default for TalkOptions {
 /// `firmware` is its file; without one, what it is known by is looked for in the chip's RAM.
 ///
 /// # Errors
-/// [`ConnectError`], where there is no connection or the firmware is not there; and what `work` returns.
+/// [`ConnectError`] if there is no connection or the firmware is not there; and what `work` returns.
 pub fn talk<T, E: From<ConnectError>>(
     chip: &Chip,
     firmware: Option<&Firmware>,
@@ -96,7 +96,7 @@ pub fn talk<T, E: From<ConnectError>>(
         })?
 }
 
-/// Who the firmware is that runs on a core; `None` where none is there.
+/// Greets the firmware that runs on a core; `None` if there is none.
 pub(super) fn greet(
     core: &mut Core<'_>,
     scan: &ScanRegion,
@@ -115,7 +115,7 @@ pub(super) fn greet(
         .map(Some)
 }
 
-/// Works with the firmware that runs on a core; `None` where none is there.
+/// Works with the firmware that runs on a core; `None` if none is there.
 pub(super) fn with_session<T>(
     core: &mut Core<'_>,
     scan: &ScanRegion,
@@ -136,8 +136,8 @@ pub(super) fn with_session<T>(
     ))))
 }
 
-/// Who the firmware is that runs on a chip; `None` where none answers soon. It may be another one, or stand
-/// still.
+/// Asks the firmware that runs on a chip who it is; `None` if none answers soon. It may be another one, or
+/// stand still.
 pub(super) fn ask(
     plan: &Plan,
     session: &mut probe_rs::Session,
@@ -180,7 +180,7 @@ pub struct Connection<'c, 'p> {
 }
 
 impl<'c, 'p> Connection<'c, 'p> {
-    /// Finds the channels, which the firmware makes soon after its start; `None` where it has not in time.
+    /// Finds the channels, which the firmware makes soon after its start; `None` if it has not in time.
     fn attach(
         core: &'c mut Core<'p>,
         scan: &ScanRegion,
@@ -207,7 +207,7 @@ impl<'c, 'p> Connection<'c, 'p> {
         }
     }
 
-    /// What the firmware has logged, encoded by defmt: how many bytes of `bytes` it is.
+    /// Reads what the firmware has logged, encoded by defmt, and returns the number of bytes.
     ///
     /// # Errors
     /// Where the connection is broken.

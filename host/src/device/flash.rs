@@ -55,7 +55,7 @@ pub struct Flashed {
     pub journal_repaired: bool,
     /// The firmware's answer, if it was asked.
     pub greeting: Option<Greeting>,
-    /// The inference that it has run, where it was asked.
+    /// The inference that it has run, if it was asked.
     pub trial: Option<Trial>,
 }
 
@@ -159,7 +159,7 @@ fn try_out(
     })
 }
 
-/// Starts the chip anew, and asks its firmware what it runs.
+/// Restarts the chip, and asks its firmware what it runs.
 fn start(
     plan: &Plan,
     session: &mut Session,

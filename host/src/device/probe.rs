@@ -14,10 +14,10 @@ use crate::advice::{Advice, Advised};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// There is no probe.
+    /// No probe.
     #[error("no debug probe is connected")]
     None,
-    /// There are several probes.
+    /// Several probes.
     #[error("{} debug probes are connected, and none was chosen: {}", found.len(), list(found))]
     Several {
         /// All of them.
@@ -61,13 +61,13 @@ fn list(probes: &[ProbeInfo]) -> String {
 /// A connected probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProbeInfo {
-    /// What it calls itself.
+    /// Name that it gives.
     pub name: String,
-    /// What selects it: vendor, product and, where it has one, serial number.
+    /// Selector of the probe: vendor, product and, if it has one, serial number.
     pub selector: String,
     /// Its serial number.
     pub serial: Option<String>,
-    /// Whether this user may open it.
+    /// `true` if this user may open it.
     pub accessible: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again where an
+//! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again if an
 //! answer does not come whole.
 
 use std::collections::BTreeMap;
@@ -19,20 +19,19 @@ use crate::sign::PublicKey;
 
 /// Carries bytes to and from a device.
 pub trait Link {
-    /// Sends some of `bytes`: how many. It does not wait where there is no room.
+    /// Sends some of `bytes`: how many. It does not wait if there is no room.
     ///
     /// # Errors
     /// Where the connection is broken.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost>;
 
-    /// Receives what has come: how many bytes of `bytes` it is. It does not wait where there is nothing.
+    /// Receives what has come: how many bytes of `bytes` it is. It does not wait if there is nothing.
     ///
     /// # Errors
     /// Where the connection is broken.
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost>;
 
-    /// What state a device that does not answer is in, such as `its core is halted`; `None` where
-    /// nobody knows.
+    /// State of a device that does not answer, such as `its core is halted`; `None` if nobody knows.
     ///
     /// # Errors
     /// Where the connection is broken.
@@ -44,7 +43,7 @@ pub trait Link {
 #[error("the connection to the device is lost: {0}")]
 pub struct Lost(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// Why a device gave no answer that can be used.
+/// Reason why a device gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -54,21 +53,21 @@ pub enum SessionError {
     /// No answer came.
     #[error("the device has not answered for {:.1} s{}", waited.as_secs_f32(), state.as_ref().map_or(String::new(), |s| format!(": {s}")))]
     Silent {
-        /// How long it was waited for.
+        /// Time that it was waited for.
         waited: Duration,
-        /// What state the device is in, where that is known.
+        /// State of the device, if it is known.
         state: Option<String>,
     },
-    /// It answers, but parts of its answer do not arrive, however often they are asked for.
+    /// Answer of which parts do not arrive, however often they are asked for.
     #[error(
         "{missing} of at least {parts} parts of the device's answer do not arrive, though it was asked {asked} times: the connection loses them; try another cable, or a lower speed of the probe"
     )]
     Incomplete {
-        /// How many parts are missing.
+        /// Number of missing parts.
         missing: usize,
-        /// How many there are, as far as is known.
+        /// Number of parts, as far as is known.
         parts: usize,
-        /// How often the device was asked since the last part that was new.
+        /// Questions to the device since the last part that was new.
         asked: u64,
     },
     /// The firmware speaks another version of the protocol.
@@ -110,7 +109,7 @@ pub struct RunningImage {
     pub steps: u16,
 }
 
-/// Who a device is.
+/// Identity of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The firmware's version.
@@ -125,11 +124,11 @@ pub struct Identity {
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
-    /// What counts its ticks.
+    /// Clock that counts its ticks.
     pub clock: Clock,
-    /// How it chose its image.
+    /// Choice of its image.
     pub start: Start,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<PublicKey>,
 }
 
@@ -164,7 +163,7 @@ impl From<Hello<'_>> for Identity {
     }
 }
 
-/// How deep a device's stack has been.
+/// Depth of a device's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StackUse {
     /// Bytes that it may have.
@@ -173,22 +172,22 @@ pub struct StackUse {
     pub high_water: u32,
 }
 
-/// What a device told of an inference, or of a step of one.
+/// Report of a device on an inference, or on a step of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inference {
     /// Steps since rest.
     pub steps: u16,
-    /// Ticks to bring the network to rest and set the input; 0 where a step went on from another.
+    /// Ticks to bring the network to rest and set the input; 0 if a step went on from another.
     pub set_up: u32,
     /// Ticks of each step that was asked for.
     pub ticks: Vec<u32>,
-    /// What each ensemble did in these; empty where it was not watched.
+    /// Counts of each ensemble; empty if it was not watched.
     pub counts: Vec<Count>,
     /// The values of each output.
     pub outputs: Vec<Vec<i32>>,
-    /// The events of each step that was asked for, by ensemble, where they were watched.
+    /// The events of each step that was asked for, by ensemble, if they were watched.
     pub spikes: Vec<Vec<Vec<Event>>>,
-    /// The hash of each ensemble and then each output, by step, where they were watched.
+    /// The hash of each ensemble and then each output, by step, if they were watched.
     pub hashes: Vec<Vec<u32>>,
 }
 
@@ -205,12 +204,12 @@ impl Inference {
     }
 }
 
-/// How long to wait for a device.
+/// Patience with a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long a device may be silent before it is given up.
+    /// Longest silence of a device before it is given up.
     pub silence: Duration,
-    /// After how much silence to ask again: an answer may have been lost.
+    /// Silence after which to ask again: an answer may have been lost.
     pub repeat: Duration,
 }
 
@@ -225,7 +224,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// More of it, for work that takes a while.
+    /// Adds time for work that takes a while.
     #[must_use]
     pub fn and(self, work: Duration) -> Self {
         Self {
@@ -238,13 +237,13 @@ impl Patience {
 /// The most neurons of an ensemble.
 const MAX_NEURONS: usize = 1 << 16;
 
-/// How often to ask for parts of an answer of which others come again, before they are given up.
+/// Attempts for the parts of an answer, if only known parts come, before they are given up.
 const ATTEMPTS: u64 = 16;
 
 /// The most parts of an answer: more than all steps of an inference have, with a hash for each layer.
 const MAX_PARTS: u32 = 1 << 22;
 
-/// How long to sleep where neither side has anything to say.
+/// Time to sleep if neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// A conversation with a device.
@@ -273,10 +272,10 @@ impl<L: Link> Session<L> {
         &mut self.link
     }
 
-    /// Who the device is.
+    /// Asks the device for its identity.
     ///
     /// # Errors
-    /// [`SessionError`]; [`SessionError::Protocol`] where it speaks another version.
+    /// [`SessionError`]; [`SessionError::Protocol`] if it speaks another version.
     pub fn hello(&mut self) -> Result<Identity, SessionError> {
         let parts = self.ask(&Request::Hello, self.patience)?;
         match parts.last().and_then(Part::read) {
@@ -285,7 +284,7 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// Whether the device is there.
+    /// Asks whether the device is there.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -298,7 +297,7 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// How deep its stack has been.
+    /// Asks for the depth of its stack.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -467,7 +466,7 @@ impl<L: Link> Session<L> {
     }
 }
 
-/// What an error of the device is here.
+/// Turns a device's error into one of the session.
 fn refusal(error: RequestError<'_>) -> SessionError {
     SessionError::Refused(match error {
         RequestError::Fault(fault) => return SessionError::Fault(fault_text(fault)),
@@ -510,10 +509,10 @@ impl Part {
     }
 }
 
-/// What has come of an answer.
+/// Parts of an answer that have come.
 #[derive(Debug, Default)]
 struct Parts {
-    /// By number: memory grows with what has come, not with what a number claims.
+    /// Parts by number: memory grows with what has come, not with what a number claims.
     parts: BTreeMap<u32, Part>,
     /// The number behind the largest that has come.
     end: u32,
@@ -537,7 +536,8 @@ impl Parts {
         }
     }
 
-    /// Without the last part it is not known how many there are: that one at least is missing.
+    /// Error for an incomplete answer. Without its last part nobody knows their number, so at least that one is
+    /// missing.
     fn incomplete(&self, asked: u64) -> SessionError {
         let parts = self.end as usize + usize::from(self.count.is_none());
         SessionError::Incomplete {

@@ -20,16 +20,16 @@ use super::watchdog::{FLASHING, Watch};
 use super::write::{FlashError, Phase, Progress, Tally, failed, write};
 use crate::image::{Image, aligned_copy};
 
-/// What has been done.
+/// Result of an update.
 pub(super) struct Updated {
     pub(super) slot: Slot,
     pub(super) mode: Mode,
-    /// Whether there was no journal, or a damaged one.
+    /// `true` if there was no journal, or a damaged one.
     pub(super) journal_repaired: bool,
 }
 
 /// Writes a plan's image where it is not in use, and switches to it. `identity` is what the firmware says that
-/// still runs, where it does.
+/// still runs, if it does.
 pub(super) fn update(
     plan: &Plan,
     session: &mut Session,
@@ -65,7 +65,7 @@ pub(super) fn update(
     let least = stored.unwrap_or(State::BLANK).minimum;
     plan.check_acceptance(plan.minimum.max(least), key)?;
     let terms = Terms::version(least).signed(key.map(|key| *key.bytes()));
-    // What the firmware has found to run counts; where it is silent, what it is going to find.
+    // What the firmware has found to run counts; if it is silent, what it is going to find.
     let start = match start {
         Some(start) => start,
         None => flash.find(stored, &terms)?,
@@ -99,7 +99,7 @@ pub(super) fn update(
     })
 }
 
-/// The image where it has both slots to itself.
+/// The image if it has both slots to itself.
 fn first_slot(plan: &Plan) -> Segment {
     Segment {
         address: plan.layout.slots.a.address,
@@ -159,7 +159,7 @@ impl ProbeFlash<'_, '_> {
         Ok(bytes)
     }
 
-    /// How many bytes the image in a slot states; 0 where there is none.
+    /// Bytes that the image in a slot states; 0 if there is none.
     fn length(&mut self, slot: Slot) -> Result<u32, FlashError> {
         let Some(place) = self.plan.layout.slots.slot(slot) else {
             return Ok(0);

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
-use tinyspike::cost::CostTarget;
+use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
-use tinyspike::faithful::FaithfulOptions;
-use tinyspike::integers::Target;
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
@@ -185,17 +186,18 @@ pub(crate) struct Convert {
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
-    /// Steps of an inference: 2 unless said, or what tuning finds; with --faithful 50.
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Steps of an inference: 2 unless said, or what tuning finds; with --exact 50, or 0 for a
+    /// stream without end.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
     pub(crate) steps: Option<u16>,
     /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds; with
-    /// --faithful 63, and what is above waits for the next step.
+    /// --exact 63, and what is above waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --faithful
+    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --exact
     /// up to 16, the default there: spikes come when those of the float network do, for twice the flash.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub(crate) weight_bits: Option<u8>,
@@ -213,21 +215,21 @@ pub(crate) struct Convert {
     /// deviation.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
     pub(crate) max_error: f64,
-    /// Seed of tuning: the split of the samples and the order of the search. With --faithful, the seed of
+    /// Seed of tuning: the split of the samples and the order of the search. With --exact, the seed of
     /// uniform initial voltages, as a Nengo network's.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u32,
     /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
     /// synapses, firing rates and initial voltages as the options below say.
-    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
-    pub(crate) faithful: bool,
+    #[arg(long, visible_alias = "faithful", conflicts_with_all = ["tune", "percentile", "input_bits"])]
+    pub(crate) exact: bool,
     /// Where the neurons' voltages start.
     #[arg(
         long,
         value_name = "WHERE",
         value_enum,
         default_value = "uniform",
-        requires = "faithful"
+        requires = "exact"
     )]
     initial_voltage: VoltageName,
     /// Seconds per step.
@@ -235,7 +237,7 @@ pub(crate) struct Convert {
         long,
         value_name = "SECONDS",
         default_value_t = 0.001,
-        requires = "faithful"
+        requires = "exact"
     )]
     dt: f64,
     /// Never let tuning end an inference before its last step.
@@ -261,71 +263,41 @@ pub(crate) struct Convert {
     pub(crate) json: bool,
     /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
     /// Every engine runs every image.
-    #[arg(long, value_enum, default_value = "cortex-m4")]
-    pub(crate) target: TargetName,
+    #[arg(long, value_parser = families(), default_value = families::DSP.name)]
+    pub(crate) target: &'static Family,
     #[command(flatten)]
     pub(crate) convert: ConvertFlags,
 }
 
-/// A target by its name on the command line.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum TargetName {
-    /// Plain rows of weights
-    Portable,
-    /// Cores without the DSP extension: Cortex-M0, M0+, M23
-    CortexM0,
-    /// Cores with the DSP extension: Cortex-M4, M7, M33
-    CortexM4,
-    /// Cortex-M55: plain rows of weights
-    CortexM55,
-}
-
-impl From<TargetName> for Target {
-    fn from(name: TargetName) -> Self {
-        match name {
-            TargetName::CortexM0 => Self::CortexM0,
-            TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM55 => Self::Portable,
-        }
-    }
-}
-
-impl From<TargetName> for CostTarget {
-    fn from(name: TargetName) -> Self {
-        match name {
-            TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM0 => Self::CortexM0,
-            TargetName::CortexM55 => Self::CortexM55,
-        }
-    }
+/// The kernel families by their names.
+fn families() -> impl TypedValueParser<Value = &'static Family> {
+    let names = families::ALL.map(|family| PossibleValue::new(family.name).help(family.cores));
+    PossibleValuesParser::new(names)
+        .map(|name| families::named(&name).unwrap_or(&families::PORTABLE))
 }
 
 impl Convert {
-    pub(crate) fn quantize(&self) -> QuantizeOptions {
-        let default = QuantizeOptions::default();
+    /// The kind of image, with its settings.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.tuning() {
+            Some(options) => Mode::Tuned(options),
+            None if self.exact => Mode::Exact(self.quantize(QuantizeOptions::exact())),
+            None => Mode::Plain(self.quantize(QuantizeOptions::default())),
+        }
+    }
+
+    fn quantize(&self, default: QuantizeOptions) -> QuantizeOptions {
         QuantizeOptions {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
             input_bits: self.input_bits,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
-            target: self.target.into(),
-            ..default
-        }
-    }
-
-    /// How to run the network as it is; `None` where that is not asked for.
-    pub(crate) fn faithful(&self) -> Option<FaithfulOptions> {
-        let default = FaithfulOptions::default();
-        self.faithful.then(|| FaithfulOptions {
-            steps: self.steps.unwrap_or(default.steps),
+            target: self.target,
             dt: self.dt,
             initial_voltage: self.initial_voltage.with(self.seed),
-            max_count: self.max_count.unwrap_or(default.max_count),
-            inputs: Vec::new(),
-            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
-            target: self.target.into(),
-        })
+            ..default
+        }
     }
 
     pub(crate) fn budgets(&self) -> Budgets {
@@ -335,14 +307,13 @@ impl Convert {
         }
     }
 
-    /// How to tune; `None` where that is not asked for.
-    pub(crate) fn tuning(&self) -> Option<TuneOptions> {
+    /// Settings of a search; `None` if none is asked for.
+    fn tuning(&self) -> Option<TuneOptions> {
         let default = TuneOptions::default();
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
             max_error: self.max_error / 100.0,
-            target: self.target.into(),
-            layout: self.target.into(),
+            target: self.target,
             budgets: self.budgets(),
             seed: self.seed.into(),
             steps: self.steps,
@@ -767,7 +738,7 @@ fn emulated(text: &str) -> Result<Board, String> {
     let name = text
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
-    Board::from_name(name)
+    Board::measured(name).map_err(|e| e.to_string())
 }
 
 /// A finite number above 0.

@@ -28,7 +28,7 @@ impl Deployed {
 }
 
 /// The board that is meant, running its firmware and `image`, with its signature; whatever image
-/// it runs, where none is given.
+/// it runs, if none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,

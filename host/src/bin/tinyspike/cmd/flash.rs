@@ -84,7 +84,7 @@ fn refused(image: &Path, error: impl Into<DeviceError>) -> Failure {
     }
 }
 
-/// The firmware that is built; `None` where one is given, the one on the chip stays, or a dry run can do without.
+/// The firmware that is built; `None` if one is given, the one on the chip stays, or a dry run can do without.
 fn built(
     args: &Flash,
     given: bool,

@@ -16,7 +16,7 @@ use crate::deployed::deploy;
 use crate::diagnostics::{self, Failure};
 use crate::{files, inputs};
 
-/// How often to look.
+/// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
