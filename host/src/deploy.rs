@@ -126,7 +126,7 @@ pub struct Deployment {
     pub image: ImageBuf,
     /// The effects of quantization, layer by layer.
     pub report: Report,
-    /// What a search found.
+    /// Result of a search.
     pub tuning: Option<Tuning>,
 }
 

@@ -530,7 +530,7 @@ struct Scaling {
 }
 
 impl Scaling {
-    /// For channels with these units whose sums do not exceed `bound`.
+    /// Makes a scaling for channels with these units whose sums do not exceed `bound`.
     fn of(units: &[f64], bound: i64) -> Self {
         let largest = largest_unit(units);
         // As many fractional bits as the bound leaves room for.
