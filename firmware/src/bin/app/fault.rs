@@ -12,7 +12,7 @@ use crate::{Chip, memory};
 
 /// The connection, for what ends `main`.
 static CHIP: AtomicPtr<Chip> = AtomicPtr::new(null_mut());
-/// How far the report of a fault has come: 0 before there was one, 1 while it is logged, 2 while it is answered.
+/// Stage of the report of a fault: 0 before there was one, 1 while it is logged, 2 while it is answered.
 static STAGE: AtomicU8 = AtomicU8::new(0);
 
 /// Faults are answered through this chip from now on.
