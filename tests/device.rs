@@ -75,7 +75,7 @@ struct Wire {
 struct End {
     wire: Rc<RefCell<Wire>>,
     ticks: RefCell<u32>,
-    /// How often the device was alive, and idle.
+    /// Signs of the device that it was alive, and idle.
     signs: [u32; 2],
 }
 
@@ -139,7 +139,7 @@ impl<'a, N: Noise> Near<'a, N> {
         Self { device, end, noise }
     }
 
-    /// How often the device has shown that it is alive, and that it is idle.
+    /// Times that the device has shown that it is alive, and that it is idle.
     #[must_use]
     pub const fn signs(&self) -> [u32; 2] {
         self.end.signs

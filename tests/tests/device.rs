@@ -82,7 +82,7 @@ fn labels(image: &assemble::Image<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What a run without hashes compares: events and spikes of each layer in all steps, and the outputs.
+/// Sums that a run without hashes compares: events and spikes of each layer in all steps, and the outputs.
 fn sums(trace: &str) -> (BTreeMap<&str, (usize, i64)>, Vec<&str>) {
     let mut layers = BTreeMap::new();
     let mut outputs = Vec::new();
