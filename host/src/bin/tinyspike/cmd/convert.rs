@@ -24,7 +24,7 @@ use crate::progress;
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
 
-/// Output of `--json`.
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
     report: &'a Report,
@@ -178,14 +178,14 @@ fn failure(args: &Convert, error: &DeployError) -> Failure {
     }
 }
 
-/// Prints the converter's warnings.
+/// What the converter has to say.
 pub(crate) fn show_warnings(conversion: &Conversion) {
     for warning in &conversion.warnings {
         warn(warning);
     }
 }
 
-/// Prints the parts of the network that an image leaves out.
+/// What of the network an image leaves out.
 pub(crate) fn show_omissions(graph: &Graph) {
     for output in graph.outputs.iter().filter(|o| o.dropped_softmax) {
         note(format_args!(
