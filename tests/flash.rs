@@ -22,15 +22,16 @@ pub struct Silicon {
     pub erased: u8,
     /// Bytes that are programmed at once, of the more that are written at once.
     pub word: u32,
-    /// Whether an erase programs all bits first: a cut leaves anything in between.
+    /// `true` if an erase programs all bits first: a cut leaves anything in between.
     pub programs_first: bool,
     /// The share of the bits a cut meets that read differently each time, in 1/256.
     pub weak: u32,
-    /// Whether words have error correction, which refuses to read some that a cut has met, always or at times.
+    /// `true` if words have error correction, which refuses to read some that a cut has met, always or at
+    /// times.
     pub corrected: bool,
-    /// Whether weak bits and words read rightly more often than not, rather than as often as not.
+    /// `true` if weak bits and words read rightly more often than not, rather than as often as not.
     pub biased: bool,
-    /// Whether a write fills its last unit with 0xff, which on some flash is not what erasing leaves.
+    /// `true` if a write fills its last unit with 0xff, which on some flash is not what erasing leaves.
     pub pads: bool,
 }
 
@@ -69,9 +70,9 @@ pub struct SimulatedFlash {
     /// Bits that read differently each time.
     weak: Vec<u8>,
     words: Vec<Word>,
-    /// How often reading a word fails, of 256 times.
+    /// Failures of reading each word, of 256 times.
     refused: Vec<u16>,
-    /// How often a weak bit is read as the other value, of 256 times.
+    /// Readings of a weak bit as the other value, of 256 times.
     flips: u32,
     /// The erase units.
     units: Vec<Range<u32>>,
@@ -179,7 +180,7 @@ impl SimulatedFlash {
         places.start / word..places.end.div_ceil(word)
     }
 
-    /// Whether the next operation is the one in which the power goes.
+    /// Tells whether the next operation is the one in which the power goes.
     fn goes(&mut self) -> Result<bool, FlashFault> {
         self.operations += 1;
         match &mut self.left {
@@ -196,7 +197,7 @@ impl SimulatedFlash {
         }
     }
 
-    /// How far an operation gets that is cut, in 1/256: often hardly at all, or nearly to its end.
+    /// Progress of an operation that is cut, in 1/256: often hardly any, or nearly all.
     fn reached(&mut self) -> u32 {
         let draw = self.numbers.draw() >> 16;
         let near = (draw >> 8) as u32 % 4;

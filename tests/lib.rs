@@ -1,11 +1,12 @@
-//! What the end-to-end tests share: random networks, a reference engine that is as plain as can be,
-//! and runs on emulated boards.
+//! Support for the end-to-end tests: random networks, a reference engine that is as plain as can be, and runs
+//! on emulated boards.
 
 #![forbid(unsafe_code)]
 
 pub mod bench;
 pub mod boards;
 pub mod counts;
+pub mod deployment;
 pub mod device;
 pub mod flash;
 pub mod ideal;

@@ -93,7 +93,7 @@ pub fn stamped(bytes: &[u8]) -> Option<u32> {
     (version != u32::MAX && version != 0 && bytes.starts_with(&stamp(version))).then_some(version)
 }
 
-/// What a device finds at its start.
+/// State that a device finds at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Started {
     slot: Slot,

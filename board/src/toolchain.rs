@@ -11,19 +11,29 @@ use std::process::Command;
 
 use crate::shell;
 
-/// Cortex-M4 and M7 with a floating-point unit.
-pub const THUMBV7EM: &str = "thumbv7em-none-eabihf";
+/// Cortex-M4 and M7. The engine uses no floats, and no floating-point unit.
+pub const THUMBV7EM: &str = "thumbv7em-none-eabi";
 /// Cortex-M0 and M0+.
 pub const THUMBV6M: &str = "thumbv6m-none-eabi";
-/// Every target that the engine is built for.
+/// Cortex-M33 and later.
+pub const THUMBV8M_MAIN: &str = "thumbv8m.main-none-eabi";
+/// The targets of emulated boards, on which everything is checked and tested.
 pub const TARGETS: [&str; 2] = [THUMBV7EM, THUMBV6M];
+/// Every target that a chip leads to.
+pub const ALL_TARGETS: [&str; 5] = [
+    THUMBV7EM,
+    THUMBV6M,
+    "thumbv7m-none-eabi",
+    "thumbv8m.base-none-eabi",
+    THUMBV8M_MAIN,
+];
 
 /// A way to build for one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
     /// The default compiler has the target's library.
     Installed,
-    /// This compiler builds `core` from the source in its sysroot, and this linker links.
+    /// Compiler that builds `core` from the source in its sysroot, with a linker that links.
     FromSource {
         /// The compiler.
         rustc: PathBuf,
@@ -33,7 +43,7 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// The way to build for `target` with what is installed; `None` where there is none.
+    /// The way to build for `target` with what is installed; `None` if there is none.
     #[must_use]
     pub fn find(target: &str) -> Option<Self> {
         if has_library(target) {
@@ -45,14 +55,26 @@ impl Toolchain {
         })
     }
 
-    /// A `cargo` command with what this way needs: `cargo build` and the like, for `target`.
+    /// A `cargo` command with what this way needs: `cargo build` and the like, for `target`. A core of Armv8-M with
+    /// the main extension is one with the DSP extension too.
     #[must_use]
     pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
+        let mut command = self.plain_cargo(subcommand, target);
+        if target.starts_with("thumbv8m.main") {
+            let cpu = r#"["-Ctarget-cpu=cortex-m33"]"#;
+            command.args(["--config", &format!("target.'{target}'.rustflags={cpu}")]);
+        }
+        command
+    }
+
+    /// Makes a command as [`cargo`](Self::cargo) does, for a core of which no more is known than the target.
+    #[must_use]
+    pub fn plain_cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = shell::cargo();
         // What runs on a device is built from the versions that are known.
         command.args([subcommand, "--locked"]);
         if let Self::FromSource { rustc, linker } = self {
-            let name = target.to_uppercase().replace('-', "_");
+            let name = target.to_uppercase().replace(['-', '.'], "_");
             command
                 .env("RUSTC", rustc)
                 .env("RUSTC_BOOTSTRAP", "1")
@@ -65,7 +87,7 @@ impl Toolchain {
     }
 }
 
-/// Whether the default compiler comes with `core` for the target.
+/// Tells whether the default compiler comes with `core` for the target.
 fn has_library(target: &str) -> bool {
     let args = ["--print", "target-libdir", "--target", target];
     let Some(directory) = shell::read(Command::new("rustc").args(args)) else {
@@ -98,7 +120,7 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
     shell::read(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
-/// Whether the library's source is beside the compiler.
+/// Tells whether the library's source is beside the compiler.
 fn has_source(rustc: &Path) -> bool {
     sysroot(rustc).is_some_and(|root| {
         root.join("lib/rustlib/src/rust/library/core/src/lib.rs")

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::data::DataSet;
 use crate::graph::{Graph, Source, Target};
 use crate::ops::OpsError;
 
@@ -25,7 +26,7 @@ const BATCHES: usize = 64;
 pub struct Samples {
     /// The values, input by input.
     pub inputs: Vec<Vec<f32>>,
-    /// How many samples.
+    /// Number of samples.
     pub count: usize,
 }
 
@@ -72,6 +73,27 @@ pub trait Blocks {
         &self,
         visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
     ) -> Result<(), CalibrateError>;
+
+    /// All samples in memory, as tuning needs them; `None` if they are read block by block.
+    fn set(&self) -> Option<&DataSet> {
+        None
+    }
+}
+
+impl Blocks for DataSet {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        visit(&Samples {
+            inputs: vec![self.to_floats()],
+            count: self.len(),
+        })
+    }
+
+    fn set(&self) -> Option<&DataSet> {
+        Some(self)
+    }
 }
 
 impl Blocks for Samples {
@@ -83,14 +105,14 @@ impl Blocks for Samples {
     }
 }
 
-/// The samples of a file, read anew each time; for a network with one input.
+/// The samples of a file, read again each time; for a network with one input.
 #[derive(Clone, Debug)]
 pub struct FileBlocks {
     /// The file, of any format that [`data::load`](crate::data::load) reads.
     pub path: std::path::PathBuf,
     /// The float that one unit of a byte stands for.
     pub byte_scale: f32,
-    /// How many samples are used at most; `None` for all.
+    /// Most samples that are used; `None` for all.
     pub limit: Option<usize>,
 }
 
@@ -125,14 +147,14 @@ impl Blocks for FileBlocks {
     }
 }
 
-/// What was observed, or bounded.
+/// Ranges of activations that were observed, or bounded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// The range of each input.
     pub inputs: Vec<Range>,
     /// The activations of each population.
     pub populations: Vec<Activations>,
-    /// How many samples it rests on; 0 for bounds from the weights.
+    /// Samples that it rests on; 0 for bounds from the weights.
     pub samples: usize,
 }
 
@@ -150,11 +172,11 @@ pub struct Range {
 pub struct Activations {
     /// The largest activation.
     pub max: f32,
-    /// How many were zero (or too small to matter).
+    /// Activations that were zero, or too small to matter.
     pub zeros: u64,
-    /// What each channel's activations are like.
+    /// Activations of each channel.
     pub channels: Vec<Channel>,
-    /// How many fell into each bin; empty for bounds from the weights.
+    /// Activations in each bin; empty for bounds from the weights.
     bins: Vec<u64>,
 }
 
@@ -163,7 +185,7 @@ pub struct Activations {
 pub struct Channel {
     /// The largest.
     pub max: f32,
-    /// How many were above zero.
+    /// Activations above zero.
     pub active: u64,
     /// The sum of their squares.
     pub squares: f64,
@@ -291,11 +313,11 @@ fn centre(bin: usize) -> f64 {
     f64::exp2((bin as f64 + 0.5) / BINS_PER_OCTAVE as f64 + f64::from(MIN_EXPONENT))
 }
 
-/// Why calibration failed.
+/// Reason for a failed calibration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalibrateError {
-    /// There are no samples.
+    /// No samples.
     #[error("there are no calibration samples")]
     NoSamples,
     /// The data does not fit the network's inputs.
@@ -353,9 +375,82 @@ pub fn calibrate_blocks(
     blocks: &dyn Blocks,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Calibration, CalibrateError> {
+    calibrate_keeping(graph, blocks, 0, progress).map(|(calibration, _)| calibration)
+}
+
+/// Calibrates as [`calibrate_blocks`] does, for samples whose values for several inputs may lie one behind the
+/// other; also returns the first `keep` samples, so that nobody has to read them again.
+///
+/// # Errors
+/// As [`calibrate_blocks`].
+pub(crate) fn calibrate_keeping(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    keep: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(Calibration, Samples), CalibrateError> {
+    let sizes = graph.input_sizes();
     let mut observer = Observer::new(graph);
-    blocks.for_each(&mut |samples| observer.observe(samples, progress))?;
-    observer.finish()
+    let mut kept = Samples {
+        inputs: vec![Vec::new(); graph.inputs.len()],
+        count: 0,
+    };
+    blocks.for_each(&mut |block| {
+        let split;
+        let block = if sizes.len() > 1 && block.inputs.len() == 1 {
+            split = block.clone().split(&sizes);
+            &split
+        } else {
+            block
+        };
+        observer.observe(block, progress)?;
+        let count = block.count.min(keep - kept.count);
+        for ((kept, block), size) in kept.inputs.iter_mut().zip(&block.inputs).zip(&sizes) {
+            kept.extend(block.iter().take(count * size));
+        }
+        kept.count += count;
+        Ok(())
+    })?;
+    Ok((observer.finish()?, kept))
+}
+
+/// The ranges of inputs alone, which is all that an exact network needs to know.
+///
+/// # Errors
+/// [`CalibrateError`], if samples cannot be read or do not fit the network.
+pub(crate) fn input_ranges(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Calibration, CalibrateError> {
+    let inputs = Graph {
+        populations: Vec::new(),
+        outputs: Vec::new(),
+        links: Vec::new(),
+        ..graph.clone()
+    };
+    let (calibration, _) = calibrate_keeping(&inputs, blocks, 0, progress)?;
+    if let Some(at) = calibration
+        .inputs
+        .iter()
+        .position(|r| !(r.min.is_finite() && r.max.is_finite()))
+    {
+        return Err(CalibrateError::NotFinite {
+            layer: graph.inputs[at].label.clone(),
+        });
+    }
+    Ok(calibration)
+}
+
+impl Calibration {
+    /// Inputs between 0 and 1, and nothing known of populations.
+    pub(crate) fn unit(graph: &Graph) -> Self {
+        Self {
+            inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+            populations: Vec::new(),
+            samples: 0,
+        }
+    }
 }
 
 /// Calibration a block of samples at a time.
@@ -424,7 +519,7 @@ impl<'a> Observer<'a> {
         Ok(())
     }
 
-    /// What was observed.
+    /// Returns the observed ranges.
     ///
     /// # Errors
     /// Where there were no samples.
@@ -491,7 +586,7 @@ fn batch_of<'a>(graph: &Graph, samples: &'a Samples, start: usize, count: usize)
         .collect()
 }
 
-/// What a float run of the graph gives.
+/// Values of a float run of the graph.
 #[derive(Clone, Debug)]
 pub struct Values {
     /// The activations of each population, sample after sample.

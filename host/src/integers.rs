@@ -2,41 +2,16 @@
 //!
 //! Fields that are not explained mean what they mean in the image, see `docs/image-format.md`.
 
-use std::fmt;
-
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, Neuron, Readout, Synapse, Transform, Width};
 
 use crate::graph::{self, Source};
-
-/// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Target {
-    /// Plain rows.
-    Portable,
-    /// Cores without it: Cortex-M0, M0+, M23.
-    CortexM0,
-    /// Cores with the DSP extension: Cortex-M4, M7, M33.
-    #[default]
-    CortexM4,
-}
-
-impl fmt::Display for Target {
-    /// Its name on the command line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Portable => "portable",
-            Self::CortexM0 => "cortex-m0",
-            Self::CortexM4 => "cortex-m4",
-        })
-    }
-}
 
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// The kernels that the image is for.
-    pub target: Target,
+    pub target: &'static Family,
     /// Steps of an inference.
     pub steps: Steps,
     /// The inputs.
@@ -49,7 +24,7 @@ pub struct Network {
     pub connections: Vec<Connection>,
 }
 
-/// How many steps a network runs.
+/// Number of steps that a network runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     /// So many, at least 1; then the next inference starts from rest.
@@ -93,7 +68,7 @@ impl Input {
 pub struct Ensemble {
     /// The Nengo ensemble's label.
     pub label: String,
-    /// How many neurons.
+    /// Number of neurons.
     pub neurons: usize,
     /// The type of potentials.
     pub width: Width,
@@ -117,7 +92,7 @@ pub struct Ensemble {
     pub constants: Vec<u32>,
     /// V at the start.
     pub initial: Initial,
-    /// What takes up events.
+    /// Inbox that takes up events.
     pub inbox: Option<Inbox>,
 }
 
@@ -133,7 +108,7 @@ pub enum Initial {
     Each(Vec<u16>),
 }
 
-/// What takes up the events for a part, and the bounds of p, q and y at any time.
+/// Inbox of a part, which takes up events, and the bounds of p, q and y at any time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said at the type, and in the image")]
 pub struct Inbox {
@@ -169,11 +144,11 @@ pub struct Output {
     pub exit_margin: u32,
     /// The common unit.
     pub scale: f64,
-    /// What is shown.
+    /// Value that is shown.
     pub readout: Readout,
     /// The current of inputs is multiplied by 2^this.
     pub current_shift: i8,
-    /// What takes up events.
+    /// Inbox that takes up events.
     pub inbox: Option<Inbox>,
 }
 
@@ -188,13 +163,13 @@ pub struct Connection {
     pub weights: Vec<i16>,
 }
 
-/// What the weights see of a connection's source.
+/// View that the weights have of a connection's source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// The source as it is.
     Direct,
     /// Sums over neighbours, repetitions and offsets.
     Window(image::Window),
-    /// For each place of the source, the place that it stands for, or [`image::NOWHERE`].
+    /// Place that each place of the source stands for, or [`image::NOWHERE`].
     Table(Vec<u16>),
 }

@@ -153,7 +153,7 @@ pub enum Effect {
     Identity,
     /// A softmax: along the only axis, it keeps the ranking.
     Softmax,
-    /// Anything else, which a device cannot do.
+    /// Any other function, which a device cannot compute.
     Other,
 }
 
@@ -176,7 +176,7 @@ pub struct Ensemble {
     pub shape: Vec<usize>,
     /// `true` if channels come last in `shape`.
     pub channels_last: bool,
-    /// The neurons' voltages at the start, where the layer fixed them.
+    /// The neurons' voltages at the start, if the layer fixed them.
     pub initial_voltage: Option<Tensor>,
     /// The network that holds it; `None` for the top one.
     pub subnetwork: Option<SubnetworkId>,
@@ -378,7 +378,7 @@ pub enum Transform {
 pub struct Diagonal {
     /// Rows and columns.
     pub size: usize,
-    /// The factor of each element, of shape `[size]`, or of shape `[]` where all have the same.
+    /// The factor of each element, of shape `[size]`, or of shape `[]` if all have the same.
     pub factor: Tensor,
 }
 
@@ -398,7 +398,7 @@ pub struct Sparse {
 /// A convolution over any number of axes; cross-correlation, as in Keras and Nengo.
 #[derive(Clone, Debug)]
 pub struct Convolution {
-    /// The input's shape, without a batch axis, with channels where `channels_last` says.
+    /// The input's shape, without a batch axis, with channels at the place that `channels_last` says.
     pub input_shape: Vec<usize>,
     /// The output's shape.
     pub output_shape: Vec<usize>,

@@ -12,7 +12,7 @@ use crate::integers;
 use crate::quantize::image_order;
 use crate::text::escaped;
 
-/// What quantization did.
+/// Effects of quantization.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// Samples that the ranges rest on; 0 for bounds from the weights.
@@ -49,15 +49,35 @@ pub struct InputReport {
 pub struct LayerReport {
     /// The ensemble's label.
     pub label: String,
-    /// How many neurons.
+    /// Number of neurons.
     pub neurons: usize,
     /// The activation that one spike in one step stands for, in the most active channel; in others it is
-    /// smaller where channels are balanced.
+    /// smaller if channels are balanced.
     pub scale: f64,
     /// The most spikes in a step.
     pub max_count: u8,
     /// The largest activation that spikes can show.
     pub clip: f64,
+    /// The activations that were seen, if the network's ranges rest on them: those of exact networks do not.
+    #[serde(flatten)]
+    pub seen: Option<SeenReport>,
+    /// Bits of a potential.
+    pub bits: u32,
+    /// The proven least and largest potential less the threshold.
+    pub bounds: [i32; 2],
+    /// The smallest and the largest threshold.
+    pub thresholds: [i32; 2],
+    /// The shift of input currents, in bits.
+    pub current_shift: u8,
+    /// State.
+    pub ram_bytes: usize,
+    /// Thresholds and biases.
+    pub flash_bytes: usize,
+}
+
+/// A layer's activations on the calibration samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeenReport {
     /// The largest activation that was seen.
     pub largest: f32,
     /// The smallest and the largest of the channels' largest activations.
@@ -66,33 +86,21 @@ pub struct LayerReport {
     pub clipped: f64,
     /// The share of activations above zero.
     pub density: f64,
-    /// Bits of a potential.
-    pub bits: u32,
-    /// The proven least and largest potential less the threshold.
-    pub bounds: [i32; 2],
-    /// The smallest and the largest threshold.
-    pub thresholds: [i32; 2],
-    /// What input currents are shifted right by.
-    pub current_shift: u8,
-    /// State.
-    pub ram_bytes: usize,
-    /// Thresholds and biases.
-    pub flash_bytes: usize,
 }
 
 /// A connection's weights.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionReport {
-    /// Where it begins.
+    /// Source end.
     pub pre: String,
-    /// Where it ends.
+    /// Target end.
     pub post: String,
-    /// How many weights.
+    /// Number of weights.
     pub weights: usize,
     /// Bits that the weights use, at least 2.
     pub bits: u32,
     /// The signal-to-noise ratio of the weights in decibels, with the best scale for each channel;
-    /// `None` where all weights are exact.
+    /// `None` if all weights are exact.
     pub sqnr_db: Option<f64>,
     /// Weights beyond the largest integer.
     pub clipped: usize,
@@ -121,25 +129,29 @@ pub fn report(
     let layers = quantized
         .ensembles
         .iter()
-        .zip(&calibration.populations)
         .zip(&network.ensembles)
         .enumerate()
-        .map(|(at, ((e, seen), packed))| {
+        .map(|(at, (e, packed))| {
             let clip = e.theta * f64::from(e.max_count);
-            let channels = seen.channels.iter().map(|c| c.max);
+            let seen = calibration.populations.get(at).map(|seen| {
+                let channels = seen.channels.iter().map(|c| c.max);
+                SeenReport {
+                    largest: seen.max,
+                    channel_range: [
+                        channels.clone().reduce(f32::min).unwrap_or(0.0),
+                        channels.reduce(f32::max).unwrap_or(0.0),
+                    ],
+                    clipped: seen.share_above(clip),
+                    density: seen.density(),
+                }
+            });
             LayerReport {
                 label: e.label.clone(),
                 neurons: e.neurons,
                 scale: e.theta,
                 max_count: e.max_count,
                 clip,
-                largest: seen.max,
-                channel_range: [
-                    channels.clone().reduce(f32::min).unwrap_or(0.0),
-                    channels.reduce(f32::max).unwrap_or(0.0),
-                ],
-                clipped: seen.share_above(clip),
-                density: seen.density(),
+                seen,
                 bits: match e.width {
                     Width::I16 => 16,
                     Width::I32 => 32,
@@ -192,7 +204,7 @@ pub fn report(
     }
 }
 
-/// How well integers stand for weights.
+/// Quality of integers as weights.
 struct Quality {
     bits: u32,
     signal: f64,
@@ -201,7 +213,7 @@ struct Quality {
 }
 
 impl Quality {
-    /// Of `q` for `weights`, rows over `channels`, each with the scale that fits it best.
+    /// Measures `q` against `weights`, rows over `channels`, each with the scale that fits it best.
     fn of(weights: &[f64], q: &[i16], channels: usize) -> Self {
         let channels = channels.max(1);
         let mut products = vec![0.0; channels];
@@ -267,17 +279,19 @@ impl fmt::Display for Report {
             "flash"
         )?;
         for l in &self.layers {
+            let shown =
+                |show: &dyn Fn(&SeenReport) -> String| l.seen.as_ref().map_or("-".to_owned(), show);
             writeln!(
                 f,
-                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
+                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9} {:>8} {:>7} {:>4} {:>17} {:>8} {:>8}",
                 escaped(&l.label),
                 l.neurons,
                 l.scale,
                 l.max_count,
                 l.clip,
-                l.largest,
-                l.clipped * 100.0,
-                l.density * 100.0,
+                shown(&|s| format!("{:.3}", s.largest)),
+                shown(&|s| format!("{:.3}%", s.clipped * 100.0)),
+                shown(&|s| format!("{:.1}%", s.density * 100.0)),
                 l.bits,
                 format!("{}..={}", l.bounds[0], l.bounds[1]),
                 l.ram_bytes,
@@ -310,7 +324,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What an image and its state may take, without the firmware's own needs.
+/// Limits of an image and its state, without the firmware's own needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
     /// The most bytes of the arena.
@@ -327,9 +341,9 @@ pub struct Budgets {
 pub struct BudgetError {
     /// `RAM` or `flash`.
     pub what: &'static str,
-    /// What it needs.
+    /// Bytes that it needs.
     pub needed: u64,
-    /// What is allowed.
+    /// Bytes that are allowed.
     pub limit: u64,
     /// The difference.
     pub over: u64,

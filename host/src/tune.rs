@@ -1,7 +1,7 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
 //! The samples are split into a fit part, from which ranges, biases and roundings follow, and a held-out
-//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy where
+//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy if
 //! two estimates of its drop against the float network stay within the bound: one counts samples, lost
 //! and gained, gains beyond the losses for luck, and adds one standard error; the other sets the spread
 //! of the outputs' errors against the float network's margins and predicts how many classes change, of
@@ -17,23 +17,25 @@
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
-use crate::cost::{CostTarget, DenseMacs};
+use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
-use crate::integers::{self, Target};
+use crate::integers;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets};
 
-/// Fewer samples than this say nothing about an accuracy.
+/// Least number of samples that say something about an accuracy.
 const MIN_SAMPLES: usize = 100;
 /// Ranges need no more samples than this.
 const MAX_FIT: usize = 2048;
@@ -57,7 +59,7 @@ const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
 const COUNT_STEP: u8 = 4;
 /// Grid points that are refined.
 const STARTS: usize = 3;
-/// How far a layer's clip may move from the one with the least squared error, and by how much at once.
+/// Range of a layer's clip around the one with the least squared error, and the steps in it.
 const CLIPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
 const CLIP_STEP: f64 = 1.2;
 /// Strengths at which channels are balanced.
@@ -66,8 +68,8 @@ const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 /// a step.
 const SMALL: f64 = 0.02;
 const FINE: u8 = 47;
-/// How many of the samples that change their class are taken for lost. The float network is torn between
-/// two classes there, and about as often wrong as right.
+/// Share of the samples that change their class which counts as lost. The float network is torn between two
+/// classes there, and about as often wrong as right.
 const LOST: f64 = 0.5;
 /// A screening's risk that is below this share of the bound is low enough.
 const FINE_RISK: f64 = 0.6;
@@ -78,7 +80,7 @@ const NIBBLE_BITS: u8 = 4;
 /// The price of missing the bound by all of it, and of exceeding a budget, in shares of the instructions.
 const MISSED: f64 = 3.0;
 const TOO_LARGE: f64 = 10.0;
-/// What misses the bound by no more than this share of it may become good enough by refinement.
+/// Share of the bound by which a candidate may miss it and still become good enough by refinement.
 const NEAR_MISS: f64 = 0.25;
 /// One in so many samples, those of the smallest margins, shows how far errors spread.
 const NEAR: usize = 4;
@@ -87,27 +89,25 @@ const MARGINS: usize = 48;
 /// The most rows of the front that are shown.
 const SHOWN: usize = 12;
 
-/// What to look for.
+/// Options of the search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TuneOptions {
-    /// How much accuracy may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
+    /// Accuracy that may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
     /// For an output of a single value, which has no classes: the root mean squared error that quantization
     /// may make, relative to the standard deviation of the float network's output.
     pub max_error: f64,
-    /// The processor whose instructions are to be few.
-    pub target: CostTarget,
-    /// The kernels that the image is laid out for.
-    pub layout: Target,
-    /// What image and state may take.
+    /// The kernels that the image is laid out for, and whose instructions are to be few.
+    pub target: &'static Family,
+    /// Limits of image and state.
     pub budgets: Budgets,
-    /// For the split of the samples and the order of the search.
+    /// Seed of the split of the samples and of the order of the search.
     pub seed: u64,
     /// Steps of an inference; `None` to search.
     pub steps: Option<u16>,
     /// The most spikes in a step; `None` to search.
     pub max_count: Option<u8>,
-    /// Whether an inference may end early.
+    /// `true` if an inference may end early.
     pub early_exit: bool,
     /// Bits of a weight.
     pub weight_bits: u8,
@@ -121,8 +121,7 @@ impl Default for TuneOptions {
         Self {
             max_drop: 0.002,
             max_error: 0.05,
-            target: CostTarget::CortexM4,
-            layout: Target::CortexM4,
+            target: &families::DSP,
             budgets: Budgets::default(),
             seed: 0,
             steps: None,
@@ -134,7 +133,7 @@ impl Default for TuneOptions {
     }
 }
 
-/// Why tuning failed.
+/// Reason why tuning failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the stage of that name")]
 #[non_exhaustive]
@@ -148,7 +147,7 @@ pub enum TuneError {
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
-    Compensate(#[from] CompensateError),
+    Compensate(CompensateError),
     #[error(transparent)]
     Ops(#[from] OpsError),
     #[error(transparent)]
@@ -159,6 +158,18 @@ pub enum TuneError {
     Emulate(#[from] EmulateError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
+}
+
+impl From<CompensateError> for TuneError {
+    fn from(error: CompensateError) -> Self {
+        match error {
+            CompensateError::Ops(error) => Self::Ops(error),
+            CompensateError::Quantize(error) => Self::Quantize(error),
+            CompensateError::Assemble(error) => Self::Assemble(error),
+            CompensateError::Emulate(error) => Self::Emulate(error),
+            error @ CompensateError::NoSamples => Self::Compensate(error),
+        }
+    }
 }
 
 /// One choice of everything that the search varies.
@@ -176,14 +187,14 @@ pub struct Setting {
     pub input_bits: u8,
     /// The strength at which channels are balanced, see [`balance`](crate::balance).
     pub balance: f64,
-    /// Whether the rounding of weights is fitted; biases always are.
+    /// `true` if the rounding of weights is fitted; biases always are.
     pub rounded: bool,
     /// The lead at which an inference may end, in the output's units; 0 for never.
     pub exit_margin: u32,
 }
 
 impl Setting {
-    fn options(&self, layout: Target) -> QuantizeOptions {
+    fn options(&self, target: &'static Family) -> QuantizeOptions {
         let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
             max_count: self.max_counts.get(at).copied(),
             clip: self.clips.get(at).copied().unwrap_or(1.0),
@@ -191,7 +202,7 @@ impl Setting {
         };
         QuantizeOptions {
             steps: self.steps,
-            target: layout,
+            target,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
             layers: self.weight_bits.iter().enumerate().map(layer).collect(),
@@ -203,7 +214,7 @@ impl Setting {
 /// Accuracies of two networks on the same samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Paired {
-    /// How many samples.
+    /// Number of samples.
     pub samples: usize,
     /// Right in the float network only.
     pub lost: usize,
@@ -239,7 +250,7 @@ impl Paired {
 /// A candidate that ran.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// What was chosen.
+    /// Setting that was chosen.
     pub setting: Setting,
     /// The share of held-out samples that it has right (or, without labels, as the float network has).
     pub accuracy: f64,
@@ -263,34 +274,44 @@ pub struct Point {
     pub flash_bytes: usize,
 }
 
-/// The result of a search.
-#[derive(Clone, Debug)]
-pub struct Tuned {
-    /// What was looked for.
+/// Result of a search.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tuning {
+    /// Options of the search that was made.
+    #[serde(skip)]
     pub options: TuneOptions,
-    /// What was chosen.
-    pub chosen: Point,
-    /// Whether it keeps the accuracy, by the rule that the module states.
+    /// `true` if the chosen candidate keeps the accuracy, by the rule that the module states.
     pub kept: bool,
-    /// Whether the output is a single value, whose error is judged and not a class.
-    pub scalar: bool,
+    /// The chosen candidate.
+    pub chosen: Point,
     /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
     /// that was chosen; by cost.
     pub front: Vec<Point>,
     /// The accuracy of the float network on the held-out samples; `None` without labels.
     pub float_accuracy: Option<f64>,
-    /// Samples that ranges and biases follow from.
-    pub fit: usize,
     /// Candidates that ran, screenings included.
     pub candidates: usize,
-    /// What an int8 network that computes everything would take.
+    /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
+    /// `true` if the output is a single value, whose error is judged and not a class.
+    #[serde(skip)]
+    pub scalar: bool,
+    /// Samples that ranges and biases follow from.
+    #[serde(skip)]
+    pub fit: usize,
+}
+
+/// A chosen candidate, and what the search found.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// Result of the search.
+    pub tuning: Tuning,
     /// The network in floats; channels are balanced.
     pub graph: Graph,
-    /// What was observed.
+    /// Returns the observed ranges.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: integers::Network,
+    pub integers: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -391,7 +412,7 @@ struct Search<'a> {
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What the search can afford.
+/// Sizes that the search can afford.
 struct Sizes {
     /// The share of the dense network's multiplications that follow each population.
     shares: Vec<f64>,
@@ -485,12 +506,12 @@ impl Search<'_> {
         self.excess(point) <= 0.0 && self.fits(point)
     }
 
-    /// Whether the output is a single value.
+    /// Tells whether the output is a single value.
     fn is_scalar(&self) -> bool {
         self.outputs.len() == self.float.len()
     }
 
-    /// By how much a candidate misses the bound by margins, which say something on few samples too.
+    /// Excess of a candidate over the bound by margins, which say something on few samples, too.
     fn excess_by_margins(&self, point: &Point) -> f64 {
         if self.is_scalar() {
             return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
@@ -498,7 +519,7 @@ impl Search<'_> {
         point.risk * LOST - self.options.max_drop
     }
 
-    /// By how much a candidate misses the bound on the drop, by either measure, or that on the error.
+    /// Excess of a candidate over the bound on the drop, by either measure, or over that on the error.
     fn excess(&self, point: &Point) -> f64 {
         if self.is_scalar() {
             return self.excess_by_margins(point);
@@ -512,7 +533,7 @@ impl Search<'_> {
             && flash.is_none_or(|most| point.flash_bytes as u64 <= most)
     }
 
-    /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
+    /// Quantity that refinement makes smaller: the instructions, and a price for what misses the bounds.
     fn price(&self, p: &Point, excess: f64) -> f64 {
         let missed = (excess / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
         let over = |limit: Option<u64>, used: usize| {
@@ -523,8 +544,8 @@ impl Search<'_> {
         p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
     }
 
-    /// Whether `a` is to be preferred: what keeps the bounds, then what is cheap; where neither keeps
-    /// them, what comes closer.
+    /// Tells whether `a` is to be preferred: what keeps the bounds, then what is cheap; if neither keeps them,
+    /// what comes closer.
     fn better(&self, a: &Point, b: &Point) -> bool {
         let rank = |p: &Point| (self.passes(p), self.fits(p));
         match rank(a).cmp(&rank(b)) {
@@ -601,7 +622,7 @@ impl Search<'_> {
         Ok(points)
     }
 
-    /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
+    /// Tells whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
     fn hopeful(&self, p: &Point) -> bool {
         if self.is_scalar() {
             return p.risk <= self.options.max_error * HOPE;
@@ -610,7 +631,7 @@ impl Search<'_> {
             && p.risk * LOST <= self.options.max_drop * HOPE
     }
 
-    /// Whether a screening leaves no doubt that a candidate keeps the bound.
+    /// Tells whether a screening leaves no doubt that a candidate keeps the bound.
     fn is_fine(&self, p: &Point) -> bool {
         if self.is_scalar() {
             return p.risk <= self.options.max_error * FINE_RISK;
@@ -703,7 +724,7 @@ impl Search<'_> {
                 });
             }
         }
-        // Weights of few bits are slower to read: they pay where flash is short.
+        // Weights of few bits are slower to read: they pay if flash is short.
         if self.options.budgets.flash.is_some() {
             for layer in 0..from.weight_bits.len() {
                 let mut setting = from.clone();
@@ -742,12 +763,12 @@ impl Search<'_> {
         moves
     }
 
-    /// Builds a candidate and runs it on the first `count` held-out samples; `None` where it cannot be
+    /// Builds a candidate and runs it on the first `count` held-out samples; `None` if it cannot be
     /// built within 32 bits.
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout);
+        let options = setting.options(self.options.target);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
         let compensated = compensate(
@@ -820,11 +841,7 @@ impl Search<'_> {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: self
-                .options
-                .target
-                .coefficients()
-                .instructions(&image, &run),
+            instructions: cost::instructions(&self.options.target.cost, &image, &run),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
@@ -835,10 +852,10 @@ impl Search<'_> {
     }
 
     /// The share of samples whose class the errors would change: for each the chance that a normal error
-    /// of the lead, as wide as it is where margins are small, exceeds the float network's margin. `unit` is
+    /// of the lead, as wide as it is at small margins, exceeds the float network's margin. `unit` is
     /// what one unit of an output stands for.
     ///
-    /// A count of changed classes says little where they are few; this uses all samples.
+    /// A count of changed classes says little if they are few; this uses all samples.
     fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
         let classes = self.outputs.len() / self.float.len().max(1);
         if self.is_scalar() {
@@ -885,7 +902,7 @@ impl Search<'_> {
         paired
     }
 
-    /// The smallest lead at which to stop that keeps the accuracy; 0 where there is none.
+    /// The smallest lead at which to stop that keeps the accuracy; 0 if there is none.
     fn exit_margin(&self, trials: &[Trial]) -> u32 {
         let before_last = |t: &'_ Trial| t.leads.len().saturating_sub(1);
         let mut seen: Vec<u32> = trials
@@ -927,7 +944,7 @@ impl Search<'_> {
             .collect();
         let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
         let right = right.filter(|(f, w)| f == w).count();
-        Ok(Tuned {
+        let tuning = Tuning {
             options: *self.options,
             kept: self.passes(&made.point),
             scalar: self.is_scalar(),
@@ -939,14 +956,13 @@ impl Search<'_> {
                 .map(|_| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
-            dense_instructions: self
-                .options
-                .target
-                .coefficients()
-                .dense_instructions(&image),
+            dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
+        };
+        Ok(Tuned {
+            tuning,
             graph: made.graph,
             calibration: made.calibration,
-            quantized: made.quantized,
+            integers: made.quantized,
             image: made.image,
         })
     }
@@ -975,14 +991,14 @@ fn tail(x: f64) -> f64 {
     0.5 * libm::erfc(x / std::f64::consts::SQRT_2)
 }
 
-/// Whether two settings are equal but for the exit margin, which follows from the rest.
+/// Tells whether two settings are equal except for the exit margin, which follows from the rest.
 fn same_but_exit(a: &Setting, b: &Setting) -> bool {
     let mut a = a.clone();
     a.exit_margin = b.exit_margin;
     a == *b
 }
 
-/// Whether `a` is at least as good as `b` everywhere, and better somewhere.
+/// Tells whether `a` is at least as good as `b` everywhere, and better somewhere.
 fn dominates(a: &Point, b: &Point) -> bool {
     let no_worse = a.accuracy >= b.accuracy
         && a.instructions <= b.instructions
@@ -995,7 +1011,7 @@ fn dominates(a: &Point, b: &Point) -> bool {
     no_worse && better
 }
 
-impl fmt::Display for Tuned {
+impl fmt::Display for Tuning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         writeln!(
@@ -1053,7 +1069,7 @@ impl fmt::Display for Tuned {
             self.explain_drop(f)?;
         }
         let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
-        let name = self.options.target.name();
+        let name = self.options.target.name;
         if spiking < dense {
             write!(
                 f,
@@ -1071,8 +1087,8 @@ impl fmt::Display for Tuned {
     }
 }
 
-impl Tuned {
-    /// How sure it is that the drop stays within the bound.
+impl Tuning {
+    /// The certainty that the drop stays within the bound.
     fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         let bound = self.options.max_drop * 100.0;

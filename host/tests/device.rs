@@ -1,4 +1,4 @@
-//! What can be said of real chips without one: names, memory, plans.
+//! Facts of real chips that need no chip: names, memory, plans.
 
 use std::collections::BTreeMap;
 
@@ -140,7 +140,7 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
         ),
         format!("_tinyspike_image = {:#010x};\n", slots.a.address),
         format!("_tinyspike_image_end = {:#010x};\n", flash.end()),
-        format!("_tinyspike_stack_bytes = {:#x};\n", Layout::STACK),
+        format!("_tinyspike_stack_bytes = {:#x};\n", layout.stack),
     ] {
         assert!(text.contains(&line), "{name}: {line}{text}");
     }

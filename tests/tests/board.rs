@@ -7,16 +7,15 @@ use tinyspike::bench::{BenchError, BenchOptions, Inference, StepCounts, measure,
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::import;
 use tinyspike::integers;
 use tinyspike::model::Activation;
 use tinyspike::network::{NeuronType, Synapse};
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::Outcome;
-use tinyspike_firmware::boards::{Limits, MICROBIT_ARENA};
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{inputs, networks, spiking};
 
@@ -41,24 +40,22 @@ fn mnist(count: usize) -> (Vec<u8>, DataSet) {
 
 /// The boards with a program that prints every spike.
 fn traced() -> impl Iterator<Item = Board> {
-    Board::ALL
+    Board::MEASURED
         .into_iter()
-        .filter(|board| board.programs().contains(&Program::Trace))
+        .filter(|board| board.has(Program::Trace))
 }
 
 /// Whether a board has room for a network.
 fn holds(board: Board, image: &[u8]) -> bool {
-    let (limits, arena) = match board {
-        Board::Microbit => (Limits::BASELINE, MICROBIT_ARENA * 4),
-        _ => (Limits::MAINLINE, usize::MAX),
-    };
+    let programs = board.programs().unwrap();
+    let [ensembles, connections] = programs.traced;
     let bytes = ImageBuf::new(image).unwrap();
     let parsed = bytes.image();
     let network = parsed.description();
-    network.ensembles.len() <= limits.ensembles
-        && network.connections.len() <= limits.connections
-        && parsed.arena_bytes() <= arena
-        && image.len() <= board.regions().image.len as usize
+    network.ensembles.len() <= ensembles
+        && network.connections.len() <= connections
+        && parsed.arena_bytes() <= programs.arena * 4
+        && image.len() <= programs.image.len as usize
 }
 
 #[test]
@@ -121,7 +118,7 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
         assert_eq!(Some(correct as f64 / images), report.accuracy);
         assert!(correct >= 18, "{correct} of {COUNT}");
 
-        if !board.logs() {
+        if board.programs().unwrap().uart.is_none() {
             continue;
         }
         let log = decode_log(board, &outcome.log).unwrap();
@@ -141,7 +138,7 @@ fn instructions_are_counted_alike_in_every_run() {
     let bytes = ImageBuf::new(&image).unwrap();
     let parsed = bytes.image();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
-    for board in Board::ALL {
+    for board in Board::MEASURED {
         let options = BenchOptions {
             board,
             ..BenchOptions::default()
@@ -187,11 +184,12 @@ fn stepwise_mnist() -> Vec<u8> {
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).unwrap().network;
-    let options = FaithfulOptions {
+    let options = QuantizeOptions {
         steps: 10,
-        ..FaithfulOptions::default()
+        ..QuantizeOptions::exact()
     };
-    build_faithful(&network, &options).unwrap().image
+    let deployment = deployment::exact(&network, &options).unwrap();
+    deployment.image.bytes().to_vec()
 }
 
 #[test]
@@ -199,11 +197,11 @@ fn stepwise_mnist() -> Vec<u8> {
 fn the_layers_take_what_the_whole_takes() {
     let (small, test) = mnist(3);
     let stepwise = stepwise_mnist();
-    for board in Board::ALL {
-        // The program of a microbit is without what runs step by step.
-        let images = match board {
-            Board::Microbit => vec![&small],
-            _ => vec![&small, &stepwise],
+    for board in Board::MEASURED {
+        // Small flash has no room for what runs step by step.
+        let images = match board.programs().unwrap().whole {
+            false => vec![&small],
+            true => vec![&small, &stepwise],
         };
         let options = BenchOptions {
             board,
@@ -246,8 +244,8 @@ fn what_another_program_prints_is_not_taken_for_measurements() {
         for program in [Program::Trace, Program::Bench, Program::Layers] {
             let options = BenchOptions {
                 board,
-                firmware: Some(board.elf(program)),
-                layers_firmware: Some(board.elf(program)),
+                firmware: Some(elf(board, program)),
+                layers_firmware: Some(elf(board, program)),
                 ..BenchOptions::default()
             };
             let parts = measure(&image, &test, &options);

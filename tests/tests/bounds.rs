@@ -21,11 +21,11 @@ use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
 use tinyspike_tests::reference::send;
 
-/// What can reach each neuron of an ensemble in one step: the most and the least.
+/// Most and least that can reach each neuron of an ensemble in one step.
 struct Reach {
-    /// From ensembles: added to the potential in any order.
+    /// Sums from ensembles: added to the potential in any order.
     events: Vec<[i64; 2]>,
-    /// From inputs, in every step.
+    /// Sums from inputs, in every step.
     current: Vec<[i64; 2]>,
 }
 

@@ -30,7 +30,7 @@ impl Probe for Turns {
 }
 
 impl Turns {
-    /// How often these layers had a turn.
+    /// Turns that these layers had.
     fn count(&self, layers: usize, kind: fn(usize) -> Layer) -> Vec<usize> {
         let turns = |layer| self.over.iter().filter(|over| **over == layer).count();
         (0..layers).map(|at| turns(kind(at))).collect()

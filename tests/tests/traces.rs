@@ -13,8 +13,6 @@ use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
-use tinyspike::faithful::{FaithfulOptions, build_faithful};
-use tinyspike::integers::Target;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::Activation;
@@ -23,7 +21,9 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::InitialVoltage;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{import, pipeline};
+use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{exact_networks, inputs, networks};
 
@@ -128,24 +128,24 @@ fn plain(found: &mut String) {
         let network = converted(name, ConvertOptions::default());
         let known = pipeline::samples(&calibration(128), 128);
         for (target, weight_bits) in [
-            (Target::Portable, 8),
-            (Target::CortexM0, 4),
-            (Target::CortexM4, 8),
+            (&families::PORTABLE, 8),
+            (&families::SWAR, 4),
+            (&families::DSP, 8),
         ] {
             let options = QuantizeOptions {
                 target,
                 weight_bits,
                 ..QuantizeOptions::default()
             };
-            let built = pipeline::build(&network, Some(&known), &options, &|_| ()).unwrap();
+            let built = deployment::plain(&network, Some(&known), &options).unwrap();
             let label = format!("{name} plain {target} {weight_bits}");
-            note(found, &label, &built.image, samples);
+            note(found, &label, built.image.bytes(), samples);
         }
-        let built = pipeline::build(&network, None, &QuantizeOptions::default(), &|_| ()).unwrap();
+        let built = deployment::plain(&network, None, &QuantizeOptions::default()).unwrap();
         note(
             found,
             &format!("{name} uncalibrated"),
-            &built.image,
+            built.image.bytes(),
             samples,
         );
     }
@@ -198,17 +198,17 @@ fn exact(found: &mut String) {
                 ("zero", InitialVoltage::Zero),
                 ("drawn", InitialVoltage::default()),
             ] {
-                let options = FaithfulOptions {
+                let options = QuantizeOptions {
                     steps: 20,
                     initial_voltage,
                     weight_bits: bits,
-                    ..FaithfulOptions::default()
+                    ..QuantizeOptions::exact()
                 };
-                let built = build_faithful(&network, &options).unwrap();
+                let built = deployment::exact(&network, &options).unwrap();
                 note(
                     found,
                     &format!("{name} exact {kind} {start}"),
-                    &built.image,
+                    built.image.bytes(),
                     samples,
                 );
             }

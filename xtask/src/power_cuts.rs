@@ -5,7 +5,7 @@ use tinyspike_board::shell::{self, Failure};
 /// The options of `cargo xtask power-cuts`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many power cuts
+    /// Number of power cuts
     #[arg(long, value_name = "N", default_value_t = 2_000_000)]
     cuts: u64,
 }

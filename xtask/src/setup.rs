@@ -47,11 +47,14 @@ pub fn setup() -> Result<(), Failure> {
 /// A way to build for `target`: what is installed, or what can be installed now.
 ///
 /// # Errors
-/// [`Failure::Missing`], where nothing works.
+/// [`Failure::Missing`] if nothing works.
 pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
     // The target's library is the better way, so a compiler with source does not keep us from asking.
     if Toolchain::find(target) != Some(Toolchain::Installed) {
         add_target(target);
+    }
+    if Toolchain::find(target).is_none() {
+        add_source();
     }
     if Toolchain::find(target).is_none() {
         install(&["rustc-web", "rust-web-src", "lld"]);
@@ -68,6 +71,13 @@ pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
 fn add_target(target: &str) {
     if shell::works("rustup", &["--version"]) {
         attempt(Command::new("rustup").args(["target", "add", target]));
+    }
+}
+
+/// Asks rustup for the source that `core` can be built from.
+fn add_source() {
+    if shell::works("rustup", &["--version"]) {
+        attempt(Command::new("rustup").args(["component", "add", "rust-src"]));
     }
 }
 

@@ -49,7 +49,7 @@ pub enum DataError {
         found: String,
     },
     /// Bytes that the format does not allow, or that end too early.
-    #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it anew")]
+    #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it again")]
     Damaged {
         /// The file.
         file: String,

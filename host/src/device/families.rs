@@ -1,16 +1,16 @@
-//! What chip descriptions do not say, by the beginnings of families' and chips' names: which units the
-//! processor has, and what a chip wants of a firmware before it runs it.
+//! Facts that chip descriptions leave out, by the beginnings of families' and chips' names: the processor's
+//! units, and what a chip demands of a firmware before it runs it.
 //!
 //! As the vendors' manuals are known to the authors, not looked up chip by chip. A family that is missing here gets no unit that it may lack.
 
 use std::fmt;
 
-/// What a chip needs that firmware built here does not have.
+/// Need of a chip that firmware built here does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// It starts from an external memory chip, whose size its description does not know, and behind a header
-    /// or a second boot loader.
+    /// Start from an external memory chip, whose size its description does not know, and behind a header or a
+    /// second boot loader.
     ExternalFlash,
     /// Its boot ROM wants a header, a signature or another core's program before the vector table.
     BootHeader,
@@ -35,52 +35,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Families whose Cortex-M4 or M7 has a floating-point unit in every chip.
-const FPU: [&str; 38] = [
-    "EFM32GG11B",
-    "EFM32PG",
-    "EFR32BG1",
-    "EFR32FG1",
-    "EFR32MG1",
-    "GD32c1x3",
-    "GD32E10x",
-    "GD32F30x",
-    "GD32F4xx",
-    "LPC54",
-    "MAX326",
-    "MIMXRT10",
-    "MPS2",
-    "MSP432",
-    "PAC55XX",
-    "PIC32CXSG",
-    "RA4M1",
-    "RA4W1",
-    "RA6M1",
-    "RA6M2",
-    "RA6M3",
-    "RA6T1",
-    "S32K",
-    "SAMD51",
-    "SAME5",
-    "SAME70",
-    "SAMG",
-    "SAMV71",
-    "STM32F3",
-    "STM32F4",
-    "STM32F7",
-    "STM32G4",
-    "STM32H7",
-    "STM32L4",
-    "STM32WB Series",
-    "Tiva C",
-    "XMC4000",
-    "CC13xx",
-];
-
-/// Chips whose Cortex-M4 has a floating-point unit, in families of which others have none.
-const FPU_CHIPS: [&str; 3] = ["nRF52832", "nRF52833", "nRF52840"];
-
-/// Families whose Armv8-M core has the main, DSP and floating-point extensions in every chip.
+/// Families whose Armv8-M core has the main and DSP extensions in every chip.
 const MAINLINE: [&str; 21] = [
     "EFM32PG22",
     "EFM32PG26",
@@ -154,17 +109,12 @@ fn begins(name: &str, beginnings: &[&str]) -> bool {
     beginnings.iter().any(|b| name.starts_with(b))
 }
 
-/// Whether a Cortex-M4 or M7 surely has a floating-point unit.
-pub(super) fn has_fpu(family: &str, chip: &str) -> bool {
-    begins(family, &FPU) || begins(chip, &FPU_CHIPS)
-}
-
-/// Whether an Armv8-M core surely has the main, DSP and floating-point extensions.
+/// Tells whether an Armv8-M core surely has the main and DSP extensions.
 pub(super) fn is_mainline(family: &str) -> bool {
     begins(family, &MAINLINE)
 }
 
-/// What keeps firmware that is built here from running.
+/// Obstacle that keeps firmware that is built here from running.
 pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
     let found = OBSTACLES
         .iter()
@@ -172,7 +122,7 @@ pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
     found.map(|(obstacle, _)| *obstacle)
 }
 
-/// Whether the flash's last sector is not for programs.
+/// Tells whether the flash's last sector is not for programs.
 pub(super) fn keeps_last_sector(family: &str) -> bool {
     begins(family, &LAST_SECTOR)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
 use super::chip::Chip;
@@ -104,18 +104,18 @@ pub struct Firmware {
     /// `_tinyspike_journal_second` to `_tinyspike_journal_end`, and from `_tinyspike_slot_b` on. `None` if it
     /// has one place for an image.
     pub turns: Option<([Region; 2], Region)>,
-    /// The key that has to have signed its images, where it asks for one: `_tinyspike_public_key`.
+    /// The key that has to have signed its images, if it asks for one: `_tinyspike_public_key`.
     pub key: Option<PublicKey>,
     /// The RAM that it lends to a network, for the arena and the input: from `_tinyspike_memory` to
-    /// `_tinyspike_memory_end`, where it says so.
+    /// `_tinyspike_memory_end`, if it says so.
     pub memory: Option<Region>,
-    /// Its stack, from `_stack_end` to `_stack_start`, where it says so.
+    /// Its stack, from `_stack_end` to `_stack_start`, if it says so.
     pub stack: Option<Region>,
-    /// Bytes of its variables, the network's memory and the stack among them where they are declared so.
+    /// Bytes of its variables, the network's memory and the stack among them if they are declared so.
     pub variables: u64,
     /// Limits on networks, if they are known: those of the application.
     pub limits: Option<Limits>,
-    /// The address of RTT's control block, where it has one.
+    /// The address of RTT's control block, if it has one.
     pub(super) rtt: Option<u32>,
 }
 
@@ -216,19 +216,13 @@ pub fn build(
             obstacle,
         });
     }
-    let targets = chip.processor().targets();
-    let ways = targets
-        .iter()
-        .filter_map(|target| Some((*target, Toolchain::find(target)?)));
-    let mut ways: Vec<(&str, Toolchain)> = ways.collect();
-    // One that is installed beats one that is built from source.
-    ways.sort_by_key(|(_, toolchain)| *toolchain != Toolchain::Installed);
-    let Some((target, _)) = ways.first() else {
+    let target = chip.processor().target();
+    if Toolchain::find(target).is_none() {
         return Err(FirmwareError::NoTarget {
             chip: chip.name().to_owned(),
-            target: targets.first().copied().unwrap_or_default(),
+            target,
         });
-    };
+    }
     let memory = layout.memory_x();
     let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
     Ok(Firmware {

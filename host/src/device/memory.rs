@@ -1,12 +1,12 @@
 //! Chip description → where firmware, image and variables go.
 //!
 //! The flash is the one that the chip starts from; the RAM is one piece, for variables, arena and stack.
-//! A flash is divided only where both a sector, which is erased as a whole, and a page, which is written
+//! A flash is divided only if both a sector, which is erased as a whole, and a page, which is written
 //! as a whole, begin: so nothing that is written to one part ever touches another.
 //!
 //! # Which RAM
 //! The longest run of neighbouring regions from 0x2000_0000 up to 0x4000_0000, which the architecture
-//! makes data memory. Only where there is none, the longest below: core-coupled memory there serves loads
+//! makes data memory. Only if there is none, the longest below: core-coupled memory there serves loads
 //! and stores on all chips of the database that have nothing else, but not their DMA. A run at address 0 (an ITCM) is never
 //! taken, for no variable may lie there, nor is memory outside the chip, from 0x6000_0000 on. A run ends at 0x2000_0000:
 //! on either side lies another bus. Of aliases only those are taken that show such lower memory as data memory (nRF52).
@@ -15,6 +15,7 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
 use super::chip::Chip;
@@ -38,7 +39,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// From one address up to another, which is not part of it; empty where that lies before.
+    /// Makes the region from one address up to another, which is not part of it; empty if that lies before.
     #[must_use]
     pub const fn new(start: u32, end: u32) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl Region {
         }
     }
 
-    /// The address behind its last byte; the last address of all where it reaches that.
+    /// The address behind its last byte; the last address of all if it reaches that.
     #[must_use]
     pub const fn end(self) -> u32 {
         self.address.saturating_add(self.len)
@@ -91,7 +92,7 @@ pub enum MemoryError {
         /// The flash.
         flash: Region,
     },
-    /// It has no RAM that a program could use.
+    /// No RAM that a program could use.
     #[error("its description has no RAM for variables")]
     NoRam,
     /// The flash is too small for a firmware and an image.
@@ -131,7 +132,7 @@ pub struct MemoryMap {
     pub flash: Region,
     /// Parts of the flash that can be erased and written without touching the rest, one behind another.
     pub blocks: Vec<Region>,
-    /// Bytes that are written at once: the flash algorithm's page, the largest where there are several.
+    /// Bytes that are written at once: the flash algorithm's page, the largest if there are several.
     pub page: u32,
     /// The RAM for variables, arena and stack.
     pub ram: Region,
@@ -237,7 +238,7 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
     let boots = |flash: &&Flash<'_>| flash.region.is_boot_memory();
     let first = match plain.iter().copied().find(boots) {
         Some(first) => first,
-        // An alias serves where the chip starts from nothing else.
+        // An alias serves if the chip starts from nothing else.
         None => match (all.iter().find(boots), plain.as_slice()) {
             (Some(alias), _) => alias,
             (None, [only]) => only,
@@ -416,7 +417,7 @@ pub struct LayoutOptions {
 
 /// The places for images.
 ///
-/// Two images take turns where there is room for two slots and the two blocks of the journal that says which one
+/// Two images take turns if there is room for two slots and the two blocks of the journal that says which one
 /// is in use ([`tinyspike_shared::slots`]). Where there is not, one slot takes all. The first slot's address
 /// depends on the chip and the firmware's place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -439,7 +440,7 @@ pub struct Second {
 }
 
 impl Second {
-    /// Whether each sector of the journal has room for a record and a copy of it.
+    /// Tells whether each sector of the journal has room for a record and a copy of it.
     #[must_use]
     pub fn copies(&self) -> bool {
         let apart = |half: u32| half >= RECORD_LEN && half.is_multiple_of(self.unit);
@@ -455,7 +456,7 @@ impl Slots {
         Region::new(self.a.address, last.end())
     }
 
-    /// A slot, where there is one.
+    /// A slot, if there is one.
     #[must_use]
     pub fn slot(&self, slot: Slot) -> Option<Region> {
         match slot {
@@ -482,6 +483,8 @@ pub struct Layout {
     pub slots: Slots,
     /// Variables, arena and stack.
     pub ram: Region,
+    /// Bytes of the RAM that are the stack of a firmware that is built for it.
+    pub stack: u32,
 }
 
 impl Layout {
@@ -500,19 +503,22 @@ impl Layout {
         map: &MemoryMap,
         options: &LayoutOptions,
     ) -> Result<Self, LayoutError> {
-        Self::new(map, options).map_err(|source| LayoutError {
+        let limits = Limits::of(chip.processor().target());
+        let layout = Self::new(map, options).map_err(|source| LayoutError {
             chip: chip.name().to_owned(),
             source,
-        })
+        })?;
+        let stack = limits.stack(false);
+        Ok(Self { stack, ..layout })
     }
 
-    /// Two slots are made only where each has this many bytes.
+    /// Two slots are made only if each has this many bytes.
     pub const LEAST_SLOT: u32 = 16 << 10;
 
     /// Divides a chip's memory.
     ///
     /// # Errors
-    /// [`MemoryError::NoRoom`], where the flash is too small.
+    /// [`MemoryError::NoRoom`] if the flash is too small.
     pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
         const FIRMWARE: u32 = 96 << 10;
         let bytes = options
@@ -545,11 +551,9 @@ impl Layout {
             firmware,
             slots,
             ram: map.ram,
+            stack: Limits::MAINLINE.stack(false),
         })
     }
-
-    /// Bytes that the application's stack gets, which lies in the RAM beside all else.
-    pub const STACK: u32 = 4 << 10;
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
     /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
@@ -573,7 +577,7 @@ impl Layout {
              _tinyspike_stack_bytes = {:#x};\n",
             images.address,
             images.end(),
-            Self::STACK
+            self.stack
         );
         if let Some(second) = self.slots.second {
             let [first, other] = second.journal;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
@@ -29,7 +29,7 @@ pub struct PlanOptions {
     pub model_only: bool,
     /// The key whose signature the firmware asks for.
     pub key: Option<PublicKey>,
-    /// The device takes no model below this version from then on. With the firmware this starts anew; for an
+    /// The device takes no model below this version from then on. With the firmware this starts again; for an
     /// image alone what the device has stored is never lowered.
     pub minimum: u32,
 }
@@ -81,7 +81,7 @@ pub enum PlanError {
         /// The place for firmware.
         place: Region,
     },
-    /// Something does not fit.
+    /// Need that does not fit.
     #[error("{chip}: {budget}")]
     OverBudget {
         /// The chip.
@@ -97,7 +97,7 @@ pub enum PlanError {
         /// The reason, as the device would say it.
         refusal: Refusal,
     },
-    /// There is no place to store a least version.
+    /// No place to store a least version.
     #[error(
         "{chip} has one place for an image and no journal, which would hold the least version that may run"
     )]
@@ -232,7 +232,7 @@ pub struct Plan {
     /// The image and its signature.
     #[serde(skip)]
     pub(super) image: Vec<u8>,
-    /// The key whose signature the firmware asks for, where that is known.
+    /// The key whose signature the firmware asks for, if that is known.
     #[serde(skip)]
     pub(super) key: Option<PublicKey>,
     /// The firmware and its journal.
@@ -259,7 +259,8 @@ impl Plan {
         let layout = match firmware {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
-        };
+        }
+        .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
         let trailer = trailer_of(image.bytes());
         let image = &image.image();
@@ -392,7 +393,7 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
-        let target = self.processor.image_target();
+        let target = self.processor.family();
         if !suits(image, target) {
             let text = format!(
                 "the image's weights are laid out for other kernels than those of {}: it will run, but slowly",
@@ -479,13 +480,12 @@ fn budgets(
         });
     }
     budgets.push(ram(image, firmware, layout));
-    // A firmware of one's own, without a key, starts as it likes.
+    // Custom firmware without a key, starts as it likes.
     let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
     if application || key.is_some() {
-        let targets = chip.processor().targets();
-        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let limits = Limits::of(chip.processor().target());
         let memory = firmware.and_then(|firmware| firmware.memory);
-        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
             what: match key {
                 Some(_) => "RAM to check the signature at the start",
@@ -495,7 +495,25 @@ fn budgets(
             limit: memory.map_or(rest, |memory| memory.len).into(),
         });
     }
+    // The application alone lends memory, and its stack is what it was built with.
+    if let Some(stack) = firmware.and_then(|own| own.memory.and(own.stack)) {
+        budgets.push(Budget {
+            what: "the firmware's stack",
+            parts: vec![("an inference", layout.stack.into())],
+            limit: stack.len.into(),
+        });
+    }
     budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
+impl Layout {
+    /// The same with a stack for the inferences of an image.
+    #[must_use]
+    pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
+        let limits = Limits::of(chip.processor().target());
+        let stack = limits.stack(image.description().is_exact());
+        Self { stack, ..self }
+    }
 }
 
 /// The layout that a firmware was linked for: it says where images go.
@@ -595,7 +613,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budge
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => parts.push(("stack", Layout::STACK.into())),
+        None => parts.push(("stack", layout.stack.into())),
     }
     Budget {
         what: "RAM",

@@ -16,19 +16,20 @@ use super::firmware::Segment;
 use super::memory::Region;
 use super::plan::{Mode, Plan, PlanError};
 use super::session::Identity;
+use super::watchdog::{FLASHING, Watch};
 use super::write::{FlashError, Phase, Progress, Tally, failed, write};
 use crate::image::{Image, aligned_copy};
 
-/// What has been done.
+/// Result of an update.
 pub(super) struct Updated {
     pub(super) slot: Slot,
     pub(super) mode: Mode,
-    /// Whether there was no journal, or a damaged one.
+    /// `true` if there was no journal, or a damaged one.
     pub(super) journal_repaired: bool,
 }
 
 /// Writes a plan's image where it is not in use, and switches to it. `identity` is what the firmware says that
-/// still runs, where it does.
+/// still runs, if it does.
 pub(super) fn update(
     plan: &Plan,
     session: &mut Session,
@@ -64,7 +65,7 @@ pub(super) fn update(
     let least = stored.unwrap_or(State::BLANK).minimum;
     plan.check_acceptance(plan.minimum.max(least), key)?;
     let terms = Terms::version(least).signed(key.map(|key| *key.bytes()));
-    // What the firmware has found to run counts; where it is silent, what it is going to find.
+    // What the firmware has found to run counts; if it is silent, what it is going to find.
     let start = match start {
         Some(start) => start,
         None => flash.find(stored, &terms)?,
@@ -98,7 +99,7 @@ pub(super) fn update(
     })
 }
 
-/// The image where it has both slots to itself.
+/// The image if it has both slots to itself.
 fn first_slot(plan: &Plan) -> Segment {
     Segment {
         address: plan.layout.slots.a.address,
@@ -143,6 +144,7 @@ impl ProbeFlash<'_, '_> {
         };
         let mut core = self.session.core(self.plan.chip.core()).map_err(lost)?;
         let mut bytes = vec![0; length];
+        let _watch = Watch::new("while flash was read", FLASHING);
         core.read(address.into(), &mut bytes).map_err(|error| {
             // The firmware lies in the same flash. If it can be read, it is the place that fails.
             match core.read_word_32(self.plan.layout.firmware.address.into()) {
@@ -157,7 +159,7 @@ impl ProbeFlash<'_, '_> {
         Ok(bytes)
     }
 
-    /// How many bytes the image in a slot states; 0 where there is none.
+    /// Bytes that the image in a slot states; 0 if there is none.
     fn length(&mut self, slot: Slot) -> Result<u32, FlashError> {
         let Some(place) = self.plan.layout.slots.slot(slot) else {
             return Ok(0);
@@ -221,6 +223,7 @@ impl Flash for ProbeFlash<'_, '_> {
         let (phase, bytes) = (Phase::Erase, u64::from(to - from));
         self.tally.take(Progress::Planned { phase, bytes });
         let mut silent = FlashProgress::empty();
+        let _watch = Watch::new("while flash was erased", FLASHING);
         let done = erase(self.session, &mut silent, from.into(), to.into(), false);
         if done.is_ok() {
             self.tally.take(Progress::Done { phase, bytes });

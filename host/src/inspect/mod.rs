@@ -138,7 +138,7 @@ pub enum TransformListing {
         /// None for 1: Nengo 3.2 has no groups.
         groups: Option<usize>,
         channels_last: bool,
-        /// Left out where there is none: Nengo has no dilation.
+        /// Left out if there is none: Nengo has no dilation.
         #[serde(skip_serializing_if = "Option::is_none")]
         dilation: Option<Vec<usize>>,
     },

@@ -184,7 +184,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The activation function; nothing where it is none of Keras's.
+    /// The activation function; nothing if it is none of Keras's.
     pub(crate) fn activation(
         &self,
         key: &str,
@@ -283,7 +283,7 @@ fn plain(value: &Value) -> &Value {
     inner.unwrap_or(value)
 }
 
-/// An activation given by name, as a serialized function, or as a serialized layer: nothing where
+/// An activation given by name, as a serialized function, or as a serialized layer: nothing if
 /// the value is nothing of these, `Some(None)` for a function that is not Keras's.
 fn activation(value: &Value) -> Option<Option<Activation>> {
     let entry = match value {

@@ -18,7 +18,7 @@ pub(crate) enum Origin {
 pub(crate) struct Class {
     /// The class itself, without a package.
     pub(crate) base: String,
-    /// The class as it is shown: with its package where it is not Keras's own.
+    /// The class as it is shown: with its package if it is not Keras's own.
     pub(crate) shown: String,
     /// The owner of the class.
     pub(crate) origin: Origin,

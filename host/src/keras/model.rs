@@ -29,7 +29,7 @@ pub struct Model {
     pub inputs: Vec<TensorRef>,
     /// The model's outputs.
     pub outputs: Vec<TensorRef>,
-    /// The `keras_version` that wrote the file, where it says so.
+    /// The `keras_version` that wrote the file, if it says so.
     pub keras_version: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct TensorRef {
 pub struct Layer {
     /// The layer's name, unique in its model.
     pub name: String,
-    /// The Keras class, such as `Conv2D`; with its package where it is not Keras's own.
+    /// The Keras class, such as `Conv2D`; with its package if it is not Keras's own.
     pub class_name: String,
     /// `true` if Keras would train it.
     pub trainable: bool,
@@ -71,7 +71,7 @@ pub struct Call {
 }
 
 impl Model {
-    /// The shape of a tensor, where it is known.
+    /// The shape of a tensor, if it is known.
     #[must_use]
     pub fn shape_of(&self, tensor: TensorRef) -> Option<&Shape> {
         self.layers

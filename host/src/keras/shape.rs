@@ -32,7 +32,7 @@ pub fn display(shape: &[Option<usize>]) -> String {
     format!("({})", axes.join(", "))
 }
 
-/// The number of elements, where every axis is known.
+/// The number of elements, if every axis is known.
 pub(crate) fn elements(shape: &[Option<usize>]) -> Option<usize> {
     shape
         .iter()

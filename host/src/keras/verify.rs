@@ -85,7 +85,7 @@ impl Comparison {
 /// The outcome of [`verify`], a row for each output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verification {
-    /// In the model's order.
+    /// Comparisons in the model's order.
     pub outputs: Vec<Comparison>,
     /// The tolerances.
     pub options: VerifyOptions,
@@ -118,10 +118,10 @@ impl Verification {
 /// step, or in a temporal model as many as the inputs have.
 ///
 /// `inputs` has an array for each of the model's inputs, with the batch axis first; without it, the
-/// inputs are two items of ones (of ten steps, where the length in time is unknown).
+/// inputs are two items of ones (of ten steps, if the length in time is unknown).
 ///
 /// # Errors
-/// [`VerifyError`] where model or network cannot run. That they differ is no error, but the result.
+/// [`VerifyError`] if model or network cannot run. That they differ is no error, but the result.
 pub fn verify(
     model: &Model,
     network: &Network,

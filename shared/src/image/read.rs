@@ -163,16 +163,9 @@ impl Reader<'_> {
     }
 
     fn layout(&mut self) -> Layout {
-        match self.u32() {
-            0 => Layout::Rows,
-            1 => Layout::Quads,
-            2 => Layout::Crossed,
-            3 => Layout::Wide,
-            4 => Layout::WidePairs,
-            5 => Layout::Windows,
-            6 => Layout::Nibbles,
-            7 => Layout::Halves,
-            _ => {
+        match Layout::ALL.get(self.u32() as usize) {
+            Some(layout) => *layout,
+            None => {
                 self.fail();
                 Layout::Rows
             }
@@ -197,7 +190,7 @@ mod tests {
         read(bytes, network.room())
     }
 
-    /// What serde derives, and this reader: the same network, or both none.
+    /// Checks that this reader gives the same network as serde's derived one, or neither gives any.
     fn agree(bytes: &[u8]) -> Result<(), TestCaseError> {
         let derived: Result<Network<'_>, _> = postcard::from_bytes(bytes);
         let mut network = Network::default();
@@ -348,17 +341,14 @@ mod tests {
                 source,
                 transform,
                 weights,
-                layout: [
-                    Layout::Rows, Layout::Quads, Layout::Crossed, Layout::Wide, Layout::WidePairs,
-                    Layout::Windows, Layout::Nibbles, Layout::Halves,
-                ][layout],
+                layout: Layout::ALL[layout],
             }
         }
     }
 
     proptest! {
-        /// What serde writes is read as it was, and where a byte is changed or missing, or follows, both
-        /// see the same.
+        /// Bytes that serde writes are read as they were; if a byte is changed or missing, or follows, both see
+        /// the same.
         #[test]
         fn it_is_what_serde_reads(
             labels in "\\PC{0,20}", steps in any::<u16>(), inputs in vec(inputs(), 0..4),

@@ -33,7 +33,7 @@ use record::RECORD;
 
 /// Flash as an update sees it.
 pub trait Flash {
-    /// Why an access failed.
+    /// Error of an access.
     type Error;
 
     /// Fills `bytes` with what is at `address`, from the memory itself: weak bits may have changed.
@@ -152,7 +152,7 @@ pub struct SlotLayout {
 pub enum LayoutError {
     /// A slot is empty.
     Size,
-    /// What is written at once is not 1 or 2 bytes, nor a multiple of 4.
+    /// Size of a write that is not 1 or 2 bytes, nor a multiple of 4.
     WriteSize,
     /// Two parts overlap.
     Overlap,
@@ -274,7 +274,7 @@ pub enum UpdateError<E> {
     },
     /// The minimum is larger than a record can hold.
     Minimum {
-        /// What was asked for.
+        /// Minimum that was asked for.
         minimum: u32,
     },
     /// The model's version is below the minimum.
@@ -284,7 +284,7 @@ pub enum UpdateError<E> {
         /// The least version that may run.
         minimum: u32,
     },
-    /// What was read back is not what was written.
+    /// Read-back bytes differ from what was written.
     Verify {
         /// The first address that differs.
         address: u32,

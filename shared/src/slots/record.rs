@@ -22,7 +22,7 @@ pub(super) struct Record {
     /// One more than that of the record before; it wraps.
     pub(super) number: u16,
     pub(super) state: State,
-    /// Whether a later update has written it, since that of the first copy may have been cut.
+    /// `true` if a later update has written it, because that of the first copy may have been cut.
     pub(super) settled: bool,
 }
 
@@ -66,10 +66,10 @@ impl Record {
     }
 }
 
-/// What a sector of the journal holds.
+/// Contents of a sector of the journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sector {
-    /// Which of the two it is.
+    /// Index of the sector.
     pub(super) at: usize,
     pub(super) record: Record,
     /// The number of copies that every reading gave.

@@ -11,7 +11,7 @@ use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::data::{self, DataSet};
 use tinyspike_board::elf::{Code, functions};
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf, family};
 use tinyspike_board::{Failure, qemu, shell};
 
 use super::host::{HostResults, Tool};
@@ -23,7 +23,7 @@ use crate::profile;
 struct Case {
     /// Its file in `models/`, without the ending.
     network: &'static str,
-    /// How many test samples are run on a board.
+    /// Test samples that are run on a board.
     images: usize,
     boards: &'static [Board],
     /// Executed instructions of TensorFlow Lite for Microcontrollers with CMSIS-NN on the same
@@ -37,7 +37,7 @@ struct Rival {
     m0: Option<u64>,
 }
 
-const ALL: &[Board] = &Board::ALL;
+const ALL: &[Board] = &Board::MEASURED;
 const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 
 const CASES: [Case; 3] = [
@@ -77,13 +77,13 @@ const CASES: [Case; 3] = [
 const FAITHFUL: &str = "mnist_small";
 /// Inferences that the plugin watches for an estimate of cycles.
 const WATCHED: usize = 3;
-/// How much a count may grow before a check fails.
+/// Factor by which a count may grow before a check fails.
 const TOLERANCE: f64 = 1.02;
 
 /// All that was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Results {
-    /// The commit of the source; with `+` where files had been changed.
+    /// The commit of the source; with `+` if files had been changed.
     pub(super) commit: String,
     /// The compiler of the firmware.
     pub(super) rustc: String,
@@ -108,7 +108,7 @@ pub(super) struct NetworkResults {
     pub(super) steps: u16,
     pub(super) max_count: u8,
     pub(super) boards: Vec<BoardResults>,
-    /// On this machine, for information: it is another number in every run.
+    /// Speeds on this machine, for information: they are other numbers in every run.
     pub(super) host: HostResults,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct NetworkResults {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BoardResults {
     pub(super) report: Report,
-    /// Estimated cycles of an inference, where there is a model of the processor.
+    /// Estimated cycles of an inference, if there is a model of the processor.
     pub(super) estimated_cycles: Option<f64>,
     /// The rival's instructions.
     pub(super) rival_instructions: Option<u64>,
@@ -158,7 +158,7 @@ pub(super) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails where a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
+/// Fails if a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
 fn compare(stored: &Results, now: &Results) -> Result<(), Failure> {
     let mut worse = Vec::new();
     for network in &now.networks {
@@ -223,7 +223,7 @@ fn counts(report: &Report) -> BTreeMap<String, f64> {
 
 fn measure() -> Result<Results, Failure> {
     let start = Instant::now();
-    for board in Board::ALL {
+    for board in Board::MEASURED {
         build(board)?;
     }
     let plugin = profile::build_plugin()?;
@@ -244,10 +244,10 @@ fn measure() -> Result<Results, Failure> {
             }
             Ok::<_, Failure>(images.get(target).cloned().unwrap_or_default())
         };
-        let image = image_for(target(Board::Mps2An386))?;
+        let image = image_for(family(Board::Mps2An386).name)?;
         let mut boards = Vec::new();
         for &board in case.boards {
-            let image = image_for(target(board))?;
+            let image = image_for(family(board).name)?;
             let data = test.clone().take(case.images);
             let options = BenchOptions {
                 board,
@@ -319,14 +319,6 @@ fn commit() -> String {
     commit
 }
 
-/// The tool's name for a board's processor.
-const fn target(board: Board) -> &'static str {
-    match board {
-        Board::Mps2An386 | Board::Mps2An500 => "cortex-m4",
-        _ => "cortex-m0",
-    }
-}
-
 /// Estimated cycles of an instruction, on the average of some inferences.
 fn cycles_per_instruction(
     board: Board,
@@ -334,7 +326,7 @@ fn cycles_per_instruction(
     image: &[u8],
     data: &DataSet,
 ) -> Result<f64, Failure> {
-    let elf = board.elf(Program::Bench);
+    let elf = elf(board, Program::Bench);
     let inputs = block(image, data).map_err(argument)?;
     let counts = profile::count(board, plugin, &functions(&elf)?, image, &inputs)?;
     let executed: u64 = counts.iter().map(|c| c.executed).sum();

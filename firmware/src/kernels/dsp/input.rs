@@ -1,9 +1,11 @@
-//! What an input brings.
+//! Currents from an input.
 
 use core::mem::MaybeUninit;
 
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Layout, Weights};
+
+use super::family::{self, COPIED};
 
 unsafe extern "C" {
     fn tinyspike_windows(windows: *mut Windows);
@@ -13,7 +15,7 @@ unsafe extern "C" {
 }
 
 /// Channels that are summed together.
-const BLOCK: usize = 8;
+const BLOCK: usize = family::BLOCK as usize;
 /// Bytes of weights for four values and a block of channels.
 const FOUR: usize = 4 * BLOCK * 2;
 
@@ -26,17 +28,17 @@ struct Windows {
     weights: *const i8,
     /// Rows of a window.
     rows: usize,
-    /// Bytes from the end of a row's fours, or from its start where it has one only, to the next.
+    /// Bytes from the end of a row's fours, or from its start if it has one only, to the next.
     line: usize,
     /// Fours of values in a row.
     fours: usize,
     /// The bytes of a row's only four that belong to it.
     mask: u32,
-    /// What each sum starts with, for rounding.
+    /// Start of each sum, for rounding.
     half: u32,
-    /// Where the window's sums go.
+    /// Place of the window's sums.
     currents: *mut u32,
-    /// What the sums are shifted right by.
+    /// Bits by which the sums are shifted right.
     shift: u32,
     /// Bytes from a window to the next.
     step: usize,
@@ -61,9 +63,6 @@ impl Windows {
     }
 }
 
-/// The most bytes of a window that is copied, because what it reads would reach beyond the input.
-const COPIED: usize = 256;
-
 /// Brings an input's current to potentials or currents of 16 bits.
 #[inline(never)]
 pub(super) fn drive(
@@ -82,17 +81,11 @@ pub(super) fn drive(
     let fours = run.div_ceil(4);
     let step = stride_x * channels_in;
     let block = kernel_y * fours * FOUR;
-    let fits = weights.layout == Layout::Windows
-        && conv.is_plain()
-        && conv.padding == [0, 0]
-        && channels.is_multiple_of(BLOCK)
+    let fits = family::drives(conv, weights.layout)
         && run > 0
         && kernel_y > 0
         && out_height > 0
         && out_width > 0
-        && (out_height - 1) * stride_y + kernel_y <= height
-        && (out_width - 1) * stride_x + kernel_x <= width
-        && kernel_y * fours * 4 <= COPIED
         && weights.bytes.len() == channels / BLOCK * block
         && input.len() == height * line
         && currents.len() == out_height * out_width * channels
@@ -155,7 +148,7 @@ pub(super) fn drive(
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Term {
-    /// Where the row goes on; each tile moves it forward. Null ends a list.
+    /// Rest of the row; each tile moves it forward. Null ends a list.
     row: *const i8,
     /// The first source's value, and above the second's.
     values: u32,
@@ -172,7 +165,7 @@ struct Crossing {
     row: *const i8,
     /// Bytes of a row.
     stride: usize,
-    /// Where the next term goes.
+    /// Place of the next term.
     terms: *mut Term,
     /// The last place for terms behind which there is room for two.
     terms_last: *mut Term,
@@ -188,7 +181,7 @@ const UNROLLED: usize = 4;
 /// Targets that are summed together.
 const TILE: usize = 8;
 
-/// Adds the products of an input with a matrix to sums; `None` where the weights are not laid out for it.
+/// Adds the products of an input with a matrix to sums; `None` if the weights are not laid out for it.
 #[inline(never)]
 pub(super) fn drive_dense(
     weights: Weights<'_>,

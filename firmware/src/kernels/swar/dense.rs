@@ -4,9 +4,9 @@ use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::weights::{Layout, Weights};
 
-use super::super::{Kernels, Portable, Potential};
+use super::super::{Potential, portable};
 
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
 }
@@ -15,11 +15,11 @@ unsafe extern "C" {
 const TILE: usize = 16;
 /// Words of their sums.
 const WORDS: usize = TILE / 2;
-/// What `Quads` adds to every weight.
+/// Surplus that `Quads` adds to every weight.
 const SURPLUS: u32 = 128;
 
 /// Events over a tile of each row. The assembly knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Tile {
     /// Bytes of a row.
@@ -31,22 +31,21 @@ struct Tile {
 }
 
 /// A potential that takes sums in lanes.
-pub(super) trait Taker: Potential {
-    /// How large the values of a list may be together: 128 times as much must be told from its
-    /// complement in what a lane has of it.
+pub trait Taker: Potential {
+    /// Largest sum of a list's values. A lane must tell 128 times as much from its complement.
     const BUDGET: u32;
 
     /// Adds two sums, s0 + 2^16 s1, to one or two targets.
     fn take_pair(pair: &mut [Self], sums: u32);
 
-    /// The targets of a tile as sums, where they are such themselves.
+    /// The targets of a tile as sums, if they are such themselves.
     fn sums(_targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
         None
     }
 }
 
 impl Taker for u16 {
-    /// Only what they become in the end has to fit.
+    /// Any budget will do, because only the final sums have to fit.
     const BUDGET: u32 = u32::MAX;
 
     #[inline]
@@ -91,12 +90,12 @@ struct Rows<'a> {
     weights: &'a [u32],
     /// Bytes of a row.
     stride: usize,
-    /// How many there are.
+    /// Number of events.
     count: usize,
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a matrix; `None` where they are not laid out as `Quads`.
+    /// The rows of a matrix; `None` if they are not laid out as `Quads`.
     fn new(weights: Weights<'a>, outputs: usize) -> Option<Self> {
         if weights.layout != Layout::Quads {
             return None;
@@ -113,7 +112,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// There are events, a row for each, and the tile in each row.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         let range = events.as_ptr_range();
         let tile = Tile {
@@ -130,7 +129,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         const MASK: u32 = 0x00ff_00ff;
         for sum in sums.iter_mut() {
@@ -188,7 +187,7 @@ pub(super) fn dense<P: Taker>(
     let rows = Rows::new(weights, outputs);
     let rows = rows.filter(|r| events.iter().all(|e| usize::from(e.source) < r.count));
     let (Some(rows), Some(targets)) = (rows, post.get_mut(..outputs)) else {
-        return Portable::dense(weights, outputs, events, post);
+        return portable::dense(weights, outputs, events, post);
     };
     let mut rest = events;
     while !rest.is_empty() {
@@ -209,7 +208,7 @@ pub(super) fn dense<P: Taker>(
                 return;
             };
             let event = core::slice::from_ref(event);
-            Portable::dense(weights, outputs, event, targets);
+            portable::dense(weights, outputs, event, targets);
             rest = tail;
             continue;
         }
@@ -233,7 +232,7 @@ pub(super) fn drive<P: Taker>(
 ) {
     let rows = Rows::new(weights, outputs).filter(|rows| input.len() <= rows.count);
     let (Some(rows), Some(targets)) = (rows, sums.get_mut(..outputs)) else {
-        return Portable::drive_dense(weights, outputs, input, zero_point, sums);
+        return portable::drive_dense(weights, outputs, input, zero_point, sums);
     };
     let mut events: Vec<Event, TERMS> = Vec::new();
     let mut magnitude = 0u32;

@@ -1,26 +1,26 @@
-//! What an input brings over a convolution.
+//! Currents from an input over a convolution.
 
 use tinyspike_shared::image::Convolution;
-use tinyspike_shared::weights::{Layout, Weights};
+use tinyspike_shared::weights::Weights;
 
-#[cfg(not(tinyspike_baseline))]
+use super::family::{self, COLUMNS};
+
+#[cfg(not(tinyspike_kernels = "swar"))]
 use super::super::Potential;
 
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_windows(windows: *mut Run);
 }
 
 /// Channels that are summed together.
-const CHANNELS: usize = 8;
-/// The most columns of an input.
-const COLUMNS: usize = 256;
+const CHANNELS: usize = family::BLOCK as usize;
 
 /// Windows side by side, for a block of channels. The assembly knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Run {
-    /// Of the next window.
+    /// Columns of the next window.
     columns: *const u8,
     /// Windows that are left.
     count: usize,
@@ -34,9 +34,9 @@ struct Run {
     /// Bytes from a window's targets to the next one's.
     targets_step: usize,
     weights: *const i8,
-    /// What each sum starts with, for rounding.
+    /// Start of each sum, for rounding.
     half: u32,
-    /// What the sums are shifted right by.
+    /// Bits by which the sums are shifted right.
     shift: u32,
     zero_point: usize,
     /// Bytes from a value's weights to the next one's.
@@ -53,7 +53,7 @@ struct Run {
 struct Windows<'a> {
     /// The input from the first row of the windows on.
     input: &'a [u8],
-    /// What the windows' columns differ in from the zero point, rows combined: 0 where nowhere.
+    /// Difference between the windows' columns and the zero point, rows combined: 0 if there is none.
     columns: &'a [u8; COLUMNS],
     /// The weights from those of the first value on.
     weights: &'a [i8],
@@ -65,7 +65,7 @@ struct Windows<'a> {
     channels: usize,
     /// Bytes of the weights of a row of the kernel.
     weights_line: usize,
-    /// Where the first window starts in a row.
+    /// Start of the first window in a row.
     start: usize,
     /// Bytes to the next one.
     step: usize,
@@ -81,7 +81,7 @@ impl Windows<'_> {
     /// # Safety
     /// The windows lie inside the input, their values' taps inside the kernel; there is a window, a row and a value,
     /// and targets for all.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn add(self, targets: &mut [u16]) {
         let columns = self.columns.as_ptr().wrapping_add(self.start);
         let values = self.input.as_ptr().wrapping_add(self.start);
@@ -114,7 +114,7 @@ impl Windows<'_> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn add(self, targets: &mut [u16]) {
         let windows = targets.chunks_exact_mut(self.channels);
         for (at, targets) in windows.take(self.count).enumerate() {
@@ -146,7 +146,7 @@ impl Windows<'_> {
     }
 }
 
-/// Brings an input's current to potentials or currents of 16 bits; `None` where the geometry and the layout do not
+/// Brings an input's current to potentials or currents of 16 bits; `None` if the geometry and the layout do not
 /// allow for it.
 #[inline(never)]
 pub(super) fn drive(
@@ -164,11 +164,7 @@ pub(super) fn drive(
     let [padding_y, padding_x] = conv.padding.map(usize::from);
     let line = width * channels_in;
     let value_line = kernel_x * channels_in;
-    let fits = weights.layout == Layout::Rows
-        && conv.is_plain()
-        && channels.is_multiple_of(CHANNELS)
-        && line > 0
-        && line <= COLUMNS
+    let fits = family::drives(conv, weights.layout)
         && shift < 31
         && weights.bytes.as_ptr().cast::<u32>().is_aligned()
         && weights.bytes.len() == kernel_y * value_line * channels
@@ -224,8 +220,8 @@ pub(super) fn drive(
     Some(())
 }
 
-/// Of a window that starts `padding` before `start`: how much lies before the input, where the rest starts, and how
-/// much of it lies inside.
+/// Splits a window that starts `padding` before `start`: the length before the input, the start of the rest,
+/// and the length of it inside.
 #[inline]
 fn seen(start: usize, padding: usize, kernel: usize, size: usize) -> (usize, usize, usize) {
     let skipped = padding.saturating_sub(start).min(kernel);

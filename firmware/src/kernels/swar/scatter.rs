@@ -3,9 +3,11 @@
 use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, Span};
-use tinyspike_shared::weights::{Layout, Weights};
+use tinyspike_shared::weights::Weights;
 
-#[cfg(tinyspike_baseline)]
+use super::family;
+
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_scatter(line: *mut Line);
 }
@@ -19,8 +21,7 @@ const COLUMNS: usize = 32;
 /// Rows of the source that are passed one by one before they are counted by a division.
 const NEAR: usize = 16;
 
-/// Where a column of the source leads: to runs of targets, at most `CHAIN` blocks of each. The assembly
-/// knows the order.
+/// Targets of a column of the source: runs of at most `CHAIN` blocks each. The assembly knows the order.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Column {
@@ -28,7 +29,7 @@ struct Column {
     targets: u16,
     /// Bytes from the weights of the row to the first tap's.
     weights: u16,
-    /// Bytes of code for the blocks of a run; 0 where it leads nowhere.
+    /// Bytes of code for the blocks of a run; 0 if it leads nowhere.
     code: u16,
     /// Bytes from the end of a run of weights to the next run.
     weights_step: u16,
@@ -43,7 +44,7 @@ impl Column {
     const CODE: usize = 28;
 
     /// Words of a run.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     const fn words(&self) -> usize {
         self.code as usize / Self::CODE * BLOCK
     }
@@ -63,7 +64,7 @@ struct Bytes {
 }
 
 impl Bytes {
-    /// Where a column leads, from the blocks of a run that come `part` chains later.
+    /// Finds the targets of a column, from the blocks of a run that come `part` chains later.
     #[inline]
     fn column(&self, span: &Span, part: usize) -> Column {
         let skipped = part * CHAIN * BLOCK * 4;
@@ -90,22 +91,25 @@ struct Stretch<'a> {
     /// Sources of a place.
     channels: usize,
     /// 2^16 / `channels`, rounded up.
-    #[cfg_attr(not(tinyspike_baseline), expect(dead_code, reason = "others divide"))]
+    #[cfg_attr(
+        not(tinyspike_kernels = "swar"),
+        expect(dead_code, reason = "others divide")
+    )]
     reciprocal: usize,
     columns: &'a [Column],
     /// Runs of targets.
     rows: usize,
-    /// Where the first row of targets that it leads to starts, in words.
+    /// Start of its first row of targets, in words.
     targets: usize,
-    /// Where the weights to that row start among those of a channel, in words.
+    /// Start of the weights to that row among those of a channel, in words.
     weights: usize,
 }
 
 /// Events of a stretch, for the assembly, which knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Line {
-    /// Where the place of the last event leads.
+    /// Targets of the last event's place.
     place_targets: *mut u32,
     place_weights: *const u32,
     /// Bytes from a channel's weights to the next one's.
@@ -130,7 +134,7 @@ impl Stretch<'_> {
     ///
     /// # Safety
     /// There is a row, and all runs lie inside `post` and inside the weights of each channel.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         let range = events.as_ptr_range();
         let mut line = Line {
@@ -162,7 +166,7 @@ impl Stretch<'_> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         for (done, event) in events.iter().enumerate() {
             let at = usize::from(event.source).checked_sub(self.first);
@@ -189,7 +193,7 @@ impl Stretch<'_> {
     }
 }
 
-/// Scatters events over targets; `None` where the geometry and the layout do not allow for it.
+/// Scatters events over targets; `None` if the geometry and the layout do not allow for it.
 #[inline(never)]
 pub(super) fn scatter(
     conv: &Convolution,
@@ -212,12 +216,8 @@ pub(super) fn scatter(
     // A product with the reciprocal is exact for so many sources.
     let reciprocal = (1usize << 16).checked_div(channels_in)?;
     let seen = width.min(COLUMNS).min(reciprocal / channels_in.max(1));
-    let fits = weights.layout == Layout::WidePairs
-        && conv.is_plain()
-        && channels.is_multiple_of(2 * BLOCK)
+    let fits = family::scatters(conv, weights.layout)
         && seen > 0
-        && bytes.target_line < 1 << 16
-        && bytes.weights_line < 1 << 16
         && post.len() * 4 == out_height * bytes.target_line
         && words.len() * 4 == channels_in * bytes.channel;
     if !fits {
@@ -251,7 +251,7 @@ pub(super) fn scatter(
         if y >= height {
             break;
         }
-        // The columns that are looked up together, from the first event's on where there are more.
+        // The columns that are looked up together, from the first event's on if there are more.
         let from = if seen == width {
             0
         } else {

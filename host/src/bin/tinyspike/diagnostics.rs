@@ -11,7 +11,7 @@ use tinyspike::text::paragraph;
 
 use crate::advice;
 
-/// Why a command failed.
+/// Reason for the failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -51,7 +51,7 @@ impl Failure {
 }
 
 impl<E: Error + 'static> From<E> for Failure {
-    /// The error and its causes, each only where it says something new.
+    /// The error and its causes, each only if it says something new.
     fn from(error: E) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -84,12 +84,12 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Something that the user should know, on the error stream.
+/// Prints a warning for the user on the error stream.
 pub(crate) fn warn(message: impl std::fmt::Display) {
     eprintln!("warning: {}", paragraph(&message.to_string()));
 }
 
-/// Something that the user may want to know, on the error stream.
+/// Prints a note for the user on the error stream.
 pub(crate) fn note(message: impl std::fmt::Display) {
     eprintln!("note: {}", paragraph(&message.to_string()));
 }

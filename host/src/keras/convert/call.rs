@@ -50,7 +50,7 @@ pub struct Connect {
     pub post_slice: Option<Arc<[usize]>>,
     /// The transform; `None` for the identity.
     pub transform: Option<Transform>,
-    /// A filter in place of the one that the options give to the output of ensembles.
+    /// A filter instead of the one that the options give to the output of ensembles.
     pub synapse: Option<Option<Synapse>>,
     /// `true` if training would change the transform.
     pub trainable: bool,

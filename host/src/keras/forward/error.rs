@@ -8,7 +8,7 @@ use crate::ops::OpsError;
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ForwardError {
-    /// Not as many inputs as the model has.
+    /// Wrong number of inputs for the model.
     #[error("the model \"{model}\" has {expected} inputs, but {found} were given")]
     InputCount {
         /// The model's name.
@@ -66,7 +66,7 @@ pub enum ForwardError {
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Not as many inputs as the layer takes.
+    /// Wrong number of inputs for the layer.
     #[error("it takes {expected}, but has {found}")]
     Inputs {
         /// The number that it takes, in words.

@@ -164,7 +164,7 @@ pub enum Problem {
         /// The value there.
         value: f64,
     },
-    /// Something is larger than any model that is supported.
+    /// Size above that of any model that is supported.
     #[error(
         "{what} is {found}, over the limit of {limit}; the file is damaged, or too large for this tool"
     )]

@@ -1,5 +1,5 @@
-//! From a model's JSON configuration, in the dialect of Keras 2 or Keras 3, to a [`Model`] whose
-//! layers have no weights yet.
+//! Reads a model's JSON configuration, in the dialect of Keras 2 or Keras 3, into a [`Model`] whose layers have
+//! no weights yet.
 
 use std::collections::BTreeMap;
 
@@ -227,7 +227,7 @@ impl Draft {
     ) -> Result<(), Problem> {
         let first = &self.model.layers[0];
         if !matches!(first.config, LayerConfig::Input(_)) {
-            // The input is an argument of the first layer, or of the model where it was built late;
+            // The input is an argument of the first layer, or of the model if it was built late;
             // a first layer that is a model brings its own.
             let own = match &first.config {
                 LayerConfig::Model(inner) => match inner.inputs[..] {

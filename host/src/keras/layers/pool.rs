@@ -270,7 +270,7 @@ pub(super) fn reduce(kind: PoolKind, window: &[u32], channels: usize, x: &[f32],
 const MAX_EYE_VALUES: usize = 1 << 24;
 
 /// The kernel that averages a window, and its groups: NengoDL's 1/n for each channel with itself
-/// and 0 for all other pairs, or, where that were too large, a group for each channel.
+/// and 0 for all other pairs, or, if that were too large, a group for each channel.
 fn average_kernel(window: &[usize], channels: usize) -> Option<(Tensor, usize)> {
     let n = elements(window)?;
     let weight = (1.0 / n as f64) as f32;

@@ -114,7 +114,7 @@ fn failure(error: RunError) -> Failure {
                 "see that the probe is still connected and the board has power"
             }
             SessionError::Silent { .. } | SessionError::Fault(_) => {
-                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` starts it anew"
+                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` restarts it"
             }
             _ => return Failure::from(error),
         },
