@@ -8,6 +8,7 @@ use probe_rs::flashing::DownloadOptions;
 use probe_rs::probe::DebugProbeSelector;
 use probe_rs::probe::list::Lister;
 use probe_rs::{Permissions, Session};
+use tinyspike::ImageBuf;
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
@@ -17,7 +18,7 @@ use tinyspike::device::{
     LayoutOptions, LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions,
     build, flash, talk,
 };
-use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike::sign::PublicKey;
 
 /// Reason for the end of a conversation.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +86,7 @@ impl Bench {
     /// # Errors
     /// [`PlanError`], if nothing may be written.
     pub fn plan(&self, image: &[u8], options: PlanOptions) -> Result<Plan, PlanError> {
-        let options = PlanOptions {
-            trailer: trailer_of(image),
-            ..options
-        };
-        let bytes = aligned_copy(image);
-        let image = Image::parse(&bytes).unwrap();
+        let image = ImageBuf::new(image).unwrap();
         let firmware = (!options.model_only).then_some(&self.firmware);
         Plan::new(&self.chip, &image, firmware, &options)
     }

@@ -14,7 +14,7 @@ pub fn project(path: &str) -> PathBuf {
 }
 
 /// The image of `mnist_small`, calibrated on the first `samples` of the bundled set; with bounds from its
-/// weights where there are none.
+/// weights if there are none.
 ///
 /// # Panics
 /// Where the bundled files are not there, or are not deployed.

@@ -1,8 +1,8 @@
 //! Keras models made by hand, with weights that look random and are the same everywhere.
 
 use tinyspike::model::{
-    Activation, Call, Conv, DataFormat, Layer, LayerConfig, Model, Padding, Penalties, TensorRef,
-    Weight,
+    Activation, BatchNormalization, Call, Conv, DataFormat, Dense, DepthwiseConv, Flatten, Input,
+    Layer, LayerConfig, Model, Padding, Penalties, Relu, SeparableConv, TensorRef, Weight,
 };
 use tinyspike::tensor::Tensor;
 
@@ -99,9 +99,9 @@ impl Builder {
 
     /// An input.
     pub fn input(&mut self, shape: &[usize]) -> usize {
-        let config = LayerConfig::Input {
+        let config = LayerConfig::Input(Input {
             shape: shape.iter().map(|&d| Some(d)).collect(),
-        };
+        });
         let at = self.layer("InputLayer", config, Vec::new(), &[], shape);
         self.model.inputs.push(TensorRef {
             layer: at,
@@ -124,11 +124,11 @@ impl Builder {
 
     /// A ReLU layer.
     pub fn relu(&mut self, input: usize) -> usize {
-        let config = LayerConfig::Relu {
+        let config = LayerConfig::Relu(Relu {
             max_value: None,
             negative_slope: 0.0,
             threshold: 0.0,
-        };
+        });
         let shape = self.shape(input);
         self.plain("ReLU", config, &[input], &shape)
     }
@@ -142,12 +142,12 @@ impl Builder {
             self.tensor("bias", vec![units], 0.2),
         ];
         *shape.last_mut().expect("an axis") = units;
-        let config = LayerConfig::Dense {
+        let config = LayerConfig::Dense(Dense {
             units,
             use_bias: true,
             activation,
             penalties: Penalties::default(),
-        };
+        });
         self.layer("Dense", config, weights, &[input], &shape)
     }
 
@@ -226,10 +226,10 @@ impl Builder {
             self.tensor("bias", vec![filters], 0.2),
         ];
         let shape = self.convolved(input, &conv, filters);
-        let config = LayerConfig::DepthwiseConv {
+        let config = LayerConfig::DepthwiseConv(DepthwiseConv {
             conv,
             depth_multiplier,
-        };
+        });
         self.layer("DepthwiseConv2D", config, weights, &[input], &shape)
     }
 
@@ -245,10 +245,10 @@ impl Builder {
             self.tensor("bias", vec![conv.filters], 0.2),
         ];
         let shape = self.convolved(input, &conv, conv.filters);
-        let config = LayerConfig::SeparableConv {
+        let config = LayerConfig::SeparableConv(SeparableConv {
             conv,
             depth_multiplier: 1,
-        };
+        });
         self.layer("SeparableConv2D", config, weights, &[input], &shape)
     }
 
@@ -266,12 +266,12 @@ impl Builder {
         for at in [0, 3] {
             weights[at].value = weights[at].value.map(|v| v + 1.0);
         }
-        let config = LayerConfig::BatchNormalization {
+        let config = LayerConfig::BatchNormalization(BatchNormalization {
             axis,
             epsilon: 1e-3,
             center: true,
             scale: true,
-        };
+        });
         self.layer("BatchNormalization", config, weights, &[input], &shape)
     }
 
@@ -280,7 +280,7 @@ impl Builder {
         let n = self.shape(input).iter().product();
         self.plain(
             "Flatten",
-            LayerConfig::Flatten { data_format },
+            LayerConfig::Flatten(Flatten { data_format }),
             &[input],
             &[n],
         )

@@ -1,4 +1,5 @@
-//! What the firmware's ELF files say: how large a program is, what is stored where, and where its functions are.
+//! Contents of the firmware's ELF files: a program's size, its stored segments, and the places of its
+//! functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,7 @@ use object::{
 
 use crate::shell::Failure;
 
-/// What a program takes of a microcontroller's memory, in bytes.
+/// Memory that a program takes of a microcontroller, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Code, constants, and the first values of variables.
@@ -25,7 +26,7 @@ impl Size {
     /// The size of the program in a file.
     ///
     /// # Errors
-    /// [`Failure`], where the file cannot be read or is no program.
+    /// [`Failure`] if the file cannot be read or is no program.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = fs::read(path).map_err(Failure::file(path))?;
         Self::of(&bytes).ok_or_else(|| Failure::Missing {
@@ -65,7 +66,7 @@ impl Size {
 /// A program as it is stored, and what its linker named.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What is stored, in the file's order: the address and the bytes.
+    /// Stored segments in the file's order: the address and the bytes.
     pub segments: Vec<Segment>,
     symbols: BTreeMap<String, u32>,
 }
@@ -83,7 +84,7 @@ impl Program {
     /// Reads a 32-bit ELF file.
     ///
     /// # Errors
-    /// [`Failure`], where it is none, or stores nothing.
+    /// [`Failure`] if it is none, or stores nothing.
     pub fn parse(elf: &[u8]) -> Result<Self, Failure> {
         let bad = |e: object::Error| Failure::Argument(format!("it is no 32-bit ELF program: {e}"));
         let file: ElfFile32<'_> = ElfFile32::parse(elf).map_err(bad)?;
@@ -113,7 +114,7 @@ impl Program {
         })
     }
 
-    /// The value of a symbol; `None` where the program does not define it.
+    /// The value of a symbol; `None` if the program does not define it.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<u32> {
         self.symbols.get(name).copied()
@@ -125,7 +126,7 @@ impl Program {
 pub struct Function {
     /// Its name, without the compiler's hash.
     pub name: String,
-    /// Where it starts.
+    /// First address.
     pub address: u64,
     /// Its length in bytes.
     pub length: u64,
@@ -134,7 +135,7 @@ pub struct Function {
 /// The functions of a program, by address.
 ///
 /// # Errors
-/// [`Failure`], where the file is no program.
+/// [`Failure`] if the file is no program.
 pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
     let bytes = fs::read(elf).map_err(Failure::file(elf))?;
     let object = object::File::parse(bytes.as_slice())
@@ -156,11 +157,11 @@ pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
     Ok(functions)
 }
 
-/// Which functions of a program refer to one whose name `wanted` accepts, each with the names that it
+/// Finds the functions of a program that refer to one whose name `wanted` accepts, each with the names that it
 /// refers to. The program must have been linked with `--emit-relocs`.
 ///
 /// # Errors
-/// [`Failure`], where the file is no program.
+/// [`Failure`] if the file is no program.
 pub fn references(
     elf: &Path,
     wanted: impl Fn(&str) -> bool,
@@ -199,7 +200,7 @@ impl Code {
     /// The code in a file.
     ///
     /// # Errors
-    /// [`Failure`], where the file cannot be read or is no program.
+    /// [`Failure`] if the file cannot be read or is no program.
     pub fn read(elf: &Path) -> Result<Self, Failure> {
         let bytes = fs::read(elf).map_err(Failure::file(elf))?;
         let object = object::File::parse(bytes.as_slice())

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Why a chore failed.
+/// Reason for the failure of a chore.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -14,7 +14,7 @@ pub enum Failure {
     Start {
         /// The program.
         program: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// A program ran and failed.
@@ -22,15 +22,15 @@ pub enum Failure {
     Status {
         /// The whole command.
         command: String,
-        /// How it ended.
+        /// Status with which it ended.
         status: String,
     },
-    /// Something that is needed is not there, and could not be installed.
+    /// Missing part that could not be installed.
     #[error("{what} is missing: {advice}")]
     Missing {
-        /// What is needed.
+        /// Thing that is needed.
         what: String,
-        /// How to get it.
+        /// Way to get it.
         advice: String,
     },
     /// A file could not be read or written.
@@ -38,7 +38,7 @@ pub enum Failure {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// An argument that cannot be used.
@@ -72,7 +72,7 @@ pub fn cargo() -> Command {
 /// Prints a command, runs it with this process's output, and waits for it.
 ///
 /// # Errors
-/// [`Failure`], where it cannot be started or does not succeed.
+/// [`Failure`] if it cannot be started or does not succeed.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     let shown = show(command);
     eprintln!("$ {shown}");
@@ -93,7 +93,7 @@ pub fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// What a command prints, without the white space around it; `None` where it fails or is not there.
+/// Returns the output of a command, without the white space around it; `None` if it fails or is missing.
 #[must_use]
 pub fn read(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
@@ -101,7 +101,7 @@ pub fn read(command: &mut Command) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
-/// Whether a program starts and succeeds with these arguments.
+/// Tells whether a program starts and succeeds with these arguments.
 #[must_use]
 pub fn works(program: &str, args: &[&str]) -> bool {
     read(Command::new(program).args(args)).is_some()

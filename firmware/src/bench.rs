@@ -37,14 +37,14 @@ pub trait Meter {
     /// Fills the free part of the stack with a pattern.
     fn paint(&mut self);
 
-    /// How much of the pattern has been overwritten since, in bytes from the stack's top.
+    /// Bytes of the pattern that have been overwritten since, from the stack's top.
     fn depth(&self) -> u32;
 }
 
-/// What some work returned, and what it took.
+/// Result of some work, and its cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<T> {
-    /// What it returned.
+    /// Result of the work.
     pub result: T,
     /// Ticks of the meter.
     pub ticks: u32,
@@ -70,7 +70,7 @@ pub fn measure<T>(meter: &mut impl Meter, work: impl FnOnce() -> T) -> Measured<
 /// number of steps or until the outputs are decided, and writes the measurements to `out`.
 ///
 /// # Errors
-/// [`RunError`], where the network cannot run here or on these inputs, or `out` fails.
+/// [`RunError`] if the network cannot run here or on these inputs, or `out` fails.
 pub fn run<K, const E: usize, const C: usize>(
     parsed: &Measured<Image<'_, E, C>>,
     arena: &mut [u32],
@@ -189,7 +189,7 @@ const TURNS: usize = 48;
 /// Measures the turns of layers.
 struct Watch<'a, M> {
     meter: &'a M,
-    /// When the turn began.
+    /// Tick at which the turn began.
     since: u32,
     turns: Vec<(Layer, u32), TURNS>,
 }

@@ -14,7 +14,7 @@ fn target(name: &str) -> Target {
     Target::named(name).unwrap_or_else(|| panic!("no target {name}"))
 }
 
-/// Runs a target on some bytes; where it panics, they are kept.
+/// Runs a target on some bytes; if it panics, they are kept.
 fn try_bytes(target: &Target, bytes: &[u8], what: &str) -> Outcome {
     let since = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(bytes)));

@@ -65,6 +65,6 @@ pub use keras::VerifyOptions;
 pub use keras::convert::{ConvertOptions, ScaleFiringRates};
 pub use keras::model::Model;
 #[doc(hidden)]
-pub use keras::{convert, forward, import, model, shape};
+pub use keras::{convert, forward, import, model};
 pub use network::Network;
 pub use simulate::SimulateOptions;

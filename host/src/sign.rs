@@ -11,6 +11,7 @@ use tinyspike_shared::signature::{
     KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, TRAILER_LEN, trailer,
 };
 
+use crate::advice::{Advice, Advised};
 use crate::image::{Image, aligned_copy};
 
 /// Fault of an image or a key.
@@ -19,13 +20,11 @@ use crate::image::{Image, aligned_copy};
 pub enum SignError {
     /// No private key in the text.
     #[error(
-        "this is no Ed25519 private key in PKCS#8 PEM form ({0}); `tinyspike keygen` or `openssl genpkey -algorithm ed25519` makes one"
+        "this is no Ed25519 private key in PKCS#8 PEM form ({0}); `openssl genpkey -algorithm ed25519` makes one, too"
     )]
     PrivateKey(String),
     /// No public key in the text.
-    #[error(
-        "this is no Ed25519 public key in PEM form ({0}); `tinyspike keygen` writes one beside the private key"
-    )]
+    #[error("this is no Ed25519 public key in PEM form ({0})")]
     PublicKey(String),
     /// A key cannot be written as PEM.
     #[error("the key cannot be written as PEM: {0}")]
@@ -39,6 +38,16 @@ pub enum SignError {
     /// The signature is missing or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+}
+
+impl Advised for SignError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::PrivateKey(_) | Self::PublicKey(_) => vec![Advice::MakeKeys],
+            Self::Image(_) => vec![Advice::Image],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A private key, which signs images.

@@ -11,7 +11,10 @@ use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
 use tinyspike::graph::{Graph, LinearMap, SourceMap};
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
-use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
+use tinyspike::model::{
+    Activation, Concatenate, Cropping, DataFormat, GlobalPool, LayerConfig, LeakyRelu, Merge,
+    Model, Padding, Permute, Pool, PoolKind, Rescaling, UpSampling, ZeroPadding,
+};
 use tinyspike::network::{
     Connection, Network, Node, NodeId, NodeKind, Post, Pre, Probe, Sparse, Transform,
 };
@@ -127,14 +130,14 @@ fn sources(graph: &Graph) -> Vec<&'static str> {
 fn pool(b: &mut Builder, input: usize, size: [usize; 2], strides: [usize; 2]) -> usize {
     let s = b.shape(input);
     let places = [0, 1].map(|axis| (s[axis] - size[axis]) / strides[axis] + 1);
-    let config = LayerConfig::Pool {
+    let config = LayerConfig::Pool(Pool {
         kind: PoolKind::Average,
         rank: 2,
         pool_size: size.to_vec(),
         strides: strides.to_vec(),
         padding: Padding::Valid,
         data_format: DataFormat::ChannelsLast,
-    };
+    });
     b.plain(
         "AveragePooling2D",
         config,
@@ -193,12 +196,12 @@ fn pooling_of_an_input_between_linear_layers_and_at_the_end() {
     let r = b.relu(p);
     let g = b.plain(
         "GlobalAveragePooling2D",
-        LayerConfig::GlobalPool {
+        LayerConfig::GlobalPool(GlobalPool {
             kind: PoolKind::Average,
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
-        },
+        }),
         &[r],
         &[6],
     );
@@ -213,10 +216,10 @@ fn normalization_scale_and_linear_layers_fold() {
     let x = b.input(&[6, 6, 2]);
     let r = b.plain(
         "Rescaling",
-        LayerConfig::Rescaling {
+        LayerConfig::Rescaling(Rescaling {
             scale: vec![2.0],
             offset: vec![-0.5],
-        },
+        }),
         &[x],
         &[6, 6, 2],
     );
@@ -245,9 +248,14 @@ fn residual_branches_add() {
     linear.activation = Activation::Linear;
     let c = b.conv(a, 4, &[3, 3]);
     let c = b.conv_with(c, linear);
-    let s = b.plain("Add", LayerConfig::Add, &[a, c], &[6, 6, 4]);
+    let s = b.plain("Add", LayerConfig::Merge(Merge::Add), &[a, c], &[6, 6, 4]);
     let r = b.relu(s);
-    let m = b.plain("Average", LayerConfig::Average, &[r, a], &[6, 6, 4]);
+    let m = b.plain(
+        "Average",
+        LayerConfig::Merge(Merge::Average),
+        &[r, a],
+        &[6, 6, 4],
+    );
     let y = head(&mut b, m);
     deploys(b, &[y]);
 }
@@ -260,7 +268,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(x, 4, &[1, 1]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[6, 6, 7],
     );
@@ -269,7 +277,7 @@ fn concatenation_along_channels_takes_no_map() {
     let c = b.conv(r, 4, &[3, 3]);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[c, r],
         &[6, 6, 11],
     );
@@ -290,7 +298,7 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let c = b.conv_with(z, linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[5, 5, 6],
     );
@@ -301,7 +309,7 @@ fn concatenation_of_linear_layers_reaches_parts_of_the_target() {
     let c = b.dense(g, 3, Activation::Linear);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[a, c],
         &[7],
     );
@@ -326,7 +334,7 @@ fn linear_layers_of_one_source_are_one_link() {
     let concatenate = |b: &mut Builder, parts: &[usize], shape: &[usize]| {
         b.plain(
             "Concatenate",
-            LayerConfig::Concatenate { axis: -1 },
+            LayerConfig::Concatenate(Concatenate { axis: -1 }),
             parts,
             shape,
         )
@@ -337,10 +345,10 @@ fn linear_layers_of_one_source_are_one_link() {
     let k = concatenate(&mut b, &[a, c], &[5, 5, 5]);
     // A smaller kernel, and no kernel at all.
     let p = b.conv_with(x, linear(5, &[1, 1]));
-    let k = b.plain("Add", LayerConfig::Add, &[k, p], &[5, 5, 5]);
+    let k = b.plain("Add", LayerConfig::Merge(Merge::Add), &[k, p], &[5, 5, 5]);
     let r = b.relu(k);
     let c = b.conv_with(r, linear(5, &[3, 3]));
-    let k = b.plain("Add", LayerConfig::Add, &[r, c], &[5, 5, 5]);
+    let k = b.plain("Add", LayerConfig::Merge(Merge::Add), &[r, c], &[5, 5, 5]);
     let r = b.relu(k);
     let f = b.flatten(r, DataFormat::ChannelsLast);
     let a = b.dense(f, 4, Activation::Linear);
@@ -348,7 +356,12 @@ fn linear_layers_of_one_source_are_one_link() {
     let k = concatenate(&mut b, &[a, c], &[7]);
     let r = b.relu(k);
     let d = b.dense(r, 7, Activation::Linear);
-    let k = b.plain("Subtract", LayerConfig::Subtract, &[d, r], &[7]);
+    let k = b.plain(
+        "Subtract",
+        LayerConfig::Merge(Merge::Subtract),
+        &[d, r],
+        &[7],
+    );
     let y = b.dense(k, 3, Activation::Linear);
     let built = deploys(b, &[y]);
     assert_eq!(built.graph.links.len(), 4, "{:?}", sources(&built.graph));
@@ -376,17 +389,22 @@ fn merged(
 
 fn doubled(b: &mut Builder, x: usize) -> usize {
     let shape = b.shape(x);
-    b.plain("Add", LayerConfig::Add, &[x, x], &shape)
+    b.plain("Add", LayerConfig::Merge(Merge::Add), &[x, x], &shape)
 }
 
 /// A thing beside itself, averaged with itself before.
 fn beside_itself(b: &mut Builder, x: usize) -> usize {
     let mut shape = b.shape(x);
-    let m = b.plain("Average", LayerConfig::Average, &[x, x, x], &shape);
+    let m = b.plain(
+        "Average",
+        LayerConfig::Merge(Merge::Average),
+        &[x, x, x],
+        &shape,
+    );
     if let Some(channels) = shape.last_mut() {
         *channels *= 2;
     }
-    let axis = LayerConfig::Concatenate { axis: -1 };
+    let axis = LayerConfig::Concatenate(Concatenate { axis: -1 });
     b.plain("Concatenate", axis, &[x, m], &shape)
 }
 
@@ -440,8 +458,13 @@ fn chains_of_additions_are_lowered_in_linear_time() {
     let x = b.input(&[32]);
     let mut at = b.dense(x, 64, Activation::Relu);
     for _ in 0..40 {
-        at = b.plain("Add", LayerConfig::Add, &[at, at], &[64]);
-        at = b.plain("Average", LayerConfig::Average, &[at, at, at, at], &[64]);
+        at = b.plain("Add", LayerConfig::Merge(Merge::Add), &[at, at], &[64]);
+        at = b.plain(
+            "Average",
+            LayerConfig::Merge(Merge::Average),
+            &[at, at, at, at],
+            &[64],
+        );
     }
     // As many ways through a thing beside itself, of which no two are alike.
     for level in 0..5 {
@@ -575,11 +598,11 @@ fn padding_cropping_upsampling_and_permutation() {
             s[1] + padding[1].0 + padding[1].1,
             s[2],
         ];
-        let config = LayerConfig::ZeroPadding {
+        let config = LayerConfig::ZeroPadding(ZeroPadding {
             rank: 2,
             padding: padding.to_vec(),
             data_format: DataFormat::ChannelsLast,
-        };
+        });
         b.plain("ZeroPadding2D", config, &[input], &shape)
     };
     let p = pad(&mut b, x, [(1, 2), (2, 0)]);
@@ -590,12 +613,12 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let u = b.plain(
         "UpSampling2D",
-        LayerConfig::UpSampling {
+        LayerConfig::UpSampling(UpSampling {
             rank: 2,
             size: vec![2, 3],
             data_format: DataFormat::ChannelsLast,
             interpolation: "nearest".into(),
-        },
+        }),
         &[c],
         &[s[0] * 2, s[1] * 3, s[2]],
     );
@@ -603,11 +626,11 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let k = b.plain(
         "Cropping2D",
-        LayerConfig::Cropping {
+        LayerConfig::Cropping(Cropping {
             rank: 2,
             cropping: vec![(1, 2), (0, 3)],
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[s[0] - 3, s[1] - 3, s[2]],
     );
@@ -615,9 +638,9 @@ fn padding_cropping_upsampling_and_permutation() {
     let s = b.shape(c);
     let t = b.plain(
         "Permute",
-        LayerConfig::Permute {
+        LayerConfig::Permute(Permute {
             dims: vec![2, 1, 3],
-        },
+        }),
         &[c],
         &[s[1], s[0], s[2]],
     );
@@ -665,14 +688,14 @@ fn convolutions_over_one_axis() {
     let c = b.conv(c, 4, &[4]);
     let p = b.plain(
         "AveragePooling1D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 1,
             pool_size: vec![3],
             strides: vec![3],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsLast,
-        },
+        }),
         &[c],
         &[6, 4],
     );
@@ -698,14 +721,14 @@ fn channels_first_models_run_channels_last() {
     let n = b.normalization(c, 1);
     let p = b.plain(
         "AveragePooling2D",
-        LayerConfig::Pool {
+        LayerConfig::Pool(Pool {
             kind: PoolKind::Average,
             rank: 2,
             pool_size: vec![2, 2],
             strides: vec![2, 2],
             padding: Padding::Valid,
             data_format: DataFormat::ChannelsFirst,
-        },
+        }),
         &[n],
         &[4, 4, 3],
     );
@@ -726,7 +749,7 @@ fn several_inputs_and_outputs() {
     let d = b.dense(z, 6, Activation::Relu);
     let k = b.plain(
         "Concatenate",
-        LayerConfig::Concatenate { axis: -1 },
+        LayerConfig::Concatenate(Concatenate { axis: -1 }),
         &[f, d],
         &[114],
     );
@@ -745,9 +768,9 @@ fn a_leaky_relu_is_two_populations() {
     let c = b.conv_with(x, linear);
     let l = b.plain(
         "LeakyReLU",
-        LayerConfig::LeakyRelu {
+        LayerConfig::LeakyRelu(LeakyRelu {
             negative_slope: 0.2,
-        },
+        }),
         &[c],
         &[6, 6, 4],
     );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use emulated_board::{Board, Fault, Machine, Options};
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
 use tinyspike::device::{
     self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, ImageReport, Layout,
     LayoutOptions, Mode, Phase, Plan, PlanOptions, Progress, flash,
@@ -15,13 +15,13 @@ use tinyspike_shared::slots::Slot;
 use tinyspike_tests::mnist;
 
 /// An image of `mnist_small` for any core.
-fn image(steps: u16) -> Vec<u8> {
+fn image(steps: u16) -> ImageBuf {
     let options = QuantizeOptions {
         steps,
         target: Target::Portable,
         ..QuantizeOptions::default()
     };
-    mnist::small(None, &options)
+    ImageBuf::new(&mnist::small(None, &options)).unwrap()
 }
 
 fn chip(machine: Machine) -> Chip {
@@ -57,10 +57,10 @@ fn firmware_then_image_alone(machine: Machine) {
     let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
     let firmware = device::build(&chip, &layout, None).unwrap_or_else(|e| panic!("{e}"));
     let board = start(machine);
-    let (first, second) = (aligned_copy(&image(2)), aligned_copy(&image(3)));
-    let parsed = [&first, &second].map(|bytes| Image::parse(bytes).unwrap());
+    let images = [2, 3].map(image);
+    let checksums = [0, 1].map(|of: usize| images[of].image().header().checksum);
 
-    let plan = Plan::new(&chip, &parsed[0], Some(&firmware), &PlanOptions::default()).unwrap();
+    let plan = Plan::new(&chip, &images[0], Some(&firmware), &PlanOptions::default()).unwrap();
     let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let flashed = flash(&plan, &options(&board), &mut |progress| match progress {
         Progress::Planned { phase, bytes } => {
@@ -70,7 +70,7 @@ fn firmware_then_image_alone(machine: Machine) {
         _ => {}
     })
     .unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(checksum(&flashed), parsed[0].header().checksum);
+    assert_eq!(checksum(&flashed), checksums[0]);
     assert_eq!((flashed.slot, plan.mode), (Slot::A, Mode::Everything));
     let blocks = plan.erased.iter().chain(&plan.places[0].erased);
     let erased: u64 = blocks.map(|block| u64::from(block.len)).sum();
@@ -85,12 +85,12 @@ fn firmware_then_image_alone(machine: Machine) {
 
     // From A to B and back. The firmware is still there, or nobody would answer.
     for (of, slot) in [(1, Slot::B), (0, Slot::A), (1, Slot::B)] {
-        let plan = Plan::new(&chip, &parsed[of], None, &PlanOptions::default()).unwrap();
+        let plan = Plan::new(&chip, &images[of], None, &PlanOptions::default()).unwrap();
         assert_eq!(plan.mode, Mode::InactiveSlot);
         assert_eq!(plan.erased, []);
         let place = &plan.places[slot as usize];
         let flashed = flash(&plan, &options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(checksum(&flashed), parsed[of].header().checksum);
+        assert_eq!(checksum(&flashed), checksums[of]);
         assert_eq!((flashed.slot, flashed.mode), (slot, Mode::InactiveSlot));
         assert!(!flashed.journal_repaired);
         let greeting = flashed.greeting.unwrap();
@@ -100,7 +100,7 @@ fn firmware_then_image_alone(machine: Machine) {
         let journal = layout.slots.second.unwrap().journal[0].len;
         assert!(flashed.erased <= slot + u64::from(journal));
     }
-    assert_ne!(parsed[0].header().checksum, parsed[1].header().checksum);
+    assert_ne!(checksums[0], checksums[1]);
 }
 
 #[test]
@@ -119,8 +119,7 @@ fn a_cortex_m4_runs_what_was_flashed() {
 #[ignore = "needs QEMU: cargo xtask test"]
 fn flash_that_does_not_keep_what_is_written_is_noticed() {
     let chip = chip(Machine::NetduinoPlus2);
-    let bytes = aligned_copy(&image(2));
-    let image = Image::parse(&bytes).unwrap();
+    let image = image(2);
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::NetduinoPlus2);
     let error = flash(&plan, &options(&board), &mut |_| ()).unwrap_err();
@@ -131,8 +130,7 @@ fn flash_that_does_not_keep_what_is_written_is_noticed() {
 #[ignore = "needs QEMU: cargo xtask test"]
 fn a_probe_that_vanishes_is_an_error() {
     let chip = chip(Machine::Microbit);
-    let bytes = aligned_copy(&image(2));
-    let image = Image::parse(&bytes).unwrap();
+    let image = image(2);
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::Microbit);
     let options = options(&board);
@@ -160,8 +158,7 @@ fn a_probe_that_vanishes_is_an_error() {
 #[test]
 #[ignore = "needs QEMU: cargo xtask test"]
 fn another_chip_than_was_said_is_left_alone() {
-    let bytes = aligned_copy(&image(2));
-    let image = Image::parse(&bytes).unwrap();
+    let image = image(2);
     let board = start(Machine::Mps2An386);
     for (name, expected) in [("nRF51822_xxAA", "Armv6-M"), ("STM32F103ZG", "Armv7-M")] {
         let chip = Chips::builtin().find(name).unwrap();
@@ -189,8 +186,7 @@ fn another_chip_than_was_said_is_left_alone() {
 #[ignore = "needs QEMU: cargo xtask test"]
 fn a_blank_chip_does_not_answer() {
     let chip = chip(Machine::Mps2An386);
-    let bytes = aligned_copy(&image(2));
-    let image = Image::parse(&bytes).unwrap();
+    let image = image(2);
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::Mps2An386);
     let options = FlashOptions {

@@ -27,7 +27,6 @@ const MACHINES: [Machine; 2] = [Machine::Microbit, Machine::Mps2An386];
 const MODEL_ONLY: PlanOptions = PlanOptions {
     layout: LayoutOptions { firmware: None },
     model_only: true,
-    trailer: None,
     key: None,
     minimum: 0,
 };

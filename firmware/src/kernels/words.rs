@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-/// Bytes as words; `None` where they are not aligned or no whole number of words.
+/// Bytes as words; `None` if they are not aligned or no whole number of words.
 pub(super) fn in_words(values: &[u8]) -> Option<&[u32]> {
     if values.is_empty() {
         // No values need not be aligned.

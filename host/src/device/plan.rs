@@ -7,7 +7,7 @@ use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
 use tinyspike_firmware::boards::Limits;
 use tinyspike_shared::accept::{Refusal, Terms};
-use tinyspike_shared::signature::{KeyId, TRAILER_LEN};
+use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
 
 use super::attach::scan;
@@ -17,8 +17,8 @@ use super::memory::{Layout, LayoutError, LayoutOptions, MemoryMap, Region, Secon
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
-use crate::image::{Image, aligned_copy};
-use crate::sign::PublicKey;
+use crate::image::{Image, ImageBuf, aligned_copy};
+use crate::sign::{PublicKey, trailer_of};
 
 /// How to plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +27,6 @@ pub struct PlanOptions {
     pub layout: LayoutOptions,
     /// Whether the firmware on the chip stays as it is; one that is given says where images go.
     pub model_only: bool,
-    /// What stands behind the image where it is signed, as [`trailer_of`](crate::sign::trailer_of) finds it.
-    pub trailer: Option<[u8; TRAILER_LEN]>,
     /// The key whose signature the firmware asks for.
     pub key: Option<PublicKey>,
     /// The device takes no model below this version from then on. With the firmware this starts anew; for an
@@ -247,13 +245,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans to write an image and, where one is given, the firmware beside it.
+    /// Plans to write an image with its signature and, if one is given, the firmware beside it.
     ///
     /// # Errors
     /// [`PlanError`], where they do not fit the chip, or each other, or the device would refuse the image.
     pub fn new(
         chip: &Chip,
-        image: &Image<'_>,
+        image: &ImageBuf,
         firmware: Option<&Firmware>,
         options: &PlanOptions,
     ) -> Result<Self, PlanError> {
@@ -263,7 +261,9 @@ impl Plan {
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
         };
         let key = asked_key(firmware, options)?;
-        let bytes = [image.bytes(), options.trailer.as_ref().map_or(&[], |t| t)].concat();
+        let trailer = trailer_of(image.bytes());
+        let image = &image.image();
+        let bytes = [image.bytes(), trailer.as_ref().map_or(&[], |t| t)].concat();
         let own = firmware.filter(|_| !options.model_only);
         let turns = layout.slots.turns(bytes.len() as u64);
         let mode = match (own, turns) {

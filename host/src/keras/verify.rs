@@ -194,7 +194,7 @@ fn ones_for(model: &Model, options: &VerifyOptions) -> Result<Vec<Tensor>, Verif
         .iter()
         .map(|input| {
             let layer = model.layers.get(input.layer);
-            let known = crate::keras::shape::shape_of(model, *input).and_then(|shape| {
+            let known = model.shape_of(*input).and_then(|shape| {
                 let mut known = vec![2];
                 for (axis, length) in shape.iter().enumerate() {
                     match length {

@@ -1,6 +1,6 @@
 //! Sliding windows: which input places a kernel touches from each output place.
 
-/// A window's way with the border.
+/// Padding where windows meet the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Padding {
     /// Whole windows only.

@@ -11,7 +11,11 @@ use serde_json::Value;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::inspect::{Listing, TransformListing, listing};
 use tinyspike::model::{
-    Activation, Conv, DataFormat, LayerConfig, Model, Padding, Penalties, Penalty, PoolKind,
+    Activation, ActivationLayer, Alpha, BatchNormalization, Concatenate, Conv, ConvTranspose,
+    Cropping, DataFormat, Dense, DepthwiseConv, Dropout, Elu, Embedding, GlobalPool, Input,
+    LayerConfig, LayerNormalization, LeakyRelu, Lowpass, Lstm, Merge, Model, Noise, PRelu, Padding,
+    Penalties, Penalty, Permute, PoolKind, RepeatVector, Rescaling, SeparableConv, Softmax,
+    SpikingActivation, UpSampling,
 };
 use tinyspike::network::{NeuronType, Synapse};
 
@@ -59,7 +63,7 @@ fn dense_model(activation: Activation) -> Model {
 
 fn with_penalties(penalties: Penalties) -> Model {
     let mut layer = dense("dense", 4, 3, Activation::Linear);
-    if let LayerConfig::Dense { penalties: p, .. } = &mut layer.config {
+    if let LayerConfig::Dense(Dense { penalties: p, .. }) = &mut layer.config {
         *p = penalties;
     }
     Net::single(&[4], layer, &[3])
@@ -106,12 +110,12 @@ fn global_pool(kind: PoolKind, class: &str, name: &str) -> Model {
         &[4, 4, 3],
         class,
         name,
-        LayerConfig::GlobalPool {
+        LayerConfig::GlobalPool(GlobalPool {
             kind,
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
-        },
+        }),
         &[3],
     )
 }
@@ -143,12 +147,12 @@ fn batch_norm(trainable: bool) -> Model {
     let mut layer = layer(
         "BatchNormalization",
         "batch_normalization",
-        LayerConfig::BatchNormalization {
+        LayerConfig::BatchNormalization(BatchNormalization {
             axis: 3,
             epsilon: 0.001,
             center: true,
             scale: true,
-        },
+        }),
     );
     layer.trainable = trainable;
     layer.weights = ["gamma", "beta", "moving_mean", "moving_variance"]
@@ -176,7 +180,7 @@ fn concatenate(axis: isize) -> Model {
     merge(
         "Concatenate",
         "concatenate",
-        LayerConfig::Concatenate { axis },
+        LayerConfig::Concatenate(Concatenate { axis }),
         &[3, 2],
         output,
     )
@@ -189,12 +193,12 @@ fn up_sampling(rank: usize, name: &str, interpolation: &str, input: &[usize]) ->
         input,
         &format!("UpSampling{rank}D"),
         name,
-        LayerConfig::UpSampling {
+        LayerConfig::UpSampling(UpSampling {
             rank,
             size: vec![2; rank],
             data_format: DataFormat::ChannelsLast,
             interpolation: interpolation.into(),
-        },
+        }),
         &output,
     )
 }
@@ -207,13 +211,13 @@ fn spiking_activation(spiking_aware_training: bool) -> Model {
         &[4],
         "keras_spiking.SpikingActivation",
         "spiking_activation",
-        LayerConfig::SpikingActivation {
+        LayerConfig::SpikingActivation(SpikingActivation {
             activation: Activation::Relu,
             dt: 0.001,
             seed: Some(DRAWN_SEED),
             spiking_aware_training,
             return_sequences: true,
-        },
+        }),
         &[4],
     )
     .over_time()
@@ -221,17 +225,17 @@ fn spiking_activation(spiking_aware_training: bool) -> Model {
 
 fn filter(class: &str, name: &str) -> Model {
     let config = if class == "Lowpass" {
-        LayerConfig::Lowpass {
+        LayerConfig::Lowpass(Lowpass {
             tau_initializer: 0.01,
             dt: 0.001,
             return_sequences: true,
-        }
+        })
     } else {
-        LayerConfig::Alpha {
+        LayerConfig::Alpha(Alpha {
             tau_initializer: 0.01,
             dt: 0.001,
             return_sequences: true,
-        }
+        })
     };
     let mut layer = layer(&format!("keras_spiking.{class}"), name, config);
     layer.weights = vec![
@@ -249,7 +253,7 @@ trait OverTime {
 impl OverTime for Model {
     fn over_time(mut self) -> Self {
         for layer in &mut self.layers {
-            if let LayerConfig::Input { shape } = &mut layer.config {
+            if let LayerConfig::Input(Input { shape }) = &mut layer.config {
                 shape.insert(0, None);
             }
             for call in &mut layer.calls {
@@ -303,12 +307,12 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "LayerNormalization",
                 "layer_normalization",
-                LayerConfig::LayerNormalization {
+                LayerConfig::LayerNormalization(LayerNormalization {
                     axis: vec![-1],
                     epsilon: 0.001,
                     center: false,
                     scale: false,
-                },
+                }),
                 &[4],
             ),
             no_fallback(),
@@ -436,10 +440,10 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             let mut layer = layer(
                 "DepthwiseConv2D",
                 "depthwise_conv2d",
-                LayerConfig::DepthwiseConv {
+                LayerConfig::DepthwiseConv(DepthwiseConv {
                     conv: conv(2, 3, 4),
                     depth_multiplier: 2,
-                },
+                }),
             );
             layer.weights = vec![
                 weight("depthwise_kernel", &[3, 3, 2, 2]),
@@ -451,10 +455,10 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             let mut layer = layer(
                 "SeparableConv2D",
                 "separable_conv2d",
-                LayerConfig::SeparableConv {
+                LayerConfig::SeparableConv(SeparableConv {
                     conv: conv(2, 3, 3),
                     depth_multiplier: 2,
-                },
+                }),
             );
             layer.weights = vec![
                 weight("depthwise_kernel", &[3, 3, 2, 2]),
@@ -467,7 +471,10 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             let mut layer = layer(
                 "Conv2DTranspose",
                 "conv2d_transpose",
-                LayerConfig::ConvTranspose(conv(2, 3, 3)),
+                ConvTranspose {
+                    conv: conv(2, 3, 3),
+                }
+                .into(),
             );
             layer.weights = vec![weight("kernel", &[3, 3, 3, 2]), weight("bias", &[3])];
             (Net::single(&[8, 8, 2], layer, &[10, 10, 3]), options())
@@ -488,9 +495,9 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "LeakyReLU",
                 "leaky_re_lu",
-                LayerConfig::LeakyRelu {
+                LayerConfig::LeakyRelu(LeakyRelu {
                     negative_slope: 0.1,
-                },
+                }),
                 &[4],
             ),
             swap(
@@ -511,7 +518,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "Softmax",
                 "softmax",
-                LayerConfig::Softmax { axis: -1 },
+                LayerConfig::Softmax(Softmax { axis: -1 }),
                 &[4],
             ),
             options(),
@@ -521,24 +528,30 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "Activation",
                 "activation",
-                LayerConfig::Activation {
+                LayerConfig::Activation(ActivationLayer {
                     activation: Activation::Softmax,
-                },
+                }),
                 &[4],
             ),
             options(),
         ),
         "elu_layer" => (
-            single(&[4], "ELU", "elu", LayerConfig::Elu { alpha: 1.0 }, &[4]),
+            single(
+                &[4],
+                "ELU",
+                "elu",
+                LayerConfig::Elu(Elu { alpha: 1.0 }),
+                &[4],
+            ),
             options(),
         ),
         "prelu_layer" => {
             let mut layer = layer(
                 "PReLU",
                 "p_re_lu",
-                LayerConfig::PRelu {
+                LayerConfig::PRelu(PRelu {
                     shared_axes: Vec::new(),
-                },
+                }),
             );
             layer.weights = vec![weight("alpha", &[4])];
             (Net::single(&[4], layer, &[4]), options())
@@ -559,7 +572,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "Dropout",
                 "dropout",
-                LayerConfig::Dropout { rate: 0.5 },
+                LayerConfig::Dropout(Dropout { rate: 0.5 }),
                 &[4],
             ),
             options(),
@@ -569,7 +582,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "GaussianNoise",
                 "gaussian_noise",
-                LayerConfig::Noise,
+                LayerConfig::Noise(Noise),
                 &[4],
             ),
             options(),
@@ -579,10 +592,10 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "Rescaling",
                 "rescaling",
-                LayerConfig::Rescaling {
+                LayerConfig::Rescaling(Rescaling {
                     scale: vec![2.0],
                     offset: vec![0.5],
-                },
+                }),
                 &[4],
             ),
             options(),
@@ -592,7 +605,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4, 2],
                 "Permute",
                 "permute",
-                LayerConfig::Permute { dims: vec![2, 1] },
+                LayerConfig::Permute(Permute { dims: vec![2, 1] }),
                 &[2, 4],
             ),
             options(),
@@ -602,7 +615,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "RepeatVector",
                 "repeat_vector",
-                LayerConfig::RepeatVector { n: 3 },
+                LayerConfig::RepeatVector(RepeatVector { n: 3 }),
                 &[3, 4],
             ),
             options(),
@@ -612,11 +625,11 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[6, 6, 1],
                 "Cropping2D",
                 "cropping2d",
-                LayerConfig::Cropping {
+                LayerConfig::Cropping(Cropping {
                     rank: 2,
                     cropping: vec![(1, 1), (1, 1)],
                     data_format: DataFormat::ChannelsLast,
-                },
+                }),
                 &[4, 4, 1],
             ),
             options(),
@@ -625,11 +638,23 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
         "bn_inf" => (batch_norm(true), inference_only()),
         "bn_frozen" => (batch_norm(false), options()),
         "multiply_multi_input" => (
-            merge("Multiply", "multiply", LayerConfig::Multiply, &[4], &[4]),
+            merge(
+                "Multiply",
+                "multiply",
+                LayerConfig::Merge(Merge::Multiply),
+                &[4],
+                &[4],
+            ),
             options(),
         ),
         "subtract_multi_input" => (
-            merge("Subtract", "subtract", LayerConfig::Subtract, &[4], &[4]),
+            merge(
+                "Subtract",
+                "subtract",
+                LayerConfig::Merge(Merge::Subtract),
+                &[4],
+                &[4],
+            ),
             options(),
         ),
         "concat_1" => (concatenate(1), options()),
@@ -678,7 +703,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             } else {
                 let mut model = model;
                 for layer in &mut model.layers {
-                    if let LayerConfig::Input { shape } = &mut layer.config {
+                    if let LayerConfig::Input(Input { shape }) = &mut layer.config {
                         shape[0] = Some(5);
                     }
                     for call in &mut layer.calls {
@@ -698,14 +723,14 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[5, 4],
                 "LSTM",
                 "lstm",
-                LayerConfig::Lstm {
+                LayerConfig::Lstm(Lstm {
                     units: 3,
                     activation: Activation::Tanh,
                     recurrent_activation: Activation::Sigmoid,
                     use_bias: true,
                     return_sequences: false,
                     go_backwards: false,
-                },
+                }),
                 &[3],
             ),
             options(),
@@ -715,10 +740,10 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[5],
                 "Embedding",
                 "embedding",
-                LayerConfig::Embedding {
+                LayerConfig::Embedding(Embedding {
                     input_dim: 10,
                     output_dim: 3,
-                },
+                }),
                 &[5, 3],
             ),
             options(),

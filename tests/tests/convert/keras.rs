@@ -1,8 +1,8 @@
 //! Small Keras models, built in the tests.
 
 use tinyspike::model::{
-    Activation, Call, Conv, DataFormat, Layer, LayerConfig, Model, Padding, Penalties, PoolKind,
-    TensorRef, Weight,
+    Activation, Call, Conv, DataFormat, Dense, Input, Layer, LayerConfig, Model, Padding,
+    Penalties, Pool, PoolKind, Relu, TensorRef, Weight,
 };
 use tinyspike::tensor::Tensor;
 
@@ -19,9 +19,9 @@ fn shapes(shape: &[usize]) -> Vec<Vec<Option<usize>>> {
 impl Net {
     /// Adds an input.
     pub(crate) fn input(&mut self, name: &str, shape: &[usize]) -> TensorRef {
-        let config = LayerConfig::Input {
+        let config = LayerConfig::Input(Input {
             shape: shape.iter().copied().map(Some).collect(),
-        };
+        });
         self.apply(layer("InputLayer", name, config), &[], shape)
     }
 
@@ -117,12 +117,12 @@ pub(crate) fn dense(name: &str, n_in: usize, units: usize, activation: Activatio
     let mut layer = layer(
         "Dense",
         name,
-        LayerConfig::Dense {
+        LayerConfig::Dense(Dense {
             units,
             use_bias: true,
             activation,
             penalties: Penalties::default(),
-        },
+        }),
     );
     layer.weights = vec![weight("kernel", &[n_in, units]), weight("bias", &[units])];
     layer
@@ -152,21 +152,21 @@ pub(crate) fn pool(
     padding: Padding,
     data_format: DataFormat,
 ) -> LayerConfig {
-    LayerConfig::Pool {
+    LayerConfig::Pool(Pool {
         kind,
         rank,
         pool_size: vec![2; rank],
         strides: vec![2; rank],
         padding,
         data_format,
-    }
+    })
 }
 
 /// A ReLU layer's arguments.
 pub(crate) fn relu(max_value: Option<f64>, negative_slope: f64, threshold: f64) -> LayerConfig {
-    LayerConfig::Relu {
+    LayerConfig::Relu(Relu {
         max_value,
         negative_slope,
         threshold,
-    }
+    })
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tinyspike::convert::{Conversion, ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::import;
 use tinyspike::inspect::listing;
-use tinyspike::model::{Activation, LayerConfig, Model, Penalties};
+use tinyspike::model::{Activation, Dense, LayerConfig, Model, Penalties};
 use tinyspike::network::{NeuronType, Synapse};
 
 use super::{golden, messages, root, without_python};
@@ -86,7 +86,7 @@ fn forum(regularized: &[&str]) -> Model {
         if !regularized.contains(&layer.name.as_str()) {
             match &mut layer.config {
                 LayerConfig::Conv(conv) => conv.penalties = Penalties::default(),
-                LayerConfig::Dense { penalties, .. } => *penalties = Penalties::default(),
+                LayerConfig::Dense(Dense { penalties, .. }) => *penalties = Penalties::default(),
                 _ => {}
             }
         }

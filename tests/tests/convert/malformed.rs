@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use tinyspike::convert::{ConvertError, ConvertOptions, convert};
 use tinyspike::model::{
-    Activation, Call, DataFormat, LayerConfig, Model, Padding, PoolKind, TensorRef,
+    Activation, BatchNormalization, Call, Concatenate, ConvTranspose, Cropping, DataFormat, Dense,
+    DepthwiseConv, Flatten, GlobalPool, LayerConfig, Model, PRelu, Padding, Permute, Pool,
+    PoolKind, RepeatVector, Rescaling, SeparableConv, TensorRef, UpSampling, ZeroPadding,
 };
 
 use super::keras::{Net, conv, dense, layer, weight};
@@ -78,14 +80,14 @@ fn convolution() -> impl Strategy<Value = LayerConfig> {
             conv.use_bias = use_bias;
             match kind {
                 0 => LayerConfig::Conv(conv),
-                1 => LayerConfig::DepthwiseConv {
+                1 => LayerConfig::DepthwiseConv(DepthwiseConv {
                     conv,
                     depth_multiplier,
-                },
-                _ => LayerConfig::SeparableConv {
+                }),
+                _ => LayerConfig::SeparableConv(SeparableConv {
                     conv,
                     depth_multiplier,
-                },
+                }),
             }
         })
 }
@@ -93,33 +95,33 @@ fn convolution() -> impl Strategy<Value = LayerConfig> {
 fn moving() -> impl Strategy<Value = LayerConfig> {
     prop_oneof![
         (rank(), pairs(), data_format()).prop_map(|(rank, padding, data_format)| {
-            LayerConfig::ZeroPadding {
+            LayerConfig::ZeroPadding(ZeroPadding {
                 rank,
                 padding,
                 data_format,
-            }
+            })
         }),
         (rank(), pairs(), data_format()).prop_map(|(rank, cropping, data_format)| {
-            LayerConfig::Cropping {
+            LayerConfig::Cropping(Cropping {
                 rank,
                 cropping,
                 data_format,
-            }
+            })
         }),
         (rank(), numbers(), data_format()).prop_map(|(rank, size, data_format)| {
-            LayerConfig::UpSampling {
+            LayerConfig::UpSampling(UpSampling {
                 rank,
                 size,
                 data_format,
                 interpolation: "nearest".into(),
-            }
+            })
         }),
-        numbers().prop_map(|dims| LayerConfig::Permute { dims }),
-        number().prop_map(|n| LayerConfig::RepeatVector { n }),
-        any::<isize>().prop_map(|axis| LayerConfig::Concatenate { axis }),
-        (-3..4isize).prop_map(|axis| LayerConfig::Concatenate { axis }),
-        numbers().prop_map(|shared_axes| LayerConfig::PRelu { shared_axes }),
-        data_format().prop_map(|data_format| LayerConfig::Flatten { data_format }),
+        numbers().prop_map(|dims| LayerConfig::Permute(Permute { dims })),
+        number().prop_map(|n| LayerConfig::RepeatVector(RepeatVector { n })),
+        any::<isize>().prop_map(|axis| LayerConfig::Concatenate(Concatenate { axis })),
+        (-3..4isize).prop_map(|axis| LayerConfig::Concatenate(Concatenate { axis })),
+        numbers().prop_map(|shared_axes| LayerConfig::PRelu(PRelu { shared_axes })),
+        data_format().prop_map(|data_format| LayerConfig::Flatten(Flatten { data_format })),
     ]
 }
 
@@ -136,39 +138,43 @@ fn computing() -> impl Strategy<Value = LayerConfig> {
             .prop_map(|(rank, pool_size, strides, padding, data_format, global)| {
                 let kind = PoolKind::Average;
                 if global {
-                    LayerConfig::GlobalPool {
+                    LayerConfig::GlobalPool(GlobalPool {
                         kind,
                         rank,
                         data_format,
                         keepdims: false,
-                    }
+                    })
                 } else {
-                    LayerConfig::Pool {
+                    LayerConfig::Pool(Pool {
                         kind,
                         rank,
                         pool_size,
                         strides,
                         padding,
                         data_format,
-                    }
+                    })
                 }
             }),
-        prop_oneof![-5..6isize, any::<isize>()].prop_map(|axis| LayerConfig::BatchNormalization {
-            axis,
-            epsilon: 0.001,
-            center: true,
-            scale: true,
-        }),
-        prop::collection::vec(any::<f64>(), 0..3).prop_map(|scale| LayerConfig::Rescaling {
-            offset: scale.clone(),
-            scale,
-        }),
-        number().prop_map(|units| LayerConfig::Dense {
+        prop_oneof![-5..6isize, any::<isize>()].prop_map(|axis| LayerConfig::BatchNormalization(
+            BatchNormalization {
+                axis,
+                epsilon: 0.001,
+                center: true,
+                scale: true,
+            }
+        )),
+        prop::collection::vec(any::<f64>(), 0..3).prop_map(|scale| LayerConfig::Rescaling(
+            Rescaling {
+                offset: scale.clone(),
+                scale,
+            }
+        )),
+        number().prop_map(|units| LayerConfig::Dense(Dense {
             units,
             use_bias: true,
             activation: Activation::Relu6,
             penalties: tinyspike::model::Penalties::default(),
-        }),
+        })),
     ]
 }
 
@@ -193,23 +199,23 @@ fn fitting_weights(config: &LayerConfig, input: &[usize]) -> Vec<Vec<usize>> {
             let inner = channels(conv) / conv.groups.max(1);
             vec![kernel(conv, inner, conv.filters), vec![conv.filters]]
         }
-        LayerConfig::ConvTranspose(conv) => {
+        LayerConfig::ConvTranspose(ConvTranspose { conv }) => {
             vec![
                 kernel(conv, conv.filters, channels(conv)),
                 vec![conv.filters],
             ]
         }
-        LayerConfig::DepthwiseConv {
+        LayerConfig::DepthwiseConv(DepthwiseConv {
             conv,
             depth_multiplier,
-        } => vec![
+        }) => vec![
             kernel(conv, channels(conv), *depth_multiplier),
             vec![channels(conv).saturating_mul(*depth_multiplier)],
         ],
-        LayerConfig::SeparableConv {
+        LayerConfig::SeparableConv(SeparableConv {
             conv,
             depth_multiplier,
-        } => vec![
+        }) => vec![
             kernel(conv, channels(conv), *depth_multiplier),
             [
                 vec![1; conv.rank],
@@ -221,13 +227,13 @@ fn fitting_weights(config: &LayerConfig, input: &[usize]) -> Vec<Vec<usize>> {
             .concat(),
             vec![conv.filters],
         ],
-        LayerConfig::Dense { units, .. } => vec![vec![last, *units], vec![*units]],
-        LayerConfig::BatchNormalization { axis, .. } => {
+        LayerConfig::Dense(Dense { units, .. }) => vec![vec![last, *units], vec![*units]],
+        LayerConfig::BatchNormalization(BatchNormalization { axis, .. }) => {
             let axis = if *axis < 0 { *axis } else { *axis - 1 };
             let n = usize::try_from(axis.rem_euclid(input.len() as isize)).map_or(1, |i| input[i]);
             vec![vec![n]; 4]
         }
-        LayerConfig::PRelu { shared_axes } => vec![
+        LayerConfig::PRelu(PRelu { shared_axes }) => vec![
             input
                 .iter()
                 .enumerate()
@@ -275,20 +281,20 @@ fn class_of(config: &LayerConfig) -> &'static str {
     match config {
         LayerConfig::Conv(_) => "Conv2D",
         LayerConfig::ConvTranspose(_) => "Conv2DTranspose",
-        LayerConfig::DepthwiseConv { .. } => "DepthwiseConv2D",
-        LayerConfig::SeparableConv { .. } => "SeparableConv2D",
-        LayerConfig::ZeroPadding { .. } => "ZeroPadding2D",
-        LayerConfig::Cropping { .. } => "Cropping2D",
-        LayerConfig::UpSampling { .. } => "UpSampling2D",
-        LayerConfig::Permute { .. } => "Permute",
-        LayerConfig::RepeatVector { .. } => "RepeatVector",
-        LayerConfig::Concatenate { .. } => "Concatenate",
-        LayerConfig::PRelu { .. } => "PReLU",
-        LayerConfig::Flatten { .. } => "Flatten",
-        LayerConfig::Pool { .. } => "AveragePooling2D",
-        LayerConfig::GlobalPool { .. } => "GlobalAveragePooling2D",
-        LayerConfig::BatchNormalization { .. } => "BatchNormalization",
-        LayerConfig::Rescaling { .. } => "Rescaling",
+        LayerConfig::DepthwiseConv(_) => "DepthwiseConv2D",
+        LayerConfig::SeparableConv(_) => "SeparableConv2D",
+        LayerConfig::ZeroPadding(_) => "ZeroPadding2D",
+        LayerConfig::Cropping(_) => "Cropping2D",
+        LayerConfig::UpSampling(_) => "UpSampling2D",
+        LayerConfig::Permute(_) => "Permute",
+        LayerConfig::RepeatVector(_) => "RepeatVector",
+        LayerConfig::Concatenate(_) => "Concatenate",
+        LayerConfig::PRelu(_) => "PReLU",
+        LayerConfig::Flatten(_) => "Flatten",
+        LayerConfig::Pool(_) => "AveragePooling2D",
+        LayerConfig::GlobalPool(_) => "GlobalAveragePooling2D",
+        LayerConfig::BatchNormalization(_) => "BatchNormalization",
+        LayerConfig::Rescaling(_) => "Rescaling",
         _ => "Dense",
     }
 }

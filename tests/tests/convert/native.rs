@@ -6,7 +6,10 @@ use std::fmt::Write;
 use tinyspike::convert::{ConvertError, ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::forward::forward;
 use tinyspike::inspect::listing;
-use tinyspike::model::{Activation, DataFormat, LayerConfig, Model, Padding, PoolKind};
+use tinyspike::model::{
+    Activation, ConvTranspose, Cropping, DataFormat, DepthwiseConv, Flatten, LayerConfig, Merge,
+    Model, PRelu, Padding, Permute, Pool, PoolKind, Rescaling, SeparableConv,
+};
 use tinyspike::network::{Network, NeuronType, NodeKind, Synapse};
 use tinyspike::tensor::Tensor;
 
@@ -106,9 +109,9 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut shared = layer(
         "PReLU",
         "p_re_lu",
-        LayerConfig::PRelu {
+        LayerConfig::PRelu(PRelu {
             shared_axes: vec![1, 2],
-        },
+        }),
     );
     shared.weights = vec![weight("alpha", &[1, 1, 2])];
     add(
@@ -118,9 +121,9 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut uniform = layer(
         "PReLU",
         "p_re_lu",
-        LayerConfig::PRelu {
+        LayerConfig::PRelu(PRelu {
             shared_axes: vec![1],
-        },
+        }),
     );
     uniform.weights = vec![super::keras::filled("alpha", &[1], 0.25)];
     add("prelu with one slope", Net::single(&[4], uniform, &[4]));
@@ -132,10 +135,10 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut depthwise = layer(
         "DepthwiseConv2D",
         "depthwise_conv2d",
-        LayerConfig::DepthwiseConv {
+        LayerConfig::DepthwiseConv(DepthwiseConv {
             conv: depthwise,
             depth_multiplier: 1,
-        },
+        }),
     );
     depthwise.weights = vec![
         weight("depthwise_kernel", &[3, 3, 2, 1]),
@@ -169,10 +172,10 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut separable = layer(
         "SeparableConv1D",
         "separable_conv1d",
-        LayerConfig::SeparableConv {
+        LayerConfig::SeparableConv(SeparableConv {
             conv: separable,
             depth_multiplier: 2,
-        },
+        }),
     );
     separable.weights = vec![
         weight("depthwise_kernel", &[3, 3, 2]),
@@ -188,7 +191,7 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut transposed = layer(
         "Conv2DTranspose",
         "conv2d_transpose",
-        LayerConfig::ConvTranspose(transposed),
+        ConvTranspose { conv: transposed }.into(),
     );
     transposed.weights = vec![weight("kernel", &[4, 4, 3, 2]), weight("bias", &[3])];
     add(
@@ -201,7 +204,7 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut transposed = layer(
         "Conv1DTranspose",
         "conv1d_transpose",
-        LayerConfig::ConvTranspose(transposed),
+        ConvTranspose { conv: transposed }.into(),
     );
     transposed.weights = vec![weight("kernel", &[2, 2, 3]), weight("bias", &[2])];
     add(
@@ -216,14 +219,14 @@ fn further_cases() -> Vec<(&'static str, Model)> {
             layer(
                 "AveragePooling2D",
                 "average_pooling2d",
-                LayerConfig::Pool {
+                LayerConfig::Pool(Pool {
                     kind: PoolKind::Average,
                     rank: 2,
                     pool_size: vec![3, 3],
                     strides: vec![2, 2],
                     padding: Padding::Same,
                     data_format: DataFormat::ChannelsLast,
-                },
+                }),
             ),
             &[3, 4, 2],
         ),
@@ -252,9 +255,9 @@ fn further_cases() -> Vec<(&'static str, Model)> {
             layer(
                 "Flatten",
                 "flatten",
-                LayerConfig::Flatten {
+                LayerConfig::Flatten(Flatten {
                     data_format: DataFormat::ChannelsFirst,
-                },
+                }),
             ),
             &[18],
         ),
@@ -266,9 +269,9 @@ fn further_cases() -> Vec<(&'static str, Model)> {
             layer(
                 "Permute",
                 "permute",
-                LayerConfig::Permute {
+                LayerConfig::Permute(Permute {
                     dims: vec![3, 1, 2],
-                },
+                }),
             ),
             &[4, 2, 3],
         ),
@@ -280,11 +283,11 @@ fn further_cases() -> Vec<(&'static str, Model)> {
             layer(
                 "Cropping2D",
                 "cropping2d",
-                LayerConfig::Cropping {
+                LayerConfig::Cropping(Cropping {
                     rank: 2,
                     cropping: vec![(1, 2), (0, 3)],
                     data_format: DataFormat::ChannelsFirst,
-                },
+                }),
             ),
             &[2, 2, 3],
         ),
@@ -296,10 +299,10 @@ fn further_cases() -> Vec<(&'static str, Model)> {
             layer(
                 "Rescaling",
                 "rescaling",
-                LayerConfig::Rescaling {
+                LayerConfig::Rescaling(Rescaling {
                     scale: vec![1.0, 2.0, -0.5],
                     offset: vec![0.0],
-                },
+                }),
             ),
             &[2, 3],
         ),
@@ -307,7 +310,11 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut net = Net::default();
     let a = net.input("a", &[3, 2]);
     let b = net.input("b", &[1, 2]);
-    let sum = net.apply(layer("Add", "add", LayerConfig::Add), &[a, b], &[3, 2]);
+    let sum = net.apply(
+        layer("Add", "add", LayerConfig::Merge(Merge::Add)),
+        &[a, b],
+        &[3, 2],
+    );
     add("add with a stretched input", net.finish(&[a, b], &[sum]));
     cases
 }

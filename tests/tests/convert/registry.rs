@@ -34,7 +34,11 @@ impl LayerConverter for Gate {
         true
     }
 
-    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+    fn convert(
+        &self,
+        _: &tinyspike::model::Layer,
+        call: &mut LayerCall<'_, '_>,
+    ) -> Result<Vec<Pre>, ConvertError> {
         let size = call.input_shape(0)?.iter().product();
         let factor = call.weight("gate", &[size])?.clone();
         let object = call.add_object(None, None)?;

@@ -10,7 +10,7 @@
 //! | store | 1; 2 with a register as the offset |
 //! | load or store of a pair | 3 |
 //! | load or store of n registers | 1 + n |
-//! | branch | 1, and 2 more where it is taken; a table branch 4 |
+//! | branch | 1, and 2 more if it is taken; a table branch 4 |
 //! | division | 6 of 2 to 12 |
 //! | load of the program counter | 2 more |
 //!
@@ -20,7 +20,7 @@ use tinyspike_board::elf::Code;
 
 use crate::profile::Count;
 
-/// What an instruction is to the estimate.
+/// Class of an instruction in the estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     /// One cycle.
@@ -28,7 +28,7 @@ enum Class {
     Load {
         target: u16,
         base: u16,
-        /// Whether the base is changed as well.
+        /// `true` if the base is changed as well.
         writes_back: bool,
     },
     Store {

@@ -8,7 +8,7 @@ use tinyspike_board::{Failure, shell};
 
 use super::suite::{BoardResults, NetworkResults, Results};
 
-/// Between these lines of the document the tables are written.
+/// Lines of the document between which the tables are written.
 const BEGIN: &str = "<!-- begin: cargo xtask bench --write-docs -->";
 const END: &str = "<!-- end -->";
 
@@ -308,7 +308,7 @@ fn layers(text: &mut String, results: &Results) {
     }
 }
 
-/// What is to be reached.
+/// Goal to be reached.
 struct Goal {
     what: String,
     target: f64,

@@ -28,12 +28,12 @@ pub(super) struct HostResults {
     pub(super) image_steps_per_second_all_threads: f64,
     pub(super) threads: usize,
     /// Image-steps that the run with all threads took in a second of a core's time, loading the data included;
-    /// `None` where the system does not tell.
+    /// `None` if the system does not tell.
     #[serde(default)]
     pub(super) image_steps_per_cpu_second: Option<f64>,
 }
 
-/// What the tool prints of a run.
+/// Output of the tool for a run.
 #[derive(Deserialize)]
 struct Printed {
     images: usize,
@@ -139,7 +139,7 @@ impl Tool {
     }
 }
 
-/// What the processes that this one has waited for took of the cores' time, as Linux tells it.
+/// Cores' time of the processes that this one has waited for, as Linux tells it.
 fn children_seconds() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is a name in parentheses, which may hold spaces; the two are the 16th and 17th.

@@ -2,7 +2,7 @@
 
 use tinyspike_firmware::boards::Region;
 
-/// What the host has put into a region of the board's memory.
+/// Bytes that the host has put into a region of the board's memory.
 pub(crate) fn memory(region: Region) -> &'static [u8] {
     // SAFETY: the region is memory that the linker script leaves alone, so nothing else refers to it, and
     // nothing writes to it after reset.

@@ -1,5 +1,5 @@
-//! What the firmware of emulated boards shares: the host's console, memory that the host has filled,
-//! what measures, and how a program ends.
+//! Support for the firmware of emulated boards: the host's console, memory that the host has filled,
+//! measurements, and the end of a program.
 
 #![allow(dead_code, reason = "each program uses a part of it")]
 

@@ -1,4 +1,4 @@
-//! How deep the stack grows.
+//! Depth of the stack.
 
 use core::ptr;
 
@@ -6,14 +6,14 @@ use cortex_m::register::msp;
 
 /// The free part of the stack, as it was when it was last painted.
 pub(crate) struct Stack {
-    /// Where the painted part starts and ends.
+    /// Ends of the painted part.
     low: *mut u32,
     high: *mut u32,
     /// The stack pointer then.
     top: u32,
 }
 
-/// What no program is likely to write.
+/// Word that no program is likely to write.
 const PAINT: u32 = 0xc5a3_5ca7;
 /// The most bytes that are painted.
 const PAINTED: u32 = 16 << 10;
@@ -45,7 +45,7 @@ impl Stack {
         }
     }
 
-    /// How far the stack has grown since it was painted, in bytes.
+    /// Growth of the stack since it was painted, in bytes.
     #[inline(never)]
     pub(crate) fn depth(&self) -> u32 {
         let mut at = self.low;

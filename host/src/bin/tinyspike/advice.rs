@@ -38,7 +38,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()
         }
-        Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys".into(),
+        Advice::MakeKeys => "`tinyspike keygen -o FILE` makes a pair of keys, the public one in FILE.pub".into(),
         Advice::Sign => "`tinyspike sign IMAGE --key FILE` signs it".into(),
         Advice::Image => {
             "an image is a file that `tinyspike convert MODEL -o IMAGE` writes".into()

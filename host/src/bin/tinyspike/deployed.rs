@@ -5,7 +5,6 @@ use tinyspike::device::{
     self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
-use tinyspike::sign::trailer_of;
 
 use crate::args::BoardFlags;
 use crate::board::{self, Board, failure};
@@ -45,11 +44,8 @@ pub(crate) fn deploy(
     };
     let plan = image
         .map(|image| {
-            let options = PlanOptions {
-                trailer: trailer_of(image.bytes()),
-                ..PlanOptions::default()
-            };
-            Plan::new(&chip, &image.image(), Some(&firmware), &options)
+            let options = PlanOptions::default();
+            Plan::new(&chip, image, Some(&firmware), &options)
         })
         .transpose()
         .map_err(failure)?;

@@ -30,13 +30,13 @@ pub(crate) fn read_image(path: &Path) -> Result<ImageBuf, Failure> {
 /// Reads a public key from a PEM file.
 pub(crate) fn read_public_key(path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&read_key(path)?)
-        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))
 }
 
 /// Reads a private key from a PEM file, and warns if others than its owner may read it, too.
 pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
     let key = PrivateKey::from_pem(&read_key(path)?)
-        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

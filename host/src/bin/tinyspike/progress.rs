@@ -1,4 +1,4 @@
-//! Progress bars on the error stream, where it is a terminal.
+//! Progress bars on the error stream, if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 

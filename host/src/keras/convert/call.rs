@@ -1,35 +1,30 @@
-//! What a converter sees of the call that it converts, and how it adds objects.
+//! The call of a layer under conversion, as its converter sees it, and the objects that it adds.
 
 use std::sync::Arc;
 
-use super::build::{Build, Call, LayerPath, known};
 use super::error::ConvertError;
+use super::objects::{Build, Source, known};
 use super::options::{ActivationType, ConvertOptions};
 use super::warning::Warning;
-use crate::keras::model::{Activation, Layer, Model};
+use crate::keras::activation::Activation;
+use crate::keras::shape::Shape;
+use crate::keras::weight::LayerRef;
 use crate::network::{
     Connection, Diagonal, Ensemble, NeuronType, NodeKind, Post, Pre, Synapse, TensorNode, Transform,
 };
 use crate::tensor::Tensor;
 
-/// An object with the way in which its values are laid out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    pub(super) object: Pre,
-    pub(super) channels_last: bool,
-}
-
-/// Where to connect to and from: what stands for one call of a layer.
+/// The two ends of one call of a layer: its place in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// What the layer's inputs connect to.
+    /// The end that the layer's inputs connect to.
     pub post: Post,
-    /// What has the layer's output.
+    /// The end that has the layer's output.
     pub pre: Pre,
 }
 
 impl Object {
-    fn node(node: crate::network::NodeId) -> Self {
+    pub(crate) fn node(node: crate::network::NodeId) -> Self {
         Self {
             post: Post::Node(node),
             pre: Pre::Node(node),
@@ -44,10 +39,10 @@ impl Object {
     }
 }
 
-/// How to connect one of the call's inputs to an object.
+/// Settings of a connection from one of the call's inputs to an object.
 #[derive(Clone, Debug, Default)]
 pub struct Connect {
-    /// Which of the call's inputs.
+    /// The number of the input.
     pub input: usize,
     /// The places of the input that are read; `None` for all.
     pub pre_slice: Option<Arc<[usize]>>,
@@ -64,35 +59,35 @@ pub struct Connect {
 /// One call of a layer under conversion.
 pub struct LayerCall<'b, 'm> {
     build: &'b mut Build<'m>,
-    layer: &'m Layer,
-    path: LayerPath,
-    number: usize,
-    label: String,
-    inputs: Vec<Source>,
-    input_shapes: Vec<Vec<Option<usize>>>,
-    output_shapes: Vec<Vec<Option<usize>>>,
+    call: Call<'m>,
     channels_last: bool,
 }
 
+/// One use of a layer, with what flows in.
+#[derive(Clone)]
+pub(crate) struct Call<'m> {
+    pub(crate) layer: LayerRef<'m>,
+    pub(crate) number: usize,
+    pub(crate) label: String,
+    pub(crate) inputs: Vec<Source>,
+    pub(crate) input_shapes: Vec<Shape>,
+    pub(crate) output_shapes: Vec<Shape>,
+}
+
 impl<'b, 'm> LayerCall<'b, 'm> {
-    pub(super) fn new(build: &'b mut Build<'m>, call: Call<'_, 'm>, channels_last: bool) -> Self {
+    pub(crate) fn new(build: &'b mut Build<'m>, call: Call<'m>) -> Self {
+        let channels_last = call.inputs.first().is_none_or(|input| input.channels_last);
         Self {
             build,
-            layer: call.layer,
-            path: call.path.clone(),
-            number: call.number,
-            label: call.label,
-            inputs: call.inputs,
-            input_shapes: call.input_shapes,
-            output_shapes: call.output_shapes,
+            call,
             channels_last,
         }
     }
 
     /// The layer.
     #[must_use]
-    pub fn layer(&self) -> &'m Layer {
-        self.layer
+    pub fn layer(&self) -> LayerRef<'m> {
+        self.call.layer
     }
 
     /// The converter's options.
@@ -104,18 +99,18 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     /// The label of this call's object: `layer.<k>`.
     #[must_use]
     pub fn label(&self) -> String {
-        format!("{}.{}", self.label, self.number)
+        format!("{}.{}", self.call.label, self.call.number)
     }
 
     /// The layer's name without the call's number.
-    pub(super) fn plain_label(&self) -> &str {
-        &self.label
+    pub(crate) fn plain_label(&self) -> &str {
+        &self.call.label
     }
 
     /// How many inputs the call has.
     #[must_use]
     pub fn n_inputs(&self) -> usize {
-        self.inputs.len()
+        self.call.inputs.len()
     }
 
     /// The object behind an input.
@@ -123,7 +118,8 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     /// # Errors
     /// If the call has no such input.
     pub fn input(&self, input: usize) -> Result<Pre, ConvertError> {
-        self.inputs
+        self.call
+            .inputs
             .get(input)
             .map(|source| source.object)
             .ok_or_else(|| self.shape_error(format!("there is no input {input}")))
@@ -134,7 +130,8 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     /// # Errors
     /// If the call has no such input, or a length is unknown.
     pub fn input_shape(&self, input: usize) -> Result<Vec<usize>, ConvertError> {
-        self.input_shapes
+        self.call
+            .input_shapes
             .get(input)
             .and_then(|shape| known(shape, self.build.temporal))
             .ok_or_else(|| {
@@ -149,7 +146,8 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     /// # Errors
     /// If a length is unknown.
     pub fn output_shape(&self) -> Result<Vec<usize>, ConvertError> {
-        self.output_shapes
+        self.call
+            .output_shapes
             .first()
             .and_then(|shape| known(shape, self.build.temporal))
             .ok_or_else(|| {
@@ -158,12 +156,12 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     }
 
     /// The output's shape as the model has it.
-    pub(super) fn raw_output_shape(&self) -> &[Option<usize>] {
-        self.output_shapes.first().map_or(&[], Vec::as_slice)
+    pub(crate) fn raw_output_shape(&self) -> &[Option<usize>] {
+        self.call.output_shapes.first().map_or(&[], Vec::as_slice)
     }
 
     /// Whether shapes begin with a time axis that objects do not see.
-    pub(super) fn temporal(&self) -> bool {
+    pub(crate) fn temporal(&self) -> bool {
         self.build.temporal
     }
 
@@ -184,11 +182,12 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     /// If the weight is missing or has another shape.
     pub fn weight(&self, name: &str, shape: &[usize]) -> Result<&'m Tensor, ConvertError> {
         let error = |problem: String| ConvertError::Weight {
-            layer: self.layer.name.clone(),
+            layer: self.name(),
             weight: name.to_owned(),
             problem,
         };
         let weight = self
+            .call
             .layer
             .weight(name)
             .ok_or_else(|| error("is missing".into()))?;
@@ -205,17 +204,8 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     #[must_use]
     pub fn shape_error(&self, problem: String) -> ConvertError {
         ConvertError::Shape {
-            layer: self.layer.name.clone(),
+            layer: self.name(),
             problem,
-        }
-    }
-
-    /// The error of a converter that is registered for the wrong class.
-    #[must_use]
-    pub fn configuration_error(&self) -> ConvertError {
-        ConvertError::Configuration {
-            layer: self.layer.name.clone(),
-            class: self.layer.class_name.clone(),
         }
     }
 
@@ -267,17 +257,17 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             Resolved::Unsupported(activation) => {
                 if !self.options().allow_fallback {
                     return Err(ConvertError::UnsupportedActivation {
-                        layer: self.layer.name.clone(),
+                        layer: self.name(),
                         activation,
                     });
                 }
                 self.warn(Warning::ActivationFallback {
-                    layer: self.layer.name.clone(),
+                    layer: self.name(),
                     activation: activation.clone(),
                 });
                 let ActivationType::Keras(activation) = activation else {
                     return Err(ConvertError::UnsupportedActivation {
-                        layer: self.layer.name.clone(),
+                        layer: self.name(),
                         activation,
                     });
                 };
@@ -299,6 +289,16 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         Ok(object)
     }
 
+    /// Adds the object of an activation layer, and connects the input to it.
+    pub(crate) fn add_activation(
+        &mut self,
+        activation: ActivationType,
+    ) -> Result<Vec<Pre>, ConvertError> {
+        let object = self.add_object(Some(activation), None)?;
+        self.connect(object, Connect::default())?;
+        Ok(vec![object.pre])
+    }
+
     /// Adds an ensemble of the size of the output, with the firing rates scaled as the options say.
     ///
     /// # Errors
@@ -313,13 +313,13 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         let shape = self.output_shape()?;
         let mut neuron_type = neuron_type;
         let mut bias = biases;
-        let scale = self.options().scale_firing_rates.of(&self.layer.name);
+        let scale = self.options().scale_firing_rates.of(self.call.layer.name);
         if let Some(scale) = scale {
             bias = bias.map(|bias| bias.map(|b| b * scale));
             match neuron_type.amplitude_mut() {
                 Some(amplitude) => *amplitude /= scale,
                 None => self.warn(Warning::NoAmplitude {
-                    layer: self.layer.name.clone(),
+                    layer: self.name(),
                     neuron_type: neuron_type.clone(),
                 }),
             }
@@ -435,67 +435,19 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         })
     }
 
+    fn name(&self) -> String {
+        self.call.layer.name.to_owned()
+    }
+
     fn add_connection(&mut self, connection: Connection) -> Result<(), ConvertError> {
-        self.build.add_connection(&self.layer.name, connection)
-    }
-
-    /// Converts a nested model; its inputs are this call's.
-    pub(super) fn convert_model(&mut self, model: &'m Model) -> Result<Vec<Pre>, ConvertError> {
-        let parent = self.build.open(self.label());
-        let converted = self.build.model(model, &mut self.path);
-        self.build.close(parent);
-        let converted = converted?;
-        for (input, &node) in converted.inputs.iter().enumerate() {
-            self.connect(
-                Object::node(node),
-                Connect {
-                    input,
-                    ..Connect::default()
-                },
-            )?;
-        }
-        if let Some(output) = converted.outputs.first() {
-            self.channels_last = output.channels_last;
-        }
-        Ok(converted.outputs.iter().map(|o| o.object).collect())
-    }
-
-    /// Converts the layer inside a TimeDistributed, once for all steps.
-    pub(super) fn convert_wrapped(&mut self, layer: &'m Layer) -> Result<Vec<Pre>, ConvertError> {
-        let without_time = |shapes: &[Vec<Option<usize>>]| {
-            shapes
-                .iter()
-                .map(|shape| shape.iter().skip(1).copied().collect())
-                .collect()
-        };
-        self.path.push(0);
-        let calls = self
-            .build
-            .wrapped_calls
-            .entry(self.path.clone())
-            .or_insert(0);
-        let number = *calls;
-        *calls += 1;
-        self.build.temporal = false;
-        let made = self.build.layer(Call {
-            layer,
-            path: &mut self.path,
-            number,
-            label: layer.name.clone(),
-            inputs: self.inputs.clone(),
-            input_shapes: without_time(&self.input_shapes),
-            output_shapes: without_time(&self.output_shapes),
-        });
-        self.build.temporal = true;
-        self.path.pop();
-        Ok(made?.iter().map(|source| source.object).collect())
+        self.build.add_connection(self.call.layer.name, connection)
     }
 
     /// What an activation is in this network: the neuron type after all swaps.
     ///
     /// # Errors
     /// If it is swapped to something that is not a neuron type.
-    pub(super) fn neuron_type(
+    pub(crate) fn neuron_type(
         &mut self,
         activation: ActivationType,
     ) -> Result<NeuronType, ConvertError> {
@@ -503,7 +455,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         match self.resolve(Some(swapped)) {
             Resolved::Neuron(neuron_type) => Ok(neuron_type),
             _ => Err(ConvertError::UnsupportedActivation {
-                layer: self.layer.name.clone(),
+                layer: self.name(),
                 activation,
             }),
         }
@@ -516,7 +468,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             return Resolved::Linear;
         };
         let neuron_type = match activation {
-            ActivationType::Keras(function) => match default_neuron_type(function, native) {
+            ActivationType::Keras(function) => match function.neuron_type(native) {
                 Some(Some(neuron_type)) => neuron_type,
                 Some(None) => return Resolved::Linear,
                 None if native && function == Activation::Relu6 => {
@@ -528,7 +480,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         };
         match self.build.swapped(neuron_type.into()) {
             ActivationType::Neuron(neuron_type) => Resolved::Neuron(neuron_type),
-            ActivationType::Keras(function) => match default_neuron_type(function, native) {
+            ActivationType::Keras(function) => match function.neuron_type(native) {
                 Some(Some(neuron_type)) => Resolved::Neuron(neuron_type),
                 Some(None) => Resolved::Linear,
                 None => Resolved::Unsupported(function.into()),
@@ -546,29 +498,10 @@ enum Resolved {
     Unsupported(ActivationType),
 }
 
-/// The neuron type of a Keras function (`Some(None)` if it is the identity); `native` adds those
-/// that NengoDL does not map.
-pub(super) fn default_neuron_type(
-    function: Activation,
-    native: bool,
-) -> Option<Option<NeuronType>> {
-    match function {
-        Activation::Linear => Some(None),
-        Activation::Relu => Some(Some(NeuronType::RectifiedLinear { amplitude: 1.0 })),
-        Activation::Sigmoid => Some(Some(NeuronType::Sigmoid { tau_ref: 1.0 })),
-        Activation::Tanh => Some(Some(NeuronType::Tanh { tau_ref: 1.0 })),
-        Activation::LeakyRelu if native => Some(Some(NeuronType::LeakyRelu {
-            negative_slope: 0.2,
-            amplitude: 1.0,
-        })),
-        _ => None,
-    }
-}
-
 impl LayerCall<'_, '_> {
     /// Adds min(f(x), maximum), f being this (leaky) rectifier, as f(x) - relu(x - maximum): two
     /// ensembles between an input node and the node of the call.
-    pub(super) fn add_clipped(
+    pub(crate) fn add_clipped(
         &mut self,
         name: &str,
         activation: ActivationType,
@@ -604,7 +537,7 @@ impl LayerCall<'_, '_> {
 }
 
 /// The same factor on every element.
-pub(super) fn scaling(size: usize, factor: f32) -> Transform {
+pub(crate) fn scaling(size: usize, factor: f32) -> Transform {
     Transform::Diagonal(Diagonal {
         size,
         factor: Tensor::filled(Vec::new(), factor),

@@ -110,16 +110,6 @@ pub enum ConvertError {
         /// What was found and what was expected.
         problem: String,
     },
-    /// A layer's class and its configuration belong to different converters.
-    #[error(
-        "layer '{layer}': the converter registered for {class} does not know this configuration"
-    )]
-    Configuration {
-        /// The layer.
-        layer: String,
-        /// Its class.
-        class: String,
-    },
     /// The model's graph refers to a call that it does not have, or to itself.
     #[error("model '{model}': {problem}")]
     Graph {

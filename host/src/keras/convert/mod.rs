@@ -22,74 +22,38 @@
 //! [`Node`]: crate::network::Node
 //! [`TensorNode`]: crate::network::TensorNode
 
-mod build;
-mod call;
-mod error;
-mod layers;
-mod options;
+pub(crate) mod arguments;
+pub(crate) mod call;
+mod conversion;
+pub(crate) mod error;
+pub(crate) mod index;
+mod objects;
+pub(crate) mod options;
+mod order;
 mod registry;
-mod warning;
+mod walk;
+pub(crate) mod warning;
 
 pub use call::{Connect, LayerCall, Object};
+pub use conversion::{Conversion, LayerObject};
 pub use error::ConvertError;
 pub use options::{ActivationType, ConvertOptions, ScaleFiringRates};
 pub use registry::{LayerConverter, Registry};
 pub use warning::Warning;
 
+pub use crate::keras::weight::LayerRef;
+
 use crate::keras::model::Model;
-use crate::network::{Network, Pre};
 
-/// A converted model.
-#[derive(Clone, Debug)]
-pub struct Conversion {
-    /// Its network.
-    pub network: Network,
-    /// What the user should know, in the order in which it was noticed.
-    pub warnings: Vec<Warning>,
-    /// The object behind each output of each call of the model's own layers (not of a nested
-    /// model's), in topological order. A layer that leaves no object has its input's.
-    pub layers: Vec<LayerObject>,
-}
-
-/// The object that a layer has become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerObject {
-    /// The Keras layer.
-    pub layer: String,
-    /// Which use of it.
-    pub call: usize,
-    /// The object whose output is the layer's.
-    pub object: Pre,
-}
-
-impl Conversion {
-    /// The object of a layer; `None` if there is no such layer, or if it is used more than once
-    /// (see [`Conversion::layers`]).
-    #[must_use]
-    pub fn layer(&self, name: &str) -> Option<Pre> {
-        let mut objects = self.layers.iter().filter(|object| object.layer == name);
-        match (objects.next(), objects.next()) {
-            (Some(object), None) => Some(object.object),
-            _ => None,
-        }
-    }
-}
-
-/// Converts a model with the built-in converters: NengoDL's alone with
-/// [`ConvertOptions::nengo_dl_compat`], else all of them.
+/// Converts a model.
 ///
 /// # Errors
 /// A layer, activation, shape or option for which there is no network; see [`ConvertError`].
 pub fn convert(model: &Model, options: &ConvertOptions) -> Result<Conversion, ConvertError> {
-    let registry = if options.nengo_dl_compat {
-        Registry::nengo_dl()
-    } else {
-        Registry::default()
-    };
-    convert_with(model, options, &registry)
+    convert_with(model, options, &Registry::default())
 }
 
-/// Converts a model with the converters of a registry.
+/// Converts a model; the converters of a registry come before what layers do by themselves.
 ///
 /// # Errors
 /// As [`convert`], and what the registry's own converters return.
@@ -98,7 +62,7 @@ pub fn convert_with(
     options: &ConvertOptions,
     registry: &Registry,
 ) -> Result<Conversion, ConvertError> {
-    let mut build = build::Build::new(options, registry);
-    build.check_scales(model)?;
-    build.finish(model)
+    let mut walk = walk::Walk::new(options, registry);
+    walk.check_scales(model)?;
+    walk.finish(model)
 }

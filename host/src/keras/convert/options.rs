@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::keras::model::Activation;
+use crate::keras::activation::Activation;
 use crate::network::{NeuronType, Synapse};
 
 /// The converter's options; the default is NengoDL's.

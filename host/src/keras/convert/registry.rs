@@ -1,4 +1,4 @@
-//! Which converter answers for which layer class.
+//! Custom converters for layer classes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::call::LayerCall;
 use super::error::ConvertError;
 use super::options::ConvertOptions;
+use crate::keras::class::type_name;
 use crate::keras::model::Layer;
 use crate::network::Pre;
 
-/// Turns the calls of one kind of Keras layer into Nengo objects.
+/// Turns the calls of one class of Keras layers, such as a custom one, into Nengo objects.
 ///
-/// Everything that the built-in layers do goes through this trait; a user's own layer class is
-/// added to a [`Registry`] under its class name.
+/// It is added to a [`Registry`] under the layer's class name, and comes before what the class does by
+/// itself.
 pub trait LayerConverter: Send + Sync {
     /// Whether the layer can be converted; if not, why, as a sentence without its full stop. The
     /// layer then becomes a `TensorNode`.
@@ -38,26 +39,20 @@ pub trait LayerConverter: Send + Sync {
     ///
     /// # Errors
     /// Whatever makes the call inconvertible after all.
-    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError>;
+    fn convert(
+        &self,
+        layer: &Layer,
+        call: &mut LayerCall<'_, '_>,
+    ) -> Result<Vec<Pre>, ConvertError>;
 }
 
-/// Converters by Keras class name.
-#[derive(Clone)]
+/// Custom converters by Keras class name.
+#[derive(Clone, Default)]
 pub struct Registry {
     converters: BTreeMap<String, Arc<dyn LayerConverter>>,
 }
 
 impl Registry {
-    /// The layers that NengoDL 3.6 converts.
-    #[must_use]
-    pub fn nengo_dl() -> Self {
-        let mut registry = Self {
-            converters: BTreeMap::new(),
-        };
-        super::layers::register_nengo_dl(&mut registry);
-        registry
-    }
-
     /// Adds or replaces the converter of a class; returns the one that it replaces.
     pub fn register(
         &mut self,
@@ -74,18 +69,4 @@ impl Registry {
             .get(class_name)
             .or_else(|| self.converters.get(type_name(class_name)))
     }
-}
-
-impl Default for Registry {
-    /// What NengoDL converts, and every other layer that Nengo's objects can express.
-    fn default() -> Self {
-        let mut registry = Self::nengo_dl();
-        super::layers::register_extended(&mut registry);
-        registry
-    }
-}
-
-/// A class's name without its package: `Lowpass` of `keras_spiking>Lowpass`.
-pub(super) fn type_name(class_name: &str) -> &str {
-    class_name.rsplit(['>', '.']).next().unwrap_or(class_name)
 }

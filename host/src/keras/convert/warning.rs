@@ -1,11 +1,11 @@
-//! What the converter tells the user without stopping.
+//! Warnings of the converter, which goes on.
 
 use std::fmt;
 
 use super::options::ActivationType;
 use crate::network::NeuronType;
 
-/// A warning; its `Display` is the message, in NengoDL's words where NengoDL has the same warning.
+/// A warning; its `Display` is the message, in NengoDL's words if NengoDL has the same warning.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -15,7 +15,7 @@ pub enum Warning {
     Fallback {
         /// The layer.
         layer: String,
-        /// What has no native form; may be empty.
+        /// Part without a native form; may be empty.
         reason: String,
     },
     /// An activation became a `TensorNode`.

@@ -1,22 +1,22 @@
 //! Axes: finding, splitting, permuting and broadcasting them. Shapes here contain the batch axis.
 
-use super::Problem;
-use crate::keras::model::DataFormat;
+use super::error::Problem;
+use crate::keras::shape::DataFormat;
 use crate::tensor::Tensor;
 
 /// The axes of a shape as seen from one of them.
-pub(super) struct Split {
+pub(crate) struct Split {
     /// How many values the axes before it have.
-    pub(super) before: usize,
+    pub(crate) before: usize,
     /// Its own length.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// How many values the axes after it have.
-    pub(super) after: usize,
+    pub(crate) after: usize,
 }
 
 impl Split {
     /// `axis` must be one of `shape`'s; see [`index`].
-    pub(super) fn at(shape: &[usize], axis: usize) -> Self {
+    pub(crate) fn at(shape: &[usize], axis: usize) -> Self {
         let (head, tail) = shape.split_at(axis.min(shape.len()));
         Self {
             before: head.iter().product(),
@@ -27,7 +27,7 @@ impl Split {
 }
 
 /// The axis that a Keras index means, which may count from the end.
-pub(super) fn index(x: &Tensor, axis: isize) -> Result<usize, Problem> {
+pub(crate) fn index(x: &Tensor, axis: isize) -> Result<usize, Problem> {
     let rank = x.shape().len();
     let from_start = if axis < 0 {
         rank.checked_sub(axis.unsigned_abs())
@@ -43,20 +43,20 @@ pub(super) fn index(x: &Tensor, axis: isize) -> Result<usize, Problem> {
 }
 
 /// The tensor of values that were made for this shape.
-pub(super) fn tensor(shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor, Problem> {
+pub(crate) fn tensor(shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor, Problem> {
     let found = vec![data.len()];
     let needs = format!("as many values as the shape {shape:?}");
     Tensor::new(shape, data).ok_or(Problem::Shape { needs, found })
 }
 
 /// A function of each value.
-pub(super) fn map(x: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
+pub(crate) fn map(x: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
     let y = x.data().iter().map(|v| f(*v)).collect();
     Tensor::new(x.shape().to_vec(), y).unwrap_or_else(|| x.clone())
 }
 
 /// The axes in the order `order`, which names each once.
-pub(super) fn permute(x: &Tensor, order: &[usize]) -> Result<Tensor, Problem> {
+pub(crate) fn permute(x: &Tensor, order: &[usize]) -> Result<Tensor, Problem> {
     let shape = x.shape();
     let mut seen = order.to_vec();
     seen.sort_unstable();
@@ -74,7 +74,7 @@ pub(super) fn permute(x: &Tensor, order: &[usize]) -> Result<Tensor, Problem> {
 }
 
 /// Values from one place of each axis to the next.
-pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for a in (1..shape.len()).rev() {
         strides[a - 1] = strides[a] * shape[a];
@@ -84,7 +84,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
 
 /// The places that a walk over `shape` in row-major order visits, where a step along each axis goes
 /// `steps` places.
-pub(super) fn gather(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
+pub(crate) fn gather(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
     let (shape, steps) = (shape.to_vec(), steps.to_vec());
     let total: usize = shape.iter().product();
     let mut counter = vec![0; shape.len()];
@@ -105,7 +105,7 @@ pub(super) fn gather(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = u
 }
 
 /// A tensor of `[batch, places.., channels]` as the layer wants it, whatever its data format.
-pub(super) fn to_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
+pub(crate) fn to_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
     let rank = x.shape().len();
     match format {
         DataFormat::ChannelsFirst if rank > 2 => {
@@ -117,7 +117,7 @@ pub(super) fn to_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor,
 }
 
 /// The reverse of [`to_channels_last`].
-pub(super) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
+pub(crate) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tensor, Problem> {
     let rank = x.shape().len();
     match format {
         DataFormat::ChannelsFirst if rank > 2 => {
@@ -130,7 +130,7 @@ pub(super) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tenso
 
 /// `f` of each pair of values, where axes of length 1 stretch, and a tensor with fewer axes gets
 /// axes of length 1 after the batch axis.
-pub(super) fn broadcast(
+pub(crate) fn broadcast(
     a: &Tensor,
     b: &Tensor,
     f: impl Fn(f32, f32) -> f32,
@@ -173,5 +173,60 @@ pub(super) fn broadcast(
         .zip(gather(&shape, &steps(&sb)))
         .map(|(i, j)| f(a.data()[i], b.data()[j]))
         .collect();
+    tensor(shape, y)
+}
+
+/// The number of items, and the shape of each.
+pub(crate) fn split_batch(x: &Tensor) -> Result<(usize, &[usize]), Problem> {
+    x.shape()
+        .split_first()
+        .map(|(batch, item)| (*batch, item))
+        .ok_or_else(|| Problem::Shape {
+            needs: "a batch axis".to_owned(),
+            found: Vec::new(),
+        })
+}
+
+/// The same values under another shape.
+pub(crate) fn reshape(x: &Tensor, shape: Vec<usize>) -> Result<Tensor, Problem> {
+    let needs = format!("as many values as the shape {shape:?}");
+    x.reshaped(shape).ok_or_else(|| Problem::Shape {
+        needs,
+        found: x.shape().to_vec(),
+    })
+}
+
+/// The only input of a layer that takes one.
+pub(crate) fn only(inputs: &[Tensor]) -> Result<&Tensor, Problem> {
+    match inputs {
+        [x] => Ok(x),
+        _ => Err(Problem::Inputs {
+            expected: "one input",
+            found: inputs.len(),
+        }),
+    }
+}
+
+/// Along `axis`, each new place mixes two old ones: `(1 - share) first + share second`.
+pub(crate) fn resample(
+    x: &Tensor,
+    axis: usize,
+    mix: &[(usize, usize, f32)],
+) -> Result<Tensor, Problem> {
+    let split = Split::at(x.shape(), axis);
+    let mut y = Vec::with_capacity(split.before * mix.len() * split.after);
+    for b in 0..split.before {
+        for &(first, second, share) in mix {
+            let row = |i: usize| &x.data()[(b * split.len + i) * split.after..][..split.after];
+            if share == 0.0 {
+                y.extend_from_slice(row(first));
+            } else {
+                let mixed = row(first).iter().zip(row(second));
+                y.extend(mixed.map(|(p, q)| p + (q - p) * share));
+            }
+        }
+    }
+    let mut shape = x.shape().to_vec();
+    shape[axis] = mix.len();
     tensor(shape, y)
 }

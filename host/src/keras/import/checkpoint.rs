@@ -1,5 +1,5 @@
 //! A TensorFlow checkpoint: `variables.index`, a sorted table from a tensor's key to its place, and
-//! `variables.data-00000-of-00001` ..., where the values are.
+//! `variables.data-00000-of-00001` ..., if the values are.
 //!
 //! The table is LevelDB's: blocks of entries whose keys share prefixes, then a block that indexes
 //! them, then a footer. The checksums of blocks and tensors are verified.
@@ -26,7 +26,7 @@ const STRING: i32 = 7;
 
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// What a tensor's entry in the table says (`BundleEntryProto`).
+/// Entry of a tensor in the table (`BundleEntryProto`).
 #[derive(Clone, PartialEq, Message)]
 struct Entry {
     #[prost(int32, tag = "1")]
@@ -59,7 +59,7 @@ struct Dim {
     size: i64,
 }
 
-/// What the table says of the checkpoint (`BundleHeaderProto`), under the empty key.
+/// Header of the checkpoint in the table (`BundleHeaderProto`), under the empty key.
 #[derive(Clone, PartialEq, Message)]
 struct Header {
     #[prost(int32, tag = "1")]

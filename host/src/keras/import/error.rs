@@ -3,7 +3,7 @@
 use crate::advice::{Advice, Advised};
 use thiserror::Error;
 
-use crate::keras::shape::ShapeError;
+use crate::keras::infer::ShapeError;
 
 /// A file that cannot be imported: which, and why.
 #[derive(Debug, Error)]

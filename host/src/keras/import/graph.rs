@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::config::{self, class_of, input_shape, shorten, unbatched};
 use super::error::Problem;
-use crate::keras::model::{Call, Layer, LayerConfig, Model, TensorRef};
-use crate::keras::shape::{self, Shape};
+use crate::keras::args::{Args, input_shape, shorten, unbatched};
+use crate::keras::class::{self, Class, Origin};
+use crate::keras::infer;
+use crate::keras::model::{Call, Input, Layer, LayerConfig, Model, TensorRef};
+use crate::keras::shape::Shape;
 
 /// How deep models and wrappers may be nested.
 const MAX_DEPTH: usize = 16;
@@ -102,7 +104,7 @@ pub(super) fn layer(entry: &Map<String, Value>, depth: usize) -> Result<Layer, P
     let name = (map.get("name").or_else(|| entry.get("name")))
         .and_then(Value::as_str)
         .ok_or_else(|| Problem::model(format!("a layer of class {} has no name", class.shown)))?;
-    let config = config::layer_config(name, &class, map, depth)?;
+    let config = layer_config(name, &class, map, depth)?;
     Ok(Layer {
         name: name.to_owned(),
         class_name: class.shown,
@@ -114,6 +116,52 @@ pub(super) fn layer(entry: &Map<String, Value>, depth: usize) -> Result<Layer, P
         weights: Vec::new(),
         calls: Vec::new(),
     })
+}
+
+/// The class of an object in the configuration.
+fn class_of(entry: &Map<String, Value>) -> Result<Class, Problem> {
+    class::class_of(entry).ok_or_else(|| {
+        Problem::model("a layer has no class_name; write it again with model.save()")
+    })
+}
+
+/// A layer of `class` with the arguments `map`. One with an argument that [`LayerConfig`] cannot hold
+/// (such as a recurrent layer that returns its state) is unknown: it can be listed, but nobody will
+/// run it wrongly.
+///
+/// # Errors
+/// If an argument of a known class is not of the kind that Keras writes.
+fn layer_config(
+    name: &str,
+    class: &Class,
+    map: &Map<String, Value>,
+    depth: usize,
+) -> Result<LayerConfig, Problem> {
+    let args = Args::new(map);
+    let refuse = |reason| Problem::Layer {
+        layer: name.to_owned(),
+        class: class.shown.clone(),
+        reason,
+    };
+    match class.base.as_str() {
+        "Functional" | "Model" | "Sequential" if class.origin == Origin::Keras => {
+            let model = model(map, class.base == "Sequential", depth + 1)?;
+            return Ok(LayerConfig::Model(Box::new(model)));
+        }
+        "TimeDistributed" if class.origin == Origin::Keras => {
+            let Some(Value::Object(inner)) = args.get("layer") else {
+                return Err(refuse(args.wrong("layer", "a layer")));
+            };
+            return Ok(LayerConfig::TimeDistributed {
+                layer: Box::new(layer(inner, depth + 1)?),
+            });
+        }
+        _ => {}
+    }
+    let known = LayerConfig::read(class, &args).map_err(refuse)?;
+    Ok(known.unwrap_or_else(|| LayerConfig::Unknown {
+        config: Value::Object(map.clone()),
+    }))
 }
 
 /// A model, whose layers have no weights yet.
@@ -178,12 +226,12 @@ impl Draft {
         entries: &[&Map<String, Value>],
     ) -> Result<(), Problem> {
         let first = &self.model.layers[0];
-        if !matches!(first.config, LayerConfig::Input { .. }) {
+        if !matches!(first.config, LayerConfig::Input(_)) {
             // The input is an argument of the first layer, or of the model where it was built late;
             // a first layer that is a model brings its own.
             let own = match &first.config {
                 LayerConfig::Model(inner) => match inner.inputs[..] {
-                    [input] => shape::shape_of(inner, input).cloned(),
+                    [input] => inner.shape_of(input).cloned(),
                     _ => None,
                 },
                 _ => None,
@@ -203,7 +251,7 @@ impl Draft {
                 name: format!("{}_input", first.name),
                 class_name: "InputLayer".to_owned(),
                 trainable: true,
-                config: LayerConfig::Input { shape },
+                config: Input { shape }.into(),
                 weights: Vec::new(),
                 calls: Vec::new(),
             };
@@ -256,7 +304,7 @@ impl Draft {
                 });
             }
             let layer = &mut self.model.layers[index];
-            if calls.is_empty() && matches!(layer.config, LayerConfig::Input { .. }) {
+            if calls.is_empty() && matches!(layer.config, LayerConfig::Input(_)) {
                 calls.push(Call {
                     inputs: Vec::new(),
                     output_shapes: Vec::new(),
@@ -404,7 +452,7 @@ impl Draft {
     fn finish(mut self) -> Result<Model, Problem> {
         let order = self.order()?;
         let stated = std::mem::take(&mut self.stated);
-        shape::infer_model(&mut self.model, &order, |tensor| {
+        infer::infer_model(&mut self.model, &order, |tensor| {
             stated.get(&tensor).cloned()
         })?;
         for &tensor in self.model.inputs.iter().chain(&self.model.outputs) {
@@ -420,7 +468,7 @@ impl Draft {
         for &tensor in &self.model.inputs {
             if !matches!(
                 self.model.layers[tensor.layer].config,
-                LayerConfig::Input { .. }
+                LayerConfig::Input(_)
             ) {
                 let name = &self.model.layers[tensor.layer].name;
                 return Err(self.refuse(&format!("its input \"{name}\" is not an InputLayer")));
@@ -501,7 +549,7 @@ impl Draft {
         for l in 0..self.model.layers.len() {
             let input = (self.model.layers[l].calls.first())
                 .and_then(|c| c.inputs.first())
-                .and_then(|&r| shape::shape_of(&self.model, r));
+                .and_then(|&r| self.model.shape_of(r));
             let Some(rank) = input.map(Vec::len) else {
                 continue;
             };
@@ -511,20 +559,10 @@ impl Draft {
 }
 
 fn number_axes(config: &mut LayerConfig, rank: usize) {
-    let number = |axis: &mut isize| {
-        if let Some(index) =
-            (shape::axis_index(*axis, rank).ok()).and_then(|a| isize::try_from(a).ok())
-        {
-            *axis = index + 1;
-        }
-    };
-    match config {
-        LayerConfig::BatchNormalization { axis, .. } => number(axis),
-        LayerConfig::LayerNormalization { axis, .. } => axis.iter_mut().for_each(number),
-        LayerConfig::TimeDistributed { layer } => {
-            number_axes(&mut layer.config, rank.saturating_sub(1));
-        }
-        _ => {}
+    if let LayerConfig::TimeDistributed { layer } = config {
+        number_axes(&mut layer.config, rank.saturating_sub(1));
+    } else if let Some(kind) = config.kind_mut() {
+        kind.number_axes(rank);
     }
 }
 
@@ -605,7 +643,7 @@ mod tests {
             ),
         ] {
             let found = match config_of("Activation", json!({"activation": value})) {
-                LayerConfig::Activation { activation } => Some(activation),
+                LayerConfig::Activation(layer) => Some(layer.activation),
                 LayerConfig::Unknown { .. } => None,
                 other => panic!("{other:?}"),
             };
@@ -628,11 +666,11 @@ mod tests {
             "Dense",
             json!({"units": 2, "kernel_regularizer": value}),
         ) {
-            LayerConfig::Dense { penalties, .. } => {
+            LayerConfig::Dense(dense) => {
                 let Penalties {
                     kernel_regularizer: Some(Penalty { class, config }),
                     ..
-                } = penalties
+                } = dense.penalties
                 else {
                     panic!("none")
                 };
@@ -723,7 +761,7 @@ mod tests {
         ] {
             let model = read(&value).unwrap();
             assert!(model.sequential);
-            let LayerConfig::Input { shape } = &model.layers[0].config else {
+            let LayerConfig::Input(Input { shape }) = &model.layers[0].config else {
                 panic!("{value}");
             };
             assert_eq!(shape, &[Some(3)], "{value}");
@@ -848,6 +886,57 @@ mod tests {
              "config": {"batch_input_shape": [null, length, 3], "name": "in"}},
             layer,
         ], "input_layers": [["in", 0, 0]], "output_layers": [["b", 1, 0]]}})
+    }
+
+    /// A model in which each of `depth` layers puts its input beside itself.
+    fn doubling(depth: usize, length: usize) -> Value {
+        let mut layers = vec![
+            json!({"class_name": "InputLayer", "name": "c0", "inbound_nodes": [],
+                   "config": {"batch_input_shape": [null, length], "name": "c0"}}),
+        ];
+        for k in 1..=depth {
+            let (name, before) = (format!("c{k}"), format!("c{}", k - 1));
+            layers.push(json!({"class_name": "Concatenate", "name": name,
+                "config": {"name": name, "axis": -1},
+                "inbound_nodes": [[[before, 0, 0, {}], [before, 0, 0, {}]]]}));
+        }
+        let last = format!("c{depth}");
+        json!({"class_name": "Functional", "config": {"name": "m", "layers": layers,
+            "input_layers": [["c0", 0, 0]], "output_layers": [[last, 0, 0]]}})
+    }
+
+    #[test]
+    fn all_tensors_together_are_limited() {
+        assert!(read(&doubling(20, 8)).is_ok());
+        let text = refusal(&doubling(26, 8));
+        for part in [
+            "\"c23\"",
+            "Concatenate",
+            "(67108864)",
+            "67108856",
+            "most that is supported",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        // A nested model counts for each of its uses.
+        let mut inner = doubling(20, 8);
+        inner["name"] = json!("inner");
+        inner["config"]["name"] = json!("inner");
+        let uses = |n: usize| -> Value {
+            let mut layer = inner.clone();
+            layer["inbound_nodes"] = (0..n).map(|_| json!([["in", 0, 0, {}]])).collect();
+            json!({"class_name": "Functional", "config": {"name": "m", "layers": [
+                {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+                 "config": {"batch_input_shape": [null, 8], "name": "in"}},
+                layer,
+            ], "input_layers": [["in", 0, 0]], "output_layers": [["inner", 0, 0]]}})
+        };
+        assert!(read(&uses(4)).is_ok());
+        let text = refusal(&uses(5));
+        assert!(
+            text.contains("\"inner\"") && text.contains("all its layers"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn problem(object: &str, error: &hdf5_reader::error::Error) -> Problem {
     }
 }
 
-/// Nothing where the object is not there; an error where it cannot be read.
+/// Turns a missing object into nothing; an error remains one if it cannot be read.
 fn found<T>(object: &str, result: hdf5_reader::error::Result<T>) -> Result<Option<T>, Problem> {
     use hdf5_reader::error::Error;
     let mut result = result;
@@ -64,7 +64,7 @@ impl Hdf5 {
         self.bytes
     }
 
-    /// Whether there is a group of this path.
+    /// Tells whether there is a group of this path.
     pub(super) fn has_group(&self, path: &str) -> Result<bool, Problem> {
         Ok(found(path, self.file.group(path))?.is_some())
     }
@@ -126,7 +126,7 @@ impl Hdf5 {
         Ok(found(path, self.file.dataset(path))?.map(|d| d.shape().to_vec()))
     }
 
-    /// The values of a dataset as float32; the number format's name where they are no floats.
+    /// The values of a dataset as float32; the number format's name if they are no floats.
     pub(super) fn read(&self, path: &str) -> Result<Result<Vec<f32>, String>, Problem> {
         let dataset = self.file.dataset(path).map_err(|e| problem(path, &e))?;
         let (size, order) = match dataset.dtype() {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Problem;
 use super::hdf5::Hdf5;
-use super::weights::{Array, Assignment, Slot, first_inputs, slots};
+use super::weights::{Array, Assignment, first_inputs, slots};
 use crate::keras::model::{Layer, LayerConfig, Model, Weight};
 use crate::keras::shape::Shape;
+use crate::keras::weight::Slot;
 
 /// Where the weights are: in a file with the whole model in `model_weights`, else in the root.
 pub(super) fn root(file: &Hdf5) -> Result<Option<&'static str>, Problem> {

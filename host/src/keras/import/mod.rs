@@ -10,8 +10,7 @@
 //! | HDF5 (`.weights.h5`) | `save_weights` | given apart | either layout |
 
 mod checkpoint;
-mod config;
-mod error;
+pub(crate) mod error;
 mod graph;
 mod hdf5;
 mod legacy;

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::config::FUNCTIONS;
 use super::error::Problem;
 use super::hdf5::Hdf5;
 use super::weights::{Array, Assignment, first_inputs, slots};
+use crate::keras::class::FUNCTIONS;
 use crate::keras::model::{Layer, LayerConfig, Model};
 use crate::keras::shape::Shape;
 
@@ -88,13 +88,10 @@ fn fill_layer(
             layer.weights = assignment.all(&layer.name, found.arrays)?;
             return Ok(());
         }
-        LayerConfig::SimpleRnn { .. } | LayerConfig::Gru { .. } | LayerConfig::Lstm { .. } => {
-            format!("{group}/cell/vars")
+        config => {
+            let place = config.kind().map_or("vars", |kind| kind.group());
+            format!("{group}/{place}")
         }
-        LayerConfig::Lowpass { .. } | LayerConfig::Alpha { .. } => {
-            format!("{group}/layer/cell/vars")
-        }
-        _ => format!("{group}/vars"),
     };
     for (k, slot) in slots.iter().enumerate() {
         let array = array(file, &format!("{vars}/{k}"), "")?;

@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
         let mut index = 0;
         for (layer, input) in model.layers.iter_mut().zip(inputs) {
             // Keras does not count a sequential model's input layer.
-            if sequential && matches!(layer.config, LayerConfig::Input { .. }) {
+            if sequential && matches!(layer.config, LayerConfig::Input(_)) {
                 continue;
             }
             let child = self.child(object, &format!("layer-{index}"));

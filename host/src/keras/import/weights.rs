@@ -1,12 +1,13 @@
 //! Which weights a layer has, and how the arrays of a container become them.
 //!
 //! Keras's containers number a layer's weights, or name them by paths that differ between versions.
-//! What a weight *is* follows from the layer's configuration: its [`Slot`]s, in Keras's order. The
+//! What a weight *is* follows from the layer's configuration: its slots, in Keras's order. The
 //! arrays are matched to them by place, and their shapes checked before any value is read.
 
 use super::error::Problem;
-use crate::keras::model::{Conv, DataFormat, Layer, LayerConfig, Model, Weight};
+use crate::keras::model::{Layer, Model, Weight};
 use crate::keras::shape::{self, Shape};
+use crate::keras::weight::Slot;
 use crate::tensor::Tensor;
 
 /// The most parameters of a model: 1 GiB of float32.
@@ -23,18 +24,6 @@ pub(super) fn unpacked_limit(packed: usize) -> usize {
 
 /// The most bytes of a file: a model of the most parameters in float32, with an optimizer's state.
 pub(super) const MAX_FILE_BYTES: usize = MAX_PARAMETERS * 4 * 3;
-
-/// A weight that a layer has by its configuration.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    /// `kernel`, `bias` ...
-    pub(super) role: &'static str,
-    /// Its shape, with `None` for an axis that the configuration does not tell; nothing where it
-    /// does not even tell the rank.
-    shape: Option<Shape>,
-    /// Whether training changes it, if the layer is trainable.
-    pub(super) trainable: bool,
-}
 
 /// An array of a container, before its values are read.
 pub(super) struct Array<'a> {
@@ -167,7 +156,7 @@ fn display(shape: &[u64]) -> String {
 pub(super) fn first_inputs(model: &Model) -> Vec<Option<Shape>> {
     let first = |layer: &Layer| {
         let tensor = layer.calls.first()?.inputs.first()?;
-        shape::shape_of(model, *tensor).cloned()
+        model.shape_of(*tensor).cloned()
     };
     model.layers.iter().map(first).collect()
 }
@@ -178,225 +167,12 @@ pub(super) fn first_inputs(model: &Model) -> Vec<Option<Shape>> {
 /// # Errors
 /// If the layer's configuration does not fit its input.
 pub(super) fn slots(layer: &Layer, input: Option<&Shape>) -> Result<Vec<Slot>, Problem> {
-    slots_of(&layer.config, input).map_err(|reason| Problem::Layer {
+    let Some(kind) = layer.config.kind() else {
+        return Ok(Vec::new());
+    };
+    kind.slots(input).map_err(|reason| Problem::Layer {
         layer: layer.name.clone(),
         class: layer.class_name.clone(),
         reason,
     })
-}
-
-fn slots_of(config: &LayerConfig, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-    let last = input.and_then(|i| *i.last()?);
-    let product = |a: Option<usize>, b: usize| -> Result<Option<usize>, String> {
-        a.map(|a| {
-            a.checked_mul(b)
-                .ok_or_else(|| format!("{a} * {b} channels are out of range"))
-        })
-        .transpose()
-    };
-    let mut slots = Vec::new();
-    let mut push = |role, shape: Option<Shape>, trainable| {
-        slots.push(Slot {
-            role,
-            shape,
-            trainable,
-        });
-    };
-    match config {
-        LayerConfig::Dense {
-            units, use_bias, ..
-        } => {
-            push("kernel", Some(vec![last, Some(*units)]), true);
-            if *use_bias {
-                push("bias", Some(vec![Some(*units)]), true);
-            }
-        }
-        LayerConfig::Conv(conv) => {
-            let channels = channels(conv, input);
-            let inner = match channels {
-                Some(n) if n % conv.groups == 0 => Some(n / conv.groups),
-                Some(n) => {
-                    return Err(format!(
-                        "its {n} input channels cannot be split into {} groups",
-                        conv.groups
-                    ));
-                }
-                None => None,
-            };
-            push(
-                "kernel",
-                Some(kernel(conv, [inner, Some(conv.filters)])),
-                true,
-            );
-            if conv.use_bias {
-                push("bias", Some(vec![Some(conv.filters)]), true);
-            }
-        }
-        LayerConfig::ConvTranspose(conv) => {
-            let inner = channels(conv, input);
-            push(
-                "kernel",
-                Some(kernel(conv, [Some(conv.filters), inner])),
-                true,
-            );
-            if conv.use_bias {
-                push("bias", Some(vec![Some(conv.filters)]), true);
-            }
-        }
-        LayerConfig::DepthwiseConv {
-            conv,
-            depth_multiplier,
-        } => {
-            let inner = channels(conv, input);
-            let shape = kernel(conv, [inner, Some(*depth_multiplier)]);
-            push("depthwise_kernel", Some(shape), true);
-            if conv.use_bias {
-                push("bias", Some(vec![product(inner, *depth_multiplier)?]), true);
-            }
-        }
-        LayerConfig::SeparableConv {
-            conv,
-            depth_multiplier,
-        } => {
-            let inner = channels(conv, input);
-            let shape = kernel(conv, [inner, Some(*depth_multiplier)]);
-            push("depthwise_kernel", Some(shape), true);
-            let mut pointwise = vec![Some(1); conv.rank];
-            pointwise.push(product(inner, *depth_multiplier)?);
-            pointwise.push(Some(conv.filters));
-            push("pointwise_kernel", Some(pointwise), true);
-            if conv.use_bias {
-                push("bias", Some(vec![Some(conv.filters)]), true);
-            }
-        }
-        LayerConfig::PRelu { shared_axes } => {
-            let alpha = input.map(|input| {
-                let mut alpha = input.clone();
-                for &axis in shared_axes {
-                    if let Some(d) = axis.checked_sub(1).and_then(|a| alpha.get_mut(a)) {
-                        *d = Some(1);
-                    }
-                }
-                alpha
-            });
-            push("alpha", alpha, true);
-        }
-        LayerConfig::BatchNormalization {
-            axis,
-            center,
-            scale,
-            ..
-        } => {
-            let dim = match input {
-                Some(input) => input[shape::axis_index(*axis, input.len())?],
-                None => None,
-            };
-            if *scale {
-                push("gamma", Some(vec![dim]), true);
-            }
-            if *center {
-                push("beta", Some(vec![dim]), true);
-            }
-            push("moving_mean", Some(vec![dim]), false);
-            push("moving_variance", Some(vec![dim]), false);
-        }
-        LayerConfig::LayerNormalization {
-            axis,
-            center,
-            scale,
-            ..
-        } => {
-            let dims = match input {
-                Some(input) => (axis.iter())
-                    .map(|&a| Ok(input[shape::axis_index(a, input.len())?]))
-                    .collect::<Result<Shape, String>>()?,
-                None => vec![None; axis.len()],
-            };
-            if *scale {
-                push("gamma", Some(dims.clone()), true);
-            }
-            if *center {
-                push("beta", Some(dims), true);
-            }
-        }
-        LayerConfig::Embedding {
-            input_dim,
-            output_dim,
-        } => push(
-            "embeddings",
-            Some(vec![Some(*input_dim), Some(*output_dim)]),
-            true,
-        ),
-        LayerConfig::SimpleRnn {
-            units, use_bias, ..
-        } => {
-            push("kernel", Some(vec![last, Some(*units)]), true);
-            push("recurrent_kernel", Some(vec![Some(*units); 2]), true);
-            if *use_bias {
-                push("bias", Some(vec![Some(*units)]), true);
-            }
-        }
-        LayerConfig::Gru {
-            units,
-            use_bias,
-            reset_after,
-            ..
-        } => {
-            let gates = product(Some(*units), 3)?;
-            push("kernel", Some(vec![last, gates]), true);
-            push("recurrent_kernel", Some(vec![Some(*units), gates]), true);
-            if *use_bias {
-                // With reset_after, the input and the recurrent part each have a bias.
-                let shape = if *reset_after {
-                    vec![Some(2), gates]
-                } else {
-                    vec![gates]
-                };
-                push("bias", Some(shape), true);
-            }
-        }
-        LayerConfig::Lstm {
-            units, use_bias, ..
-        } => {
-            let gates = product(Some(*units), 4)?;
-            push("kernel", Some(vec![last, gates]), true);
-            push("recurrent_kernel", Some(vec![Some(*units), gates]), true);
-            if *use_bias {
-                push("bias", Some(vec![gates]), true);
-            }
-        }
-        LayerConfig::Lowpass { .. } => {
-            let size = input.map(|input| {
-                let axes = input.iter().copied().skip(1);
-                [Some(1)].into_iter().chain(axes).collect::<Shape>()
-            });
-            push("initial_level", size.clone(), true);
-            push("tau", size, true);
-        }
-        LayerConfig::Alpha { .. } => {
-            let size = input.map(|input| {
-                let axes = input.iter().skip(1);
-                axes.copied().try_fold(1usize, |n, d| n.checked_mul(d?))
-            });
-            push("initial_level", Some(vec![size.flatten()]), true);
-            push("tau", Some(vec![size.flatten()]), true);
-        }
-        _ => {}
-    }
-    Ok(slots)
-}
-
-/// The input channels of a convolution.
-fn channels(conv: &Conv, input: Option<&Shape>) -> Option<usize> {
-    let input = input?;
-    match conv.data_format {
-        DataFormat::ChannelsLast => *input.last()?,
-        DataFormat::ChannelsFirst => *input.first()?,
-    }
-}
-
-/// The shape of a kernel: the window, then the two axes of channels.
-fn kernel(conv: &Conv, channels: [Option<usize>; 2]) -> Shape {
-    let window = conv.kernel_size.iter().map(|&k| Some(k));
-    window.chain(channels).collect()
 }

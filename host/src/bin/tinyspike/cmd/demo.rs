@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use tinyspike::ImageBuf;
 use tinyspike::assemble::Image;
-use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::convert::ConvertOptions;
 use tinyspike::cost::CostTarget;
+use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
@@ -14,7 +14,7 @@ use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::pipeline::{BuildError, float_accuracy};
 use tinyspike::tune::{TuneOptions, tune};
-use tinyspike::{data, import};
+use tinyspike::{ImageBuf, Model};
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::{Event, Probe};
 
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         None => Box::new(out),
     };
     let out: &mut dyn Write = &mut messages;
-    let model = import::load_bytes("mnist_small.keras", MODEL)?;
+    let model = Model::from_bytes("mnist_small.keras", MODEL)?;
     let test = data::load_bytes("mnist_test10k.npz", TEST)?;
     let calibration = data::load_bytes("mnist_calibration2k.npz", CALIBRATION)?;
     writeln!(
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         inference_only: true,
         ..ConvertOptions::default()
     };
-    let conversion = convert(&model, &options)?;
+    let conversion = model.convert(&options)?;
     show_warnings(&conversion);
     let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
     let graph = lowered.map_err(BuildError::from)?;

@@ -10,7 +10,7 @@ use tinyspike::device::{
     self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, ImageReport, Layout, Mode,
     Phase, Plan, PlanError, PlanOptions, Progress, Region, flash,
 };
-use tinyspike::sign::{PublicKey, trailer_of};
+use tinyspike::sign::PublicKey;
 use tinyspike::text::escaped;
 
 use crate::args::Flash;
@@ -19,8 +19,7 @@ use crate::diagnostics::{self, Failure};
 use crate::{advice, files, progress};
 
 pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
-    let bytes = files::read_image(&args.image)?;
-    let image = bytes.image();
+    let image = files::read_image(&args.image)?;
     let chip = board::chip(&args.board)?;
     let key = match &args.key {
         Some(path) => Some(files::read_public_key(path)?),
@@ -29,7 +28,6 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let options = PlanOptions {
         layout: args.layout()?,
         model_only: args.model_only,
-        trailer: trailer_of(bytes.bytes()),
         key,
         minimum: args.minimum_version,
     };
@@ -42,7 +40,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(failure)?,
         None => alone,
     };
-    for (text, advice) in plan.warnings(&image) {
+    for (text, advice) in plan.warnings(&image.image()) {
         match advice {
             Some(advice) => diagnostics::warn(format_args!("{text}; {}", advice::hint(&advice))),
             None => diagnostics::warn(text),

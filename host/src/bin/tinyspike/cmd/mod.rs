@@ -20,10 +20,9 @@ mod verify_image;
 use std::io::Write;
 use std::path::Path;
 
+use tinyspike::Model;
 use tinyspike::advice::Advised as _;
 use tinyspike::convert::Conversion;
-use tinyspike::import;
-use tinyspike::model::Model;
 
 use crate::args::{Command, ConvertFlags};
 use crate::diagnostics::Failure;
@@ -54,13 +53,14 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
 fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
     let options = flags.options()?;
     let model = match &flags.config {
-        Some(config) => import::load_with_config(path, config)?,
-        None => import::load(path).map_err(|e| {
+        Some(config) => Model::load_with_config(path, config)?,
+        None => Model::load(path).map_err(|e| {
             let advice = e.advice();
             Failure::from(e).with(&advice)
         })?,
     };
-    let conversion = tinyspike::convert::convert(&model, &options)
+    let conversion = model
+        .convert(&options)
         .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
     Ok((model, conversion))
 }

@@ -1,0 +1,269 @@
+//! Keras's activation functions: names, values, and the neurons that compute them.
+
+use std::fmt;
+
+use super::forward::axes::{self, Split};
+use super::forward::error::Problem;
+use crate::network::{Effect, NeuronType, TensorFunc};
+use crate::tensor::Tensor;
+
+/// An activation function by its Keras name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the Keras function of that name")]
+pub enum Activation {
+    Linear,
+    Relu,
+    Sigmoid,
+    Tanh,
+    Softmax,
+    Elu,
+    Selu,
+    Relu6,
+    Softplus,
+    Softsign,
+    Swish,
+    Gelu,
+    Exponential,
+    HardSigmoid,
+    LeakyRelu,
+    Mish,
+    LogSoftmax,
+}
+
+impl fmt::Display for Activation {
+    /// The Keras name, such as `relu`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linear => "linear",
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Softmax => "softmax",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Relu6 => "relu6",
+            Self::Softplus => "softplus",
+            Self::Softsign => "softsign",
+            Self::Swish => "swish",
+            Self::Gelu => "gelu",
+            Self::Exponential => "exponential",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Mish => "mish",
+            Self::LogSoftmax => "log_softmax",
+        })
+    }
+}
+
+impl Activation {
+    /// The function that Keras 2 or Keras 3 calls by this name.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        Some(match name.rsplit('>').next().unwrap_or(name) {
+            "linear" => Self::Linear,
+            "relu" => Self::Relu,
+            "sigmoid" => Self::Sigmoid,
+            "tanh" => Self::Tanh,
+            "softmax" | "softmax_v2" => Self::Softmax,
+            "elu" => Self::Elu,
+            "selu" => Self::Selu,
+            "relu6" => Self::Relu6,
+            "softplus" => Self::Softplus,
+            "softsign" => Self::Softsign,
+            "swish" | "silu" => Self::Swish,
+            "gelu" => Self::Gelu,
+            "exponential" => Self::Exponential,
+            "hard_sigmoid" => Self::HardSigmoid,
+            "leaky_relu" => Self::LeakyRelu,
+            "mish" => Self::Mish,
+            "log_softmax" => Self::LogSoftmax,
+            _ => return None,
+        })
+    }
+
+    /// The neuron type that computes the function: `Some(None)` for the identity, `None` if there is
+    /// none. `native` adds those that NengoDL does not map.
+    pub(crate) fn neuron_type(self, native: bool) -> Option<Option<NeuronType>> {
+        match self {
+            Self::Linear => Some(None),
+            Self::Relu => Some(Some(NeuronType::RectifiedLinear { amplitude: 1.0 })),
+            Self::Sigmoid => Some(Some(NeuronType::Sigmoid { tau_ref: 1.0 })),
+            Self::Tanh => Some(Some(NeuronType::Tanh { tau_ref: 1.0 })),
+            Self::LeakyRelu if native => Some(Some(NeuronType::LeakyRelu {
+                negative_slope: 0.2,
+                amplitude: 1.0,
+            })),
+            _ => None,
+        }
+    }
+
+    /// The activation of each value; softmax and log_softmax are over the last axis.
+    pub(crate) fn of(self, x: &Tensor) -> Result<Tensor, Problem> {
+        match self {
+            Self::Linear => Ok(x.clone()),
+            Self::Softmax => softmax(x, -1, false),
+            Self::LogSoftmax => softmax(x, -1, true),
+            _ => Ok(axes::map(x, |v| scalar(self, v))),
+        }
+    }
+}
+
+/// The advice where a function has no neurons.
+pub(crate) const SWAP: &str = "use a relu activation, or swap it (--swap-activation)";
+
+impl TensorFunc for Activation {
+    fn listed(&self) -> String {
+        format!("<function {self}>")
+    }
+
+    fn name(&self) -> String {
+        format!("activation {self}")
+    }
+
+    fn run(&self, x: &Tensor) -> Result<Tensor, String> {
+        self.of(x).map_err(|problem| problem.to_string())
+    }
+
+    fn effect(&self) -> Effect {
+        match self {
+            Self::Softmax => Effect::Softmax,
+            _ => Effect::Other,
+        }
+    }
+
+    fn advice(&self) -> String {
+        SWAP.to_owned()
+    }
+}
+
+/// The natural growth of SELU below zero, and its scale.
+const SELU_ALPHA: f32 = 1.673_263_2;
+const SELU_SCALE: f32 = 1.050_701;
+/// The slope of the function `leaky_relu` below zero.
+const LEAKY_SLOPE: f32 = 0.2;
+
+/// The activation of one value. Softmax and log_softmax, which need all, hand it through.
+pub(crate) fn scalar(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::Linear | Activation::Softmax | Activation::LogSoftmax => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Tanh => x.tanh(),
+        Activation::Elu => elu(x, 1.0),
+        Activation::Selu => SELU_SCALE * elu(x, SELU_ALPHA),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Softplus => softplus(x),
+        Activation::Softsign => x / (1.0 + x.abs()),
+        Activation::Swish => x * sigmoid(x),
+        Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
+        Activation::Exponential => x.exp(),
+        Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::LeakyRelu => leaky_relu(x, LEAKY_SLOPE),
+        Activation::Mish => x * softplus(x).tanh(),
+    }
+}
+
+pub(crate) fn leaky_relu(x: f32, slope: f32) -> f32 {
+    if x >= 0.0 { x } else { slope * x }
+}
+
+pub(crate) fn elu(x: f32, alpha: f32) -> f32 {
+    if x > 0.0 { x } else { alpha * x.exp_m1() }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// Softmax, or its logarithm, along `axis` (which counts the batch axis).
+pub(crate) fn softmax(x: &Tensor, axis: isize, logarithm: bool) -> Result<Tensor, Problem> {
+    let axis = axes::index(x, axis)?;
+    let Split { before, len, after } = Split::at(x.shape(), axis);
+    let mut y = x.data().to_vec();
+    for b in 0..before {
+        for a in 0..after {
+            let at = |i: usize| (b * len + i) * after + a;
+            let max = (0..len).fold(f32::NEG_INFINITY, |m, i| m.max(y[at(i)]));
+            let sum: f32 = (0..len).map(|i| (y[at(i)] - max).exp()).sum();
+            for i in 0..len {
+                let v = &mut y[at(i)];
+                *v = if logarithm {
+                    *v - max - sum.ln()
+                } else {
+                    (*v - max).exp() / sum
+                };
+            }
+        }
+    }
+    axes::tensor(x.shape().to_vec(), y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of the Keras functions at -2, -0.5, 0, 1 and 4.
+    #[test]
+    fn values_are_keras() {
+        let expected: [(Activation, [f32; 5]); 10] = [
+            (
+                Activation::Elu,
+                [-0.864_664_7, -0.393_469_33, 0.0, 1.0, 4.0],
+            ),
+            (
+                Activation::Selu,
+                [-1.520_166_4, -0.691_758_2, 0.0, 1.050_701, 4.202_804],
+            ),
+            (
+                Activation::Softplus,
+                [0.126_928, 0.474_077, 2f32.ln(), 1.313_261_7, 4.018_15],
+            ),
+            (
+                Activation::Softsign,
+                [-0.666_666_7, -0.333_333_34, 0.0, 0.5, 0.8],
+            ),
+            (
+                Activation::Swish,
+                [-0.238_405_84, -0.188_770_33, 0.0, 0.731_058_6, 3.928_055],
+            ),
+            (
+                Activation::Gelu,
+                [-0.045_500_264, -0.154_268_77, 0.0, 0.841_344_7, 3.999_873_4],
+            ),
+            (
+                Activation::HardSigmoid,
+                [0.166_666_67, 0.416_666_66, 0.5, 0.666_666_7, 1.0],
+            ),
+            (Activation::LeakyRelu, [-0.4, -0.1, 0.0, 1.0, 4.0]),
+            (
+                Activation::Mish,
+                [-0.252_501_5, -0.220_743_7, 0.0, 0.865_098_4, 3.997_412_8],
+            ),
+            (Activation::Relu6, [0.0, 0.0, 0.0, 1.0, 4.0]),
+        ];
+        for (activation, values) in expected {
+            for (x, y) in [-2.0f32, -0.5, 0.0, 1.0, 4.0].into_iter().zip(values) {
+                let found = scalar(activation, x);
+                assert!(
+                    (found - y).abs() < 1e-5,
+                    "{activation}({x}) = {found}, not {y}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_takes_any_axis() {
+        let x = Tensor::new(vec![1, 2, 2], vec![0.0, 1.0, 3f32.ln(), 1.0]).unwrap();
+        let y = softmax(&x, 1, false).unwrap();
+        let expected = [0.25, 0.5, 0.75, 0.5];
+        for (y, e) in y.data().iter().zip(expected) {
+            assert!((y - e).abs() < 1e-6);
+        }
+        let y = softmax(&x, -2, true).unwrap();
+        assert!((y.data()[0] - 0.25f32.ln()).abs() < 1e-6);
+    }
+}

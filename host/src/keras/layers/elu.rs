@@ -1,0 +1,37 @@
+//! ELU.
+
+use super::prelude::*;
+use crate::keras::activation::SWAP;
+use crate::keras::activation::elu;
+
+/// Exponential growth below zero.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each is the Keras argument of that name")]
+pub struct Elu {
+    pub alpha: f64,
+}
+
+impl LayerKind for Elu {
+    fn names() -> &'static [&'static str] {
+        &["ELU"]
+    }
+
+    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+        Ok(Some(Self {
+            alpha: args.number("alpha", 1.0)?,
+        }))
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        shape::single(inputs).cloned()
+    }
+
+    fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
+        let alpha = self.alpha as f32;
+        Ok(axes::map(axes::only(inputs)?, |v| elu(v, alpha)))
+    }
+
+    fn advice(&self) -> String {
+        SWAP.to_owned()
+    }
+}

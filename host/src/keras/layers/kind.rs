@@ -1,0 +1,108 @@
+//! The trait that every layer class implements, in a file of its own.
+
+use std::fmt;
+
+use crate::keras::args::Args;
+use crate::keras::class::Origin;
+use crate::keras::convert::call::LayerCall;
+use crate::keras::convert::error::ConvertError;
+use crate::keras::convert::options::ConvertOptions;
+use crate::keras::forward::error::Problem;
+use crate::keras::shape::Shape;
+use crate::keras::weight::{LayerRef, Slot, Weights};
+use crate::network::{Effect, Pre};
+use crate::tensor::Tensor;
+
+/// A layer class: its arguments, weights, shapes, forward pass and conversion.
+///
+/// Errors that are strings are reasons, without the layer's name: callers add it.
+pub(crate) trait LayerKind: fmt::Debug {
+    /// The Keras classes that it reads.
+    fn names() -> &'static [&'static str]
+    where
+        Self: Sized;
+
+    /// The owner of these classes.
+    fn origin() -> Origin
+    where
+        Self: Sized,
+    {
+        Origin::Keras
+    }
+
+    /// Reads the arguments of a layer of class `name`; `None` if it has an argument that cannot be
+    /// held: such a layer is listed, but nobody runs it wrongly.
+    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String>
+    where
+        Self: Sized;
+
+    /// The weights of the layer if it is applied to `input`, in Keras's order.
+    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
+        let _ = input;
+        Ok(Vec::new())
+    }
+
+    /// The group of its weights within its own, in files of Keras 3.
+    fn group(&self) -> &'static str {
+        "vars"
+    }
+
+    /// Counts axes from the start, given the rank of the input.
+    fn number_axes(&mut self, rank: usize) {
+        let _ = rank;
+    }
+
+    /// The shape of the output.
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String>;
+
+    /// The output for a batch: tensors have the batch axis first.
+    fn forward(&self, weights: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem>;
+
+    /// The part of it that matters to a device.
+    fn effect(&self) -> Effect {
+        Effect::Other
+    }
+
+    /// Advice: how to get a network without its `TensorNode`.
+    fn advice(&self) -> String {
+        "convert with --inference-only if it is native then, or replace it".to_owned()
+    }
+
+    /// Whether Nengo's objects can express it.
+    fn native(&self) -> Native {
+        Native::Never
+    }
+
+    /// Whether this layer can be converted, with these arguments; if not, the reason, as a sentence
+    /// without its full stop.
+    fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
+        let _ = (layer, options);
+        Ok(())
+    }
+
+    /// Whether using it twice would share weights.
+    fn has_weights(&self) -> bool {
+        false
+    }
+
+    /// Whether a layer that is not convertible may become a `TensorNode`.
+    fn allow_fallback(&self) -> bool {
+        true
+    }
+
+    /// Adds the objects of one call; returns the object behind its output.
+    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+        Err(call.shape_error("it has no native form".to_owned()))
+    }
+}
+
+/// Whether Nengo's objects can express a layer class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// They cannot.
+    Never,
+    /// NengoDL converts it.
+    NengoDl,
+    /// They can, but NengoDL leaves it to a `TensorNode`.
+    Extended,
+}
