@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::prop_oneof;
+use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{Image, aligned_copy, assemble};
 use tinyspike::integers::{self, Steps, Target};
