@@ -9,7 +9,6 @@ use probe_rs::probe::DebugProbeSelector;
 use probe_rs::probe::list::Lister;
 use probe_rs::{Permissions, Session};
 use tinyspike::ImageBuf;
-use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
 use tinyspike::device::session::{Identity, SessionError};
@@ -200,8 +199,8 @@ impl Bench {
         set: &DataSet,
         bisect: bool,
     ) -> Result<(RunReport, Vec<LogMessage>), Ended> {
-        let bytes = aligned_copy(image);
-        let parsed = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(image).unwrap();
+        let parsed = bytes.image();
         let options = RunOptions {
             bisect,
             ..RunOptions::default()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use defmt_decoder::{DecodeError, Table};
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::{self, Outcome, QemuError};
 use tinyspike_firmware::trace::{self, RunError};
@@ -58,8 +58,8 @@ pub fn block(inputs: &[Vec<u8>]) -> Vec<u8> {
 /// # Errors
 /// [`HostError`] if the image or the block is refused.
 pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(image)?;
+    let image = bytes.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut out = String::new();
     trace::run(&image, &mut arena, &Inputs::parse(block)?, &mut out)?;

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod boards;
 pub mod counts;
+pub mod deployment;
 pub mod device;
 pub mod flash;
 pub mod ideal;
@@ -13,4 +14,5 @@ pub mod mnist;
 pub mod model;
 pub mod network;
 pub mod numbers;
+pub mod power_cuts;
 pub mod reference;

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use tinyspike::calibrate::Blocks;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
 use tinyspike::pipeline;
 use tinyspike::quantize::QuantizeOptions;
+
+use crate::deployment;
 
 /// A file of the project, by its path from the project's root.
 #[must_use]
@@ -31,7 +34,8 @@ pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> Vec<u8> {
         let known = data::load(project("data/mnist_calibration2k.npz"));
         pipeline::samples(&known.expect("the bundled set is read"), limit)
     });
-    pipeline::build(&conversion.network, samples.as_ref(), options, &|_| ())
-        .expect("the bundled model is deployed")
-        .image
+    let data = samples.as_ref().map(|s| s as &dyn Blocks);
+    let deployment = deployment::plain(&conversion.network, data, options);
+    let deployment = deployment.expect("the bundled model is deployed");
+    deployment.image.bytes().to_vec()
 }

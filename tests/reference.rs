@@ -9,11 +9,11 @@ use tinyspike_shared::image::{
 /// The state of an inbox.
 #[derive(Clone, Debug)]
 struct Filter {
-    /// What it takes up.
+    /// Events that it takes up.
     p: Vec<i64>,
-    /// What stands behind that.
+    /// Second state behind that.
     q: Vec<i64>,
-    /// What it shows at the end of a step.
+    /// Values that it shows at the end of a step.
     shown: Vec<i64>,
 }
 
@@ -23,7 +23,7 @@ pub struct Reference<'a> {
     network: &'a integers::Network,
     /// I of each part.
     currents: Vec<Vec<i64>>,
-    /// Of each part; what an absent inbox shows is zero.
+    /// Filters of each part; an absent inbox shows zero.
     filters: Vec<Filter>,
     /// V of every neuron of every ensemble.
     pub potentials: Vec<Vec<i64>>,
@@ -38,7 +38,7 @@ pub struct Reference<'a> {
     pub potential_seen: Vec<(i64, i64)>,
 }
 
-/// What an inbox is part of.
+/// Part that an inbox belongs to.
 pub(crate) fn part_of(network: &integers::Network, post: Target) -> usize {
     match post {
         Target::Population(p) => p,
@@ -53,14 +53,14 @@ pub(crate) fn inbox_of(network: &integers::Network, part: usize) -> Option<Inbox
     }
 }
 
-/// How many neurons or values each part has.
+/// Number of neurons or values of each part.
 pub(crate) fn sizes(network: &integers::Network) -> Vec<usize> {
     let ensembles = network.ensembles.iter().map(|e| e.neurons);
     let outputs = network.outputs.iter().map(|o| o.bias.len());
     ensembles.chain(outputs).collect()
 }
 
-/// Whether events reach the potential of an ensemble's neurons directly.
+/// Tells whether events reach the potential of an ensemble's neurons directly.
 fn is_direct(e: &Ensemble) -> bool {
     e.neuron == Neuron::IntegrateAndFire && e.inbox.is_none()
 }
@@ -219,7 +219,7 @@ impl<'a> Reference<'a> {
         all
     }
 
-    /// What becomes of an inbox that events have reached.
+    /// Takes up the events that have reached an inbox.
     fn take_up(&mut self, part: usize, synapse: Synapse, arrived: &[i64]) {
         let filter = &mut self.filters[part];
         let seen = &mut self.inbox_seen[part];
@@ -333,7 +333,7 @@ pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
     }
 }
 
-/// What a window shows, seen from its output: each place asks every place of the source.
+/// Passes values through a window, seen from its output: each place asks every place of the source.
 fn through(w: &Window, x: &[i64]) -> Vec<i64> {
     let [height, width, channels] = w.input.map(i64::from);
     let [out_height, out_width, _] = w.output.map(i64::from);

@@ -1,6 +1,6 @@
 //! A board with its probe: QEMU, and a thread that serves probe-rs.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -196,10 +196,14 @@ impl Shared {
         }
     }
 
-    /// Serves one client after another: another waits until the first hangs up.
+    /// Serves one client after another: another waits until the first hangs up, or has been silent for a while.
     fn serve(&self, listener: &TcpListener, port: &mut DebugPort<Core>) -> Result<(), Error> {
+        let mut next = None;
         loop {
-            let (client, _) = listener.accept()?;
+            let client = match next.take() {
+                Some(client) => client,
+                None => listener.accept()?.0,
+            };
             {
                 let mut state = self.state();
                 if state.closing {
@@ -207,13 +211,14 @@ impl Shared {
                 }
                 state.client = Some(client.try_clone()?);
             }
-            let result = self.serve_client(client, port);
+            let result = self.serve_client(client, listener, port);
             let mut state = self.state();
             state.client = None;
             match result {
                 Err(Refused::Target(error)) => return Err(error),
                 // The board lives on, whatever the client did.
-                Ok(()) | Err(Refused::Client(_) | Refused::Garbage) => {}
+                Ok(waiting) => next = waiting,
+                Err(Refused::Client(_) | Refused::Garbage) => {}
             }
             if state.closing {
                 return Ok(());
@@ -221,12 +226,15 @@ impl Shared {
         }
     }
 
+    /// Serves a client to its end: the next one, if that has waited while this one was silent.
     fn serve_client(
         &self,
         mut client: TcpStream,
+        listener: &TcpListener,
         port: &mut DebugPort<Core>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<TcpStream>, Refused> {
         const PATIENCE: Duration = Duration::from_secs(5);
+        client.set_read_timeout(Some(PATIENCE))?;
         client.set_nodelay(true)?;
         client.set_write_timeout(Some(PATIENCE))?;
         // When the probe hangs up, the connection is reset.
@@ -234,16 +242,23 @@ impl Shared {
         let mut applet = Applet::default();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let received = client.read(&mut buffer)?;
-            if received == 0 {
-                return Ok(());
-            }
+            let received = match client.read(&mut buffer) {
+                Ok(0) => return Ok(None),
+                Ok(received) => received,
+                Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {
+                    match waiting(listener)? {
+                        None => continue,
+                        next => return Ok(next),
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            };
             let before = applet.transfers();
             let bytes = buffer.get(..received).unwrap_or_default();
             let answer = applet.receive(bytes, port)?;
             match self.fault(applet.transfers() - before) {
                 None => client.write_all(&answer)?,
-                Some(Fault::ProbeVanishes { .. }) => return Ok(()),
+                Some(Fault::ProbeVanishes { .. }) => return Ok(None),
                 Some(Fault::BoardDies { .. }) => port.target().power_off()?,
             }
         }
@@ -258,5 +273,20 @@ impl Shared {
             return None;
         }
         state.fault.take()
+    }
+}
+
+/// A client that waits already.
+fn waiting(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
+    listener.set_nonblocking(true)?;
+    let accepted = listener.accept();
+    listener.set_nonblocking(false)?;
+    match accepted {
+        Ok((client, _)) => {
+            client.set_nonblocking(false)?;
+            Ok(Some(client))
+        }
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
     }
 }

@@ -74,7 +74,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct DebugPort<T> {
     target: T,
-    /// CTRL/STAT, but for the acknowledgements.
+    /// CTRL/STAT, except the acknowledgements.
     control: u32,
     select: u32,
     /// Value that the last read of the access port has read.

@@ -353,7 +353,7 @@ fn a_sleeping_core_can_be_debugged() {
         let mut rtt = channels(&mut core);
         send(&mut rtt, &mut core, 1);
         assert_eq!(receive(&mut rtt, &mut core, 1), [2]);
-        // It wakes up where it is told to.
+        // It wakes up if it is told to.
         send(&mut rtt, &mut core, SLEEP);
         thread::sleep(Duration::from_millis(50));
         core.halt(SOON).unwrap();

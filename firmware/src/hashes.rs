@@ -20,7 +20,7 @@ impl<const E: usize> Default for Hashes<E> {
 }
 
 impl<const E: usize> Hashes<E> {
-    /// Those of a step without events.
+    /// Hashes of a step without events.
     #[must_use]
     pub fn new() -> Self {
         Self {

@@ -12,7 +12,7 @@ pub(crate) struct Inbox<'a> {
     p: &'a mut [u32],
     /// q of each; empty unless the synapse is an alpha synapse.
     q: &'a mut [u32],
-    /// How p and q go on; `None` if there is no inbox.
+    /// Change of p and q in a step; `None` if there is no inbox.
     synapse: Option<Synapse>,
 }
 
@@ -26,19 +26,19 @@ impl<'a> Inbox<'a> {
         Self { p, q, synapse }
     }
 
-    /// Whether nothing ever comes.
+    /// Tells whether nothing ever comes.
     pub(crate) const fn is_absent(&self) -> bool {
         self.synapse.is_none()
     }
 
-    /// What the filter shows of value `at`.
+    /// Value of the filter at `at`.
     fn shown(&self, at: usize) -> i32 {
         let p = self.p.get(at).map_or(0, |p| *p as i32);
         let q = self.q.get(at).map_or(0, |q| *q as i32);
         p.wrapping_add(q)
     }
 
-    /// What the filter shows of value `at`, which then goes on by a step.
+    /// Value of the filter at `at`, which then goes on by a step.
     pub(crate) fn step(&mut self, at: usize) -> i32 {
         let shown = self.shown(at);
         if let (Some(synapse), Some(p)) = (self.synapse, self.p.get_mut(at)) {

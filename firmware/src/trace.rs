@@ -9,7 +9,7 @@
 //!
 //! The first line names the image by its checksum. Each `step` line has the step (from 0), the
 //! ensemble, and `neuron:count` for every neuron that spiked; ensembles without a spike have no line.
-//! An `output` line has the class and the values after the last step, which comes early where the
+//! An `output` line has the class and the values after the last step, which comes early if the
 //! image allows it and the outputs are decided.
 
 use core::fmt::{self, Write};

@@ -1,7 +1,7 @@
 //! Feeds tinyspike's parsers with what no sane program writes.
 //!
 //! A [`Target`] takes any bytes, makes of them what a parser reads, and runs on whatever the parser
-//! accepts. It panics where something is wrong. The same targets serve libFuzzer (`cargo xtask fuzz`)
+//! accepts. It panics if something is wrong. The same targets serve libFuzzer (`cargo xtask fuzz`)
 //! and a short run with a generator of a fixed seed, which is an ordinary test.
 
 #![forbid(unsafe_code)]

@@ -20,7 +20,7 @@ const ODD: [u64; 14] = [
     u64::MAX,
 ];
 
-/// Texts to put in place of a number.
+/// Texts to put instead of a number.
 const ODD_TEXT: [&[u8]; 10] = [
     b"0",
     b"-1",

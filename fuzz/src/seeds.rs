@@ -10,8 +10,9 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::deploy::{DeployOptions, Mode};
+use tinyspike::import;
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike::{import, pipeline};
 
 use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
 use tinyspike_shared::inputs;
@@ -130,8 +131,10 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
             ..ConvertOptions::default()
         };
         let network = convert(&model, &options).map_err(content(&path))?.network;
-        let build = pipeline::build(&network, None, &QuantizeOptions::default(), &|_| ());
-        images.push(build.map_err(content(&path))?.image);
+        let mode = Mode::Plain(QuantizeOptions::default());
+        let deployment = network.deploy(&DeployOptions::new(&mode));
+        let image = deployment.map_err(content(&path))?.image;
+        images.push(image.bytes().to_vec());
     }
     Ok(images)
 }

@@ -6,10 +6,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::emulate::FanOut;
 use tinyspike::model::Model;
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike::{data as samples, import, inspect, pipeline};
+use tinyspike::{data as samples, import, inspect};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::{Engine, Inputs, Native, Portable, trace};
 use tinyspike_shared::image::{self, Connection, Pre, SourceMap, Transform};
@@ -262,10 +263,11 @@ fn deploy(model: &Model) {
     if values > MAX_VALUES {
         return;
     }
-    match pipeline::build(network, None, &QuantizeOptions::default(), &|_| ()) {
-        Ok(build) => {
-            let parsed = Image::parse(&aligned_copy(&build.image)).map(drop);
-            assert_eq!(parsed, Ok(()), "a built image is one");
+    let mode = Mode::Plain(QuantizeOptions::default());
+    match network.deploy(&DeployOptions::new(&mode)) {
+        Ok(deployment) => {
+            let parsed = Image::parse(&aligned_copy(deployment.image.bytes())).map(drop);
+            assert_eq!(parsed, Ok(()), "a deployed image is one");
         }
         Err(error) => {
             refused(&error);

@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// Use another activation or neuron type in place of one (`ConvertOptions::swap_activations`).
+    /// Use another activation or neuron type instead of one (`ConvertOptions::swap_activations`).
     SwapActivation {
         /// The one in the model; `None` if it is clear from the message.
         from: Option<String>,
@@ -19,7 +19,7 @@ pub enum Advice {
     },
     /// Ignore what only matters in training (`ConvertOptions::inference_only`).
     InferenceOnly,
-    /// Use average pooling in place of max pooling (`ConvertOptions::max_to_avg_pool`).
+    /// Use average pooling instead of max pooling (`ConvertOptions::max_to_avg_pool`).
     AveragePooling,
     /// Let layers without a native form become TensorNodes (`ConvertOptions::allow_fallback`).
     AllowFallback,

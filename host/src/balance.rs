@@ -75,7 +75,7 @@ pub fn balance(graph: &Graph, calibration: &Calibration, strength: f64) -> Balan
     balanced
 }
 
-/// How many channels of a population can have factors of their own.
+/// Channels of a population that can have factors of their own.
 fn period(graph: &Graph, at: usize, population: &Population) -> usize {
     let mut period = population.channels;
     for link in &graph.links {
@@ -96,8 +96,8 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// For each link from the population, the channel that each of its columns (of a matrix) or input
-/// channels (of a convolution) sees; `None` where one sees several.
+/// Channels that each column (of a matrix) or input channel (of a convolution) of each link from the population
+/// sees; `None` if one sees several.
 type Columns = Vec<(usize, Vec<Option<usize>>)>;
 
 fn columns(graph: &Graph, at: usize, population: &Population, period: usize) -> Option<Columns> {

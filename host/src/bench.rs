@@ -17,9 +17,10 @@ use tinyspike_firmware::parts::Parts;
 use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::Header;
 
-use crate::assemble::{Image, aligned_copy};
+use crate::assemble::Image;
 use crate::data::DataSet;
 use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
+use crate::image::ImageBuf;
 
 /// How to measure.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +101,8 @@ pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
     if !board.programs().contains(&Program::Minimal) {
         return Ok(None);
     }
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(image)?;
+    let image = bytes.image();
     let parts = Parts::needed(&image, board.has_dsp());
     let size = |parts| {
         let firmware = build_of(board, Program::Minimal, parts)?;
@@ -213,8 +214,8 @@ pub fn measure_layers(
     options: &BenchOptions,
 ) -> Result<Vec<LayerCounts>, BenchError> {
     let printed = run(image, data, options, Program::Layers)?;
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(image)?;
+    let image = bytes.image();
     parse_layers(&printed, options.board.timer_hz(), &image)
         .filter(|inferences| inferences.len() == data.len())
         .ok_or(BenchError::Unreadable(printed))
@@ -257,8 +258,8 @@ fn run(
 /// # Errors
 /// [`BenchError`], where the image or the data cannot be used.
 pub fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, BenchError> {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(image)?;
+    let image = bytes.image();
     let encoder = Encoder::new(&image, data)?;
     let header = Header {
         count: data.len() as u32,
@@ -619,8 +620,8 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
         inferences,
     } = measure(image, data, options)?;
     let board = options.board;
-    let bytes = aligned_copy(image);
-    let parsed: Image<'_> = Image::parse(&bytes)?;
+    let bytes = ImageBuf::new(image)?;
+    let parsed = bytes.image();
     let activity = activity(&parsed, data)?;
     let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
     let layers = layers(&parsed, &activity, &measure_layers(image, data, options)?);
@@ -848,8 +849,8 @@ mod tests {
 
     #[test]
     fn turns_of_layers_are_summed_up_and_none_may_be_missing() {
-        let bytes = aligned_copy(&image());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&image()).unwrap();
+        let image = bytes.image();
         let layers = |text: &str| parse_layers(text, 25_000_000, &image);
         // At 128 ns an instruction and 25 MHz: 3.2 ticks each, 5 instructions of which are the timer's.
         let text = "empty 16\n\

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::data::DataSet;
 use crate::graph::{Graph, Source, Target};
 use crate::ops::OpsError;
 
@@ -72,6 +73,27 @@ pub trait Blocks {
         &self,
         visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
     ) -> Result<(), CalibrateError>;
+
+    /// All samples in memory, as tuning needs them; `None` if they are read block by block.
+    fn set(&self) -> Option<&DataSet> {
+        None
+    }
+}
+
+impl Blocks for DataSet {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        visit(&Samples {
+            inputs: vec![self.to_floats()],
+            count: self.len(),
+        })
+    }
+
+    fn set(&self) -> Option<&DataSet> {
+        Some(self)
+    }
 }
 
 impl Blocks for Samples {
@@ -353,9 +375,82 @@ pub fn calibrate_blocks(
     blocks: &dyn Blocks,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Calibration, CalibrateError> {
+    calibrate_keeping(graph, blocks, 0, progress).map(|(calibration, _)| calibration)
+}
+
+/// As [`calibrate_blocks`], for samples whose values for several inputs may lie one behind the other; also hands
+/// back the first `keep` samples, so that nobody has to read them again.
+///
+/// # Errors
+/// As [`calibrate_blocks`].
+pub(crate) fn calibrate_keeping(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    keep: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(Calibration, Samples), CalibrateError> {
+    let sizes = graph.input_sizes();
     let mut observer = Observer::new(graph);
-    blocks.for_each(&mut |samples| observer.observe(samples, progress))?;
-    observer.finish()
+    let mut kept = Samples {
+        inputs: vec![Vec::new(); graph.inputs.len()],
+        count: 0,
+    };
+    blocks.for_each(&mut |block| {
+        let split;
+        let block = if sizes.len() > 1 && block.inputs.len() == 1 {
+            split = block.clone().split(&sizes);
+            &split
+        } else {
+            block
+        };
+        observer.observe(block, progress)?;
+        let count = block.count.min(keep - kept.count);
+        for ((kept, block), size) in kept.inputs.iter_mut().zip(&block.inputs).zip(&sizes) {
+            kept.extend(block.iter().take(count * size));
+        }
+        kept.count += count;
+        Ok(())
+    })?;
+    Ok((observer.finish()?, kept))
+}
+
+/// The ranges of inputs alone, which is all that an exact network needs to know.
+///
+/// # Errors
+/// [`CalibrateError`], if samples cannot be read or do not fit the network.
+pub(crate) fn input_ranges(
+    graph: &Graph,
+    blocks: &dyn Blocks,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Calibration, CalibrateError> {
+    let inputs = Graph {
+        populations: Vec::new(),
+        outputs: Vec::new(),
+        links: Vec::new(),
+        ..graph.clone()
+    };
+    let (calibration, _) = calibrate_keeping(&inputs, blocks, 0, progress)?;
+    if let Some(at) = calibration
+        .inputs
+        .iter()
+        .position(|r| !(r.min.is_finite() && r.max.is_finite()))
+    {
+        return Err(CalibrateError::NotFinite {
+            layer: graph.inputs[at].label.clone(),
+        });
+    }
+    Ok(calibration)
+}
+
+impl Calibration {
+    /// Inputs between 0 and 1, and nothing known of populations.
+    pub(crate) fn unit(graph: &Graph) -> Self {
+        Self {
+            inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+            populations: Vec::new(),
+            samples: 0,
+        }
+    }
 }
 
 /// Calibration a block of samples at a time.

@@ -22,7 +22,7 @@ use crate::graph::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Targe
 use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, Rounding, Units, image_order, largest, quantize_with,
+    QuantizeError, QuantizeOptions, Quantizer, Rounding, Units, image_order, largest,
 };
 
 /// The most rows of a fit.
@@ -81,7 +81,8 @@ impl Reference {
         if samples.count == 0 {
             return Err(CompensateError::NoSamples);
         }
-        let mut targets: Vec<Rows> = targets(graph)
+        let mut targets: Vec<Rows> = graph
+            .targets()
             .map(|(target, size)| Rows::chosen(graph, target, size, samples.count))
             .collect();
         let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
@@ -99,14 +100,6 @@ impl Reference {
         }
         Ok(Self { samples, targets })
     }
-}
-
-fn targets(graph: &Graph) -> impl Iterator<Item = (Target, usize)> {
-    let populations = graph.populations.iter().enumerate();
-    let outputs = graph.outputs.iter().enumerate();
-    populations
-        .map(|(at, p)| (Target::Population(at), p.neurons))
-        .chain(outputs.map(|(at, o)| (Target::Output(at), o.bias.len())))
 }
 
 /// How the links into a target share weights: over the places of convolutions, whose filters are the
@@ -168,7 +161,8 @@ fn batch(
         .map(|(input, values)| &values[start * input.size()..(start + count) * input.size()])
         .collect();
     let values = forward(graph, &inputs, count)?;
-    targets(graph)
+    graph
+        .targets()
         .zip(rows)
         .map(|((target, size), rows)| {
             let bias = match target {
@@ -223,10 +217,12 @@ pub fn compensate(
         units: vec![None; graph.populations.len()],
         offsets: vec![Vec::new(); graph.links.len()],
     };
-    let mut quantized = quantize_with(&graph, calibration, options, &rounding)?;
-    let all: Vec<(Target, usize)> = targets(&graph).collect();
+    let mut quantizer = Quantizer::new(&graph, calibration, options)?;
+    quantizer.all(&graph, &rounding)?;
+    let all: Vec<(Target, usize)> = graph.targets().collect();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.populations.len()];
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {
+        let quantized = &quantizer.network;
         let missing: Vec<usize> = graph
             .links
             .iter()
@@ -237,7 +233,7 @@ pub fn compensate(
             })
             .collect();
         if !missing.is_empty() {
-            let shown = shown(&quantized, &reference.samples, &missing)?;
+            let shown = shown(quantized, &reference.samples, &missing)?;
             for (p, shown) in missing.into_iter().zip(shown) {
                 values[p] = Some(shown);
             }
@@ -245,7 +241,7 @@ pub fn compensate(
         let limit = largest(options.bits(layer));
         let fit = Fit {
             graph: &graph,
-            quantized: &quantized,
+            quantized,
             samples: &reference.samples,
             values: &values,
             target,
@@ -281,12 +277,13 @@ pub fn compensate(
                 offsets[weight] = offset;
             }
         }
-        quantized = quantize_with(&graph, calibration, options, &rounding)?;
+        // No other target depends on these biases and roundings.
+        quantizer.target(&graph, target, &rounding)?;
     }
     Ok(Compensated {
         graph,
         rounding,
-        quantized,
+        quantized: quantizer.network,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Data sets: the samples that a network is calibrated and judged on, and their labels.
 //!
-//! Turns a NumPy archive (`.npz` with the arrays `x` and, where known, `y`), a lone `.npy` array or a
+//! Turns a NumPy archive (`.npz` with the arrays `x` and, if known, `y`), a lone `.npy` array or a
 //! pair of IDX files (the MNIST format, plain or gzipped) into a [`DataSet`]. The format is told by
 //! the content, never by the name.
 //!
@@ -37,7 +37,7 @@ use labels::join;
 /// `train-images-idx3-ubyte.gz` in `train-labels-idx1-ubyte.gz`, or in the same without `.gz`.
 ///
 /// # Errors
-/// [`DataError`], where the file cannot be read or is no data set.
+/// [`DataError`] if the file cannot be read or is no data set.
 pub fn load(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
     let path = path.as_ref();
     let file = path.display().to_string();
@@ -57,7 +57,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
 /// or a `.npz` archive with an array `y`.
 ///
 /// # Errors
-/// [`DataError`], where one of the files cannot be read or they do not fit each other.
+/// [`DataError`] if one of the files cannot be read or they do not fit each other.
 pub fn load_with_labels(
     path: impl AsRef<Path>,
     labels: impl AsRef<Path>,
@@ -70,7 +70,7 @@ pub fn load_with_labels(
 /// Reads a data set from the content of a file. `name` stands for the file in messages.
 ///
 /// # Errors
-/// [`DataError`], where the bytes are no data set.
+/// [`DataError`] if the bytes are no data set.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<DataSet, DataError> {
     let (x, y) = parse(name, bytes)?;
     join(x, y)

@@ -20,15 +20,15 @@ pub type HostEngine<'a> = Engine<'a, Native, MAX_ENSEMBLES, MAX_CONNECTIONS>;
 /// Samples that one thread takes at a time.
 const CHUNK: usize = 32;
 
-/// Steps whose mean decides where outputs show each step's value.
+/// Steps whose mean decides if outputs show each step's value.
 const WINDOW: u16 = 10;
 
-/// How to run a data set.
+/// Options for running a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmulateOptions {
     /// Steps of an inference, at most the image's; `None` for the image's.
     pub steps: Option<u16>,
-    /// Whether an inference ends early where the image allows it.
+    /// `true` if an inference may end early, if the image allows it.
     pub early_exit: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for EmulateOptions {
     }
 }
 
-/// Why a data set cannot be run.
+/// Reason why a data set cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulateError {
@@ -53,7 +53,7 @@ pub enum EmulateError {
     Size {
         /// The inputs.
         inputs: String,
-        /// Their size, all together.
+        /// Size of all inputs together.
         expected: usize,
         /// The sample's size.
         found: usize,
@@ -84,18 +84,18 @@ impl Advised for EmulateError {
     }
 }
 
-/// What a run over a data set showed. Means are per sample.
+/// Results of a run over a data set. Means are per sample.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// How many samples were run.
+    /// Samples that were run.
     pub images: usize,
     /// The share of samples whose largest output is the label's; `None` without labels. Of an image that
     /// runs as Nengo does, the output of the last step.
     pub accuracy: Option<f64>,
-    /// Of such an image, the same of the mean of the last ten steps.
+    /// Accuracy of such an image by the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_mean_10: Option<f64>,
-    /// How many steps an inference took.
+    /// Steps of an inference.
     pub steps_mean: f64,
     /// The most steps that one took.
     pub steps_max: u16,
@@ -136,12 +136,12 @@ pub struct NeuroBench {
     pub dense_ops: f64,
 }
 
-/// What one ensemble did.
+/// Activity of one ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnsembleReport {
     /// Its label.
     pub label: String,
-    /// How many neurons it has.
+    /// Number of its neurons.
     pub neurons: usize,
     /// Events per sample.
     pub events_per_image: f64,
@@ -157,14 +157,14 @@ pub struct Encoder {
     inputs: Vec<Encoding>,
 }
 
-/// How an input's values become bytes.
+/// Encoding of an input's values as bytes.
 #[derive(Clone, Debug)]
 struct Encoding {
     size: usize,
     scale: f64,
     zero_point: u8,
     max: u8,
-    /// What each byte of a sample becomes.
+    /// Code of each byte of a sample.
     table: [u8; 256],
 }
 
@@ -236,19 +236,19 @@ pub(crate) fn byte(value: f32, scale: f64, zero_point: u8, max: u8) -> u8 {
     (steps as u8).min(max)
 }
 
-/// What a run did, before means are taken.
+/// Results of a run, before means are taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
-    /// What came out, sample by sample.
+    /// Results, sample by sample.
     pub trials: Vec<Trial>,
-    /// What each ensemble did, over all samples.
+    /// Activity of each ensemble, over all samples.
     pub ensembles: Vec<Activity>,
-    /// What each input did, over all samples; its places are its neurons, its bytes its counts.
+    /// Activity of each input, over all samples; its places are its neurons, its bytes its counts.
     pub inputs: Vec<Activity>,
 }
 
 impl Run {
-    /// What all inputs did together.
+    /// Activity of all inputs together.
     #[must_use]
     pub fn input(&self) -> Activity {
         let mut all = Activity::default();
@@ -257,15 +257,14 @@ impl Run {
     }
 }
 
-/// What came out for one sample.
+/// Result for one sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// After each step the class, and by how much its value led the second largest.
+    /// Class after each step, and the lead of its value over the second largest.
     pub leads: Vec<Lead>,
     /// The values of the first output at the end, in its units and summed over the steps.
     pub outputs: Vec<i32>,
-    /// Where outputs show each step's value: the class by the mean of the last ten steps, if there were
-    /// as many.
+    /// Class by the mean of the last ten steps, if outputs show each step's value and there were as many.
     pub mean: Option<usize>,
 }
 
@@ -276,7 +275,7 @@ impl Trial {
         self.leads.last().map_or(0, |l| l.class)
     }
 
-    /// How many steps it took.
+    /// Number of steps that it took.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.leads.len()
@@ -297,11 +296,11 @@ pub struct Lead {
 pub struct Activity {
     /// Neurons (or places) that had something to say, step by step.
     pub events: u64,
-    /// Their counts.
+    /// Spikes of these events.
     pub spikes: u64,
     /// Weights that they touched.
     pub ops: u64,
-    /// Those of events of count one.
+    /// Operations of events of count one.
     pub single_ops: u64,
     /// Weights that are not zero, touched by events of count one.
     pub acs: u64,
@@ -350,26 +349,26 @@ impl Probe for Counter<'_> {
     }
 }
 
-/// How many weights an event of one source touches.
+/// Weights that an event of one source touches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// All of them.
     pub weights: u32,
-    /// Those that are not zero.
+    /// Places that are not zero.
     pub nonzero: u32,
 }
 
 /// The reach of every source of an image.
 #[derive(Clone, Debug)]
 pub struct FanOut {
-    /// By ensemble and neuron.
+    /// Reach by ensemble and neuron.
     pub ensembles: Vec<Vec<Reach>>,
-    /// By input and place.
+    /// Reach by input and place.
     pub inputs: Vec<Vec<Reach>>,
 }
 
 impl FanOut {
-    /// Of every source of an image.
+    /// Reach of every source of an image.
     #[must_use]
     pub fn of(image: &Image<'_>) -> Self {
         let network = image.description();
@@ -465,7 +464,7 @@ pub(crate) fn plain_weights(image: &Image<'_>, c: &Connection) -> Vec<i16> {
     values
 }
 
-/// How many weights each place of a convolution's source reaches.
+/// Weights that each place of a convolution's source reaches.
 fn convolution_fan_out(conv: &Convolution, weights: &[i16]) -> Vec<Reach> {
     let [height, width, channels] = conv.input.map(usize::from);
     let rows: Vec<Reach> = weights
@@ -489,7 +488,7 @@ fn convolution_fan_out(conv: &Convolution, weights: &[i16]) -> Vec<Reach> {
     reached
 }
 
-/// Along one axis, the kernel indices through which targets see a source at `place`.
+/// Kernel indices along one axis through which targets see a source at `place`.
 fn taps(conv: &Convolution, axis: usize, place: usize) -> Vec<usize> {
     let padded = place + usize::from(conv.padding[axis]);
     let [kernel, stride, dilation] =
@@ -641,7 +640,7 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
     }
 }
 
-/// What all chunks of a run share.
+/// Setup that all chunks of a run share.
 struct Setup<'a> {
     image: &'a Image<'a>,
     data: &'a DataSet,
@@ -649,7 +648,7 @@ struct Setup<'a> {
     early_exit: bool,
     encoder: &'a Encoder,
     fan_out: &'a FanOut,
-    /// Whether outputs show each step's value, and no sum over all steps.
+    /// `true` if outputs show each step's value instead of a sum over all steps.
     shows_steps: bool,
 }
 

@@ -22,7 +22,7 @@ impl Model {
     ///
     /// ```
     /// let model = tinyspike::Model::load("demo/mnist_small.keras")?;
-    /// assert_eq!(model.layers.len(), 10);
+    /// assert_eq!(model.layers.len(), 6);
     /// # Ok::<(), tinyspike::keras::import::ImportError>(())
     /// ```
     ///
@@ -96,7 +96,7 @@ impl Model {
         self.verify_inputs(network, &inputs, options, &mut |_| ())
     }
 
-    /// As [`Model::verify`], with data for each input. `visit` is told how many more samples are done.
+    /// Compares as [`Model::verify`] does, with data for each input. `visit` is told how many more samples are done.
     ///
     /// # Errors
     /// As [`Model::verify`].

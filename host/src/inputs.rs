@@ -39,7 +39,7 @@ pub enum InputsError {
         found: Vec<usize>,
         /// The input's shape.
         expected: Vec<usize>,
-        /// Whether an axis of time comes before it.
+        /// True if an axis of time comes before it.
         temporal: bool,
     },
     /// Inputs whose numbers of samples differ, or of steps.
@@ -148,7 +148,7 @@ impl Inputs {
             .unwrap_or(0)
     }
 
-    /// Whether there is no sample, as for a network without inputs.
+    /// Tells whether there is no sample, as for a network without inputs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

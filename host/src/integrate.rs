@@ -5,8 +5,9 @@
 //! halves, max(J, 0) - slope max(-J, 0). Outputs become sums over all steps. An exact image leaves this
 //! pass out.
 
+use crate::advice::Advice;
 use crate::graph::{Graph, Link, Neuron, Population, Readout, Source, Target};
-use crate::lower::{ForeignNeurons, LowerError, unsupported};
+use crate::lower::{ForeignNeurons, LowerError};
 use crate::network::NeuronType;
 
 /// A population that stands for another one, or for a half of it.
@@ -46,11 +47,12 @@ pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
         return Err(LowerError::NeuronTypes(foreign));
     }
     if let Some(link) = graph.links.iter().find(|l| l.synapse.is_some()) {
-        return Err(unsupported(
-            graph.label(link.post),
-            "a synapse with a filter",
-            "convert the network without one, or deploy it exactly",
-        ));
+        return Err(LowerError::Unsupported {
+            layer: graph.label(link.post).into(),
+            what: "a synapse with a filter".into(),
+            advice: "convert the network without one, or deploy it exactly",
+            remedies: vec![Advice::NoSynapse, Advice::Exact],
+        });
     }
     let mut first = Vec::with_capacity(halves.len());
     let mut populations = Vec::with_capacity(halves.len());

@@ -1,6 +1,50 @@
 //! Deploys a trained Keras network as a spiking network on a microcontroller.
 //!
-//! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`.
+//! # From a model to an image
+//!
+//! ```
+//! use tinyspike::{ConvertOptions, DataSet, DeployOptions, EmulateOptions, Model};
+//!
+//! let model = Model::load("demo/mnist_small.keras")?;
+//! let options = ConvertOptions { inference_only: true, ..ConvertOptions::default() };
+//! let network = model.convert(&options)?.network;
+//!
+//! // Ranges of activations follow from real inputs.
+//! let samples = DataSet::load("demo/mnist_calibration2k.npz")?.take(300);
+//! let deployment = network.deploy(&DeployOptions::plain().with_data(&samples))?;
+//! println!("{}", deployment.report);
+//!
+//! // The emulator runs the engine that devices run.
+//! let test = DataSet::load("demo/mnist_test10k.npz")?.take(200);
+//! let report = deployment.image.emulate(&test, &EmulateOptions::default())?;
+//! assert!(report.accuracy > Some(0.95));
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("mnist.tsp");
+//! deployment.image.save(path)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`DeployOptions::tuned`] searches for the cheapest image that keeps the accuracy, and
+//! [`DeployOptions::exact`] keeps the network's own neurons and synapses. [`Network::simulate`] runs the
+//! network in floats, and [`Model::verify`] compares it with Keras. A device takes the image as bytes
+//! ([`ImageBuf::bytes`]), from firmware that embeds the engine or through the module `device`.
+//!
+//! # Errors
+//!
+//! Errors name the file, the layer or the shape at fault. Their remedies are data: [`Advised::advice`]
+//! lists settings of this library, which a front end words in its own terms.
+//!
+//! # Features
+//!
+//! - `cli`, on by default: the command-line tool. Programs that link the library leave it out, with
+//!   `default-features = false`.
+//! - `boards`: real and emulated boards. It brings probe-rs, and starts compilers and emulators as
+//!   processes.
+//!
+//! # Stages
+//!
+//! Each stage is a function from one immutable type to the next; see `ARCHITECTURE.md`. The modules of the
+//! stages are public for tests and tools, but hidden here, for they change with the stages.
 
 #![forbid(unsafe_code)]
 
@@ -18,11 +62,10 @@ pub mod compensate;
 #[doc(hidden)]
 pub mod cost;
 pub mod data;
+pub mod deploy;
 #[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
-#[doc(hidden)]
-pub mod faithful;
 #[doc(hidden)]
 pub mod file;
 mod front;
@@ -40,6 +83,7 @@ pub mod keras;
 pub mod lower;
 pub mod names;
 pub mod network;
+pub(crate) mod neuron;
 #[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]
@@ -59,6 +103,7 @@ pub mod tune;
 
 pub use advice::{Advice, Advised};
 pub use data::DataSet;
+pub use deploy::{DeployError, DeployOptions, Deployment, Mode};
 pub use emulate::EmulateOptions;
 pub use image::ImageBuf;
 pub use keras::VerifyOptions;
@@ -67,4 +112,7 @@ pub use keras::model::Model;
 #[doc(hidden)]
 pub use keras::{convert, forward, import, model};
 pub use network::Network;
+pub use quantize::QuantizeOptions;
+pub use report::Budgets;
 pub use simulate::SimulateOptions;
+pub use tune::TuneOptions;

@@ -143,7 +143,7 @@ fn neuron_type(name: &str) -> Option<NeuronType> {
         .map(|(_, neurons)| neurons)
 }
 
-/// Which values a parameter may have, as Nengo limits them.
+/// Values that a parameter may have, as Nengo limits them.
 #[derive(Clone, Copy)]
 enum Range {
     Any,

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::advice::Advice;
 use crate::tensor::Tensor;
 
 /// Index into [`Network::nodes`].
@@ -69,7 +70,7 @@ fn find<T: Copy>(pairs: &[(String, T)], name: &str) -> Option<T> {
 /// A nested network (a model that is used as a layer).
 #[derive(Clone, Debug)]
 pub struct Subnetwork {
-    /// Such as `sub.0`.
+    /// The label, such as `sub.0`.
     pub label: String,
     /// The network that holds it; `None` for the top.
     pub parent: Option<SubnetworkId>,
@@ -78,19 +79,19 @@ pub struct Subnetwork {
 /// A source of signals that is no neuron.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Such as `input_1` or `conv2d.0.bias`.
+    /// The label, such as `input_1` or `conv2d.0.bias`.
     pub label: String,
     /// The length of its input; 0 for a source.
     pub size_in: usize,
     /// The length of its output.
     pub size_out: usize,
-    /// What it computes.
+    /// The kind of its output.
     pub kind: NodeKind,
-    /// Where it stands; `None` for the top network.
+    /// The network that holds it; `None` for the top one.
     pub subnetwork: Option<SubnetworkId>,
 }
 
-/// What a node computes.
+/// Kind of a node's output.
 #[derive(Clone, Debug)]
 pub enum NodeKind {
     /// An input that the user feeds; the shape without the batch axis.
@@ -138,6 +139,11 @@ pub trait TensorFunc: fmt::Debug + Send + Sync {
 
     /// Advice: how to get a network without this function.
     fn advice(&self) -> String;
+
+    /// The remedy that the advice names, as data.
+    fn remedy(&self) -> Option<Advice> {
+        None
+    }
 }
 
 /// The part of a [`TensorFunc`] that matters to a device.
@@ -147,16 +153,16 @@ pub enum Effect {
     Identity,
     /// A softmax: along the only axis, it keeps the ranking.
     Softmax,
-    /// Anything else, which a device cannot do.
+    /// Any other function, which a device cannot compute.
     Other,
 }
 
 /// A population of neurons of one type.
 #[derive(Clone, Debug)]
 pub struct Ensemble {
-    /// Such as `conv2d.0`.
+    /// The label, such as `conv2d.0`.
     pub label: String,
-    /// How many neurons it has.
+    /// The number of neurons.
     pub n_neurons: usize,
     /// The neurons' answer to their currents.
     pub neuron_type: NeuronType<PerNeuron>,
@@ -168,11 +174,11 @@ pub struct Ensemble {
     pub bias_trainable: Option<bool>,
     /// The shape of the layer's output, without the batch axis.
     pub shape: Vec<usize>,
-    /// Whether channels come last in `shape`.
+    /// `true` if channels come last in `shape`.
     pub channels_last: bool,
-    /// The neurons' voltages at the start, where the layer fixed them.
+    /// The neurons' voltages at the start, if the layer fixed them.
     pub initial_voltage: Option<Tensor>,
-    /// Where it stands; `None` for the top network.
+    /// The network that holds it; `None` for the top one.
     pub subnetwork: Option<SubnetworkId>,
 }
 
@@ -209,7 +215,7 @@ impl PerNeuron {
 
     /// The number of neurons that have a value; `None` if it is the same for any number.
     #[must_use]
-    pub fn len(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         match self {
             Self::Same(_) => None,
             Self::Each(values) => Some(values.len()),
@@ -313,7 +319,7 @@ pub enum NeuronType<P = f32> {
     },
 }
 
-/// Where a connection begins.
+/// Start of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pre {
     /// A node's output.
@@ -322,7 +328,7 @@ pub enum Pre {
     Neurons(EnsembleId),
 }
 
-/// Where a connection ends.
+/// End of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Post {
     /// A node's input.
@@ -342,13 +348,13 @@ pub struct Connection {
     pub post: Post,
     /// The places of the target that it writes, in order; `None` for all.
     pub post_slice: Option<Arc<[usize]>>,
-    /// What happens to the signal on the way.
+    /// The linear map on the way.
     pub transform: Transform,
     /// The filter after the transform.
     pub synapse: Option<Synapse>,
-    /// Whether training would change it, where that is fixed.
+    /// `Some(true)` if training would change it; `None` if that is not fixed.
     pub trainable: Option<bool>,
-    /// Where it stands; `None` for the top network.
+    /// The network that holds it; `None` for the top one.
     pub subnetwork: Option<SubnetworkId>,
 }
 
@@ -372,7 +378,7 @@ pub enum Transform {
 pub struct Diagonal {
     /// Rows and columns.
     pub size: usize,
-    /// The factor of each element, of shape `[size]`, or of shape `[]` where all have the same.
+    /// The factor of each element, of shape `[size]`, or of shape `[]` if all have the same.
     pub factor: Tensor,
 }
 
@@ -392,7 +398,7 @@ pub struct Sparse {
 /// A convolution over any number of axes; cross-correlation, as in Keras and Nengo.
 #[derive(Clone, Debug)]
 pub struct Convolution {
-    /// The input's shape, without a batch axis, with channels where `channels_last` says.
+    /// The input's shape, without a batch axis, with channels at the place that `channels_last` says.
     pub input_shape: Vec<usize>,
     /// The output's shape.
     pub output_shape: Vec<usize>,
@@ -406,7 +412,7 @@ pub struct Convolution {
     pub same_padding: bool,
     /// Channels form this many groups.
     pub groups: usize,
-    /// Whether channels are the last axis.
+    /// `true` if channels are the last axis.
     pub channels_last: bool,
 }
 
@@ -419,7 +425,7 @@ pub enum Synapse {
     Alpha { tau: f64 },
 }
 
-/// What a probe looks at.
+/// Probe on an object.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The probed object.
@@ -476,7 +482,7 @@ impl<P> NeuronType<P> {
         }
     }
 
-    /// Whether the output is a function of the present current alone: such neurons never spike.
+    /// `true` if the output is a function of the present current alone: such neurons never spike.
     #[must_use]
     pub fn is_rate(&self) -> bool {
         matches!(
@@ -635,7 +641,7 @@ impl From<NeuronType> for NeuronType<PerNeuron> {
 }
 
 impl<P: Clone + fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
-    /// As Nengo writes it: the arguments that differ from Nengo's defaults, such as
+    /// Writes it as Nengo does: the arguments that differ from Nengo's defaults, such as
     /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut arguments = Vec::new();
@@ -702,7 +708,7 @@ impl<P: Clone + fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
 }
 
 impl fmt::Display for Synapse {
-    /// As Nengo writes it, such as `Lowpass(tau=0.005)`.
+    /// Writes it as Nengo does, such as `Lowpass(tau=0.005)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lowpass { tau } => write!(f, "Lowpass(tau={tau})"),

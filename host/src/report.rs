@@ -58,6 +58,26 @@ pub struct LayerReport {
     pub max_count: u8,
     /// The largest activation that spikes can show.
     pub clip: f64,
+    /// The activations that were seen, if the network's ranges rest on them: those of exact networks do not.
+    #[serde(flatten)]
+    pub seen: Option<SeenReport>,
+    /// Bits of a potential.
+    pub bits: u32,
+    /// The proven least and largest potential less the threshold.
+    pub bounds: [i32; 2],
+    /// The smallest and the largest threshold.
+    pub thresholds: [i32; 2],
+    /// The shift of input currents, in bits.
+    pub current_shift: u8,
+    /// State.
+    pub ram_bytes: usize,
+    /// Thresholds and biases.
+    pub flash_bytes: usize,
+}
+
+/// A layer's activations on the calibration samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeenReport {
     /// The largest activation that was seen.
     pub largest: f32,
     /// The smallest and the largest of the channels' largest activations.
@@ -66,18 +86,6 @@ pub struct LayerReport {
     pub clipped: f64,
     /// The share of activations above zero.
     pub density: f64,
-    /// Bits of a potential.
-    pub bits: u32,
-    /// The proven least and largest potential less the threshold.
-    pub bounds: [i32; 2],
-    /// The smallest and the largest threshold.
-    pub thresholds: [i32; 2],
-    /// What input currents are shifted right by.
-    pub current_shift: u8,
-    /// State.
-    pub ram_bytes: usize,
-    /// Thresholds and biases.
-    pub flash_bytes: usize,
 }
 
 /// A connection's weights.
@@ -121,25 +129,29 @@ pub fn report(
     let layers = quantized
         .ensembles
         .iter()
-        .zip(&calibration.populations)
         .zip(&network.ensembles)
         .enumerate()
-        .map(|(at, ((e, seen), packed))| {
+        .map(|(at, (e, packed))| {
             let clip = e.theta * f64::from(e.max_count);
-            let channels = seen.channels.iter().map(|c| c.max);
+            let seen = calibration.populations.get(at).map(|seen| {
+                let channels = seen.channels.iter().map(|c| c.max);
+                SeenReport {
+                    largest: seen.max,
+                    channel_range: [
+                        channels.clone().reduce(f32::min).unwrap_or(0.0),
+                        channels.reduce(f32::max).unwrap_or(0.0),
+                    ],
+                    clipped: seen.share_above(clip),
+                    density: seen.density(),
+                }
+            });
             LayerReport {
                 label: e.label.clone(),
                 neurons: e.neurons,
                 scale: e.theta,
                 max_count: e.max_count,
                 clip,
-                largest: seen.max,
-                channel_range: [
-                    channels.clone().reduce(f32::min).unwrap_or(0.0),
-                    channels.reduce(f32::max).unwrap_or(0.0),
-                ],
-                clipped: seen.share_above(clip),
-                density: seen.density(),
+                seen,
                 bits: match e.width {
                     Width::I16 => 16,
                     Width::I32 => 32,
@@ -267,17 +279,19 @@ impl fmt::Display for Report {
             "flash"
         )?;
         for l in &self.layers {
+            let shown =
+                |show: &dyn Fn(&SeenReport) -> String| l.seen.as_ref().map_or("-".to_owned(), show);
             writeln!(
                 f,
-                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9.3} {:>7.3}% {:>6.1}% {:>4} {:>17} {:>8} {:>8}",
+                "{:<20} {:>7} {:>10.5} {:>5} {:>9.3} {:>9} {:>8} {:>7} {:>4} {:>17} {:>8} {:>8}",
                 escaped(&l.label),
                 l.neurons,
                 l.scale,
                 l.max_count,
                 l.clip,
-                l.largest,
-                l.clipped * 100.0,
-                l.density * 100.0,
+                shown(&|s| format!("{:.3}", s.largest)),
+                shown(&|s| format!("{:.3}%", s.clipped * 100.0)),
+                shown(&|s| format!("{:.1}%", s.density * 100.0)),
                 l.bits,
                 format!("{}..={}", l.bounds[0], l.bounds[1]),
                 l.ram_bytes,

@@ -32,7 +32,7 @@ pub enum SimulationError {
     #[error(transparent)]
     Simulate(#[from] SimulateError),
     /// A temporal model's data has fewer steps.
-    #[error("{asked} steps, but the data of this temporal model has {found}")]
+    #[error("the data of this temporal model has {found} steps, fewer than {asked}")]
     Steps {
         /// Number of steps that were asked for.
         asked: usize,

@@ -33,7 +33,7 @@ fn escape<'t>(text: &'t str, kept: &str) -> Cow<'t, str> {
     escaped.into()
 }
 
-/// Whether a character breaks a line or turns the direction of those behind it.
+/// Tells whether a character breaks a line or turns the direction of those behind it.
 const fn turns(c: char) -> bool {
     matches!(
         c,

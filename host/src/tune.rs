@@ -148,7 +148,7 @@ pub enum TuneError {
     #[error(transparent)]
     Calibrate(#[from] CalibrateError),
     #[error(transparent)]
-    Compensate(#[from] CompensateError),
+    Compensate(CompensateError),
     #[error(transparent)]
     Ops(#[from] OpsError),
     #[error(transparent)]
@@ -159,6 +159,18 @@ pub enum TuneError {
     Emulate(#[from] EmulateError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
+}
+
+impl From<CompensateError> for TuneError {
+    fn from(error: CompensateError) -> Self {
+        match error {
+            CompensateError::Ops(error) => Self::Ops(error),
+            CompensateError::Quantize(error) => Self::Quantize(error),
+            CompensateError::Assemble(error) => Self::Assemble(error),
+            CompensateError::Emulate(error) => Self::Emulate(error),
+            error @ CompensateError::NoSamples => Self::Compensate(error),
+        }
+    }
 }
 
 /// One choice of everything that the search varies.
@@ -263,34 +275,44 @@ pub struct Point {
     pub flash_bytes: usize,
 }
 
-/// The result of a search.
-#[derive(Clone, Debug)]
-pub struct Tuned {
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tuning {
     /// What was looked for.
+    #[serde(skip)]
     pub options: TuneOptions,
-    /// What was chosen.
-    pub chosen: Point,
-    /// Whether it keeps the accuracy, by the rule that the module states.
+    /// Whether the chosen candidate keeps the accuracy, by the rule that the module states.
     pub kept: bool,
-    /// Whether the output is a single value, whose error is judged and not a class.
-    pub scalar: bool,
+    /// The chosen candidate.
+    pub chosen: Point,
     /// The candidates that no other beats in accuracy, instructions, RAM and flash together, and the one
     /// that was chosen; by cost.
     pub front: Vec<Point>,
     /// The accuracy of the float network on the held-out samples; `None` without labels.
     pub float_accuracy: Option<f64>,
-    /// Samples that ranges and biases follow from.
-    pub fit: usize,
     /// Candidates that ran, screenings included.
     pub candidates: usize,
-    /// What an int8 network that computes everything would take.
+    /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
+    /// Whether the output is a single value, whose error is judged and not a class.
+    #[serde(skip)]
+    pub scalar: bool,
+    /// Samples that ranges and biases follow from.
+    #[serde(skip)]
+    pub fit: usize,
+}
+
+/// A chosen candidate, and what the search found.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// What the search found.
+    pub tuning: Tuning,
     /// The network in floats; channels are balanced.
     pub graph: Graph,
     /// What was observed.
     pub calibration: Calibration,
     /// The network in integers.
-    pub quantized: integers::Network,
+    pub integers: integers::Network,
     /// The packed image.
     pub image: Vec<u8>,
 }
@@ -927,7 +949,7 @@ impl Search<'_> {
             .collect();
         let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
         let right = right.filter(|(f, w)| f == w).count();
-        Ok(Tuned {
+        let tuning = Tuning {
             options: *self.options,
             kept: self.passes(&made.point),
             scalar: self.is_scalar(),
@@ -944,9 +966,12 @@ impl Search<'_> {
                 .target
                 .coefficients()
                 .dense_instructions(&image),
+        };
+        Ok(Tuned {
+            tuning,
             graph: made.graph,
             calibration: made.calibration,
-            quantized: made.quantized,
+            integers: made.quantized,
             image: made.image,
         })
     }
@@ -995,7 +1020,7 @@ fn dominates(a: &Point, b: &Point) -> bool {
     no_worse && better
 }
 
-impl fmt::Display for Tuned {
+impl fmt::Display for Tuning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         writeln!(
@@ -1071,8 +1096,8 @@ impl fmt::Display for Tuned {
     }
 }
 
-impl Tuned {
-    /// How sure it is that the drop stays within the bound.
+impl Tuning {
+    /// The certainty that the drop stays within the bound.
     fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paired = &self.chosen.paired;
         let bound = self.options.max_drop * 100.0;

@@ -1,5 +1,5 @@
 //! The way of a model onto a board as a user goes it: every command on emulated boards, and what they say and do
-//! where something goes wrong.
+//! if something goes wrong.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -547,4 +547,89 @@ fn a_chips_name_does_not_reach_the_linker() {
         assert!(printed.contains("dry run"), "{printed}");
         assert!(!said.contains("SECRET"), "{said}");
     }
+}
+
+/// Every kind of image runs in the application, on the stack that was reserved for it, as the emulator runs it.
+fn every_kind_of_image(machine: Machine, target: &str) {
+    let folder = TempDir::new().unwrap();
+    let target = ["--target", target];
+    let exact = |neurons: &'static str, synapse: &'static str| {
+        let swap = ["--swap-activation", neurons, "--scale-firing-rates", "100"];
+        [
+            &["--faithful", "--steps", "20", "--weight-bits", "8"][..],
+            &swap,
+            &["--synapse", synapse],
+        ]
+        .concat()
+    };
+    let calibration = project("data/mnist_calibration2k.npz");
+    let calibrated = ["--calibration", path(&calibration)];
+    let tuned = ["--tune", "--calibration-samples", "1000"];
+    let kinds = [
+        ("mnist_small", calibrated.to_vec()),
+        ("mnist_mlp", calibrated.to_vec()),
+        ("mnist_mlp", [&calibrated[..], &tuned].concat()),
+        // Uncalibrated ranges take potentials of 32 bits.
+        ("mnist_mlp", vec!["--steps", "100"]),
+        ("mnist_mlp", exact("relu=spiking-relu", "none")),
+        ("mnist_mlp", exact("relu=spiking-relu", "0.005")),
+        ("mnist_mlp", exact("relu=lif", "0.005")),
+        ("mnist_mlp", exact("relu=spiking-relu", "alpha:0.005")),
+        ("mnist_mlp", exact("relu=lif", "alpha:0.005")),
+    ];
+    let on = format!("emulated:{}", machine.name());
+    let data = test_set();
+    for (model, flags) in kinds {
+        let image = convert(&folder, "image.tsp", model, &[&flags[..], &target].concat());
+        let (printed, _) = succeeds(&["flash", &image, "--on", &on]);
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with("an inference of "));
+        let line = line.unwrap_or_else(|| panic!("{flags:?}: {printed}"));
+        let run = [
+            "run", &image, "--data", &data, "--limit", "3", "--on", &on, "--json",
+        ];
+        let report = json(&command(&run));
+        assert!(report["divergence"].is_null(), "{flags:?}: {report}");
+        let [used, size] =
+            ["high_water", "size"].map(|part| report["stack"][part].as_u64().unwrap());
+        println!("{on} {model} {flags:?}: {used} of {size} bytes of stack; {line}");
+        // An interrupt comes on top, at any time.
+        assert!(
+            used * 8 <= size * 7,
+            "{flags:?}: {used} of {size} bytes of stack"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_kind_of_image_runs_on_a_microbit() {
+    every_kind_of_image(Machine::Microbit, "cortex-m0");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_kind_of_image_runs_on_a_cortex_m4() {
+    every_kind_of_image(Machine::Mps2An386, "cortex-m4");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_kind_of_image_runs_on_a_cortex_m7() {
+    every_kind_of_image(Machine::Mps2An500, "cortex-m4");
+}
+
+/// A client that says nothing does not keep a board from others.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn an_idle_client_makes_room() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let (board, probe) = microbit();
+    let idle = std::net::TcpStream::connect(("127.0.0.1", board.port())).unwrap();
+    // It has been accepted when this is sent, and is no packet.
+    std::thread::sleep(Duration::from_millis(100));
+    succeeds(&[&["flash", &image], &flags(&probe)[..]].concat());
+    drop(idle);
 }

@@ -67,12 +67,12 @@ impl Folder {
         path.to_str().expect("a path in UTF-8").to_owned()
     }
 
-    /// What `inspect` says of a model.
+    /// Output of `inspect` for a model.
     fn inspect(&self, name: &str, content: &[u8]) -> Output {
         tinyspike(&["inspect", &self.file(name, content), "--inference-only"])
     }
 
-    /// What `convert` says of a bundled model that is calibrated on a data set.
+    /// Output of `convert` for a bundled model that is calibrated on a data set.
     fn calibrate(&self, name: &str, content: &[u8]) -> Output {
         let (data, image) = (self.file(name, content), self.file("image.tsp", b""));
         let model = project("models/mnist_mlp.keras");

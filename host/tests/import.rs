@@ -274,7 +274,7 @@ fn agrees_with_keras(archive: &str) -> usize {
         assert_eq!(order(&ours), order(&keras), "{archive} {name}");
         let (ours, theirs) = differences(&ours, &keras);
         match name.as_str() {
-            // The shapes behind layers of unknown classes are known only where the file states them.
+            // The shapes behind layers of unknown classes are known only if the file states them.
             "ops" if !keras3 => assert!(ours.iter().all(|l| l.ends_with(' ')), "{ours:?}"),
             "embed" if !keras3 => assert!(ours.iter().all(|l| l.ends_with(' ')), "{ours:?}"),
             _ => {

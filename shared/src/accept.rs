@@ -36,6 +36,13 @@ pub enum Refusal {
         /// Bytes that there are.
         given: u32,
     },
+    /// Too little stack for its inferences.
+    NoStack {
+        /// Bytes that it needs.
+        needed: u32,
+        /// Bytes that the firmware has.
+        given: u32,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -50,6 +57,10 @@ impl fmt::Display for Refusal {
             Self::NoRoom { needed, given } => {
                 write!(f, "it needs {needed} bytes of RAM, and {given} are left")
             }
+            Self::NoStack { needed, given } => write!(
+                f,
+                "it needs {needed} bytes of stack, and the firmware was built with {given}"
+            ),
         }
     }
 }

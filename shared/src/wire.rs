@@ -12,7 +12,7 @@
 //! the request and the input alone, not on how often it was asked.
 //!
 //! An answer has one or more parts, numbered from 0, each with the sequence number of the request. The
-//! last part [says so](Response::is_last); where one before it is missing, the host asks again.
+//! last part [says so](Response::is_last); if one before it is missing, the host asks again.
 //!
 //! # Stability
 //! [`PROTOCOL`] rises with every change that the other side would misread. The first request is
@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::signature::PUBLIC_KEY_LEN;
 
 /// The version of this protocol.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 /// The longest head and message, in bytes.
 pub const MAX_MESSAGE: usize = 240;
 /// The longest frame, in bytes: the message, its checksum, what COBS adds, and a zero at either end.
@@ -48,7 +48,7 @@ pub struct Head {
     /// The host's number of the request; an answer repeats it.
     pub sequence: u16,
     /// Index of this part of the answer, from 0. Requests have one part, 0.
-    pub part: u16,
+    pub part: u32,
 }
 
 /// Request of the host.
@@ -70,7 +70,7 @@ pub enum Request<'a> {
         /// Chunk of at most [`INPUT_CHUNK`] bytes.
         bytes: &'a [u8],
     },
-    /// A whole inference on the input, from rest, ending early where the image allows it. Answer:
+    /// A whole inference on the input, from rest, ending early if the image allows it. Answer:
     /// [`Response::Took`] for each step, [`Response::Counts`] and [`Response::Values`] for all ensembles
     /// and outputs, and what `watch` asks for, in between; then [`Response::Finished`].
     Infer {
@@ -701,7 +701,13 @@ mod tests {
             },
         ];
         for response in responses {
-            unframed(&framed(u16::MAX, &response), |frame| {
+            let head = Head {
+                sequence: u16::MAX,
+                part: u32::MAX,
+            };
+            let mut frame = [0; MAX_FRAME];
+            unframed(encode(head, &response, &mut frame).unwrap(), |frame| {
+                assert_eq!(frame.head, head);
                 assert_eq!(frame.message(), Some(response));
             });
         }

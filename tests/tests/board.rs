@@ -1,12 +1,12 @@
 //! The same image and inputs on the host and on emulated boards: every line of the trace must agree.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::bench::{BenchError, BenchOptions, Inference, StepCounts, measure, measure_layers};
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{EmulateOptions, Encoder, emulate};
-use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::import;
 use tinyspike::integers;
 use tinyspike::model::Activation;
@@ -16,6 +16,7 @@ use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::qemu::Outcome;
 use tinyspike_firmware::boards::{Limits, MICROBIT_ARENA};
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, spiking,
@@ -63,8 +64,8 @@ fn holds(board: Board, image: &[u8]) -> bool {
         Board::Microbit => (Limits::BASELINE, MICROBIT_ARENA * 4),
         _ => (Limits::MAINLINE, usize::MAX),
     };
-    let bytes = aligned_copy(image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let parsed = bytes.image();
     let network = parsed.description();
     let built = board != Board::Microbit || !network.is_exact();
     built
@@ -79,8 +80,8 @@ fn holds(board: Board, image: &[u8]) -> bool {
 fn mnist_on_a_board_is_mnist_on_the_host() {
     const COUNT: usize = 20;
     let (image, test) = mnist(COUNT);
-    let bytes = aligned_copy(&image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&image).unwrap();
+    let parsed = bytes.image();
     let encoder = Encoder::new(&parsed, &test).unwrap();
     let samples: Vec<Vec<u8>> = (0..COUNT)
         .map(|i| {
@@ -151,8 +152,8 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn instructions_are_counted_alike_in_every_run() {
     let (image, test) = mnist(3);
-    let bytes = aligned_copy(&image);
-    let parsed: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&image).unwrap();
+    let parsed = bytes.image();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
     for board in Board::ALL {
         let options = BenchOptions {
@@ -200,11 +201,12 @@ fn stepwise_mnist() -> Vec<u8> {
         ..ConvertOptions::default()
     };
     let network = convert(&model, &options).unwrap().network;
-    let options = FaithfulOptions {
+    let options = QuantizeOptions {
         steps: 10,
-        ..FaithfulOptions::default()
+        ..QuantizeOptions::exact()
     };
-    build_faithful(&network, &options).unwrap().image
+    let deployment = deployment::exact(&network, &options).unwrap();
+    deployment.image.bytes().to_vec()
 }
 
 #[test]

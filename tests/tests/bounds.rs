@@ -2,7 +2,8 @@
 //! are no more than twice as wide as what those reach.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::calibrate::{Samples, calibrate};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
@@ -20,11 +21,11 @@ use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
 use tinyspike_tests::reference::send;
 
-/// What can reach each neuron of an ensemble in one step: the most and the least.
+/// Most and least that can reach each neuron of an ensemble in one step.
 struct Reach {
-    /// From ensembles: added to the potential in any order.
+    /// Sums from ensembles: added to the potential in any order.
     events: Vec<[i64; 2]>,
-    /// From inputs, in every step.
+    /// Sums from inputs, in every step.
     current: Vec<[i64; 2]>,
 }
 
@@ -258,8 +259,8 @@ fn stays_inside(network: &integers::Network) {
     let data = data::load_bytes("calibration", CALIBRATION)
         .unwrap()
         .take(10);
-    let bytes = aligned_copy(&assemble(network).unwrap());
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let image = bytes.image();
     let encoder = Encoder::new(&image, &data).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();

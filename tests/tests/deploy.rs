@@ -7,6 +7,7 @@ use npz::{Npz, path};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
+use tinyspike::deploy::Deployment;
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
 use tinyspike::graph::{Graph, LinearMap, SourceMap};
 use tinyspike::integrate::integrate_and_fire;
@@ -18,10 +19,11 @@ use tinyspike::model::{
 use tinyspike::network::{
     Connection, Network, Node, NodeId, NodeKind, Post, Pre, Probe, Sparse, Transform,
 };
-use tinyspike::pipeline::{Build, build, float_accuracy, samples};
+use tinyspike::pipeline::{float_accuracy, samples};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::tensor::Tensor;
 use tinyspike::{data, forward, import};
+use tinyspike_tests::deployment;
 use tinyspike_tests::model::Builder;
 
 /// Two orders of float32 sums.
@@ -31,7 +33,7 @@ const CLOSE: f32 = 0.06;
 const SAMPLES: usize = 24;
 
 /// Builds a model and compares the graph with Keras's arithmetic, and the image with the graph.
-fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
+fn deploys(mut builder: Builder, outputs: &[usize]) -> Deployment {
     let noise = builder.numbers(1 << 16, 1.0);
     let model = builder.finish(outputs);
     // The batch axis is the first.
@@ -71,15 +73,15 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
         steps: 16,
         ..QuantizeOptions::default()
     };
-    let built = build(&network, Some(&calibration), &quantize, &|_| {}).unwrap();
-    let bytes = aligned_copy(&built.image);
+    let built = deployment::plain(&network, Some(&calibration), &quantize).unwrap();
+    let bytes = aligned_copy(built.image.bytes());
     let image = Image::parse(&bytes).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
     let (mut error, mut signal) = (0.0, 0.0);
     for sample in 0..SAMPLES {
         let coded: Vec<Vec<u8>> = built
-            .quantized
+            .integers
             .inputs
             .iter()
             .zip(&inputs)
@@ -94,7 +96,7 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Build {
         engine.set_inputs(&coded).unwrap();
         while engine.step() {}
         for (o, expected) in expected.iter().enumerate() {
-            let scale = built.quantized.outputs[o].scale as f32 / f32::from(quantize.steps);
+            let scale = built.integers.outputs[o].scale as f32 / f32::from(quantize.steps);
             let n = expected.len() / SAMPLES;
             let expected = &expected.data()[sample * n..][..n];
             let output = engine.output(o);
@@ -373,7 +375,7 @@ fn merged(
     before: impl Fn(&mut Builder, usize) -> usize,
     merge: impl Fn(&mut Builder, usize) -> usize,
     after: impl Fn(&mut Builder, usize) -> usize,
-) -> [Build; 2] {
+) -> [Deployment; 2] {
     [false, true].map(|merging| {
         let mut b = Builder::new();
         let x = b.input(shape);
@@ -409,8 +411,8 @@ fn beside_itself(b: &mut Builder, x: usize) -> usize {
 }
 
 /// The number of weights of each connection.
-fn weights(built: &Build) -> Vec<usize> {
-    let connections = built.quantized.connections.iter();
+fn weights(built: &Deployment) -> Vec<usize> {
+    let connections = built.integers.connections.iter();
     connections.map(|c| c.weights.len()).collect()
 }
 
@@ -797,7 +799,7 @@ fn what_does_not_deploy_is_named() {
     let y = b.dense(h, 2, Activation::Linear);
     let text = refusal(b, &[y]);
     assert!(
-        text.contains("dense_1.0") && text.contains("Tanh") && text.contains("--swap-activation"),
+        text.contains("dense_1.0") && text.contains("Tanh") && text.contains("swap them"),
         "{text}"
     );
 
@@ -826,17 +828,11 @@ fn mnist_pool_bn_keeps_its_accuracy() {
     let calibration = data::load(path("data/mnist_calibration2k.npz")).unwrap();
     let test = data::load(path("data/mnist_test10k.npz")).unwrap();
     let samples = samples(&calibration, 512);
-    let built = build(
-        &network,
-        Some(&samples),
-        &QuantizeOptions::default(),
-        &|_| {},
-    )
-    .unwrap();
+    let built = deployment::plain(&network, Some(&samples), &QuantizeOptions::default()).unwrap();
     let float = float_accuracy(&built.graph, &test, &|_| {})
         .unwrap()
         .unwrap();
-    let bytes = aligned_copy(&built.image);
+    let bytes = aligned_copy(built.image.bytes());
     let image = Image::parse(&bytes).unwrap();
     let report = emulate(&image, &test, &EmulateOptions::default(), &|_| {}).unwrap();
     let spiking = report.accuracy.unwrap();
@@ -857,7 +853,7 @@ fn conv1d_series_is_refused_for_its_activations() {
     let network = convert(&series(), &options).unwrap().network;
     let graph = lower(&network).unwrap();
     let text = integrate_and_fire(&graph).unwrap_err().to_string();
-    for part in ["Tanh", "Sigmoid", "--swap-activation"] {
+    for part in ["Tanh", "Sigmoid", "swap them"] {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -888,18 +884,18 @@ fn conv1d_series_with_relu_tracks_the_float_network() {
         steps: 4,
         ..QuantizeOptions::default()
     };
-    let built = build(&network, Some(&samples), &quantize, &|_| {}).unwrap();
-    let bytes = aligned_copy(&built.image);
+    let built = deployment::plain(&network, Some(&samples), &quantize).unwrap();
+    let bytes = aligned_copy(built.image.bytes());
     let image = Image::parse(&bytes).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
-    let input = &built.quantized.inputs[0];
+    let input = &built.integers.inputs[0];
     let code = |v: &f32| {
         ((f64::from(*v) / input.scale).round() + f64::from(input.zero_point))
             .min(f64::from(input.max)) as u8
     };
     let steps = f32::from(quantize.steps);
-    let scale = built.quantized.outputs[0].scale as f32 / steps;
+    let scale = built.integers.outputs[0].scale as f32 / steps;
     let classes = built.graph.outputs[0].bias.len();
     // By the float network's class: how many samples there are, and how many agree.
     let mut chosen = vec![(0, 0); classes];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use tinyspike::ImageBuf;
 use tinyspike::assemble::{self, aligned_copy, assemble};
 use tinyspike::device::run::{Quantity, RunError, Tally, check, compare};
 use tinyspike::device::session::{Link, Lost, Patience, Session, SessionError};
@@ -36,8 +37,8 @@ fn joined(network: &integers::Network, seed: u64) -> Vec<u8> {
 
 /// Bytes of arena and input, in words.
 fn words(image: &[u8], input: usize) -> usize {
-    let bytes = aligned_copy(image);
-    let image = assemble::Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     image.arena_bytes() / 4 + input.div_ceil(4)
 }
 
@@ -112,8 +113,8 @@ proptest! {
     ) {
         let image = assemble(&network).unwrap();
         let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
-        let bytes = aligned_copy(&image);
-        let parsed = assemble::Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&image).unwrap();
+        let parsed = bytes.image();
         let mut seen = 0;
         let report = with_device(&image, words(&image, samples[0].len()), (), |session| {
             check(session, &parsed).unwrap();

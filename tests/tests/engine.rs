@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::{MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
 use tinyspike::integers::{self, Steps, Target};
@@ -17,6 +18,7 @@ use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks,
@@ -73,10 +75,10 @@ fn trained_networks_equal_the_reference() {
                 target,
                 ..QuantizeOptions::default()
             };
-            let built = pipeline::build(&conversion.network, Some(&samples), &options, &|_| ());
-            let network = built.unwrap().quantized;
-            let bytes = aligned_copy(&assemble(&network).unwrap());
-            let image = Image::parse(&bytes).unwrap();
+            let built = deployment::plain(&conversion.network, Some(&samples), &options);
+            let network = built.unwrap().integers;
+            let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+            let image = bytes.image();
             let encoder = Encoder::new(&image, &test).unwrap();
             for sample in 0..count {
                 let mut input = Vec::new();
@@ -102,8 +104,8 @@ fn random_networks_have_every_layout() {
     let mut found = vec![];
     for _ in 0..1000 {
         let network = networks().new_tree(&mut runner).unwrap().current();
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let image = bytes.image();
         let connections = &image.description().connections;
         found.extend(connections.iter().map(|c| (network.target, c.layout)));
     }
@@ -127,8 +129,8 @@ fn compare<K>(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), Tes
 where
     K: Kernels<u16> + Kernels<u32>,
 {
-    let bytes = aligned_copy(&assemble(network).unwrap());
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let image = bytes.image();
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
         Engine::new(&image, &mut arena).unwrap();
@@ -236,8 +238,8 @@ fn stream(networks: usize, steps: u32) {
     let spiking = endless_networks().prop_filter("neurons", |n| !n.ensembles.is_empty());
     for at in 0..networks {
         let network = spiking.new_tree(&mut runner).unwrap().current();
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let image = bytes.image();
         let mut arena = vec![0; image.arena_bytes() / 4];
         let mut engine = Engine::<Native, _, _>::new(&image, &mut arena).unwrap();
         let mut reference = Reference::new(&network, &inputs(&network, 0));

@@ -8,16 +8,19 @@ use npz::{Npz, path};
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{self, Conversion, ConvertOptions, ScaleFiringRates};
 use tinyspike::data::{self, DataSet};
+use tinyspike::deploy::{Deployment, Stage};
 use tinyspike::emulate::{self, EmulateOptions, HostEngine};
-use tinyspike::faithful::{FaithfulBuild, FaithfulOptions, build_faithful};
 use tinyspike::import;
 use tinyspike::model::Activation;
 use tinyspike::network::{Network, NeuronType, Pre, Synapse, Transform};
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::{
     InitialVoltage, Input, InputData, Readout, SimulateOptions, Simulator, Watch, accuracy,
 };
 use tinyspike::tensor::Tensor;
 use tinyspike_firmware::{Event, Probe};
+use tinyspike_shared::image::Neuron;
+use tinyspike_tests::deployment;
 use tinyspike_tests::ideal::Ideal;
 use tinyspike_tests::reference::Reference;
 
@@ -50,14 +53,14 @@ fn lowpass(tau: f64) -> Option<Synapse> {
     Some(Synapse::Lowpass { tau })
 }
 
-fn built(conversion: &Conversion, steps: u16, voltage: &InitialVoltage, bits: u8) -> FaithfulBuild {
-    let options = FaithfulOptions {
+fn built(conversion: &Conversion, steps: u16, voltage: &InitialVoltage, bits: u8) -> Deployment {
+    let options = QuantizeOptions {
         steps,
         initial_voltage: voltage.clone(),
         weight_bits: bits,
-        ..FaithfulOptions::default()
+        ..QuantizeOptions::exact()
     };
-    build_faithful(&conversion.network, &options).unwrap()
+    deployment::exact(&conversion.network, &options).unwrap()
 }
 
 /// Spikes of each neuron of each ensemble, over all steps.
@@ -72,8 +75,8 @@ impl Probe for Counts {
 }
 
 /// The engine's counts for each item of `x`, whose values are whole 255ths.
-fn engine_counts(build: &FaithfulBuild, x: &Tensor, steps: u16) -> Vec<Vec<Vec<i64>>> {
-    let bytes = aligned_copy(&build.image);
+fn engine_counts(build: &Deployment, x: &Tensor, steps: u16) -> Vec<Vec<Vec<i64>>> {
+    let bytes = aligned_copy(build.image.bytes());
     let image = Image::parse(&bytes).unwrap();
     let neurons = || image.description().ensembles.iter().map(|e| e.neurons);
     items(x)
@@ -158,7 +161,7 @@ fn golden(model: &str, synapse: &str, voltage: &str, bits: u8) -> Vec<(String, [
     for (item, input) in items(&x).into_iter().enumerate() {
         let inputs = [input];
         let decay = (-0.001 / 0.005f64).exp();
-        let mut ideal = Ideal::new(&build.quantized, &inputs, &voltages, decay);
+        let mut ideal = Ideal::new(&build.integers, &inputs, &voltages, decay);
         let mut sums: Vec<Vec<i64>> = engine[item].iter().map(|e| vec![0; e.len()]).collect();
         for _ in 0..STEPS {
             for (sums, counts) in sums.iter_mut().zip(ideal.step()) {
@@ -222,8 +225,8 @@ fn mnist() -> DataSet {
 }
 
 /// Accuracies after 30 and 60 steps: last, and mean of ten after 60.
-fn measured(build: &FaithfulBuild, data: &DataSet) -> [f64; 3] {
-    let bytes = aligned_copy(&build.image);
+fn measured(build: &Deployment, data: &DataSet) -> [f64; 3] {
+    let bytes = aligned_copy(build.image.bytes());
     let image = Image::parse(&bytes).unwrap();
     let range = 0..data.len();
     let run = emulate::run(&image, data, range, &EmulateOptions::default(), &|_| {}).unwrap();
@@ -445,7 +448,7 @@ fn bounds_hold() {
     ] {
         let conversion = conversion(model, RELU, 250.0, synapse);
         let build = built(&conversion, 20, &InitialVoltage::default(), 8);
-        let network = &build.quantized;
+        let network = &build.integers;
         let size = network.inputs[0].size;
         let mut inputs: Vec<Vec<u8>> = (0..data.len())
             .map(|i| match data.sample(i).unwrap() {
@@ -629,10 +632,10 @@ fn neurons_and_synapses_are_the_simulators() {
 fn refusals_name_the_layer() {
     let model = import::load(&path("models/mnist_small.keras")).unwrap();
     let network = |options: ConvertOptions| convert::convert(&model, &options).unwrap().network;
-    let refused = |network: &Network, options: &FaithfulOptions| {
-        build_faithful(network, options).unwrap_err().to_string()
+    let refused = |network: &Network, options: &QuantizeOptions| {
+        deployment::exact(network, options).unwrap_err().to_string()
     };
-    let plain = FaithfulOptions::default();
+    let plain = QuantizeOptions::exact();
     let inference = || ConvertOptions {
         inference_only: true,
         ..ConvertOptions::default()
@@ -650,11 +653,18 @@ fn refusals_name_the_layer() {
     let error = refused(&network(swapped(NeuronType::Tanh { tau_ref: 1.0 })), &plain);
     assert!(error.contains("\"dense.0\" has Tanh"), "{error}");
     let spiking = network(swapped(RELU));
-    let zero_steps = FaithfulOptions {
-        steps: 0,
-        ..FaithfulOptions::default()
+    let no_spikes = QuantizeOptions {
+        max_count: 0,
+        ..QuantizeOptions::exact()
     };
-    assert!(refused(&spiking, &zero_steps).contains("steps"));
+    assert!(refused(&spiking, &no_spikes).contains("max_count"));
+    let endless = QuantizeOptions {
+        steps: 0,
+        ..QuantizeOptions::default()
+    };
+    let error = deployment::plain(&spiking, None, &endless).unwrap_err();
+    assert_eq!(error.stage(), Stage::Quantize);
+    assert!(error.to_string().contains("steps"), "{error}");
     let mut two = spiking.clone();
     let into_output = two.connections.len() - 1;
     two.connections[into_output].synapse = lowpass(0.1);
@@ -670,7 +680,7 @@ fn refusals_name_the_layer() {
         error.contains("synapse on something else than neurons"),
         "{error}"
     );
-    let start = FaithfulOptions {
+    let start = QuantizeOptions {
         initial_voltage: InitialVoltage::Given(
             spiking
                 .ensembles
@@ -678,11 +688,87 @@ fn refusals_name_the_layer() {
                 .map(|e| (e.label.clone(), Tensor::filled(vec![e.n_neurons], 1.0)))
                 .collect(),
         ),
-        ..FaithfulOptions::default()
+        ..QuantizeOptions::exact()
     };
     let error = refused(&spiking, &start);
     assert!(
         error.contains("\"conv2d.0\"") && error.contains("below 1"),
         "{error}"
     );
+}
+
+/// A network that runs without end, past any number of steps that bounds were made for: the engine keeps to
+/// the integer network in 64 bits, potentials to their limits, and rates to those of a limited image.
+#[test]
+fn streams_keep_to_their_bounds() {
+    let x = Npz::open("tests/fixtures/golden/mnist_small_S100_syn5ms_zero.npz").tensor("x");
+    let alpha = Some(Synapse::Alpha { tau: 0.004 });
+    let leaky = NeuronType::SpikingLeakyRelu {
+        negative_slope: 0.25,
+        amplitude: 1.0,
+    };
+    let lif = NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude: 1.0,
+    };
+    // With a count of 1, neurons that are due to fire more often have no bound but the limits.
+    for (neurons, scale, synapse, max_count) in [
+        (RELU, 100.0, lowpass(0.005), 63),
+        (RELU, 3000.0, lowpass(0.1), 1),
+        (leaky, 3000.0, alpha, 1),
+        (lif, 100.0, lowpass(0.005), 63),
+    ] {
+        let conversion = conversion("mnist_mlp_nodropout", neurons, scale, synapse);
+        let options = |steps| QuantizeOptions {
+            steps,
+            max_count,
+            initial_voltage: InitialVoltage::Zero,
+            ..QuantizeOptions::exact()
+        };
+        let [endless, limited] =
+            [0, 400].map(|steps| deployment::exact(&conversion.network, &options(steps)).unwrap());
+        let network = &endless.integers;
+        let description = endless.image.image();
+        assert_eq!(description.description().steps, 0);
+        let input = items(&x).swap_remove(0);
+        let mut arena = vec![0; description.arena_bytes() / 4];
+        let mut engine = HostEngine::new(&description, &mut arena).unwrap();
+        engine.set_input(&input).unwrap();
+        let mut reference = Reference::new(network, &[input]);
+        let sizes = || network.ensembles.iter().map(|e| vec![0; e.neurons]);
+        let mut sums: Vec<Vec<i64>> = sizes().collect();
+        for step in 0..3000 {
+            let mut counts = Counts(sizes().collect());
+            assert!(engine.step_probed(&mut counts));
+            assert_eq!(counts.0, reference.step(), "step {step}");
+            for (at, e) in network.ensembles.iter().enumerate() {
+                if matches!(e.neuron, Neuron::Lif(_)) {
+                    continue;
+                }
+                let limits = i64::from(e.potential_min)..=i64::from(e.potential_max);
+                let thresholds = e.threshold.iter().cycle();
+                for (v, threshold) in reference.potentials[at].iter().zip(thresholds) {
+                    let v = v - i64::from(*threshold);
+                    assert!(limits.contains(&v), "{v} in {limits:?}");
+                }
+            }
+            if step < 400 {
+                for (sums, counts) in sums.iter_mut().zip(&counts.0) {
+                    sums.iter_mut().zip(counts).for_each(|(s, n)| *s += n);
+                }
+            }
+        }
+        let finite = engine_counts(
+            &limited,
+            &Tensor::new(vec![1, 784], x.data()[..784].to_vec()).unwrap(),
+            400,
+        );
+        // Their units are not quite the same, as their bounds are not.
+        let pairs = || sums.iter().flatten().zip(finite[0].iter().flatten());
+        let apart: i64 = pairs().map(|(a, b)| (a - b).abs()).sum();
+        let spikes: i64 = pairs().map(|(_, b)| b.abs()).sum();
+        assert!(apart * 100 <= spikes, "{apart} of {spikes} spikes");
+    }
 }

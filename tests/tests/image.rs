@@ -1,6 +1,7 @@
 //! No bytes make the parser or the engine panic; damage is noticed; the same network gives the same bytes.
 
 use proptest::prelude::*;
+use tinyspike::ImageBuf;
 use tinyspike::assemble::{AssembleError, Image, aligned_copy, assemble};
 use tinyspike::emulate::HostEngine;
 use tinyspike::graph::{Source, Target};
@@ -108,8 +109,8 @@ proptest! {
 
     #[test]
     fn inputs_of_another_length_are_refused(network in all_networks(), seed in any::<u64>()) {
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let image = bytes.image();
         let mut arena = vec![0; image.arena_bytes() / 4];
         let short = image.arena_bytes() / 4 - 1;
         prop_assert!(HostEngine::new(&image, &mut arena[..short]).is_err());
@@ -478,10 +479,11 @@ fn there_is_a_label_for_each_part() {
     assert_eq!(refusal(|n| n.labels = b""), labels);
     let no_text = refusal(|n| n.labels = b"x\na\n\xff\ny\n");
     assert_eq!(no_text, Some(ImageError::Description));
-    let bytes = aligned_copy(&redescribed(|n| {
+    let bytes = ImageBuf::new(&redescribed(|n| {
         n.labels = "\na\n\u{e9}\r\ny y\n".as_bytes()
-    }));
-    let image = Image::parse(&bytes).unwrap();
+    }))
+    .unwrap();
+    let image = bytes.image();
     let network = image.description();
     assert_eq!(network.input_label(0), "");
     assert_eq!(network.ensemble_label(0), "a");

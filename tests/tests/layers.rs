@@ -1,7 +1,8 @@
 //! Every layer has its turn, and says when it is over.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::emulate::HostEngine;
 use tinyspike::integers::{self, Ensemble};
 use tinyspike_firmware::{Event, Layer, Probe};
@@ -29,7 +30,7 @@ impl Probe for Turns {
 }
 
 impl Turns {
-    /// How often these layers had a turn.
+    /// Turns that these layers had.
     fn count(&self, layers: usize, kind: fn(usize) -> Layer) -> Vec<usize> {
         let turns = |layer| self.over.iter().filter(|over| **over == layer).count();
         (0..layers).map(|at| turns(kind(at))).collect()
@@ -37,8 +38,8 @@ impl Turns {
 }
 
 fn take_turns(network: &integers::Network, seed: u64) {
-    let bytes = aligned_copy(&assemble(network).unwrap());
-    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let image = bytes.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
     let inputs = inputs(network, seed);

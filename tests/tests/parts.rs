@@ -7,7 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::integers;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, build_of};
@@ -20,8 +21,8 @@ use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks}
 const BOARD: Board = Board::Mps2An386;
 
 fn needed(image: &[u8], dsp: bool) -> Parts {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     Parts::needed(&image, dsp)
 }
 

@@ -4,6 +4,7 @@ mod npz;
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use npyz::WriterBuilder as _;
 use npz::{Npz, path};
@@ -15,6 +16,7 @@ use tinyspike::calibrate::{
 use tinyspike::compensate::{Reference, compensate};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::data::{self, DataError, DataSet};
+use tinyspike::deploy::{DeployOptions, Mode, Stage};
 use tinyspike::emulate::{EmulateOptions, emulate, run};
 use tinyspike::graph::{
     Dense, Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap,
@@ -25,10 +27,13 @@ use tinyspike::integers;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::{Activation, Model};
+use tinyspike::network::{Network, NeuronType, Synapse};
 use tinyspike::pipeline::samples;
 use tinyspike::quantize::{QuantizeOptions, quantize};
+use tinyspike::report::Budgets;
 use tinyspike::tensor::Tensor;
 use tinyspike::tune::{TuneOptions, tune};
+use tinyspike::{Advice, Advised};
 use tinyspike_tests::model::Builder;
 use zip::write::SimpleFileOptions;
 
@@ -350,7 +355,7 @@ fn tuning_works_on_series() {
         ..TuneOptions::default()
     };
     let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
-    assert!(found.kept, "{found}");
+    assert!(found.tuning.kept, "{}", found.tuning);
     // Against the float network on series that tuning has not seen.
     let values = forward(&graph, &[unseen], unseen.len() / size).unwrap();
     let classes = graph.outputs[0].bias.len();
@@ -372,7 +377,11 @@ fn tuning_works_on_series() {
         &|_| {},
     )
     .unwrap();
-    assert!(report.accuracy.unwrap() >= 0.95, "{found}\n{report:?}");
+    assert!(
+        report.accuracy.unwrap() >= 0.95,
+        "{}\n{report:?}",
+        found.tuning
+    );
 }
 
 #[test]
@@ -396,8 +405,8 @@ fn tuning_keeps_the_error_of_a_single_value() {
             ..TuneOptions::default()
         };
         let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
-        assert!(found.scalar && found.kept, "{found}");
-        assert!(found.to_string().contains("standard deviation"));
+        assert!(found.tuning.scalar && found.tuning.kept, "{}", found.tuning);
+        assert!(found.tuning.to_string().contains("standard deviation"));
         let values = forward(&graph, &[unseen], 200)
             .unwrap()
             .outputs
@@ -406,8 +415,8 @@ fn tuning_keeps_the_error_of_a_single_value() {
         let variance = values.iter().map(|y| (y - mean).powi(2)).sum::<f32>();
         let size = values.iter().map(|y| y * y).sum::<f32>();
         let relative = f64::from((size / variance).sqrt());
-        let error = output_error(&graph, &found.quantized, &set(unseen)) * relative;
-        assert!(error <= max_error * 1.25, "{error}: {found}");
+        let error = output_error(&graph, &found.integers, &set(unseen)) * relative;
+        assert!(error <= max_error * 1.25, "{error}: {}", found.tuning);
     }
 }
 
@@ -419,4 +428,123 @@ fn samples_in_memory_are_one_block() {
     };
     let blocks = calibrate_blocks(&small(), &samples, &|_| {}).unwrap();
     assert_eq!(blocks, calibrate(&small(), &samples, &|_| {}).unwrap());
+}
+
+/// Samples that count how often they are gone through.
+struct Counted<'a>(&'a DataSet, AtomicUsize);
+
+impl Blocks for Counted<'_> {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.for_each(visit)
+    }
+}
+
+/// What deploying says of progress is true: samples are read twice, of an exact image once.
+#[test]
+fn samples_are_read_as_often_as_progress_says() {
+    let model = import::load(&path("models/mnist_mlp.keras")).unwrap();
+    let relu = NeuronType::SpikingRectifiedLinear { amplitude: 1.0 };
+    let options = ConvertOptions {
+        inference_only: true,
+        swap_activations: vec![(Activation::Relu.into(), relu.into())],
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    let set = digits().take(300);
+    for (mode, times) in [
+        (Mode::Plain(QuantizeOptions::default()), 2),
+        (Mode::Exact(QuantizeOptions::exact()), 1),
+    ] {
+        let data = Counted(&set, AtomicUsize::new(0));
+        let done = AtomicU64::new(0);
+        let progress = |n| {
+            done.fetch_add(n, Ordering::Relaxed);
+        };
+        let options = DeployOptions {
+            progress: &progress,
+            ..DeployOptions::new(&mode).with_data(&data)
+        };
+        let deployment = network.deploy(&options).unwrap();
+        assert_eq!(data.1.into_inner(), times);
+        assert_eq!(done.into_inner(), 300 * times as u64);
+        let calibration = &deployment.calibration;
+        assert_eq!(calibration.inputs[0].max, 1.0);
+        // The ranges of an exact image do not rest on activations, and its report shows none.
+        let exact = times == 1;
+        let json = serde_json::to_value(&deployment.report).unwrap();
+        for layer in json["layers"].as_array().unwrap() {
+            assert_eq!(layer.get("largest").is_none(), exact, "{layer}");
+            assert_eq!(layer.get("density").is_none(), exact, "{layer}");
+        }
+        assert_eq!(
+            deployment.report.to_string().contains(" -  "),
+            exact,
+            "{}",
+            deployment.report
+        );
+        let tuned = Mode::Tuned(TuneOptions::default());
+        let error = network.deploy(&DeployOptions::new(&tuned)).unwrap_err();
+        assert_eq!(error.stage(), Stage::Tune);
+    }
+}
+
+/// Errors say stage, layer and advice as data.
+#[test]
+fn deployment_errors_are_data() {
+    let model = import::load(&path("models/mnist_mlp.keras")).unwrap();
+    let converted = |options: ConvertOptions| {
+        let options = ConvertOptions {
+            inference_only: true,
+            ..options
+        };
+        convert(&model, &options).unwrap().network
+    };
+    let plain = Mode::Plain(QuantizeOptions::default());
+    let exact = Mode::Exact(QuantizeOptions::exact());
+    let failed = |network: &Network, mode: &Mode, budgets: Budgets| {
+        let options = DeployOptions::new(mode);
+        let error = network.deploy(&DeployOptions { budgets, ..options });
+        let error = error.unwrap_err();
+        assert!(!error.to_string().contains("--"), "{error}");
+        (
+            error.stage(),
+            error.layer().map(str::to_owned),
+            error.advice(),
+        )
+    };
+    let rates = converted(ConvertOptions::default());
+    let swap = Advice::SwapActivation {
+        from: Some("relu".into()),
+        to: Some("spiking-relu".into()),
+    };
+    assert_eq!(
+        failed(&rates, &exact, Budgets::default()),
+        (
+            Stage::Quantize,
+            Some("dense.0".into()),
+            vec![swap, Advice::NotExact]
+        )
+    );
+    let filtered = converted(ConvertOptions {
+        synapse: Some(Synapse::Lowpass { tau: 0.005 }),
+        ..ConvertOptions::default()
+    });
+    let (stage, layer, advice) = failed(&filtered, &plain, Budgets::default());
+    assert_eq!(
+        (stage, advice),
+        (Stage::Lower, vec![Advice::NoSynapse, Advice::Exact])
+    );
+    assert!(layer.is_some());
+    let small = Budgets {
+        flash: Some(1000),
+        ..Budgets::default()
+    };
+    assert_eq!(
+        failed(&rates, &plain, small),
+        (Stage::Budget, None, vec![Advice::SmallerImage])
+    );
 }

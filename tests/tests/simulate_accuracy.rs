@@ -198,7 +198,7 @@ fn rates_apart(golden: &Golden, rates: &[(String, f64)]) -> Option<f64> {
 }
 
 /// Rectifiers leave only sums of floats to differ: at most this many images may fall to the other
-/// side, where two classes are all but equal.
+/// side, if two classes are all but equal.
 const IMAGES_APART: f64 = 1.0;
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use proptest::prop_oneof;
 use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::integers::{self, Steps, Target};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program};
@@ -50,8 +51,8 @@ fn drawn(networks: &impl Strategy<Value = integers::Network>, count: usize) -> V
 }
 
 fn on_host(image: &[u8], soak: Soak) -> Digest {
-    let bytes = aligned_copy(image);
-    let image: Image<'_> = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let inputs = image.description().inputs.iter().map(|i| i.size as usize);
     let mut values = vec![0; inputs.sum()];

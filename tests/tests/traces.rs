@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::ImageBuf;
+use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
-use tinyspike::faithful::{FaithfulOptions, build_faithful};
 use tinyspike::integers::Target;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
@@ -23,6 +23,7 @@ use tinyspike::simulate::InitialVoltage;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{import, pipeline};
 use tinyspike_tests::counts::Counts;
+use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{exact_networks, inputs, networks};
 
@@ -42,8 +43,8 @@ impl Hash {
 /// Runs an image on several samples, and hashes every spike, every potential after every step but the last,
 /// and every output.
 fn trace(bytes: &[u8], samples: &[Vec<Vec<u8>>]) -> u64 {
-    let bytes = aligned_copy(bytes);
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(bytes).unwrap();
+    let image = bytes.image();
     let network = image.description();
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
@@ -94,8 +95,8 @@ fn converted(name: &str, options: ConvertOptions) -> Network {
 /// The first samples of the test set, as an image takes them.
 fn digits(image: &[u8], count: usize) -> Vec<Vec<Vec<u8>>> {
     let test = data::load(project("data/mnist_test10k.npz")).unwrap();
-    let bytes = aligned_copy(image);
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = ImageBuf::new(image).unwrap();
+    let image = bytes.image();
     let encoder = Encoder::new(&image, &test).unwrap();
     let encoded = (0..count).map(|sample| {
         let mut input = Vec::new();
@@ -136,15 +137,15 @@ fn plain(found: &mut String) {
                 weight_bits,
                 ..QuantizeOptions::default()
             };
-            let built = pipeline::build(&network, Some(&known), &options, &|_| ()).unwrap();
+            let built = deployment::plain(&network, Some(&known), &options).unwrap();
             let label = format!("{name} plain {target} {weight_bits}");
-            note(found, &label, &built.image, samples);
+            note(found, &label, built.image.bytes(), samples);
         }
-        let built = pipeline::build(&network, None, &QuantizeOptions::default(), &|_| ()).unwrap();
+        let built = deployment::plain(&network, None, &QuantizeOptions::default()).unwrap();
         note(
             found,
             &format!("{name} uncalibrated"),
-            &built.image,
+            built.image.bytes(),
             samples,
         );
     }
@@ -197,17 +198,17 @@ fn exact(found: &mut String) {
                 ("zero", InitialVoltage::Zero),
                 ("drawn", InitialVoltage::default()),
             ] {
-                let options = FaithfulOptions {
+                let options = QuantizeOptions {
                     steps: 20,
                     initial_voltage,
                     weight_bits: bits,
-                    ..FaithfulOptions::default()
+                    ..QuantizeOptions::exact()
                 };
-                let built = build_faithful(&network, &options).unwrap();
+                let built = deployment::exact(&network, &options).unwrap();
                 note(
                     found,
                     &format!("{name} exact {kind} {start}"),
-                    &built.image,
+                    built.image.bytes(),
                     samples,
                 );
             }

@@ -54,16 +54,17 @@ fn tuned(data: &DataSet, options: &TuneOptions) -> Tuned {
 #[test]
 fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
     let found = tuned(&calibration(), &options());
-    assert!(found.kept);
-    assert!(found.chosen.instructions * 4.0 < found.dense_instructions);
+    assert!(found.tuning.kept);
+    assert!(found.tuning.chosen.instructions * 4.0 < found.tuning.dense_instructions);
     assert_eq!(found.image, tuned(&calibration(), &options()).image);
 
     // Nothing on the front is beaten by what was chosen.
     assert!(
         found
+            .tuning
             .front
             .iter()
-            .any(|p| p.setting == found.chosen.setting)
+            .any(|p| p.setting == found.tuning.chosen.setting)
     );
 
     let test = test_set();
@@ -81,13 +82,13 @@ fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
     assert!(early.accuracy.unwrap() > float.unwrap() - 0.02);
     assert!(early.synaptic_ops_per_image < 1500.0);
     // Where it may stop early it does, and saves work.
-    if found.chosen.setting.exit_margin > 0 {
+    if found.tuning.chosen.setting.exit_margin > 0 {
         let whole = run(false);
         assert!(early.steps_mean < whole.steps_mean);
         assert!(early.events_per_image < whole.events_per_image);
-        assert_eq!(whole.steps_max, found.chosen.setting.steps);
+        assert_eq!(whole.steps_max, found.tuning.chosen.setting.steps);
     }
-    let text = found.to_string();
+    let text = found.tuning.to_string();
     for part in [
         "chosen",
         "standard error",
@@ -107,10 +108,10 @@ fn fixed_settings_stay_fixed() {
         ..options()
     };
     let found = tuned(&calibration(), &options);
-    assert_eq!(found.quantized.steps.limit(), Some(3));
-    assert!(found.quantized.ensembles.iter().all(|e| e.max_count == 2));
-    assert_eq!(found.quantized.outputs[0].exit_margin, 0);
-    assert_eq!(found.chosen.steps_mean, 3.0);
+    assert_eq!(found.integers.steps.limit(), Some(3));
+    assert!(found.integers.ensembles.iter().all(|e| e.max_count == 2));
+    assert_eq!(found.integers.outputs[0].exit_margin, 0);
+    assert_eq!(found.tuning.chosen.steps_mean, 3.0);
 }
 
 #[test]
@@ -118,9 +119,9 @@ fn without_labels_the_float_network_is_the_judge() {
     let labelled = calibration();
     let data = DataSet::new(labelled.shape().to_vec(), labelled.samples().clone(), None).unwrap();
     let found = tuned(&data, &options());
-    assert_eq!(found.float_accuracy, None);
-    assert_eq!(found.chosen.paired.gained, 0);
-    assert!(found.to_string().contains("agreement"));
+    assert_eq!(found.tuning.float_accuracy, None);
+    assert_eq!(found.tuning.chosen.paired.gained, 0);
+    assert!(found.tuning.to_string().contains("agreement"));
 }
 
 #[test]
@@ -180,7 +181,8 @@ fn a_report_describes_every_layer() {
         assert!((least..60.0).contains(&db), "{db} dB for int8 weights");
         assert_eq!(c.clipped, 0);
     }
-    assert!(report.layers[0].channel_range[1] <= report.layers[0].largest);
+    let seen = report.layers[0].seen.as_ref().unwrap();
+    assert!(seen.channel_range[1] <= seen.largest);
     serde_json::to_string(&report).unwrap();
 }
 

@@ -140,6 +140,7 @@ fn damage_is_passed_over_and_repaired() {
         // Nothing is left of the journal: the first slot runs, and the next update writes a new one.
         for block in second.journal {
             bench.write(block.address, &[0x5a; 64]);
+            bench.write(block.address + block.len / 2, &[0x5a; 64]);
         }
         let (identity, log) = bench.hello(true).unwrap();
         assert_eq!(identity.start.journal, Journal::Damaged);

@@ -16,6 +16,7 @@ pub mod fuzz;
 pub mod lint;
 pub mod no_panic;
 pub mod package;
+pub mod power_cuts;
 pub mod profile;
 pub mod prose;
 pub mod run;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    Failure, bench, firmware, fuzz, lint, no_panic, package, profile, run, setup, soak, test,
+    Failure, bench, firmware, fuzz, lint, no_panic, package, power_cuts, profile, run, setup, soak,
+    test,
 };
 
 /// The project's chores.
@@ -38,6 +39,8 @@ enum Command {
     Qemu(run::Args),
     /// Count the instructions of whole inferences on an emulated board
     Bench(bench::Args),
+    /// Cut the power of simulated flash in two million updates
+    PowerCuts(power_cuts::Args),
     /// Take a million steps on the host and ten thousand on an emulated board
     Soak,
     /// Show which functions execute the instructions of an inference
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::PowerCuts(args) => power_cuts::run(&args)?,
         Command::Soak => soak::run()?,
         Command::Test => test::test()?,
         Command::Setup => setup::setup()?,

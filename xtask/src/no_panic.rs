@@ -23,7 +23,7 @@ const PROFILES: [&str; 2] = ["firmware", "firmware-small"];
 /// Links all programs for every target, optimized as firmware is.
 ///
 /// # Errors
-/// [`Failure::Argument`] if a panic is reachable, with the functions that lead to it; or where
+/// [`Failure::Argument`] if a panic is reachable, with the functions that lead to it; or if
 /// the check itself does not work.
 pub fn check() -> Result<(), Failure> {
     for target in TARGETS {

@@ -60,7 +60,7 @@ impl Gdb {
         }
     }
 
-    /// Stops the core, where it runs.
+    /// Stops the core if it runs.
     pub(crate) fn interrupt(&mut self) -> Result<(), Error> {
         self.stream.write_all(&[3])?;
         self.receive().map(drop)

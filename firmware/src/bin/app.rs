@@ -122,6 +122,9 @@ fn main() -> ! {
     log(device.image(), &start);
     loop {
         device.poll(chip);
+        if memory::stack_is_full() {
+            fault::overflow();
+        }
     }
 }
 
@@ -157,6 +160,10 @@ fn start(
             None => Start::single(accept(Slot::A, 0).err()),
         }
     });
+    // Where the lowest word is written, more may be that is no part of this stack.
+    if memory.first() != Some(&cortex_m_rt::STACK_PAINT_VALUE) {
+        fault::overflow();
+    }
     #[cfg(feature = "defmt")]
     {
         let ticks = chip.ticks().wrapping_sub(begun);
@@ -183,6 +190,17 @@ fn accept(
     #[cfg(feature = "signature")]
     let terms = terms.signed(BUILD.key.copied());
     parse(terms.admit(bytes)?, room)?;
+    let stack = size::LIMITS.stack(
+        room.as_ref()
+            .is_some_and(|image| image.description().is_exact()),
+    );
+    if stack > memory::stack() {
+        *room = None;
+        return Err(Refusal::NoStack {
+            needed: stack,
+            given: memory::stack(),
+        });
+    }
     let needed = room.as_ref().map_or(0, needed);
     if needed > given {
         *room = None;

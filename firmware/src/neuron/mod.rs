@@ -20,7 +20,7 @@ use integrate_and_fire::IntegrateAndFire;
 pub(crate) struct Neurons<'a> {
     /// The words of their state: V of each, then what the kind has besides.
     pub(crate) state: &'a mut [u32],
-    /// How many there are.
+    /// Number of events.
     pub(crate) count: usize,
     /// θ of each channel.
     pub(crate) threshold: &'a [i32],
@@ -28,18 +28,18 @@ pub(crate) struct Neurons<'a> {
     pub(crate) max_count: u8,
     /// The constants of the kind.
     pub(crate) constants: &'a [u32],
-    /// Whether another step follows. If none does, potentials may be left as they are.
+    /// `true` if another step follows. If none does, potentials may be left as they are.
     pub(crate) more: bool,
 }
 
-/// What reaches neurons in a step.
+/// Currents that reach neurons in a step.
 #[derive(Debug)]
 pub(crate) struct Drive<'a> {
     /// The current of each neuron, or of each channel.
     pub(crate) currents: &'a [i32],
-    /// Whether there is one for each neuron, which [`Kind::settle`] has seen.
+    /// `true` if there is one for each neuron, which [`Kind::settle`] has seen.
     pub(crate) settled: bool,
-    /// What brings events.
+    /// Inbox that brings events.
     pub(crate) inbox: Inbox<'a>,
 }
 

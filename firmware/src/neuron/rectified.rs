@@ -58,7 +58,7 @@ impl Kind for Rectified {
     }
 }
 
-/// What current does to a potential: all of it above zero, a share of it below.
+/// Adds a current to a potential: all of it above zero, a share of it below.
 #[inline]
 fn rectified(current: i32, negative_slope: u16) -> i32 {
     let below = scaled(current.min(0).wrapping_neg(), negative_slope);

@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Read};
 
 use super::error::DataError;
 
-/// How much is read at a time, so that a false claim costs no more than this.
+/// Bytes that are read at a time, so that a false claim costs no more than this.
 const CHUNK: usize = 1 << 16;
 
-/// What an array is for, which decides what its elements become.
+/// The purpose of an array, which decides what its elements become.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Role {
     Samples,
@@ -178,12 +178,12 @@ impl Head {
         axes.fold(1usize, |n, &d| n.saturating_mul(d)).max(1)
     }
 
-    /// How many values `samples` have, unless they are too many to hold.
+    /// The number of values of `samples`, unless they are too many to hold.
     pub(super) fn values_of(&self, samples: usize) -> Result<usize, DataError> {
         self.values_within(samples, self.limit)
     }
 
-    /// How many values `samples` have, unless they take more than `limit` bytes.
+    /// The number of values of `samples`, unless they take more than `limit` bytes.
     pub(super) fn values_within(&self, samples: usize, limit: u64) -> Result<usize, DataError> {
         let kept = match self.role {
             Role::Samples if self.element.is_u8() => 1,
@@ -284,7 +284,7 @@ impl Head {
     }
 }
 
-/// What to say of a read that failed.
+/// The reason of a read that failed, in words.
 pub(super) fn eof(e: io::Error) -> String {
     match e.kind() {
         ErrorKind::UnexpectedEof => "the data ends here".into(),

@@ -15,17 +15,17 @@ use super::npy::{npy_head, parse_npy};
 use super::npz::Archive;
 use super::set::DataSet;
 
-/// Samples that are read at once where nobody says how many.
+/// Samples that are read at once unless told how many.
 const BLOCK: usize = 256;
 
-/// What a file holds.
+/// The content of a file, as its headers tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// How many samples.
+    /// Number of samples.
     pub count: usize,
     /// The shape of one sample, without the batch axis.
     pub shape: Vec<usize>,
-    /// Whether they have labels.
+    /// True if they have labels.
     pub labelled: bool,
 }
 
@@ -36,7 +36,7 @@ pub struct About {
 /// (`fortran_order`) cannot be read in blocks: it is held as a whole.
 ///
 /// # Errors
-/// [`DataError`], where the file cannot be read or is no data set; what `visit` returns.
+/// [`DataError`], if the file cannot be read or is no data set; what `visit` returns.
 pub fn read_blocks<E: From<DataError>>(
     path: impl AsRef<Path>,
     block: usize,
@@ -85,10 +85,10 @@ pub fn read_blocks<E: From<DataError>>(
     }
 }
 
-/// What the file at `path` holds, by its headers.
+/// Tells the content of the file at `path`, by its headers.
 ///
 /// # Errors
-/// [`DataError`], where the file cannot be read or is no data set.
+/// [`DataError`], if the file cannot be read or is no data set.
 pub fn about(path: impl AsRef<Path>) -> Result<About, DataError> {
     let mut found = None;
     let result = read_blocks::<Stop>(path, 1, &mut |about, _| {
@@ -102,7 +102,7 @@ pub fn about(path: impl AsRef<Path>) -> Result<About, DataError> {
     }
 }
 
-/// Why reading ends early.
+/// Reason why reading ends early.
 enum Stop {
     Enough,
     Data(DataError),
@@ -118,7 +118,7 @@ impl From<DataError> for Stop {
 /// at a time is those, and a block.
 ///
 /// # Errors
-/// [`DataError`], where the file cannot be read or is no data set.
+/// [`DataError`], if the file cannot be read or is no data set.
 pub fn load_at_most(path: impl AsRef<Path>, most: usize) -> Result<DataSet, DataError> {
     let mut kept: Option<DataSet> = None;
     let (mut next, mut seen) = (0, 0);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a data set could not be read.
+/// Reason why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -11,7 +11,7 @@ pub enum DataError {
     Read {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's reason.
         source: io::Error,
     },
     /// The content is of no known format.
@@ -49,13 +49,13 @@ pub enum DataError {
         found: String,
     },
     /// Bytes that the format does not allow, or that end too early.
-    #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it anew")]
+    #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it again")]
     Damaged {
         /// The file.
         file: String,
         /// The array or the part of the file.
         what: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// An element type that is not read.
@@ -79,7 +79,7 @@ pub enum DataError {
         array: String,
         /// Its shape, with the batch axis.
         shape: Vec<usize>,
-        /// What does not fit, and what would.
+        /// The mismatch, and what would fit.
         reason: String,
     },
     /// A value that no network can take, or that is no label.
@@ -91,7 +91,7 @@ pub enum DataError {
         array: String,
         /// The first sample at fault, from 0.
         sample: usize,
-        /// What is wrong with the value, and what to do.
+        /// The fault of the value, and what to do.
         reason: String,
     },
 }

@@ -15,7 +15,7 @@ use super::npz::Archive;
 /// The most bytes that a file, or one of its arrays when unpacked, may have: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
 
-/// What the first bytes of a file show.
+/// A format, as the first bytes of a file show it.
 #[derive(Clone, Copy)]
 pub(super) enum Format {
     Npz,
@@ -116,7 +116,7 @@ pub(super) fn read_labels(path: &Path) -> Result<Array, DataError> {
     }
 }
 
-/// The samples of a file, and the labels where they are in the same file.
+/// The samples of a file, and the labels if they are in the same file.
 pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
     let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(bytes) {

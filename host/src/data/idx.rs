@@ -17,7 +17,7 @@ pub(super) fn parse_idx(
     Ok(head.array(values))
 }
 
-/// What stands before the values of an IDX array: two zero bytes, the type, the number of axes, the axes.
+/// The head of an IDX array: two zero bytes, the type, the number of axes, the axes.
 pub(super) fn idx_head(
     file: &str,
     role: Role,

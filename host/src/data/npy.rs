@@ -36,7 +36,7 @@ pub(super) fn parse_npy(
     Ok(head.array(values))
 }
 
-/// What stands before the values of a `.npy` array, and whether its first axis is the fastest.
+/// The head of a `.npy` array, and whether its first axis is the fastest.
 pub(super) fn npy_head(
     file: &str,
     name: &str,

@@ -33,7 +33,7 @@ pub enum Sample<'a> {
 impl DataSet {
     /// A data set of samples of `shape` (without the batch axis), with one label for each.
     ///
-    /// `None` where the lengths do not fit, or where there is no value at all.
+    /// `None` if the lengths do not fit, or if there is no value at all.
     #[must_use]
     pub fn new(shape: Vec<usize>, samples: Samples, labels: Option<Vec<u32>>) -> Option<Self> {
         let size = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
@@ -72,19 +72,19 @@ impl DataSet {
         &self.samples
     }
 
-    /// The class of each sample, where known.
+    /// The class of each sample, if known.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
     }
 
-    /// How many values one sample has.
+    /// Number of values of one sample.
     #[must_use]
     pub fn sample_size(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
     pub fn len(&self) -> usize {
@@ -111,7 +111,7 @@ impl DataSet {
         }
     }
 
-    /// The samples at `indices`, in that order; `None` where that is none at all or one is past the end.
+    /// The samples at `indices`, in that order; `None` if that is none at all or one is past the end.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Option<Self> {
         fn gather<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Option<Vec<T>> {
@@ -161,10 +161,10 @@ impl DataSet {
         Some(part.with_byte_scale(self.byte_scale))
     }
 
-    /// What several inputs are given, as one data set: a sample is one of each, one behind the other. Unless
+    /// Joins the data of several inputs into one data set: a sample is one of each, one behind the other. Unless
     /// all are bytes of one scale, they become floats. Labels are the first that there are.
     ///
-    /// `None` where that is none at all, or the numbers of samples differ.
+    /// `None` if that is none at all, or the numbers of samples differ.
     #[must_use]
     pub fn side_by_side(mut sets: Vec<Self>) -> Option<Self> {
         fn joined<'a, T: Copy + 'a>(parts: &[(&'a [T], usize)], count: usize) -> Vec<T> {
@@ -227,7 +227,7 @@ impl DataSet {
         }
     }
 
-    /// The first `n` samples; all of them where there are fewer. At least one stays.
+    /// The first `n` samples; all of them if there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {
         let n = n.clamp(1, self.len());
@@ -244,7 +244,7 @@ impl DataSet {
 }
 
 impl Samples {
-    /// How many values there are, over all samples.
+    /// Number of values, over all samples.
     fn len(&self) -> usize {
         match self {
             Self::U8(v) => v.len(),

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 /// An array of an archive.
 #[derive(Debug)]
 pub struct NamedArray {
-    /// Its name; where it occurs before, `#2`, `#3` .. is put after it.
+    /// Its name; if it occurs before, `#2`, `#3` .. is put after it.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,

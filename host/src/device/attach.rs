@@ -9,6 +9,7 @@ use super::chip::Chip;
 use super::memory::{LayoutError, Region};
 use super::probe::{self, ProbeError, Selector};
 use super::processor::{self, Architecture};
+use super::watchdog::{OPENING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// An error of probe-rs's that says more.
@@ -18,7 +19,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// There is no probe to work with.
+    /// No usable probe.
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// The chip's memory is not known.
@@ -41,7 +42,7 @@ pub enum ConnectError {
         chip: String,
         /// The architecture of its core.
         expected: Architecture,
-        /// What was found.
+        /// Architecture that was found.
         found: Architecture,
     },
     /// The connection to the chip failed.
@@ -49,7 +50,7 @@ pub enum ConnectError {
     Lost {
         /// The chip.
         chip: String,
-        /// What was being done.
+        /// Work that was being done.
         during: &'static str,
         /// probe-rs's reason.
         source: Cause,
@@ -81,6 +82,7 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, C
         chip: chip.name().to_owned(),
         source: Box::new(source),
     };
+    let _watch = Watch::new("when it was to reach the chip", OPENING);
     // The chip's description comes along, so no registry is asked.
     let registry = probe_rs::config::Registry::new();
     let mut session = probe
@@ -101,20 +103,21 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, C
     }
 }
 
-/// Starts a core anew.
+/// Restarts a core.
 pub(super) fn restart(
     core: &mut Core<'_>,
     rtt: &ScanRegion,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     const HALT: Duration = Duration::from_millis(500);
+    let _watch = Watch::new("when the chip was to start", OPENING);
     core.reset_and_halt(HALT)?;
     // RAM outlives a reset: what an earlier firmware left must not be taken for this one's.
     Rtt::clear_control_block(core, rtt)?;
     Ok(core.run()?)
 }
 
-/// Where to look for RTT's control block of a firmware that is not known: among its variables, which lie at the
-/// RAM's start.
+/// Region to scan for RTT's control block of an unknown firmware: among its variables, which lie at the RAM's
+/// start.
 pub(super) fn scan(ram: Region) -> ScanRegion {
     const REACH: u32 = 64 << 10;
     let end = ram.address.saturating_add(ram.len.min(REACH));

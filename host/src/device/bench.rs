@@ -1,4 +1,4 @@
-//! What an image's inferences take on a device, by its own clock.
+//! Cost of an image's inferences on a device, by its own clock.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use crate::bench::Spread;
 use crate::data::DataSet;
 use crate::emulate::Encoder;
 
-/// How to measure.
+/// Options of a measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceBenchOptions {
-    /// The core's clock, where it is known.
+    /// The core's clock, if it is known.
     pub clock_mhz: Option<f64>,
-    /// What the device draws while it works, where it has been measured.
+    /// Power that the device draws while it works, if it has been measured.
     pub power: Option<Power>,
 }
 
@@ -32,7 +32,7 @@ impl Default for DeviceBenchOptions {
     }
 }
 
-/// What a device draws, as somebody has measured it.
+/// Power of a device, as somebody has measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Power {
     /// The current in milliamperes.
@@ -41,7 +41,7 @@ pub struct Power {
     pub volts: f64,
 }
 
-/// Why nothing was measured.
+/// Reason why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceBenchError {
@@ -54,7 +54,7 @@ pub enum DeviceBenchError {
     /// The device computed something else than the emulator.
     #[error("sample {sample}: the device's outputs are not the emulator's")]
     Differs {
-        /// Which sample, from 0.
+        /// The sample, from 0.
         sample: usize,
     },
 }
@@ -68,16 +68,16 @@ impl Advised for DeviceBenchError {
     }
 }
 
-/// What an image takes on a device.
+/// Cost of an image on a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceReport {
     /// The architecture that its firmware is built for.
     pub architecture: String,
     /// The kernels that it runs.
     pub kernels: String,
-    /// What counts the cycles.
+    /// The counter of cycles.
     pub clock: &'static str,
-    /// How many samples were run.
+    /// Number of samples that were run.
     pub images: usize,
     /// The share of them whose class is the label's; `None` without labels.
     pub accuracy: Option<f64>,
@@ -89,11 +89,11 @@ pub struct DeviceReport {
     pub set_up: Spread,
     /// Cycles of single steps.
     pub step: Spread,
-    /// Mean milliseconds of an inference, where the clock is known.
+    /// Mean milliseconds of an inference, if the clock is known.
     pub milliseconds: Option<f64>,
-    /// Mean energy of an inference in microjoules, where clock, current and voltage are known.
+    /// Mean energy of an inference in microjoules, if clock, current and voltage are known.
     pub microjoules: Option<f64>,
-    /// What was stated to draw, for that.
+    /// The power that this follows from.
     pub power: Option<Power>,
     /// Bytes of flash that the image takes.
     pub image_bytes: u64,
@@ -156,7 +156,7 @@ impl fmt::Display for DeviceReport {
 /// Measures an image on a device that runs it. Each output is held to the emulator's.
 ///
 /// # Errors
-/// [`DeviceBenchError`], where it does not run it, or cannot measure.
+/// [`DeviceBenchError`], if it does not run it, or cannot measure.
 pub fn measure<L: Link>(
     session: &mut Session<L>,
     image: &Image<'_>,

@@ -26,7 +26,7 @@ pub enum ChipError {
     Ambiguous {
         /// The name.
         name: String,
-        /// How many there are.
+        /// Number of them.
         count: usize,
         /// Some of them.
         examples: Vec<String>,
@@ -133,7 +133,7 @@ impl Chip {
         }
     }
 
-    /// What keeps firmware that is built here from running on it, where anything does.
+    /// The obstacle to firmware that is built here, if there is one.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         families::obstacle(&self.family)

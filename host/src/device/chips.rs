@@ -45,7 +45,7 @@ impl Chips {
     /// Adds the chips of a description in probe-rs's YAML format.
     ///
     /// # Errors
-    /// [`ChipError`], where the file cannot be read or is no description.
+    /// [`ChipError`], if the file cannot be read or is no description.
     pub fn add_description(&mut self, path: &Path) -> Result<(), ChipError> {
         let text = file::read_text(path, MAX_DESCRIPTION).map_err(|source| ChipError::File {
             path: path.to_owned(),
@@ -57,7 +57,7 @@ impl Chips {
     /// Adds the chips of a description's text; `name` is what errors call it.
     ///
     /// # Errors
-    /// [`ChipError`], where it is no description.
+    /// [`ChipError`], if it is no description.
     pub fn add_yaml(&mut self, name: impl AsRef<Path>, text: &str) -> Result<(), ChipError> {
         match self.registry.add_target_family_from_yaml(text) {
             Ok(_) => Ok(()),
@@ -83,10 +83,10 @@ impl Chips {
         found
     }
 
-    /// The chip with a name, in any case. The beginning of a name will do where it is the only one.
+    /// The chip with a name, in any case. The beginning of a name will do if it is the only one.
     ///
     /// # Errors
-    /// [`ChipError`], with the nearest names where there is no such chip.
+    /// [`ChipError`], with the nearest names if there is no such chip.
     pub fn find(&self, name: &str) -> Result<Chip, ChipError> {
         let target = self.registry.get_target_by_name(name).map_err(|error| {
             let beginning = name.to_lowercase();
@@ -177,10 +177,10 @@ impl Chips {
     }
 }
 
-/// How many names an error lists.
+/// Number of names that an error lists.
 const SUGGESTIONS: usize = 5;
 
-/// Whether a chip's name contains a text of small letters; its `x` stands for any letter.
+/// Tells whether a chip's name contains a text of small letters; its `x` stands for any letter.
 fn contains(name: &str, text: &str) -> bool {
     let name: Vec<char> = name.to_lowercase().chars().collect();
     let text: Vec<char> = text.chars().collect();
@@ -198,14 +198,14 @@ pub struct Summary {
     pub name: String,
     /// Its family.
     pub family: String,
-    /// The processor that starts first; `None` where that is no Cortex-M.
+    /// The processor that starts first; `None` if that is no Cortex-M.
     pub core: Option<Processor>,
-    /// Bytes of flash that it starts from; 0 where it is refused.
+    /// Bytes of flash that it starts from; 0 if it is refused.
     pub flash: u32,
-    /// Bytes of the RAM that a program gets, which lies in one piece; 0 where it is refused.
+    /// Bytes of the RAM that a program gets, which lies in one piece; 0 if it is refused.
     pub ram: u32,
-    /// Whether probe-rs can write its flash.
+    /// True if probe-rs can write its flash.
     pub flash_algorithm: bool,
-    /// Why nothing can be put on it, where that is so.
+    /// Reason why nothing can be put on it, if there is one.
     pub refused: Option<String>,
 }

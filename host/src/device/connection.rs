@@ -12,6 +12,7 @@ use super::memory::{Layout, LayoutOptions};
 use super::plan::Plan;
 use super::probe::Selector;
 use super::session::{Identity, Link, Lost, Patience, Session, SessionError};
+use super::watchdog::{TRANSFER, Watch};
 
 /// The channel of the firmware's log.
 const LOG: usize = 0;
@@ -19,17 +20,19 @@ const LOG: usize = 0;
 const UP: usize = 1;
 /// The channel of requests.
 const DOWN: usize = 0;
-/// How long to wait between two looks for the control block.
+/// The words of an error while the firmware is talked with.
+const ASKED: &str = "when its firmware was asked";
+/// Time between two looks for the control block.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How to reach a running firmware.
+/// Options for reaching a running firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TalkOptions {
     /// The probe; the only one, unless said.
     pub probe: Option<Selector>,
-    /// How long the firmware may be silent.
+    /// Longest silence of the firmware.
     pub timeout: Duration,
-    /// Whether it is to start anew before.
+    /// `true` if the firmware starts again first.
     pub restart: bool,
 }
 
@@ -49,19 +52,18 @@ impl Default for TalkOptions {
 /// `firmware` is its file; without one, what it is known by is looked for in the chip's RAM.
 ///
 /// # Errors
-/// [`ConnectError`], where there is no connection or the firmware is not there; and what `work` returns.
+/// [`ConnectError`] if there is no connection or the firmware is not there; and what `work` returns.
 pub fn talk<T, E: From<ConnectError>>(
     chip: &Chip,
     firmware: Option<&Firmware>,
     options: &TalkOptions,
     work: impl FnOnce(&mut Session<Connection<'_, '_>>) -> Result<T, E>,
 ) -> Result<T, E> {
+    let layout = Layout::of(chip, &LayoutOptions::default()).map_err(ConnectError::from)?;
+    let anywhere = scan(layout.ram);
     let scan = match firmware.and_then(|firmware| firmware.rtt) {
         Some(address) => ScanRegion::Exact(address.into()),
-        None => {
-            let layout = Layout::of(chip, &LayoutOptions::default()).map_err(ConnectError::from)?;
-            scan(layout.ram)
-        }
+        None => anywhere.clone(),
     };
     let mut session = attach(chip, options.probe.as_ref())?;
     let failed = |during, source| {
@@ -78,19 +80,23 @@ pub fn talk<T, E: From<ConnectError>>(
     if options.restart {
         restart(&mut core, &scan).map_err(|cause| failed(STARTING, cause))?;
     }
-    let connection = Connection::attach(&mut core, &scan, options.timeout)
-        .map_err(|Lost(cause)| failed("when its firmware was asked", cause))?
+    let there = |core: &mut Core<'_>, scan| {
+        with_session(core, scan, options.timeout, |_| ())
+            .map_err(|Lost(cause)| failed(ASKED, cause))
+    };
+    // The same firmware with another stack lies elsewhere in RAM.
+    let scan = match there(&mut core, &scan)? {
+        Some(()) => scan,
+        None => anywhere,
+    };
+    with_session(&mut core, &scan, options.timeout, work)
+        .map_err(|Lost(cause)| failed(ASKED, cause))?
         .ok_or_else(|| ConnectError::NotThere {
             chip: chip.name().to_owned(),
-        })?;
-    let patience = Patience {
-        silence: options.timeout,
-        ..Patience::default()
-    };
-    work(&mut Session::new(connection, anything(), patience))
+        })?
 }
 
-/// Who the firmware is that runs on a core; `None` where none is there.
+/// Greets the firmware that runs on a core; `None` if there is none.
 pub(super) fn greet(
     core: &mut Core<'_>,
     scan: &ScanRegion,
@@ -109,8 +115,29 @@ pub(super) fn greet(
         .map(Some)
 }
 
-/// Who the firmware is that runs on a chip; `None` where none answers soon. It may be another one, or stand
-/// still.
+/// Works with the firmware that runs on a core; `None` if none is there.
+pub(super) fn with_session<T>(
+    core: &mut Core<'_>,
+    scan: &ScanRegion,
+    timeout: Duration,
+    work: impl FnOnce(&mut Session<Connection<'_, '_>>) -> T,
+) -> Result<Option<T>, Lost> {
+    let Some(connection) = Connection::attach(core, scan, timeout)? else {
+        return Ok(None);
+    };
+    let patience = Patience {
+        silence: timeout,
+        ..Patience::default()
+    };
+    Ok(Some(work(&mut Session::new(
+        connection,
+        anything(),
+        patience,
+    ))))
+}
+
+/// Asks the firmware that runs on a chip who it is; `None` if none answers soon. It may be another one, or
+/// stand still.
 pub(super) fn ask(
     plan: &Plan,
     session: &mut probe_rs::Session,
@@ -118,7 +145,7 @@ pub(super) fn ask(
     const SOON: Duration = Duration::from_millis(500);
     let lost = |source| ConnectError::Lost {
         chip: plan.chip().to_owned(),
-        during: "when its firmware was asked",
+        during: ASKED,
         source,
     };
     let mut core = session
@@ -149,22 +176,24 @@ fn anything() -> u16 {
 pub struct Connection<'c, 'p> {
     core: &'c mut Core<'p>,
     rtt: Rtt,
+    watch: Watch,
 }
 
 impl<'c, 'p> Connection<'c, 'p> {
-    /// Finds the channels, which the firmware makes soon after its start; `None` where it has not in time.
+    /// Finds the channels, which the firmware makes soon after its start; `None` if it has not in time.
     fn attach(
         core: &'c mut Core<'p>,
         scan: &ScanRegion,
         timeout: Duration,
     ) -> Result<Option<Self>, Lost> {
         let deadline = Instant::now() + timeout;
+        let watch = Watch::idle(ASKED, TRANSFER);
         loop {
-            match Rtt::attach_region(core, scan) {
+            match watch.call(|| Rtt::attach_region(core, scan)) {
                 Ok(mut rtt) => {
                     // The channels that are used come last.
                     if rtt.up_channel(UP).is_some() && rtt.down_channel(DOWN).is_some() {
-                        return Ok(Some(Self { core, rtt }));
+                        return Ok(Some(Self { core, rtt, watch }));
                     }
                 }
                 Err(probe_rs::rtt::Error::Probe(error)) => return Err(Lost(Box::new(error))),
@@ -178,7 +207,7 @@ impl<'c, 'p> Connection<'c, 'p> {
         }
     }
 
-    /// What the firmware has logged, encoded by defmt: how many bytes of `bytes` it is.
+    /// Reads what the firmware has logged, encoded by defmt, and returns the number of bytes.
     ///
     /// # Errors
     /// Where the connection is broken.
@@ -188,7 +217,10 @@ impl<'c, 'p> Connection<'c, 'p> {
 
     fn read(&mut self, channel: usize, bytes: &mut [u8]) -> Result<usize, Lost> {
         match self.rtt.up_channel(channel) {
-            Some(channel) => channel.read(self.core, bytes).map_err(lost),
+            Some(channel) => {
+                let read = || channel.read(self.core, bytes);
+                self.watch.call(read).map_err(lost)
+            }
             None => Ok(0),
         }
     }
@@ -201,7 +233,10 @@ fn lost(error: probe_rs::rtt::Error) -> Lost {
 impl Link for Connection<'_, '_> {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
         match self.rtt.down_channel(DOWN) {
-            Some(channel) => channel.write(self.core, bytes).map_err(lost),
+            Some(channel) => {
+                let write = || channel.write(self.core, bytes);
+                self.watch.call(write).map_err(lost)
+            }
             None => Ok(0),
         }
     }
@@ -211,7 +246,10 @@ impl Link for Connection<'_, '_> {
     }
 
     fn state(&mut self) -> Result<Option<String>, Lost> {
-        let status = self.core.status().map_err(|e| Lost(Box::new(e)))?;
+        let status = self
+            .watch
+            .call(|| self.core.status())
+            .map_err(|e| Lost(Box::new(e)))?;
         Ok(Some(match status {
             CoreStatus::Running => "its core runs".into(),
             CoreStatus::Halted(reason) => format!("its core is halted ({reason:?})"),

@@ -70,7 +70,7 @@ impl Advised for FirmwareError {
     }
 }
 
-/// Some bytes, and where in flash they go.
+/// Some bytes, and their place in flash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The address of the first one.
@@ -80,7 +80,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Where it lies.
+    /// Its place.
     #[must_use]
     pub fn region(&self) -> Region {
         let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
@@ -96,12 +96,12 @@ impl Segment {
 pub struct Firmware {
     /// Its ELF file.
     pub path: PathBuf,
-    /// What goes into flash.
+    /// Content of the flash.
     pub segments: Vec<Segment>,
-    /// Where it looks for images: from `_tinyspike_image` to `_tinyspike_image_end`.
+    /// Place where it looks for images: from `_tinyspike_image` to `_tinyspike_image_end`.
     pub images: Region,
-    /// Where two images take turns, its journal and the second slot: from `_tinyspike_journal` to
-    /// `_tinyspike_journal_second` to `_tinyspike_journal_end`, and from `_tinyspike_slot_b` on. `None` where it
+    /// Its journal and the second slot, if two images take turns: from `_tinyspike_journal` to
+    /// `_tinyspike_journal_second` to `_tinyspike_journal_end`, and from `_tinyspike_slot_b` on. `None` if it
     /// has one place for an image.
     pub turns: Option<([Region; 2], Region)>,
     /// The key that has to have signed its images, where it asks for one: `_tinyspike_public_key`.
@@ -113,7 +113,7 @@ pub struct Firmware {
     pub stack: Option<Region>,
     /// Bytes of its variables, the network's memory and the stack among them where they are declared so.
     pub variables: u64,
-    /// What it can hold of a network, where that is known: of the application.
+    /// Limits on networks, if they are known: those of the application.
     pub limits: Option<Limits>,
     /// The address of RTT's control block, where it has one.
     pub(super) rtt: Option<u32>,
@@ -123,7 +123,7 @@ impl Firmware {
     /// Reads an ELF file.
     ///
     /// # Errors
-    /// [`FirmwareError`], where it cannot be read, is no program for a 32-bit microcontroller, or does not say where
+    /// [`FirmwareError`], if it cannot be read, is no program for a 32-bit microcontroller, or does not say where
     /// it looks for images.
     pub fn read(path: &Path) -> Result<Self, FirmwareError> {
         let bytes = file::read(path, MAX_ELF).map_err(|source| FirmwareError::File {
@@ -204,7 +204,7 @@ fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
 /// this key has signed.
 ///
 /// # Errors
-/// [`FirmwareError`], where it would not run there, no compiler for it is installed, or the build fails.
+/// [`FirmwareError`], if it would not run there, no compiler for it is installed, or the build fails.
 pub fn build(
     chip: &Chip,
     layout: &Layout,

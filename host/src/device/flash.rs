@@ -7,23 +7,25 @@ use serde::Serialize;
 use tinyspike_shared::slots::Slot;
 
 use super::attach::{ConnectError, attach, restart};
-use super::connection::{ask, greet};
+use super::connection::{ask, greet, with_session};
 use super::firmware::Segment;
 use super::hello::{Greeting, ImageReport};
 use super::plan::{Mode, Plan};
 use super::probe::Selector;
-use super::session::{Lost, SessionError};
+use super::run::compare;
+use super::session::{Lost, SessionError, StackUse};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
+use crate::image::ImageBuf;
 
-/// How to write.
+/// Options of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlashOptions {
-    /// The probe; the only one, unless said.
+    /// The probe; `None` for the only one.
     pub probe: Option<Selector>,
-    /// How long the firmware may take to answer.
+    /// Time that the firmware may take to answer.
     pub timeout: Duration,
-    /// Whether to wait for the answer of the application, which firmware of one's own need not give.
+    /// True to wait for the answer of the application, which custom firmware need not give.
     pub greet: bool,
 }
 
@@ -38,24 +40,35 @@ impl Default for FlashOptions {
     }
 }
 
-/// What came of it.
+/// The outcome of writing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Flashed {
     /// Bytes of the sectors that were erased.
     pub erased: u64,
     /// Bytes of the pages that were written, and read back.
     pub programmed: u64,
-    /// What of the images was written: in place where the image that was there needed both slots.
+    /// The part of the images that was written: in place if the image that was there needed both slots.
     pub mode: Mode,
     /// The slot that the image was written to.
     pub slot: Slot,
-    /// Whether there was no journal, or a damaged one, beside a firmware that stays: it has been written anew.
+    /// True if there was no journal, or a damaged one, beside firmware that stays: it has been written again.
     pub journal_repaired: bool,
-    /// What the firmware said then, where it was asked.
+    /// The firmware's answer, if it was asked.
     pub greeting: Option<Greeting>,
+    /// The inference that it has run, if it was asked.
+    pub trial: Option<Trial>,
 }
 
-/// Does what was planned: erases, writes, reads back, resets the chip, starts it, and asks its firmware what
+/// An inference on the largest input, which a device has run as the emulator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Trial {
+    /// Its steps.
+    pub steps: u16,
+    /// The stack that the device has needed so far.
+    pub stack: StackUse,
+}
+
+/// Carries a plan out: erases, writes, reads back, resets the chip, starts it, and asks its firmware what
 /// it runs.
 ///
 /// # Errors
@@ -91,6 +104,10 @@ pub fn flash(
         erased, programmed, ..
     } = tally;
     let greeting = start(plan, &mut session, options)?;
+    let trial = match &greeting {
+        Some(_) => Some(try_out(plan, &mut session, options)?),
+        None => None,
+    };
     Ok(Flashed {
         erased,
         programmed,
@@ -98,10 +115,51 @@ pub fn flash(
         slot: updated.slot,
         journal_repaired: updated.journal_repaired,
         greeting,
+        trial,
     })
 }
 
-/// Starts the chip anew, and asks its firmware what it runs.
+/// Has the device run an inference, whose spike counts and outputs must be the emulator's. The largest input excites
+/// the most neurons.
+fn try_out(
+    plan: &Plan,
+    session: &mut Session,
+    options: &FlashOptions,
+) -> Result<Trial, FlashError> {
+    let failed = |reason: String| FlashError::Image {
+        chip: plan.chip().to_owned(),
+        reason: format!("it does not run an inference: {reason}"),
+    };
+    let image = ImageBuf::new(&plan.image).map_err(|e| failed(e.to_string()))?;
+    let image = image.image();
+    let inputs = image.description().inputs.iter();
+    let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
+    let mut core = session
+        .core(plan.chip.core())
+        .map_err(|e| failed(e.to_string()))?;
+    let report = with_session(&mut core, &plan.rtt, options.timeout, |session| {
+        compare(
+            session,
+            &image,
+            [largest.collect()],
+            None,
+            false,
+            &mut |_| (),
+        )
+    })
+    .map_err(|Lost(cause)| failed(cause.to_string()))?
+    .ok_or_else(|| failed("its firmware is gone".to_owned()))?
+    .map_err(|e| failed(e.to_string()))?;
+    if let Some(divergence) = report.divergence {
+        return Err(failed(format!("device and emulator part at {divergence}")));
+    }
+    Ok(Trial {
+        steps: report.steps_mean as u16,
+        stack: report.stack,
+    })
+}
+
+/// Restarts the chip, and asks its firmware what it runs.
 fn start(
     plan: &Plan,
     session: &mut Session,

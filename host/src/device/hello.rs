@@ -1,4 +1,4 @@
-//! What the firmware says of itself after a start.
+//! The firmware's answer after a start, about itself.
 
 use serde::Serialize;
 use tinyspike_shared::accept::Journal;
@@ -15,28 +15,28 @@ pub struct Greeting {
     pub architecture: String,
     /// The kernels that it runs.
     pub kernels: String,
-    /// What it makes of the image.
+    /// The image, as it sees it.
     pub image: ImageReport,
     /// Bytes of RAM that nothing takes.
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
-    /// The slot that the journal names, where there are two.
+    /// The slot that the journal names, if there are two.
     pub named: Option<Slot>,
-    /// Why it does not run the image in that slot, where it does not.
+    /// Reason why it does not run the image in that slot, if it does not.
     pub passed_over: Option<String>,
     /// No model below this version may run.
     pub minimum_version: u32,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<String>,
 }
 
-/// What a device makes of its image.
+/// An image as a device sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ImageReport {
-    /// It runs it.
+    /// Runs it.
     Ready {
         /// The image's checksum.
         checksum: u32,
@@ -47,9 +47,9 @@ pub enum ImageReport {
         /// Bytes of arena.
         arena: u32,
     },
-    /// It cannot.
+    /// Refuses it.
     Refused {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What firmware logs through defmt, in words: the device sends numbers, and its ELF file has the texts.
+//! Logs of firmware through defmt, in words: the device sends numbers, and its ELF file has the texts.
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,11 @@ pub struct LogTable {
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogMessage {
-    /// How grave it is: `info` or `error`, for instance; `None` where it is printed without one.
+    /// Its level: `info` or `error`, for instance; `None` if it is printed without one.
     pub level: Option<&'static str>,
     /// The text.
     pub text: String,
-    /// The source file, and the line in it, where the firmware's file tells.
+    /// The source file, and the line in it, if the firmware's file tells.
     pub place: Option<(PathBuf, u64)>,
 }
 
@@ -39,10 +39,10 @@ impl std::fmt::Display for LogMessage {
 }
 
 impl LogTable {
-    /// The texts of a firmware's ELF file; `None` where it does not log.
+    /// The texts of a firmware's ELF file; `None` if it does not log.
     ///
     /// # Errors
-    /// [`FirmwareError`], where the file cannot be read, or defmt's part of it not be understood.
+    /// [`FirmwareError`], if the file cannot be read, or defmt's part of it not be understood.
     pub fn read(path: &Path) -> Result<Option<Self>, FirmwareError> {
         let elf = file::read(path, MAX_ELF).map_err(|source| FirmwareError::File {
             path: path.to_owned(),

@@ -1,12 +1,12 @@
 //! Chip description → where firmware, image and variables go.
 //!
 //! The flash is the one that the chip starts from; the RAM is one piece, for variables, arena and stack.
-//! A flash is divided only where both a sector, which is erased as a whole, and a page, which is written
+//! A flash is divided only if both a sector, which is erased as a whole, and a page, which is written
 //! as a whole, begin: so nothing that is written to one part ever touches another.
 //!
 //! # Which RAM
 //! The longest run of neighbouring regions from 0x2000_0000 up to 0x4000_0000, which the architecture
-//! makes data memory. Only where there is none, the longest below: core-coupled memory there serves loads
+//! makes data memory. Only if there is none, the longest below: core-coupled memory there serves loads
 //! and stores on all chips of the database that have nothing else, but not their DMA. A run at address 0 (an ITCM) is never
 //! taken, for no variable may lie there, nor is memory outside the chip, from 0x6000_0000 on. A run ends at 0x2000_0000:
 //! on either side lies another bus. Of aliases only those are taken that show such lower memory as data memory (nRF52).
@@ -15,15 +15,16 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
-use tinyspike_shared::slots::Slot;
+use tinyspike_firmware::boards::Limits;
+use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
 use super::chip::Chip;
 use super::families::{self, Obstacle};
 use crate::advice::{Advice, Advised};
 
-/// Where data memory begins and ends, by the architecture.
+/// Begin and end of data memory, by the architecture.
 const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
-/// Where memory outside the chip begins, by the architecture.
+/// Begin of memory outside the chip, by the architecture.
 const EXTERNAL: u64 = 0x6000_0000;
 /// No chip has more sectors. A description that claims so many more is not followed any further.
 const MAX_SECTORS: usize = 1 << 20;
@@ -38,7 +39,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// From one address up to another, which is not part of it; empty where that lies before.
+    /// Makes the region from one address up to another, which is not part of it; empty if that lies before.
     #[must_use]
     pub const fn new(start: u32, end: u32) -> Self {
         Self {
@@ -47,19 +48,19 @@ impl Region {
         }
     }
 
-    /// The address behind its last byte; the last address of all where it reaches that.
+    /// The address behind its last byte; the last address of all if it reaches that.
     #[must_use]
     pub const fn end(self) -> u32 {
         self.address.saturating_add(self.len)
     }
 
-    /// Whether another region lies within it.
+    /// Tells whether another region lies within it.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.address <= other.address && other.end() <= self.end()
     }
 
-    /// Whether they share a byte.
+    /// Tells whether they share a byte.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.address < other.end() && other.address < self.end()
@@ -72,7 +73,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// Why a chip's memory cannot be used.
+/// Reason why a chip's memory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
@@ -82,7 +83,7 @@ pub enum MemoryError {
     /// None of its flash can be written and run from.
     #[error("its description has no flash that it starts from and probe-rs can write")]
     NoFlash,
-    /// What it starts from is not part of the chip.
+    /// The memory that it starts from is not part of the chip.
     #[error("{0}")]
     External(Obstacle),
     /// The sectors do not divide the flash.
@@ -91,7 +92,7 @@ pub enum MemoryError {
         /// The flash.
         flash: Region,
     },
-    /// It has no RAM that a program could use.
+    /// No RAM that a program could use.
     #[error("its description has no RAM for variables")]
     NoRam,
     /// The flash is too small for a firmware and an image.
@@ -101,9 +102,9 @@ pub enum MemoryError {
     NoRoom {
         /// Its length in bytes.
         flash: u32,
-        /// How many parts it has.
+        /// Number of its parts.
         blocks: usize,
-        /// What the firmware is to have.
+        /// Bytes that the firmware is to have.
         firmware: u32,
     },
 }
@@ -129,19 +130,19 @@ impl Advised for LayoutError {
 pub struct MemoryMap {
     /// The flash, cut to whole blocks.
     pub flash: Region,
-    /// What of the flash can be erased and written without touching the rest, one behind another.
+    /// Parts of the flash that can be erased and written without touching the rest, one behind another.
     pub blocks: Vec<Region>,
-    /// Bytes that are written at once: the flash algorithm's page, the largest where there are several.
+    /// Bytes that are written at once: the flash algorithm's page, the largest if there are several.
     pub page: u32,
     /// The RAM for variables, arena and stack.
     pub ram: Region,
 }
 
 impl MemoryMap {
-    /// What a chip has.
+    /// The memory of a chip.
     ///
     /// # Errors
-    /// [`MemoryError`], where there is nothing that could be used.
+    /// [`MemoryError`], if there is nothing that could be used.
     pub fn of(chip: &Chip) -> Result<Self, MemoryError> {
         if chip.target.flash_algorithms.is_empty() {
             return Err(MemoryError::NoAlgorithm);
@@ -237,7 +238,7 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
     let boots = |flash: &&Flash<'_>| flash.region.is_boot_memory();
     let first = match plain.iter().copied().find(boots) {
         Some(first) => first,
-        // An alias serves where the chip starts from nothing else.
+        // An alias serves if the chip starts from nothing else.
         None => match (all.iter().find(boots), plain.as_slice()) {
             (Some(alias), _) => alias,
             (None, [only]) => only,
@@ -258,7 +259,7 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
     Ok(run)
 }
 
-/// The flash algorithm that probe-rs uses for a region; `None` where it has none, or cannot decide.
+/// The flash algorithm that probe-rs uses for a region; `None` if it has none, or cannot decide.
 fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgorithm> {
     let core = region.cores.first()?;
     let fitting: Vec<&RawFlashAlgorithm> = chip
@@ -286,7 +287,7 @@ fn algorithm<'a>(chip: &'a Chip, region: &NvmRegion) -> Option<&'a RawFlashAlgor
     }
 }
 
-/// What of a region can be erased and written alone.
+/// Parts of a region that can be erased and written alone.
 ///
 /// probe-rs erases a sector for data in it, or in the page at its start, and leaves out sectors and pages
 /// that are not wholly in the region. So blocks begin where a sector and a page do. `left` sectors are looked at.
@@ -395,7 +396,7 @@ fn runs<'a>(regions: impl Iterator<Item = &'a RamRegion>) -> Vec<std::ops::Range
     runs
 }
 
-/// The longest of some runs, the lowest of equals, as double words; `None` where all are empty.
+/// The longest of some runs, the lowest of equals, as double words; `None` if all are empty.
 fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<Region> {
     const DOUBLE_WORD: u64 = 8;
     runs.filter_map(|run| {
@@ -406,7 +407,7 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
     .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
 }
 
-/// How to divide the flash.
+/// Options of dividing the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
     /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
@@ -416,7 +417,7 @@ pub struct LayoutOptions {
 
 /// The places for images.
 ///
-/// Two images take turns where there is room for two slots and the two blocks of the journal that says which one
+/// Two images take turns if there is room for two slots and the two blocks of the journal that says which one
 /// is in use ([`tinyspike_shared::slots`]). Where there is not, one slot takes all. The first slot's address
 /// depends on the chip and the firmware's place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -430,7 +431,7 @@ pub struct Slots {
 /// The second slot and the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Second {
-    /// The blocks between firmware and slots that say which slot is in use.
+    /// The two sectors between firmware and slots that say which slot is in use.
     pub journal: [Region; 2],
     /// Bytes of them that are written at once.
     pub unit: u32,
@@ -438,15 +439,24 @@ pub struct Second {
     pub b: Region,
 }
 
+impl Second {
+    /// Tells whether each sector of the journal has room for a record and a copy of it.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let apart = |half: u32| half >= RECORD_LEN && half.is_multiple_of(self.unit);
+        self.journal.iter().all(|sector| apart(sector.len / 2))
+    }
+}
+
 impl Slots {
-    /// Where an image may lie that has both slots to itself.
+    /// The place of an image that has both slots to itself.
     #[must_use]
     pub fn whole(&self) -> Region {
         let last = self.second.map_or(self.a, |second| second.b);
         Region::new(self.a.address, last.end())
     }
 
-    /// A slot, where there is one.
+    /// A slot, if there is one.
     #[must_use]
     pub fn slot(&self, slot: Slot) -> Option<Region> {
         match slot {
@@ -455,7 +465,7 @@ impl Slots {
         }
     }
 
-    /// Where two images take turns that have so many bytes, signatures included; `None` where there is one slot,
+    /// The second slot, if two images of so many bytes take turns, signatures included; `None` if there is one slot,
     /// or an image needs both.
     #[must_use]
     pub fn turns(&self, bytes: u64) -> Option<Second> {
@@ -464,7 +474,7 @@ impl Slots {
     }
 }
 
-/// Where everything goes on a chip.
+/// Divides a chip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layout {
     /// The firmware's code and constants.
@@ -473,10 +483,12 @@ pub struct Layout {
     pub slots: Slots,
     /// Variables, arena and stack.
     pub ram: Region,
+    /// Bytes of the RAM that are the stack of a firmware that is built for it.
+    pub stack: u32,
 }
 
 impl Layout {
-    /// Where everything goes on a chip for which firmware is yet to be built.
+    /// Divides a chip for which firmware is yet to be built.
     ///
     /// # Errors
     /// [`LayoutError`], if the chip's memory cannot be used.
@@ -485,7 +497,7 @@ impl Layout {
         Self::divide(chip, &map, options)
     }
 
-    /// As [`Layout::new`], with the chip's name in the error.
+    /// Divides as [`Layout::new`] does, with the chip's name in the error.
     pub(super) fn divide(
         chip: &Chip,
         map: &MemoryMap,
@@ -497,13 +509,13 @@ impl Layout {
         })
     }
 
-    /// Two slots are made only where each has this many bytes.
+    /// Two slots are made only if each has this many bytes.
     pub const LEAST_SLOT: u32 = 16 << 10;
 
     /// Divides a chip's memory.
     ///
     /// # Errors
-    /// [`MemoryError::NoRoom`], where the flash is too small.
+    /// [`MemoryError::NoRoom`] if the flash is too small.
     pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
         const FIRMWARE: u32 = 96 << 10;
         let bytes = options
@@ -536,11 +548,9 @@ impl Layout {
             firmware,
             slots,
             ram: map.ram,
+            stack: Limits::MAINLINE.stack(false),
         })
     }
-
-    /// Bytes that the application's stack gets, which lies in the RAM beside all else.
-    pub const STACK: u32 = 4 << 10;
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
     /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
@@ -564,7 +574,7 @@ impl Layout {
              _tinyspike_stack_bytes = {:#x};\n",
             images.address,
             images.end(),
-            Self::STACK
+            self.stack
         );
         if let Some(second) = self.slots.second {
             let [first, other] = second.journal;
@@ -582,11 +592,25 @@ impl Layout {
     }
 }
 
-/// Two blocks for the journal, and two slots of nearly the same length; `None` where they would be too small.
+/// Two sectors for the journal, and two slots of nearly the same length; `None` if they would be too small.
+///
+/// A sector of the journal is a block, or two blocks if one has no room for a record and a copy of it.
 fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
-    let (&journal, slots) = blocks.split_first_chunk::<2>()?;
-    let (first, last) = (slots.first()?, slots.last()?);
-    let both = Region::new(first.address, last.end());
+    let unit = page.checked_next_multiple_of(4)?;
+    let with = |count| divided(blocks, count, unit);
+    let copies = |slots: &Slots| slots.second.is_some_and(|second| second.copies());
+    with(1)
+        .filter(copies)
+        .or_else(|| with(2).filter(copies))
+        .or_else(|| with(1))
+}
+
+/// Two slots behind a journal of two sectors, each of so many blocks.
+fn divided(blocks: &[Region], count: usize, unit: u32) -> Option<Slots> {
+    let (journal, slots) = blocks.split_at_checked(2 * count)?;
+    let (first, second) = journal.split_at_checked(count)?;
+    let whole = |part: &[Region]| Some(Region::new(part.first()?.address, part.last()?.end()));
+    let (journal, both) = ([whole(first)?, whole(second)?], whole(slots)?);
     // Where blocks are large, one slot with their room is worth more than two.
     if journal[0].len + journal[1].len > both.len / 2 {
         return None;
@@ -596,10 +620,9 @@ fn two_slots(blocks: &[Region], page: u32) -> Option<Slots> {
         .map(|block| block.address)
         .min_by_key(|&at| (at - both.address).abs_diff(both.end() - at))?;
     let (a, b) = (Region::new(both.address, cut), Region::new(cut, both.end()));
-    let unit = page.checked_next_multiple_of(4)?;
-    // Where a block is no multiple of a page, or no larger, all of it is one unit.
-    let whole = |block: &Region| block.len.is_multiple_of(unit);
-    let unit = if journal.iter().all(whole) {
+    // If a sector is no multiple of a page, or no larger, all of it is one unit.
+    let multiple = |sector: &Region| sector.len.is_multiple_of(unit);
+    let unit = if journal.iter().all(multiple) {
         unit
     } else {
         journal[0].len.min(journal[1].len)

@@ -25,6 +25,7 @@ mod processor;
 pub mod run;
 pub mod session;
 mod update;
+mod watchdog;
 mod write;
 
 pub use attach::ConnectError;
@@ -34,7 +35,7 @@ pub use connection::{Connection, TalkOptions, talk};
 pub use error::DeviceError;
 pub use families::Obstacle;
 pub use firmware::{Firmware, FirmwareError, Segment, build};
-pub use flash::{FlashOptions, Flashed, flash};
+pub use flash::{FlashOptions, Flashed, Trial, flash};
 pub use hello::{Greeting, ImageReport};
 pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{
@@ -44,4 +45,5 @@ pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
 pub use probe::{ProbeError, ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};
 pub use session::Session;
+pub use watchdog::{Stall, on_stall};
 pub use write::{FlashError, Phase, Progress};

@@ -20,12 +20,12 @@ use crate::assemble::suits;
 use crate::image::{Image, ImageBuf, aligned_copy};
 use crate::sign::{PublicKey, trailer_of};
 
-/// How to plan.
+/// Options of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// How the flash is divided.
+    /// Division of the flash.
     pub layout: LayoutOptions,
-    /// Whether the firmware on the chip stays as it is; one that is given says where images go.
+    /// True if the firmware on the chip stays as it is; one that is given says where images go.
     pub model_only: bool,
     /// The key whose signature the firmware asks for.
     pub key: Option<PublicKey>,
@@ -34,7 +34,7 @@ pub struct PlanOptions {
     pub minimum: u32,
 }
 
-/// What of the images on a chip is written.
+/// Extent of what is written to a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -51,11 +51,11 @@ pub enum Mode {
 /// A slot, and what writing the image there does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// Which slot.
+    /// The slot.
     pub slot: Slot,
-    /// Where the image goes, with its signature.
+    /// Place of the image, with its signature.
     pub image: Region,
-    /// What is erased before.
+    /// Sectors that are erased before.
     pub erased: Vec<Region>,
 }
 
@@ -76,9 +76,9 @@ pub enum PlanError {
     Misplaced {
         /// The chip.
         chip: String,
-        /// Where they lie.
+        /// Their place.
         segment: Region,
-        /// Where the firmware may lie.
+        /// The place for firmware.
         place: Region,
     },
     /// Something does not fit.
@@ -86,7 +86,7 @@ pub enum PlanError {
     OverBudget {
         /// The chip.
         chip: String,
-        /// What is needed and what there is.
+        /// Need and limit.
         budget: Budget,
     },
     /// The device would not run the image: it is not signed, too old, or damaged.
@@ -126,9 +126,9 @@ pub enum PlanError {
         chip: String,
         /// `ensembles` or `connections`.
         what: &'static str,
-        /// How many the network has.
+        /// Number that the network has.
         found: usize,
-        /// How many there may be.
+        /// Largest number.
         limit: usize,
     },
 }
@@ -152,14 +152,14 @@ impl Advised for PlanError {
     }
 }
 
-/// Something that there is so much of.
+/// A resource: need and limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Budget {
-    /// What it is.
+    /// Its name.
     pub what: &'static str,
-    /// What takes of it, in bytes.
+    /// Its users, and what each takes in bytes.
     pub parts: Vec<(&'static str, u64)>,
-    /// How many bytes there are.
+    /// Bytes that there are.
     pub limit: u64,
 }
 
@@ -201,7 +201,7 @@ impl fmt::Display for Budget {
     }
 }
 
-/// What would be done to a chip.
+/// A plan: changes to a chip, before anything is touched.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     #[serde(skip)]
@@ -211,11 +211,11 @@ pub struct Plan {
     name: String,
     /// The processor that code is built for.
     pub processor: Processor,
-    /// Where everything goes.
+    /// The place of everything.
     pub layout: Layout,
-    /// What of the images is written.
+    /// Extent of what is written.
     pub mode: Mode,
-    /// Where the image may go: into one of the two slots where they take turns, else into the first.
+    /// Places for the image: one of the two slots if they take turns, else the first.
     pub places: Vec<Place>,
     /// The image's checksum.
     pub checksum: u32,
@@ -223,11 +223,11 @@ pub struct Plan {
     pub version: u32,
     /// The least version that the device is to run.
     pub minimum: u32,
-    /// Where the firmware's parts go; none where it stays as it is.
+    /// Places of the firmware's parts; none if it stays as it is.
     pub firmware: Vec<Region>,
-    /// What is erased for firmware and journal, which is written anew with it.
+    /// Sectors that are erased for firmware and journal, which is written again with it.
     pub erased: Vec<Region>,
-    /// What it takes and what there is.
+    /// Needs and limits.
     pub budgets: Vec<Budget>,
     /// The image and its signature.
     #[serde(skip)]
@@ -248,7 +248,7 @@ impl Plan {
     /// Plans to write an image with its signature and, if one is given, the firmware beside it.
     ///
     /// # Errors
-    /// [`PlanError`], where they do not fit the chip, or each other, or the device would refuse the image.
+    /// [`PlanError`], if they do not fit the chip, or each other, or the device would refuse the image.
     pub fn new(
         chip: &Chip,
         image: &ImageBuf,
@@ -259,7 +259,8 @@ impl Plan {
         let layout = match firmware {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
-        };
+        }
+        .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
         let trailer = trailer_of(image.bytes());
         let image = &image.image();
@@ -334,7 +335,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether a device takes the image that asks for this version and this key's signature.
+    /// Checks that a device takes the image if it asks for this version and this key's signature.
     pub(super) fn check_acceptance(
         &self,
         minimum: u32,
@@ -349,7 +350,7 @@ impl Plan {
         })
     }
 
-    /// Whether a firmware holds the image, and lies where it may.
+    /// Checks that a firmware holds the image, and lies where it may.
     fn check_firmware(
         &self,
         image: &Image<'_>,
@@ -388,7 +389,7 @@ impl Plan {
         &self.name
     }
 
-    /// What works, but less well than it could; each with a remedy if there is one.
+    /// Warnings: what works, but less well than it could; each with a remedy if there is one.
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
@@ -433,22 +434,25 @@ fn asked_key(
     }
 }
 
-/// What is written for a journal that begins with a state: so that both blocks are erased, something to each.
-fn journal(second: &Second, state: State) -> [Segment; 2] {
+/// The segments of a journal that begins with a state. A sector may be two blocks: something goes to each half, so
+/// that all are erased.
+fn journal(second: &Second, state: State) -> [Segment; 4] {
     let [first, other] = second.journal;
+    let (record, blank) = (fresh(state).to_vec(), vec![0xff; 4]);
+    let copy = if second.copies() { &record } else { &blank };
     [
-        Segment {
-            address: first.address,
-            bytes: fresh(state).to_vec(),
-        },
-        Segment {
-            address: other.address,
-            bytes: vec![0xff; 4],
-        },
+        (first.address, &record),
+        (first.address + first.len / 2, copy),
+        (other.address, &blank),
+        (other.address + other.len / 2, &blank),
     ]
+    .map(|(address, bytes)| Segment {
+        address,
+        bytes: bytes.clone(),
+    })
 }
 
-/// What it takes and what there is.
+/// Needs and limits.
 fn budgets(
     chip: &Chip,
     image: &Image<'_>,
@@ -482,7 +486,7 @@ fn budgets(
         let targets = chip.processor().targets();
         let limits = Limits::of(targets.first().copied().unwrap_or_default());
         let memory = firmware.and_then(|firmware| firmware.memory);
-        let rest = layout.ram.len.saturating_sub(Layout::STACK);
+        let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
             what: match key {
                 Some(_) => "RAM to check the signature at the start",
@@ -492,7 +496,26 @@ fn budgets(
             limit: memory.map_or(rest, |memory| memory.len).into(),
         });
     }
+    // The application alone lends memory, and its stack is what it was built with.
+    if let Some(stack) = firmware.and_then(|own| own.memory.and(own.stack)) {
+        budgets.push(Budget {
+            what: "the firmware's stack",
+            parts: vec![("an inference", layout.stack.into())],
+            limit: stack.len.into(),
+        });
+    }
     budgets.into_iter().map(|b| b.check(chip)).collect()
+}
+
+impl Layout {
+    /// The same with a stack for the inferences of an image.
+    #[must_use]
+    pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
+        let targets = chip.processor().targets();
+        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let stack = limits.stack(image.description().is_exact());
+        Self { stack, ..self }
+    }
 }
 
 /// The layout that a firmware was linked for: it says where images go.
@@ -569,7 +592,7 @@ fn divide_for(
     })
 }
 
-/// What the image needs of the RAM, beside the firmware where it is known.
+/// The image's need of RAM, beside the firmware's if that is known.
 fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budget {
     let input = image
         .description()
@@ -592,7 +615,7 @@ fn ram(image: &Image<'_>, firmware: Option<&Firmware>, layout: &Layout) -> Budge
         }
         // The arena is among its variables.
         Some((None, _, variables)) => parts = vec![("variables", variables)],
-        None => parts.push(("stack", Layout::STACK.into())),
+        None => parts.push(("stack", layout.stack.into())),
     }
     Budget {
         what: "RAM",

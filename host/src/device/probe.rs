@@ -7,16 +7,17 @@ use probe_rs::probe::list::{Accessibility, Lister};
 use probe_rs::probe::{DebugProbeSelector, Probe};
 use serde::Serialize;
 
+use super::watchdog::{OPENING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// Reasons why there is no probe to work with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// There is no probe.
+    /// No probe.
     #[error("no debug probe is connected")]
     None,
-    /// There are several probes.
+    /// Several probes.
     #[error("{} debug probes are connected, and none was chosen: {}", found.len(), list(found))]
     Several {
         /// All of them.
@@ -60,13 +61,13 @@ fn list(probes: &[ProbeInfo]) -> String {
 /// A connected probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProbeInfo {
-    /// What it calls itself.
+    /// Name that it gives.
     pub name: String,
-    /// What selects it: vendor, product and, where it has one, serial number.
+    /// Selector of the probe: vendor, product and, if it has one, serial number.
     pub selector: String,
     /// Its serial number.
     pub serial: Option<String>,
-    /// Whether this user may open it.
+    /// `true` if this user may open it.
     pub accessible: bool,
 }
 
@@ -85,6 +86,7 @@ impl fmt::Display for ProbeInfo {
 /// [`Selector`] names them.
 #[must_use]
 pub fn probes() -> Vec<ProbeInfo> {
+    let _watch = Watch::new("when probes were looked for", OPENING);
     let mut found: Vec<ProbeInfo> = Lister::new()
         .list_all_with_access()
         .into_iter()
@@ -128,6 +130,7 @@ pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, ProbeError> {
         Some(selector) => selector.clone(),
         None => only(probes())?,
     };
+    let _watch = Watch::new("when it was opened", OPENING);
     Lister::new()
         .open(selector.0.clone())
         .map_err(|source| ProbeError::Open {

@@ -1,5 +1,5 @@
 //! An image on a device over a data set, held to the emulator on this machine: every spike count and every
-//! output, to the bit; and where they part, to the neuron.
+//! output, to the bit; and if they part, to the neuron.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use crate::bench::Spread;
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
 
-/// How to run a data set on a device.
+/// Options of a run on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunOptions {
-    /// Whether every potential and sum is compared after every step, too.
+    /// True to compare every potential and sum after every step, too.
     pub bisect: bool,
 }
 
@@ -31,7 +31,7 @@ impl Default for RunOptions {
     }
 }
 
-/// Why a data set was not run on a device.
+/// Reason why a data set was not run on a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -41,9 +41,9 @@ pub enum RunError {
     /// The emulator refuses an input.
     #[error("sample {sample}: {source}")]
     Input {
-        /// Which sample, from 0.
+        /// The sample, from 0.
         sample: usize,
-        /// Why.
+        /// The reason.
         source: InputError,
     },
     /// The device runs another image.
@@ -60,9 +60,9 @@ pub enum RunError {
     /// The conversation failed.
     #[error("{}{source}", sample.map_or(String::new(), |s| format!("sample {s}: ")))]
     Session {
-        /// At which sample, from 0; `None` where it was at none.
+        /// At which sample, from 0; `None` if it was at none.
         sample: Option<usize>,
-        /// Why.
+        /// The reason.
         source: SessionError,
     },
     /// The emulator does not run the image, which parsing and its whole engine exclude.
@@ -79,27 +79,27 @@ impl From<SessionError> for RunError {
     }
 }
 
-/// What has been run so far.
+/// A run so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Samples.
     pub samples: usize,
-    /// Those whose class is the label's; `None` without labels.
+    /// Samples whose class is the label's; `None` without labels.
     pub correct: Option<usize>,
-    /// What each ensemble did in the last sample.
+    /// Counts of each ensemble in the last sample.
     pub counts: Vec<Count>,
     /// The class of the last sample.
     pub class: usize,
 }
 
-/// What a run on a device showed. Means are per sample.
+/// Outcome of a run on a device. Means are per sample.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
-    /// How many samples were run.
+    /// Number of samples that were run.
     pub images: usize,
     /// The share of samples whose largest output on the device is the label's; `None` without labels.
     pub accuracy: Option<f64>,
-    /// How many steps an inference took.
+    /// Number of steps of an inference.
     pub steps_mean: f64,
     /// Events beyond the input.
     pub events_per_image: f64,
@@ -113,16 +113,16 @@ pub struct RunReport {
     pub stack: StackUse,
     /// Samples per second, the connection included.
     pub images_per_second: f64,
-    /// Where the device first did something else than the emulator; `None` where it never did.
+    /// The first difference between device and emulator; `None` if there is none.
     pub divergence: Option<Divergence>,
 }
 
-/// What an ensemble did on the device.
+/// An ensemble's share on the device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnsembleActivity {
     /// Its label.
     pub label: String,
-    /// How many neurons it has.
+    /// Number of its neurons.
     pub neurons: u32,
     /// Events per sample.
     pub events_per_image: f64,
@@ -133,27 +133,27 @@ pub struct EnsembleActivity {
 /// The first thing that a device did otherwise than the emulator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Divergence {
-    /// Which sample, from 0.
+    /// The sample, from 0.
     pub sample: usize,
-    /// Which step, from 0.
+    /// The step, from 0.
     pub step: u16,
     /// The label of the ensemble or output.
     pub layer: String,
-    /// What differs.
+    /// The difference.
     pub quantity: Quantity,
     /// The neuron, or the output's place.
     pub neuron: usize,
-    /// What the device has.
+    /// The device's value.
     pub device: i64,
-    /// What the emulator has.
+    /// The emulator's value.
     pub host: i64,
 }
 
-/// What of a neuron differs.
+/// The part of a neuron that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantity {
-    /// How many spikes it emitted in the step.
+    /// Number of spikes in the step.
     Spikes,
     /// Its potential less the threshold, after the step.
     Potential,
@@ -199,10 +199,10 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Who the device is, where it runs this image.
+/// The device's identity, if it runs this image.
 ///
 /// # Errors
-/// [`RunError::NoImage`] or [`RunError::OtherImage`] where it does not, [`RunError::Session`] where it does not answer.
+/// [`RunError::NoImage`] or [`RunError::OtherImage`] if it does not, [`RunError::Session`] if it does not answer.
 pub fn check<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<Identity, RunError> {
     let identity = session.hello()?;
     let (device, host) = (identity.image?.checksum, image.header().checksum);
@@ -216,7 +216,7 @@ pub fn check<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<Ide
 /// Runs samples on a device and in the emulator, up to the first difference.
 ///
 /// # Errors
-/// [`RunError`], where the data does not fit the image or the device does not answer.
+/// [`RunError`], if the data does not fit the image or the device does not answer.
 pub fn run<L: Link>(
     session: &mut Session<L>,
     image: &Image<'_>,
@@ -245,7 +245,7 @@ pub fn run<L: Link>(
 /// inputs of the network, one after another.
 ///
 /// # Errors
-/// [`RunError`], where an input does not fit the image or the device does not answer.
+/// [`RunError`], if an input does not fit the image or the device does not answer.
 pub fn compare<L: Link>(
     session: &mut Session<L>,
     image: &Image<'_>,
@@ -436,7 +436,7 @@ fn locate<L: Link>(
     Ok(divergence(step, ensembles, Quantity::Hash, 0, 0, 0))
 }
 
-/// The first place at which two lists differ, and what they have there; 0 where one ends.
+/// The first place at which two lists differ, and what they have there; 0 if one ends.
 fn first_value(device: &[i32], host: &[i32]) -> Option<(usize, i64, i64)> {
     let length = device.len().max(host.len());
     let at = |list: &[i32], place: usize| list.get(place).map_or(0, |&v| i64::from(v));
@@ -460,12 +460,12 @@ fn first_event(device: &[Event], host: &[Event]) -> Option<(usize, i64, i64)> {
     Some((neuron.into(), spikes(device), spikes(host)))
 }
 
-/// What an inference is to be.
+/// An inference as it is to be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
     counts: Vec<Count>,
     pub(super) outputs: Vec<Vec<i32>>,
-    /// By step and layer.
+    /// Hashes by step and layer.
     hashes: Vec<Vec<u32>>,
     /// Weights that it touches.
     operations: u64,
@@ -476,7 +476,7 @@ impl Expected {
         self.hashes.len() as u16
     }
 
-    /// Whether a device's inference is this.
+    /// Tells whether a device's inference is this.
     fn is(&self, found: &Inference) -> bool {
         found.steps == self.steps()
             && found.counts == self.counts
@@ -485,7 +485,7 @@ impl Expected {
     }
 }
 
-/// What a step is to be.
+/// A step as it is to be.
 #[derive(Clone, Debug, Default)]
 struct ExpectedStep {
     spikes: Vec<Vec<Event>>,
@@ -556,7 +556,7 @@ impl<'i> Emulator<'i> {
         Ok(expected)
     }
 
-    /// One step on an input, which the engine has taken before; `None` where there is none.
+    /// One step on an input, which the engine has taken before; `None` if there is none.
     fn step(&mut self, input: &[u8], at: u16) -> Option<ExpectedStep> {
         let image = self.image;
         let mut engine = HostEngine::new(image, &mut self.arena).ok()?;
@@ -584,7 +584,7 @@ impl<'i> Emulator<'i> {
         self.potentials.get(ensemble).cloned().unwrap_or_default()
     }
 
-    /// How long a slow device may take for an inference.
+    /// Time that a slow device may take for an inference.
     pub(super) fn work(&self, expected: &Expected) -> Duration {
         let ensembles = &self.image.description().ensembles;
         let neurons: u64 = ensembles.iter().map(|e| u64::from(e.neurons)).sum();
@@ -593,7 +593,7 @@ impl<'i> Emulator<'i> {
     }
 }
 
-/// What a slow core may take for one weight or one neuron, in microseconds, with some to spare.
+/// Time that a slow core may take for one weight or one neuron, in microseconds, with some to spare.
 const SLOWEST_US: u64 = 10;
 
 fn outputs(image: &Image<'_>, engine: &HostEngine<'_>) -> Vec<Vec<i32>> {
@@ -602,7 +602,7 @@ fn outputs(image: &Image<'_>, engine: &HostEngine<'_>) -> Vec<Vec<i32>> {
         .collect()
 }
 
-/// What an engine did in a step.
+/// Spikes of an engine in a step.
 struct Record {
     spikes: Vec<Vec<Event>>,
     hashes: Hashes<MAX_ENSEMBLES>,

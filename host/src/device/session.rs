@@ -1,6 +1,8 @@
-//! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again where an
+//! The host's side of the protocol in [`tinyspike_shared::wire`]: asks a device, and asks again if an
 //! answer does not come whole.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,20 +19,19 @@ use crate::sign::PublicKey;
 
 /// Carries bytes to and from a device.
 pub trait Link {
-    /// Sends some of `bytes`: how many. It does not wait where there is no room.
+    /// Sends some of `bytes`: how many. It does not wait if there is no room.
     ///
     /// # Errors
     /// Where the connection is broken.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost>;
 
-    /// Receives what has come: how many bytes of `bytes` it is. It does not wait where there is nothing.
+    /// Receives what has come: how many bytes of `bytes` it is. It does not wait if there is nothing.
     ///
     /// # Errors
     /// Where the connection is broken.
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost>;
 
-    /// What state a device that does not answer is in, such as `its core is halted`; `None` where
-    /// nobody knows.
+    /// State of a device that does not answer, such as `its core is halted`; `None` if nobody knows.
     ///
     /// # Errors
     /// Where the connection is broken.
@@ -42,7 +43,7 @@ pub trait Link {
 #[error("the connection to the device is lost: {0}")]
 pub struct Lost(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// Why a device gave no answer that can be used.
+/// Reason why a device gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -52,22 +53,22 @@ pub enum SessionError {
     /// No answer came.
     #[error("the device has not answered for {:.1} s{}", waited.as_secs_f32(), state.as_ref().map_or(String::new(), |s| format!(": {s}")))]
     Silent {
-        /// How long it was waited for.
+        /// Time that it was waited for.
         waited: Duration,
-        /// What state the device is in, where that is known.
+        /// State of the device, if it is known.
         state: Option<String>,
     },
-    /// It answers, but parts of its answer do not arrive, however often they are asked for.
+    /// Answer of which parts do not arrive, however often they are asked for.
     #[error(
         "{missing} of at least {parts} parts of the device's answer do not arrive, though it was asked {asked} times: the connection loses them; try another cable, or a lower speed of the probe"
     )]
     Incomplete {
-        /// How many parts are missing.
+        /// Number of missing parts.
         missing: usize,
-        /// How many there are, as far as is known.
+        /// Number of parts, as far as is known.
         parts: usize,
-        /// How often the device was asked since the last part that was new.
-        asked: u32,
+        /// Questions to the device since the last part that was new.
+        asked: u64,
     },
     /// The firmware speaks another version of the protocol.
     #[error(
@@ -108,7 +109,7 @@ pub struct RunningImage {
     pub steps: u16,
 }
 
-/// Who a device is.
+/// Identity of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The firmware's version.
@@ -123,11 +124,11 @@ pub struct Identity {
     pub free_ram: u32,
     /// Bytes of stack.
     pub stack: u32,
-    /// What counts its ticks.
+    /// Clock that counts its ticks.
     pub clock: Clock,
-    /// How it chose its image.
+    /// Choice of its image.
     pub start: Start,
-    /// The key that has to have signed its images, where it asks for one.
+    /// The key that has to have signed its images, if it asks for one.
     pub key: Option<PublicKey>,
 }
 
@@ -162,7 +163,7 @@ impl From<Hello<'_>> for Identity {
     }
 }
 
-/// How deep a device's stack has been.
+/// Depth of a device's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StackUse {
     /// Bytes that it may have.
@@ -171,22 +172,22 @@ pub struct StackUse {
     pub high_water: u32,
 }
 
-/// What a device told of an inference, or of a step of one.
+/// Report of a device on an inference, or on a step of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inference {
     /// Steps since rest.
     pub steps: u16,
-    /// Ticks to bring the network to rest and set the input; 0 where a step went on from another.
+    /// Ticks to bring the network to rest and set the input; 0 if a step went on from another.
     pub set_up: u32,
     /// Ticks of each step that was asked for.
     pub ticks: Vec<u32>,
-    /// What each ensemble did in these; empty where it was not watched.
+    /// Counts of each ensemble; empty if it was not watched.
     pub counts: Vec<Count>,
     /// The values of each output.
     pub outputs: Vec<Vec<i32>>,
-    /// The events of each step that was asked for, by ensemble, where they were watched.
+    /// The events of each step that was asked for, by ensemble, if they were watched.
     pub spikes: Vec<Vec<Vec<Event>>>,
-    /// The hash of each ensemble and then each output, by step, where they were watched.
+    /// The hash of each ensemble and then each output, by step, if they were watched.
     pub hashes: Vec<Vec<u32>>,
 }
 
@@ -203,12 +204,12 @@ impl Inference {
     }
 }
 
-/// How long to wait for a device.
+/// Patience with a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long a device may be silent before it is given up.
+    /// Longest silence of a device before it is given up.
     pub silence: Duration,
-    /// After how much silence to ask again: an answer may have been lost.
+    /// Silence after which to ask again: an answer may have been lost.
     pub repeat: Duration,
 }
 
@@ -223,7 +224,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// More of it, for work that takes a while.
+    /// Adds time for work that takes a while.
     #[must_use]
     pub fn and(self, work: Duration) -> Self {
         Self {
@@ -236,10 +237,13 @@ impl Patience {
 /// The most neurons of an ensemble.
 const MAX_NEURONS: usize = 1 << 16;
 
-/// How often to ask for parts of an answer of which others come again, before they are given up.
-const ATTEMPTS: u32 = 16;
+/// Attempts for the parts of an answer, if only known parts come, before they are given up.
+const ATTEMPTS: u64 = 16;
 
-/// How long to sleep where neither side has anything to say.
+/// The most parts of an answer: more than all steps of an inference have, with a hash for each layer.
+const MAX_PARTS: u32 = 1 << 22;
+
+/// Time to sleep if neither side has anything to say.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// A conversation with a device.
@@ -268,10 +272,10 @@ impl<L: Link> Session<L> {
         &mut self.link
     }
 
-    /// Who the device is.
+    /// Asks the device for its identity.
     ///
     /// # Errors
-    /// [`SessionError`]; [`SessionError::Protocol`] where it speaks another version.
+    /// [`SessionError`]; [`SessionError::Protocol`] if it speaks another version.
     pub fn hello(&mut self) -> Result<Identity, SessionError> {
         let parts = self.ask(&Request::Hello, self.patience)?;
         match parts.last().and_then(Part::read) {
@@ -280,7 +284,7 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// Whether the device is there.
+    /// Asks whether the device is there.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -293,7 +297,7 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// How deep its stack has been.
+    /// Asks for the depth of its stack.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -392,6 +396,8 @@ impl<L: Link> Session<L> {
         let mut answer = Parts::default();
         let start = Instant::now();
         let (mut heard, mut asked) = (start, start);
+        // A device that repeats itself would be heard for ever.
+        let (mut asks, mut frames) = (1u64, 0u64);
         // Answers in a row that had nothing new.
         let mut fruitless = 0;
         let mut bytes = [0; 1024];
@@ -422,8 +428,16 @@ impl<L: Link> Session<L> {
                     return Err(refusal(error));
                 }
                 let part = Part(frame.bytes().to_vec());
-                if answer.add(frame.head.part, part, response.is_last()) {
+                let last = response.is_last();
+                if frame.head.part >= MAX_PARTS {
+                    return Err(SessionError::Unexpected);
+                }
+                if answer.add(frame.head.part, part, last) {
                     fruitless = 0;
+                }
+                frames += 1;
+                if frames > asks * u64::from(answer.end) {
+                    return Err(answer.incomplete(asks));
                 }
             }
             if let Some(parts) = answer.whole() {
@@ -437,10 +451,11 @@ impl<L: Link> Session<L> {
                 });
             }
             if heard.max(asked).elapsed() > patience.repeat {
-                fruitless += u32::from(heard > asked);
+                fruitless += u64::from(heard > asked);
                 if fruitless > ATTEMPTS {
                     return Err(answer.incomplete(fruitless));
                 }
+                asks += 1;
                 asked = Instant::now();
                 to_send = frame;
             }
@@ -451,7 +466,7 @@ impl<L: Link> Session<L> {
     }
 }
 
-/// What an error of the device is here.
+/// Turns a device's error into one of the session.
 fn refusal(error: RequestError<'_>) -> SessionError {
     SessionError::Refused(match error {
         RequestError::Fault(fault) => return SessionError::Fault(fault_text(fault)),
@@ -494,50 +509,50 @@ impl Part {
     }
 }
 
-/// What has come of an answer.
+/// Parts of an answer that have come.
 #[derive(Debug, Default)]
 struct Parts {
-    parts: Vec<Option<Part>>,
-    /// How many there are, where the last has come.
-    count: Option<usize>,
-    missing: usize,
+    /// Parts by number: memory grows with what has come, not with what a number claims.
+    parts: BTreeMap<u32, Part>,
+    /// The number behind the largest that has come.
+    end: u32,
+    /// The number of parts, if the last has come.
+    count: Option<u32>,
 }
 
 impl Parts {
-    /// Adds a part, and says whether it is new.
-    fn add(&mut self, number: u16, part: Part, last: bool) -> bool {
-        let number = usize::from(number);
+    /// Adds a part, and says whether it is new. Numbers are below [`MAX_PARTS`].
+    fn add(&mut self, number: u32, part: Part, last: bool) -> bool {
         if last {
             self.count = Some(number + 1);
         }
-        if self.parts.len() <= number {
-            self.missing += number + 1 - self.parts.len();
-            self.parts.resize(number + 1, None);
+        self.end = self.end.max(number + 1);
+        match self.parts.entry(number) {
+            Entry::Vacant(place) => {
+                place.insert(part);
+                true
+            }
+            Entry::Occupied(_) => false,
         }
-        if let Some(place @ None) = self.parts.get_mut(number) {
-            *place = Some(part);
-            self.missing -= 1;
-            return true;
-        }
-        false
     }
 
-    /// Without the last part it is not known how many there are: that one at least is missing.
-    fn incomplete(&self, asked: u32) -> SessionError {
-        let last = usize::from(self.count.is_none());
+    /// Error for an incomplete answer. Without its last part nobody knows their number, so at least that one is
+    /// missing.
+    fn incomplete(&self, asked: u64) -> SessionError {
+        let parts = self.end as usize + usize::from(self.count.is_none());
         SessionError::Incomplete {
-            missing: self.missing + last,
-            parts: self.parts.len() + last,
+            missing: parts - self.parts.len(),
+            parts,
             asked,
         }
     }
 
     /// All parts, once they are there.
     fn whole(&mut self) -> Option<Vec<Part>> {
-        if self.missing > 0 || self.count != Some(self.parts.len()) {
+        if self.count != Some(self.end) || self.parts.len() != self.end as usize {
             return None;
         }
-        Some(self.parts.drain(..).flatten().collect())
+        Some(std::mem::take(&mut self.parts).into_values().collect())
     }
 }
 
@@ -596,4 +611,137 @@ fn read_inference(parts: &[Part], from: u16) -> Result<Inference, SessionError> 
     finished
         .then_some(inference)
         .ok_or(SessionError::Unexpected)
+}
+
+#[cfg(test)]
+mod tests {
+    use tinyspike_shared::wire::encode;
+
+    use super::*;
+
+    /// A device that answers a request with frames of its own making, which it is asked for one by one.
+    struct Hostile<F> {
+        receiver: Receiver,
+        sequence: Option<u16>,
+        sent: u32,
+        frame: F,
+    }
+
+    impl<F> Hostile<F>
+    where
+        F: FnMut(u32) -> Option<(u32, Response<'static>)>,
+    {
+        fn session(frame: F) -> Session<Self> {
+            let link = Self {
+                receiver: Receiver::new(),
+                sequence: None,
+                sent: 0,
+                frame,
+            };
+            let patience = Patience {
+                silence: Duration::from_secs(2),
+                repeat: Duration::from_secs(1),
+            };
+            Session::new(link, 0, patience)
+        }
+    }
+
+    impl<F> Link for Hostile<F>
+    where
+        F: FnMut(u32) -> Option<(u32, Response<'static>)>,
+    {
+        fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
+            let mut rest = bytes;
+            while let Some(frame) = self.receiver.receive(&mut rest) {
+                self.sequence = Some(frame.head.sequence);
+            }
+            Ok(bytes.len())
+        }
+
+        fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+            let Some(sequence) = self.sequence else {
+                return Ok(0);
+            };
+            let Some((part, response)) = (self.frame)(self.sent) else {
+                return Ok(0);
+            };
+            self.sent += 1;
+            let mut frame = [0; MAX_FRAME];
+            let frame = encode(Head { sequence, part }, &response, &mut frame).unwrap();
+            bytes[..frame.len()].copy_from_slice(frame);
+            Ok(frame.len())
+        }
+
+        fn state(&mut self) -> Result<Option<String>, Lost> {
+            Ok(None)
+        }
+    }
+
+    const TOOK: Response<'static> = Response::Took { step: 0, ticks: 1 };
+
+    fn infer(frame: impl FnMut(u32) -> Option<(u32, Response<'static>)>) -> SessionError {
+        let start = Instant::now();
+        let mut session = Hostile::session(frame);
+        let error = session.infer(Watch::Nothing, Duration::ZERO).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(20));
+        error
+    }
+
+    #[test]
+    fn a_device_that_repeats_a_part_is_given_up() {
+        for part in [0, 7] {
+            let error = infer(|_| Some((part, TOOK)));
+            assert!(matches!(error, SessionError::Incomplete { .. }), "{error}");
+        }
+        let error = infer(|sent| Some((sent % 3, TOOK)));
+        assert!(
+            matches!(error, SessionError::Incomplete { parts: 4, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn numbers_that_no_part_has_take_no_memory() {
+        for part in [MAX_PARTS, u32::MAX] {
+            let error = infer(|_| Some((part, TOOK)));
+            assert!(matches!(error, SessionError::Unexpected), "{error}");
+        }
+        // New parts, one after another, up to the limit.
+        let error = infer(|sent| Some((MAX_PARTS - 1000 + sent, TOOK)));
+        assert!(matches!(error, SessionError::Unexpected), "{error}");
+        let error = infer(|sent| (sent < 1).then_some((MAX_PARTS - 1, TOOK)));
+        assert!(
+            matches!(
+                error,
+                SessionError::Incomplete { .. } | SessionError::Silent { .. }
+            ),
+            "{error}"
+        );
+    }
+
+    /// More than the 65,536 that 16 bits would count: as bisecting a long inference takes.
+    #[test]
+    fn an_answer_may_have_many_parts() {
+        const STEPS: u32 = 40_000;
+        let mut session = Hostile::session(|sent| {
+            let step = (sent / 2) as u16;
+            let response = match sent {
+                sent if sent == 2 * STEPS => Response::Finished {
+                    steps: STEPS as u16,
+                    set_up: 5,
+                },
+                sent if sent > 2 * STEPS => return None,
+                sent if sent % 2 == 0 => Response::Took { step, ticks: sent },
+                sent => Response::Hash {
+                    step,
+                    layer: 0,
+                    hash: sent,
+                },
+            };
+            Some((sent, response))
+        });
+        let inference = session.infer(Watch::Hashes, Duration::ZERO).unwrap();
+        assert_eq!(inference.ticks.len(), STEPS as usize);
+        assert_eq!(inference.hashes[39_999], [79_999]);
+    }
 }

@@ -16,19 +16,20 @@ use super::firmware::Segment;
 use super::memory::Region;
 use super::plan::{Mode, Plan, PlanError};
 use super::session::Identity;
+use super::watchdog::{FLASHING, Watch};
 use super::write::{FlashError, Phase, Progress, Tally, failed, write};
 use crate::image::{Image, aligned_copy};
 
-/// What has been done.
+/// Result of an update.
 pub(super) struct Updated {
     pub(super) slot: Slot,
     pub(super) mode: Mode,
-    /// Whether there was no journal, or a damaged one.
+    /// `true` if there was no journal, or a damaged one.
     pub(super) journal_repaired: bool,
 }
 
 /// Writes a plan's image where it is not in use, and switches to it. `identity` is what the firmware says that
-/// still runs, where it does.
+/// still runs, if it does.
 pub(super) fn update(
     plan: &Plan,
     session: &mut Session,
@@ -57,7 +58,6 @@ pub(super) fn update(
         plan,
         session,
         tally,
-        journal: second.journal.map(|block| (block, None)),
     };
     let stored = Journal::new(&layout, &mut flash)
         .map_err(|e| unusable(plan, UpdateError::Layout(e)))?
@@ -65,7 +65,7 @@ pub(super) fn update(
     let least = stored.unwrap_or(State::BLANK).minimum;
     plan.check_acceptance(plan.minimum.max(least), key)?;
     let terms = Terms::version(least).signed(key.map(|key| *key.bytes()));
-    // What the firmware has found to run counts; where it is silent, what it is going to find.
+    // What the firmware has found to run counts; if it is silent, what it is going to find.
     let start = match start {
         Some(start) => start,
         None => flash.find(stored, &terms)?,
@@ -99,7 +99,7 @@ pub(super) fn update(
     })
 }
 
-/// The image where it has both slots to itself.
+/// The image if it has both slots to itself.
 fn first_slot(plan: &Plan) -> Segment {
     Segment {
         address: plan.layout.slots.a.address,
@@ -131,31 +131,44 @@ struct ProbeFlash<'a, 't> {
     plan: &'a Plan,
     session: &'a mut Session,
     tally: &'a mut Tally<'t>,
-    /// The blocks of the journal, and what has been read of them.
-    journal: [(Region, Option<Vec<u8>>); 2],
 }
 
 impl ProbeFlash<'_, '_> {
     /// Some bytes at once.
     fn bytes(&mut self, address: u32, length: usize) -> Result<Vec<u8>, FlashError> {
+        let chip = || self.plan.chip().to_owned();
         let lost = |source| ConnectError::Lost {
-            chip: self.plan.chip().to_owned(),
+            chip: chip(),
             during: "while its flash was read",
             source: Box::new(source),
         };
         let mut core = self.session.core(self.plan.chip.core()).map_err(lost)?;
         let mut bytes = vec![0; length];
-        core.read(address.into(), &mut bytes).map_err(lost)?;
+        let _watch = Watch::new("while flash was read", FLASHING);
+        core.read(address.into(), &mut bytes).map_err(|error| {
+            // The firmware lies in the same flash. If it can be read, it is the place that fails.
+            match core.read_word_32(self.plan.layout.firmware.address.into()) {
+                Ok(_) => FlashError::Unreadable {
+                    chip: chip(),
+                    address,
+                    source: Box::new(error),
+                },
+                Err(_) => lost(error).into(),
+            }
+        })?;
         Ok(bytes)
     }
 
-    /// How many bytes the image in a slot states; 0 where there is none.
+    /// Bytes that the image in a slot states; 0 if there is none.
     fn length(&mut self, slot: Slot) -> Result<u32, FlashError> {
         let Some(place) = self.plan.layout.slots.slot(slot) else {
             return Ok(0);
         };
-        let header = aligned_copy(&self.bytes(place.address, HEADER_LEN)?);
-        Ok(Header::read(&header).map_or(0, |header| header.length))
+        match self.bytes(place.address, HEADER_LEN) {
+            Ok(header) => Ok(Header::read(&aligned_copy(&header)).map_or(0, |h| h.length)),
+            Err(FlashError::Unreadable { .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     /// Looks for an image that may run, as the firmware does.
@@ -168,7 +181,9 @@ impl ProbeFlash<'_, '_> {
                 image.map(|_| ())
             }
             Err(error) => {
-                lost = Some(error);
+                if !matches!(error, FlashError::Unreadable { .. }) {
+                    lost = Some(error);
+                }
                 Err(Refusal::Image(ImageError::Magic))
             }
         });
@@ -188,49 +203,18 @@ impl ProbeFlash<'_, '_> {
         let available = (slots.whole().end() - place.address) as usize;
         self.bytes(place.address, length.min(available))
     }
-
-    /// Forgets what has been read of the journal where that changes.
-    fn forget(&mut self, changed: Region) {
-        for (block, read) in &mut self.journal {
-            if block.overlaps(changed) {
-                *read = None;
-            }
-        }
-    }
 }
 
 impl Flash for ProbeFlash<'_, '_> {
     type Error = FlashError;
 
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        let end = address.saturating_add(bytes.len() as u32);
-        let place = Region::new(address, end);
-        for at in 0..self.journal.len() {
-            let (block, read) = &self.journal[at];
-            if !block.contains(place) {
-                continue;
-            }
-            // The journal is read word by word: all of it at once is faster.
-            if read.is_none() {
-                let (address, length) = (block.address, block.len as usize);
-                let whole = self.bytes(address, length)?;
-                self.journal[at].1 = Some(whole);
-            }
-            let (block, read) = &self.journal[at];
-            let from = (address - block.address) as usize;
-            let whole = read.as_deref().unwrap_or_default();
-            if let Some(found) = whole.get(from..from + bytes.len()) {
-                bytes.copy_from_slice(found);
-            }
-            return Ok(());
-        }
         bytes.copy_from_slice(&self.bytes(address, bytes.len())?);
         Ok(())
     }
 
     fn erase(&mut self, addresses: Range<u32>) -> Result<(), FlashError> {
         let part = Region::new(addresses.start, addresses.end);
-        self.forget(part);
         let (mut from, mut to) = (part.address, part.address);
         for block in self.plan.map.blocks_of(part) {
             from = from.min(block.address);
@@ -239,6 +223,7 @@ impl Flash for ProbeFlash<'_, '_> {
         let (phase, bytes) = (Phase::Erase, u64::from(to - from));
         self.tally.take(Progress::Planned { phase, bytes });
         let mut silent = FlashProgress::empty();
+        let _watch = Watch::new("while flash was erased", FLASHING);
         let done = erase(self.session, &mut silent, from.into(), to.into(), false);
         if done.is_ok() {
             self.tally.take(Progress::Done { phase, bytes });
@@ -252,8 +237,11 @@ impl Flash for ProbeFlash<'_, '_> {
             address,
             bytes: bytes.to_vec(),
         };
-        self.forget(segment.region());
         write(self.plan, self.session, &[segment], true, self.tally)
+    }
+
+    fn unreadable(error: &FlashError) -> bool {
+        matches!(error, FlashError::Unreadable { .. })
     }
 
     fn differs(&mut self, address: u32, bytes: &[u8]) -> Result<Option<u32>, FlashError> {

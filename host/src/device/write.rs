@@ -10,19 +10,30 @@ use tinyspike_shared::slots::UpdateError;
 use super::attach::ConnectError;
 use super::firmware::Segment;
 use super::plan::{Plan, PlanError};
+use super::watchdog::{FLASHING, Watch};
 use crate::advice::{Advice, Advised};
 
 /// Reasons why a chip does not run what was to be written to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlashError {
-    /// There is no connection.
+    /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// What is on the chip rules the plan out.
+    /// Conflict of the plan with what is on the chip.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// What is in flash is not what was written.
+    /// A place in flash cannot be read, and others can.
+    #[error("{chip}: its flash cannot be read at {address:#010x}: {source}")]
+    Unreadable {
+        /// The chip.
+        chip: String,
+        /// The place.
+        address: u32,
+        /// The message of probe-rs.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Contents of the flash differ from what was written.
     #[error("{chip}: the flash does not hold what was written to it")]
     Verify {
         /// The chip.
@@ -41,7 +52,7 @@ pub enum FlashError {
     Silent {
         /// The chip.
         chip: String,
-        /// How long it was given.
+        /// Time that it was given.
         timeout: Duration,
     },
     /// The firmware speaks another version of the protocol.
@@ -51,7 +62,7 @@ pub enum FlashError {
     Protocol {
         /// The chip.
         chip: String,
-        /// This program's.
+        /// Version of this program.
         expected: u16,
         /// The firmware's.
         found: u16,
@@ -61,7 +72,7 @@ pub enum FlashError {
     Image {
         /// The chip.
         chip: String,
-        /// What the device made of it.
+        /// Reason that the device gave.
         reason: String,
     },
 }
@@ -71,7 +82,7 @@ impl Advised for FlashError {
         vec![match self {
             Self::Connect(e) => return e.advice(),
             Self::Plan(e) => return e.advice(),
-            Self::Verify { .. } => Advice::CheckFlash,
+            Self::Unreadable { .. } | Self::Verify { .. } => Advice::CheckFlash,
             Self::Silent { .. } | Self::Protocol { .. } => Advice::FlashFirmwareOrWait,
             Self::Image { .. } => Advice::FlashFirmware,
             Self::Update { .. } => return Vec::new(),
@@ -87,31 +98,31 @@ pub enum Phase {
     Erase,
     /// Pages are written.
     Program,
-    /// What was written is read back.
+    /// Reading back what was written.
     Verify,
 }
 
-/// How far the work is.
+/// Progress of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
     /// A part of the work will have so many bytes more.
     Planned {
-        /// Which part.
+        /// Part of the work.
         phase: Phase,
-        /// How many.
+        /// Number of bytes.
         bytes: u64,
     },
-    /// So many bytes more are done.
+    /// Bytes that have been done since.
     Done {
-        /// Of which part.
+        /// Part that they belong to.
         phase: Phase,
-        /// How many.
+        /// Number of bytes.
         bytes: u64,
     },
     /// A part of the work is done, or has failed.
     Ended {
-        /// Which part.
+        /// Part of the work.
         phase: Phase,
     },
 }
@@ -158,7 +169,7 @@ pub(super) fn failed(plan: &Plan, source: flashing::FlashError) -> FlashError {
     }
 }
 
-/// Writes and reads back; erases before, where that has not been done.
+/// Writes and reads back; erases before, if that has not been done.
 pub(super) fn write(
     plan: &Plan,
     session: &mut Session,
@@ -173,10 +184,12 @@ pub(super) fn write(
             .add_data(address, &segment.bytes)
             .map_err(|e| failed(plan, e))?;
     }
+    let watch = Watch::new("while flash was written", FLASHING);
     let mut download = DownloadOptions::default();
     download.verify = true;
     download.skip_erase = erased;
     download.progress = FlashProgress::new(|event| {
+        watch.alive();
         let event = match event {
             ProgressEvent::AddProgressBar { operation, total } => {
                 phase(operation).map(|phase| Progress::Planned {

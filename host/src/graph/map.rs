@@ -15,7 +15,7 @@ pub enum SourceMap {
     Table {
         /// The number of places that the weights see.
         places: usize,
-        /// For each place of the source, what it stands for.
+        /// Places that each place of the source stands for.
         to: Vec<Option<u32>>,
     },
 }

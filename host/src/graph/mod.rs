@@ -164,6 +164,18 @@ impl Graph {
         }
     }
 
+    /// The number of neurons or values of a target.
+    ///
+    /// # Panics
+    /// If the graph has no such target.
+    #[must_use]
+    pub fn target_size(&self, target: Target) -> usize {
+        match target {
+            Target::Population(p) => self.populations[p].neurons,
+            Target::Output(o) => self.outputs[o].bias.len(),
+        }
+    }
+
     /// The number of values or neurons of a source.
     ///
     /// # Panics
@@ -174,6 +186,14 @@ impl Graph {
             Source::Input(i) => self.inputs[i].size(),
             Source::Population(p) => self.populations[p].neurons,
         }
+    }
+
+    /// Whether all neurons are the network's own and all outputs show a last value, as in an exact image.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        let own = |p: &Population| matches!(p.neuron, Neuron::Own { .. });
+        let shown = |o: &Output| matches!(o.readout, Readout::Shown { .. });
+        self.populations.iter().all(own) && self.outputs.iter().all(shown)
     }
 
     /// The links into a target, each with its index.

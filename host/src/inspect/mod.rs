@@ -1,7 +1,7 @@
 //! Lists a [`Network`] as Nengo lists one: what `all_nodes`, `all_ensembles`, `all_connections` and
 //! `all_probes` hold, in Nengo's words, for people ([`Listing`]'s `Display`) and as data (serde).
 //!
-//! What Python prints of an object is kept, but for what says something of Python alone:
+//! The listing keeps what Python prints of an object, except what is about Python alone:
 //!
 //! - no addresses: `<function softmax>`, not `<function softmax at 0x7f94...>`;
 //! - numbers are numbers, however NumPy typed them, and floats are the shortest decimals that
@@ -138,7 +138,7 @@ pub enum TransformListing {
         /// None for 1: Nengo 3.2 has no groups.
         groups: Option<usize>,
         channels_last: bool,
-        /// Left out where there is none: Nengo has no dilation.
+        /// Left out if there is none: Nengo has no dilation.
         #[serde(skip_serializing_if = "Option::is_none")]
         dilation: Option<Vec<usize>>,
     },
@@ -245,7 +245,7 @@ fn ensemble(ensemble: &Ensemble) -> EnsembleListing {
 }
 
 fn gain(gain: &PerNeuron) -> String {
-    match (gain.uniform(), gain.len()) {
+    match (gain.uniform(), gain.count()) {
         (None, Some(n)) => format!("ndarray({n},)"),
         (value, _) => choice(value.unwrap_or(1.0)),
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::forward::axes::{self, Split};
 use super::forward::error::Problem;
+use crate::advice::Advice;
 use crate::network::{Effect, NeuronType, TensorFunc};
 use crate::tensor::Tensor;
 
@@ -107,8 +108,18 @@ impl Activation {
     }
 }
 
-/// The advice where a function has no neurons.
-pub(crate) const SWAP: &str = "use a relu activation, or swap it (--swap-activation)";
+impl Activation {
+    /// The advice if no neurons compute the function.
+    pub(crate) fn swap(from: Option<Self>) -> (String, Option<Advice>) {
+        (
+            "use a relu activation, or swap it for another".to_owned(),
+            Some(Advice::SwapActivation {
+                from: from.map(|activation| activation.to_string()),
+                to: None,
+            }),
+        )
+    }
+}
 
 impl TensorFunc for Activation {
     fn listed(&self) -> String {
@@ -131,7 +142,11 @@ impl TensorFunc for Activation {
     }
 
     fn advice(&self) -> String {
-        SWAP.to_owned()
+        Self::swap(Some(*self)).0
+    }
+
+    fn remedy(&self) -> Option<Advice> {
+        Self::swap(Some(*self)).1
     }
 }
 

@@ -184,7 +184,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The activation function; nothing where it is none of Keras's.
+    /// The activation function; nothing if it is none of Keras's.
     pub(crate) fn activation(
         &self,
         key: &str,
@@ -243,14 +243,14 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// Whether a recurrent layer hands on its state, or has the batch on another axis than the first.
+    /// `true` if a recurrent layer hands on its state, or has the batch on another axis than the first.
     pub(crate) fn keeps_state(&self) -> bool {
         ["return_state", "stateful", "time_major"]
             .iter()
             .any(|key| self.set(key))
     }
 
-    /// Whether an argument is set to something that is not `false`.
+    /// `true` if an argument is set to something that is not `false`.
     pub(crate) fn set(&self, key: &str) -> bool {
         self.get(key).is_some_and(|v| *v != Value::Bool(false))
     }
@@ -283,7 +283,7 @@ fn plain(value: &Value) -> &Value {
     inner.unwrap_or(value)
 }
 
-/// An activation given by name, as a serialized function, or as a serialized layer: nothing where
+/// An activation given by name, as a serialized function, or as a serialized layer: nothing if
 /// the value is nothing of these, `Some(None)` for a function that is not Keras's.
 fn activation(value: &Value) -> Option<Option<Activation>> {
     let entry = match value {

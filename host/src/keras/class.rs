@@ -18,9 +18,9 @@ pub(crate) enum Origin {
 pub(crate) struct Class {
     /// The class itself, without a package.
     pub(crate) base: String,
-    /// The class as it is shown: with its package where it is not Keras's own.
+    /// The class as it is shown: with its package if it is not Keras's own.
     pub(crate) shown: String,
-    /// Whose class it is.
+    /// The owner of the class.
     pub(crate) origin: Origin,
 }
 
@@ -79,7 +79,7 @@ fn is_function(entry: &Map<String, Value>) -> bool {
         })
 }
 
-/// Whether a module holds Keras's layers and models. Those of `keras.src.ops` are functions.
+/// `true` if a module holds Keras's layers and models. Those of `keras.src.ops` are functions.
 fn is_keras(module: &str) -> bool {
     let inner = module
         .strip_prefix("tensorflow.python.")

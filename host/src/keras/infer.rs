@@ -27,7 +27,7 @@ pub struct ShapeError {
 
 /// Fills the output shapes of every call of `model`, whose calls are given in `order`: a call after
 /// all that it takes its inputs from. `known` gives the output shapes of layers whose class is
-/// unknown, where the file states them.
+/// unknown, if the file states them.
 ///
 /// A call whose inputs have unknown shapes gets none (an empty list).
 ///

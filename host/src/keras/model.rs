@@ -21,7 +21,7 @@ use crate::tensor::Tensor;
 pub struct Model {
     /// The model's name.
     pub name: String,
-    /// Whether the file held a `Sequential` model.
+    /// `true` if the file held a `Sequential` model.
     pub sequential: bool,
     /// The layers in the file's order.
     pub layers: Vec<Layer>,
@@ -29,7 +29,7 @@ pub struct Model {
     pub inputs: Vec<TensorRef>,
     /// The model's outputs.
     pub outputs: Vec<TensorRef>,
-    /// The `keras_version` that wrote the file, where it says so.
+    /// The `keras_version` that wrote the file, if it says so.
     pub keras_version: Option<String>,
 }
 
@@ -38,9 +38,9 @@ pub struct Model {
 pub struct TensorRef {
     /// Index into [`Model::layers`].
     pub layer: usize,
-    /// Which use of the layer.
+    /// The number of the use of the layer.
     pub call: usize,
-    /// Which of the call's outputs.
+    /// The number of the call's output.
     pub tensor: usize,
 }
 
@@ -49,11 +49,11 @@ pub struct TensorRef {
 pub struct Layer {
     /// The layer's name, unique in its model.
     pub name: String,
-    /// The Keras class, such as `Conv2D`; with its package where it is not Keras's own.
+    /// The Keras class, such as `Conv2D`; with its package if it is not Keras's own.
     pub class_name: String,
-    /// Whether Keras would train it.
+    /// `true` if Keras would train it.
     pub trainable: bool,
-    /// What the layer does.
+    /// The class of the layer, with its arguments.
     pub config: LayerConfig,
     /// Its weights in Keras's order (a kernel, then a bias ...).
     pub weights: Vec<Weight>,
@@ -71,7 +71,7 @@ pub struct Call {
 }
 
 impl Model {
-    /// The shape of a tensor, where it is known.
+    /// The shape of a tensor, if it is known.
     #[must_use]
     pub fn shape_of(&self, tensor: TensorRef) -> Option<&Shape> {
         self.layers
@@ -104,7 +104,7 @@ impl Layer {
 /// Makes [`LayerConfig`] of the layer classes, each of which implements [`LayerKind`].
 macro_rules! layers {
     ($($class:ident($arguments:ident),)*) => {
-        /// What a layer does, with Keras's arguments. Arguments that a layer class does not have are
+        /// Layer class with Keras's arguments. Arguments that a layer class does not have are
         /// at their defaults.
         #[derive(Clone, Debug, PartialEq)]
         #[expect(missing_docs, reason = "the arguments of each layer class tell of it")]

@@ -1,5 +1,7 @@
 //! Regularizers and constraints: they matter in training alone, and are kept for messages.
 
+use crate::advice::Advice;
+
 /// A regularizer or constraint, in training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
@@ -34,13 +36,19 @@ impl Penalties {
         .filter_map(|(argument, penalty)| Some((argument, penalty.as_ref()?)))
     }
 
-    /// The advice where a layer with them has not been converted.
-    pub(crate) fn advice(&self) -> String {
-        match self.set().next() {
-            Some((argument, _)) => format!(
-                "its {argument} only matters in training, convert with --inference-only to make it native"
-            ),
-            None => "convert with --inference-only if it is native then, or replace it".to_owned(),
-        }
+    /// The advice if a layer with them has not been converted.
+    pub(crate) fn advice(&self) -> (String, Option<Advice>) {
+        inference_only(self.set().next().map(|(argument, _)| argument))
     }
+}
+
+/// The advice if a layer has not been converted, perhaps for an argument that only matters in training.
+pub(crate) fn inference_only(argument: Option<&str>) -> (String, Option<Advice>) {
+    let advice = match argument {
+        Some(argument) => {
+            format!("its {argument} only matters in training, ignore it to make the layer native")
+        }
+        None => "ignore what only matters in training if it is native then, or replace it".into(),
+    };
+    (advice, Some(Advice::InferenceOnly))
 }

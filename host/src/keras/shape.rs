@@ -2,7 +2,7 @@
 
 use crate::ops::Padding;
 
-/// The length along each axis, without the batch axis; `None` where it is unknown.
+/// The length along each axis, without the batch axis; `None` if it is unknown.
 pub type Shape = Vec<Option<usize>>;
 
 /// The most elements that one tensor of a model may have.
@@ -32,7 +32,7 @@ pub fn display(shape: &[Option<usize>]) -> String {
     format!("({})", axes.join(", "))
 }
 
-/// The number of elements, where every axis is known.
+/// The number of elements, if every axis is known.
 pub(crate) fn elements(shape: &[Option<usize>]) -> Option<usize> {
     shape
         .iter()

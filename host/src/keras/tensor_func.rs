@@ -2,6 +2,8 @@
 
 use super::forward;
 use super::model::Layer;
+use super::penalty::inference_only;
+use crate::advice::Advice;
 use crate::network::{Effect, TensorFunc};
 use crate::tensor::Tensor;
 
@@ -33,9 +35,17 @@ impl TensorFunc for Layer {
     }
 
     fn advice(&self) -> String {
-        match self.config.kind() {
-            Some(kind) => kind.advice(),
-            None => "convert with --inference-only if it is native then, or replace it".to_owned(),
-        }
+        advice(self).0
+    }
+
+    fn remedy(&self) -> Option<Advice> {
+        advice(self).1
+    }
+}
+
+fn advice(layer: &Layer) -> (String, Option<Advice>) {
+    match layer.config.kind() {
+        Some(kind) => kind.advice(),
+        None => inference_only(None),
     }
 }

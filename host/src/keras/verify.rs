@@ -1,4 +1,4 @@
-//! Whether a converted network computes what its Keras model computes.
+//! Comparison of a converted network with its Keras model.
 
 use thiserror::Error;
 
@@ -9,14 +9,14 @@ use crate::network::Network;
 use crate::simulate::{Input, InputData, SimulateError, SimulateOptions, Simulator};
 use crate::tensor::Tensor;
 
-/// How closely outputs must agree; the default is NengoDL's.
+/// Tolerances of the comparison; the default is NengoDL's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VerifyOptions {
     /// Allowed difference.
     pub atol: f64,
     /// Allowed difference for each unit of the network's output.
     pub rtol: f64,
-    /// Whether the first axis of every input and output after the batch is time.
+    /// `true` if the first axis of every input and output after the batch is time.
     pub temporal_model: bool,
 }
 
@@ -30,7 +30,7 @@ impl Default for VerifyOptions {
     }
 }
 
-/// Why a network could not be verified at all.
+/// Reason why a network could not be verified at all.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -59,14 +59,14 @@ pub enum VerifyError {
     },
 }
 
-/// What one output of model and network came to.
+/// Comparison of one output of model and network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The output's layer.
     pub output: String,
-    /// How many values were compared.
+    /// The number of values that were compared.
     pub values: usize,
-    /// How many are too far apart.
+    /// The number of values that are too far apart.
     pub failures: usize,
     /// The largest difference.
     pub max_difference: f64,
@@ -75,7 +75,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether all values agree.
+    /// `true` if all values agree.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.failures == 0
@@ -85,14 +85,14 @@ impl Comparison {
 /// The outcome of [`verify`], a row for each output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verification {
-    /// In the model's order.
+    /// Comparisons in the model's order.
     pub outputs: Vec<Comparison>,
     /// The tolerances.
     pub options: VerifyOptions,
 }
 
 impl Verification {
-    /// Whether all outputs agree.
+    /// `true` if all outputs agree.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.outputs.iter().all(Comparison::passed)
@@ -118,10 +118,10 @@ impl Verification {
 /// step, or in a temporal model as many as the inputs have.
 ///
 /// `inputs` has an array for each of the model's inputs, with the batch axis first; without it, the
-/// inputs are two items of ones (of ten steps, where the length in time is unknown).
+/// inputs are two items of ones (of ten steps, if the length in time is unknown).
 ///
 /// # Errors
-/// [`VerifyError`] where model or network cannot run. That they differ is no error, but the result.
+/// [`VerifyError`] if model or network cannot run. That they differ is no error, but the result.
 pub fn verify(
     model: &Model,
     network: &Network,

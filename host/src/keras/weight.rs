@@ -21,7 +21,7 @@ pub(crate) struct Slot {
     /// Its shape, with `None` for an axis that the configuration does not tell; `None` if it does not
     /// even tell the rank.
     pub(crate) shape: Option<Shape>,
-    /// Whether training changes it, if the layer is trainable.
+    /// `true` if training changes it, if the layer is trainable.
     pub(crate) trainable: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct LayerRef<'m> {
     pub name: &'m str,
     /// Its Keras class.
     pub class_name: &'m str,
-    /// Whether Keras would train it.
+    /// `true` if Keras would train it.
     pub trainable: bool,
     /// Its weights in Keras's order.
     pub weights: &'m [Weight],

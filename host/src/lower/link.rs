@@ -5,8 +5,8 @@ use super::wiring::Wiring;
 use crate::graph::{Convolution, Dense, LinearMap, Link, SourceMap, Window};
 use crate::tensor::Tensor;
 
-/// What a path needs of an image: a map of the source and weights. `source` is the source's shape,
-/// `target` the target's, both channels last; `Err` says what an image cannot hold.
+/// Turns a path into a map of the source and weights. `source` is the source's shape, `target` the target's,
+/// both channels last; `Err` says what an image cannot hold.
 pub(super) fn finish(
     path: Path,
     source: [usize; 3],
@@ -238,7 +238,7 @@ impl Convolution {
     }
 }
 
-/// Everything as one matrix.
+/// Multiplies everything into one matrix.
 fn matrix(weights: &Weights, after: &Wiring, before: &Wiring) -> Option<(SourceMap, LinearMap)> {
     let w = weights.matrix(after)?;
     let weights = matrix_after(&w, before)?;
@@ -396,7 +396,7 @@ fn convolution(
         .or_else(|| windowed(&c, before, source, true))
 }
 
-/// A convolution after wiring from a source of this shape, where each of its channels sees at most
+/// A convolution after wiring from a source of this shape, if each of its channels sees at most
 /// one channel of the source, and all see it through the same window. `ungroup` allows to give up the
 /// groups of the convolution for it.
 fn windowed(

@@ -18,6 +18,9 @@ mod resolve;
 mod tensor_nodes;
 mod wiring;
 
+use std::fmt;
+
+use crate::advice::{Advice, Advised};
 use crate::graph::{Graph, Input, Link, Neuron, Output, Population, Readout, Source, Target};
 use crate::network::{
     Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, PerNeuron, Post, Pre,
@@ -38,9 +41,6 @@ pub enum LowerError {
     /// Neurons of types that the engine does not have.
     #[error("{}", neuron_types(.0))]
     NeuronTypes(Vec<ForeignNeurons>),
-    /// Neurons of types that the engine cannot run as they are.
-    #[error("{}", stepwise_neurons(.0))]
-    StepwiseNeurons(Vec<ForeignNeurons>),
     /// Something else that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
@@ -48,8 +48,10 @@ pub enum LowerError {
         layer: String,
         /// What it has.
         what: String,
-        /// What can be done.
+        /// What can be done, in words.
         advice: &'static str,
+        /// What can be done by settings.
+        remedies: Vec<Advice>,
     },
     /// The graph has no input or no output.
     #[error("the network has no {what}: there is nothing to deploy")]
@@ -65,6 +67,34 @@ pub enum LowerError {
         /// What does not fit.
         source: OpsError,
     },
+}
+
+impl LowerError {
+    /// The layer at fault, if it is one.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            Self::TensorNodes(nodes) => nodes.first().map(|node| node.layer.as_str()),
+            Self::NeuronTypes(foreign) => foreign.first().map(|f| f.layer.as_str()),
+            Self::Unsupported { layer, .. } | Self::Ops { layer, .. } => Some(layer),
+            Self::Empty { .. } => None,
+        }
+    }
+}
+
+impl Advised for LowerError {
+    fn advice(&self) -> Vec<Advice> {
+        let mut advice: Vec<Advice> = Vec::new();
+        match self {
+            Self::NeuronTypes(_) => advice.push(Advice::SwapActivation {
+                from: None,
+                to: Some("relu".into()),
+            }),
+            Self::Unsupported { remedies, .. } => advice.extend(remedies.iter().cloned()),
+            Self::TensorNodes(_) | Self::Empty { .. } | Self::Ops { .. } => {}
+        }
+        advice
+    }
 }
 
 /// A layer that runs as a TensorNode, and what would make it native.
@@ -87,6 +117,13 @@ pub struct ForeignNeurons {
     pub neuron_type: String,
 }
 
+impl fmt::Display for ForeignNeurons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layer, neuron_type } = self;
+        write!(f, "layer {layer:?} has {neuron_type} neurons")
+    }
+}
+
 impl ForeignNeurons {
     pub(crate) fn new(population: &Population, neuron_type: &NeuronType<PerNeuron>) -> Self {
         let name = neuron_type.name();
@@ -103,25 +140,13 @@ impl ForeignNeurons {
 fn neuron_types(foreign: &[ForeignNeurons]) -> String {
     format!(
         "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
-         relu activations, or swap them (--swap-activation)",
-        each_layer(foreign)
-    )
-}
-
-fn stepwise_neurons(foreign: &[ForeignNeurons]) -> String {
-    format!(
-        "a faithful image can hold SpikingRectifiedLinear, SpikingLeakyReLU (with a slope of 0 to 1), \
-         LIF and RegularSpiking(RectifiedLinear) neurons; {}: swap them (such as --swap-activation \
-         relu=spiking-relu)",
+         relu activations, or swap them",
         each_layer(foreign)
     )
 }
 
 fn each_layer(foreign: &[ForeignNeurons]) -> String {
-    let each: Vec<String> = foreign
-        .iter()
-        .map(|f| format!("layer {:?} has {} neurons", f.layer, f.neuron_type))
-        .collect();
+    let each: Vec<String> = foreign.iter().map(ForeignNeurons::to_string).collect();
     each.join(", ")
 }
 
@@ -351,6 +376,7 @@ pub(crate) fn unsupported(
         layer: layer.into(),
         what: what.into(),
         advice,
+        remedies: Vec::new(),
     }
 }
 

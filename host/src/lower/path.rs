@@ -1,5 +1,5 @@
-//! Everything that lies between a source and an object, brought to one form: wiring before, at most
-//! one set of weights, wiring after.
+//! Paths between a source and an object, brought to one form: wiring before, at most one set of weights, wiring
+//! after.
 
 use super::wiring::{MAX_ENTRIES, Wiring, padding_before};
 use crate::graph::Convolution;
@@ -7,11 +7,11 @@ use crate::network::{self, Transform};
 use crate::ops;
 use crate::tensor::Tensor;
 
-/// The most weights that a composition is spelt out to: a matrix in place of a convolution, or the
+/// The most weights that a composition is spelt out to: a matrix instead of a convolution, or the
 /// kernel of two convolutions in one.
 pub(super) const MAX_COMPOSED: usize = 1 << 18;
 
-/// after · weights · before.
+/// Path as after · weights · before.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     pub(super) before: Wiring,
@@ -232,7 +232,7 @@ fn depthwise(c: &network::Convolution) -> Option<(Tensor, usize)> {
 }
 
 impl Weights {
-    /// Whether these are the same weights, without a look at those that are long and lie elsewhere.
+    /// Tells whether these are the same weights, without a look at those that are long and lie elsewhere.
     fn same(&self, other: &Self) -> bool {
         let data = |w: &Self| match w {
             Self::Dense(w) => w.data().as_ptr(),
@@ -241,7 +241,7 @@ impl Weights {
         data(self) == data(other) && self.alike(other)
     }
 
-    /// Whether both have one geometry.
+    /// Tells whether both have one geometry.
     fn alike(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Dense(a), Self::Dense(b)) => a.shape() == b.shape(),
@@ -355,7 +355,7 @@ fn product(outer: &Tensor, inner: &Tensor) -> Option<Tensor> {
 }
 
 impl Convolution {
-    /// Whether both see and reach the same places, through kernels of one shape.
+    /// Tells whether both see and reach the same places, through kernels of one shape.
     pub(super) fn alike(&self, other: &Self) -> bool {
         self.kernel.shape() == other.kernel.shape() && self.groups == other.groups && {
             let geometry = |c: &Self| (c.input, c.output, c.stride, c.padding, c.dilation);
@@ -427,7 +427,7 @@ impl Convolution {
         }
     }
 
-    /// `wiring` after this convolution, where it scales channels, leaves some out or moves them to a
+    /// `wiring` after this convolution, if it scales channels, leaves some out or moves them to a
     /// part of a target with more channels.
     pub(super) fn placed(&self, wiring: &Wiring) -> Option<Self> {
         if wiring.is_identity() {
@@ -465,7 +465,7 @@ impl Convolution {
         let first = filters.iter().position(Option::is_some)?;
         let end = filters.iter().rposition(Option::is_some)? + 1;
         let chosen = &filters[first..end];
-        // Groups stay only where every filter stays in its place.
+        // Groups stay only if every filter stays in its place.
         let in_order = chosen.len() == channels
             && (0..)
                 .zip(chosen)
@@ -627,7 +627,7 @@ impl Convolution {
         })
     }
 
-    /// This after a matrix, as one matrix.
+    /// Puts this behind a matrix, as one matrix.
     fn after_matrix(&self, inner: &Tensor) -> Option<Tensor> {
         let columns = inner.shape()[1];
         let rows: usize = self.output.iter().product();

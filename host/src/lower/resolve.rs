@@ -1,4 +1,4 @@
-//! What reaches each object of a network, in terms of inputs and neurons.
+//! Resolution of a network: what reaches each object, in terms of inputs and neurons.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ const APART: usize = 16;
 /// The most terms of a sum: more links than this fit into no image.
 const MAX_TERMS: usize = 128;
 
-/// What reaches an object: Σ transform · source + bias.
+/// Sum that reaches an object: Σ transform · source + bias.
 #[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) terms: Vec<Term>,
@@ -88,9 +88,9 @@ pub(super) struct Resolver<'a> {
     network: &'a Network,
     /// The connections into each node, and into each ensemble.
     into: [Vec<Vec<usize>>; 2],
-    /// What became of each node.
+    /// Resolution of each node.
     resolved: Vec<Option<Rc<Resolved>>>,
-    /// How often each node is yet to be asked for.
+    /// Times that each node is yet to be asked for.
     asked: Vec<usize>,
     /// The sizes of all that is kept.
     kept: usize,
@@ -135,7 +135,7 @@ impl<'a> Resolver<'a> {
         at.into_iter().map(move |at| &network.connections[at])
     }
 
-    /// What all connections bring to an object.
+    /// Sums up all connections to an object.
     pub(super) fn sum_into(&mut self, post: Post) -> Result<Rc<Resolved>, LowerError> {
         for c in self.ends(post) {
             if let Pre::Node(n) = c.pre {
@@ -145,7 +145,7 @@ impl<'a> Resolver<'a> {
         self.sum(post).map(Rc::new)
     }
 
-    /// What a probe sees, and whether a softmax before it was left out.
+    /// Resolves a probe's input, and whether a softmax before it was left out.
     pub(super) fn output(&mut self, target: Pre) -> Result<(Rc<Resolved>, bool), LowerError> {
         if let Pre::Node(n) = target {
             let softmax =
@@ -195,7 +195,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// What a node hands on, once all before it are resolved.
+    /// Resolves a node's output, once all before it are resolved.
     fn resolve(&mut self, node: NodeId) -> Result<Resolved, LowerError> {
         let object = &self.network.nodes[node.0];
         let size = object.size_in.max(object.size_out);
@@ -223,7 +223,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// What an object hands on, in terms of inputs and neurons; its node is resolved.
+    /// Output of an object, in terms of inputs and neurons; its node is resolved.
     fn output_of(&mut self, pre: Pre) -> Rc<Resolved> {
         match pre {
             Pre::Neurons(e) => {
@@ -251,7 +251,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// What all connections bring to an object, whose sources are resolved.
+    /// Sums up all connections to an object, whose sources are resolved.
     fn sum(&mut self, post: Post) -> Result<Resolved, LowerError> {
         let (label, size) = match post {
             Post::Node(n) => {

@@ -3,7 +3,7 @@
 use super::{Fallback, LowerError};
 use crate::network::{Effect, Network, NodeId, NodeKind, Pre, TensorNode};
 
-/// Refuses all TensorNodes at once, but for those that pass values on and a softmax that only a probe
+/// Refuses all TensorNodes at once, except those that pass values on and a softmax that only a probe
 /// reads.
 pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
     let last = |id: NodeId| {

@@ -158,13 +158,13 @@ impl Wiring {
         Some(Self::of(c.input_shape.iter().product(), rows, entries))
     }
 
-    /// From channels last to channels first: y[(channel, place)] = x[(place, channel)].
+    /// Reorders channels last to channels first: y[(channel, place)] = x[(place, channel)].
     pub(super) fn channels_first(places: usize, channels: usize) -> Self {
         let order = (0..channels).flat_map(|c| (0..places).map(move |p| p * channels + c));
         Self::gather(places * channels, order)
     }
 
-    /// From channels first to channels last.
+    /// Reorders channels first to channels last.
     pub(super) fn channels_last(places: usize, channels: usize) -> Self {
         Self::channels_first(channels, places)
     }

@@ -70,7 +70,7 @@ pub(crate) fn check_len(what: &'static str, expected: usize, found: usize) -> Re
 /// Adds `transform` of the vector `x` to `y`.
 ///
 /// # Errors
-/// [`OpsError`] if `x` or `y` is not as long as the transform's input or output, or where the
+/// [`OpsError`] if `x` or `y` is not as long as the transform's input or output, or if the
 /// transform's own shapes contradict each other.
 pub fn apply(transform: &Transform, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
     apply_batch(transform, 1, x, y)

@@ -33,7 +33,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The window of `kernel` places over `input` places; `None` if an argument is 0, or where
+    /// The window of `kernel` places over `input` places; `None` if an argument is 0, or if
     /// no whole window fits without padding.
     ///
     /// `Same` is TensorFlow's rule: ceil(input / stride) windows, the smaller half of the padding

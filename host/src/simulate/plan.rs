@@ -1,7 +1,7 @@
 //! A network laid out for simulation: its objects in the order in which a step visits them, and what
 //! each takes from which.
 //!
-//! An object is *fixed* where its output depends on the present input alone: inputs, constants, and
+//! An object is *fixed* if its output depends on the present input alone: inputs, constants, and
 //! what follows from them without a filter or a spiking neuron. All fixed values of many items, or
 //! of many steps, are computed at once; a step then costs what its spikes cost.
 
@@ -355,7 +355,7 @@ fn check_object(object: &Object) -> Result<(), SimulateError> {
             if let Some(base) = neurons.spiking_base() {
                 return problem(format!("{base} is no rate type to spike by"));
             }
-            match gain.len().filter(|&gains| gains != object.size_in) {
+            match gain.count().filter(|&gains| gains != object.size_in) {
                 Some(gains) => problem(format!(
                     "it has {gains} gains for {} neurons",
                     object.size_in

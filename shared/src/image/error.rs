@@ -1,4 +1,4 @@
-//! Why an image is refused.
+//! Reasons for refusing an image.
 
 use core::fmt;
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The format version that this crate reads and writes.
 pub const VERSION: u16 = 3;
 
-/// Why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug probe.
+/// Reason why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug
+/// probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -43,28 +44,28 @@ pub enum ImageError {
     TooLarge,
     /// An input is empty or too large to address.
     Input {
-        /// Which input.
+        /// Index of the input.
         index: u8,
     },
     /// An ensemble is inconsistent.
     Ensemble {
-        /// Which ensemble.
+        /// Index of the ensemble.
         index: u8,
-        /// What is wrong with it.
+        /// Fault of the file.
         fault: Fault,
     },
     /// A connection is inconsistent.
     Connection {
-        /// Which connection.
+        /// Index of the connection.
         index: u8,
-        /// What is wrong with it.
+        /// Fault of the file.
         fault: Fault,
     },
     /// An output is inconsistent.
     Output {
-        /// Which output.
+        /// Index of the output.
         index: u8,
-        /// What is wrong with it.
+        /// Fault of the file.
         fault: Fault,
     },
     /// The network has no input or no output.
@@ -77,7 +78,7 @@ pub enum ImageError {
     NotBuilt,
 }
 
-/// What is wrong with a part of the network.
+/// Fault of a part of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

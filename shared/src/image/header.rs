@@ -22,8 +22,7 @@ pub struct Header {
     pub description_len: u32,
     /// The RAM that the engine needs for this network, in bytes.
     pub arena_bytes: u32,
-    /// Which release of the model this is, as its maker counts; 0 where nobody counts. A device may
-    /// refuse to go back below one.
+    /// Release of the model, as its maker counts; 0 if nobody counts. A device may refuse to go back below one.
     pub model_version: u32,
     /// CRC-32 (ISO-HDLC) of the whole image less these four bytes.
     pub checksum: u32,

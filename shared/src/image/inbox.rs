@@ -12,7 +12,7 @@ pub const MAX_FRACTION: u8 = 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Inbox {
-    /// How the events of a step go on.
+    /// Synapse on the events of a step.
     pub synapse: Synapse,
     /// Bits behind the weights' point, at most [`MAX_FRACTION`].
     pub fraction: u8,
@@ -27,20 +27,21 @@ pub enum Synapse {
     Through,
     /// y\[t\] = p\[t\]; p\[t\] = decay p\[t-1\] + events.
     Lowpass {
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         decay: u16,
     },
     /// y\[t\] = q\[t\] + p\[t\]; q\[t\] = decay y\[t-1\] + feed p\[t-1\]; p as a lowpass's.
     Alpha {
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         decay: u16,
-        /// In parts of 2^16.
+        /// Decay in parts of 2^16.
         feed: u16,
     },
 }
 
 impl Synapse {
-    /// Whether neurons see what it showed at the end of the step before. Events may come from any ensemble then.
+    /// Tells whether neurons see what it showed at the end of the step before. Events may come from any
+    /// ensemble then.
     #[must_use]
     pub const fn is_delayed(self) -> bool {
         !matches!(self, Self::Through)

@@ -15,18 +15,18 @@ use super::inbox::Inbox;
 /// A run of values in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Area {
-    /// Where the input current starts, in words.
+    /// Start of the input current, in words.
     pub current: u32,
-    /// Where the neurons' state (or the sums) starts, in words. The current, if there is one, ends here.
+    /// Start of the neurons' state (or the sums), in words. The current, if there is one, ends here.
     pub state: u32,
-    /// Where the next area starts, in words.
+    /// Start of the next area, in words.
     pub end: u32,
-    /// Where the inbox starts, in words; 0 if there is none.
+    /// Start of the inbox, in words; 0 if there is none.
     pub inbox: u32,
 }
 
 impl Area {
-    /// Whether it keeps the current of its inputs.
+    /// Tells whether it keeps the current of its inputs.
     #[must_use]
     pub const fn has_current(&self) -> bool {
         self.state > self.current
@@ -42,9 +42,9 @@ impl Area {
 /// The areas of all ensembles and outputs.
 #[derive(Clone, Debug, Default)]
 pub struct Layout<const E: usize> {
-    /// Of each ensemble.
+    /// Dynamics of each ensemble.
     pub ensembles: Vec<Area, E>,
-    /// Of each output.
+    /// Dynamics of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
     words: u32,
 }
@@ -82,7 +82,7 @@ impl<const E: usize> Layout<E> {
         Some(())
     }
 
-    /// Where the inboxes of all parts start, in words; they end with the arena.
+    /// Start of the inboxes of all parts, in words; they end with the arena.
     #[must_use]
     pub fn inboxes(&self) -> u32 {
         match (self.outputs.last(), self.ensembles.last()) {
@@ -104,10 +104,10 @@ impl<const E: usize> Layout<E> {
     }
 }
 
-/// Where the next area starts.
+/// Start of the next area.
 struct Place<'n> {
     network: &'n Network<'n>,
-    /// In words.
+    /// Next free word.
     next: u32,
 }
 
@@ -143,7 +143,7 @@ impl Place<'_> {
         })
     }
 
-    /// Where the inbox of a part with so many neurons or values starts; 0 if it has none.
+    /// Places the inbox of a part with so many neurons or values, and returns its start; 0 if it has none.
     fn inbox(&mut self, inbox: Option<Inbox>, size: u32) -> Option<u32> {
         let Some(inbox) = inbox else {
             return Some(0);

@@ -84,13 +84,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         &self.header
     }
 
-    /// What the network consists of.
+    /// Description of the network.
     #[must_use]
     pub const fn description(&self) -> &Description<'a, E, C> {
         &self.description
     }
 
-    /// Where each ensemble's state lies in the arena.
+    /// Places of each ensemble's state in the arena.
     #[must_use]
     pub const fn layout(&self) -> &Layout<E> {
         &self.layout
@@ -146,7 +146,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         [0, e.row()].map(|behind| self.values(e.params, behind, channels))
     }
 
-    /// Where each neuron of an ensemble starts, if it states that: shares of the threshold in parts of 2^16.
+    /// First voltages of an ensemble's neurons, if it states them: shares of the threshold in parts of 2^16.
     #[must_use]
     pub fn shares(&self, e: &Ensemble) -> &'a [u16] {
         match e.initial {

@@ -7,9 +7,9 @@ use crate::fixed::Scale;
 /// The rest of the bytes. From the first mistake on, every value is zero.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Whether all that was read was there.
+    /// `true` if all that was read was there.
     pub(super) valid: bool,
-    /// Whether the mistake is one of this build, which was made without what was read.
+    /// `true` if the mistake is one of this build, which was made without what was read.
     pub(super) unbuilt: bool,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether nothing is left, and there was no mistake.
+    /// Tells whether nothing is left, and there was no mistake.
     pub(super) const fn is_done(&self) -> bool {
         self.valid && self.rest.is_empty()
     }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         self.rest = &[];
     }
 
-    /// Whether the build has what exact networks need; ends the reading if it has not.
+    /// Tells whether the build has what exact networks need; ends the reading if it has not.
     pub(super) fn exact(&mut self) -> bool {
         if !cfg!(feature = "dynamics") {
             self.unbuilt = true;
@@ -149,7 +149,7 @@ fn signed(zigzag: u32) -> i32 {
     (zigzag >> 1) as i32 ^ -((zigzag & 1) as i32)
 }
 
-/// Whether bytes are UTF-8: the standard library's check is made for speed, this one for size.
+/// Tells whether bytes are UTF-8: the standard library's check is made for speed, this one for size.
 fn is_utf8(bytes: &[u8]) -> bool {
     let mut rest = bytes.iter();
     while let Some(&lead) = rest.next() {

@@ -4,7 +4,7 @@
 //! qemu-system-arm ... -plugin libinsn_count.so,out=counts.txt,toggle=0x1234
 //! ```
 //!
-//! Counting is switched on where the instruction at `toggle` is executed for the first time, off the
+//! Counting is switched on when the instruction at `toggle` is executed for the first time, off the
 //! second time, and so on; without `toggle` all is counted. When QEMU ends, `out` has a line
 //! `<address> <length> <executed> <jumped>` for each instruction that was executed: its address in
 //! hexadecimal, its length in bytes, how often it was executed, and after how many of these the next
@@ -72,7 +72,7 @@ struct State {
     out: String,
     toggle: Option<u64>,
     counting: bool,
-    /// In the order in which QEMU has seen them.
+    /// Instructions in the order in which QEMU has seen them.
     instructions: Vec<Counted>,
     /// Index of each address and length among the instructions.
     places: BTreeMap<(u64, u64), usize>,

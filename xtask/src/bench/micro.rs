@@ -177,7 +177,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinyspike::assemble::{Image, aligned_copy};
+    use tinyspike::ImageBuf;
     use tinyspike::emulate::HostEngine;
     use tinyspike_firmware::{Event, Probe};
     use tinyspike_shared::weights::Layout;
@@ -200,8 +200,8 @@ mod tests {
             (Width::I16, Width::I32, 2, 255),
             (Width::I32, Width::I32, 1, 0),
         ] {
-            let image = aligned_copy(&assemble(&network(first, second, count)).unwrap());
-            let image: Image<'_> = Image::parse(&image).unwrap();
+            let image = ImageBuf::new(&assemble(&network(first, second, count)).unwrap()).unwrap();
+            let image = image.image();
             let connections = &image.description().connections;
             assert_eq!(connections[1].layout, Layout::Quads);
             let mut arena = vec![0; image.arena_bytes() / 4];

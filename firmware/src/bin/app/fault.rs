@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 use core::panic::PanicInfo;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use tinyspike_firmware::serve::answer_with_fault;
 use tinyspike_shared::wire::Fault;
@@ -12,8 +12,8 @@ use crate::{Chip, memory};
 
 /// The connection, for what ends `main`.
 static CHIP: AtomicPtr<Chip> = AtomicPtr::new(null_mut());
-/// Whether a fault is being reported already.
-static FAILING: AtomicBool = AtomicBool::new(false);
+/// How far the report of a fault has come: 0 before there was one, 1 while it is logged, 2 while it is answered.
+static STAGE: AtomicU8 = AtomicU8::new(0);
 
 /// Faults are answered through this chip from now on.
 pub(crate) fn answer_through(chip: &'static mut Chip) -> &'static mut Chip {
@@ -27,11 +27,38 @@ pub(crate) fn answer_through(chip: &'static mut Chip) -> &'static mut Chip {
 fn fail(fault: Fault<'_>) -> ! {
     // With interrupts off nothing else runs any more.
     cortex_m::interrupt::disable();
-    // Where reporting fails too, nothing is left but to stay.
-    if FAILING.load(Ordering::Relaxed) {
+    let stage = STAGE.load(Ordering::Relaxed);
+    // If answering fails too, nothing is left but to stay.
+    if stage > 1 {
         stay();
     }
-    FAILING.store(true, Ordering::Relaxed);
+    STAGE.store(stage + 1, Ordering::Relaxed);
+    // A fault in the log, which may be what has failed, comes back here and is answered.
+    if stage == 0 {
+        log(fault);
+    }
+    STAGE.store(2, Ordering::Relaxed);
+    // SAFETY: it is null or the chip that lives as long as the program. Whatever held a reference to that has
+    // ended with the fault, and this does not return.
+    match unsafe { CHIP.load(Ordering::Relaxed).as_mut() } {
+        Some(chip) => answer_with_fault(fault, chip),
+        None => stay(),
+    }
+}
+
+/// Reports a stack that has grown beyond its end without a fault of the core's.
+pub(crate) fn overflow() -> ! {
+    fail(Fault::StackOverflow {
+        sp: memory::stack_end(),
+    })
+}
+
+/// Logs a fault.
+#[cfg_attr(
+    not(feature = "defmt"),
+    expect(unused_variables, reason = "there is no log")
+)]
+fn log(fault: Fault<'_>) {
     #[cfg(feature = "defmt")]
     match fault {
         Fault::Panic { file, line } => defmt::error!("panicked at {=str}:{=u32}", file, line),
@@ -46,12 +73,6 @@ fn fail(fault: Fault<'_>) -> ! {
             defmt::error!("stack overflow, stack pointer {=u32:#010x}", sp)
         }
         other => defmt::error!("{}", other),
-    }
-    // SAFETY: it is null or the chip that lives as long as the program. Whatever held a reference to that has
-    // ended with the fault, and this does not return.
-    match unsafe { CHIP.load(Ordering::Relaxed).as_mut() } {
-        Some(chip) => answer_with_fault(fault, chip),
-        None => stay(),
     }
 }
 

@@ -127,6 +127,12 @@ pub(crate) fn stack_high_water() -> u32 {
     (top as u32).wrapping_sub(at as u32)
 }
 
+/// Whether the stack's lowest word has been written: it was too small, or is about to be.
+pub(crate) fn stack_is_full() -> bool {
+    // SAFETY: this word is the stack's, which is painted.
+    unsafe { addr_of!(_stack_end).read_volatile() != PAINT }
+}
+
 /// The lowest address of the stack.
 pub(crate) fn stack_end() -> u32 {
     addr_of!(_stack_end) as u32

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::cost::CostTarget;
+use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
-use tinyspike::faithful::FaithfulOptions;
 use tinyspike::integers::Target;
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
@@ -185,17 +185,18 @@ pub(crate) struct Convert {
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
-    /// Steps of an inference: 2 unless said, or what tuning finds; with --faithful 50.
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Steps of an inference: 2 unless said, or what tuning finds; with --exact 50, or 0 for a
+    /// stream without end.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
     pub(crate) steps: Option<u16>,
     /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds; with
-    /// --faithful 63, and what is above waits for the next step.
+    /// --exact 63, and what is above waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --faithful
+    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --exact
     /// up to 16, the default there: spikes come when those of the float network do, for twice the flash.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub(crate) weight_bits: Option<u8>,
@@ -213,21 +214,21 @@ pub(crate) struct Convert {
     /// deviation.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
     pub(crate) max_error: f64,
-    /// Seed of tuning: the split of the samples and the order of the search. With --faithful, the seed of
+    /// Seed of tuning: the split of the samples and the order of the search. With --exact, the seed of
     /// uniform initial voltages, as a Nengo network's.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u32,
     /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
     /// synapses, firing rates and initial voltages as the options below say.
-    #[arg(long, conflicts_with_all = ["tune", "percentile", "input_bits"])]
-    pub(crate) faithful: bool,
+    #[arg(long, visible_alias = "faithful", conflicts_with_all = ["tune", "percentile", "input_bits"])]
+    pub(crate) exact: bool,
     /// Where the neurons' voltages start.
     #[arg(
         long,
         value_name = "WHERE",
         value_enum,
         default_value = "uniform",
-        requires = "faithful"
+        requires = "exact"
     )]
     initial_voltage: VoltageName,
     /// Seconds per step.
@@ -235,7 +236,7 @@ pub(crate) struct Convert {
         long,
         value_name = "SECONDS",
         default_value_t = 0.001,
-        requires = "faithful"
+        requires = "exact"
     )]
     dt: f64,
     /// Never let tuning end an inference before its last step.
@@ -301,8 +302,16 @@ impl From<TargetName> for CostTarget {
 }
 
 impl Convert {
-    pub(crate) fn quantize(&self) -> QuantizeOptions {
-        let default = QuantizeOptions::default();
+    /// The kind of image, with its settings.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.tuning() {
+            Some(options) => Mode::Tuned(options),
+            None if self.exact => Mode::Exact(self.quantize(QuantizeOptions::exact())),
+            None => Mode::Plain(self.quantize(QuantizeOptions::default())),
+        }
+    }
+
+    fn quantize(&self, default: QuantizeOptions) -> QuantizeOptions {
         QuantizeOptions {
             steps: self.steps.unwrap_or(default.steps),
             max_count: self.max_count.unwrap_or(default.max_count),
@@ -310,22 +319,10 @@ impl Convert {
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
             target: self.target.into(),
-            ..default
-        }
-    }
-
-    /// How to run the network as it is; `None` where that is not asked for.
-    pub(crate) fn faithful(&self) -> Option<FaithfulOptions> {
-        let default = FaithfulOptions::default();
-        self.faithful.then(|| FaithfulOptions {
-            steps: self.steps.unwrap_or(default.steps),
             dt: self.dt,
             initial_voltage: self.initial_voltage.with(self.seed),
-            max_count: self.max_count.unwrap_or(default.max_count),
-            inputs: Vec::new(),
-            weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
-            target: self.target.into(),
-        })
+            ..default
+        }
     }
 
     pub(crate) fn budgets(&self) -> Budgets {
@@ -335,8 +332,8 @@ impl Convert {
         }
     }
 
-    /// How to tune; `None` where that is not asked for.
-    pub(crate) fn tuning(&self) -> Option<TuneOptions> {
+    /// Settings of a search; `None` if none is asked for.
+    fn tuning(&self) -> Option<TuneOptions> {
         let default = TuneOptions::default();
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,

@@ -33,7 +33,7 @@ pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
     chips.find(name).map_err(failure)
 }
 
-/// The board that is meant, started where it is an emulated one.
+/// The board that is meant, started if it is an emulated one.
 pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> {
     let emulated = flags
         .on

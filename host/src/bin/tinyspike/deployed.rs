@@ -18,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 impl Deployed {
-    /// How to talk with it.
+    /// Options of talking with it.
     pub(crate) fn talk(&self) -> TalkOptions {
         TalkOptions {
             probe: self.board.probe.clone(),
@@ -28,7 +28,7 @@ impl Deployed {
 }
 
 /// The board that is meant, running its firmware and `image`, with its signature; whatever image
-/// it runs, where none is given.
+/// it runs, if none is given.
 pub(crate) fn deploy(
     flags: &BoardFlags,
     firmware: Option<&std::path::Path>,
@@ -39,6 +39,10 @@ pub(crate) fn deploy(
         Some(path) => Firmware::read(path).map_err(failure)?,
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(failure)?;
+            let layout = match image {
+                Some(image) => layout.with_stack_for(&chip, &image.image()),
+                None => layout,
+            };
             device::build(&chip, &layout, None).map_err(failure)?
         }
     };
@@ -72,7 +76,7 @@ pub(crate) fn deploy(
     Ok(deployed)
 }
 
-/// Whether a board runs an image already. Firmware that asks for signatures is not taken from it.
+/// Tells whether a board runs an image already. Firmware that asks for signatures is not taken from it.
 fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let options = TalkOptions {
         timeout: std::time::Duration::from_secs(1),

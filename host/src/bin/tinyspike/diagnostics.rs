@@ -7,11 +7,12 @@ use std::io;
 use std::process::ExitCode;
 
 use tinyspike::advice::Advice;
+use tinyspike::device::Stall;
 use tinyspike::text::paragraph;
 
 use crate::advice;
 
-/// Why a command failed.
+/// Reason for the failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     message: String,
@@ -51,7 +52,7 @@ impl Failure {
 }
 
 impl<E: Error + 'static> From<E> for Failure {
-    /// The error and its causes, each only where it says something new.
+    /// The error and its causes, each only if it says something new.
     fn from(error: E) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -84,12 +85,20 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Something that the user should know, on the error stream.
+/// Ends the program, which waits for a probe that does not answer.
+pub(crate) fn stalled(stall: &Stall) {
+    let advice = [Advice::CheckConnection];
+    report(&Failure::advised(stall.to_string(), &advice));
+    let _all = crate::outputs::remove_temporaries();
+    std::process::exit(1);
+}
+
+/// Prints a warning for the user on the error stream.
 pub(crate) fn warn(message: impl std::fmt::Display) {
     eprintln!("warning: {}", paragraph(&message.to_string()));
 }
 
-/// Something that the user may want to know, on the error stream.
+/// Prints a note for the user on the error stream.
 pub(crate) fn note(message: impl std::fmt::Display) {
     eprintln!("note: {}", paragraph(&message.to_string()));
 }

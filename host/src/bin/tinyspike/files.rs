@@ -13,7 +13,7 @@ use crate::diagnostics::{Failure, warn};
 /// No key has more bytes.
 const MAX_KEY: u64 = 1 << 16;
 
-/// Whether a regular file begins as an image does. What is read of a pipe would be lost.
+/// Tells whether a regular file begins as an image does. What is read of a pipe would be lost.
 pub(crate) fn is_image(path: &Path) -> bool {
     path.is_file()
         && file::read_if(path, MAX_BYTES, |_| false).is_ok_and(|start| start.starts_with(&MAGIC))

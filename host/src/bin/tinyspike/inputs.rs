@@ -77,7 +77,7 @@ pub(crate) fn joined(
     })
 }
 
-/// Which file is which input's, as a flag says.
+/// Assigns files to inputs, as a flag says.
 pub(crate) fn assign<'a>(
     flag: &str,
     files: &'a [String],

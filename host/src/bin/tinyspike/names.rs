@@ -6,7 +6,7 @@ use tinyspike::convert::ActivationType;
 use tinyspike::names::{activation, known};
 use tinyspike::network::Synapse;
 
-/// What `--swap-activation` takes.
+/// Help of `--swap-activation`.
 pub(crate) fn swap_help() -> String {
     let mut text = "Use another activation or neuron type in place of one, such as \
          relu=spiking-relu; may be given several times.\n\n"

@@ -248,6 +248,15 @@ fn temporaries() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Removes what is unfinished. Nothing is begun or finished while the result lives.
+pub(crate) fn remove_temporaries() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    let all = temporaries();
+    for path in all.iter() {
+        let _ = fs::remove_file(path);
+    }
+    all
+}
+
 impl Temporary {
     /// An empty file in the folder of `target`, with the permissions `mode`, less those that the user never gives.
     fn beside(target: &Path, mode: u32) -> io::Result<Self> {
@@ -334,10 +343,7 @@ mod signals {
         let mut signals = Signals::new(heeded)?;
         thread::spawn(move || {
             for signal in signals.forever() {
-                let all = super::temporaries();
-                for path in all.iter() {
-                    let _ = fs::remove_file(path);
-                }
+                let _all = super::remove_temporaries();
                 let _ = emulate_default_handler(signal);
             }
         });

@@ -50,9 +50,9 @@ pub struct Connect {
     pub post_slice: Option<Arc<[usize]>>,
     /// The transform; `None` for the identity.
     pub transform: Option<Transform>,
-    /// A filter in place of the one that the options give to the output of ensembles.
+    /// A filter instead of the one that the options give to the output of ensembles.
     pub synapse: Option<Option<Synapse>>,
-    /// Whether training would change the transform.
+    /// `true` if training would change the transform.
     pub trainable: bool,
 }
 
@@ -107,7 +107,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         &self.call.label
     }
 
-    /// How many inputs the call has.
+    /// The number of inputs that the call has.
     #[must_use]
     pub fn n_inputs(&self) -> usize {
         self.call.inputs.len()
@@ -160,12 +160,12 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         self.call.output_shapes.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Whether shapes begin with a time axis that objects do not see.
+    /// `true` if shapes begin with a time axis that objects do not see.
     pub(crate) fn temporal(&self) -> bool {
         self.build.temporal
     }
 
-    /// Whether the output's channels come last.
+    /// `true` if the output's channels come last.
     #[must_use]
     pub fn channels_last(&self) -> bool {
         self.channels_last
@@ -443,7 +443,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         self.build.add_connection(self.call.layer.name, connection)
     }
 
-    /// What an activation is in this network: the neuron type after all swaps.
+    /// The neuron type that an activation becomes in this network, after all swaps.
     ///
     /// # Errors
     /// If it is swapped to something that is not a neuron type.
@@ -461,7 +461,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         }
     }
 
-    /// What an activation is in Nengo: through the default map, then `swap_activations` again.
+    /// The form of an activation in Nengo: through the default map, then `swap_activations` again.
     fn resolve(&mut self, activation: Option<ActivationType>) -> Resolved {
         let native = !self.options().nengo_dl_compat;
         let Some(activation) = activation else {
@@ -489,7 +489,7 @@ impl<'b, 'm> LayerCall<'b, 'm> {
     }
 }
 
-/// What becomes of an activation.
+/// The form of an activation in Nengo.
 enum Resolved {
     Linear,
     Neuron(NeuronType),

@@ -8,7 +8,7 @@ use crate::network::{Network, Pre};
 pub struct Conversion {
     /// Its network.
     pub network: Network,
-    /// What the user should know, in the order in which it was noticed.
+    /// Things that the user should know, in the order in which they were noticed.
     pub warnings: Vec<Warning>,
     /// The object behind each output of each call of the model's own layers (not of a nested
     /// model's), in topological order. A layer that leaves no object has its input's.
@@ -20,7 +20,7 @@ pub struct Conversion {
 pub struct LayerObject {
     /// The Keras layer.
     pub layer: String,
-    /// Which use of it.
+    /// The number of its use.
     pub call: usize,
     /// The object whose output is the layer's.
     pub object: Pre,

@@ -1,9 +1,9 @@
-//! Why a model cannot be converted.
+//! Reasons why a model cannot be converted.
 
 use super::options::ActivationType;
 use crate::advice::{Advice, Advised};
 
-/// Why a model cannot be converted, in NengoDL's words where NengoDL refuses it too.
+/// Reason why a model cannot be converted, in NengoDL's words if NengoDL refuses it too.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
@@ -14,9 +14,9 @@ pub enum ConvertError {
     NotConvertible {
         /// The layer.
         layer: String,
-        /// What has no native form.
+        /// The part that has no native form.
         reason: String,
-        /// Whether `allow_fallback` would make a `TensorNode` of it.
+        /// `true` if `allow_fallback` would make a `TensorNode` of it.
         fallback_would_help: bool,
     },
     /// An activation has no native form, and may not fall back.
@@ -66,7 +66,7 @@ pub enum ConvertError {
         layer: String,
         /// The Nengo object's parameter.
         parameter: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
     /// A layer with several inputs that has no native form: a `TensorNode` takes one.
@@ -78,9 +78,9 @@ pub enum ConvertError {
         layer: String,
         /// Its class.
         class: String,
-        /// How many inputs it has.
+        /// The number of its inputs.
         inputs: usize,
-        /// What has no native form.
+        /// The part that has no native form.
         reason: String,
     },
     /// A factor of `scale_firing_rates` is not a finite number above 0.
@@ -97,7 +97,7 @@ pub enum ConvertError {
     Shape {
         /// The layer.
         layer: String,
-        /// Which shapes, and what was expected.
+        /// The shapes that were found and expected.
         problem: String,
     },
     /// A layer lacks a weight, or has one of another shape than its configuration says.
@@ -107,7 +107,7 @@ pub enum ConvertError {
         layer: String,
         /// The weight's role.
         weight: String,
-        /// What was found and what was expected.
+        /// The shape or presence that was found and expected.
         problem: String,
     },
     /// The model's graph refers to a call that it does not have, or to itself.
@@ -115,7 +115,7 @@ pub enum ConvertError {
     Graph {
         /// The model.
         model: String,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
 }

@@ -69,8 +69,8 @@ pub(crate) fn block(shape: &[usize], offset: &[usize], block: &[usize]) -> Vec<u
         .collect()
 }
 
-/// For each element of `shape`, the element of `from` that it repeats: axes of length 1 are
-/// stretched, as Keras's merging layers do.
+/// Finds the element of `from` that each element of `shape` repeats: axes of length 1 are stretched, as Keras's
+/// merging layers do.
 pub(crate) fn broadcast(
     call: &LayerCall<'_, '_>,
     from: &[usize],
@@ -118,7 +118,7 @@ pub(crate) fn gather(
     Ok(vec![object.pre])
 }
 
-/// For each element of the array with its axes in the order `axes`, its index in `shape`.
+/// Finds the index in `shape` of each element of the array with its axes in the order `axes`.
 pub(crate) fn permuted(shape: &[usize], axes: &[usize]) -> Vec<usize> {
     let strides = row_major(shape);
     let new_shape: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();

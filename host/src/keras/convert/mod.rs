@@ -1,7 +1,7 @@
 //! Turns a [`Model`] into a [`Network`] of Nengo's objects, as NengoDL 3.6's `Converter` does.
 //!
-//! Each call of a Keras layer becomes an object: an [`Ensemble`] where the layer's activation is a
-//! neuron type, a passthrough [`Node`] where it is linear, a [`TensorNode`] where neither is
+//! Each call of a Keras layer becomes an object: an [`Ensemble`] if the layer's activation is a
+//! neuron type, a passthrough [`Node`] if it is linear, a [`TensorNode`] if neither is
 //! possible. Objects, their order, labels and connections are NengoDL's; `layer.<k>` is the k-th
 //! use of a layer.
 //!

@@ -25,7 +25,7 @@ pub(crate) struct Build<'m> {
     pub(crate) warnings: Vec<Warning>,
     /// The network that new objects belong to.
     pub(crate) subnetwork: Option<SubnetworkId>,
-    /// Whether shapes begin with a time axis that objects do not see.
+    /// `true` if shapes begin with a time axis that objects do not see.
     pub(crate) temporal: bool,
     swaps_read: Vec<bool>,
 }

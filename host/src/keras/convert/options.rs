@@ -1,4 +1,4 @@
-//! What a user may ask of the converter.
+//! Options of the converter.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct ConvertOptions {
     /// Drop what only training needs: regularizers, constraints, the training side of batch
     /// normalization.
     pub inference_only: bool,
-    /// Average where the model takes a maximum. The network's output changes.
+    /// Average if the model takes a maximum. The network's output changes.
     pub max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
     pub split_shared_weights: bool,
@@ -29,7 +29,7 @@ pub struct ConvertOptions {
     pub synapse: Option<Synapse>,
     /// The first axis of every shape is time.
     pub temporal_model: bool,
-    /// Do as NengoDL to the letter, also where it falls back although the layer has a native form.
+    /// Follow NengoDL to the letter, even if it falls back although the layer has a native form.
     pub nengo_dl_compat: bool,
 }
 
@@ -49,7 +49,7 @@ impl Default for ConvertOptions {
     }
 }
 
-/// By how much the input of neurons is multiplied. A factor must be finite and above 0.
+/// Factors on the input of neurons. A factor must be finite and above 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ScaleFiringRates {
     /// Leave the rates alone.

@@ -53,7 +53,7 @@ impl Order {
     }
 }
 
-/// Where each object goes when they are sorted by network, keeping the order within each.
+/// The place of each object after sorting by network, with the order within each kept.
 fn places(networks: impl Iterator<Item = Option<SubnetworkId>>) -> Vec<usize> {
     let networks: Vec<_> = networks.collect();
     let mut order: Vec<usize> = (0..networks.len()).collect();

@@ -15,7 +15,7 @@ use crate::network::Pre;
 /// It is added to a [`Registry`] under the layer's class name, and comes before what the class does by
 /// itself.
 pub trait LayerConverter: Send + Sync {
-    /// Whether the layer can be converted; if not, why, as a sentence without its full stop. The
+    /// Checks if the layer can be converted; if not, why, as a sentence without its full stop. The
     /// layer then becomes a `TensorNode`.
     ///
     /// # Errors
@@ -25,12 +25,12 @@ pub trait LayerConverter: Send + Sync {
         Ok(())
     }
 
-    /// Whether the layer has weights, so that using it twice would share them.
+    /// `true` if the layer has weights, so that using it twice would share them.
     fn has_weights(&self) -> bool {
         false
     }
 
-    /// Whether a layer that is not convertible may become a `TensorNode`.
+    /// `true` if a layer that is not convertible may become a `TensorNode`.
     fn allow_fallback(&self) -> bool {
         true
     }

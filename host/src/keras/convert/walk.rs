@@ -28,22 +28,22 @@ pub(super) struct Walk<'m> {
     build: Build<'m>,
     registry: &'m Registry,
     chosen: BTreeMap<LayerPath, Chosen<'m>>,
-    /// How often a wrapped layer (of a TimeDistributed) has been called.
+    /// The number of calls of each wrapped layer (of a TimeDistributed).
     wrapped_calls: BTreeMap<LayerPath, usize>,
 }
 
 /// The way in which a layer is converted.
 #[derive(Clone)]
 enum Chosen<'m> {
-    /// By a custom converter.
+    /// Conversion by a custom converter.
     Custom(Arc<dyn LayerConverter>),
-    /// By its class.
+    /// Conversion by its class.
     Native(&'m dyn LayerKind),
-    /// As a nested network.
+    /// A nested network.
     Model(&'m Model),
-    /// As the wrapped layer alone: a Nengo network runs over time anyway.
+    /// The wrapped layer alone: a Nengo network runs over time anyway.
     Wrapped(&'m Layer),
-    /// As a `TensorNode` that runs the whole layer.
+    /// A `TensorNode` that runs the whole layer.
     Fallback,
 }
 
@@ -443,7 +443,7 @@ fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, Co
     Ok(vec![object.pre])
 }
 
-/// Whether the model or one nested in it has a layer of this name.
+/// `true` if the model or one nested in it has a layer of this name.
 fn has_layer(model: &Model, name: &str) -> bool {
     model.layers.iter().any(|layer| {
         layer.name == name

@@ -6,11 +6,11 @@ use crate::tensor::Tensor;
 
 /// The axes of a shape as seen from one of them.
 pub(crate) struct Split {
-    /// How many values the axes before it have.
+    /// The number of values on the axes before it.
     pub(crate) before: usize,
     /// Its own length.
     pub(crate) len: usize,
-    /// How many values the axes after it have.
+    /// The number of values on the axes after it.
     pub(crate) after: usize,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The places that a walk over `shape` in row-major order visits, where a step along each axis goes
+/// The places that a walk over `shape` in row-major order visits, if a step along each axis goes
 /// `steps` places.
 pub(crate) fn gather(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
     let (shape, steps) = (shape.to_vec(), steps.to_vec());
@@ -128,7 +128,7 @@ pub(crate) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tenso
     }
 }
 
-/// `f` of each pair of values, where axes of length 1 stretch, and a tensor with fewer axes gets
+/// `f` of each pair of values, in which axes of length 1 stretch, and a tensor with fewer axes gets
 /// axes of length 1 after the batch axis.
 pub(crate) fn broadcast(
     a: &Tensor,
@@ -207,7 +207,7 @@ pub(crate) fn only(inputs: &[Tensor]) -> Result<&Tensor, Problem> {
     }
 }
 
-/// Along `axis`, each new place mixes two old ones: `(1 - share) first + share second`.
+/// Mixes two old places along `axis` into each new one: `(1 - share) first + share second`.
 pub(crate) fn resample(
     x: &Tensor,
     axis: usize,

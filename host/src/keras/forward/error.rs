@@ -4,18 +4,18 @@ use thiserror::Error;
 
 use crate::ops::OpsError;
 
-/// Why a forward pass failed.
+/// Reason why a forward pass failed.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ForwardError {
-    /// Not as many inputs as the model has.
+    /// Wrong number of inputs for the model.
     #[error("the model \"{model}\" has {expected} inputs, but {found} were given")]
     InputCount {
         /// The model's name.
         model: String,
-        /// How many inputs it has.
+        /// The number of its inputs.
         expected: usize,
-        /// How many were given.
+        /// The number that was given.
         found: usize,
     },
     /// An input does not have the shape that the model takes.
@@ -33,7 +33,7 @@ pub enum ForwardError {
     /// The inputs disagree on the number of items.
     #[error("the inputs have {found:?} items; each must have as many as the first")]
     BatchSize {
-        /// How many items each input has.
+        /// The number of items of each input.
         found: Vec<usize>,
     },
     /// A layer could not run.
@@ -43,7 +43,7 @@ pub enum ForwardError {
         layer: String,
         /// Its Keras class.
         class_name: String,
-        /// What is wrong.
+        /// The fault.
         problem: Problem,
     },
     /// The model names a tensor that no layer makes, or that needs itself.
@@ -62,22 +62,22 @@ pub enum ForwardError {
     },
 }
 
-/// What is wrong with a layer or its input.
+/// Fault of a layer or its input.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Not as many inputs as the layer takes.
+    /// Wrong number of inputs for the layer.
     #[error("it takes {expected}, but has {found}")]
     Inputs {
-        /// How many it takes, in words.
+        /// The number that it takes, in words.
         expected: &'static str,
-        /// How many it has.
+        /// The number that it has.
         found: usize,
     },
     /// A shape does not fit.
     #[error("the shape {found:?} (with the batch axis) does not fit: it needs {needs}")]
     Shape {
-        /// What is needed, in words.
+        /// The shape that is needed, in words.
         needs: String,
         /// The shape that was found.
         found: Vec<usize>,
@@ -93,7 +93,7 @@ pub enum Problem {
     Index {
         /// The input's value.
         index: f32,
-        /// How many rows the table has.
+        /// The number of rows of the table.
         rows: usize,
     },
     /// Shapes that contradict each other.

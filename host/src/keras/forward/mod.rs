@@ -29,7 +29,7 @@ const VALUES: usize = 1 << 26;
 /// does not depend on how many threads there are.
 ///
 /// # Errors
-/// [`ForwardError`] where the inputs are not the model's, or a layer cannot run.
+/// [`ForwardError`] if the inputs are not the model's, or a layer cannot run.
 pub fn forward(model: &Model, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForwardError> {
     let batch = check_inputs(model, inputs)?;
     let values = (model.layers.iter())
@@ -184,7 +184,7 @@ fn run(model: &Model, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForwardError> {
 /// The layer's outputs for these inputs, which carry the batch axis first.
 ///
 /// # Errors
-/// [`ForwardError::Layer`] where the inputs or the weights do not fit the layer, or where there is
+/// [`ForwardError::Layer`] if the inputs or the weights do not fit the layer, or if there is
 /// no way to run it.
 pub fn call_layer(layer: &Layer, inputs: &[Tensor]) -> Result<Vec<Tensor>, ForwardError> {
     let result = match (&layer.config, layer.config.kind()) {

@@ -1,4 +1,4 @@
-//! What can be wrong with a file.
+//! Faults of a file.
 
 use crate::advice::{Advice, Advised};
 use thiserror::Error;
@@ -11,7 +11,7 @@ use crate::keras::infer::ShapeError;
 pub struct ImportError {
     /// The file, as the caller named it.
     pub file: String,
-    /// What is wrong with it. It is in the message, so it is not given as the source again.
+    /// The fault. The message contains it, so the source does not repeat it.
     pub problem: Problem,
 }
 
@@ -32,7 +32,7 @@ fn brief(problem: &Problem) -> String {
     format!("{} ... {}", &text[..start], &text[end..])
 }
 
-/// Why a file cannot be imported.
+/// Reason why a file cannot be imported.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -45,7 +45,7 @@ pub enum Problem {
          Keras's model.save() has written"
     )]
     UnknownFormat {
-        /// What the content looks like.
+        /// The likely kind of the content.
         found: String,
     },
     /// The zip archive of a `.keras` file is broken, or lacks a part.
@@ -53,7 +53,7 @@ pub enum Problem {
         "is a zip archive without a readable Keras model: {reason}; save the model again with model.save(\"model.keras\")"
     )]
     Zip {
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// The HDF5 data is broken, or of a kind that Keras does not write.
@@ -61,7 +61,7 @@ pub enum Problem {
     Hdf5 {
         /// The path of the object in the HDF5 file.
         object: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A TensorFlow checkpoint or SavedModel is broken.
@@ -69,7 +69,7 @@ pub enum Problem {
     SavedModel {
         /// The file within the SavedModel, or the variable.
         part: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// The file holds weights, but no description of the layers.
@@ -84,7 +84,7 @@ pub enum Problem {
     /// The configuration is JSON, but no functional or sequential model.
     #[error("the model's configuration: {reason}")]
     Model {
-        /// What was found, and what to do.
+        /// The finding, and the remedy.
         reason: String,
     },
     /// A layer's configuration is not as Keras writes it.
@@ -94,7 +94,7 @@ pub enum Problem {
         layer: String,
         /// Its Keras class.
         class: String,
-        /// What was found, and what is expected.
+        /// The finding, and the expectation.
         reason: String,
     },
     /// The layers do not fit together.
@@ -112,16 +112,16 @@ pub enum Problem {
         /// The shape that the layer's configuration asks for.
         expected: String,
     },
-    /// There are more weights than the layer has.
+    /// More weights than the layer has.
     #[error(
         "layer \"{layer}\": the file holds {found} weights for it, but its configuration asks for {expected}"
     )]
     ExtraWeights {
         /// The layer's name.
         layer: String,
-        /// How many weights the file holds.
+        /// The number of weights in the file.
         found: usize,
-        /// How many the layer has.
+        /// The number that the layer has.
         expected: usize,
     },
     /// A weight does not have the shape that its layer's configuration asks for.
@@ -164,14 +164,14 @@ pub enum Problem {
         /// The value there.
         value: f64,
     },
-    /// Something is larger than any model that is supported.
+    /// Size above that of any model that is supported.
     #[error(
         "{what} is {found}, over the limit of {limit}; the file is damaged, or too large for this tool"
     )]
     TooLarge {
-        /// What is too large.
+        /// The thing that is too large.
         what: String,
-        /// How large it is said to be.
+        /// The size that the file states.
         found: u64,
         /// The most that is supported.
         limit: u64,

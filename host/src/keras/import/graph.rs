@@ -1,5 +1,5 @@
-//! From a model's JSON configuration, in the dialect of Keras 2 or Keras 3, to a [`Model`] whose
-//! layers have no weights yet.
+//! Reads a model's JSON configuration, in the dialect of Keras 2 or Keras 3, into a [`Model`] whose layers have
+//! no weights yet.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::keras::infer;
 use crate::keras::model::{Call, Input, Layer, LayerConfig, Model, TensorRef};
 use crate::keras::shape::Shape;
 
-/// How deep models and wrappers may be nested.
+/// Greatest depth of nested models and wrappers.
 const MAX_DEPTH: usize = 16;
 
 /// The most bytes of JSON: real models take some kilobytes for each layer.
@@ -31,7 +31,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
     parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
 }
 
-/// As [`parse`].
+/// Reads a model as [`parse`] does.
 pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
     let value = plain(value);
     let entry = (value.as_object())
@@ -227,7 +227,7 @@ impl Draft {
     ) -> Result<(), Problem> {
         let first = &self.model.layers[0];
         if !matches!(first.config, LayerConfig::Input(_)) {
-            // The input is an argument of the first layer, or of the model where it was built late;
+            // The input is an argument of the first layer, or of the model if it was built late;
             // a first layer that is a model brings its own.
             let own = match &first.config {
                 LayerConfig::Model(inner) => match inner.inputs[..] {

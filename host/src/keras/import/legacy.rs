@@ -11,7 +11,7 @@ use crate::keras::model::{Layer, LayerConfig, Model, Weight};
 use crate::keras::shape::Shape;
 use crate::keras::weight::Slot;
 
-/// Where the weights are: in a file with the whole model in `model_weights`, else in the root.
+/// The group of the weights: `model_weights` in a file with the whole model, else the root.
 pub(super) fn root(file: &Hdf5) -> Result<Option<&'static str>, Problem> {
     for root in ["model_weights", "/"] {
         if file.texts(root, "layer_names")?.is_some() {

@@ -113,7 +113,7 @@ fn from_bytes(bytes: Vec<u8>) -> Result<Model, Problem> {
 
 const UNKNOWN: &str = "data of an unknown format";
 
-/// What a file that is no model looks like.
+/// The likely kind of a file that is no model.
 fn kind(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "empty",
@@ -149,7 +149,7 @@ fn directory(path: &Path) -> Result<Model, Problem> {
     })
 }
 
-/// Why a SavedModel has no description of the layers.
+/// Reason why a SavedModel has no description of the layers.
 const NO_METADATA: &str = "it is missing, as in a SavedModel that was exported to run, or was \
      written by another program than Keras 2.5 to 2.15";
 

@@ -18,12 +18,12 @@ use crate::keras::shape::Shape;
 const LAYERS: &str = "layers";
 /// The group of the layers as Keras 2 writes it.
 const DEPENDENCIES: &str = "_layer_checkpoint_dependencies";
-/// How deep the groups of a layer of an unknown class may be nested.
+/// Greatest depth of the groups of a layer of an unknown class.
 const MAX_DEPTH: usize = 16;
 /// The most groups and arrays of a layer of an unknown class. Groups may hold each other.
 const MAX_OBJECTS: usize = 4096;
 
-/// Whether the file is of this format.
+/// `true` if the file is of this format.
 pub(super) fn is(file: &Hdf5) -> Result<bool, Problem> {
     Ok(file.has_group(LAYERS)? || file.has_group(DEPENDENCIES)?)
 }
@@ -118,7 +118,7 @@ fn array<'a>(file: &'a Hdf5, path: &str, name: &str) -> Result<Option<Array<'a>>
     }))
 }
 
-/// What a layer of an unknown class has.
+/// Weights of a layer of an unknown class.
 #[derive(Default)]
 struct Found<'a> {
     arrays: Vec<Array<'a>>,

@@ -1,4 +1,4 @@
-//! Which weights a layer has, and how the arrays of a container become them.
+//! Weights of layers, made of the arrays of a container.
 //!
 //! Keras's containers number a layer's weights, or name them by paths that differ between versions.
 //! What a weight *is* follows from the layer's configuration: its slots, in Keras's order. The
@@ -13,7 +13,7 @@ use crate::tensor::Tensor;
 /// The most parameters of a model: 1 GiB of float32.
 pub(super) const MAX_PARAMETERS: usize = 1 << 28;
 
-/// How many bytes a container of `packed` bytes may be unpacked to. Keras does not compress, and
+/// The most bytes that a container of `packed` bytes may be unpacked to. Keras does not compress, and
 /// others hardly can: more is a claim that is made to exhaust the memory.
 pub(super) fn unpacked_limit(packed: usize) -> usize {
     packed
@@ -27,11 +27,11 @@ pub(super) const MAX_FILE_BYTES: usize = MAX_PARAMETERS * 4 * 3;
 
 /// An array of a container, before its values are read.
 pub(super) struct Array<'a> {
-    /// Its name in the container, which is the weight's only where the layer's class is unknown.
+    /// Its name in the container, which is the weight's only if the layer's class is unknown.
     pub(super) name: String,
     /// Its shape.
     pub(super) shape: Vec<u64>,
-    /// Reads its values as float32, row-major; gives the number format where they are no floats.
+    /// Reads its values as float32, row-major; gives the number format if they are no floats.
     #[expect(clippy::type_complexity, reason = "it is used once")]
     pub(super) read: Box<dyn Fn() -> Result<Result<Vec<f32>, String>, Problem> + 'a>,
 }
@@ -43,7 +43,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// For a container of that many bytes.
+    /// Makes the limit of a container of that many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let limit = MAX_PARAMETERS.min(unpacked_limit(bytes) / 4);
         Self { limit, left: limit }
@@ -152,7 +152,7 @@ fn display(shape: &[u64]) -> String {
     format!("({})", axes.join(", "))
 }
 
-/// The shape that each layer of a model is first applied to, where it is known.
+/// The shape that each layer of a model is first applied to, if it is known.
 pub(super) fn first_inputs(model: &Model) -> Vec<Option<Shape>> {
     let first = |layer: &Layer| {
         let tensor = layer.calls.first()?.inputs.first()?;

@@ -1,7 +1,6 @@
 //! Activation.
 
 use super::prelude::*;
-use crate::keras::activation::SWAP;
 use crate::network::Effect;
 
 /// An activation function as a layer.
@@ -36,8 +35,8 @@ impl LayerKind for ActivationLayer {
         }
     }
 
-    fn advice(&self) -> String {
-        SWAP.to_owned()
+    fn advice(&self) -> (String, Option<Advice>) {
+        Activation::swap(Some(self.activation))
     }
 
     fn native(&self) -> Native {

@@ -47,7 +47,7 @@ impl LayerKind for Conv {
         laid_out(y, bias, self.activation, self.data_format)
     }
 
-    fn advice(&self) -> String {
+    fn advice(&self) -> (String, Option<Advice>) {
         self.penalties.advice()
     }
 

@@ -75,7 +75,7 @@ impl Conv {
         }
     }
 
-    /// Whether Nengo's objects can express it with these arguments.
+    /// Checks if Nengo's objects can express it with these arguments.
     pub(super) fn convertible(
         &self,
         layer: LayerRef<'_>,
@@ -474,7 +474,7 @@ pub(super) fn add_causal_padding(
     add_stuffed(call, input, &axes)
 }
 
-/// How the places of an axis are set into a longer one: the first at `before`, each at `step` from
+/// Places of an axis set into a longer one: the first at `before`, each at `step` from
 /// the one before it.
 pub(super) struct Stuffing {
     pub(super) length: usize,

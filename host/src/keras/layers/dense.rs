@@ -58,7 +58,7 @@ impl LayerKind for Dense {
         linear::finish(y, w.bias(self.use_bias)?, self.activation)
     }
 
-    fn advice(&self) -> String {
+    fn advice(&self) -> (String, Option<Advice>) {
         self.penalties.advice()
     }
 

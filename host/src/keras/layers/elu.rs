@@ -1,7 +1,6 @@
 //! ELU.
 
 use super::prelude::*;
-use crate::keras::activation::SWAP;
 use crate::keras::activation::elu;
 
 /// Exponential growth below zero.
@@ -31,7 +30,7 @@ impl LayerKind for Elu {
         Ok(axes::map(axes::only(inputs)?, |v| elu(v, alpha)))
     }
 
-    fn advice(&self) -> String {
-        SWAP.to_owned()
+    fn advice(&self) -> (String, Option<Advice>) {
+        ("use a relu activation".to_owned(), None)
     }
 }

@@ -1,6 +1,6 @@
 //! GlobalAveragePooling1D to 3D and GlobalMaxPooling1D to 3D.
 
-use super::pool::{AVERAGE, PoolKind, convert, convertible, reduce};
+use super::pool::{PoolKind, average, convert, convertible, reduce};
 use super::prelude::*;
 
 /// One window over all places.
@@ -83,8 +83,8 @@ impl LayerKind for GlobalPool {
         }
     }
 
-    fn advice(&self) -> String {
-        AVERAGE.to_owned()
+    fn advice(&self) -> (String, Option<Advice>) {
+        average()
     }
 
     fn native(&self) -> Native {

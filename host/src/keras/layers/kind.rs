@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use crate::advice::Advice;
 use crate::keras::args::Args;
 use crate::keras::class::Origin;
 use crate::keras::convert::call::LayerCall;
 use crate::keras::convert::error::ConvertError;
 use crate::keras::convert::options::ConvertOptions;
 use crate::keras::forward::error::Problem;
+use crate::keras::penalty::inference_only;
 use crate::keras::shape::Shape;
 use crate::keras::weight::{LayerRef, Slot, Weights};
 use crate::network::{Effect, Pre};
@@ -63,29 +65,29 @@ pub(crate) trait LayerKind: fmt::Debug {
         Effect::Other
     }
 
-    /// Advice: how to get a network without its `TensorNode`.
-    fn advice(&self) -> String {
-        "convert with --inference-only if it is native then, or replace it".to_owned()
+    /// Advice on how to get a network without its `TensorNode`, and the remedy as data.
+    fn advice(&self) -> (String, Option<Advice>) {
+        inference_only(None)
     }
 
-    /// Whether Nengo's objects can express it.
+    /// The ability of Nengo's objects to express it.
     fn native(&self) -> Native {
         Native::Never
     }
 
-    /// Whether this layer can be converted, with these arguments; if not, the reason, as a sentence
+    /// Checks if this layer can be converted, with these arguments; if not, the reason, as a sentence
     /// without its full stop.
     fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
         let _ = (layer, options);
         Ok(())
     }
 
-    /// Whether using it twice would share weights.
+    /// `true` if using it twice would share weights.
     fn has_weights(&self) -> bool {
         false
     }
 
-    /// Whether a layer that is not convertible may become a `TensorNode`.
+    /// `true` if a layer that is not convertible may become a `TensorNode`.
     fn allow_fallback(&self) -> bool {
         true
     }
@@ -96,7 +98,7 @@ pub(crate) trait LayerKind: fmt::Debug {
     }
 }
 
-/// Whether Nengo's objects can express a layer class.
+/// Ability of Nengo's objects to express a layer class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Native {
     /// They cannot.

@@ -109,8 +109,8 @@ impl LayerKind for Pool {
         axes::from_channels_last(&axes::tensor(shape, y)?, self.data_format)
     }
 
-    fn advice(&self) -> String {
-        AVERAGE.to_owned()
+    fn advice(&self) -> (String, Option<Advice>) {
+        average()
     }
 
     fn native(&self) -> Native {
@@ -227,7 +227,7 @@ pub(super) fn convert(
     Ok(vec![object.pre])
 }
 
-/// Whether pooling can be converted.
+/// Checks if pooling can be converted.
 pub(super) fn convertible(kind: PoolKind, options: &ConvertOptions) -> Result<(), String> {
     if kind == PoolKind::Max && !options.max_to_avg_pool {
         return Err(
@@ -239,8 +239,11 @@ pub(super) fn convertible(kind: PoolKind, options: &ConvertOptions) -> Result<()
     Ok(())
 }
 
-/// The advice where a pooling layer has not been converted.
-pub(super) const AVERAGE: &str = "average pooling is native, convert with --max-to-avg-pool";
+/// The advice if a pooling layer has not been converted.
+pub(super) fn average() -> (String, Option<Advice>) {
+    let advice = "average pooling is native, use it in place of max pooling";
+    (advice.to_owned(), Some(Advice::AveragePooling))
+}
 
 /// The maximum or the mean of a window.
 pub(super) fn reduce(kind: PoolKind, window: &[u32], channels: usize, x: &[f32], y: &mut [f32]) {
@@ -267,7 +270,7 @@ pub(super) fn reduce(kind: PoolKind, window: &[u32], channels: usize, x: &[f32],
 const MAX_EYE_VALUES: usize = 1 << 24;
 
 /// The kernel that averages a window, and its groups: NengoDL's 1/n for each channel with itself
-/// and 0 for all other pairs, or, where that were too large, a group for each channel.
+/// and 0 for all other pairs, or, if that were too large, a group for each channel.
 fn average_kernel(window: &[usize], channels: usize) -> Option<(Tensor, usize)> {
     let n = elements(window)?;
     let weight = (1.0 / n as f64) as f32;
@@ -362,7 +365,7 @@ impl Windows<'_> {
         })
     }
 
-    /// How many zeros `same` padding puts before an axis.
+    /// The number of zeros that `same` padding puts before an axis.
     fn before(&self, axis: usize) -> usize {
         let covered =
             ((self.places[axis] - 1) * self.strides[axis]).saturating_add(self.window[axis]);

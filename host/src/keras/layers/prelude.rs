@@ -1,6 +1,7 @@
 //! The names that nearly every layer needs.
 
 pub(super) use super::kind::{LayerKind, Native};
+pub(super) use crate::advice::Advice;
 pub(super) use crate::keras::activation::Activation;
 pub(super) use crate::keras::args::{Args, rank};
 pub(super) use crate::keras::convert::arguments::Arguments;

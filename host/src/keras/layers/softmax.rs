@@ -37,7 +37,8 @@ impl LayerKind for Softmax {
         Effect::Softmax
     }
 
-    fn advice(&self) -> String {
-        "a softmax can only be left out at the end of the network".to_owned()
+    fn advice(&self) -> (String, Option<Advice>) {
+        let advice = "a softmax can only be left out at the end of the network";
+        (advice.to_owned(), None)
     }
 }

@@ -38,7 +38,7 @@ impl LayerKind for UpSampling {
         Ok(out)
     }
 
-    /// By repetition, or in two dimensions bilinear between the places' centres.
+    /// Repeats places, or in two dimensions goes bilinearly between their centres.
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let x = axes::only(inputs)?;
         let (size, interpolation) = (&self.size, self.interpolation.as_str());

@@ -135,7 +135,7 @@ fn failure(args: &Bench, error: &BenchError) -> Failure {
     hinted(failure, error)
 }
 
-/// With what to do.
+/// Adds the remedy to a failure.
 pub(crate) fn hinted(failure: Failure, error: &BenchError) -> Failure {
     match error {
         BenchError::Qemu(_) => failure.hint("`cargo xtask setup` installs the emulator"),

@@ -4,23 +4,16 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tinyspike::ImageBuf;
-use tinyspike::assemble::{Image, set_model_version};
-use tinyspike::calibrate::{
-    Blocks, CalibrateError, Calibration, FileBlocks, Range, bounds_from_weights,
-};
+use tinyspike::Advised;
+use tinyspike::assemble::Image;
+use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks};
 use tinyspike::convert::Conversion;
 use tinyspike::data::{self, DataError, DataSet};
-use tinyspike::faithful::{FaithfulError, build_faithful};
+use tinyspike::deploy::{DeployError, DeployOptions, Deployment, Mode};
 use tinyspike::graph::Graph;
-use tinyspike::integers;
-use tinyspike::integrate::integrate_and_fire;
-use tinyspike::lower::lower;
-use tinyspike::network::Network;
-use tinyspike::pipeline::{BuildError, build_from, samples};
 use tinyspike::quantize::WEIGHT_BITS;
-use tinyspike::report::{Report, report};
-use tinyspike::tune::{Point, TuneOptions, tune};
+use tinyspike::report::Report;
+use tinyspike::tune::Tuning;
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
@@ -31,15 +24,6 @@ use crate::progress;
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
 
-/// What an image came from.
-struct Built {
-    tuning: Option<Tuning>,
-    graph: Graph,
-    calibration: Calibration,
-    quantized: integers::Network,
-    image: Vec<u8>,
-}
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -48,25 +32,12 @@ struct Json<'a> {
     tuning: Option<&'a Tuning>,
 }
 
-/// What tuning found.
-#[derive(Serialize)]
-struct Tuning {
-    /// Whether the accuracy is kept.
-    kept: bool,
-    chosen: Point,
-    front: Vec<Point>,
-    float_accuracy: Option<f64>,
-    candidates: usize,
-    /// What an int8 network that computes everything would take.
-    dense_instructions: f64,
-}
-
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(bits) = args.weight_bits.filter(|&bits| bits > WEIGHT_BITS)
-        && !args.faithful
+        && !args.exact
     {
         return Err(Failure::new(format!(
-            "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --faithful"
+            "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --exact"
         )));
     }
     let files = input_files(&args.model, &args.convert, &args.calibration);
@@ -85,42 +56,29 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let mut out = output.messages(out);
     let (_, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let mut built = match args.tuning() {
-        _ if args.faithful => faithful(args, &conversion)?,
-        Some(options) => {
-            let most = args.calibration_samples.map_or(TUNED, |n| n as usize);
-            let set = calibration(args, &conversion, |path| {
-                data::load_at_most(path, most.min(TUNED))
-            })?;
-            tuned(args, &conversion.network, &set, &options, &mut out)?
-        }
-        None => plain(args, &conversion)?,
-    };
-    show_omissions(&built.graph);
-    if args.calibration.is_empty() && !args.faithful {
+    let deployment = deploy(args, &conversion)?;
+    if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
+        writeln!(out, "{tuning}")?;
+    }
+    show_omissions(&deployment.graph);
+    if args.calibration.is_empty() && !args.exact {
         warn(
             "without calibration data the activation ranges are bounds from the weights, which are \
              many times what the network uses: expect a loss of accuracy, often a large one. A few \
              hundred real inputs (--calibration FILE) avoid it",
         );
     }
-    set_model_version(&mut built.image, args.model_version)?;
-    let bytes = ImageBuf::new(&built.image)?;
-    let image = bytes.image();
-    args.budgets()
-        .check(&image)
-        .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
-    let report = report(&built.graph, &built.calibration, &built.quantized, &image);
+    let report = &deployment.report;
     if let Some(report_output) = report_output {
-        let mut json = serde_json::to_string_pretty(&report)?;
+        let mut json = serde_json::to_string_pretty(report)?;
         json.push('\n');
         report_output.write(json.as_bytes())?;
     }
-    output.write(&built.image)?;
+    output.write(deployment.image.bytes())?;
     if args.json {
         let all = Json {
-            report: &report,
-            tuning: built.tuning.as_ref(),
+            report,
+            tuning: deployment.tuning.as_ref(),
         };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(());
@@ -128,7 +86,12 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     if args.verbose {
         writeln!(out, "{report}")?;
     }
-    writeln!(out, "{}: {}", args.output.display(), summary(&image))?;
+    writeln!(
+        out,
+        "{}: {}",
+        args.output.display(),
+        summary(&deployment.image.image())
+    )?;
     Ok(())
 }
 
@@ -152,12 +115,19 @@ fn calibration(
     )
 }
 
-/// An image with the settings that the user gives.
-fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
+/// The image that the user asks for.
+fn deploy(args: &Convert, conversion: &Conversion) -> Result<Deployment, Failure> {
+    let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
-    let (count, blocks): (usize, Option<Box<dyn Blocks>>) = match inputs(conversion).as_slice() {
+    let names = inputs(conversion);
+    let (count, blocks): (usize, Option<Box<dyn Blocks>>) = match (names.as_slice(), &mode) {
         _ if args.calibration.is_empty() => (0, None),
-        [name] => {
+        (_, Mode::Tuned(_)) => {
+            let most = limit.unwrap_or(TUNED).min(TUNED);
+            let set = calibration(args, conversion, |path| data::load_at_most(path, most))?;
+            (set.len(), Some(Box::new(set)))
+        }
+        ([name], _) => {
             let path = assign("--calibration", &args.calibration, &[name])?[0];
             let blocks = FileBlocks {
                 path: path.into(),
@@ -168,103 +138,43 @@ fn plain(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
         }
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
-            let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
-            let graph = lowered.map_err(|e| failure(args, e.into()))?;
-            let all = samples(&set, limit.unwrap_or(usize::MAX));
-            (set.len(), Some(Box::new(all.split(&graph.input_sizes()))))
+            let set = set.take(limit.unwrap_or(usize::MAX));
+            (set.len(), Some(Box::new(set)))
         }
     };
-    let bar = blocks.as_ref().map(|_| {
-        let count = count.min(limit.unwrap_or(count)) as u64;
+    let count = count.min(limit.unwrap_or(count)) as u64;
+    let bar = match &mode {
+        Mode::Tuned(_) => Some(progress::count("tuning")),
+        _ if blocks.is_none() => None,
+        Mode::Exact(_) => Some(progress::bar("calibrating", count)),
         // They are gone through twice.
-        progress::bar("calibrating", count.saturating_mul(2))
-    });
-    let network = &conversion.network;
-    let built = build_from(network, blocks.as_deref(), &args.quantize(), &|n| {
-        if let Some(bar) = &bar {
-            bar.inc(n);
-        }
-    });
-    if let Some(bar) = bar {
+        _ => Some(progress::bar("calibrating", count.saturating_mul(2))),
+    };
+    let options = DeployOptions {
+        data: blocks.as_deref(),
+        budgets: args.budgets(),
+        model_version: args.model_version,
+        progress: &|n| {
+            if let Some(bar) = &bar {
+                bar.inc(n);
+            }
+        },
+        ..DeployOptions::new(&mode)
+    };
+    let deployment = conversion.network.deploy(&options);
+    if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
-    let built = built.map_err(|e| failure(args, e))?;
-    Ok(Built {
-        tuning: None,
-        graph: built.graph,
-        calibration: built.calibration,
-        quantized: built.quantized,
-        image: built.image,
-    })
+    deployment.map_err(|error| failure(args, &error))
 }
 
-/// An image that runs the network step by step as it is.
-fn faithful(args: &Convert, conversion: &Conversion) -> Result<Built, Failure> {
-    let failed = |e: FaithfulError| Failure::new(format!("{}: {e}", args.model.display()));
-    let mut options = args.faithful().unwrap_or_default();
-    if !args.calibration.is_empty() {
-        for path in assign("--calibration", &args.calibration, &inputs(conversion))? {
-            let set = data::load(path)?.with_byte_scale(args.data.byte_scale);
-            // All that real inputs have to say is their range.
-            let values = set.to_floats();
-            options.inputs.push(Range {
-                min: values.iter().copied().fold(f32::INFINITY, f32::min),
-                max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-            });
-        }
-    }
-    let built = build_faithful(&conversion.network, &options).map_err(failed)?;
-    let calibration = bounds_from_weights(&built.graph)
-        .map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
-    Ok(Built {
-        tuning: None,
-        graph: built.graph,
-        calibration,
-        quantized: built.quantized,
-        image: built.image,
-    })
-}
-
-/// The best image that a search finds.
-fn tuned(
-    args: &Convert,
-    network: &Network,
-    set: &DataSet,
-    options: &TuneOptions,
-    out: &mut dyn Write,
-) -> Result<Built, Failure> {
-    let lowered = lower(network).and_then(|g| integrate_and_fire(&g));
-    let graph = lowered.map_err(|e| failure(args, e.into()))?;
-    let bar = progress::count("tuning");
-    let tuned = tune(&graph, set, options, &|n| bar.inc(n));
-    bar.finish_and_clear();
-    let tuned = tuned.map_err(|e| Failure::new(format!("{}: {e}", args.model.display())))?;
-    if !args.json {
-        writeln!(out, "{tuned}")?;
-    }
-    Ok(Built {
-        tuning: Some(Tuning {
-            kept: tuned.kept,
-            chosen: tuned.chosen,
-            front: tuned.front,
-            float_accuracy: tuned.float_accuracy,
-            candidates: tuned.candidates,
-            dense_instructions: tuned.dense_instructions,
-        }),
-        graph: tuned.graph,
-        calibration: tuned.calibration,
-        quantized: tuned.quantized,
-        image: tuned.image,
-    })
-}
-
-fn failure(args: &Convert, error: BuildError) -> Failure {
+fn failure(args: &Convert, error: &DeployError) -> Failure {
     let failure = Failure::new(format!("{}: {error}", args.model.display()));
     match error {
-        BuildError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {
+        DeployError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {
             failure.hint("calibration data must have the model's input shape")
         }
-        _ => failure,
+        error => failure.with(&error.advice()),
     }
 }
 

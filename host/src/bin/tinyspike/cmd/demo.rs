@@ -7,13 +7,12 @@ use tinyspike::convert::ConvertOptions;
 use tinyspike::cost::CostTarget;
 use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
+use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
 use tinyspike::integers::Target;
-use tinyspike::integrate::integrate_and_fire;
-use tinyspike::lower::lower;
-use tinyspike::pipeline::{BuildError, float_accuracy};
-use tinyspike::tune::{TuneOptions, tune};
+use tinyspike::pipeline::float_accuracy;
+use tinyspike::tune::TuneOptions;
 use tinyspike::{ImageBuf, Model};
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::{Event, Probe};
@@ -57,21 +56,26 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let conversion = model.convert(&options)?;
     show_warnings(&conversion);
-    let lowered = lower(&conversion.network).and_then(|g| integrate_and_fire(&g));
-    let graph = lowered.map_err(BuildError::from)?;
     let mut options = TuneOptions::default();
     if args.on.is_some_and(|board| !board.has_dsp()) {
         options.target = CostTarget::CortexM0;
         options.layout = Target::CortexM0;
     }
     let bar = progress::count("tuning");
-    let built = tune(&graph, &calibration, &options, &|n| bar.inc(n));
+    let mode = Mode::Tuned(options);
+    let options = DeployOptions {
+        progress: &|n| bar.inc(n),
+        ..DeployOptions::new(&mode).with_data(&calibration)
+    };
+    let built = conversion.network.deploy(&options);
     bar.finish_and_clear();
-    let built = built.map_err(|error| Failure::new(error.to_string()))?;
+    let built = built?;
     show_omissions(&built.graph);
-    let bytes = ImageBuf::new(&built.image)?;
+    let bytes = &built.image;
     let image = bytes.image();
-    writeln!(out, "tuned      {built}")?;
+    if let Some(tuning) = &built.tuning {
+        writeln!(out, "tuned      {tuning}")?;
+    }
     writeln!(out, "image      {}", summary(&image))?;
 
     one_digit(&image, &test, out)?;
@@ -92,10 +96,10 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     show::print(&report?, out)?;
     if let Some(board) = args.on {
-        on_board(board, &bytes, &test, out)?;
+        on_board(board, bytes, &test, out)?;
     }
     if let (Some(path), Some(output)) = (&args.output, output) {
-        output.write(&built.image)?;
+        output.write(built.image.bytes())?;
         writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())

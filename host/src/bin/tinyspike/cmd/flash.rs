@@ -8,7 +8,7 @@ use serde_json::json;
 use tinyspike::advice::Advised as _;
 use tinyspike::device::{
     self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, ImageReport, Layout, Mode,
-    Phase, Plan, PlanError, PlanOptions, Progress, Region, flash,
+    Phase, Plan, PlanError, PlanOptions, Progress, Region, Trial, flash,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::text::escaped;
@@ -84,7 +84,7 @@ fn refused(image: &Path, error: impl Into<DeviceError>) -> Failure {
     }
 }
 
-/// The firmware that is built; `None` where one is given, the one on the chip stays, or a dry run can do without.
+/// The firmware that is built; `None` if one is given, the one on the chip stays, or a dry run can do without.
 fn built(
     args: &Flash,
     given: bool,
@@ -190,6 +190,13 @@ fn print_flashed(plan: &Plan, flashed: &Flashed, out: &mut dyn Write) -> Result<
         "erased {} bytes, wrote {} and read them back the same",
         flashed.erased, flashed.programmed
     )?;
+    if let Some(Trial { steps, stack }) = &flashed.trial {
+        writeln!(
+            out,
+            "an inference of {steps} steps was the emulator's, to the bit; it took {} of {} bytes of stack",
+            stack.high_water, stack.size
+        )?;
+    }
     if let Some(greeting) = &flashed.greeting {
         writeln!(
             out,

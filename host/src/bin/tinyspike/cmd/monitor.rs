@@ -16,7 +16,7 @@ use crate::deployed::deploy;
 use crate::diagnostics::{self, Failure};
 use crate::{files, inputs};
 
-/// How often to look.
+/// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
@@ -122,8 +122,10 @@ impl Log<'_, '_> {
         let Some(reader) = &mut self.reader else {
             return Ok(());
         };
+        // A device that logs without an end has its turns like others.
+        const PIECES: usize = 64;
         let mut bytes = [0; 1024];
-        loop {
+        for _ in 0..PIECES {
             let count = session.link().log(&mut bytes).map_err(lost)?;
             if count == 0 {
                 self.out.flush().map_err(Failure::from)?;
@@ -133,6 +135,7 @@ impl Log<'_, '_> {
                 writeln!(self.out, "{message}").map_err(Failure::from)?;
             }
         }
+        Ok(())
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn run_on(
     report.map_err(Broken::failure)
 }
 
-/// Whether device and emulator did the same.
+/// Checks that device and emulator did the same.
 pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
     match &report.divergence {
         None => Ok(()),
@@ -71,7 +71,7 @@ pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
     }
 }
 
-/// Why a board could not be worked with.
+/// Reason why a board could not be worked with.
 pub(crate) enum Broken {
     Device(DeviceError),
     Run(RunError),
@@ -114,7 +114,7 @@ fn failure(error: RunError) -> Failure {
                 "see that the probe is still connected and the board has power"
             }
             SessionError::Silent { .. } | SessionError::Fault(_) => {
-                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` starts it anew"
+                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` restarts it"
             }
             _ => return Failure::from(error),
         },
@@ -126,7 +126,7 @@ fn failure(error: RunError) -> Failure {
     Failure::from(error).hint(hint)
 }
 
-/// What is shown beside the bar.
+/// Text beside the bar.
 pub(crate) fn live(tally: &Tally) -> String {
     let spikes: Vec<String> = (tally.counts.iter())
         .map(|count| count.spikes.to_string())

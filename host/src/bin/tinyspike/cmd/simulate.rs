@@ -66,10 +66,10 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is written to a file.
+/// Arrays that are written to a file.
 struct Record {
     arrays: Vec<NamedArray>,
-    /// Whether ensembles follow the outputs.
+    /// True if ensembles follow the outputs.
     ensembles: bool,
 }
 

@@ -11,16 +11,16 @@ use crate::args::Verify;
 use crate::diagnostics::Failure;
 use crate::{inputs, progress};
 
-/// What the order of float32 sums may change, of an output's largest value.
+/// Share of an output's largest value that the order of float32 sums may change.
 const ROUNDING: f64 = 1e-6;
 
-/// What came of a comparison.
+/// Outcome of a comparison.
 #[derive(Serialize)]
 struct Report {
     passed: bool,
     atol: f64,
     rtol: f64,
-    /// None where the inputs are ones.
+    /// None if the inputs are ones.
     images: Option<usize>,
     outputs: Vec<OutputReport>,
 }

@@ -1,0 +1,381 @@
+//! Network → Deployment: the line from a network to an image, on one page.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::advice::{Advice, Advised};
+use crate::assemble::{AssembleError, assemble};
+use crate::balance::balance;
+use crate::calibrate::{
+    Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks, calibrate_keeping,
+    input_ranges,
+};
+use crate::compensate::{CompensateError, Reference, compensate};
+use crate::data::DataSet;
+use crate::graph::Graph;
+use crate::image::{ImageBuf, set_model_version};
+use crate::integers;
+use crate::integrate::integrate_and_fire;
+use crate::lower::{LowerError, first_voltages, lower};
+use crate::network::Network;
+use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
+use crate::report::{BudgetError, Budgets, Report, report};
+use crate::simulate::SimulateError;
+use crate::tune::{TuneError, TuneOptions, Tuning, tune};
+
+/// The strength at which channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
+const BALANCE: f64 = 0.5;
+/// Samples that biases and roundings are fitted on.
+const FITTED: usize = 256;
+
+/// The kind of image that a network becomes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mode {
+    /// Rectified neurons as integrate-and-fire neurons, for few steps.
+    Plain(QuantizeOptions),
+    /// The cheapest such image that keeps the accuracy on held-out samples.
+    Tuned(TuneOptions),
+    /// The network's own neurons, synapses and first voltages, step by step as a simulation runs them.
+    Exact(QuantizeOptions),
+}
+
+/// Settings of a deployment.
+#[derive(Clone)]
+pub struct DeployOptions<'a> {
+    /// The kind of image.
+    pub mode: Cow<'a, Mode>,
+    /// Real inputs, a few hundred at least. Ranges of activations follow from them, of an exact image the
+    /// ranges of inputs alone. Without any, inputs lie between 0 and 1, and activations have bounds from the
+    /// weights, which can cost much accuracy. Samples of several inputs hold the values of each, one behind
+    /// the other.
+    pub data: Option<&'a dyn Blocks>,
+    /// The most that image and state may take.
+    pub budgets: Budgets,
+    /// The release of the model, below which devices can refuse to go back.
+    pub model_version: u32,
+    /// Is told how many more samples are done (twice as many as there are), or candidates of a search.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<'a> DeployOptions<'a> {
+    /// Deploys in this mode, without data, without limits.
+    #[must_use]
+    pub fn new(mode: &'a Mode) -> Self {
+        Self::of(Cow::Borrowed(mode))
+    }
+
+    fn of(mode: Cow<'a, Mode>) -> Self {
+        Self {
+            mode,
+            data: None,
+            budgets: Budgets::default(),
+            model_version: 0,
+            progress: &|_| {},
+        }
+    }
+
+    /// Deploys for few steps, with default settings.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::of(Cow::Owned(Mode::Plain(QuantizeOptions::default())))
+    }
+
+    /// Searches for the cheapest image that keeps the accuracy on these samples, with default settings.
+    #[must_use]
+    pub fn tuned(data: &'a DataSet) -> Self {
+        Self::of(Cow::Owned(Mode::Tuned(TuneOptions::default()))).with_data(data)
+    }
+
+    /// Keeps the network's own neurons, synapses and first voltages, with default settings.
+    #[must_use]
+    pub fn exact() -> Self {
+        Self::of(Cow::Owned(Mode::Exact(QuantizeOptions::exact())))
+    }
+
+    /// The same with real inputs.
+    #[must_use]
+    pub fn with_data(self, data: &'a dyn Blocks) -> Self {
+        Self {
+            data: Some(data),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for DeployOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeployOptions")
+            .field("mode", &self.mode)
+            .field("data", &self.data.is_some())
+            .field("budgets", &self.budgets)
+            .field("model_version", &self.model_version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An image, and every stage on the way to it.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// The part of the network that is deployed, in floats.
+    pub graph: Graph,
+    /// The ranges that were observed; without populations for an exact image.
+    pub calibration: Calibration,
+    /// The network in integers.
+    pub integers: integers::Network,
+    /// The packed image.
+    pub image: ImageBuf,
+    /// The effects of quantization, layer by layer.
+    pub report: Report,
+    /// What a search found.
+    pub tuning: Option<Tuning>,
+}
+
+/// The stage that failed, and its reason.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is the error of the stage of that name")]
+#[non_exhaustive]
+pub enum DeployError {
+    #[error("cannot deploy the network: {0}")]
+    Lower(#[from] LowerError),
+    #[error("cannot deploy the network: {0}")]
+    Voltages(#[from] SimulateError),
+    #[error("cannot calibrate the network: {0}")]
+    Calibrate(#[from] CalibrateError),
+    #[error("cannot fit the quantized network: {0}")]
+    Compensate(CompensateError),
+    #[error("cannot quantize the network: {0}")]
+    Quantize(#[from] QuantizeError),
+    #[error("cannot tune the network: {0}")]
+    Tune(TuneError),
+    #[error("cannot pack the network: {0}")]
+    Assemble(#[from] AssembleError),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// A search needs all samples in memory.
+    #[error("cannot tune the network: there are no samples in memory to measure accuracies on")]
+    NoData,
+}
+
+/// A stage of a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the module of that name")]
+#[non_exhaustive]
+pub enum Stage {
+    Lower,
+    Calibrate,
+    Compensate,
+    Quantize,
+    Tune,
+    Assemble,
+    Budget,
+}
+
+impl DeployError {
+    /// The stage that failed.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Lower(_) | Self::Voltages(_) => Stage::Lower,
+            Self::Calibrate(_) => Stage::Calibrate,
+            Self::Compensate(_) => Stage::Compensate,
+            Self::Quantize(_) => Stage::Quantize,
+            Self::Tune(_) | Self::NoData => Stage::Tune,
+            Self::Assemble(_) => Stage::Assemble,
+            Self::Budget(_) => Stage::Budget,
+        }
+    }
+
+    /// The layer at fault, if it is one.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            Self::Lower(error) => error.layer(),
+            Self::Quantize(error) => error.layer(),
+            _ => None,
+        }
+    }
+}
+
+impl Advised for DeployError {
+    fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Lower(error) => error.advice(),
+            Self::Quantize(error) => error.advice(),
+            Self::Budget(_) => vec![Advice::SmallerImage],
+            Self::NoData => vec![Advice::Calibrate],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl From<CompensateError> for DeployError {
+    fn from(error: CompensateError) -> Self {
+        match error {
+            CompensateError::Quantize(error) => error.into(),
+            CompensateError::Assemble(error) => error.into(),
+            error => Self::Compensate(error),
+        }
+    }
+}
+
+impl From<TuneError> for DeployError {
+    fn from(error: TuneError) -> Self {
+        match error {
+            TuneError::Calibrate(error) => error.into(),
+            TuneError::Quantize(error) => error.into(),
+            TuneError::Assemble(error) => error.into(),
+            TuneError::Budget(error) => error.into(),
+            error => Self::Tune(error),
+        }
+    }
+}
+
+impl Network {
+    /// Makes an image of the network.
+    ///
+    /// ```
+    /// use tinyspike::{ConvertOptions, DataSet, DeployOptions, EmulateOptions, Model};
+    ///
+    /// let model = Model::load("demo/mnist_small.keras")?;
+    /// let options = ConvertOptions {
+    ///     inference_only: true,
+    ///     swap_activations: vec![tinyspike::names::swap("relu", "spiking-relu")?],
+    ///     scale_firing_rates: tinyspike::ScaleFiringRates::All(100.0),
+    ///     ..ConvertOptions::default()
+    /// };
+    /// let network = model.convert(&options)?.network;
+    /// let deployment = network.deploy(&DeployOptions::exact())?;
+    /// let test = DataSet::load("demo/mnist_test10k.npz")?.take(20);
+    /// let report = deployment.image.emulate(&test, &EmulateOptions::default())?;
+    /// assert!(report.accuracy > Some(0.9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A search for the cheapest image takes some minutes:
+    ///
+    /// ```no_run
+    /// # use tinyspike::{ConvertOptions, DataSet, DeployOptions, Model};
+    /// # let network = Model::load("demo/mnist_small.keras")?.convert(&ConvertOptions::default())?.network;
+    /// let samples = DataSet::load("demo/mnist_calibration2k.npz")?;
+    /// let deployment = network.deploy(&DeployOptions::tuned(&samples))?;
+    /// if let Some(tuning) = &deployment.tuning {
+    ///     println!("{tuning}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DeployError`]: the first stage that fails.
+    pub fn deploy(&self, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
+        deploy(self, options)
+    }
+}
+
+/// A network in integers, and what it came from.
+struct Made {
+    graph: Graph,
+    calibration: Calibration,
+    integers: integers::Network,
+    tuning: Option<Tuning>,
+}
+
+/// Makes an image of a network.
+///
+/// # Errors
+/// [`DeployError`]: the first stage that fails.
+pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
+    let lowered = lower(network)?;
+    let made = match options.mode.as_ref() {
+        Mode::Plain(quantize) => plain(&lowered, quantize, options)?,
+        Mode::Tuned(settings) => tuned(&lowered, settings, options)?,
+        Mode::Exact(quantize) => exact(network, lowered, quantize, options)?,
+    };
+    let mut image = assemble(&made.integers)?;
+    set_model_version(&mut image, options.model_version).map_err(AssembleError::from)?;
+    let image = ImageBuf::new(&image).map_err(AssembleError::from)?;
+    options.budgets.check(&image.image())?;
+    let Made {
+        graph,
+        calibration,
+        integers,
+        tuning,
+    } = made;
+    Ok(Deployment {
+        report: report(&graph, &calibration, &integers, &image.image()),
+        graph,
+        calibration,
+        integers,
+        image,
+        tuning,
+    })
+}
+
+fn plain(
+    lowered: &Graph,
+    settings: &QuantizeOptions,
+    options: &DeployOptions<'_>,
+) -> Result<Made, DeployError> {
+    let graph = integrate_and_fire(lowered)?;
+    let Some(data) = options.data else {
+        let calibration = bounds_from_weights(&graph).map_err(CalibrateError::from)?;
+        return Ok(Made {
+            integers: quantize(&graph, &calibration, settings)?,
+            graph,
+            calibration,
+            tuning: None,
+        });
+    };
+    let (calibration, first) = calibrate_keeping(&graph, data, FITTED, options.progress)?;
+    let graph = balance(&graph, &calibration, BALANCE).graph;
+    let calibration = calibrate_blocks(&graph, data, options.progress)?;
+    let reference = Reference::new(&graph, first)?;
+    // With eight bits the nearest integers lose next to nothing, and a rounding that is fitted to the
+    // samples costs classes that are rare among them.
+    let round = settings.weight_bits < WEIGHT_BITS;
+    Ok(Made {
+        integers: compensate(&graph, &calibration, settings, &reference, round)?.quantized,
+        graph,
+        calibration,
+        tuning: None,
+    })
+}
+
+fn tuned(
+    lowered: &Graph,
+    settings: &TuneOptions,
+    options: &DeployOptions<'_>,
+) -> Result<Made, DeployError> {
+    let graph = integrate_and_fire(lowered)?;
+    let set = options.data.and_then(|data| data.set());
+    let set = set.ok_or(DeployError::NoData)?;
+    let settings = TuneOptions {
+        budgets: options.budgets,
+        ..*settings
+    };
+    let tuned = tune(&graph, set, &settings, options.progress)?;
+    Ok(Made {
+        graph: tuned.graph,
+        calibration: tuned.calibration,
+        integers: tuned.integers,
+        tuning: Some(tuned.tuning),
+    })
+}
+
+fn exact(
+    network: &Network,
+    mut graph: Graph,
+    settings: &QuantizeOptions,
+    options: &DeployOptions<'_>,
+) -> Result<Made, DeployError> {
+    first_voltages(network, &settings.initial_voltage, &mut graph)?;
+    let calibration = match options.data {
+        Some(data) => input_ranges(&graph, data, options.progress)?,
+        None => Calibration::unit(&graph),
+    };
+    Ok(Made {
+        integers: quantize(&graph, &calibration, settings)?,
+        graph,
+        calibration,
+        tuning: None,
+    })
+}
