@@ -1,12 +1,18 @@
-//! Hands the linker a board's memory layout. Without a board's feature there is nothing to do.
+//! Chooses the kernel family by the compiler's target, and hands the linker the application's memory layout.
 
 #![forbid(unsafe_code)]
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::Path;
 
-const BOARDS: [&str; 3] = ["mps2-an386", "mps2-an500", "microbit"];
+#[path = "src/kernels/targets.rs"]
+mod targets;
+
+/// The folder of the kernel families, each with a list of the targets that it is for.
+const KERNELS: &str = "src/kernels";
+
 /// The directory of the application's `memory.x`.
 const MEMORY: &str = "TINYSPIKE_MEMORY";
 /// The public key whose signature the application asks for: 64 hexadecimal digits.
@@ -14,32 +20,35 @@ const KEY: &str = "TINYSPIKE_PUBLIC_KEY";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(tinyspike_dsp)");
     println!("cargo::rustc-check-cfg=cfg(tinyspike_baseline)");
+    println!("cargo::rustc-check-cfg=cfg(tinyspike_v8m)");
+    println!("cargo::rerun-if-changed={KERNELS}");
     let target = env::var("TARGET")?;
-    // The compiler does not tell of the DSP extension, which these targets have.
-    if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") {
-        println!("cargo::rustc-cfg=tinyspike_dsp");
-    }
-    // Nor of the small cores.
+    // The small cores, of which the compiler does not tell.
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo::rustc-cfg=tinyspike_baseline");
     }
-    println!("cargo::rustc-env=TINYSPIKE_TARGET={target}");
-    let boards = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards");
-    for board in BOARDS {
-        if has(&format!("board-{board}")) {
-            let folder = boards.join(board);
-            println!("cargo::rerun-if-changed={}", folder.display());
-            println!("cargo::rustc-link-search={}", folder.display());
-            link();
+    if target.starts_with("thumbv8m") {
+        println!("cargo::rustc-cfg=tinyspike_v8m");
+    }
+    let mut families = Vec::new();
+    for folder in fs::read_dir(KERNELS)? {
+        let folder = folder?;
+        if let Ok(list) = fs::read_to_string(folder.path().join("targets")) {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            println!("cargo::rustc-check-cfg=cfg(tinyspike_kernels, values({name:?}))");
+            families.push((targets::precision(&list, &target, has_dsp()), name));
         }
     }
+    if let Some((Some(_), family)) = families.into_iter().max() {
+        println!("cargo::rustc-cfg=tinyspike_kernels={family:?}");
+    }
+    println!("cargo::rustc-env=TINYSPIKE_TARGET={target}");
     if has("app") {
         println!("cargo::rerun-if-env-changed={MEMORY}");
         let memory = env::var(MEMORY)
             .map_err(|_| format!("{MEMORY} must name the directory of the chip's memory.x"))?;
-        let folder = boards.join("app");
+        let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("boards/app");
         // Of the former directory only this file: what is built is put beside it.
         let script = Path::new(&memory).join("memory.x");
         println!("cargo::rerun-if-changed={}", script.display());
@@ -47,13 +56,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         for folder in [Path::new(&memory), &folder] {
             println!("cargo::rustc-link-search={}", folder.display());
         }
-        link();
+        println!("cargo::rustc-link-arg-bins=--nmagic");
+        println!("cargo::rustc-link-arg-bins=-Tlink.x");
+        if has("defmt") {
+            println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+        }
         println!("cargo::rustc-link-arg-bins=-Tapp.x");
         if has("signature") {
             println!("cargo::rerun-if-env-changed={KEY}");
             let key = env::var(KEY).ok().and_then(|text| key(&text));
             let key = key.ok_or_else(|| format!("{KEY} must hold a key: 64 hexadecimal digits"))?;
-            std::fs::write(Path::new(&env::var("OUT_DIR")?).join("public.key"), key)?;
+            fs::write(Path::new(&env::var("OUT_DIR")?).join("public.key"), key)?;
         }
     }
     Ok(())
@@ -69,16 +82,17 @@ fn key(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then(|| bytes.try_into().ok())?
 }
 
+/// Whether the compiler's flags tell of the DSP extension: by the CPU, for targets that do not say, or by themselves.
+fn has_dsp() -> bool {
+    const CPUS: [&str; 4] = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85"];
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let has = |flag: &str| flags.contains(flag);
+    let cpu = CPUS.iter().any(|cpu| has(&format!("target-cpu={cpu}")));
+    (cpu || has("+dsp")) && !has("-dsp")
+}
+
 /// Whether a feature is on.
 fn has(feature: &str) -> bool {
     let name = feature.to_uppercase().replace('-', "_");
     env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
-}
-
-fn link() {
-    println!("cargo::rustc-link-arg-bins=--nmagic");
-    println!("cargo::rustc-link-arg-bins=-Tlink.x");
-    if has("defmt") {
-        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
-    }
 }

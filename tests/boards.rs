@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use defmt_decoder::{DecodeError, Table};
 use tinyspike::ImageBuf;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::{self, Outcome, QemuError};
 use tinyspike_firmware::trace::{self, RunError};
 use tinyspike_shared::image::ImageError;
@@ -73,7 +73,7 @@ pub fn run_on_host(image: &[u8], block: &[u8]) -> Result<String, HostError> {
 pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome, QemuError> {
     qemu::run(&qemu::Run {
         board,
-        firmware: &board.elf(Program::Trace),
+        firmware: &elf(board, Program::Trace),
         count: false,
         plugin: None,
         image,
@@ -87,7 +87,7 @@ pub fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Result<Outcome,
 /// # Errors
 /// [`LogError`] if the bytes are not what this firmware logs.
 pub fn decode_log(board: Board, log: &[u8]) -> Result<Vec<String>, LogError> {
-    let elf = std::fs::read(board.elf(Program::Trace))?;
+    let elf = std::fs::read(elf(board, Program::Trace))?;
     let table = Table::parse(&elf).map_err(|e| LogError::Table(e.to_string()))?;
     let table = table.ok_or_else(|| LogError::Table("there is none".into()))?;
     let mut decoder = table.new_stream_decoder();

@@ -5,6 +5,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
     Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Readout, Rectified, Synapse, Transform,
     Width, Window,
@@ -528,9 +529,9 @@ impl Builder {
         let max = zero_point + self.random.below(256 - u64::from(zero_point)) as u8;
         let mut network = integers::Network {
             target: match self.random.below(3) {
-                0 => integers::Target::Portable,
-                1 => integers::Target::CortexM0,
-                _ => integers::Target::CortexM4,
+                0 => &families::PORTABLE,
+                1 => &families::SWAR,
+                _ => &families::DSP,
             },
             steps: Steps::Limited(self.steps),
             inputs: vec![Input {

@@ -2,170 +2,40 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tinyspike_firmware::boards;
+pub use tinyspike_boards::{Board, Program};
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::shell::{self, Failure};
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::Toolchain;
 
-/// The package of the engine and of the boards' programs.
+/// The package of the engine and of the application.
 pub const PACKAGE: &str = "tinyspike-firmware";
+/// The package of the boards' programs.
+const PROGRAMS: &str = "tinyspike-programs";
 
-/// A board that firmware is built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Board {
-    /// Arm's MPS2 with the Cortex-M4 image AN386, as QEMU emulates it.
-    Mps2An386,
-    /// Arm's MPS2 with the Cortex-M7 image AN500, as QEMU emulates it.
-    Mps2An500,
-    /// The BBC micro:bit with its Cortex-M0, as QEMU emulates it.
-    Microbit,
+/// Cargo's profile for boards' programs: their kernels are in assembly, and what is around them may be small.
+pub const PROFILE: &str = "firmware-small";
+
+/// The kernel family that a board runs.
+#[must_use]
+pub fn family(board: Board) -> &'static Family {
+    families::of_target(board.target(), false)
 }
 
-impl Board {
-    /// Every board.
-    pub const ALL: [Self; 3] = [Self::Mps2An386, Self::Mps2An500, Self::Microbit];
-
-    /// The board's name, which is its machine's in QEMU.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "mps2-an386",
-            Self::Mps2An500 => "mps2-an500",
-            Self::Microbit => "microbit",
-        }
-    }
-
-    /// The board with a name.
-    ///
-    /// # Errors
-    /// The names that there are.
-    pub fn from_name(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|b| b.name() == name);
-        known.ok_or_else(|| format!("the boards are {}", Self::ALL.map(Self::name).join(", ")))
-    }
-
-    /// Its processor.
-    #[must_use]
-    pub const fn core(self) -> &'static str {
-        match self {
-            Self::Mps2An386 => "Cortex-M4",
-            Self::Mps2An500 => "Cortex-M7",
-            Self::Microbit => "Cortex-M0",
-        }
-    }
-
-    /// Whether its processor has the DSP extension, and kernels in assembly.
-    #[must_use]
-    pub const fn has_dsp(self) -> bool {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => true,
-            Self::Microbit => false,
-        }
-    }
-
-    /// The compiler's target.
-    #[must_use]
-    pub const fn target(self) -> &'static str {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => toolchain::THUMBV7EM,
-            Self::Microbit => toolchain::THUMBV6M,
-        }
-    }
-
-    /// Cargo's profile for its programs: their kernels are in assembly, and what is around them may be small.
-    #[must_use]
-    pub const fn profile(self) -> &'static str {
-        "firmware-small"
-    }
-
-    /// Where its firmware looks for the image and the inputs.
-    #[must_use]
-    pub const fn regions(self) -> boards::Board {
-        match self {
-            Self::Mps2An386 => boards::MPS2_AN386,
-            Self::Mps2An500 => boards::MPS2_AN500,
-            Self::Microbit => boards::MICROBIT,
-        }
-    }
-
-    /// The programs that it has.
-    #[must_use]
-    pub const fn programs(self) -> &'static [Program] {
-        match self {
-            Self::Mps2An386 => &[
-                Program::Trace,
-                Program::Bench,
-                Program::Layers,
-                Program::Minimal,
-                Program::Soak,
-            ],
-            Self::Mps2An500 => &[Program::Bench, Program::Layers],
-            Self::Microbit => &[
-                Program::Trace,
-                Program::Bench,
-                Program::Layers,
-                Program::Minimal,
-            ],
-        }
-    }
-
-    /// Whether its programs have a place to log to.
-    #[must_use]
-    pub const fn logs(self) -> bool {
-        matches!(self, Self::Mps2An386)
-    }
-
-    /// The name of a program's binary.
-    #[must_use]
-    pub fn binary(self, program: Program) -> String {
-        let name = self.name().replace('-', "_");
-        match program {
-            Program::Trace => name,
-            Program::Bench => name + "_bench",
-            Program::Layers => name + "_layers",
-            Program::Minimal => name + "_minimal",
-            Program::Soak => name + "_soak",
-        }
-    }
-
-    /// Where a program's built firmware lies.
-    #[must_use]
-    pub fn elf(self, program: Program) -> PathBuf {
-        target_directory()
-            .join(self.target())
-            .join(self.profile())
-            .join(self.binary(program))
-    }
-
-    /// Ticks of the timer that its bench firmware reads, in a second.
-    #[must_use]
-    pub const fn timer_hz(self) -> u64 {
-        match self {
-            Self::Mps2An386 | Self::Mps2An500 => 25_000_000,
-            Self::Microbit => 16_000_000,
-        }
-    }
+/// The place of a program's built firmware.
+#[must_use]
+pub fn elf(board: Board, program: Program) -> PathBuf {
+    built(&target_directory().join(board.name()), board, program)
 }
 
-/// What a board's firmware does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Program {
-    /// It prints every spike.
-    Trace,
-    /// It measures each part of an inference.
-    Bench,
-    /// It measures what each layer takes of an inference.
-    Layers,
-    /// It classifies one input and is silent: its size is the engine's.
-    Minimal,
-    /// It takes many steps on random inputs and prints a digest of all state.
-    Soak,
+fn built(directory: &Path, board: Board, program: Program) -> PathBuf {
+    let built = directory.join(board.target()).join(PROFILE);
+    built.join(program.name())
 }
 
 /// Firmware has a build directory of its own: it may come from another compiler than the host's code.
@@ -174,18 +44,19 @@ pub fn target_directory() -> PathBuf {
     shell::root().join("target/firmware")
 }
 
-/// A `cargo` command on one board's binary.
+/// A `cargo` command on one board's program.
 #[must_use]
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
-    // A microbit's flash holds the bench and an image with its inputs only without what runs step by step.
-    let parts = match board {
-        Board::Microbit => Parts::ALL.without(Part::Dynamics),
-        _ => Parts::ALL,
+    // Flash may hold the program, an image and its inputs only without what runs step by step.
+    let whole = board.programs().is_none_or(|programs| programs.whole);
+    let parts = match whole {
+        true => Parts::ALL,
+        false => Parts::ALL.without(Part::Dynamics),
     };
     cargo_of(toolchain, subcommand, board, program, parts)
 }
 
-/// A `cargo` command on one board's binary with some parts of the engine.
+/// A `cargo` command on one board's program with some parts of the engine.
 #[must_use]
 pub fn cargo_of(
     toolchain: &Toolchain,
@@ -194,44 +65,44 @@ pub fn cargo_of(
     program: Program,
     parts: Parts,
 ) -> Command {
-    let mut features = vec![format!("board-{}", board.name())];
+    let mut features = vec!["board".to_owned()];
     // Logging would count as a part of what is measured.
-    if program == Program::Trace && board.logs() {
+    let logs = board
+        .programs()
+        .is_some_and(|programs| programs.uart.is_some());
+    if program == Program::Trace && logs {
         features.push("defmt".into());
     }
-    features.extend(parts.features().map(str::to_owned));
+    features.extend(parts.features().map(|part| format!("{PACKAGE}/{part}")));
     let mut command = toolchain.cargo(subcommand, board.target());
     command
-        .env("CARGO_TARGET_DIR", target_directory())
+        // Boards with the same target have programs of the same names.
+        .env("CARGO_TARGET_DIR", target_directory().join(board.name()))
+        .env("TINYSPIKE_BOARD", board.name())
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
-        .args(["--profile", board.profile(), "--package", PACKAGE])
-        .args(["--bin", &board.binary(program)])
-        .args(["--no-default-features", "--features"])
+        .args(["--profile", PROFILE, "--package", PROGRAMS])
+        .args(["--bin", program.name(), "--features"])
         .arg(features.join(","));
     command
 }
 
 /// Builds one program for one board with some parts of the engine, with what is installed: where it lies then,
-/// which is not where [`Board::elf`] says.
+/// which is not where [`elf`] says.
 ///
 /// # Errors
-/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+/// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn build_of(board: Board, program: Program, parts: Parts) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(board.target())?;
     let folder = target_directory().join(format!("parts-{:02x}", parts.bits()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Apart from what is built with all parts, so that cargo does not put one in the other's place.
-    let built = target_directory().join("parts");
+    let directory = target_directory().join("parts").join(board.name());
     let _lock = lock("parts.lock")?;
     let mut command = cargo_of(&toolchain, "build", board, program, parts);
-    shell::run(command.env("CARGO_TARGET_DIR", &built))?;
-    let binary = board.binary(program);
-    let built = built
-        .join(board.target())
-        .join(board.profile())
-        .join(&binary);
-    let elf = folder.join(binary);
+    shell::run(command.env("CARGO_TARGET_DIR", &directory))?;
+    let built = built(&directory, board, program);
+    let elf = folder.join(format!("{board}-{}", program.name()));
     std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
     Ok(elf)
 }
@@ -250,7 +121,7 @@ fn lock(name: &str) -> Result<File, Failure> {
 /// [`Failure`], where the build fails.
 pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<PathBuf, Failure> {
     shell::run(&mut cargo(toolchain, "build", board, program))?;
-    Ok(board.elf(program))
+    Ok(elf(board, program))
 }
 
 /// Builds the application for any chip with what is installed: where it lies then.
@@ -324,7 +195,10 @@ pub fn app_cargo(
         command.env("TINYSPIKE_PUBLIC_KEY", digits.collect::<String>());
         // SHA-512 without unrolled rounds is smaller by 26 KB.
         let compact = r#"["--cfg", "sha2_backend_soft=\"compact\""]"#;
-        command.args(["--config", &format!("target.{target}.rustflags={compact}")]);
+        command.args([
+            "--config",
+            &format!("target.'{target}'.rustflags={compact}"),
+        ]);
         "signature"
     });
     let all: Vec<&str> = (["app"].into_iter())

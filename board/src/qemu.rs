@@ -10,9 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tinyspike_firmware::boards::Region;
+use tinyspike_boards::{Board, Region};
 
-use crate::firmware::Board;
 use crate::shell;
 
 const PROGRAM: &str = "qemu-system-arm";
@@ -131,9 +130,11 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
             region.address
         ))
     };
-    let regions = run.board.regions();
-    let image = load("image", run.image, regions.image)?;
-    let inputs = load("inputs", run.inputs, regions.inputs)?;
+    let Some(programs) = run.board.programs() else {
+        return Err(QemuError::NoFirmware { path: elf.into() });
+    };
+    let image = load("image", run.image, programs.image)?;
+    let inputs = load("inputs", run.inputs, programs.inputs)?;
     let serial = format!("file:{}", path("log").display());
     let mut qemu = Command::new(PROGRAM);
     qemu.args(["-machine", run.board.name()])

@@ -11,12 +11,22 @@ use std::process::Command;
 
 use crate::shell;
 
-/// Cortex-M4 and M7 with a floating-point unit.
-pub const THUMBV7EM: &str = "thumbv7em-none-eabihf";
+/// Cortex-M4 and M7. The engine uses no floats, and no floating-point unit.
+pub const THUMBV7EM: &str = "thumbv7em-none-eabi";
 /// Cortex-M0 and M0+.
 pub const THUMBV6M: &str = "thumbv6m-none-eabi";
-/// Every target that the engine is built for.
+/// Cortex-M33 and later.
+pub const THUMBV8M_MAIN: &str = "thumbv8m.main-none-eabi";
+/// The targets of emulated boards, on which everything is checked and tested.
 pub const TARGETS: [&str; 2] = [THUMBV7EM, THUMBV6M];
+/// Every target that a chip leads to.
+pub const ALL_TARGETS: [&str; 5] = [
+    THUMBV7EM,
+    THUMBV6M,
+    "thumbv7m-none-eabi",
+    "thumbv8m.base-none-eabi",
+    THUMBV8M_MAIN,
+];
 
 /// A way to build for one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +55,26 @@ impl Toolchain {
         })
     }
 
-    /// A `cargo` command with what this way needs: `cargo build` and the like, for `target`.
+    /// A `cargo` command with what this way needs: `cargo build` and the like, for `target`. A core of Armv8-M with
+    /// the main extension is one with the DSP extension too.
     #[must_use]
     pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
+        let mut command = self.plain_cargo(subcommand, target);
+        if target.starts_with("thumbv8m.main") {
+            let cpu = r#"["-Ctarget-cpu=cortex-m33"]"#;
+            command.args(["--config", &format!("target.'{target}'.rustflags={cpu}")]);
+        }
+        command
+    }
+
+    /// As [`cargo`](Self::cargo), for a core of which no more is known than the target.
+    #[must_use]
+    pub fn plain_cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = shell::cargo();
         // What runs on a device is built from the versions that are known.
         command.args([subcommand, "--locked"]);
         if let Self::FromSource { rustc, linker } = self {
-            let name = target.to_uppercase().replace('-', "_");
+            let name = target.to_uppercase().replace(['-', '.'], "_");
             command
                 .env("RUSTC", rustc)
                 .env("RUSTC_BOOTSTRAP", "1")

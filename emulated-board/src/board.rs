@@ -11,9 +11,9 @@ use socket2::SockRef;
 use crate::Error;
 use crate::cortex_m::Core;
 use crate::glasgow::{Applet, Refused};
-use crate::machine::Machine;
 use crate::qemu::{Process, Qemu};
 use crate::swd::{DebugPort, Target as _};
+use tinyspike_boards::Board as Machine;
 
 /// Options with which a board is started.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::Error;
-use crate::machine::Machine;
 use crate::qemu::{Qemu, Width};
+use tinyspike_boards::Board as Machine;
 
 const FP_CTRL: u32 = 0xe000_2000;
 const FP_COMP0: u32 = 0xe000_2008;
@@ -46,7 +46,8 @@ pub(crate) struct Breakpoints {
 
 impl Breakpoints {
     pub(crate) fn new(machine: Machine) -> Self {
-        let (comparators, second_version) = machine.breakpoint_unit();
+        let data = machine.data();
+        let (comparators, second_version) = (data.breakpoints, data.breakpoints_v2);
         Self {
             enabled: false,
             comparators: vec![0; comparators],

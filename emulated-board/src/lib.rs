@@ -18,7 +18,7 @@
 //! | `mps2-an500` | Cortex-M7 | `MPS2_AN500` | the same |
 //! | `netduinoplus2` | Cortex-M4 | `STM32F405RGTx` | none that can be written: verification fails |
 //!
-//! probe-rs's database does not have the MPS2 boards: programs add [`MPS2_DESCRIPTION`] to their registry.
+//! probe-rs's database does not have the MPS2 boards: programs add [`Machine::chip_description`] to their registry.
 //! QEMU's Arm system emulator must be installed; the crate is tested with 7.2.
 //!
 //! # How it works
@@ -58,10 +58,9 @@ mod breakpoints;
 mod cortex_m;
 mod error;
 mod glasgow;
-mod machine;
 mod qemu;
 mod swd;
 
 pub use board::{Board, Fault, Options};
 pub use error::Error;
-pub use machine::{MPS2_DESCRIPTION, Machine, UnknownMachine};
+pub use tinyspike_boards::{Board as Machine, UnknownBoard as UnknownMachine};

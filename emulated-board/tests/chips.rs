@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "shared with the tests of boards")]
 mod support;
 
-use emulated_board::{MPS2_DESCRIPTION, Machine};
+use emulated_board::Machine;
 use probe_rs::config::{MemoryRegion, Registry};
 
 #[test]
@@ -50,14 +50,15 @@ fn machines_have_names() {
 #[test]
 fn the_flash_algorithm_is_its_source() {
     let code = support::assemble("chips/mps2_ssram.s");
-    let mut registry = Registry::from_builtin_families();
-    registry
-        .add_target_family_from_yaml(MPS2_DESCRIPTION)
-        .unwrap();
-    for chip in ["MPS2_AN386", "MPS2_AN500"] {
-        let target = registry.get_target_by_name(chip).unwrap();
+    for machine in Machine::ALL {
+        let Some(description) = machine.chip_description() else {
+            continue;
+        };
+        let mut registry = Registry::from_builtin_families();
+        registry.add_target_family_from_yaml(description).unwrap();
+        let target = registry.get_target_by_name(machine.chip()).unwrap();
         let [algorithm] = &target.flash_algorithms[..] else {
-            panic!("{chip}")
+            panic!("{machine}")
         };
         assert!(algorithm.instructions == code, "{:02x?}", code);
         assert_eq!(algorithm.data_section_offset, code.len() as u64);

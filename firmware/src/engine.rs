@@ -13,7 +13,7 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::Weights;
 
-use crate::kernels::{Events, Kernels, Native, Population, Potential, Values};
+use crate::kernels::{Events, Kernels, NATIVE, Native, Population, Potential, Values};
 use crate::neuron;
 use crate::output::Output;
 use crate::parts::{Part, Parts};
@@ -170,7 +170,7 @@ where
     /// [part](crate::parts) that the network needs.
     pub fn new(image: &'a Image<'a, E, C>, arena: &'a mut [u32]) -> Result<Self, EngineError> {
         if Parts::BUILT != Parts::ALL
-            && let Some(part) = Parts::needed(image, cfg!(tinyspike_dsp)).beyond(Parts::BUILT)
+            && let Some(part) = Parts::needed(image, NATIVE).beyond(Parts::BUILT)
         {
             return Err(EngineError::NotBuilt(part));
         }

@@ -27,11 +27,11 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod bench;
-pub mod boards;
 mod engine;
 pub mod hashes;
 mod inbox;
 pub mod kernels;
+pub mod limits;
 mod neuron;
 mod output;
 pub mod parts;

@@ -6,10 +6,10 @@
 
 use core::fmt;
 
-use tinyspike_shared::image::{
-    Connection, Convolution, Ensemble, Image, Post, Pre, SourceMap, Transform, Width,
-};
-use tinyspike_shared::weights::Layout;
+use tinyspike_shared::image::{Image, SourceMap, Transform, Width};
+
+use crate::kernels::NATIVE;
+use crate::kernels::family::{Family, Leaves, Shape, Values};
 
 /// A part of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub enum Part {
     Steps,
     /// Ensembles whose potentials have 32 bits, and convolutions onto them or onto an output.
     Wide,
-    /// On a processor with kernels in assembly, what these do not do. On others it is always there.
+    /// The portable kernels, for all that those of the processor's family leave to them. With a family that leaves
+    /// nothing to a part it is always there.
     Portable,
 }
 
@@ -69,7 +70,7 @@ impl Part {
             Self::SourceMaps => cfg!(feature = "source-maps"),
             Self::Steps => cfg!(feature = "steps"),
             Self::Wide => cfg!(feature = "wide"),
-            Self::Portable => cfg!(any(feature = "portable", not(tinyspike_dsp))),
+            Self::Portable => cfg!(feature = "portable") || NATIVE.leaves.is_none(),
         }
     }
 }
@@ -109,53 +110,34 @@ impl Parts {
     /// All.
     pub const ALL: Self = Self((1 << Part::ALL.len()) - 1);
 
-    /// What a network needs; `dsp` is whether it runs on the kernels for the DSP extension, and which parts
-    /// they do not do counts then.
+    /// The parts that a network needs if it runs on the kernels of a family.
     #[must_use]
-    pub fn needed<const E: usize, const C: usize>(image: &Image<'_, E, C>, dsp: bool) -> Self {
+    pub fn needed<const E: usize, const C: usize>(
+        image: &Image<'_, E, C>,
+        family: &Family,
+    ) -> Self {
         let network = image.description();
         let dynamic = network.is_exact();
         let mut parts = Self(0)
             .and(Part::Dynamics, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);
         for e in &network.ensembles {
+            let left = family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
             parts = parts
                 .and(Part::Wide, e.width == Width::I32)
-                .and(Part::Portable, dsp && !is_whole(e));
+                .and(Part::Portable, left);
         }
         for c in &network.connections {
-            let width = match c.post {
-                Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.width),
-                Post::Output(_) => None,
-            };
-            let width = width.unwrap_or(Width::I32);
-            let input = match c.pre {
-                Pre::Input(index) => network.inputs.get(usize::from(index)),
-                Pre::Ensemble(_) => None,
-            };
-            let mapped = c.source != SourceMap::Direct;
-            parts = parts.and(Part::SourceMaps, mapped);
-            // Values that are not the counts of integrate-and-fire neurons.
-            let odd = dynamic || mapped && input.is_some_and(|i| i.zero_point > 0);
-            let quick = match (&c.transform, input) {
-                (Transform::Dense(_), Some(_)) if !mapped => {
-                    parts = parts.and(Part::InputMatrices, true);
-                    c.layout == Layout::Crossed
-                }
-                (Transform::Dense(_), _) => c.layout == Layout::Quads && !odd,
-                (Transform::Convolution(conv), input) => {
-                    parts = parts
-                        .and(Part::Convolutions, true)
-                        .and(Part::Wide, width == Width::I32);
-                    match input {
-                        Some(input) if !mapped => {
-                            width == Width::I16 && input.zero_point == 0 && in_windows(c, conv)
-                        }
-                        _ => scatters(c, conv, width),
-                    }
-                }
-            };
-            parts = parts.and(Part::Portable, dsp && !quick);
+            let shape = Shape::of(network, c);
+            let left = |leaves: Leaves| (leaves.connection)(&shape, c.layout);
+            let convolution = matches!(c.transform, Transform::Convolution(_));
+            let driven = matches!(shape.values, Values::Input { .. });
+            parts = parts
+                .and(Part::SourceMaps, c.source != SourceMap::Direct)
+                .and(Part::Convolutions, convolution)
+                .and(Part::InputMatrices, driven && !convolution)
+                .and(Part::Wide, convolution && shape.width == Width::I32)
+                .and(Part::Portable, family.leaves.is_some_and(left));
         }
         parts
     }
@@ -196,54 +178,4 @@ impl Parts {
         let more = Self(self.0 & !others.0);
         Part::ALL.into_iter().find(|&part| more.has(part))
     }
-}
-
-/// Channels that the kernels for the DSP extension take at once: a group of neurons, and the channels of a
-/// block of a convolution.
-const GROUP: u32 = 8;
-/// The most bytes of a window of an input that they copy.
-const WINDOW: u32 = 256;
-
-/// Whether they update all neurons of an ensemble.
-fn is_whole(e: &Ensemble) -> bool {
-    let group = match e.width {
-        Width::I16 => GROUP,
-        Width::I32 => GROUP / 2,
-    };
-    e.channels.is_multiple_of(group)
-}
-
-/// Whether they sum up what an input brings to 16 bits.
-fn in_windows(c: &Connection, conv: &Convolution) -> bool {
-    let [_, columns] = conv.kernel;
-    let fours = (u32::from(columns) * u32::from(conv.input[2])).div_ceil(4);
-    let inside = |axis: usize| {
-        let last = u32::from(conv.output[axis]).saturating_sub(1) * u32::from(conv.stride[axis]);
-        last + u32::from(conv.kernel[axis]) <= conv.input[axis].into()
-    };
-    c.layout == Layout::Windows
-        && conv.is_plain()
-        && conv.padding == [0, 0]
-        && u32::from(conv.output[2]).is_multiple_of(GROUP)
-        && inside(0)
-        && inside(1)
-        && u32::from(conv.kernel[0]) * fours * 4 <= WINDOW
-}
-
-/// Whether they scatter events over targets of a width.
-fn scatters(c: &Connection, conv: &Convolution, width: Width) -> bool {
-    let layout = match width {
-        Width::I16 => Layout::WidePairs,
-        Width::I32 => Layout::Wide,
-    };
-    let [_, out_width, channels] = conv.output.map(u32::from);
-    let line = |places: u32, bytes: u32| {
-        let bytes = places.checked_mul(channels * bytes);
-        bytes.is_some_and(|bytes| bytes < 1 << 16)
-    };
-    c.layout == layout
-        && conv.is_plain()
-        && channels.is_multiple_of(GROUP)
-        && line(out_width, width.bytes() as u32)
-        && line(conv.kernel[1].into(), 2)
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tinyspike::assemble::{Image, aligned_copy};
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Portable;
 use tinyspike_firmware::soak::{Digest, Soak, run};
@@ -63,7 +63,7 @@ fn changed_images_give_the_same_state_on_a_board() {
         };
         let outcome = qemu::run(&qemu::Run {
             board: Board::Mps2An386,
-            firmware: &Board::Mps2An386.elf(Program::Soak),
+            firmware: &elf(Board::Mps2An386, Program::Soak),
             count: false,
             plugin: None,
             image: &image,

@@ -1,14 +1,15 @@
 //! integers::Network → image bytes. The same network gives the same bytes.
 
+use tinyspike_firmware::kernels::family::{Family, Shape, Values};
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    self, ALIGN, Convolution, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section,
-    Transform, Width,
+    self, ALIGN, Description, HEADER_LEN, Header, MAX_INPUTS, MAX_OUTPUTS, Section, Transform,
+    Width,
 };
-use tinyspike_shared::weights::{Layout, WINDOWS};
+use tinyspike_shared::weights::Layout;
 
 use crate::graph::{self, Source};
-use crate::integers::{self, Connection, Inbox, Initial, Seen, Target};
+use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
 use crate::image::seal;
 pub use crate::image::{
@@ -47,180 +48,55 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Rows of a matrix that are shorter are not worth filling up for kernels of their own.
-const DENSE: u32 = 8;
-/// Channels that these take at a time in a convolution.
-const CHANNELS: u16 = 8;
-
 /// Fewer weights than this are not worth a byte for two.
 const NIBBLES: usize = 64;
 
-/// The layout of a connection's weights: where all of them fit 4 bits, the one that takes the least flash,
+/// The layout of a connection's weights: if all of them fit 4 bits, the one that takes the least flash,
 /// else the one that the target's kernels read the fastest, of those that hold them.
 fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layout {
-    if c.weights.len() >= NIBBLES && c.weights.iter().all(|w| (-8..=7).contains(w)) {
+    let hold = |layout: Layout| {
+        let (least, most) = layout.range();
+        c.weights.iter().all(|w| (least..=most).contains(w))
+    };
+    if c.weights.len() >= NIBBLES && hold(Layout::Nibbles) {
         return Layout::Nibbles;
     }
-    let from_input = matches!(c.pre, Source::Input(_));
-    let driven = from_input && c.source == Seen::Direct;
-    let layout = layout(network.target, from_input, driven, &c.transform, width);
-    let wide = c.weights.iter().any(|w| i8::try_from(*w).is_err());
-    match layout {
-        Layout::Rows | Layout::Quads | Layout::Crossed | Layout::Nibbles if wide => Layout::Halves,
-        _ => layout,
+    let shape = Shape {
+        transform: &c.transform,
+        width,
+        values: match c.pre {
+            Source::Input(input) => {
+                let zero_point = network.inputs[input].zero_point;
+                Values::of_input(zero_point, c.source == Seen::Direct)
+            }
+            Source::Population(_) => Values::Counts,
+        },
+    };
+    let fastest = network.target.layout(&shape);
+    if hold(fastest) {
+        fastest
+    } else {
+        Layout::Halves
     }
 }
 
-/// Whether the weights of an image lie as a target's kernels read them the fastest.
+/// Whether the weights of an image lie as the kernels of a family read them the fastest.
 ///
-/// What lies alike for all targets counts for each: weights of 4 bits, and of 16 where that is what they need.
+/// What lies alike for all families counts for each: weights of 4 bits, and of 16 if that is what they need.
 #[must_use]
-pub fn suits(image: &Image<'_>, target: Target) -> bool {
+pub fn suits(image: &Image<'_>, family: &Family) -> bool {
     let network = image.description();
     network.connections.iter().all(|c| {
-        let width = match c.post {
-            image::Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.width),
-            image::Post::Output(_) => None,
-        };
-        let from_input = matches!(c.pre, image::Pre::Input(_));
-        let driven = from_input && c.source == image::SourceMap::Direct;
-        let width = width.unwrap_or(Width::I32);
-        let fastest = layout(target, from_input, driven, &c.transform, width);
-        matches!(c.layout, Layout::Nibbles | Layout::Halves) || c.layout == fastest
+        matches!(c.layout, Layout::Nibbles | Layout::Halves)
+            || c.layout == family.layout(&Shape::of(network, c))
     })
-}
-
-/// The layout that a target's kernels read the fastest; `driven` is whether the weights see an input as it is.
-fn layout(
-    target: Target,
-    from_input: bool,
-    driven: bool,
-    transform: &Transform,
-    width: Width,
-) -> Layout {
-    let plain = match transform {
-        Transform::Dense(d) => d.outputs < DENSE,
-        Transform::Convolution(c) => !c.is_plain() || !c.output[2].is_multiple_of(CHANNELS),
-    };
-    match (target, transform) {
-        (Target::Portable, _) => Layout::Rows,
-        _ if plain => Layout::Rows,
-        (Target::CortexM4, Transform::Dense(_)) if from_input => Layout::Crossed,
-        (_, Transform::Dense(_)) => Layout::Quads,
-        (_, Transform::Convolution(c)) => match (target, driven, width) {
-            (Target::CortexM4, true, Width::I16) if c.padding == [0, 0] => Layout::Windows,
-            (_, false, Width::I16) => Layout::WidePairs,
-            (Target::CortexM4, false, Width::I32) => Layout::Wide,
-            _ => Layout::Rows,
-        },
-    }
 }
 
 /// Weights in a layout's bytes.
 fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
-    match (layout, transform) {
-        (Layout::Halves, _) => weights.iter().flat_map(|w| w.to_le_bytes()).collect(),
-        (Layout::Nibbles, Transform::Dense(d)) => nibbles(weights, d.outputs as usize),
-        (Layout::Nibbles, Transform::Convolution(c)) => nibbles(weights, c.row().into()),
-        (_, Transform::Dense(d)) => encoded_matrix(weights, d.outputs as usize, layout),
-        (_, Transform::Convolution(c)) => encoded_convolution(weights, c, layout),
-    }
-}
-
-/// Rows of weights, two to a byte.
-fn nibbles(weights: &[i16], row: usize) -> Vec<u8> {
-    let pairs = weights.chunks(row.max(1)).flat_map(|row| row.chunks(2));
-    pairs
-        .map(|pair| {
-            let half = |at: usize| pair.get(at).map_or(0, |w| *w as u8 & 15);
-            half(0) | half(1) << 4
-        })
-        .collect()
-}
-
-/// The weights of a matrix, `[inputs][outputs]`, in a layout's bytes.
-fn encoded_matrix(weights: &[i16], outputs: usize, layout: Layout) -> Vec<u8> {
-    let rows = weights.chunks(outputs.max(1));
-    match layout {
-        Layout::Quads => rows
-            .flat_map(|row| {
-                let mut filled = row.to_vec();
-                filled.resize(layout.stride(outputs), 0);
-                let (groups, _) = filled.as_chunks::<4>();
-                groups
-                    .iter()
-                    .flat_map(|&[w0, w1, w2, w3]| [w0, w2, w1, w3].map(|w| w as u8 ^ 0x80))
-                    .collect::<Vec<u8>>()
-            })
-            .collect(),
-        Layout::Crossed => {
-            let rows: Vec<&[i16]> = rows.collect();
-            rows.chunks(2)
-                .flat_map(|two| {
-                    let columns = 0..layout.stride(outputs) / 2;
-                    columns.step_by(2).flat_map(move |t| {
-                        let at = |row: usize, t: usize| {
-                            let weight = two.get(row).and_then(|row| row.get(t));
-                            weight.copied().unwrap_or(0)
-                        };
-                        let half = |row| (at(row, t) + at(row, t + 1) * 256).to_le_bytes();
-                        [half(0), half(1)].concat()
-                    })
-                })
-                .collect()
-        }
-        _ => weights.iter().map(|&w| w as u8).collect(),
-    }
-}
-
-/// The weights of a convolution, `[kernel y][kernel x][input channel][filter]`, in a layout's bytes.
-fn encoded_convolution(weights: &[i16], conv: &Convolution, layout: Layout) -> Vec<u8> {
-    let filters = usize::from(conv.row()).max(1);
-    let channels = usize::from(conv.input[2]);
-    let [rows, columns] = conv.kernel.map(usize::from);
-    let taps = weights.chunks(filters).enumerate();
-    match layout {
-        Layout::Wide | Layout::WidePairs => {
-            let mut ordered = vec![0i32; weights.len()];
-            for (at, tap) in taps {
-                let (place, channel) = (at / channels, at % channels);
-                let y = conv.vertical().tap_at((place / columns) as u32) as usize;
-                let x = conv.horizontal().tap_at((place % columns) as u32) as usize;
-                let to = ((channel * rows + y) * columns + x) * filters;
-                for (to, &w) in ordered[to..].iter_mut().zip(tap) {
-                    *to = w.into();
-                }
-            }
-            match layout {
-                Layout::Wide => {
-                    let halves = ordered.iter().map(|&w| w as i16);
-                    halves.flat_map(i16::to_le_bytes).collect()
-                }
-                _ => {
-                    let (pairs, _) = ordered.as_chunks::<2>();
-                    let words = pairs.iter().map(|[low, high]| low + (high << 16));
-                    words.flat_map(i32::to_le_bytes).collect()
-                }
-            }
-        }
-        Layout::Windows => {
-            let run = (columns * channels).next_multiple_of(4);
-            let mut words = vec![[0i16; 2]; rows * run * filters / 2];
-            for (at, tap) in taps {
-                let (row, at) = (at / (columns * channels), at % (columns * channels));
-                let to = ((row * run + at / 4 * 4) / 2 + at % 2) * WINDOWS;
-                let blocks = words.chunks_mut(rows * run / 2 * WINDOWS);
-                for (block, tap) in blocks.zip(tap.chunks(WINDOWS)) {
-                    for (word, &w) in block[to..].iter_mut().zip(tap) {
-                        word[at % 4 / 2] = w;
-                    }
-                }
-            }
-            let halves = words.into_iter().flatten();
-            halves.flat_map(i16::to_le_bytes).collect()
-        }
-        _ => weights.iter().map(|&w| w as u8).collect(),
-    }
+    let mut bytes = vec![0; transform.weights(layout).unwrap_or(0) as usize];
+    layout.encode(weights, transform, &mut bytes);
+    bytes
 }
 
 /// Packs a network, laid out for its target's kernels.
@@ -483,6 +359,7 @@ pub fn scale_value(scale: Scale) -> f64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tinyspike_shared::image::Convolution;
     use tinyspike_shared::weights::{self, Weights};
 
     use super::*;
@@ -496,13 +373,9 @@ mod tests {
         values
     }
 
-    /// The largest weight that a layout holds.
+    /// The largest weight that a layout holds, up to which the smallest is one too.
     fn most(layout: Layout) -> i16 {
-        match layout {
-            Layout::Nibbles => 7,
-            Layout::Rows | Layout::Quads | Layout::Crossed => 127,
-            Layout::Wide | Layout::WidePairs | Layout::Windows | Layout::Halves => i16::MAX,
-        }
+        layout.range().1
     }
 
     fn values(n: usize, most: i16, seed: u64) -> Vec<i16> {
@@ -636,7 +509,12 @@ mod tests {
             assert_eq!(word, i32::from(w[0]) + (i32::from(w[1]) << 16));
         }
         let rows = [-127, 127, -128 + 1, -1, 3, -3].map(|w: i16| w);
-        let bytes = encoded_matrix(&rows, 3, Layout::Crossed);
+        let matrix = image::Dense {
+            inputs: 2,
+            outputs: 3,
+            first: 0,
+        };
+        let bytes = encoded(&rows, &Transform::Dense(matrix), Layout::Crossed);
         let half = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
         assert_eq!([half(0), half(4)], [-127 + 256 * 127, -127]);
         assert_eq!([half(2), half(6)], [-1 + 256 * 3, -3]);

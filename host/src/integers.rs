@@ -2,41 +2,16 @@
 //!
 //! Fields that are not explained mean what they mean in the image, see `docs/image-format.md`.
 
-use std::fmt;
-
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, Neuron, Readout, Synapse, Transform, Width};
 
 use crate::graph::{self, Source};
-
-/// The kernels that an image is laid out for. Any engine runs any layout; its own is the fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Target {
-    /// Plain rows.
-    Portable,
-    /// Cores without it: Cortex-M0, M0+, M23.
-    CortexM0,
-    /// Cores with the DSP extension: Cortex-M4, M7, M33.
-    #[default]
-    CortexM4,
-}
-
-impl fmt::Display for Target {
-    /// Its name on the command line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Portable => "portable",
-            Self::CortexM0 => "cortex-m0",
-            Self::CortexM4 => "cortex-m4",
-        })
-    }
-}
 
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// The kernels that the image is for.
-    pub target: Target,
+    pub target: &'static Family,
     /// Steps of an inference.
     pub steps: Steps,
     /// The inputs.

@@ -17,17 +17,19 @@
 use std::fmt;
 
 use serde::Serialize;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
 use crate::balance::balance;
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
-use crate::cost::{CostTarget, DenseMacs};
+use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
-use crate::integers::{self, Target};
+use crate::integers;
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
@@ -95,10 +97,8 @@ pub struct TuneOptions {
     /// For an output of a single value, which has no classes: the root mean squared error that quantization
     /// may make, relative to the standard deviation of the float network's output.
     pub max_error: f64,
-    /// The processor whose instructions are to be few.
-    pub target: CostTarget,
-    /// The kernels that the image is laid out for.
-    pub layout: Target,
+    /// The kernels that the image is laid out for, and whose instructions are to be few.
+    pub target: &'static Family,
     /// What image and state may take.
     pub budgets: Budgets,
     /// For the split of the samples and the order of the search.
@@ -121,8 +121,7 @@ impl Default for TuneOptions {
         Self {
             max_drop: 0.002,
             max_error: 0.05,
-            target: CostTarget::CortexM4,
-            layout: Target::CortexM4,
+            target: &families::DSP,
             budgets: Budgets::default(),
             seed: 0,
             steps: None,
@@ -195,7 +194,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn options(&self, layout: Target) -> QuantizeOptions {
+    fn options(&self, target: &'static Family) -> QuantizeOptions {
         let layer = |(at, &weight_bits): (usize, &u8)| LayerOptions {
             max_count: self.max_counts.get(at).copied(),
             clip: self.clips.get(at).copied().unwrap_or(1.0),
@@ -203,7 +202,7 @@ impl Setting {
         };
         QuantizeOptions {
             steps: self.steps,
-            target: layout,
+            target,
             max_count: self.max_counts.iter().copied().max().unwrap_or(1),
             input_bits: self.input_bits,
             layers: self.weight_bits.iter().enumerate().map(layer).collect(),
@@ -769,7 +768,7 @@ impl Search<'_> {
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
         (self.progress)(1);
-        let options = setting.options(self.options.layout);
+        let options = setting.options(self.options.target);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
         let compensated = compensate(
@@ -842,11 +841,7 @@ impl Search<'_> {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: self
-                .options
-                .target
-                .coefficients()
-                .instructions(&image, &run),
+            instructions: cost::instructions(&self.options.target.cost, &image, &run),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
@@ -961,11 +956,7 @@ impl Search<'_> {
                 .map(|_| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
-            dense_instructions: self
-                .options
-                .target
-                .coefficients()
-                .dense_instructions(&image),
+            dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
         };
         Ok(Tuned {
             tuning,
@@ -1078,7 +1069,7 @@ impl fmt::Display for Tuning {
             self.explain_drop(f)?;
         }
         let (spiking, dense) = (self.chosen.instructions, self.dense_instructions);
-        let name = self.options.target.name();
+        let name = self.options.target.name;
         if spiking < dense {
             write!(
                 f,

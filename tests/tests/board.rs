@@ -12,9 +12,8 @@ use tinyspike::integers;
 use tinyspike::model::Activation;
 use tinyspike::network::{NeuronType, Synapse};
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::Outcome;
-use tinyspike_firmware::boards::{Limits, MICROBIT_ARENA};
 use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
@@ -43,9 +42,9 @@ fn mnist(count: usize) -> (Vec<u8>, DataSet) {
 
 /// The boards with a program that prints every spike.
 fn traced() -> impl Iterator<Item = Board> {
-    Board::ALL
+    Board::MEASURED
         .into_iter()
-        .filter(|board| board.programs().contains(&Program::Trace))
+        .filter(|board| board.has(Program::Trace))
 }
 
 /// Networks of all kinds: recurrent ones and streams among them.
@@ -60,19 +59,17 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
 
 /// Whether a board has room for a network, and its program the parts that it needs.
 fn holds(board: Board, image: &[u8]) -> bool {
-    let (limits, arena) = match board {
-        Board::Microbit => (Limits::BASELINE, MICROBIT_ARENA * 4),
-        _ => (Limits::MAINLINE, usize::MAX),
-    };
+    let programs = board.programs().unwrap();
+    let [ensembles, connections] = programs.traced;
     let bytes = ImageBuf::new(image).unwrap();
     let parsed = bytes.image();
     let network = parsed.description();
     let built = board != Board::Microbit || !network.is_exact();
     built
-        && network.ensembles.len() <= limits.ensembles
-        && network.connections.len() <= limits.connections
-        && parsed.arena_bytes() <= arena
-        && image.len() <= board.regions().image.len as usize
+        && network.ensembles.len() <= ensembles
+        && network.connections.len() <= connections
+        && parsed.arena_bytes() <= programs.arena * 4
+        && image.len() <= programs.image.len as usize
 }
 
 #[test]
@@ -135,7 +132,7 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
         assert_eq!(Some(correct as f64 / images), report.accuracy);
         assert!(correct >= 18, "{correct} of {COUNT}");
 
-        if !board.logs() {
+        if board.programs().unwrap().uart.is_none() {
             continue;
         }
         let log = decode_log(board, &outcome.log).unwrap();
@@ -155,7 +152,7 @@ fn instructions_are_counted_alike_in_every_run() {
     let bytes = ImageBuf::new(&image).unwrap();
     let parsed = bytes.image();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
-    for board in Board::ALL {
+    for board in Board::MEASURED {
         let options = BenchOptions {
             board,
             ..BenchOptions::default()
@@ -214,11 +211,11 @@ fn stepwise_mnist() -> Vec<u8> {
 fn the_layers_take_what_the_whole_takes() {
     let (small, test) = mnist(3);
     let stepwise = stepwise_mnist();
-    for board in Board::ALL {
-        // The program of a microbit is without what runs step by step.
-        let images = match board {
-            Board::Microbit => vec![&small],
-            _ => vec![&small, &stepwise],
+    for board in Board::MEASURED {
+        // Small flash has no room for what runs step by step.
+        let images = match board.programs().unwrap().whole {
+            false => vec![&small],
+            true => vec![&small, &stepwise],
         };
         let options = BenchOptions {
             board,
@@ -261,8 +258,8 @@ fn what_another_program_prints_is_not_taken_for_measurements() {
         for program in [Program::Trace, Program::Bench, Program::Layers] {
             let options = BenchOptions {
                 board,
-                firmware: Some(board.elf(program)),
-                layers_firmware: Some(board.elf(program)),
+                firmware: Some(elf(board, program)),
+                layers_firmware: Some(elf(board, program)),
                 ..BenchOptions::default()
             };
             let parts = measure(&image, &test, &options);

@@ -8,10 +8,11 @@ use tinyspike::ImageBuf;
 use tinyspike::assemble::{MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
-use tinyspike::integers::{self, Steps, Target};
+use tinyspike::integers::{self, Steps};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
+use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
 use tinyspike_shared::image::Neuron;
 use tinyspike_shared::weights::Layout::{
@@ -70,7 +71,7 @@ fn trained_networks_equal_the_reference() {
     ] {
         let model = import::load(&project(&format!("models/{name}.keras"))).unwrap();
         let conversion = convert(&model, &options).unwrap();
-        for target in [Target::Portable, Target::CortexM0, Target::CortexM4] {
+        for target in [&families::PORTABLE, &families::SWAR, &families::DSP] {
             let options = QuantizeOptions {
                 target,
                 ..QuantizeOptions::default()
@@ -102,7 +103,7 @@ fn compare_all(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), Te
 fn random_networks_have_every_layout() {
     let mut runner = TestRunner::deterministic();
     let mut found = vec![];
-    for _ in 0..1000 {
+    for _ in 0..2500 {
         let network = networks().new_tree(&mut runner).unwrap().current();
         let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
         let image = bytes.image();
@@ -113,9 +114,9 @@ fn random_networks_have_every_layout() {
     let m0 = [Quads, WidePairs];
     let m4 = [Quads, WidePairs, Wide, Crossed, Windows];
     for (target, special) in [
-        (Target::Portable, &[][..]),
-        (Target::CortexM0, &m0),
-        (Target::CortexM4, &m4),
+        (&families::PORTABLE, &[][..]),
+        (&families::SWAR, &m0),
+        (&families::DSP, &m4),
     ] {
         for &layout in all.iter().chain(special) {
             let count = found.iter().filter(|f| **f == (target, layout)).count();

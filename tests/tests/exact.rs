@@ -4,6 +4,7 @@ use tinyspike::assemble::{AssembleError, assemble};
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
 use tinyspike_firmware::ImageError;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
     Dense, Fault, Lif, Neuron, Readout, Rectified, Synapse, Transform, Width,
 };
@@ -45,7 +46,7 @@ fn network() -> integers::Network {
     };
     let table = (0..=64).map(|piece| piece << 20);
     integers::Network {
-        target: integers::Target::Portable,
+        target: &families::PORTABLE,
         steps: Steps::Limited(3),
         inputs: vec![Input {
             label: "x".into(),

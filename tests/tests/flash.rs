@@ -9,8 +9,8 @@ use tinyspike::device::{
     self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, ImageReport, Layout,
     LayoutOptions, Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
-use tinyspike::integers::Target;
 use tinyspike::quantize::QuantizeOptions;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::slots::Slot;
 use tinyspike_tests::mnist;
 
@@ -18,7 +18,7 @@ use tinyspike_tests::mnist;
 fn image(steps: u16) -> ImageBuf {
     let options = QuantizeOptions {
         steps,
-        target: Target::Portable,
+        target: &families::PORTABLE,
         ..QuantizeOptions::default()
     };
     ImageBuf::new(&mnist::small(None, &options)).unwrap()

@@ -7,6 +7,7 @@ use tinyspike::emulate::HostEngine;
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 use tinyspike_firmware::ImageError;
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
     self, Convolution, Dense, Description, Fault, HEADER_LEN, Layout, NOWHERE, Post, Pre, Section,
     SourceMap, Transform, VERSION, Width, Window, checksum,
@@ -187,7 +188,7 @@ fn mapped() -> integers::Network {
         first: 1,
     };
     integers::Network {
-        target: integers::Target::Portable,
+        target: &families::PORTABLE,
         steps: Steps::Limited(2),
         inputs: vec![Input {
             label: "x".into(),

@@ -10,10 +10,10 @@ use tinyspike::data::{self, DataSet};
 use tinyspike::device::ConnectError;
 use tinyspike::device::run::RunError;
 use tinyspike::device::session::SessionError;
-use tinyspike::integers::Target;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::embed;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::accept::Refusal;
 use tinyspike_shared::image::ImageError;
 use tinyspike_tests::bench::{Bench, Ended, logged};
@@ -26,8 +26,8 @@ fn image(machine: Machine, steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
         target: match machine {
-            Machine::Microbit => Target::CortexM0,
-            _ => Target::CortexM4,
+            Machine::Microbit => &families::SWAR,
+            _ => &families::DSP,
         },
         ..QuantizeOptions::default()
     };

@@ -11,8 +11,10 @@ use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
 use tinyspike::integers;
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::{Board, Program, build_of};
+use tinyspike_board::firmware::{Board, Program, build_of, family};
 use tinyspike_board::qemu::{self, Outcome};
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
@@ -20,10 +22,10 @@ use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks}
 
 const BOARD: Board = Board::Mps2An386;
 
-fn needed(image: &[u8], dsp: bool) -> Parts {
+fn needed(image: &[u8], family: &Family) -> Parts {
     let bytes = ImageBuf::new(image).unwrap();
     let image = bytes.image();
-    Parts::needed(&image, dsp)
+    Parts::needed(&image, family)
 }
 
 fn run(firmware: &Path, image: &[u8], inputs: &[u8]) -> Outcome {
@@ -43,7 +45,7 @@ fn run(firmware: &Path, image: &[u8], inputs: &[u8]) -> Outcome {
 /// that is missing.
 fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
     let outcome = run(firmware, image, inputs);
-    match needed(image, true).beyond(built) {
+    match needed(image, family(BOARD)).beyond(built) {
         None => {
             assert_eq!(outcome.stderr, "");
             assert_eq!(outcome.stdout, run_on_host(image, inputs).unwrap());
@@ -77,7 +79,7 @@ fn without_a_part_all_else_runs() {
         let mut with = 0;
         for (image, inputs) in &networks {
             holds(&firmware, parts, image, inputs);
-            with += usize::from(needed(image, true).has(part));
+            with += usize::from(needed(image, family(BOARD)).has(part));
         }
         assert!(with > 2, "{part}: {with} networks need it");
         assert!(
@@ -99,7 +101,7 @@ fn what_kernels_in_assembly_can_do_alone_they_do() {
     for _ in 0..3000 {
         let network = networks.new_tree(&mut runner).unwrap().current();
         let (image, inputs) = image_and_inputs(&network);
-        if !needed(&image, true).has(Part::Portable) {
+        if !needed(&image, family(BOARD)).has(Part::Portable) {
             holds(&firmware, parts, &image, &inputs);
             ran += 1;
         }
@@ -115,7 +117,7 @@ fn mnist_runs_on_what_it_needs() {
         ..QuantizeOptions::default()
     };
     let image = mnist::small(Some(200), &options);
-    let parts = needed(&image, true);
+    let parts = needed(&image, family(BOARD));
     assert_eq!(
         parts.features().collect::<Vec<_>>(),
         ["convolutions", "wide"]
@@ -129,7 +131,7 @@ fn mnist_runs_on_what_it_needs() {
 fn a_processor_without_the_dsp_extension_has_its_kernels_anyway() {
     let options = QuantizeOptions::default();
     let image = mnist::small(Some(200), &options);
-    let features: Vec<_> = needed(&image, false).features().collect();
+    let features: Vec<_> = needed(&image, &families::SWAR).features().collect();
     assert_eq!(features, ["convolutions", "steps", "wide"]);
-    assert_eq!(needed(&image, false).beyond(Parts::BUILT), None);
+    assert_eq!(needed(&image, &families::SWAR).beyond(Parts::BUILT), None);
 }

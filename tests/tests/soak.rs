@@ -9,11 +9,12 @@ use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
-use tinyspike::integers::{self, Steps, Target};
+use tinyspike::integers::{self, Steps};
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu;
 use tinyspike_firmware::Native;
+use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_tests::boards::block;
 use tinyspike_tests::mnist;
@@ -23,7 +24,7 @@ use tinyspike_tests::network::{endless_networks, mixed_networks, networks};
 fn trained(steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
-        target: Target::CortexM4,
+        target: &families::DSP,
         ..QuantizeOptions::default()
     };
     mnist::small(Some(100), &options)
@@ -86,7 +87,7 @@ fn on_board(images: &[Vec<u8>], steps: u32) {
         });
         let outcome = qemu::run(&qemu::Run {
             board: Board::Mps2An386,
-            firmware: &Board::Mps2An386.elf(Program::Soak),
+            firmware: &elf(Board::Mps2An386, Program::Soak),
             count: false,
             plugin: None,
             image,

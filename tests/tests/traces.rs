@@ -13,7 +13,6 @@ use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::emulate::{Encoder, HostEngine};
-use tinyspike::integers::Target;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::Activation;
@@ -22,6 +21,7 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::InitialVoltage;
 use tinyspike::tune::{TuneOptions, tune};
 use tinyspike::{import, pipeline};
+use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
@@ -128,9 +128,9 @@ fn plain(found: &mut String) {
         let network = converted(name, ConvertOptions::default());
         let known = pipeline::samples(&calibration(128), 128);
         for (target, weight_bits) in [
-            (Target::Portable, 8),
-            (Target::CortexM0, 4),
-            (Target::CortexM4, 8),
+            (&families::PORTABLE, 8),
+            (&families::SWAR, 4),
+            (&families::DSP, 8),
         ] {
             let options = QuantizeOptions {
                 target,

@@ -13,7 +13,7 @@ use tinyspike::device::{
 };
 use tinyspike::sign::PrivateKey;
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM};
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::accept::{Journal, Refusal};
 use tinyspike_shared::image::{Header, ImageError};
 use tinyspike_shared::signature::SignatureError;

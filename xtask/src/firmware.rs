@@ -1,10 +1,11 @@
 //! `cargo xtask firmware`: builds the board binaries, and the engine for every supported core.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{self, Board, PACKAGE, Program};
-use tinyspike_board::toolchain::{TARGETS, Toolchain};
+use tinyspike_board::toolchain::{ALL_TARGETS, THUMBV8M_MAIN, Toolchain};
 use tinyspike_board::{Failure, shell};
 
 use crate::setup;
@@ -14,11 +15,13 @@ use crate::setup;
 /// # Errors
 /// [`Failure`], where a toolchain is missing or the build fails.
 pub fn build() -> Result<(), Failure> {
-    for target in TARGETS {
+    for target in ALL_TARGETS {
         let toolchain = find(target)?;
-        let mut command = toolchain.cargo("build", target);
-        command.env("CARGO_TARGET_DIR", firmware::target_directory());
-        shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))?;
+        library(toolchain.cargo("build", target))?;
+        if target == THUMBV8M_MAIN {
+            // Without the DSP extension.
+            library(toolchain.plain_cargo("build", target))?;
+        }
         let example = firmware::embed(&toolchain, target)?;
         let size = Size::read(&example)?;
         println!(
@@ -28,8 +31,8 @@ pub fn build() -> Result<(), Failure> {
             size.ram
         );
     }
-    for board in Board::ALL {
-        for &program in board.programs() {
+    for board in Board::MEASURED {
+        for &program in board.programs().map_or(&[][..], |programs| programs.which) {
             let elf = build_program(board, program)?;
             let size = Size::read(&elf)?;
             println!(
@@ -42,6 +45,12 @@ pub fn build() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Builds the engine alone.
+fn library(mut command: Command) -> Result<(), Failure> {
+    command.env("CARGO_TARGET_DIR", firmware::target_directory());
+    shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))
 }
 
 /// Builds one program for one board: where it lies then.

@@ -13,7 +13,7 @@ use tinyspike::bench::block;
 use tinyspike::data;
 
 use tinyspike_board::elf::{Function, functions};
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::{Failure, qemu, shell};
 
 use crate::firmware;
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 10)]
     limit: usize,
     /// The board that QEMU emulates
-    #[arg(long, default_value = "mps2-an386", value_parser = Board::from_name)]
+    #[arg(long, default_value = "mps2-an386", value_parser = Board::measured)]
     board: Board,
     /// Show the functions that execute the most instructions
     #[arg(long, default_value_t = 15)]
@@ -115,7 +115,7 @@ pub(crate) fn count(
     );
     let outcome = qemu::run(&qemu::Run {
         board,
-        firmware: &board.elf(Program::Bench),
+        firmware: &elf(board, Program::Bench),
         count: false,
         plugin: Some(&plugin),
         image,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tinyspike_shared::inputs;
 
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu::{self, QemuError};
 use tinyspike_board::shell::Failure;
 
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     block.extend_from_slice(&values[..count * size]);
     let outcome = qemu::run(&qemu::Run {
         board: Board::Mps2An386,
-        firmware: &Board::Mps2An386.elf(Program::Trace),
+        firmware: &elf(Board::Mps2An386, Program::Trace),
         count: false,
         plugin: None,
         image: &image,

@@ -54,6 +54,9 @@ pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
         add_target(target);
     }
     if Toolchain::find(target).is_none() {
+        add_source();
+    }
+    if Toolchain::find(target).is_none() {
         install(&["rustc-web", "rust-web-src", "lld"]);
     }
     Toolchain::find(target).ok_or_else(|| Failure::Missing {
@@ -68,6 +71,13 @@ pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
 fn add_target(target: &str) {
     if shell::works("rustup", &["--version"]) {
         attempt(Command::new("rustup").args(["target", "add", target]));
+    }
+}
+
+/// Asks rustup for the source that `core` can be built from.
+fn add_source() {
+    if shell::works("rustup", &["--version"]) {
+        attempt(Command::new("rustup").args(["component", "add", "rust-src"]));
     }
 }
 

@@ -5,9 +5,9 @@ mod run;
 
 use crate::Error;
 use crate::breakpoints::Breakpoints;
-use crate::machine::Machine;
 use crate::qemu::{Qemu, Width};
 use crate::swd::Target;
+use tinyspike_boards::{Board as Machine, Erase};
 
 const AIRCR: u32 = 0xe000_ed0c;
 const DFSR: u32 = 0xe000_ed30;
@@ -147,9 +147,8 @@ impl Core {
 
 /// Erases the flash, which starts with zeros in QEMU; where that has no flash controller, nothing can.
 fn erase_flash(qemu: &mut Qemu, machine: Machine) -> Result<(), Error> {
-    match machine {
-        Machine::Microbit => {
-            // The nRF51's flash controller.
+    match machine.data().erase {
+        Erase::Nrf51 => {
             const CONFIG: u32 = 0x4001_e504;
             const ERASE_ENABLE: u32 = 2;
             const ERASE_ALL: u32 = 0x4001_e50c;
@@ -158,8 +157,8 @@ fn erase_flash(qemu: &mut Qemu, machine: Machine) -> Result<(), Error> {
             }
             Ok(())
         }
-        Machine::NetduinoPlus2 => Ok(()),
-        Machine::Mps2An386 | Machine::Mps2An500 => {
+        Erase::Never => Ok(()),
+        Erase::Ram => {
             let flash = machine.flash();
             qemu.bus.fill(flash.start, flash.end - flash.start, 0xff)
         }

@@ -31,8 +31,10 @@ impl Core {
                 ];
                 return self.transfer_special(&registers, write);
             }
-            33 if self.machine.has_fpu() => register::FPSCR,
-            64..=95 if self.machine.has_fpu() => return self.transfer_single(selector - 64, write),
+            33 if self.machine.data().fpu => register::FPSCR,
+            64..=95 if self.machine.data().fpu => {
+                return self.transfer_single(selector - 64, write);
+            }
             _ => {
                 self.dcrdr = 0;
                 return Ok(());

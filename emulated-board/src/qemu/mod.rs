@@ -15,7 +15,7 @@ pub(crate) use gdb::{Gdb, register};
 pub(crate) use process::Process;
 
 use crate::Error;
-use crate::machine::Machine;
+use tinyspike_boards::Board as Machine;
 
 /// Longest time that QEMU may take for an answer, or to start.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -41,7 +41,7 @@ use tinyspike_shared::wire::Clock;
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
 mod size {
-    use tinyspike_firmware::boards::Limits;
+    use tinyspike_firmware::limits::Limits;
 
     pub(crate) const LIMITS: Limits = Limits::BASELINE;
     pub(crate) const LOG: usize = 256;
@@ -51,7 +51,7 @@ mod size {
 
 #[cfg(not(tinyspike_baseline))]
 mod size {
-    use tinyspike_firmware::boards::Limits;
+    use tinyspike_firmware::limits::Limits;
 
     pub(crate) const LIMITS: Limits = Limits::MAINLINE;
     pub(crate) const LOG: usize = 1024;

@@ -1,16 +1,16 @@
 //! Kernels for a computer, in loops that the compiler turns into vector instructions.
 //!
-//! What takes the time in [`Portable`] there is not to add weights but to find them: each event looks up and decodes
+//! What takes the time in the portable kernels there is not to add weights but to find them: each event looks up and decodes
 //! the few weights of every tap by themselves. Here the runs of weights that lie side by side in a layout go
 //! to the targets that lie side by side, and what an input needs of a convolution's weights is decoded once.
-//! What has no such form is left to [`Portable`].
+//! What has no such form is left to them.
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::round_shift;
 use tinyspike_shared::image::{Convolution, Span};
 use tinyspike_shared::weights::{Layout, Weights};
 
-use super::{Events, Kernels, Population, Portable, Potential};
+use super::{Kernels, Potential, portable};
 
 /// Vector instructions as the compiler finds them, for the processor of a computer.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ const TILE: usize = 16;
 impl<P: Potential> Kernels<P> for Lanes {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
         let Some(post) = post.get_mut(..outputs) else {
-            return Portable::dense(weights, outputs, events, post);
+            return portable::dense(weights, outputs, events, post);
         };
         for event in events {
             add_row(weights, event.source.into(), event.value, post);
@@ -40,7 +40,7 @@ impl<P: Potential> Kernels<P> for Lanes {
             _ => false,
         };
         if !in_runs || !conv.is_plain() {
-            return Portable::convolution(conv, weights, events, post);
+            return portable::convolution(conv, weights, events, post);
         }
         let [rows, columns] = conv.kernel.map(usize::from);
         let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
@@ -95,7 +95,7 @@ impl<P: Potential> Kernels<P> for Lanes {
         let tiles = channels.div_ceil(TILE);
         let taps = rows * columns * channels_in;
         if !conv.is_plain() || out_width * channels == 0 || tiles * taps * TILE > TAPS {
-            return Portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
+            return portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
         }
         // By tile, tap and channel.
         let mut decoded = [[0i16; TILE]; TAPS / TILE];
@@ -154,7 +154,7 @@ impl<P: Potential> Kernels<P> for Lanes {
         sums: &mut [P],
     ) {
         let Some(sums) = sums.get_mut(..outputs) else {
-            return Portable::drive_dense(weights, outputs, input, zero_point, sums);
+            return portable::drive_dense(weights, outputs, input, zero_point, sums);
         };
         for (source, &byte) in input.iter().enumerate() {
             if byte != zero_point {
@@ -162,18 +162,6 @@ impl<P: Potential> Kernels<P> for Lanes {
                 add_row(weights, source, value, sums);
             }
         }
-    }
-
-    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
-        Portable::fire(population, from, events)
-    }
-
-    fn settle(population: &mut Population<'_, P>) {
-        Portable::settle(population);
-    }
-
-    fn repeat(potentials: &mut [P], channels: usize) {
-        Portable::repeat(potentials, channels);
     }
 }
 
@@ -332,7 +320,7 @@ mod tests {
             .map(|v| P::store(v.into()))
             .collect();
         let (mut expected, mut found) = (start.clone(), start);
-        Portable::convolution(conv, weights, &events, &mut expected);
+        portable::convolution(conv, weights, &events, &mut expected);
         Lanes::convolution(conv, weights, &events, &mut found);
         assert_eq!(expected, found);
     }

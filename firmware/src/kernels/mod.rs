@@ -4,12 +4,17 @@
 //! bit what [`Portable`] returns. Sums never overflow: the host has proven the bounds of every
 //! potential, so the order of additions does not matter.
 
-#[cfg(tinyspike_dsp)]
-#[expect(
-    unsafe_code,
-    reason = "kernels in assembly, each call with its argument"
+#[cfg_attr(
+    tinyspike_kernels = "dsp",
+    expect(
+        unsafe_code,
+        reason = "kernels in assembly, each call with its argument"
+    )
 )]
 mod dsp;
+pub mod families;
+pub mod family;
+mod helium;
 #[cfg(not(target_os = "none"))]
 mod lanes;
 mod portable;
@@ -18,6 +23,7 @@ mod portable;
     reason = "kernels in assembly, each call with its argument; their twins elsewhere have the same signatures"
 )]
 mod swar;
+mod targets;
 mod words;
 
 use core::ops::Range;
@@ -27,25 +33,47 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, Width};
 use tinyspike_shared::weights::Weights;
 
-#[cfg(tinyspike_dsp)]
+use family::Family;
+
+#[cfg(tinyspike_kernels = "dsp")]
 pub use dsp::Dsp;
 #[cfg(not(target_os = "none"))]
 pub use lanes::Lanes;
-pub use portable::Portable;
 pub use swar::Swar;
 
+/// Plain Rust, for any processor: the reference for all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+impl<P: Potential> Kernels<P> for Portable {}
+
+// The build script chooses among the families by the compiler's target.
+
 /// The fastest kernels for the processor that this is built for.
-#[cfg(tinyspike_dsp)]
+#[cfg(tinyspike_kernels = "dsp")]
 pub type Native = Dsp;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 pub type Native = Swar;
 /// The fastest kernels for the processor that this is built for.
 #[cfg(not(target_os = "none"))]
 pub type Native = Lanes;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(all(target_os = "none", not(any(tinyspike_dsp, tinyspike_baseline))))]
+#[cfg(all(
+    target_os = "none",
+    not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))
+))]
 pub type Native = Portable;
+
+/// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
+#[cfg(tinyspike_kernels = "dsp")]
+pub const NATIVE: &Family = &families::DSP;
+/// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
+#[cfg(tinyspike_kernels = "swar")]
+pub const NATIVE: &Family = &families::SWAR;
+/// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
+#[cfg(not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar")))]
+pub const NATIVE: &Family = &families::PORTABLE;
 
 /// How many events are handed over at once.
 pub const EVENTS: usize = 128;
@@ -60,6 +88,12 @@ pub type Events = Vec<Event, EVENTS>;
 pub trait Potential: bytemuck::Pod {
     /// The type of thresholds and biases.
     type Param: bytemuck::Pod + Into<i32>;
+
+    /// Its width.
+    const WIDTH: Width;
+
+    /// Potentials, their width being told by a value.
+    fn values(values: &mut [Self]) -> Values<'_>;
 
     /// Stores a value. The host has proven that it fits.
     fn store(value: i32) -> Self;
@@ -77,6 +111,12 @@ pub trait Potential: bytemuck::Pod {
 
 impl Potential for u16 {
     type Param = i16;
+
+    const WIDTH: Width = Width::I16;
+
+    fn values(values: &mut [Self]) -> Values<'_> {
+        Values::Narrow(values)
+    }
 
     fn store(value: i32) -> Self {
         (value as Self) ^ (1 << 15)
@@ -97,6 +137,12 @@ impl Potential for u16 {
 
 impl Potential for u32 {
     type Param = i32;
+
+    const WIDTH: Width = Width::I32;
+
+    fn values(values: &mut [Self]) -> Values<'_> {
+        Values::Wide(values)
+    }
 
     fn store(value: i32) -> Self {
         (value as Self) ^ (1 << 31)
@@ -201,14 +247,19 @@ impl<'a> Values<'a> {
     }
 }
 
-/// The inner loops for potentials of type `P`.
+/// The inner loops for potentials of type `P`. An implementation overrides those that it has; the others are in plain
+/// Rust.
 pub trait Kernels<P: Potential> {
     /// Adds `value` times the row of weights of each event's source to all targets.
     /// `weights` is `[sources][outputs]`.
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]);
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
+        portable::dense(weights, outputs, events, post);
+    }
 
     /// Adds `value` times the kernel, placed where each event's source is, to the targets.
-    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]);
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
+        portable::convolution(conv, weights, events, post);
+    }
 
     /// Adds to `currents` the convolution of (`input` - `zero_point`), divided by 2^`shift` and
     /// rounded to nearest, ties up.
@@ -219,7 +270,9 @@ pub trait Kernels<P: Potential> {
         zero_point: u8,
         shift: u8,
         currents: &mut [P],
-    );
+    ) {
+        portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
+    }
 
     /// Adds the products of (`input` - `zero_point`) with a matrix, `[sources][outputs]`, to `sums`.
     fn drive_dense(
@@ -228,16 +281,24 @@ pub trait Kernels<P: Potential> {
         input: &[u8],
         zero_point: u8,
         sums: &mut [P],
-    );
+    ) {
+        portable::drive_dense(weights, outputs, input, zero_point, sums);
+    }
 
     /// Fires the neurons from `from` on, until all are done or `events` has no room for more, and
     /// returns the first neuron that is not done. Appends an event for each neuron that spikes, and
     /// takes its spikes' thresholds from its potential.
-    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize;
+    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
+        portable::fire(population, from, events)
+    }
 
     /// Adds the step's bias and the input's current to all neurons, before they fire.
-    fn settle(population: &mut Population<'_, P>);
+    fn settle(population: &mut Population<'_, P>) {
+        portable::settle(population);
+    }
 
     /// Repeats the potentials of the first `channels` neurons over all others.
-    fn repeat(potentials: &mut [P], channels: usize);
+    fn repeat(potentials: &mut [P], channels: usize) {
+        portable::repeat(potentials, channels);
+    }
 }

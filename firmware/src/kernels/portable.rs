@@ -1,217 +1,236 @@
-//! The kernels in plain Rust: the reference for all others.
+//! The kernels in plain Rust, which a family overrides: the reference for all of them.
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::round_shift;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Row, Weights};
 
-use super::{EVENTS, Events, Kernels, Population, Potential};
+use super::family::Family;
+use super::{EVENTS, Events, Population, Potential, swar};
 
-/// Plain Rust, for any processor.
-#[derive(Clone, Copy, Debug)]
-pub struct Portable;
+/// Any processor: weights as they are.
+pub const FAMILY: Family = Family {
+    name: "portable",
+    cores: "Plain rows of weights",
+    targets: "",
+    layouts: &[],
+    reads: |_, _| false,
+    leaves: None,
+    cost: swar::family::COST,
+};
 
-impl<P: Potential> Kernels<P> for Portable {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        let post = post.get_mut(..outputs).unwrap_or(&mut []);
-        for event in events {
-            if let Some(row) = weights.dense_row(event.source.into(), outputs) {
-                add_row(row, event.value, &mut *post);
-            }
+pub(super) fn dense<P: Potential>(
+    weights: Weights<'_>,
+    outputs: usize,
+    events: &[Event],
+    post: &mut [P],
+) {
+    let post = post.get_mut(..outputs).unwrap_or(&mut []);
+    for event in events {
+        if let Some(row) = weights.dense_row(event.source.into(), outputs) {
+            add_row(row, event.value, &mut *post);
         }
     }
+}
 
-    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
-        let channels_in = u32::from(conv.input[2]);
-        let width_in = u32::from(conv.input[1]);
-        let channels = usize::from(conv.output[2]);
-        let row_len = usize::from(conv.row());
-        let group_inputs = u32::from(conv.group_inputs());
-        for event in events {
-            let source = u32::from(event.source);
-            let (Some(place), Some(channel)) = (
-                source.checked_div(channels_in),
-                source.checked_rem(channels_in),
-            ) else {
-                return;
-            };
-            let (Some(y), Some(x)) = (place.checked_div(width_in), place.checked_rem(width_in))
-            else {
-                return;
-            };
-            let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
-            let first = usize::from(conv.first) + group * row_len;
-            for (out_y, kernel_y) in taps::<0>(conv, y) {
-                for (out_x, kernel_x) in taps::<1>(conv, x) {
-                    let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
-                    let to = place * channels + first;
-                    if let (Some(row), Some(post)) = (
-                        weights.tap(conv, kernel_y, kernel_x, channel),
-                        post.get_mut(to..to + row_len),
-                    ) {
-                        add_row(row, event.value, post);
-                    }
+pub(super) fn convolution<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    events: &[Event],
+    post: &mut [P],
+) {
+    let channels_in = u32::from(conv.input[2]);
+    let width_in = u32::from(conv.input[1]);
+    let channels = usize::from(conv.output[2]);
+    let row_len = usize::from(conv.row());
+    let group_inputs = u32::from(conv.group_inputs());
+    for event in events {
+        let source = u32::from(event.source);
+        let (Some(place), Some(channel)) = (
+            source.checked_div(channels_in),
+            source.checked_rem(channels_in),
+        ) else {
+            return;
+        };
+        let (Some(y), Some(x)) = (place.checked_div(width_in), place.checked_rem(width_in)) else {
+            return;
+        };
+        let group = channel.checked_div(group_inputs).unwrap_or(0) as usize;
+        let first = usize::from(conv.first) + group * row_len;
+        for (out_y, kernel_y) in taps::<0>(conv, y) {
+            for (out_x, kernel_x) in taps::<1>(conv, x) {
+                let place = (out_y * u32::from(conv.output[1]) + out_x) as usize;
+                let to = place * channels + first;
+                if let (Some(row), Some(post)) = (
+                    weights.tap(conv, kernel_y, kernel_x, channel),
+                    post.get_mut(to..to + row_len),
+                ) {
+                    add_row(row, event.value, post);
                 }
             }
         }
     }
+}
 
-    fn drive_convolution(
-        conv: &Convolution,
-        weights: Weights<'_>,
-        input: &[u8],
-        zero_point: u8,
-        shift: u8,
-        currents: &mut [P],
-    ) {
-        let channels_in = usize::from(conv.input[2]);
-        let channels = usize::from(conv.output[2]);
-        let row_len = usize::from(conv.row());
-        let group_inputs = usize::from(conv.group_inputs());
-        let first = usize::from(conv.first);
-        let filters = first..first + usize::from(conv.filters);
-        let width = u32::from(conv.output[1]);
-        let places = (0..u32::from(conv.output[0])).flat_map(|y| (0..width).map(move |x| (y, x)));
-        if channels == 0 || row_len == 0 {
-            return;
-        }
-        for ((out_y, out_x), currents) in places.zip(currents.chunks_exact_mut(channels)) {
-            let currents = currents.get_mut(filters.clone()).unwrap_or(&mut []);
-            for (group, currents) in currents.chunks_exact_mut(row_len).enumerate() {
-                let from = group * group_inputs;
-                // A tile of channels at a time, so that the sums stay on the stack.
-                for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
-                    let mut sums = [0i32; TILE];
-                    for (kernel_y, y) in window::<0>(conv, out_y) {
-                        for (kernel_x, x) in window::<1>(conv, out_x) {
-                            let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
-                            let start = place + from;
-                            let Some(values) = input.get(start..start + group_inputs) else {
+pub(super) fn drive_convolution<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    input: &[u8],
+    zero_point: u8,
+    shift: u8,
+    currents: &mut [P],
+) {
+    let channels_in = usize::from(conv.input[2]);
+    let channels = usize::from(conv.output[2]);
+    let row_len = usize::from(conv.row());
+    let group_inputs = usize::from(conv.group_inputs());
+    let first = usize::from(conv.first);
+    let filters = first..first + usize::from(conv.filters);
+    let width = u32::from(conv.output[1]);
+    let places = (0..u32::from(conv.output[0])).flat_map(|y| (0..width).map(move |x| (y, x)));
+    if channels == 0 || row_len == 0 {
+        return;
+    }
+    for ((out_y, out_x), currents) in places.zip(currents.chunks_exact_mut(channels)) {
+        let currents = currents.get_mut(filters.clone()).unwrap_or(&mut []);
+        for (group, currents) in currents.chunks_exact_mut(row_len).enumerate() {
+            let from = group * group_inputs;
+            // A tile of channels at a time, so that the sums stay on the stack.
+            for (tile, currents) in currents.chunks_mut(TILE).enumerate() {
+                let mut sums = [0i32; TILE];
+                for (kernel_y, y) in window::<0>(conv, out_y) {
+                    for (kernel_x, x) in window::<1>(conv, out_x) {
+                        let place = (y * u32::from(conv.input[1]) + x) as usize * channels_in;
+                        let start = place + from;
+                        let Some(values) = input.get(start..start + group_inputs) else {
+                            continue;
+                        };
+                        for (channel, &value) in values.iter().enumerate() {
+                            let value = i32::from(value) - i32::from(zero_point);
+                            if value == 0 {
                                 continue;
-                            };
-                            for (channel, &value) in values.iter().enumerate() {
-                                let value = i32::from(value) - i32::from(zero_point);
-                                if value == 0 {
-                                    continue;
-                                }
-                                let channel = (from + channel) as u32;
-                                if let Some(row) = weights.tap(conv, kernel_y, kernel_x, channel) {
-                                    // What a row has behind the tile is not looked at.
-                                    row.skip(tile * TILE).zip(&mut sums, |sum, w| {
-                                        *sum = sum.wrapping_add(value.wrapping_mul(w));
-                                    });
-                                }
+                            }
+                            let channel = (from + channel) as u32;
+                            if let Some(row) = weights.tap(conv, kernel_y, kernel_x, channel) {
+                                // What a row has behind the tile is not looked at.
+                                row.skip(tile * TILE).zip(&mut sums, |sum, w| {
+                                    *sum = sum.wrapping_add(value.wrapping_mul(w));
+                                });
                             }
                         }
                     }
-                    for (current, &sum) in currents.iter_mut().zip(&sums) {
-                        *current = current.plus(round_shift(sum, shift));
-                    }
+                }
+                for (current, &sum) in currents.iter_mut().zip(&sums) {
+                    *current = current.plus(round_shift(sum, shift));
                 }
             }
         }
     }
+}
 
-    fn drive_dense(
-        weights: Weights<'_>,
-        outputs: usize,
-        input: &[u8],
-        zero_point: u8,
-        sums: &mut [P],
-    ) {
-        let sums = sums.get_mut(..outputs).unwrap_or(&mut []);
-        let mut add = |source: usize, byte: u8| {
-            let value = i16::from(byte) - i16::from(zero_point);
-            if value != 0
-                && let Some(row) = weights.dense_row(source, outputs)
-            {
-                add_row(row, value, sums);
-            }
-        };
-        // Most values are the zero point.
-        let (fours, rest) = input.as_chunks::<4>();
-        for (at, four) in fours.iter().enumerate() {
-            if *four != [zero_point; 4] {
-                four.iter()
-                    .enumerate()
-                    .for_each(|(k, &byte)| add(at * 4 + k, byte));
-            }
-        }
-        for (k, &byte) in rest.iter().enumerate() {
-            add(fours.len() * 4 + k, byte);
-        }
-    }
-
-    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
-        let channels = population.threshold.len();
-        let max_count = i32::from(population.max_count);
-        let Some(mut channel) = from.checked_rem(channels) else {
-            return population.potentials.len();
-        };
-        let mut neuron = from;
-        let potentials = population.potentials.get_mut(from..).unwrap_or(&mut []);
-        for block in potentials.chunks_mut(BLOCK) {
-            // Most blocks are quiet.
-            let quiet = block.iter().fold(true, |quiet, v| quiet & (v.value() < 0));
-            if quiet {
-                neuron += block.len();
-                channel += block.len();
-                if channel >= channels {
-                    channel = channel.checked_rem(channels).unwrap_or(0);
-                }
-                continue;
-            }
-            for v in block {
-                let above = v.value();
-                if above >= 0 {
-                    let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
-                    let count = above
-                        .checked_div(threshold)
-                        .map_or(0, |n| n.saturating_add(1))
-                        .min(max_count);
-                    *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
-                    // There is room: a full buffer ends the loop.
-                    let _ = events.push(Event {
-                        source: neuron as u16,
-                        value: count as i16,
-                    });
-                }
-                neuron += 1;
-                channel += 1;
-                if channel == channels {
-                    channel = 0;
-                }
-                if events.len() == EVENTS {
-                    return neuron;
-                }
-            }
-        }
-        neuron
-    }
-
-    fn settle(population: &mut Population<'_, P>) {
-        let channels = population.bias.len().max(1);
-        for places in population.potentials.chunks_mut(channels) {
-            for (v, &bias) in places.iter_mut().zip(population.bias) {
-                *v = v.plus(bias.into());
-            }
-        }
-        for (v, current) in population.potentials.iter_mut().zip(population.currents) {
-            *v = v.plus(current.current());
-        }
-    }
-
-    fn repeat(potentials: &mut [P], channels: usize) {
-        let mut filled = channels;
-        while filled > 0
-            && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
-            && !rest.is_empty()
+pub(super) fn drive_dense<P: Potential>(
+    weights: Weights<'_>,
+    outputs: usize,
+    input: &[u8],
+    zero_point: u8,
+    sums: &mut [P],
+) {
+    let sums = sums.get_mut(..outputs).unwrap_or(&mut []);
+    let mut add = |source: usize, byte: u8| {
+        let value = i16::from(byte) - i16::from(zero_point);
+        if value != 0
+            && let Some(row) = weights.dense_row(source, outputs)
         {
-            for (to, from) in rest.iter_mut().zip(done) {
-                *to = *from;
-            }
-            filled += filled;
+            add_row(row, value, sums);
         }
+    };
+    // Most values are the zero point.
+    let (fours, rest) = input.as_chunks::<4>();
+    for (at, four) in fours.iter().enumerate() {
+        if *four != [zero_point; 4] {
+            four.iter()
+                .enumerate()
+                .for_each(|(k, &byte)| add(at * 4 + k, byte));
+        }
+    }
+    for (k, &byte) in rest.iter().enumerate() {
+        add(fours.len() * 4 + k, byte);
+    }
+}
+
+pub(super) fn fire<P: Potential>(
+    population: &mut Population<'_, P>,
+    from: usize,
+    events: &mut Events,
+) -> usize {
+    let channels = population.threshold.len();
+    let max_count = i32::from(population.max_count);
+    let Some(mut channel) = from.checked_rem(channels) else {
+        return population.potentials.len();
+    };
+    let mut neuron = from;
+    let potentials = population.potentials.get_mut(from..).unwrap_or(&mut []);
+    for block in potentials.chunks_mut(BLOCK) {
+        // Most blocks are quiet.
+        let quiet = block.iter().fold(true, |quiet, v| quiet & (v.value() < 0));
+        if quiet {
+            neuron += block.len();
+            channel += block.len();
+            if channel >= channels {
+                channel = channel.checked_rem(channels).unwrap_or(0);
+            }
+            continue;
+        }
+        for v in block {
+            let above = v.value();
+            if above >= 0 {
+                let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
+                let count = above
+                    .checked_div(threshold)
+                    .map_or(0, |n| n.saturating_add(1))
+                    .min(max_count);
+                *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
+                // There is room: a full buffer ends the loop.
+                let _ = events.push(Event {
+                    source: neuron as u16,
+                    value: count as i16,
+                });
+            }
+            neuron += 1;
+            channel += 1;
+            if channel == channels {
+                channel = 0;
+            }
+            if events.len() == EVENTS {
+                return neuron;
+            }
+        }
+    }
+    neuron
+}
+
+pub(super) fn settle<P: Potential>(population: &mut Population<'_, P>) {
+    let channels = population.bias.len().max(1);
+    for places in population.potentials.chunks_mut(channels) {
+        for (v, &bias) in places.iter_mut().zip(population.bias) {
+            *v = v.plus(bias.into());
+        }
+    }
+    for (v, current) in population.potentials.iter_mut().zip(population.currents) {
+        *v = v.plus(current.current());
+    }
+}
+
+pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize) {
+    let mut filled = channels;
+    while filled > 0
+        && let Some((done, rest)) = potentials.split_at_mut_checked(filled)
+        && !rest.is_empty()
+    {
+        for (to, from) in rest.iter_mut().zip(done) {
+            *to = *from;
+        }
+        filled += filled;
     }
 }
 

@@ -120,11 +120,6 @@ impl Chip {
         let mainline = families::is_mainline(&self.family);
         Processor {
             architecture: self.architecture,
-            fpu: match self.architecture {
-                Architecture::Armv7EM => families::has_fpu(&self.family, self.name()),
-                Architecture::Armv8M => mainline,
-                _ => false,
-            },
             dsp: match self.architecture {
                 Architecture::Armv7EM => true,
                 Architecture::Armv8M => mainline,

@@ -35,52 +35,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Families whose Cortex-M4 or M7 has a floating-point unit in every chip.
-const FPU: [&str; 38] = [
-    "EFM32GG11B",
-    "EFM32PG",
-    "EFR32BG1",
-    "EFR32FG1",
-    "EFR32MG1",
-    "GD32c1x3",
-    "GD32E10x",
-    "GD32F30x",
-    "GD32F4xx",
-    "LPC54",
-    "MAX326",
-    "MIMXRT10",
-    "MPS2",
-    "MSP432",
-    "PAC55XX",
-    "PIC32CXSG",
-    "RA4M1",
-    "RA4W1",
-    "RA6M1",
-    "RA6M2",
-    "RA6M3",
-    "RA6T1",
-    "S32K",
-    "SAMD51",
-    "SAME5",
-    "SAME70",
-    "SAMG",
-    "SAMV71",
-    "STM32F3",
-    "STM32F4",
-    "STM32F7",
-    "STM32G4",
-    "STM32H7",
-    "STM32L4",
-    "STM32WB Series",
-    "Tiva C",
-    "XMC4000",
-    "CC13xx",
-];
-
-/// Chips whose Cortex-M4 has a floating-point unit, in families of which others have none.
-const FPU_CHIPS: [&str; 3] = ["nRF52832", "nRF52833", "nRF52840"];
-
-/// Families whose Armv8-M core has the main, DSP and floating-point extensions in every chip.
+/// Families whose Armv8-M core has the main and DSP extensions in every chip.
 const MAINLINE: [&str; 21] = [
     "EFM32PG22",
     "EFM32PG26",
@@ -154,12 +109,7 @@ fn begins(name: &str, beginnings: &[&str]) -> bool {
     beginnings.iter().any(|b| name.starts_with(b))
 }
 
-/// Whether a Cortex-M4 or M7 surely has a floating-point unit.
-pub(super) fn has_fpu(family: &str, chip: &str) -> bool {
-    begins(family, &FPU) || begins(chip, &FPU_CHIPS)
-}
-
-/// Whether an Armv8-M core surely has the main, DSP and floating-point extensions.
+/// Whether an Armv8-M core surely has the main and DSP extensions.
 pub(super) fn is_mainline(family: &str) -> bool {
     begins(family, &MAINLINE)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
 use super::chip::Chip;
@@ -216,19 +216,13 @@ pub fn build(
             obstacle,
         });
     }
-    let targets = chip.processor().targets();
-    let ways = targets
-        .iter()
-        .filter_map(|target| Some((*target, Toolchain::find(target)?)));
-    let mut ways: Vec<(&str, Toolchain)> = ways.collect();
-    // One that is installed beats one that is built from source.
-    ways.sort_by_key(|(_, toolchain)| *toolchain != Toolchain::Installed);
-    let Some((target, _)) = ways.first() else {
+    let target = chip.processor().target();
+    if Toolchain::find(target).is_none() {
         return Err(FirmwareError::NoTarget {
             chip: chip.name().to_owned(),
-            target: targets.first().copied().unwrap_or_default(),
+            target,
         });
-    };
+    }
     let memory = layout.memory_x();
     let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
     Ok(Firmware {

@@ -15,7 +15,7 @@ use std::fmt::{self, Write as _};
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
 use super::chip::Chip;

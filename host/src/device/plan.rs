@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
-use tinyspike_firmware::boards::Limits;
+use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
@@ -393,7 +393,7 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self, image: &Image<'_>) -> Vec<(String, Option<Advice>)> {
         let mut warnings = Vec::new();
-        let target = self.processor.image_target();
+        let target = self.processor.family();
         if !suits(image, target) {
             let text = format!(
                 "the image's weights are laid out for other kernels than those of {}: it will run, but slowly",
@@ -483,8 +483,7 @@ fn budgets(
     // A firmware of one's own, without a key, starts as it likes.
     let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
     if application || key.is_some() {
-        let targets = chip.processor().targets();
-        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let limits = Limits::of(chip.processor().target());
         let memory = firmware.and_then(|firmware| firmware.memory);
         let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
@@ -511,8 +510,7 @@ impl Layout {
     /// The same with a stack for the inferences of an image.
     #[must_use]
     pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
-        let targets = chip.processor().targets();
-        let limits = Limits::of(targets.first().copied().unwrap_or_default());
+        let limits = Limits::of(chip.processor().target());
         let stack = limits.stack(image.description().is_exact());
         Self { stack, ..self }
     }

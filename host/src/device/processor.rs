@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::integers::Target;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 
 /// The architecture of a Cortex-M core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -38,39 +39,27 @@ impl fmt::Display for Architecture {
 pub struct Processor {
     /// Its architecture.
     pub architecture: Architecture,
-    /// Whether it is known to have a floating-point unit.
-    pub fpu: bool,
     /// Whether it is known to have the DSP extension, and with it the main extension of Armv8-M.
     pub dsp: bool,
 }
 
 impl Processor {
-    /// The compiler's targets whose code it runs, the best first.
+    /// The compiler's target for it. The engine uses no floats, so that it asks for no floating-point unit.
     #[must_use]
-    pub const fn targets(self) -> &'static [&'static str] {
-        match (self.architecture, self.dsp, self.fpu) {
-            (Architecture::Armv6M, ..) => &["thumbv6m-none-eabi"],
-            (Architecture::Armv7M, ..) => &["thumbv7m-none-eabi"],
-            (Architecture::Armv7EM, _, true) => &["thumbv7em-none-eabihf", "thumbv7em-none-eabi"],
-            (Architecture::Armv7EM, _, false) => &["thumbv7em-none-eabi"],
-            (Architecture::Armv8M, true, true) => {
-                &["thumbv8m.main-none-eabihf", "thumbv8m.main-none-eabi"]
-            }
-            (Architecture::Armv8M, true, false) => &["thumbv8m.main-none-eabi"],
-            // The engine's build takes the main extension to mean DSP instructions.
-            (Architecture::Armv8M, false, _) => &["thumbv8m.base-none-eabi"],
+    pub const fn target(self) -> &'static str {
+        match (self.architecture, self.dsp) {
+            (Architecture::Armv6M, _) => "thumbv6m-none-eabi",
+            (Architecture::Armv7M, _) => "thumbv7m-none-eabi",
+            (Architecture::Armv7EM, _) => "thumbv7em-none-eabi",
+            (Architecture::Armv8M, true) => "thumbv8m.main-none-eabi",
+            (Architecture::Armv8M, false) => "thumbv8m.base-none-eabi",
         }
     }
 
-    /// What an image is converted for that its kernels are to read the fastest.
+    /// The kernel family that it runs.
     #[must_use]
-    pub const fn image_target(self) -> Target {
-        match (self.architecture, self.dsp) {
-            (Architecture::Armv7EM, _) | (Architecture::Armv8M, true) => Target::CortexM4,
-            (Architecture::Armv6M, _) | (Architecture::Armv8M, false) => Target::CortexM0,
-            // Its kernels are in Rust.
-            (Architecture::Armv7M, _) => Target::Portable,
-        }
+    pub fn family(self) -> &'static Family {
+        families::of_target(self.target(), self.dsp)
     }
 }
 
@@ -111,24 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn code_is_built_for_units_that_are_known_alone() {
-        let processor = |architecture, fpu, dsp| Processor {
-            architecture,
-            fpu,
-            dsp,
-        };
-        let first = |p: Processor| p.targets()[0];
-        assert_eq!(
-            first(processor(Architecture::Armv7EM, true, true)),
-            "thumbv7em-none-eabihf"
-        );
-        assert_eq!(
-            first(processor(Architecture::Armv7EM, false, true)),
-            "thumbv7em-none-eabi"
-        );
-        assert_eq!(
-            first(processor(Architecture::Armv8M, false, false)),
-            "thumbv8m.base-none-eabi"
-        );
+    fn a_processor_runs_the_fastest_kernels_for_units_that_are_known() {
+        use families::{DSP, SWAR};
+        for (architecture, dsp, family) in [
+            (Architecture::Armv6M, false, &SWAR),
+            (Architecture::Armv7M, false, &SWAR),
+            (Architecture::Armv7EM, true, &DSP),
+            (Architecture::Armv8M, true, &DSP),
+            (Architecture::Armv8M, false, &SWAR),
+        ] {
+            let processor = Processor { architecture, dsp };
+            assert_eq!(processor.family(), family, "{processor:?}");
+        }
     }
 }

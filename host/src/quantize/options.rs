@@ -1,8 +1,9 @@
 //! Settings of quantization.
 
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Width;
 
-use crate::integers::Target;
 use crate::simulate::InitialVoltage;
 
 /// Bits of a weight, unless others are asked for.
@@ -20,7 +21,7 @@ pub struct QuantizeOptions {
     /// The most spikes that a neuron emits in one step; further spikes wait for the next step.
     pub max_count: u8,
     /// The kernels that the image is for.
-    pub target: Target,
+    pub target: &'static Family,
     /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
     /// or the share of the activations above zero that stay below it.
     pub percentile: Option<f64>,
@@ -124,7 +125,7 @@ impl Default for QuantizeOptions {
         Self {
             steps: 2,
             max_count: 15,
-            target: Target::default(),
+            target: &families::DSP,
             percentile: None,
             input_bits: 8,
             weight_bits: WEIGHT_BITS,

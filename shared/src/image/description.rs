@@ -609,29 +609,6 @@ impl Transform {
     /// The number of bytes of its weights in a layout, those that fill up rows included.
     #[must_use]
     pub fn weights(&self, layout: Layout) -> Option<u32> {
-        match self {
-            Self::Dense(d) => {
-                let stride = u32::try_from(layout.stride(d.outputs as usize)).ok()?;
-                match layout {
-                    Layout::Crossed => d.inputs.div_ceil(2).checked_mul(stride),
-                    _ => d.inputs.checked_mul(stride),
-                }
-            }
-            Self::Convolution(c) => {
-                let run = u32::from(c.kernel[1]).checked_mul(c.input[2].into())?;
-                let rows = [c.kernel[0].into(), run, c.row().into()];
-                match layout {
-                    Layout::Nibbles => volume(&[rows[0], run, rows[2].div_ceil(2)]),
-                    Layout::Wide | Layout::WidePairs | Layout::Halves => {
-                        volume(&rows)?.checked_mul(2)
-                    }
-                    Layout::Windows => {
-                        let run = run.checked_next_multiple_of(4)?;
-                        volume(&[rows[0], run, rows[2], 2])
-                    }
-                    _ => volume(&rows),
-                }
-            }
-        }
+        layout.bytes(self)
     }
 }

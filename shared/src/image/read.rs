@@ -163,16 +163,9 @@ impl Reader<'_> {
     }
 
     fn layout(&mut self) -> Layout {
-        match self.u32() {
-            0 => Layout::Rows,
-            1 => Layout::Quads,
-            2 => Layout::Crossed,
-            3 => Layout::Wide,
-            4 => Layout::WidePairs,
-            5 => Layout::Windows,
-            6 => Layout::Nibbles,
-            7 => Layout::Halves,
-            _ => {
+        match Layout::ALL.get(self.u32() as usize) {
+            Some(layout) => *layout,
+            None => {
                 self.fail();
                 Layout::Rows
             }
@@ -348,10 +341,7 @@ mod tests {
                 source,
                 transform,
                 weights,
-                layout: [
-                    Layout::Rows, Layout::Quads, Layout::Crossed, Layout::Wide, Layout::WidePairs,
-                    Layout::Windows, Layout::Nibbles, Layout::Halves,
-                ][layout],
+                layout: Layout::ALL[layout],
             }
         }
     }

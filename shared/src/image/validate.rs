@@ -8,7 +8,6 @@ use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
 use super::inbox::{Inbox, MAX_FRACTION};
 use super::neuron::Initial;
-use crate::weights::{Layout, WINDOWS};
 
 /// An event names its source in 16 bits.
 const MAX_SOURCES: u32 = 1 << 16;
@@ -212,17 +211,7 @@ fn connection(
             convolution(conv)?;
         }
     }
-    let fits = match (&c.transform, c.layout) {
-        (_, Layout::Rows | Layout::Nibbles | Layout::Halves)
-        | (Transform::Dense(_), Layout::Quads | Layout::Crossed) => true,
-        (Transform::Convolution(_), Layout::Wide) => true,
-        (Transform::Convolution(conv), Layout::WidePairs) => conv.row().is_multiple_of(2),
-        (Transform::Convolution(conv), Layout::Windows) => {
-            conv.groups == 1 && usize::from(conv.filters).is_multiple_of(WINDOWS)
-        }
-        _ => false,
-    };
-    if !fits {
+    if !c.layout.fits(&c.transform) {
         return Err(Fault::Layout);
     }
     bytes.section(c.weights, c.transform.weights(c.layout))?;

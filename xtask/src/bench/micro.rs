@@ -5,10 +5,11 @@
 
 use tinyspike::assemble::assemble;
 use tinyspike::graph::{Source, Target as Post};
-use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps, Target};
+use tinyspike::integers::{self, Connection, Ensemble, Input, Output, Seen, Steps};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::functions;
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf};
+use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{Convolution, Dense, Transform, Width};
 use tinyspike_shared::inputs::Header;
 
@@ -38,7 +39,7 @@ pub(super) struct Micro {
 /// Measures all on the Cortex-M4.
 pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
     let board = Board::Mps2An386;
-    let elf = board.elf(Program::Bench);
+    let elf = elf(board, Program::Bench);
     let functions = functions(&elf)?;
     let neurons = u32::from(SIDE) * u32::from(SIDE) * u32::from(CHANNELS);
     let mut measured = Vec::new();
@@ -106,7 +107,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
         };
     let targets = TARGETS as usize;
     integers::Network {
-        target: Target::CortexM4,
+        target: &families::DSP,
         steps: Steps::Limited(STEPS),
         inputs: vec![Input {
             label: "in".into(),

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, default_value_t = 100, requires = "image")]
     limit: usize,
     /// The board that QEMU emulates for it
-    #[arg(long, default_value = "mps2-an386", value_parser = Board::from_name, requires = "image")]
+    #[arg(long, default_value = "mps2-an386", value_parser = Board::measured, requires = "image")]
     board: Board,
     /// Measure again and fail where a count is more than 2 % above the stored one; write nothing
     #[arg(long, conflicts_with_all = ["image", "write_docs"])]

@@ -11,7 +11,7 @@ use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::data::{self, DataSet};
 use tinyspike_board::elf::{Code, functions};
-use tinyspike_board::firmware::{Board, Program};
+use tinyspike_board::firmware::{Board, Program, elf, family};
 use tinyspike_board::{Failure, qemu, shell};
 
 use super::host::{HostResults, Tool};
@@ -37,7 +37,7 @@ struct Rival {
     m0: Option<u64>,
 }
 
-const ALL: &[Board] = &Board::ALL;
+const ALL: &[Board] = &Board::MEASURED;
 const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 
 const CASES: [Case; 3] = [
@@ -223,7 +223,7 @@ fn counts(report: &Report) -> BTreeMap<String, f64> {
 
 fn measure() -> Result<Results, Failure> {
     let start = Instant::now();
-    for board in Board::ALL {
+    for board in Board::MEASURED {
         build(board)?;
     }
     let plugin = profile::build_plugin()?;
@@ -244,10 +244,10 @@ fn measure() -> Result<Results, Failure> {
             }
             Ok::<_, Failure>(images.get(target).cloned().unwrap_or_default())
         };
-        let image = image_for(target(Board::Mps2An386))?;
+        let image = image_for(family(Board::Mps2An386).name)?;
         let mut boards = Vec::new();
         for &board in case.boards {
-            let image = image_for(target(board))?;
+            let image = image_for(family(board).name)?;
             let data = test.clone().take(case.images);
             let options = BenchOptions {
                 board,
@@ -319,14 +319,6 @@ fn commit() -> String {
     commit
 }
 
-/// The tool's name for a board's processor.
-const fn target(board: Board) -> &'static str {
-    match board {
-        Board::Mps2An386 | Board::Mps2An500 => "cortex-m4",
-        _ => "cortex-m0",
-    }
-}
-
 /// Estimated cycles of an instruction, on the average of some inferences.
 fn cycles_per_instruction(
     board: Board,
@@ -334,7 +326,7 @@ fn cycles_per_instruction(
     image: &[u8],
     data: &DataSet,
 ) -> Result<f64, Failure> {
-    let elf = board.elf(Program::Bench);
+    let elf = elf(board, Program::Bench);
     let inputs = block(image, data).map_err(argument)?;
     let counts = profile::count(board, plugin, &functions(&elf)?, image, &inputs)?;
     let executed: u64 = counts.iter().map(|c| c.executed).sum();

@@ -66,7 +66,7 @@ pub(crate) fn spare() -> &'static mut [u32] {
     }
 }
 
-/// Works with another stack, of which [`Limits`](tinyspike_firmware::boards::Limits) say how large it has to be for
+/// Works with another stack, of which [`Limits`](tinyspike_firmware::limits::Limits) say how large it has to be for
 /// the start of this application.
 pub(crate) fn with_stack<T, W: FnOnce() -> T>(stack: &mut [u32], work: W) -> T {
     struct Job<T, W> {

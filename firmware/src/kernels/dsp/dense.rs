@@ -4,7 +4,6 @@ use tinyspike_shared::Event;
 use tinyspike_shared::weights::{Layout, Weights};
 
 use super::super::Values;
-use super::PORTABLE;
 
 unsafe extern "C" {
     fn tinyspike_dense(rows: *mut Rows);
@@ -12,6 +11,8 @@ unsafe extern "C" {
     fn tinyspike_take_32(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32);
 }
 
+/// Whether a value that has no fast form here can be added.
+const PORTABLE: bool = cfg!(feature = "portable");
 /// Targets in a tile of a row.
 const TILE: usize = 16;
 /// The most targets that are summed at once.

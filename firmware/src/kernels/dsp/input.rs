@@ -5,6 +5,8 @@ use core::mem::MaybeUninit;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Layout, Weights};
 
+use super::family::{self, COPIED};
+
 unsafe extern "C" {
     fn tinyspike_windows(windows: *mut Windows);
     fn tinyspike_windows_long(windows: *mut Windows);
@@ -13,7 +15,7 @@ unsafe extern "C" {
 }
 
 /// Channels that are summed together.
-const BLOCK: usize = 8;
+const BLOCK: usize = family::BLOCK as usize;
 /// Bytes of weights for four values and a block of channels.
 const FOUR: usize = 4 * BLOCK * 2;
 
@@ -61,9 +63,6 @@ impl Windows {
     }
 }
 
-/// The most bytes of a window that is copied, because what it reads would reach beyond the input.
-const COPIED: usize = 256;
-
 /// Brings an input's current to potentials or currents of 16 bits.
 #[inline(never)]
 pub(super) fn drive(
@@ -82,17 +81,11 @@ pub(super) fn drive(
     let fours = run.div_ceil(4);
     let step = stride_x * channels_in;
     let block = kernel_y * fours * FOUR;
-    let fits = weights.layout == Layout::Windows
-        && conv.is_plain()
-        && conv.padding == [0, 0]
-        && channels.is_multiple_of(BLOCK)
+    let fits = family::drives(conv, weights.layout)
         && run > 0
         && kernel_y > 0
         && out_height > 0
         && out_width > 0
-        && (out_height - 1) * stride_y + kernel_y <= height
-        && (out_width - 1) * stride_x + kernel_x <= width
-        && kernel_y * fours * 4 <= COPIED
         && weights.bytes.len() == channels / BLOCK * block
         && input.len() == height * line
         && currents.len() == out_height * out_width * channels

@@ -2,10 +2,9 @@
 
 use tinyspike_shared::Event;
 
-use crate::parts::Part;
-
 use super::super::words::{copy_from_before, in_words};
 use super::super::{EVENTS, Events, Population, Potential};
+use super::family::GROUP;
 
 unsafe extern "C" {
     fn tinyspike_fire_16(fire: *mut Fire);
@@ -20,9 +19,7 @@ unsafe extern "C" {
 }
 
 /// Whether another step can follow.
-const STEPS: bool = Part::Steps.is_built();
-/// Words of potentials that are looked at together.
-const GROUP: usize = 4;
+const STEPS: bool = cfg!(feature = "steps");
 /// Words that are copied together.
 const COPIED: usize = 8;
 

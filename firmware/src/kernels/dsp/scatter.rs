@@ -4,8 +4,10 @@ use core::mem::MaybeUninit;
 use core::num::NonZeroU32;
 
 use tinyspike_shared::Event;
-use tinyspike_shared::image::{Axis, Convolution};
-use tinyspike_shared::weights::{Layout, Weights};
+use tinyspike_shared::image::{Axis, Convolution, Width};
+use tinyspike_shared::weights::Weights;
+
+use super::family;
 
 unsafe extern "C" {
     fn tinyspike_scatter_16(line: *mut Line);
@@ -14,7 +16,7 @@ unsafe extern "C" {
 }
 
 /// Channels of a block.
-const BLOCK: u32 = 8;
+const BLOCK: u32 = family::BLOCK as u32;
 /// Blocks of a chain.
 const CHAIN: u32 = 8;
 /// Columns whose targets are looked up.
@@ -77,53 +79,28 @@ impl Column {
     };
 }
 
-/// The width of targets, and what goes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Targets {
-    /// 16 bits.
-    Narrow,
-    /// 32 bits.
-    Wide,
+/// Bytes of code for a block.
+const fn code(width: Width) -> u32 {
+    match width {
+        Width::I16 => 28,
+        Width::I32 => 48,
+    }
 }
 
-impl Targets {
-    /// Bytes of a target.
-    const fn bytes(self) -> u32 {
-        match self {
-            Self::Narrow => 2,
-            Self::Wide => 4,
-        }
-    }
-
-    /// The layout of the weights.
-    const fn layout(self) -> Layout {
-        match self {
-            Self::Narrow => Layout::WidePairs,
-            Self::Wide => Layout::Wide,
-        }
-    }
-
-    /// Bytes of code for a block.
-    const fn code(self) -> u32 {
-        match self {
-            Self::Narrow => 28,
-            Self::Wide => 48,
-        }
-    }
-
-    /// Runs the events of a line, and moves to the next event. `long` is whether any row has rounds
-    /// behind the first.
+impl Line {
+    /// Runs the events of a line on targets of a width, and moves to the next event. `long` is whether any row has
+    /// rounds behind the first.
     ///
     /// # Safety
     /// All rows of targets and weights that the line's columns name are there and aligned to words.
-    unsafe fn scatter(self, line: &mut Line, long: bool) {
-        let scatters = match (self, long) {
-            (Self::Narrow, false) => tinyspike_scatter_16,
-            (Self::Narrow, true) => tinyspike_scatter_16_long,
-            (Self::Wide, _) => tinyspike_scatter_32,
+    unsafe fn scatter(&mut self, width: Width, long: bool) {
+        let scatters = match (width, long) {
+            (Width::I16, false) => tinyspike_scatter_16,
+            (Width::I16, true) => tinyspike_scatter_16_long,
+            (Width::I32, _) => tinyspike_scatter_32,
         };
         // SAFETY: the caller's.
-        unsafe { scatters(line) };
+        unsafe { scatters(self) };
     }
 }
 
@@ -170,7 +147,7 @@ fn columns(
     long
 }
 
-/// Scatters events over targets, whose bytes are given: whether it did, for the geometry and the layout may not
+/// Scatters events over targets of a width, whose bytes are given: whether it did, for the geometry and the layout may not
 /// allow for it.
 #[inline(never)]
 pub(super) fn scatter(
@@ -178,12 +155,12 @@ pub(super) fn scatter(
     weights: Weights<'_>,
     events: &[Event],
     post: &mut [u8],
-    kind: Targets,
+    bits: Width,
 ) -> bool {
     let [height, width, channels_in] = conv.input.map(u32::from);
     let [out_height, out_width, channels] = conv.output.map(u32::from);
     let [kernel_y, kernel_x] = conv.kernel.map(u32::from);
-    let column = channels * kind.bytes();
+    let column = channels * bits.bytes() as u32;
     let bytes = Bytes {
         column,
         target_line: out_width * column,
@@ -191,11 +168,7 @@ pub(super) fn scatter(
         weights_line: kernel_x * channels * 2,
     };
     let weights_channel = kernel_y * bytes.weights_line;
-    let fast = weights.layout == kind.layout()
-        && conv.is_plain()
-        && channels.is_multiple_of(BLOCK)
-        && bytes.target_line < 1 << 16
-        && bytes.weights_line < 1 << 16
+    let fast = family::scatters(conv, weights.layout, bits)
         && weights.bytes.len() == (channels_in * weights_channel) as usize
         && post.len() == (out_height * bytes.target_line) as usize
         && post.as_ptr().cast::<u32>().is_aligned()
@@ -208,7 +181,7 @@ pub(super) fn scatter(
     let seen = width.min(COLUMNS as u32);
     let table = table.get_mut(..seen as usize).unwrap_or(&mut []);
     let mut from = 0;
-    let mut long = columns(table, horizontal, from, bytes, kind.code());
+    let mut long = columns(table, horizontal, from, bytes, code(bits));
     let all = events.as_ptr_range();
     let mut next = all.start;
     while next < all.end {
@@ -222,7 +195,7 @@ pub(super) fn scatter(
         let x = at - y * width;
         if x < from || x >= from + seen {
             from = x;
-            long = columns(table, horizontal, from, bytes, kind.code());
+            long = columns(table, horizontal, from, bytes, code(bits));
         }
         let span = vertical.span(y);
         if span.count == 0 {
@@ -248,7 +221,7 @@ pub(super) fn scatter(
         // SAFETY: every column that is seen has been filled in; the spans name targets inside `post` and taps
         // inside the kernel, whose sizes are those of the geometry; both are aligned, as are rows of a multiple of 8 channels. The assembly stops
         // before an event that is not of the line's columns.
-        unsafe { kind.scatter(&mut line, long) };
+        unsafe { line.scatter(bits, long) };
         next = line.events;
     }
     true

@@ -4,9 +4,9 @@ use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::weights::{Layout, Weights};
 
-use super::super::{Kernels, Portable, Potential};
+use super::super::{Potential, portable};
 
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
 }
@@ -19,7 +19,7 @@ const WORDS: usize = TILE / 2;
 const SURPLUS: u32 = 128;
 
 /// Events over a tile of each row. The assembly knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Tile {
     /// Bytes of a row.
@@ -31,7 +31,7 @@ struct Tile {
 }
 
 /// A potential that takes sums in lanes.
-pub(super) trait Taker: Potential {
+pub trait Taker: Potential {
     /// How large the values of a list may be together: 128 times as much must be told from its
     /// complement in what a lane has of it.
     const BUDGET: u32;
@@ -113,7 +113,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// There are events, a row for each, and the tile in each row.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         let range = events.as_ptr_range();
         let tile = Tile {
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         const MASK: u32 = 0x00ff_00ff;
         for sum in sums.iter_mut() {
@@ -188,7 +188,7 @@ pub(super) fn dense<P: Taker>(
     let rows = Rows::new(weights, outputs);
     let rows = rows.filter(|r| events.iter().all(|e| usize::from(e.source) < r.count));
     let (Some(rows), Some(targets)) = (rows, post.get_mut(..outputs)) else {
-        return Portable::dense(weights, outputs, events, post);
+        return portable::dense(weights, outputs, events, post);
     };
     let mut rest = events;
     while !rest.is_empty() {
@@ -209,7 +209,7 @@ pub(super) fn dense<P: Taker>(
                 return;
             };
             let event = core::slice::from_ref(event);
-            Portable::dense(weights, outputs, event, targets);
+            portable::dense(weights, outputs, event, targets);
             rest = tail;
             continue;
         }
@@ -233,7 +233,7 @@ pub(super) fn drive<P: Taker>(
 ) {
     let rows = Rows::new(weights, outputs).filter(|rows| input.len() <= rows.count);
     let (Some(rows), Some(targets)) = (rows, sums.get_mut(..outputs)) else {
-        return Portable::drive_dense(weights, outputs, input, zero_point, sums);
+        return portable::drive_dense(weights, outputs, input, zero_point, sums);
     };
     let mut events: Vec<Event, TERMS> = Vec::new();
     let mut magnitude = 0u32;

@@ -1,23 +1,23 @@
 //! What an input brings over a convolution.
 
 use tinyspike_shared::image::Convolution;
-use tinyspike_shared::weights::{Layout, Weights};
+use tinyspike_shared::weights::Weights;
 
-#[cfg(not(tinyspike_baseline))]
+use super::family::{self, COLUMNS};
+
+#[cfg(not(tinyspike_kernels = "swar"))]
 use super::super::Potential;
 
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_windows(windows: *mut Run);
 }
 
 /// Channels that are summed together.
-const CHANNELS: usize = 8;
-/// The most columns of an input.
-const COLUMNS: usize = 256;
+const CHANNELS: usize = family::BLOCK as usize;
 
 /// Windows side by side, for a block of channels. The assembly knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Run {
     /// Of the next window.
@@ -81,7 +81,7 @@ impl Windows<'_> {
     /// # Safety
     /// The windows lie inside the input, their values' taps inside the kernel; there is a window, a row and a value,
     /// and targets for all.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn add(self, targets: &mut [u16]) {
         let columns = self.columns.as_ptr().wrapping_add(self.start);
         let values = self.input.as_ptr().wrapping_add(self.start);
@@ -114,7 +114,7 @@ impl Windows<'_> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn add(self, targets: &mut [u16]) {
         let windows = targets.chunks_exact_mut(self.channels);
         for (at, targets) in windows.take(self.count).enumerate() {
@@ -164,11 +164,7 @@ pub(super) fn drive(
     let [padding_y, padding_x] = conv.padding.map(usize::from);
     let line = width * channels_in;
     let value_line = kernel_x * channels_in;
-    let fits = weights.layout == Layout::Rows
-        && conv.is_plain()
-        && channels.is_multiple_of(CHANNELS)
-        && line > 0
-        && line <= COLUMNS
+    let fits = family::drives(conv, weights.layout)
         && shift < 31
         && weights.bytes.as_ptr().cast::<u32>().is_aligned()
         && weights.bytes.len() == kernel_y * value_line * channels

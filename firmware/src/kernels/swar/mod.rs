@@ -1,12 +1,13 @@
-//! Kernels for Cortex-M cores without the DSP extension: M0, M0+, M23. Built for others they are the same, slower.
+//! Kernels for Cortex-M cores without the DSP extension: M0, M0+, M3, M23. Built for others they are the same, slower.
 //!
 //! Two 16-bit sums share a word. Weights of two targets are the integer w0 + 2^16 w1, potentials v0 + 2^16 v1;
 //! a plain multiplication and a plain addition of words do both, and what one borrows from its neighbour on the way
 //! is given back when the sum is complete: modulo 2^32 there is only one pair of values in range. The loops that
 //! touch weights are in assembly, because eight of the core's registers have to be divided among them by hand;
-//! each has a twin in Rust for all other processors, which the tests hold to [`Portable`].
+//! each has a twin in Rust for all other processors, which the tests hold to the portable kernels.
 
 mod dense;
+pub(super) mod family;
 mod input;
 mod neurons;
 mod scatter;
@@ -15,11 +16,13 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::Weights;
 
-use super::{Events, Kernels, Population, Portable};
+use super::{Events, Kernels, Population, Values, portable};
+use dense::Taker;
+use neurons::Neuron;
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
 // comments ask for.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 core::arch::global_asm!(
     include_str!("../macros.s"),
     include_str!("registers.s"),
@@ -30,18 +33,22 @@ core::arch::global_asm!(
     options(raw)
 );
 
-/// The kernels for cores without the DSP extension. What has no fast form here is left to [`Portable`].
+/// The kernels for cores without the DSP extension. What has no fast form here is left to plain Rust.
 #[derive(Clone, Copy, Debug)]
 pub struct Swar;
 
-impl Kernels<u16> for Swar {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u16]) {
+impl<P: Taker + Neuron> Kernels<P> for Swar {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
         dense::dense(weights, outputs, events, post);
     }
 
-    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u16]) {
-        if scatter::scatter(conv, weights, events, post).is_none() {
-            <Portable as Kernels<u16>>::convolution(conv, weights, events, post);
+    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
+        let scattered = match P::values(post) {
+            Values::Narrow(post) => scatter::scatter(conv, weights, events, post),
+            Values::Wide(_) => None,
+        };
+        if scattered.is_none() {
+            portable::convolution(conv, weights, events, post);
         }
     }
 
@@ -51,12 +58,16 @@ impl Kernels<u16> for Swar {
         input: &[u8],
         zero_point: u8,
         shift: u8,
-        currents: &mut [u16],
+        currents: &mut [P],
     ) {
-        if input::drive(conv, weights, input, zero_point, shift, currents).is_none() {
-            <Portable as Kernels<u16>>::drive_convolution(
-                conv, weights, input, zero_point, shift, currents,
-            );
+        let driven = match P::values(currents) {
+            Values::Narrow(currents) => {
+                input::drive(conv, weights, input, zero_point, shift, currents)
+            }
+            Values::Wide(_) => None,
+        };
+        if driven.is_none() {
+            portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
         }
     }
 
@@ -65,75 +76,25 @@ impl Kernels<u16> for Swar {
         outputs: usize,
         input: &[u8],
         zero_point: u8,
-        sums: &mut [u16],
+        sums: &mut [P],
     ) {
         dense::drive(weights, outputs, input, zero_point, sums);
     }
 
-    fn fire(population: &mut Population<'_, u16>, from: usize, events: &mut Events) -> usize {
+    fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
         match neurons::fire(population, from, events) {
             Some(next) if next > from => next,
-            _ => Portable::fire(population, from, events),
+            _ => portable::fire(population, from, events),
         }
     }
 
-    fn settle(population: &mut Population<'_, u16>) {
+    fn settle(population: &mut Population<'_, P>) {
         if neurons::settle(population).is_none() {
-            Portable::settle(population);
+            portable::settle(population);
         }
     }
 
-    fn repeat(potentials: &mut [u16], channels: usize) {
-        neurons::repeat(potentials, channels);
-    }
-}
-
-impl Kernels<u32> for Swar {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [u32]) {
-        dense::dense(weights, outputs, events, post);
-    }
-
-    fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [u32]) {
-        <Portable as Kernels<u32>>::convolution(conv, weights, events, post);
-    }
-
-    fn drive_convolution(
-        conv: &Convolution,
-        weights: Weights<'_>,
-        input: &[u8],
-        zero_point: u8,
-        shift: u8,
-        currents: &mut [u32],
-    ) {
-        <Portable as Kernels<u32>>::drive_convolution(
-            conv, weights, input, zero_point, shift, currents,
-        );
-    }
-
-    fn drive_dense(
-        weights: Weights<'_>,
-        outputs: usize,
-        input: &[u8],
-        zero_point: u8,
-        sums: &mut [u32],
-    ) {
-        dense::drive(weights, outputs, input, zero_point, sums);
-    }
-
-    fn fire(population: &mut Population<'_, u32>, from: usize, events: &mut Events) -> usize {
-        match neurons::fire(population, from, events) {
-            Some(next) if next > from => next,
-            _ => Portable::fire(population, from, events),
-        }
-    }
-
-    fn settle(population: &mut Population<'_, u32>) {
-        if neurons::settle(population).is_none() {
-            Portable::settle(population);
-        }
-    }
-
-    fn repeat(potentials: &mut [u32], channels: usize) {
+    fn repeat(potentials: &mut [P], channels: usize) {
         neurons::repeat(potentials, channels);
     }
 }

@@ -3,9 +3,11 @@
 use heapless::Vec;
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, Span};
-use tinyspike_shared::weights::{Layout, Weights};
+use tinyspike_shared::weights::Weights;
 
-#[cfg(tinyspike_baseline)]
+use super::family;
+
+#[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_scatter(line: *mut Line);
 }
@@ -43,7 +45,7 @@ impl Column {
     const CODE: usize = 28;
 
     /// Words of a run.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     const fn words(&self) -> usize {
         self.code as usize / Self::CODE * BLOCK
     }
@@ -90,7 +92,10 @@ struct Stretch<'a> {
     /// Sources of a place.
     channels: usize,
     /// 2^16 / `channels`, rounded up.
-    #[cfg_attr(not(tinyspike_baseline), expect(dead_code, reason = "others divide"))]
+    #[cfg_attr(
+        not(tinyspike_kernels = "swar"),
+        expect(dead_code, reason = "others divide")
+    )]
     reciprocal: usize,
     columns: &'a [Column],
     /// Runs of targets.
@@ -102,7 +107,7 @@ struct Stretch<'a> {
 }
 
 /// Events of a stretch, for the assembly, which knows the order.
-#[cfg(tinyspike_baseline)]
+#[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Line {
     /// Where the place of the last event leads.
@@ -130,7 +135,7 @@ impl Stretch<'_> {
     ///
     /// # Safety
     /// There is a row, and all runs lie inside `post` and inside the weights of each channel.
-    #[cfg(tinyspike_baseline)]
+    #[cfg(tinyspike_kernels = "swar")]
     unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         let range = events.as_ptr_range();
         let mut line = Line {
@@ -162,7 +167,7 @@ impl Stretch<'_> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_baseline))]
+    #[cfg(not(tinyspike_kernels = "swar"))]
     unsafe fn scatter(self, events: &[Event], weights: &[u32], post: &mut [u32]) -> usize {
         for (done, event) in events.iter().enumerate() {
             let at = usize::from(event.source).checked_sub(self.first);
@@ -212,12 +217,8 @@ pub(super) fn scatter(
     // A product with the reciprocal is exact for so many sources.
     let reciprocal = (1usize << 16).checked_div(channels_in)?;
     let seen = width.min(COLUMNS).min(reciprocal / channels_in.max(1));
-    let fits = weights.layout == Layout::WidePairs
-        && conv.is_plain()
-        && channels.is_multiple_of(2 * BLOCK)
+    let fits = family::scatters(conv, weights.layout)
         && seen > 0
-        && bytes.target_line < 1 << 16
-        && bytes.weights_line < 1 << 16
         && post.len() * 4 == out_height * bytes.target_line
         && words.len() * 4 == channels_in * bytes.channel;
     if !fits {

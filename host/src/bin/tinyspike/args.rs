@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use emulated_board::Machine;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
-use tinyspike::cost::CostTarget;
 use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
-use tinyspike::integers::Target;
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_firmware::kernels::families;
+use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::slots::MINIMUM_LIMIT;
 
 use crate::diagnostics::Failure;
@@ -262,43 +263,17 @@ pub(crate) struct Convert {
     pub(crate) json: bool,
     /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
     /// Every engine runs every image.
-    #[arg(long, value_enum, default_value = "cortex-m4")]
-    pub(crate) target: TargetName,
+    #[arg(long, value_parser = families(), default_value = families::DSP.name)]
+    pub(crate) target: &'static Family,
     #[command(flatten)]
     pub(crate) convert: ConvertFlags,
 }
 
-/// A target by its name on the command line.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum TargetName {
-    /// Plain rows of weights
-    Portable,
-    /// Cores without the DSP extension: Cortex-M0, M0+, M23
-    CortexM0,
-    /// Cores with the DSP extension: Cortex-M4, M7, M33
-    CortexM4,
-    /// Cortex-M55: plain rows of weights
-    CortexM55,
-}
-
-impl From<TargetName> for Target {
-    fn from(name: TargetName) -> Self {
-        match name {
-            TargetName::CortexM0 => Self::CortexM0,
-            TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM55 => Self::Portable,
-        }
-    }
-}
-
-impl From<TargetName> for CostTarget {
-    fn from(name: TargetName) -> Self {
-        match name {
-            TargetName::CortexM4 => Self::CortexM4,
-            TargetName::Portable | TargetName::CortexM0 => Self::CortexM0,
-            TargetName::CortexM55 => Self::CortexM55,
-        }
-    }
+/// The kernel families by their names.
+fn families() -> impl TypedValueParser<Value = &'static Family> {
+    let names = families::ALL.map(|family| PossibleValue::new(family.name).help(family.cores));
+    PossibleValuesParser::new(names)
+        .map(|name| families::named(&name).unwrap_or(&families::PORTABLE))
 }
 
 impl Convert {
@@ -318,7 +293,7 @@ impl Convert {
             input_bits: self.input_bits,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
-            target: self.target.into(),
+            target: self.target,
             dt: self.dt,
             initial_voltage: self.initial_voltage.with(self.seed),
             ..default
@@ -338,8 +313,7 @@ impl Convert {
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
             max_error: self.max_error / 100.0,
-            target: self.target.into(),
-            layout: self.target.into(),
+            target: self.target,
             budgets: self.budgets(),
             seed: self.seed.into(),
             steps: self.steps,
@@ -764,7 +738,7 @@ fn emulated(text: &str) -> Result<Board, String> {
     let name = text
         .strip_prefix("emulated:")
         .ok_or("a target is emulated:BOARD, such as emulated:mps2-an386")?;
-    Board::from_name(name)
+    Board::measured(name).map_err(|e| e.to_string())
 }
 
 /// A finite number above 0.

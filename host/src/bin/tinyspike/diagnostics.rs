@@ -7,7 +7,6 @@ use std::io;
 use std::process::ExitCode;
 
 use tinyspike::advice::Advice;
-use tinyspike::device::Stall;
 use tinyspike::text::paragraph;
 
 use crate::advice;
@@ -83,14 +82,6 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         eprintln!("hint: {}", paragraph(hint));
     }
     ExitCode::FAILURE
-}
-
-/// Ends the program, which waits for a probe that does not answer.
-pub(crate) fn stalled(stall: &Stall) {
-    let advice = [Advice::CheckConnection];
-    report(&Failure::advised(stall.to_string(), &advice));
-    let _all = crate::outputs::remove_temporaries();
-    std::process::exit(1);
 }
 
 /// Prints a warning for the user on the error stream.

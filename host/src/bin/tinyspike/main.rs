@@ -17,15 +17,26 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tinyspike::device;
+use tinyspike::advice::Advice;
+use tinyspike::device::{self, Stall};
 use tinyspike::text::Plain;
+
+use crate::diagnostics::Failure;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    device::on_stall(|stall| diagnostics::stalled(&stall));
+    device::on_stall(|stall| stalled(&stall));
     let mut out = Plain::new(std::io::stdout().lock());
     match cmd::run(&args.command, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => diagnostics::report(&failure),
     }
+}
+
+/// Ends the program, which waits for a probe that does not answer.
+fn stalled(stall: &Stall) {
+    let advice = [Advice::CheckConnection];
+    diagnostics::report(&Failure::advised(stall.to_string(), &advice));
+    let _all = outputs::remove_temporaries();
+    std::process::exit(1);
 }

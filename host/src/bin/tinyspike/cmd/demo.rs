@@ -4,17 +4,15 @@ use std::io::Write;
 
 use tinyspike::assemble::Image;
 use tinyspike::convert::ConvertOptions;
-use tinyspike::cost::CostTarget;
 use tinyspike::data;
 use tinyspike::data::{DataSet, Sample};
 use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::device::run::RunOptions;
 use tinyspike::emulate::{EmulateOptions, Encoder, HostEngine, emulate};
-use tinyspike::integers::Target;
 use tinyspike::pipeline::float_accuracy;
 use tinyspike::tune::TuneOptions;
 use tinyspike::{ImageBuf, Model};
-use tinyspike_board::firmware::Board;
+use tinyspike_board::firmware::{Board, family};
 use tinyspike_firmware::{Event, Probe};
 
 use super::convert::{show_omissions, show_warnings, summary};
@@ -57,9 +55,8 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     let conversion = model.convert(&options)?;
     show_warnings(&conversion);
     let mut options = TuneOptions::default();
-    if args.on.is_some_and(|board| !board.has_dsp()) {
-        options.target = CostTarget::CortexM0;
-        options.layout = Target::CortexM0;
+    if let Some(board) = args.on {
+        options.target = family(board);
     }
     let bar = progress::count("tuning");
     let mode = Mode::Tuned(options);

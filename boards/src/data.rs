@@ -1,0 +1,141 @@
+//! The facts of a board.
+
+use core::ops::Range;
+
+/// A part of a board's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The address of its first byte.
+    pub address: u32,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+impl Region {
+    /// Its addresses.
+    #[must_use]
+    pub const fn range(self) -> Range<u32> {
+        self.address..self.address + self.len
+    }
+}
+
+/// The facts of a board.
+#[derive(Clone, Copy, Debug)]
+pub struct Data {
+    /// QEMU's name of it.
+    pub name: &'static str,
+    /// Its processor.
+    pub core: &'static str,
+    /// The compiler's target.
+    pub target: &'static str,
+    /// probe-rs's name of its chip.
+    pub chip: &'static str,
+    /// The description of its chip, if probe-rs's database has none.
+    pub chip_description: Option<&'static str>,
+    /// Its flash, which starts with the vector table.
+    pub flash: Region,
+    /// Its main RAM.
+    pub ram: Region,
+    /// More memory, which programs may use as they like.
+    pub more: &'static [Region],
+    /// Addresses that answer, besides memory and the peripherals of every core.
+    pub mapped: &'static [Region],
+    /// The way its flash is erased.
+    pub erase: Erase,
+    /// The instructions that its breakpoint unit compares.
+    pub breakpoints: usize,
+    /// Whether that unit is of the second version.
+    pub breakpoints_v2: bool,
+    /// Whether it has floating-point registers.
+    pub fpu: bool,
+    /// The programs for it, if there are any.
+    pub programs: Option<Programs>,
+}
+
+/// A way to erase flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erase {
+    /// The flash controller of the nRF51.
+    Nrf51,
+    /// It is RAM.
+    Ram,
+    /// Nothing can erase it.
+    Never,
+}
+
+/// The facts that a board's programs, and the host that runs them, agree on.
+#[derive(Clone, Copy, Debug)]
+pub struct Programs {
+    /// The programs that it has.
+    pub which: &'static [Program],
+    /// The packed image lies there.
+    pub image: Region,
+    /// The block of inputs lies there.
+    pub inputs: Region,
+    /// The arena's length in words.
+    pub arena: usize,
+    /// The most ensembles and connections of a network whose spikes are printed.
+    pub traced: [usize; 2],
+    /// The most ensembles and connections of a network that is measured.
+    pub measured: [usize; 2],
+    /// Whether its flash holds all parts of the engine, an image and inputs.
+    pub whole: bool,
+    /// The timer that is read to measure.
+    pub timer: Timer,
+    /// The timer's ticks in a second.
+    pub timer_hz: u64,
+    /// The registers of a CMSDK APB UART to log to.
+    pub uart: Option<usize>,
+}
+
+impl Programs {
+    /// The flash that programs may take, up to the image if that lies there.
+    #[must_use]
+    pub const fn flash(&self, data: &Data) -> Region {
+        let Range { start, end } = data.flash.range();
+        let own = start <= self.image.address && self.image.address < end;
+        Region {
+            address: start,
+            len: (if own { self.image.address } else { end }) - start,
+        }
+    }
+}
+
+/// A timer, with the address of its registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// A CMSDK APB timer, which counts down.
+    Cmsdk(usize),
+    /// A timer of the nRF51.
+    Nrf51(usize),
+}
+
+/// A program for boards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// It prints every spike.
+    Trace,
+    /// It measures each part of an inference.
+    Bench,
+    /// It measures what each layer takes of an inference.
+    Layers,
+    /// It classifies one input and is silent: its size is the engine's.
+    Minimal,
+    /// It takes many steps on random inputs and prints a digest of all state.
+    Soak,
+}
+
+impl Program {
+    /// The name of its binary.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Bench => "bench",
+            Self::Layers => "layers",
+            Self::Minimal => "minimal",
+            Self::Soak => "soak",
+        }
+    }
+}

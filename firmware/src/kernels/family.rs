@@ -1,0 +1,205 @@
+//! Kernel families: kernels for some processors, and all that a host has to know of them.
+//!
+//! A family is a folder with one value, compiled for every processor. Its rule for what its kernels read stands there
+//! once: the kernels ask it before they start, [`Parts::needed`](crate::parts::Parts::needed) asks it what is left to
+//! plain Rust, and the host lays weights out by it.
+
+use core::fmt;
+
+use tinyspike_shared::image::{
+    Connection, Description, Ensemble, Post, Pre, SourceMap, Transform, Width,
+};
+use tinyspike_shared::weights::Layout;
+
+/// Kernels for some processors, and what a host has to know of them.
+pub struct Family {
+    /// The name that a user writes, such as `cortex-m4`.
+    pub name: &'static str,
+    /// The processors that it is for, as a line of help.
+    pub cores: &'static str,
+    /// The compiler's targets that it is for, the file `targets` of its folder.
+    pub targets: &'static str,
+    /// The layouts of weights that its kernels read, the fastest first.
+    pub layouts: &'static [Layout],
+    /// Whether its kernels read a connection's weights in a layout.
+    pub reads: fn(&Shape<'_>, Layout) -> bool,
+    /// What is left to the portable kernels, if they are a part of the engine that may be missing.
+    pub leaves: Option<Leaves>,
+    /// The cost of an inference.
+    pub cost: Cost,
+}
+
+/// The work that a family leaves to the portable kernels.
+#[derive(Clone, Copy)]
+pub struct Leaves {
+    /// Whether it leaves some of a connection.
+    pub connection: fn(&Shape<'_>, Layout) -> bool,
+    /// Whether it leaves some of an ensemble's neurons.
+    pub ensemble: fn(&Ensemble) -> bool,
+}
+
+/// A connection as kernels meet it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// Its transform.
+    pub transform: &'a Transform,
+    /// The width of its targets.
+    pub width: Width,
+    /// What comes over it.
+    pub values: Values,
+}
+
+/// What comes over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Events of integrate-and-fire neurons: counts of spikes, above zero.
+    Counts,
+    /// Events of any value.
+    Events,
+    /// The bytes of an input, in their order.
+    Input {
+        /// The byte that stands for zero.
+        zero_point: u8,
+    },
+}
+
+impl Values {
+    /// What comes from an input, which a connection sees as it is or through a map.
+    #[must_use]
+    pub const fn of_input(zero_point: u8, direct: bool) -> Self {
+        match zero_point {
+            zero_point if direct => Self::Input { zero_point },
+            0 => Self::Counts,
+            _ => Self::Events,
+        }
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// The shape of a network's connection.
+    #[must_use]
+    pub fn of<const E: usize, const C: usize>(
+        network: &Description<'_, E, C>,
+        connection: &'a Connection,
+    ) -> Self {
+        let width = match connection.post {
+            Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.width),
+            Post::Output(_) => None,
+        };
+        let zero_point = match connection.pre {
+            Pre::Input(index) => {
+                let input = network.inputs.get(usize::from(index));
+                Some(input.map_or(0, |input| input.zero_point))
+            }
+            Pre::Ensemble(_) => None,
+        };
+        Self {
+            transform: &connection.transform,
+            width: width.unwrap_or(Width::I32),
+            values: match zero_point {
+                Some(zero_point) => {
+                    Values::of_input(zero_point, connection.source == SourceMap::Direct)
+                }
+                None if network.is_exact() => Values::Events,
+                None => Values::Counts,
+            },
+        }
+    }
+}
+
+/// Rows of a matrix that are shorter are not worth filling up.
+const LEAST_ROW: u32 = 8;
+
+impl Family {
+    /// The layout that its kernels read the fastest, of weights of 8 bits.
+    #[must_use]
+    pub fn layout(&self, shape: &Shape<'_>) -> Layout {
+        let short = matches!(shape.transform, Transform::Dense(d) if d.outputs < LEAST_ROW);
+        let mut layouts = self.layouts.iter().copied();
+        let fastest = layouts.find(|&layout| (self.reads)(shape, layout));
+        fastest.filter(|_| !short).unwrap_or(Layout::Rows)
+    }
+}
+
+impl PartialEq for Family {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Family {}
+
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Display for Family {
+    /// Its name on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The cost of events over a connection, in thousandths of an instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct EventCost {
+    /// Finding the targets of an event.
+    pub event: u32,
+    /// A weight added once, for an event of count one.
+    pub single_op: u32,
+    /// A weight times a count.
+    pub counted_op: u32,
+}
+
+impl EventCost {
+    pub(super) const fn new(event: u32, single_op: u32, counted_op: u32) -> Self {
+        Self {
+            event,
+            single_op,
+            counted_op,
+        }
+    }
+}
+
+/// Thousandths of an instruction for each unit of work.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// A matrix in [`Layout::Quads`].
+    pub quads: EventCost,
+    /// A convolution in [`Layout::WidePairs`], into potentials of 16 bits.
+    pub wide_pairs: EventCost,
+    /// A convolution in [`Layout::Wide`], into potentials of 32 bits.
+    pub wide: EventCost,
+    /// A matrix in any other layout.
+    pub matrix: EventCost,
+    /// A convolution in any other layout.
+    pub convolution: EventCost,
+    /// A neuron of 16 bits updated in a step.
+    pub neuron_16: u32,
+    /// A neuron of 32 bits updated in a step.
+    pub neuron_32: u32,
+    /// A step's bias and current, for a byte of potentials; the first step has them already.
+    pub settle_byte: u32,
+    /// A neuron that spikes.
+    pub spike: u32,
+    /// Bringing a byte of potentials and currents to rest.
+    pub rest_byte: u32,
+    /// A weight times an input's byte, in a matrix.
+    pub input_matrix_op: u32,
+    /// A weight times an input's byte, in a convolution.
+    pub input_convolution_op: u32,
+    /// A window of an input for 8 channels, or for fewer.
+    pub input_window: u32,
+    /// Looking whether an input place holds anything.
+    pub input_place: u32,
+    /// A step, whatever happens in it, for each ensemble.
+    pub step: u32,
+    /// An inference, whatever happens in it.
+    pub inference: u32,
+    /// A multiplication of a convolution in an int8 network that computes everything, CMSIS-NN.
+    pub dense_convolution_mac: u32,
+    /// A multiplication of a matrix in such a network.
+    pub dense_matrix_mac: u32,
+}

@@ -1,0 +1,71 @@
+//! Sizes of a network in the application.
+
+/// Limits of a network in the application, which fix the RAM that its parsed image takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most ensembles.
+    pub ensembles: usize,
+    /// The most connections.
+    pub connections: usize,
+    /// Bytes of memory that it takes as a stack to find and read its image, before that memory is the network's.
+    pub start_stack: u32,
+    /// Bytes of such a stack for checking a signature.
+    pub signature_stack: u32,
+    /// Bytes of stack for inferences of deployed networks.
+    pub plain_stack: u32,
+    /// Bytes of stack for inferences of exact networks.
+    pub exact_stack: u32,
+}
+
+impl Limits {
+    /// Limits of the application for a target of the compiler's, such as `thumbv6m-none-eabi`.
+    #[must_use]
+    pub fn of(target: &str) -> Self {
+        let baseline = ["thumbv6m", "thumbv8m.base"];
+        if baseline.iter().any(|name| target.starts_with(name)) {
+            Self::BASELINE
+        } else {
+            Self::MAINLINE
+        }
+    }
+
+    /// Bytes of stack for inferences, which a network that runs exactly needs more of. Measured on emulated boards
+    /// over all kinds of images, with a sixth to spare at least.
+    #[must_use]
+    pub const fn stack(self, exact: bool) -> u32 {
+        if exact {
+            self.exact_stack
+        } else {
+            self.plain_stack
+        }
+    }
+
+    /// Bytes of stack for the start, with or without a signature to check.
+    #[must_use]
+    pub const fn stack_to_start(self, signature: bool) -> u32 {
+        if signature && self.signature_stack > self.start_stack {
+            self.signature_stack
+        } else {
+            self.start_stack
+        }
+    }
+
+    /// Limits on cores of the baseline (Cortex-M0, M0+ and M23), whose chips have little memory.
+    pub const BASELINE: Self = Self {
+        ensembles: 8,
+        connections: 12,
+        start_stack: 6 << 10,
+        signature_stack: 17 << 9,
+        plain_stack: 9 << 9,
+        exact_stack: 6 << 10,
+    };
+    /// Limits on all other cores.
+    pub const MAINLINE: Self = Self {
+        ensembles: 16,
+        connections: 24,
+        start_stack: 10 << 10,
+        signature_stack: 17 << 9,
+        plain_stack: 9 << 9,
+        exact_stack: 6 << 10,
+    };
+}

@@ -1,0 +1,182 @@
+//! Support for the firmware of emulated boards: the host's console, memory that the host has filled,
+//! measurements, and the end of a program.
+
+#![allow(dead_code, reason = "each program uses a part of it")]
+
+#[cfg(not(tinyspike_baseline))]
+#[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
+mod copy;
+#[expect(
+    unsafe_code,
+    reason = "a table under the name and in the section that cortex-m-rt gives it"
+)]
+mod interrupts;
+#[expect(unsafe_code, reason = "a board's memory is where its manual says")]
+mod memory;
+#[expect(unsafe_code, reason = "the free part of the stack")]
+mod stack;
+#[expect(unsafe_code, reason = "a timer's registers")]
+mod timer;
+
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+
+use cortex_m_semihosting::debug;
+use cortex_m_semihosting::hio::{self, HostStream};
+use heapless::String;
+use tinyspike_boards::{Board, Programs};
+use tinyspike_firmware::bench::{self, Measured};
+use tinyspike_firmware::{Image, Inputs, Native, trace};
+
+pub(crate) use memory::memory;
+use stack::Stack;
+use timer::Timer;
+
+/// The board that this is built for.
+pub(crate) const PROGRAMS: &Programs = {
+    let board = Board::named(env!("TINYSPIKE_BOARD")).unwrap();
+    board.programs().unwrap()
+};
+
+/// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
+/// `C` are the most ensembles and connections of a network.
+pub(crate) fn measure<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    let mut meter = Timer::start();
+    let mut run = || {
+        let parsed = bench::measure(&mut meter, || Image::parse(memory(PROGRAMS.image)));
+        let image: Measured<Image<'_, E, C>> = Measured {
+            result: parsed.result.map_err(refuse)?,
+            ticks: parsed.ticks,
+            stack: parsed.stack,
+        };
+        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
+        let mut console = Console::open().map_err(refuse)?;
+        let run = bench::run::<Native, E, C>(&image, arena, &inputs, &mut meter, &mut console);
+        console.flush().map_err(refuse)?;
+        run.map_err(refuse)
+    };
+    match run() {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+/// Measures what the layers take of every input that the host has put into the board's memory, and ends the
+/// emulator. `E` and `C` are the most ensembles and connections of a network.
+pub(crate) fn measure_layers<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    let meter = Timer::start();
+    let mut run = || {
+        let image: Image<'_, E, C> = Image::parse(memory(PROGRAMS.image)).map_err(refuse)?;
+        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
+        let mut console = Console::open().map_err(refuse)?;
+        let run = bench::layers::<Native, E, C>(&image, arena, &inputs, &meter, &mut console);
+        console.flush().map_err(refuse)?;
+        run.map_err(refuse)
+    };
+    match run() {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+/// Runs every input that the host has put into the board's memory, prints the trace, and ends the emulator. `E` and
+/// `C` are the most ensembles and connections of a network.
+pub(crate) fn trace<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+    match traced::<E, C>(arena) {
+        Ok(()) => exit(debug::EXIT_SUCCESS),
+        Err(Refused) => exit(debug::EXIT_FAILURE),
+    }
+}
+
+fn traced<const E: usize, const C: usize>(arena: &mut [u32]) -> Result<(), Refused> {
+    let image: Image<'_, E, C> = Image::parse(memory(PROGRAMS.image)).map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!(
+        "image {=u32:08x} of {=u32} bytes, arena {=usize} bytes",
+        image.header().checksum,
+        image.header().length,
+        image.arena_bytes()
+    );
+    let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = trace::run(&image, arena, &inputs, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)?;
+    #[cfg(feature = "defmt")]
+    defmt::info!("{=u32} inputs done", inputs.header().count);
+    Ok(())
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    refuse(info);
+    exit(debug::EXIT_FAILURE)
+}
+
+#[expect(unsafe_code, reason = "cortex-m-rt wants the handler to be unsafe")]
+mod hard_fault {
+    use cortex_m_rt::{ExceptionFrame, exception};
+
+    use super::{debug, exit, refuse};
+
+    #[exception]
+    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+        refuse(format_args!("hard fault at {:#010x}", frame.pc()));
+        exit(debug::EXIT_FAILURE)
+    }
+}
+
+/// The reason has been printed.
+pub(crate) struct Refused;
+
+/// Prints why nothing can be run.
+pub(crate) fn refuse(reason: impl fmt::Display) -> Refused {
+    if let Ok(mut stderr) = hio::hstderr() {
+        // Where this fails, the exit code still tells.
+        let _ = writeln!(stderr, "error: {reason}");
+    }
+    Refused
+}
+
+/// Ends the emulator.
+pub(crate) fn exit(status: debug::ExitStatus) -> ! {
+    debug::exit(status);
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// The host's console. It is handed whole blocks, since each call stops the core.
+pub(crate) struct Console {
+    stream: HostStream,
+    block: String<1024>,
+}
+
+impl Console {
+    pub(crate) fn open() -> Result<Self, fmt::Error> {
+        Ok(Self {
+            stream: hio::hstdout().map_err(|()| fmt::Error)?,
+            block: String::new(),
+        })
+    }
+
+    pub(crate) fn flush(&mut self) -> fmt::Result {
+        let written = self.stream.write_str(&self.block);
+        self.block.clear();
+        written
+    }
+}
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.block.push_str(text).is_ok() {
+            return Ok(());
+        }
+        self.flush()?;
+        match self.block.push_str(text) {
+            Ok(()) => Ok(()),
+            // It is longer than a block.
+            Err(_) => self.stream.write_str(text),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! How weights lie in memory.
+//!
+//! A kernel is fast where it finds the weights that it needs next side by side, and in the halves of a
+//! word in which its processor multiplies them. The host lays the weights out for the kernels of the
+//! target and names the layout in the image. Weights are int8, -127 to 127; the layouts of 16 bits can hold
+//! any of 16 bits.
+//!
+//! Each layout has a file, which says all of it: which transforms it fits, its length, how it is read and written.
+
+mod crossed;
+mod halves;
+mod nibbles;
+mod quads;
+mod rows;
+mod wide;
+mod wide_pairs;
+mod windows;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Convolution, Transform};
+
+/// The order and encoding of a connection's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Layout {
+    /// A byte each, in the order that the transform states.
+    Rows,
+    /// Of a matrix: rows filled up with zeros to a multiple of 16, each four weights as the bytes
+    /// w0 + 128, w2 + 128, w1 + 128, w3 + 128.
+    ///
+    /// Bytes 0 and 2, and 1 and 3, zero-extended to 16 bits each: neither products nor sums below 2^16
+    /// borrow from their neighbour. The surplus is 128 times the sum of the counts.
+    Quads,
+    /// Of a matrix: two rows in one, for sources 2i and 2i + 1; columns are filled up with zeros to a
+    /// multiple of 8, rows to a multiple of 2. A group of four bytes holds the weights to targets t and
+    /// t + 1: a, a' - [a < 0], b, b' - [b < 0] for weights a and a' of source 2i, b and b' of 2i + 1.
+    ///
+    /// The lower half of a group is the integer a + 256 a', the upper one b + 256 b': one dual
+    /// multiply-accumulate with two values gives 256 times the sum for t + 1, plus the one for t.
+    Crossed,
+    /// Of a convolution: 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of
+    /// an axis in the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
+    Wide,
+    /// As `Wide`, but two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
+    ///
+    /// A product of the word with a count, added to two sums in a word, is right for both of them,
+    /// borrows included.
+    WidePairs,
+    /// Of a convolution: for the windows that its targets see. A row of a window is a run of values,
+    /// filled up to a multiple of four: `[8 filters][kernel y][four values][odd][filter]`, each a word
+    /// with two 16-bit weights: those of values 0 and 2 of the four where `odd` is 0, else of 1 and 3.
+    Windows,
+    /// Weights from -8 to 7, two to a byte: the first in the lower half, both in two's complement, in the
+    /// order that the transform states. Rows of a matrix, and the filters of a tap, are filled up with a zero
+    /// to a multiple of 2.
+    Nibbles,
+    /// 16 bits each, little-endian, in the order that the transform states.
+    Halves,
+}
+
+/// Calls a function of the file of a layout.
+macro_rules! of {
+    ($layout:expr, $function:ident($($argument:expr),*)) => {
+        match $layout {
+            Layout::Rows => rows::Rows::$function($($argument),*),
+            Layout::Quads => quads::Quads::$function($($argument),*),
+            Layout::Crossed => crossed::Crossed::$function($($argument),*),
+            Layout::Wide => wide::Wide::$function($($argument),*),
+            Layout::WidePairs => wide_pairs::WidePairs::$function($($argument),*),
+            Layout::Windows => windows::Windows::$function($($argument),*),
+            Layout::Nibbles => nibbles::Nibbles::$function($($argument),*),
+            Layout::Halves => halves::Halves::$function($($argument),*),
+        }
+    };
+}
+
+impl Layout {
+    /// Every layout, in the order of their numbers in an image.
+    pub const ALL: [Self; 8] = [
+        Self::Rows,
+        Self::Quads,
+        Self::Crossed,
+        Self::Wide,
+        Self::WidePairs,
+        Self::Windows,
+        Self::Nibbles,
+        Self::Halves,
+    ];
+
+    /// The length in bytes of a row of so many targets of a matrix, of two rows in
+    /// [`Layout::Crossed`]; at most `usize::MAX`.
+    #[must_use]
+    pub fn stride(self, targets: usize) -> usize {
+        of!(self, stride(targets))
+    }
+
+    /// Whether it can hold the weights of a transform.
+    #[must_use]
+    pub fn fits(self, transform: &Transform) -> bool {
+        of!(self, fits(transform))
+    }
+
+    /// The bytes of a transform's weights, those that fill up rows included; `None` above 32 bits.
+    #[must_use]
+    pub fn bytes(self, transform: &Transform) -> Option<u32> {
+        of!(self, bytes(transform))
+    }
+
+    /// The smallest and the largest weight that it holds.
+    #[must_use]
+    pub fn range(self) -> (i16, i16) {
+        of!(self, range())
+    }
+
+    /// Writes weights, in the order that the transform states, to as many bytes as [`bytes`](Self::bytes) says,
+    /// which are zeros before. It fits the transform, and the weights are in its range.
+    pub fn encode(self, weights: &[i16], transform: &Transform, to: &mut [u8]) {
+        of!(self, encode(weights, transform, to));
+    }
+}
+
+/// One layout: what is said here is a byte for each weight, in the order that the transform states.
+trait Order {
+    /// As [`Layout::stride`]; of a convolution, the length of a tap.
+    fn stride(targets: usize) -> usize {
+        targets
+    }
+
+    /// As [`Layout::fits`].
+    fn fits(_transform: &Transform) -> bool {
+        true
+    }
+
+    /// As [`Layout::bytes`].
+    fn bytes(transform: &Transform) -> Option<u32> {
+        let (rows, row) = shape(transform)?;
+        rows.checked_mul(Self::stride(row as usize).try_into().ok()?)
+    }
+
+    /// As [`Layout::range`].
+    fn range() -> (i16, i16) {
+        (-127, 127)
+    }
+
+    /// Where the weights of a source of a matrix lie.
+    fn row(source: usize, stride: usize) -> Option<Place> {
+        Place::new(source.checked_mul(stride)?, stride)
+    }
+
+    /// Where the weights of a tap of a convolution lie, from an input channel to the filters of its group.
+    fn tap(conv: &Convolution, [y, x]: [u32; 2], channel: u32) -> Option<Place> {
+        let at = (y * u32::from(conv.kernel[1]) + x) * u32::from(conv.input[2]) + channel;
+        let stride = Self::stride(conv.row().into());
+        Place::new(at as usize * stride, stride)
+    }
+
+    /// Bytes from a row's first target to its target `at`, a multiple of [`DECODED`]. `block` is the row's.
+    fn skip(at: usize, _block: usize) -> usize {
+        Self::stride(at)
+    }
+
+    /// Reads a row's first weights; those behind its end stay as they are. `block` is the row's.
+    fn decode(bytes: &[i8], _block: usize, weights: &mut [i16; DECODED]);
+
+    /// As [`Layout::encode`].
+    fn encode(weights: &[i16], transform: &Transform, to: &mut [u8]) {
+        let row = shape(transform).map_or(0, |(_, row)| row as usize);
+        let rows = to.chunks_mut(Self::stride(row).max(1));
+        for (to, row) in rows.zip(weights.chunks(row.max(1))) {
+            Self::encode_row(row, to);
+        }
+    }
+
+    /// Writes a row, where rows are written one by one.
+    fn encode_row(_row: &[i16], _to: &mut [u8]) {}
+}
+
+/// The rows of weights of a transform, and the weights of a row.
+fn shape(transform: &Transform) -> Option<(u32, u32)> {
+    match transform {
+        Transform::Dense(d) => Some((d.inputs, d.outputs)),
+        Transform::Convolution(c) => {
+            let [rows, columns] = c.kernel.map(u32::from);
+            let taps = rows.checked_mul(columns)?.checked_mul(c.input[2].into())?;
+            Some((taps, c.row().into()))
+        }
+    }
+}
+
+/// Where a row of weights lies among those of its connection.
+struct Place {
+    /// The bytes that have to be there.
+    start: usize,
+    end: usize,
+    /// The bytes of those that come before the row's first.
+    before: usize,
+    /// What the layout says of the row to itself.
+    block: usize,
+}
+
+impl Place {
+    fn new(start: usize, len: usize) -> Option<Self> {
+        Some(Self {
+            start,
+            end: start.checked_add(len)?,
+            before: 0,
+            block: 0,
+        })
+    }
+}
+
+/// Weights in the layout that they have in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// The bytes.
+    pub bytes: &'a [i8],
+    /// Their layout.
+    pub layout: Layout,
+}
+
+impl<'a> Weights<'a> {
+    /// The weights from a source of a matrix to all its targets; `None` if there is no such source.
+    #[must_use]
+    pub fn dense_row(&self, source: usize, outputs: usize) -> Option<Row<'a>> {
+        let stride = self.layout.stride(outputs);
+        self.at(of!(self.layout, row(source, stride))?)
+    }
+
+    /// The weights from an input channel through a place of a convolution's kernel to the filters of
+    /// its group; `None` if there is no such channel or place.
+    #[must_use]
+    pub fn tap(
+        &self,
+        conv: &Convolution,
+        kernel_y: u32,
+        kernel_x: u32,
+        channel: u32,
+    ) -> Option<Row<'a>> {
+        self.at(of!(self.layout, tap(conv, [kernel_y, kernel_x], channel))?)
+    }
+
+    fn at(&self, place: Place) -> Option<Row<'a>> {
+        let bytes = self.bytes.get(place.start..place.end)?;
+        Some(Row {
+            bytes: bytes.get(place.before..)?,
+            layout: self.layout,
+            block: place.block,
+        })
+    }
+}
+
+/// The weights from one source to neighbouring targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    bytes: &'a [i8],
+    layout: Layout,
+    /// Bytes from a block of filters to the next, in [`Layout::Windows`].
+    block: usize,
+}
+
+impl Row<'_> {
+    /// The row from its target `at` on, which is a multiple of 16.
+    #[must_use]
+    pub fn skip(self, at: usize) -> Self {
+        let bytes = of!(self.layout, skip(at, self.block));
+        Self {
+            bytes: self.bytes.get(bytes..).unwrap_or(&[]),
+            ..self
+        }
+    }
+
+    /// Calls `f` with each target and its weight.
+    #[inline]
+    pub fn zip<T>(self, targets: &mut [T], mut f: impl FnMut(&mut T, i32)) {
+        if self.layout == Layout::Rows {
+            for (target, &w) in targets.iter_mut().zip(self.bytes) {
+                f(target, i32::from(w));
+            }
+            return;
+        }
+        let mut row = self;
+        for targets in targets.chunks_mut(DECODED) {
+            let mut weights = [0; DECODED];
+            row.decode(&mut weights);
+            for (target, w) in targets.iter_mut().zip(weights) {
+                f(target, i32::from(w));
+            }
+            row = row.skip(DECODED);
+        }
+    }
+
+    /// The row's first weights; those behind its end stay as they are.
+    fn decode(self, weights: &mut [i16; DECODED]) {
+        of!(self.layout, decode(self.bytes, self.block, weights));
+    }
+}
+
+/// A weight of 16 bits.
+fn half_word(bytes: [i8; 2]) -> i16 {
+    i16::from_le_bytes(bytes.map(|byte| byte as u8))
+}
+
+/// Weights that are decoded together.
+const DECODED: usize = 16;

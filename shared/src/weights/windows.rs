@@ -1,0 +1,87 @@
+//! [`Layout::Windows`](super::Layout::Windows): the weights of a convolution in the order of the windows that its
+//! targets see, two values of a window at once.
+
+use super::{DECODED, Order, Place, half_word};
+use crate::image::{Convolution, Transform};
+
+pub(super) struct Windows;
+
+/// Filters of a block.
+const BLOCK: usize = 8;
+
+/// Bytes of the weights of a row of the kernel, for a block of filters.
+fn line(conv: &Convolution) -> Option<u32> {
+    let run = u32::from(conv.kernel[1]).checked_mul(conv.input[2].into())?;
+    run.checked_next_multiple_of(4)?
+        .checked_mul(2 * BLOCK as u32)
+}
+
+impl Order for Windows {
+    fn fits(transform: &Transform) -> bool {
+        match transform {
+            Transform::Convolution(conv) => {
+                conv.groups == 1 && usize::from(conv.filters).is_multiple_of(BLOCK)
+            }
+            Transform::Dense(_) => false,
+        }
+    }
+
+    fn bytes(transform: &Transform) -> Option<u32> {
+        match transform {
+            Transform::Convolution(conv) => {
+                let lines = u32::from(conv.kernel[0]) * u32::from(conv.row()) / BLOCK as u32;
+                line(conv)?.checked_mul(lines)
+            }
+            Transform::Dense(_) => None,
+        }
+    }
+
+    fn range() -> (i16, i16) {
+        (i16::MIN, i16::MAX)
+    }
+
+    fn tap(conv: &Convolution, [y, x]: [u32; 2], channel: u32) -> Option<Place> {
+        let line = line(conv)? as usize;
+        let at = (x * u32::from(conv.input[2]) + channel) as usize;
+        let word = (at / 4 * 2 + at % 2) * BLOCK;
+        let block = line * usize::from(conv.kernel[0]);
+        let start = y as usize * line + word * 4 + at % 4 / 2 * 2;
+        // The blocks behind the first one begin as many bytes further.
+        let blocks = usize::from(conv.row()).div_ceil(BLOCK);
+        Some(Place {
+            block,
+            ..Place::new(start, (blocks * block).checked_sub(start)?)?
+        })
+    }
+
+    fn skip(at: usize, block: usize) -> usize {
+        at / BLOCK * block
+    }
+
+    fn decode(bytes: &[i8], block: usize, weights: &mut [i16; DECODED]) {
+        let blocks = bytes.chunks(block.max(1));
+        for (weights, block) in weights.chunks_mut(BLOCK).zip(blocks) {
+            for (weight, word) in weights.iter_mut().zip(block.chunks(4)) {
+                if let Some(half) = word.first_chunk() {
+                    *weight = half_word(*half);
+                }
+            }
+        }
+    }
+
+    fn encode(weights: &[i16], transform: &Transform, to: &mut [u8]) {
+        let Transform::Convolution(conv) = transform else {
+            return;
+        };
+        super::wide::each_tap::<Self>(weights, transform, to, |tap, to| {
+            let block = line(conv).unwrap_or(0) as usize * usize::from(conv.kernel[0]);
+            for (to, filters) in to.chunks_mut(block.max(1)).zip(tap.chunks(BLOCK)) {
+                for (word, w) in to.chunks_mut(4).zip(filters) {
+                    if let Some(half) = word.first_chunk_mut() {
+                        *half = w.to_le_bytes();
+                    }
+                }
+            }
+        });
+    }
+}
