@@ -7,7 +7,7 @@ use crate::graph::Population;
 use crate::network::{NeuronType, PerNeuron};
 use crate::ops::OpsError;
 
-/// Why a network cannot be deployed.
+/// Reason why a network cannot be deployed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LowerError {
@@ -17,16 +17,16 @@ pub enum LowerError {
     /// Neurons of types that the engine does not have.
     #[error("{}", neuron_types(.0))]
     NeuronTypes(Vec<ForeignNeurons>),
-    /// Something else that images cannot hold.
+    /// Part that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
     Unsupported {
         /// The object.
         layer: String,
-        /// What it has.
+        /// Part that it has.
         what: String,
-        /// What can be done, in words.
+        /// Remedy in words.
         advice: &'static str,
-        /// What can be done by settings.
+        /// Remedies by settings.
         remedies: Vec<Advice>,
     },
     /// The graph has no input or no output.
@@ -40,7 +40,7 @@ pub enum LowerError {
     Ops {
         /// The object.
         layer: String,
-        /// What does not fit.
+        /// Mismatch.
         source: OpsError,
     },
 }
@@ -85,9 +85,9 @@ impl Advised for LowerError {
 pub struct Fallback {
     /// The node's label.
     pub layer: String,
-    /// What it computes, such as `GRU` or `activation elu`.
+    /// Function that it computes, such as `GRU` or `activation elu`.
     pub function: String,
-    /// What would make it native, in words.
+    /// Remedy that would make it native, in words.
     pub advice: String,
     /// The same as data.
     pub remedy: Option<Advice>,
@@ -98,7 +98,7 @@ pub struct Fallback {
 pub struct ForeignNeurons {
     /// The ensemble's label.
     pub layer: String,
-    /// Their type, such as `Tanh`.
+    /// Name of their type, such as `Tanh`.
     pub neuron_type: String,
 }
 

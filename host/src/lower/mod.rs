@@ -234,7 +234,7 @@ impl Work {
     }
 }
 
-/// Whether the values repeat, except for the rounding of sums.
+/// Tells whether the values repeat, except for the rounding of sums.
 fn is_periodic(values: &[f32], period: usize) -> bool {
     let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     values
