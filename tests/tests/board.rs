@@ -19,7 +19,7 @@ use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{inputs, networks, spiking};
 
-/// A run on a board; where there can be none, the message says what to do.
+/// A run on a board; if there can be none, the message says what to do.
 fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
     boards::run_on_board(board, image, block).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -45,7 +45,7 @@ fn traced() -> impl Iterator<Item = Board> {
         .filter(|board| board.has(Program::Trace))
 }
 
-/// Whether a board has room for a network.
+/// Tells whether a board has room for a network.
 fn holds(board: Board, image: &[u8]) -> bool {
     let programs = board.programs().unwrap();
     let [ensembles, connections] = programs.traced;
