@@ -82,7 +82,8 @@ fn key(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then(|| bytes.try_into().ok())?
 }
 
-/// Whether the compiler's flags tell of the DSP extension: by the CPU, for targets that do not say, or by themselves.
+/// Tells whether the compiler's flags name the DSP extension: by the CPU, for targets that do not say, or by
+/// themselves.
 fn has_dsp() -> bool {
     const CPUS: [&str; 4] = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85"];
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -91,7 +92,7 @@ fn has_dsp() -> bool {
     (cpu || has("+dsp")) && !has("-dsp")
 }
 
-/// Whether a feature is on.
+/// Tells whether a feature is on.
 fn has(feature: &str) -> bool {
     let name = feature.to_uppercase().replace('-', "_");
     env::var_os(format!("CARGO_FEATURE_{name}")).is_some()

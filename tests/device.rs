@@ -75,9 +75,19 @@ struct Wire {
 struct End {
     wire: Rc<RefCell<Wire>>,
     ticks: RefCell<u32>,
+    /// Signs of the device that it was alive, and idle.
+    signs: [u32; 2],
 }
 
 impl Board for End {
+    fn alive(&mut self) {
+        self.signs[0] += 1;
+    }
+
+    fn idle(&mut self) {
+        self.signs[1] += 1;
+    }
+
     fn receive(&mut self, bytes: &mut [u8]) -> usize {
         let mut wire = self.wire.borrow_mut();
         let count = bytes.len().min(wire.down.len());
@@ -124,8 +134,15 @@ impl<'a, N: Noise> Near<'a, N> {
         let end = End {
             wire: Rc::default(),
             ticks: RefCell::new(0),
+            signs: [0; 2],
         };
         Self { device, end, noise }
+    }
+
+    /// Times that the device has shown that it is alive, and that it is idle.
+    #[must_use]
+    pub const fn signs(&self) -> [u32; 2] {
+        self.end.signs
     }
 }
 

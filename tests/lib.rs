@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: random networks, a reference engine that is as plain as can be,
-//! and runs on emulated boards.
+//! Support for the end-to-end tests: random networks, a reference engine that is as plain as can be, and runs
+//! on emulated boards.
 
 #![forbid(unsafe_code)]
 

@@ -23,12 +23,12 @@ enum Layer {
         dilation: [usize; 2],
         same: bool,
         grouped: bool,
-        /// Whether it reaches every channel of its target.
+        /// `true` if it reaches every channel of its target.
         whole: bool,
     },
 }
 
-/// What a layer does to its source.
+/// Rearrangement of a layer's source.
 #[derive(Clone, Debug)]
 enum Before {
     Nothing,
@@ -36,7 +36,7 @@ enum Before {
         pool: [usize; 2],
         repeat: [usize; 2],
         offset: [i16; 2],
-        /// What the layer sees is as large as what the source fills, and this much larger.
+        /// Margin by which the layer sees more than the source fills.
         margin: [i16; 2],
     },
     Table {
@@ -333,7 +333,7 @@ fn gathered(synapse: Synapse, events: i64) -> i64 {
     p + q
 }
 
-/// Whether events reach a target.
+/// Tells whether events reach a target.
 fn reached(connections: &[Connection], post: Target) -> bool {
     connections
         .iter()
@@ -490,7 +490,7 @@ fn row(transform: &Transform) -> usize {
     }
 }
 
-/// How many places of a source can stand for one that the weights see.
+/// Places of a source that can stand for one that the weights see.
 fn crowd(source: &Seen) -> i64 {
     match source {
         Seen::Direct => 1,
@@ -503,7 +503,7 @@ fn crowd(source: &Seen) -> i64 {
     }
 }
 
-/// What a step can bring to a channel at most, and take from it; `row` is the weights' inner length.
+/// Most that a step can bring to a channel, and take from it; `row` is the weights' inner length.
 fn drive(weights: &[i16], row: usize, most: i64, least: i64) -> (i64, i64) {
     let mut up = vec![0; row];
     let mut down = vec![0; row];
@@ -605,7 +605,7 @@ impl Builder {
         network
     }
 
-    /// How a layer sees a source of this shape, and the shape that it sees.
+    /// Makes a layer's view of a source of this shape, and the shape that it sees.
     fn seen(&mut self, before: &Before, shape: [usize; 3]) -> (Seen, [usize; 3]) {
         match before {
             Before::Nothing => (Seen::Direct, shape),

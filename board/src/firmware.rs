@@ -115,16 +115,16 @@ fn lock(name: &str) -> Result<File, Failure> {
     Ok(lock)
 }
 
-/// Builds one program for one board: where it lies then.
+/// Builds one program for one board, and returns its path.
 ///
 /// # Errors
-/// [`Failure`], where the build fails.
+/// [`Failure`] if the build fails.
 pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<PathBuf, Failure> {
     shell::run(&mut cargo(toolchain, "build", board, program))?;
     Ok(elf(board, program))
 }
 
-/// Builds the application for any chip with what is installed: where it lies then.
+/// Builds the application for any chip with what is installed, and returns its path.
 ///
 /// `memory` is the linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols
 /// `_tinyspike_image` and `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state
@@ -133,10 +133,10 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
 /// `features` are more of the package's: `defmt` logs. Where there is a key, the application runs only images
 /// that this Ed25519 key has signed.
 ///
-/// What was built once for the same arguments is kept, and built again only where its sources have changed.
+/// What was built once for the same arguments is kept, and built again only if its sources have changed.
 ///
 /// # Errors
-/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+/// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn app(
     memory: &str,
     target: &str,
@@ -163,10 +163,10 @@ pub fn app(
     Ok(elf)
 }
 
-/// Builds the example of a firmware of one's own, `examples/embed`: where it lies then.
+/// Builds the example of custom firmware, `examples/embed`, and returns its path.
 ///
 /// # Errors
-/// [`Failure`], where the build fails.
+/// [`Failure`] if the build fails.
 pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
     let folder = shell::root().join("examples/embed");
     let built = target_directory().join("embed");
@@ -219,16 +219,16 @@ pub fn app_cargo(
     command
 }
 
-/// Builds one program for one board with what is installed: where it lies then.
+/// Builds one program for one board with what is installed, and returns its path.
 ///
 /// # Errors
-/// [`Failure`], where the sources or a toolchain are missing, or the build fails.
+/// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(board.target())?;
     build(&toolchain, board, program)
 }
 
-/// What is installed for a target, where the firmware's sources are there too.
+/// Finds the installed toolchain for a target, if the firmware's sources are there, too.
 fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
     let sources = shell::root().join("firmware/Cargo.toml");
     if !sources.is_file() {

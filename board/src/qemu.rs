@@ -16,20 +16,20 @@ use crate::shell;
 
 const PROGRAM: &str = "qemu-system-arm";
 
-/// What an instruction takes in a run that counts them, in nanoseconds of virtual time: a power of
-/// two, and so large that a timer of 16 MHz tells any two numbers of instructions apart.
+/// Virtual time of an instruction in a run that counts them, in nanoseconds. It is a power of two, large enough
+/// for a timer of 16 MHz to tell any two numbers of instructions apart.
 pub const INSTRUCTION_NS: u64 = 1 << INSTRUCTION_SHIFT;
 const INSTRUCTION_SHIFT: u32 = 7;
 
-/// What an emulated board is to do.
+/// Task of an emulated board.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// The board.
     pub board: Board,
     /// Its firmware, an ELF file.
     pub firmware: &'a Path,
-    /// Whether virtual time is to follow the executed instructions: each takes
-    /// [`INSTRUCTION_NS`]. It makes the run slower, and its timers deterministic.
+    /// Lets virtual time follow the executed instructions: each takes [`INSTRUCTION_NS`]. It makes the run
+    /// slower, and its timers deterministic.
     pub count: bool,
     /// A plugin for QEMU, with its arguments: `FILE,key=value`.
     pub plugin: Option<&'a str>,
@@ -37,31 +37,31 @@ pub struct Run<'a> {
     pub image: &'a [u8],
     /// A block of inputs, in the format of `tinyspike_shared::inputs`.
     pub inputs: &'a [u8],
-    /// When to give up.
+    /// Time after which the run is given up.
     pub timeout: Duration,
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How the firmware ended.
+    /// Exit status of the firmware.
     pub status: ExitStatus,
-    /// What it printed.
+    /// Output of the firmware.
     pub stdout: String,
-    /// What it, or QEMU, complained of.
+    /// Complaints of the firmware or of QEMU.
     pub stderr: String,
     /// The encoded defmt frames that it sent.
     pub log: Vec<u8>,
 }
 
-/// Why there is no outcome.
+/// Reason for a run without an outcome.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QemuError {
     /// The firmware has not been built.
     #[error("there is no firmware at {}: `cargo xtask test` builds it and runs all tests", path.display())]
     NoFirmware {
-        /// Where it should be.
+        /// Path at which it should be.
         path: PathBuf,
     },
     /// QEMU is not there, or does not start.
@@ -69,23 +69,23 @@ pub enum QemuError {
         "{PROGRAM} does not start ({source}): `cargo xtask test` installs it and runs all tests"
     )]
     Start {
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The firmware did not end in time; QEMU was killed.
     #[error("the firmware did not end within {timeout:?}; it printed:\n{stdout}{stderr}")]
     Timeout {
-        /// How long it was given.
+        /// Time that it was given.
         timeout: Duration,
-        /// What it had printed.
+        /// Output up to then.
         stdout: String,
-        /// What it, or QEMU, had complained of.
+        /// Complaints of the firmware or of QEMU up to then.
         stderr: String,
     },
     /// The image or the inputs do not fit the board's memory.
     #[error("{name}: {found} bytes, and the board has room for {room}")]
     TooLarge {
-        /// Which of them.
+        /// Name of the input.
         name: &'static str,
         /// Its length in bytes.
         found: usize,
@@ -97,7 +97,7 @@ pub enum QemuError {
     File(#[from] io::Error),
 }
 
-/// The version that QEMU states; `None` where it is not installed.
+/// The version that QEMU states; `None` if it is not installed.
 #[must_use]
 pub fn version() -> Option<String> {
     let text = shell::read(Command::new(PROGRAM).arg("--version"))?;
@@ -106,10 +106,10 @@ pub fn version() -> Option<String> {
 
 /// Runs firmware to its end.
 ///
-/// QEMU never outlives the call: it is killed where the time is up or the caller panics.
+/// QEMU never outlives the call: it is killed if the time is up or the caller panics.
 ///
 /// # Errors
-/// [`QemuError`], where there is nothing to run, or no end to it. That the firmware itself reports a
+/// [`QemuError`] if there is nothing to run, or no end to it. That the firmware itself reports a
 /// failure is no error here, but in [`Outcome::status`].
 pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     let elf = run.firmware;
@@ -176,7 +176,7 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
 struct Guard(Child);
 
 impl Guard {
-    /// How the process ended; `None` where it did not within `timeout`.
+    /// Waits for the process to end; `None` if it did not within `timeout`.
     fn wait(mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -193,7 +193,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // It fails only where the process has already ended.
+        // It fails only if the process has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

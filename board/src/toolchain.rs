@@ -33,7 +33,7 @@ pub const ALL_TARGETS: [&str; 5] = [
 pub enum Toolchain {
     /// The default compiler has the target's library.
     Installed,
-    /// This compiler builds `core` from the source in its sysroot, and this linker links.
+    /// Compiler that builds `core` from the source in its sysroot, with a linker that links.
     FromSource {
         /// The compiler.
         rustc: PathBuf,
@@ -43,7 +43,7 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// The way to build for `target` with what is installed; `None` where there is none.
+    /// The way to build for `target` with what is installed; `None` if there is none.
     #[must_use]
     pub fn find(target: &str) -> Option<Self> {
         if has_library(target) {
@@ -67,7 +67,7 @@ impl Toolchain {
         command
     }
 
-    /// As [`cargo`](Self::cargo), for a core of which no more is known than the target.
+    /// Makes a command as [`cargo`](Self::cargo) does, for a core of which no more is known than the target.
     #[must_use]
     pub fn plain_cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = shell::cargo();
@@ -87,7 +87,7 @@ impl Toolchain {
     }
 }
 
-/// Whether the default compiler comes with `core` for the target.
+/// Tells whether the default compiler comes with `core` for the target.
 fn has_library(target: &str) -> bool {
     let args = ["--print", "target-libdir", "--target", target];
     let Some(directory) = shell::read(Command::new("rustc").args(args)) else {
@@ -120,7 +120,7 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
     shell::read(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
-/// Whether the library's source is beside the compiler.
+/// Tells whether the library's source is beside the compiler.
 fn has_source(rustc: &Path) -> bool {
     sysroot(rustc).is_some_and(|root| {
         root.join("lib/rustlib/src/rust/library/core/src/lib.rs")

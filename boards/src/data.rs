@@ -36,7 +36,7 @@ pub struct Data {
     pub flash: Region,
     /// Its main RAM.
     pub ram: Region,
-    /// More memory, which programs may use as they like.
+    /// Further memory, which programs may use as they like.
     pub more: &'static [Region],
     /// Addresses that answer, besides memory and the peripherals of every core.
     pub mapped: &'static [Region],
@@ -44,9 +44,9 @@ pub struct Data {
     pub erase: Erase,
     /// The instructions that its breakpoint unit compares.
     pub breakpoints: usize,
-    /// Whether that unit is of the second version.
+    /// `true` if that unit is of the second version.
     pub breakpoints_v2: bool,
-    /// Whether it has floating-point registers.
+    /// Tells whether it has floating-point registers.
     pub fpu: bool,
     /// The programs for it, if there are any.
     pub programs: Option<Programs>,
@@ -57,7 +57,7 @@ pub struct Data {
 pub enum Erase {
     /// The flash controller of the nRF51.
     Nrf51,
-    /// It is RAM.
+    /// Memory that is RAM.
     Ram,
     /// Nothing can erase it.
     Never,
@@ -78,7 +78,7 @@ pub struct Programs {
     pub traced: [usize; 2],
     /// The most ensembles and connections of a network that is measured.
     pub measured: [usize; 2],
-    /// Whether its flash holds all parts of the engine, an image and inputs.
+    /// `true` if its flash holds all parts of the engine, an image and inputs.
     pub whole: bool,
     /// The timer that is read to measure.
     pub timer: Timer,
@@ -114,15 +114,15 @@ pub enum Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Program {
-    /// It prints every spike.
+    /// Prints every spike.
     Trace,
-    /// It measures each part of an inference.
+    /// Measures each part of an inference.
     Bench,
-    /// It measures what each layer takes of an inference.
+    /// Measures the layers of an inference.
     Layers,
-    /// It classifies one input and is silent: its size is the engine's.
+    /// Classifies one input and is silent: its size is the engine's.
     Minimal,
-    /// It takes many steps on random inputs and prints a digest of all state.
+    /// Takes many steps on random inputs and prints a digest of all state.
     Soak,
 }
 

@@ -120,7 +120,7 @@ impl Board {
         self.data().ram.range()
     }
 
-    /// Whether an address is in memory, which has no side effects, at any width.
+    /// Tells whether an address is in memory, which has no side effects, at any width.
     #[must_use]
     pub fn is_memory(self, address: u32) -> bool {
         let Data {
@@ -130,7 +130,7 @@ impl Board {
         regions.any(|region| region.range().contains(&address))
     }
 
-    /// Whether anything answers at an address.
+    /// Tells whether anything answers at an address.
     #[must_use]
     pub fn is_mapped(self, address: u32) -> bool {
         const PERIPHERALS: core::ops::Range<u32> = 0x4000_0000..0x6000_0000;
@@ -142,13 +142,13 @@ impl Board {
             || address >= PRIVATE_PERIPHERALS
     }
 
-    /// What its programs need; `None` if it has none.
+    /// Needs of its programs; `None` if it has none.
     #[must_use]
     pub const fn programs(self) -> Option<&'static Programs> {
         self.data().programs.as_ref()
     }
 
-    /// Whether it has a program.
+    /// Tells whether it has a program.
     #[must_use]
     pub fn has(self, program: Program) -> bool {
         self.programs()

@@ -72,7 +72,7 @@ impl Board {
     ///
     /// # Errors
     /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
-    /// where QEMU does not do as it should.
+    /// if QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(wanted);

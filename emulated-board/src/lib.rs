@@ -43,7 +43,7 @@
 //!
 //! # Not as on a real board
 //!
-//! - QEMU aborts where a program locks its core up, as a fault in the HardFault handler does. The
+//! - QEMU aborts if a program locks its core up, as a fault in the HardFault handler does. The
 //!   probe is gone then, and [`Board::serve`] returns QEMU's message.
 //! - There are no watchpoints and no cycle counter (DWT), no trace, and no ROM table. With
 //!   [`Options::icount_shift`] the board's timers count instructions exactly, between two reads by

@@ -28,11 +28,11 @@ const WIDE: bool = Part::Wide.is_built();
 /// Watches a network at work.
 pub trait Probe {
     /// Called with some of the spikes of an ensemble, in the order of its neurons; once or more a
-    /// step where the ensemble spikes at all.
+    /// step if the ensemble spikes at all.
     fn spikes(&mut self, ensemble: usize, events: &[Event]);
 
-    /// Called where some work on a layer is over: all that was done since the call before, or since the inputs
-    /// began to be set or the step began, was done for it, but for the few instructions that choose the next.
+    /// Called when some work on a layer is over: all that was done since the call before, or since the inputs
+    /// began to be set or the step began, was done for it, except for the few instructions that choose the next.
     /// A layer may have several turns.
     fn done(&mut self, layer: Layer) {
         let _ = layer;
@@ -57,7 +57,7 @@ impl Probe for () {
     fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
 }
 
-/// Why a network cannot run here.
+/// Reason why a network cannot run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -69,7 +69,7 @@ pub enum EngineError {
         /// Bytes that the caller gave.
         given: usize,
     },
-    /// It needs a part that this engine was built without.
+    /// Need of a part that this engine was built without.
     NotBuilt(Part),
 }
 
@@ -96,16 +96,16 @@ impl core::error::Error for EngineError {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum InputError {
-    /// Not as many inputs as the network has.
+    /// Wrong number of inputs.
     Count {
-        /// How many the network has.
+        /// Number that the network has.
         expected: usize,
-        /// How many the caller gave.
+        /// Number that the caller gave.
         found: usize,
     },
     /// An input of another length.
     Length {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// Its length in the network, in bytes.
         expected: usize,
@@ -114,7 +114,7 @@ pub enum InputError {
     },
     /// A byte above the largest that the network's bounds are proven for.
     Range {
-        /// Which input.
+        /// Index of the input.
         input: usize,
         /// The largest byte.
         max: u8,
@@ -154,7 +154,7 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     arena: &'a mut [u32],
     /// Steps since the last reset.
     taken: u16,
-    /// Whether an input has been set since the last reset.
+    /// `true` if an input has been set since the last reset.
     driven: bool,
     kernels: PhantomData<K>,
 }
@@ -504,8 +504,8 @@ where
         self.taken
     }
 
-    /// Whether more steps on the same input are not worth while: every output has an exit margin, and
-    /// its largest value leads by it.
+    /// Tells whether more steps on the same input change nothing: every output has an exit margin, and its
+    /// largest value leads by it.
     #[must_use]
     pub fn decided(&self) -> bool {
         let outputs = &self.image.description().outputs;
@@ -616,10 +616,10 @@ fn rest<K: Kernels<P>, P: Potential>(
 /// A part of the network that something reaches.
 struct Target<'a> {
     area: &'a Area,
-    /// How many neurons or values it has.
+    /// Number of its neurons or values.
     size: u32,
     width: Width,
-    /// By how many bits kernels divide what a convolution brings from an input.
+    /// Bits by which kernels divide an input's currents over a convolution.
     shift: u8,
     inbox: Option<Inbox>,
 }
@@ -662,7 +662,7 @@ fn target<'a, const E: usize, const C: usize>(
 /// The part of the arena behind an ensemble, where all its targets and all inboxes lie.
 struct Later<'a> {
     words: &'a mut [u32],
-    /// Where it starts in the arena, in words.
+    /// Start in the arena, in words.
     start: usize,
 }
 
@@ -690,7 +690,7 @@ struct Own<'a> {
     /// The current of its inputs; empty if none is kept.
     currents: &'a [u32],
     state: &'a mut [u32],
-    /// Where its inbox starts in the arena, in words.
+    /// Start of its inbox in the arena, in words.
     inbox: usize,
 }
 
@@ -707,7 +707,7 @@ fn cut<'a>(arena: &'a mut [u32], area: &Area) -> Option<(Own<'a>, Later<'a>)> {
     Some((own, Later { words, start }))
 }
 
-/// Where an ensemble's spikes go.
+/// Connections over which an ensemble's spikes go.
 struct Outgoing<'a, const E: usize, const C: usize> {
     image: &'a Image<'a, E, C>,
     ensemble: usize,
@@ -829,7 +829,7 @@ fn nonzero(values: &[u8], zero_point: u8) -> impl Iterator<Item = Event> {
 fn in_buffers(events: impl Iterator<Item = Event>, mut hand_over: impl FnMut(&[Event])) {
     let mut buffer = Events::new();
     events.for_each(|event| {
-        // There is room: the buffer is emptied where it is full.
+        // There is room: the buffer is emptied when it is full.
         let _ = buffer.push(event);
         if buffer.is_full() {
             hand_over(&buffer);

@@ -30,7 +30,7 @@ impl Limits {
     }
 
     /// Bytes of stack for inferences, which a network that runs exactly needs more of. Measured on emulated boards
-    /// over all kinds of images, with a sixth to spare at least.
+    /// over all kinds of images, with an eighth to spare at least.
     #[must_use]
     pub const fn stack(self, exact: bool) -> u32 {
         if exact {
@@ -56,7 +56,7 @@ impl Limits {
         connections: 12,
         start_stack: 6 << 10,
         signature_stack: 17 << 9,
-        plain_stack: 9 << 9,
+        plain_stack: 5 << 10,
         exact_stack: 6 << 10,
     };
     /// Limits on all other cores.

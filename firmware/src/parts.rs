@@ -60,7 +60,7 @@ impl Part {
         }
     }
 
-    /// Whether this build has it.
+    /// Tells whether this build has it.
     #[must_use]
     pub const fn is_built(self) -> bool {
         match self {
@@ -94,7 +94,7 @@ impl fmt::Display for Part {
 pub struct Parts(u8);
 
 impl Parts {
-    /// What this build has.
+    /// Parts that this build has.
     pub const BUILT: Self = {
         let mut built = Self(0);
         let mut index = 0;
@@ -142,19 +142,19 @@ impl Parts {
         parts
     }
 
-    /// These, and one more where `more` says so.
+    /// Adds one more part if `more` says so.
     #[must_use]
     const fn and(self, part: Part, more: bool) -> Self {
         Self(self.0 | (more as u8) << part as u8)
     }
 
-    /// Their features.
+    /// Features of these parts.
     pub fn features(self) -> impl Iterator<Item = &'static str> {
         let parts = Part::ALL.into_iter().filter(move |&part| self.has(part));
         parts.map(Part::feature)
     }
 
-    /// These without one.
+    /// Leaves out one part.
     #[must_use]
     pub const fn without(self, part: Part) -> Self {
         Self(self.0 & !(1 << part as u8))
@@ -166,7 +166,7 @@ impl Parts {
         self.0
     }
 
-    /// Whether a part is among them.
+    /// Tells whether a part is among them.
     #[must_use]
     pub const fn has(self, part: Part) -> bool {
         self.0 & (1 << part as u8) != 0

@@ -38,6 +38,14 @@ pub trait Board {
 
     /// The most bytes of stack that have been in use.
     fn stack_high_water(&self) -> u32;
+
+    /// The place to feed a watchdog: called before each request is looked for, and before each step. A step takes as
+    /// long as the image says, so its time bounds that of the watchdog.
+    fn alive(&mut self) {}
+
+    /// The place to sleep until an interrupt: called if nothing has come from the host. Not every debug port reaches
+    /// the RAM of a core that sleeps.
+    fn idle(&mut self) {}
 }
 
 /// Origin of a firmware.
@@ -118,8 +126,12 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
 
     /// Answers what has come from the host. It never waits for the host but to take what is sent.
     pub fn poll(&mut self, board: &mut impl Board) {
+        board.alive();
         let mut received = [0; 64];
         let count = board.receive(&mut received);
+        if count == 0 {
+            board.idle();
+        }
         let mut bytes = received.get(..count).unwrap_or(&[]);
         while let Some(frame) = self.receiver.receive(&mut bytes) {
             let mut answer = Answer::to(&frame, board);
@@ -323,6 +335,7 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
     ) -> Option<u32> {
         let step = self.taken?;
         watcher.hashes = Hashes::new();
+        answer.board.alive();
         let start = answer.board.ticks();
         let stepped = self.engine.step_probed(&mut Watching {
             step,

@@ -28,7 +28,7 @@ const MAX_WORK: u64 = 4 << 20;
 /// The most values of a network that is taken on to an image.
 const MAX_VALUES: usize = 1 << 16;
 
-/// The bytes as an image with a right header, where they parse and a step ends soon.
+/// The bytes as an image with a right header, if they parse and a step ends soon.
 #[must_use]
 pub fn runnable(bytes: &[u8]) -> Option<Vec<u8>> {
     let bytes = seeds::seal(bytes);

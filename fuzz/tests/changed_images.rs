@@ -1,5 +1,5 @@
 //! Images that a fuzzer has changed, on an emulated Cortex-M4: its kernels are in assembly, never fault,
-//! and where the stated bounds hold, they give the state that plain Rust gives on the host.
+//! and if the stated bounds hold, they give the state that plain Rust gives on the host.
 
 use std::time::Duration;
 

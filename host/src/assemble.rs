@@ -16,24 +16,24 @@ pub use crate::image::{
     AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, set_model_version,
 };
 
-/// Why an image cannot be made.
+/// Reason why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssembleError {
     /// More parts than an image can hold.
     #[error("the network has {found} {what}, an image holds at most {limit}")]
     TooMany {
-        /// Of what.
+        /// Kind of part.
         what: &'static str,
-        /// How many there are.
+        /// Number of events.
         found: usize,
-        /// How many an image can hold.
+        /// Number that an image can hold.
         limit: usize,
     },
     /// Too large an ensemble, input or output for 16-bit addresses.
     #[error("{label:?} has {found} places, an image addresses at most {limit}")]
     TooLarge {
-        /// Which.
+        /// Label of the part.
         label: String,
         /// Its size.
         found: usize,
@@ -48,7 +48,7 @@ pub enum AssembleError {
     Refused(#[from] image::ImageError),
 }
 
-/// Fewer weights than this are not worth a byte for two.
+/// Least number of weights that are worth two to a byte.
 const NIBBLES: usize = 64;
 
 /// The layout of a connection's weights: if all of them fit 4 bits, the one that takes the least flash,
@@ -80,7 +80,7 @@ fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layou
     }
 }
 
-/// Whether the weights of an image lie as the kernels of a family read them the fastest.
+/// Tells whether the weights of an image lie as the kernels of a family read them the fastest.
 ///
 /// What lies alike for all families counts for each: weights of 4 bits, and of 16 if that is what they need.
 #[must_use]

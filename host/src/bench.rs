@@ -1,4 +1,4 @@
-//! What an image's inferences take on an emulated board, to the instruction.
+//! Counts of an image's inferences on an emulated board, to the instruction.
 //!
 //! QEMU gives each instruction the same virtual time, so a timer of the board counts instructions, to
 //! the last one, and always the same number. What reading the timer takes is measured and taken off.
@@ -22,7 +22,7 @@ use crate::data::DataSet;
 use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
 use crate::image::ImageBuf;
 
-/// How to measure.
+/// Options of a measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchOptions {
     /// The board; its programs that measure must have been built.
@@ -31,9 +31,9 @@ pub struct BenchOptions {
     pub firmware: Option<PathBuf>,
     /// Another build of the program that measures layers.
     pub layers_firmware: Option<PathBuf>,
-    /// What a firmware takes of flash, as [`code`] finds it; it is passed on to the report.
+    /// Flash that a firmware takes, as [`code`] finds it; it is passed on to the report.
     pub code: Option<Code>,
-    /// When to give up.
+    /// Time after which the run is given up.
     pub timeout: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for BenchOptions {
     }
 }
 
-/// Why nothing was measured.
+/// Reason for a failed measurement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BenchError {
@@ -68,7 +68,7 @@ pub enum BenchError {
     Refused {
         /// The board.
         board: &'static str,
-        /// What the firmware said.
+        /// Message of the firmware.
         reason: String,
     },
     /// The firmware printed something else than measurements.
@@ -84,11 +84,11 @@ pub enum BenchError {
 /// Bytes of flash that a complete firmware takes without the image and without logging.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Code {
-    /// With the parts of the engine that the image needs.
+    /// Bytes with the parts of the engine that the image needs.
     pub needed: u64,
-    /// These parts: features of the package of the engine.
+    /// Names of these parts: features of the package of the engine.
     pub parts: Vec<&'static str>,
-    /// With all parts.
+    /// Bytes with all parts.
     pub whole: u64,
 }
 
@@ -96,7 +96,7 @@ pub struct Code {
 /// board that has no program for it.
 ///
 /// # Errors
-/// [`BenchError`], where the image cannot be used or the firmware not be built.
+/// [`BenchError`] if the image cannot be used or the firmware not be built.
 pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
     if !board.has(Program::Minimal) {
         return Ok(None);
@@ -115,7 +115,7 @@ pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
     }))
 }
 
-/// What one inference took.
+/// Counts of one inference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inference {
     /// Instructions to bring the network to rest.
@@ -146,7 +146,7 @@ impl Inference {
     }
 }
 
-/// What a run on a board took.
+/// Counts of a run on a board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
     /// Instructions to parse and check the image, once.
@@ -159,7 +159,7 @@ pub struct Measurements {
     pub inferences: Vec<Inference>,
 }
 
-/// What the layers took in one inference, each in its place in the image.
+/// Counts of the layers in one inference, each in its place in the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerCounts {
     /// Instructions of each input, to set it.
@@ -170,7 +170,7 @@ pub struct LayerCounts {
     pub class: u32,
 }
 
-/// What the layers took in one step.
+/// Counts of the layers in one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepCounts {
     /// Instructions of each ensemble: to update its neurons, and to send their spikes over all its connections.
@@ -191,7 +191,7 @@ impl StepCounts {
 /// Runs samples through an image on a board whose firmware is built.
 ///
 /// # Errors
-/// [`BenchError`], where the image or the data cannot be used, or the firmware not be run.
+/// [`BenchError`] if the image or the data cannot be used, or the firmware not be run.
 pub fn measure(
     image: &[u8],
     data: &DataSet,
@@ -261,7 +261,7 @@ fn run(
 /// The block of inputs that the samples are for an image.
 ///
 /// # Errors
-/// [`BenchError`], where the image or the data cannot be used.
+/// [`BenchError`] if the image or the data cannot be used.
 pub fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, BenchError> {
     let bytes = ImageBuf::new(image)?;
     let image = bytes.image();
@@ -394,7 +394,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of some counts; zeros where there are none.
+    /// Summary of some counts; zeros if there are none.
     #[must_use]
     pub fn of(counts: impl IntoIterator<Item = u64>) -> Self {
         let mut counts: Vec<u64> = counts.into_iter().collect();
@@ -407,7 +407,7 @@ impl Spread {
     }
 }
 
-/// What a layer is.
+/// Kind of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -430,37 +430,37 @@ impl fmt::Display for LayerKind {
     }
 }
 
-/// What a layer takes of an inference: means over all samples. Instructions are executed ones.
+/// Cost of a layer in an inference: means over all samples. Instructions are executed ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Its label.
     pub label: String,
-    /// What it is.
+    /// Kind of the layer.
     pub kind: LayerKind,
     /// Instructions in all steps: of an input to be set, of an ensemble to update its neurons and to send their
     /// spikes over all its connections, of an output to sum up its current.
     pub instructions: f64,
     /// Neurons, places of an input, or values of an output.
     pub neurons: u32,
-    /// How many of them had something to say, step by step: `None` for an output.
+    /// Neurons or values that sent events, step by step: `None` for an output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<f64>,
     /// Weights that they touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synaptic_ops: Option<f64>,
-    /// All of the layer's instructions, for each of these; `None` where there are none.
+    /// All of the layer's instructions, for each of these; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions_per_synaptic_op: Option<f64>,
 }
 
-/// What an image takes on a board. Instructions are executed ones.
+/// Cost of an image on a board. Instructions are executed ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The board's name.
     pub board: String,
     /// Its processor.
     pub core: String,
-    /// How many samples were run.
+    /// Samples that were run.
     pub images: usize,
     /// The share of them whose class is the label's; `None` without labels.
     pub accuracy: Option<f64>,
@@ -470,12 +470,12 @@ pub struct Report {
     pub instructions_per_step: f64,
     /// Mean instructions of an inference for each weight that an input or a spike touched in it.
     pub instructions_per_synaptic_op: f64,
-    /// What one more weight touched by a spike costs in a step: the slope of a line through all
-    /// samples. It is 0 where the samples do not differ.
+    /// Cost of one more weight touched by a spike in a step: the slope of a line through all samples. It is 0
+    /// if the samples do not differ.
     pub marginal_instructions_per_spike_op: f64,
-    /// What one more weight touched by the input costs when it is set, likewise.
+    /// Cost of one more weight touched by the input when it is set, likewise.
     pub marginal_instructions_per_input_op: f64,
-    /// What a neuron's update costs in a step: that line where no weight is touched, for each neuron.
+    /// Cost of a neuron's update in a step: that line's value at no weights, for each neuron.
     pub instructions_per_neuron_update: f64,
     /// Weights that an inference touched: by inputs and by spikes.
     pub synaptic_ops_per_inference: f64,
@@ -493,7 +493,7 @@ pub struct Report {
     pub steps: Spread,
     /// Finding the class.
     pub output: Spread,
-    /// Bytes of flash: the image, and the code that it needs. `None` where the board has no program that shows
+    /// Bytes of flash: the image, and the code that it needs. `None` if the board has no program that shows
     /// the code's.
     pub flash_bytes: Option<u64>,
     /// Bytes of flash that a complete firmware takes without the image, and without the parts of the engine that
@@ -517,8 +517,8 @@ pub struct Report {
     pub stack_bytes: u64,
     /// Instructions to parse and check the image, once.
     pub parse_instructions: u64,
-    /// What each layer takes: inputs, ensembles, outputs. Together they are the instructions of the inputs and of
-    /// all steps, but for those that choose the next layer.
+    /// Cost of each layer: inputs, ensembles, outputs. Together they are the instructions of the inputs and of
+    /// all steps, except those that choose the next layer.
     #[serde(default)]
     pub layers: Vec<Layer>,
 }
@@ -768,7 +768,7 @@ impl Operations {
     }
 }
 
-/// What each sample does, by the host's engine.
+/// Activity of each sample in the host's engine.
 fn activity(image: &Image<'_>, data: &DataSet) -> Result<Vec<Run>, BenchError> {
     let options = EmulateOptions {
         ..EmulateOptions::default()

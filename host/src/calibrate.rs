@@ -26,7 +26,7 @@ const BATCHES: usize = 64;
 pub struct Samples {
     /// The values, input by input.
     pub inputs: Vec<Vec<f32>>,
-    /// How many samples.
+    /// Number of samples.
     pub count: usize,
 }
 
@@ -105,14 +105,14 @@ impl Blocks for Samples {
     }
 }
 
-/// The samples of a file, read anew each time; for a network with one input.
+/// The samples of a file, read again each time; for a network with one input.
 #[derive(Clone, Debug)]
 pub struct FileBlocks {
     /// The file, of any format that [`data::load`](crate::data::load) reads.
     pub path: std::path::PathBuf,
     /// The float that one unit of a byte stands for.
     pub byte_scale: f32,
-    /// How many samples are used at most; `None` for all.
+    /// Most samples that are used; `None` for all.
     pub limit: Option<usize>,
 }
 
@@ -147,14 +147,14 @@ impl Blocks for FileBlocks {
     }
 }
 
-/// What was observed, or bounded.
+/// Ranges of activations that were observed, or bounded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// The range of each input.
     pub inputs: Vec<Range>,
     /// The activations of each population.
     pub populations: Vec<Activations>,
-    /// How many samples it rests on; 0 for bounds from the weights.
+    /// Samples that it rests on; 0 for bounds from the weights.
     pub samples: usize,
 }
 
@@ -172,11 +172,11 @@ pub struct Range {
 pub struct Activations {
     /// The largest activation.
     pub max: f32,
-    /// How many were zero (or too small to matter).
+    /// Activations that were zero, or too small to matter.
     pub zeros: u64,
-    /// What each channel's activations are like.
+    /// Activations of each channel.
     pub channels: Vec<Channel>,
-    /// How many fell into each bin; empty for bounds from the weights.
+    /// Activations in each bin; empty for bounds from the weights.
     bins: Vec<u64>,
 }
 
@@ -185,7 +185,7 @@ pub struct Activations {
 pub struct Channel {
     /// The largest.
     pub max: f32,
-    /// How many were above zero.
+    /// Activations above zero.
     pub active: u64,
     /// The sum of their squares.
     pub squares: f64,
@@ -313,11 +313,11 @@ fn centre(bin: usize) -> f64 {
     f64::exp2((bin as f64 + 0.5) / BINS_PER_OCTAVE as f64 + f64::from(MIN_EXPONENT))
 }
 
-/// Why calibration failed.
+/// Reason for a failed calibration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalibrateError {
-    /// There are no samples.
+    /// No samples.
     #[error("there are no calibration samples")]
     NoSamples,
     /// The data does not fit the network's inputs.
@@ -378,8 +378,8 @@ pub fn calibrate_blocks(
     calibrate_keeping(graph, blocks, 0, progress).map(|(calibration, _)| calibration)
 }
 
-/// As [`calibrate_blocks`], for samples whose values for several inputs may lie one behind the other; also hands
-/// back the first `keep` samples, so that nobody has to read them again.
+/// Calibrates as [`calibrate_blocks`] does, for samples whose values for several inputs may lie one behind the
+/// other; also returns the first `keep` samples, so that nobody has to read them again.
 ///
 /// # Errors
 /// As [`calibrate_blocks`].
@@ -519,7 +519,7 @@ impl<'a> Observer<'a> {
         Ok(())
     }
 
-    /// What was observed.
+    /// Returns the observed ranges.
     ///
     /// # Errors
     /// Where there were no samples.
@@ -586,7 +586,7 @@ fn batch_of<'a>(graph: &Graph, samples: &'a Samples, start: usize, count: usize)
         .collect()
 }
 
-/// What a float run of the graph gives.
+/// Values of a float run of the graph.
 #[derive(Clone, Debug)]
 pub struct Values {
     /// The activations of each population, sample after sample.

@@ -7,7 +7,7 @@
 //! smaller given all others. Each layer so makes up for the layers before it too.
 //!
 //! # What is minimized
-//! Over a number of rows (samples, of a convolution also places), Σ ω (y - ŷ)², with ω small where a
+//! Over a number of rows (samples, of a convolution also places), Σ ω (y - ŷ)², with ω small if a
 //! rectifier hides the difference. With few rows for many weights the fit would follow the samples more
 //! than the network; a penalty on each weight's own rounding error, in proportion to weights per row,
 //! pulls it back to the nearest integer.
@@ -31,12 +31,12 @@ const ROWS: usize = 2048;
 const VALUES: usize = 1 << 25;
 /// The weight of a row in which the target is far below its threshold either way.
 const HIDDEN: f32 = 0.05;
-/// With more weights than this for each row, the rows say nothing about single weights.
+/// Most weights for each row: with more, the rows say nothing about single weights.
 const WEIGHTS_PER_ROW: usize = 4;
 /// Rounds over all weights of a channel.
 const ROUNDS: usize = 4;
 
-/// Why quantization cannot be made up for.
+/// Reason why quantization cannot be made up for.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the stage of that name")]
 #[non_exhaustive]
@@ -53,22 +53,22 @@ pub enum CompensateError {
     Emulate(#[from] EmulateError),
 }
 
-/// What the float network shows on some samples.
+/// Values of the float network on some samples.
 #[derive(Clone, Debug)]
 pub struct Reference {
     samples: Samples,
-    /// For each population and then each output.
+    /// Rows of each population and then of each output.
     targets: Vec<Rows>,
 }
 
-/// What a target gets in the float network, in some rows.
+/// Inputs of a target in the float network, in some rows.
 #[derive(Clone, Debug)]
 struct Rows {
     /// Sample and place of each row, by sample.
     at: Vec<(usize, usize)>,
     /// Row by row, a value for each group.
     values: Vec<f32>,
-    /// Values of a row: the target's channels, or its neurons where a matrix reaches it.
+    /// Values of a row: the target's channels, or its neurons if a matrix reaches it.
     groups: usize,
 }
 
@@ -102,8 +102,8 @@ impl Reference {
     }
 }
 
-/// How the links into a target share weights: over the places of convolutions, whose filters are the
-/// groups, or not at all.
+/// Places over which the links into a target share weights: those of a convolution, whose filters are the
+/// groups, or just one.
 fn places(graph: &Graph, target: Target, size: usize) -> usize {
     let mut channels = graph
         .links
@@ -146,7 +146,7 @@ impl Rows {
     }
 }
 
-/// What each target gets in its rows of some samples.
+/// Gathers the inputs of each target in its rows of some samples.
 fn batch(
     graph: &Graph,
     samples: &Samples,
@@ -287,8 +287,7 @@ pub fn compensate(
     })
 }
 
-/// What the quantized network shows of some populations, sample after sample, in the float network's
-/// units.
+/// Values of some populations in the quantized network, sample after sample, in the float network's units.
 fn shown(
     network: &integers::Network,
     samples: &Samples,
@@ -392,20 +391,20 @@ struct Fit<'a> {
     limit: i16,
 }
 
-/// What came out for one group of weights.
+/// Result for one group of weights.
 #[derive(Default)]
 struct Fitted {
-    /// To be added to the bias.
+    /// Correction that is added to the bias.
     bias: f32,
     /// Link, weight and what is added to it.
     offsets: Vec<(usize, usize, i8)>,
 }
 
-/// What the rows of one target see through one link.
+/// Values that the rows of one target see through one link.
 struct Seen<'a> {
     index: usize,
     link: &'a Link,
-    /// For each group of channels, column after column, a value for each row.
+    /// Values of each group of channels, column after column, one for each row.
     columns: Vec<Vec<f32>>,
     weights: Vec<f64>,
     channels: Vec<usize>,
@@ -418,7 +417,7 @@ struct Weight<'a> {
     /// The weight as an integer, and what one unit of it is in the float network.
     q: i16,
     unit: f32,
-    /// How far it is from the float network's.
+    /// Distance from the float network's.
     error: f32,
     column: &'a [f32],
 }
@@ -482,7 +481,7 @@ impl Fit<'_> {
         Ok(fitted)
     }
 
-    /// What a source shows in the quantized network, sample after sample.
+    /// Values of a source in the quantized network, sample after sample.
     fn source(&self, pre: Source) -> std::borrow::Cow<'_, [f32]> {
         match pre {
             Source::Input(i) => {
@@ -540,7 +539,7 @@ impl Fit<'_> {
         }
     }
 
-    /// What one unit of a weight is in the float network.
+    /// Value of one unit of a weight in the float network.
     fn unit(&self, channel: usize, pre: Source) -> f64 {
         let value = match pre {
             Source::Input(i) => self.quantized.inputs[i].scale,
@@ -696,7 +695,7 @@ impl Seen<'_> {
     }
 }
 
-/// How many weights a target sees through a map.
+/// Weights that a target sees through a map.
 fn columns(map: &LinearMap) -> usize {
     match map {
         LinearMap::Dense(d) => d.weights.shape()[1],
@@ -706,7 +705,7 @@ fn columns(map: &LinearMap) -> usize {
     }
 }
 
-/// What the filters of a group of a convolution see in each row, column after column.
+/// Gathers the values that the filters of a convolution's group see in each row, column after column.
 fn gather(c: &Convolution, x: &[f32], at: &[(usize, usize)], group: usize) -> Vec<f32> {
     let [height, width, channels] = c.input;
     let inner = channels / c.groups;

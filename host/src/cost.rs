@@ -1,4 +1,4 @@
-//! What an inference costs on a processor: instructions, predicted from counts.
+//! Cost of an inference on a processor: instructions, predicted from counts.
 //!
 //! instructions = Σ coefficient · count. The counts come from a run with the device's own engine; the
 //! coefficients, by the layout of weights and the width of potentials, are the kernel family's.
@@ -106,14 +106,14 @@ fn driven<'a>(image: &'a Image<'_>) -> impl Iterator<Item = &'a Connection> {
 /// The multiplications of a network that computes everything once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DenseMacs {
-    /// In convolutions, padding included.
+    /// Operations in convolutions, padding included.
     pub convolution: u64,
-    /// In matrices.
+    /// Operations in matrices.
     pub matrix: u64,
 }
 
 impl DenseMacs {
-    /// Of an image's network.
+    /// Work of an image's network.
     #[must_use]
     pub fn of(image: &Image<'_>) -> Self {
         let mut macs = Self::default();
@@ -125,7 +125,7 @@ impl DenseMacs {
         macs
     }
 
-    /// Of one of its connections.
+    /// Work of one of its connections.
     #[must_use]
     pub fn of_connection(c: &Connection) -> Self {
         let mut macs = Self::default();

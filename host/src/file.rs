@@ -7,7 +7,7 @@ use std::path::Path;
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::FileTooLarge`], if there is more, as in a device that never ends.
+/// The system's; [`io::ErrorKind::FileTooLarge`], if there is more, as in a device that never ends.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_if(path, limit, |_| true)
 }
@@ -15,7 +15,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a file of at most `limit` bytes if its first 8 are as `begins` wants them; else no more than these.
 ///
 /// # Errors
-/// As for [`read`].
+/// Those of [`read`].
 pub fn read_if(path: &Path, limit: u64, begins: impl FnOnce(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     const START: u64 = 8;
     let mut file = File::open(path)?;
@@ -37,7 +37,7 @@ pub fn read_if(path: &Path, limit: u64, begins: impl FnOnce(&[u8]) -> bool) -> i
 /// Reads a text of at most `limit` bytes.
 ///
 /// # Errors
-/// As for [`read`]; [`io::ErrorKind::InvalidData`], if it is no UTF-8.
+/// Those of [`read`]; [`io::ErrorKind::InvalidData`], if it is no UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.utf8_error()))

@@ -24,7 +24,7 @@ pub struct Network {
     pub connections: Vec<Connection>,
 }
 
-/// How many steps a network runs.
+/// Number of steps that a network runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     /// So many, at least 1; then the next inference starts from rest.
@@ -68,7 +68,7 @@ impl Input {
 pub struct Ensemble {
     /// The Nengo ensemble's label.
     pub label: String,
-    /// How many neurons.
+    /// Number of neurons.
     pub neurons: usize,
     /// The type of potentials.
     pub width: Width,
@@ -92,7 +92,7 @@ pub struct Ensemble {
     pub constants: Vec<u32>,
     /// V at the start.
     pub initial: Initial,
-    /// What takes up events.
+    /// Inbox that takes up events.
     pub inbox: Option<Inbox>,
 }
 
@@ -108,7 +108,7 @@ pub enum Initial {
     Each(Vec<u16>),
 }
 
-/// What takes up the events for a part, and the bounds of p, q and y at any time.
+/// Inbox of a part, which takes up events, and the bounds of p, q and y at any time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said at the type, and in the image")]
 pub struct Inbox {
@@ -144,11 +144,11 @@ pub struct Output {
     pub exit_margin: u32,
     /// The common unit.
     pub scale: f64,
-    /// What is shown.
+    /// Value that is shown.
     pub readout: Readout,
     /// The current of inputs is multiplied by 2^this.
     pub current_shift: i8,
-    /// What takes up events.
+    /// Inbox that takes up events.
     pub inbox: Option<Inbox>,
 }
 
@@ -163,13 +163,13 @@ pub struct Connection {
     pub weights: Vec<i16>,
 }
 
-/// What the weights see of a connection's source.
+/// View that the weights have of a connection's source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// The source as it is.
     Direct,
     /// Sums over neighbours, repetitions and offsets.
     Window(image::Window),
-    /// For each place of the source, the place that it stands for, or [`image::NOWHERE`].
+    /// Place that each place of the source stands for, or [`image::NOWHERE`].
     Table(Vec<u16>),
 }

@@ -15,7 +15,7 @@ use crate::network::NeuronType;
 struct Half {
     /// The end of its label.
     suffix: &'static str,
-    /// What the current is multiplied by: the amplitude, negative for the half below zero.
+    /// Factor on the current: the amplitude, negative for the half below zero.
     gain: f32,
     /// The share of its activation in the output of the whole.
     factor: f32,

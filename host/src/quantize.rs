@@ -177,6 +177,13 @@ impl<'a> Quantizer<'a> {
                         (ensemble, weights)
                     }
                     None => {
+                        if graph.links_into(target).any(|(_, l)| l.synapse.is_some()) {
+                            return Err(QuantizeError::Unsupported {
+                                layer: population.label.clone(),
+                                what: "a synapse into integrate-and-fire neurons",
+                                remedy: "leave it out",
+                            });
+                        }
                         let target = integrate_and_fire::Target {
                             at,
                             population,
@@ -530,7 +537,7 @@ struct Scaling {
 }
 
 impl Scaling {
-    /// For channels with these units whose sums do not exceed `bound`.
+    /// Makes a scaling for channels with these units whose sums do not exceed `bound`.
     fn of(units: &[f64], bound: i64) -> Self {
         let largest = largest_unit(units);
         // As many fractional bits as the bound leaves room for.

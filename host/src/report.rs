@@ -12,7 +12,7 @@ use crate::integers;
 use crate::quantize::image_order;
 use crate::text::escaped;
 
-/// What quantization did.
+/// Effects of quantization.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// Samples that the ranges rest on; 0 for bounds from the weights.
@@ -49,10 +49,10 @@ pub struct InputReport {
 pub struct LayerReport {
     /// The ensemble's label.
     pub label: String,
-    /// How many neurons.
+    /// Number of neurons.
     pub neurons: usize,
     /// The activation that one spike in one step stands for, in the most active channel; in others it is
-    /// smaller where channels are balanced.
+    /// smaller if channels are balanced.
     pub scale: f64,
     /// The most spikes in a step.
     pub max_count: u8,
@@ -91,16 +91,16 @@ pub struct SeenReport {
 /// A connection's weights.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionReport {
-    /// Where it begins.
+    /// Source end.
     pub pre: String,
-    /// Where it ends.
+    /// Target end.
     pub post: String,
-    /// How many weights.
+    /// Number of weights.
     pub weights: usize,
     /// Bits that the weights use, at least 2.
     pub bits: u32,
     /// The signal-to-noise ratio of the weights in decibels, with the best scale for each channel;
-    /// `None` where all weights are exact.
+    /// `None` if all weights are exact.
     pub sqnr_db: Option<f64>,
     /// Weights beyond the largest integer.
     pub clipped: usize,
@@ -204,7 +204,7 @@ pub fn report(
     }
 }
 
-/// How well integers stand for weights.
+/// Quality of integers as weights.
 struct Quality {
     bits: u32,
     signal: f64,
@@ -213,7 +213,7 @@ struct Quality {
 }
 
 impl Quality {
-    /// Of `q` for `weights`, rows over `channels`, each with the scale that fits it best.
+    /// Measures `q` against `weights`, rows over `channels`, each with the scale that fits it best.
     fn of(weights: &[f64], q: &[i16], channels: usize) -> Self {
         let channels = channels.max(1);
         let mut products = vec![0.0; channels];
@@ -324,7 +324,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What an image and its state may take, without the firmware's own needs.
+/// Limits of an image and its state, without the firmware's own needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
     /// The most bytes of the arena.
@@ -341,9 +341,9 @@ pub struct Budgets {
 pub struct BudgetError {
     /// `RAM` or `flash`.
     pub what: &'static str,
-    /// What it needs.
+    /// Bytes that it needs.
     pub needed: u64,
-    /// What is allowed.
+    /// Bytes that are allowed.
     pub limit: u64,
     /// The difference.
     pub over: u64,

@@ -1,7 +1,7 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
 //! The samples are split into a fit part, from which ranges, biases and roundings follow, and a held-out
-//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy where
+//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy if
 //! two estimates of its drop against the float network stay within the bound: one counts samples, lost
 //! and gained, gains beyond the losses for luck, and adds one standard error; the other sets the spread
 //! of the outputs' errors against the float network's margins and predicts how many classes change, of
@@ -35,7 +35,7 @@ use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets};
 
-/// Fewer samples than this say nothing about an accuracy.
+/// Least number of samples that say something about an accuracy.
 const MIN_SAMPLES: usize = 100;
 /// Ranges need no more samples than this.
 const MAX_FIT: usize = 2048;
@@ -59,7 +59,7 @@ const LEVELS: std::ops::RangeInclusive<u32> = 4..=64;
 const COUNT_STEP: u8 = 4;
 /// Grid points that are refined.
 const STARTS: usize = 3;
-/// How far a layer's clip may move from the one with the least squared error, and by how much at once.
+/// Range of a layer's clip around the one with the least squared error, and the steps in it.
 const CLIPS: std::ops::RangeInclusive<f64> = 0.3..=2.5;
 const CLIP_STEP: f64 = 1.2;
 /// Strengths at which channels are balanced.
@@ -68,8 +68,8 @@ const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 /// a step.
 const SMALL: f64 = 0.02;
 const FINE: u8 = 47;
-/// How many of the samples that change their class are taken for lost. The float network is torn between
-/// two classes there, and about as often wrong as right.
+/// Share of the samples that change their class which counts as lost. The float network is torn between two
+/// classes there, and about as often wrong as right.
 const LOST: f64 = 0.5;
 /// A screening's risk that is below this share of the bound is low enough.
 const FINE_RISK: f64 = 0.6;
@@ -80,7 +80,7 @@ const NIBBLE_BITS: u8 = 4;
 /// The price of missing the bound by all of it, and of exceeding a budget, in shares of the instructions.
 const MISSED: f64 = 3.0;
 const TOO_LARGE: f64 = 10.0;
-/// What misses the bound by no more than this share of it may become good enough by refinement.
+/// Share of the bound by which a candidate may miss it and still become good enough by refinement.
 const NEAR_MISS: f64 = 0.25;
 /// One in so many samples, those of the smallest margins, shows how far errors spread.
 const NEAR: usize = 4;
@@ -89,25 +89,25 @@ const MARGINS: usize = 48;
 /// The most rows of the front that are shown.
 const SHOWN: usize = 12;
 
-/// What to look for.
+/// Options of the search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TuneOptions {
-    /// How much accuracy may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
+    /// Accuracy that may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
     /// For an output of a single value, which has no classes: the root mean squared error that quantization
     /// may make, relative to the standard deviation of the float network's output.
     pub max_error: f64,
     /// The kernels that the image is laid out for, and whose instructions are to be few.
     pub target: &'static Family,
-    /// What image and state may take.
+    /// Limits of image and state.
     pub budgets: Budgets,
-    /// For the split of the samples and the order of the search.
+    /// Seed of the split of the samples and of the order of the search.
     pub seed: u64,
     /// Steps of an inference; `None` to search.
     pub steps: Option<u16>,
     /// The most spikes in a step; `None` to search.
     pub max_count: Option<u8>,
-    /// Whether an inference may end early.
+    /// `true` if an inference may end early.
     pub early_exit: bool,
     /// Bits of a weight.
     pub weight_bits: u8,
@@ -133,7 +133,7 @@ impl Default for TuneOptions {
     }
 }
 
-/// Why tuning failed.
+/// Reason why tuning failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the stage of that name")]
 #[non_exhaustive]
@@ -187,7 +187,7 @@ pub struct Setting {
     pub input_bits: u8,
     /// The strength at which channels are balanced, see [`balance`](crate::balance).
     pub balance: f64,
-    /// Whether the rounding of weights is fitted; biases always are.
+    /// `true` if the rounding of weights is fitted; biases always are.
     pub rounded: bool,
     /// The lead at which an inference may end, in the output's units; 0 for never.
     pub exit_margin: u32,
@@ -214,7 +214,7 @@ impl Setting {
 /// Accuracies of two networks on the same samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Paired {
-    /// How many samples.
+    /// Number of samples.
     pub samples: usize,
     /// Right in the float network only.
     pub lost: usize,
@@ -250,7 +250,7 @@ impl Paired {
 /// A candidate that ran.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// What was chosen.
+    /// Setting that was chosen.
     pub setting: Setting,
     /// The share of held-out samples that it has right (or, without labels, as the float network has).
     pub accuracy: f64,
@@ -274,13 +274,13 @@ pub struct Point {
     pub flash_bytes: usize,
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tuning {
-    /// What was looked for.
+    /// Options of the search that was made.
     #[serde(skip)]
     pub options: TuneOptions,
-    /// Whether the chosen candidate keeps the accuracy, by the rule that the module states.
+    /// `true` if the chosen candidate keeps the accuracy, by the rule that the module states.
     pub kept: bool,
     /// The chosen candidate.
     pub chosen: Point,
@@ -293,7 +293,7 @@ pub struct Tuning {
     pub candidates: usize,
     /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
-    /// Whether the output is a single value, whose error is judged and not a class.
+    /// `true` if the output is a single value, whose error is judged and not a class.
     #[serde(skip)]
     pub scalar: bool,
     /// Samples that ranges and biases follow from.
@@ -304,11 +304,11 @@ pub struct Tuning {
 /// A chosen candidate, and what the search found.
 #[derive(Clone, Debug)]
 pub struct Tuned {
-    /// What the search found.
+    /// Result of the search.
     pub tuning: Tuning,
     /// The network in floats; channels are balanced.
     pub graph: Graph,
-    /// What was observed.
+    /// Returns the observed ranges.
     pub calibration: Calibration,
     /// The network in integers.
     pub integers: integers::Network,
@@ -412,7 +412,7 @@ struct Search<'a> {
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What the search can afford.
+/// Sizes that the search can afford.
 struct Sizes {
     /// The share of the dense network's multiplications that follow each population.
     shares: Vec<f64>,
@@ -506,12 +506,12 @@ impl Search<'_> {
         self.excess(point) <= 0.0 && self.fits(point)
     }
 
-    /// Whether the output is a single value.
+    /// Tells whether the output is a single value.
     fn is_scalar(&self) -> bool {
         self.outputs.len() == self.float.len()
     }
 
-    /// By how much a candidate misses the bound by margins, which say something on few samples too.
+    /// Excess of a candidate over the bound by margins, which say something on few samples, too.
     fn excess_by_margins(&self, point: &Point) -> f64 {
         if self.is_scalar() {
             return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
@@ -519,7 +519,7 @@ impl Search<'_> {
         point.risk * LOST - self.options.max_drop
     }
 
-    /// By how much a candidate misses the bound on the drop, by either measure, or that on the error.
+    /// Excess of a candidate over the bound on the drop, by either measure, or over that on the error.
     fn excess(&self, point: &Point) -> f64 {
         if self.is_scalar() {
             return self.excess_by_margins(point);
@@ -533,7 +533,7 @@ impl Search<'_> {
             && flash.is_none_or(|most| point.flash_bytes as u64 <= most)
     }
 
-    /// What refinement makes smaller: the instructions, and a price for what misses the bounds.
+    /// Quantity that refinement makes smaller: the instructions, and a price for what misses the bounds.
     fn price(&self, p: &Point, excess: f64) -> f64 {
         let missed = (excess / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
         let over = |limit: Option<u64>, used: usize| {
@@ -544,8 +544,8 @@ impl Search<'_> {
         p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
     }
 
-    /// Whether `a` is to be preferred: what keeps the bounds, then what is cheap; where neither keeps
-    /// them, what comes closer.
+    /// Tells whether `a` is to be preferred: what keeps the bounds, then what is cheap; if neither keeps them,
+    /// what comes closer.
     fn better(&self, a: &Point, b: &Point) -> bool {
         let rank = |p: &Point| (self.passes(p), self.fits(p));
         match rank(a).cmp(&rank(b)) {
@@ -622,7 +622,7 @@ impl Search<'_> {
         Ok(points)
     }
 
-    /// Whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
+    /// Tells whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
     fn hopeful(&self, p: &Point) -> bool {
         if self.is_scalar() {
             return p.risk <= self.options.max_error * HOPE;
@@ -631,7 +631,7 @@ impl Search<'_> {
             && p.risk * LOST <= self.options.max_drop * HOPE
     }
 
-    /// Whether a screening leaves no doubt that a candidate keeps the bound.
+    /// Tells whether a screening leaves no doubt that a candidate keeps the bound.
     fn is_fine(&self, p: &Point) -> bool {
         if self.is_scalar() {
             return p.risk <= self.options.max_error * FINE_RISK;
@@ -724,7 +724,7 @@ impl Search<'_> {
                 });
             }
         }
-        // Weights of few bits are slower to read: they pay where flash is short.
+        // Weights of few bits are slower to read: they pay if flash is short.
         if self.options.budgets.flash.is_some() {
             for layer in 0..from.weight_bits.len() {
                 let mut setting = from.clone();
@@ -763,7 +763,7 @@ impl Search<'_> {
         moves
     }
 
-    /// Builds a candidate and runs it on the first `count` held-out samples; `None` where it cannot be
+    /// Builds a candidate and runs it on the first `count` held-out samples; `None` if it cannot be
     /// built within 32 bits.
     fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         self.candidates += 1;
@@ -852,10 +852,10 @@ impl Search<'_> {
     }
 
     /// The share of samples whose class the errors would change: for each the chance that a normal error
-    /// of the lead, as wide as it is where margins are small, exceeds the float network's margin. `unit` is
+    /// of the lead, as wide as it is at small margins, exceeds the float network's margin. `unit` is
     /// what one unit of an output stands for.
     ///
-    /// A count of changed classes says little where they are few; this uses all samples.
+    /// A count of changed classes says little if they are few; this uses all samples.
     fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
         let classes = self.outputs.len() / self.float.len().max(1);
         if self.is_scalar() {
@@ -902,7 +902,7 @@ impl Search<'_> {
         paired
     }
 
-    /// The smallest lead at which to stop that keeps the accuracy; 0 where there is none.
+    /// The smallest lead at which to stop that keeps the accuracy; 0 if there is none.
     fn exit_margin(&self, trials: &[Trial]) -> u32 {
         let before_last = |t: &'_ Trial| t.leads.len().saturating_sub(1);
         let mut seen: Vec<u32> = trials
@@ -991,14 +991,14 @@ fn tail(x: f64) -> f64 {
     0.5 * libm::erfc(x / std::f64::consts::SQRT_2)
 }
 
-/// Whether two settings are equal but for the exit margin, which follows from the rest.
+/// Tells whether two settings are equal except for the exit margin, which follows from the rest.
 fn same_but_exit(a: &Setting, b: &Setting) -> bool {
     let mut a = a.clone();
     a.exit_margin = b.exit_margin;
     a == *b
 }
 
-/// Whether `a` is at least as good as `b` everywhere, and better somewhere.
+/// Tells whether `a` is at least as good as `b` everywhere, and better somewhere.
 fn dominates(a: &Point, b: &Point) -> bool {
     let no_worse = a.accuracy >= b.accuracy
         && a.instructions <= b.instructions

@@ -633,3 +633,36 @@ fn an_idle_client_makes_room() {
     succeeds(&[&["flash", &image], &flags(&probe)[..]].concat());
     drop(idle);
 }
+
+/// A probe that stops in the middle of its work, as a process can be stopped.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+#[cfg(unix)]
+fn a_frozen_probe_ends_a_command() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let served = Served::start(Machine::Microbit, &folder);
+    let board: Vec<&str> = served.flags.iter().map(String::as_str).collect();
+    succeeds(&[&["flash", &image], &board[..]].concat());
+    let monitor = ["monitor", "--restart", "--seconds", "300"];
+    let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
+        .args([&monitor, &board[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("tinyspike"));
+    let stop = ["-STOP", &served.process.id().to_string()].map(str::to_owned);
+    assert!(Command::new("kill").args(stop).status().unwrap().success());
+    let start = Instant::now();
+    let output = process.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(start.elapsed() < Duration::from_secs(60), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: the probe has not answered for "),
+        "{said}"
+    );
+    assert!(said.contains("\nhint: "), "{said}");
+}

@@ -881,11 +881,11 @@ fn emulated_boards_are_named_and_described() {
     assert!(!file.exists());
 }
 
-/// A faithful image has the simulator's accuracy and firing rates, and what has no such form is refused.
+/// An exact image has the simulator's accuracy and firing rates, and what has no such form is refused.
 #[test]
-fn a_faithful_image_runs_as_simulate_does() {
+fn an_exact_image_runs_as_simulate_does() {
     let folder = TempDir::new().unwrap();
-    let image = folder.path().join("faithful.tsp");
+    let image = folder.path().join("exact.tsp");
     let model = project("models/mnist_small.keras");
     let flags = [
         "--inference-only",
@@ -900,14 +900,7 @@ fn a_faithful_image_runs_as_simulate_does() {
         "--initial-voltage",
         "zero",
     ];
-    let mut args = vec![
-        "convert",
-        path(&model),
-        "-o",
-        path(&image),
-        "--faithful",
-        "-v",
-    ];
+    let mut args = vec!["convert", path(&model), "-o", path(&image), "--exact", "-v"];
     args.extend(flags);
     let output = tinyspike(&args);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -940,8 +933,9 @@ fn a_faithful_image_runs_as_simulate_does() {
         "--weight-bits",
         "9",
     ];
-    refused(&wide, &["--weight-bits 9", "--faithful"]);
+    refused(&wide, &["--weight-bits 9", "--exact"]);
 
+    // The name that it had before.
     let rates = [
         "convert",
         path(&model),
@@ -960,7 +954,7 @@ fn a_faithful_image_runs_as_simulate_does() {
     let mut filtered = rates.to_vec();
     filtered.retain(|a| *a != "--faithful");
     filtered.extend(["--synapse", "0.005"]);
-    refused(&filtered, &["conv2d_1.0", "--faithful"]);
+    refused(&filtered, &["conv2d_1.0", "--exact", "--synapse none"]);
 }
 
 /// A network with two inputs, from calibration to running: each has its own file, and they are not mixed up.

@@ -21,7 +21,7 @@ use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, spiking,
 };
 
-/// A run on a board; where there can be none, the message says what to do.
+/// A run on a board; if there can be none, the message says what to do.
 fn run_on_board(board: Board, image: &[u8], block: &[u8]) -> Outcome {
     boards::run_on_board(board, image, block).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -57,7 +57,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
     ]
 }
 
-/// Whether a board has room for a network, and its program the parts that it needs.
+/// Tells whether a board has room for a network, and its program the parts that it needs.
 fn holds(board: Board, image: &[u8]) -> bool {
     let programs = board.programs().unwrap();
     let [ensembles, connections] = programs.traced;

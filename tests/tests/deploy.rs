@@ -1,5 +1,4 @@
-//! What deploys: networks whose lowered graph computes what Keras does, and whose image runs close to
-//! it.
+//! Deployable networks: their lowered graph computes what Keras does, and their image runs close to it.
 
 mod npz;
 
@@ -416,8 +415,8 @@ fn weights(built: &Deployment) -> Vec<usize> {
     connections.map(|c| c.weights.len()).collect()
 }
 
-/// What is added to itself or put beside itself leaves one set of weights: dense layers, convolutions,
-/// pooling, and linear layers.
+/// Images stay as small if something is added to itself or put beside itself: dense layers, convolutions,
+/// pooling and linear layers keep one set of weights.
 #[test]
 fn images_are_no_larger_for_what_meets_itself() {
     let dense = |b: &mut Builder, x| b.dense(x, 12, Activation::Relu);
@@ -858,7 +857,7 @@ fn conv1d_series_is_refused_for_its_activations() {
     }
 }
 
-/// With relu in place of tanh and sigmoid, the image chooses the class that the float network does.
+/// With relu instead of tanh and sigmoid, the image chooses the class that the float network does.
 #[test]
 fn conv1d_series_with_relu_tracks_the_float_network() {
     let relu = ActivationType::from(Activation::Relu);

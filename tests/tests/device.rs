@@ -82,7 +82,7 @@ fn labels(image: &assemble::Image<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What a run without hashes compares: events and spikes of each layer in all steps, and the outputs.
+/// Sums that a run without hashes compares: events and spikes of each layer in all steps, and the outputs.
 fn sums(trace: &str) -> (BTreeMap<&str, (usize, i64)>, Vec<&str>) {
     let mut layers = BTreeMap::new();
     let mut outputs = Vec::new();
@@ -300,6 +300,16 @@ fn steps_may_be_asked_for_in_any_order() {
         }
         let error = session.step(steps, Watch::Nothing, QUICK).unwrap_err();
         assert!(error.to_string().contains("steps"), "{error}");
+        // A watchdog is fed at every step, and a device that waits may sleep.
+        let before = session.link().signs();
+        // It may end early.
+        let taken = session.infer(Watch::Nothing, QUICK).unwrap().steps;
+        let after = session.link().signs();
+        let [alive, idle] = [0, 1].map(|sign| after[sign] - before[sign]);
+        assert!(alive > u32::from(taken) + idle, "{alive}, {taken}, {idle}");
+        let mut nothing = [0; 8];
+        session.link().receive(&mut nothing).unwrap();
+        assert_eq!(session.link().signs()[1], after[1] + 1);
         let error = session
             .set_input(&[sample.clone(), vec![0]].concat())
             .unwrap_err();

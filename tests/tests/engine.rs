@@ -98,7 +98,7 @@ fn compare_all(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), Te
     compare::<Swar>(network, inputs)
 }
 
-/// What properties say of random networks they say of every layout of weights that a target has.
+/// Properties of random networks cover every layout of weights that a target has.
 #[test]
 fn random_networks_have_every_layout() {
     let mut runner = TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! What the parser asks of neurons, inboxes and readouts beyond those of deployed networks.
+//! Checks by the parser of neurons, inboxes and readouts beyond those of deployed networks.
 
 use tinyspike::assemble::{AssembleError, assemble};
 use tinyspike::graph::{Source, Target};
@@ -85,7 +85,7 @@ fn network() -> integers::Network {
     }
 }
 
-/// What the parser says of the network with something altered.
+/// Error of the parser for the network with something altered.
 fn refused(alter: impl FnOnce(&mut integers::Network)) -> Option<ImageError> {
     let mut network = network();
     alter(&mut network);

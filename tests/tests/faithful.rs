@@ -102,7 +102,7 @@ fn items(x: &Tensor) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// How far counts lie apart.
+/// Distance between counts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Apart {
     most: i64,
@@ -125,8 +125,8 @@ impl Apart {
     }
 }
 
-/// What is known of one golden file: by ensemble, engine against NengoDL, NengoDL's equations with the
-/// image's weights against NengoDL, and engine against those.
+/// Distances of one golden file by ensemble: engine against NengoDL, NengoDL's equations with the image's
+/// weights against NengoDL, and engine against those.
 fn golden(model: &str, synapse: &str, voltage: &str, bits: u8) -> Vec<(String, [Apart; 3])> {
     const STEPS: u16 = 50;
     let tau = (synapse == "syn5ms").then_some(0.005);
@@ -191,7 +191,7 @@ fn golden(model: &str, synapse: &str, voltage: &str, bits: u8) -> Vec<(String, [
 
 const GOLDEN: [&str; 2] = ["mnist_small", "mnist_mlp_nodropout"];
 
-/// Over 50 steps, the spikes of a neuron are NengoDL's but for one (without a synapse, where whatever comes
+/// Over 50 steps, the spikes of a neuron are NengoDL's except for one (without a synapse, if whatever comes
 /// early or late meets other spikes, for three): that is what int8 weights do. With these weights, the
 /// steps in fixed point cost at most one, and hardly ever that. Weights of 16 bits bring nearly all
 /// neurons to NengoDL's counts.
@@ -293,10 +293,10 @@ fn simulated(conversion: &Conversion, data: &DataSet, steps: usize) -> ([f64; 3]
 
 const MODELS: [&str; 3] = ["mnist_small", "mnist_mlp_nodropout", "mnist_pool_bn"];
 
-/// On NengoDL's own 1000 (500) images, a few fall to the other side for the 8 bits of the weights: as many
-/// the one way as the other, but by chance.
+/// Distance on NengoDL's own 1000 (500) images: a few fall to the other side for the 8 bits of the weights, as
+/// many the one way as the other, but by chance.
 const IMAGES_APART: f64 = 6.0;
-/// Of weights of 16 bits, a share of the images.
+/// Share of the images, for weights of 16 bits.
 const SHARE_APART: f64 = 0.003;
 
 #[test]
@@ -627,7 +627,7 @@ fn neurons_and_synapses_are_the_simulators() {
     }
 }
 
-/// What cannot run as it is names its layer.
+/// Refusals name the layer that cannot run as it is.
 #[test]
 fn refusals_name_the_layer() {
     let model = import::load(&path("models/mnist_small.keras")).unwrap();
@@ -645,7 +645,7 @@ fn refusals_name_the_layer() {
         error.contains("\"conv2d.0\" has RectifiedLinear"),
         "{error}"
     );
-    assert!(error.contains("relu=spiking-relu"), "{error}");
+    assert!(error.contains("relu for spiking-relu"), "{error}");
     let swapped = |neurons: NeuronType| ConvertOptions {
         swap_activations: vec![(Activation::Relu.into(), neurons.into())],
         ..inference()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tinyspike::inspect::listing;
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::network::{
     Connection, Effect, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind,
@@ -148,16 +149,12 @@ fn what_a_device_cannot_do_is_refused_by_name() {
     each.ensembles[0].neuron_type = NeuronType::RectifiedLinear {
         amplitude: PerNeuron::Each([1.0, 2.0].into()),
     };
-    let text = lower(&each).unwrap_err().to_string();
+    let error = integrate_and_fire(&lower(&each).unwrap()).unwrap_err();
+    let text = error.to_string();
     assert!(
         text.contains("\"a\"") && text.contains("RectifiedLinear"),
         "{text}"
     );
-
-    let mut gains = network();
-    gains.ensembles[0].gain = PerNeuron::Each([1.0, 2.0].into());
-    let text = lower(&gains).unwrap_err().to_string();
-    assert!(text.contains("\"a\"") && text.contains("gain"), "{text}");
 
     let mut inside = network();
     inside.probes[0].target = Pre::Neurons(EnsembleId(0));
@@ -171,4 +168,15 @@ fn what_a_device_cannot_do_is_refused_by_name() {
         text.contains("\"y\"") && text.contains("put it at the end"),
         "{text}"
     );
+}
+
+#[test]
+fn gains_of_each_neuron_go_into_the_weights() {
+    let mut gains = network();
+    gains.ensembles[0].gain = PerNeuron::Each([1.0, 2.0].into());
+    let mut scaled = network();
+    let weights = vec![0.5, -1.0, 0.25, 2.0, 1.0, -1.0];
+    scaled.connections[0].transform = Transform::Dense(Tensor::new(vec![2, 3], weights).unwrap());
+    let links = |network: &Network| format!("{:?}", lower(network).unwrap().links);
+    assert_eq!(links(&gains), links(&scaled));
 }

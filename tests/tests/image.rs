@@ -229,7 +229,7 @@ fn mapped() -> integers::Network {
     }
 }
 
-/// What the parser says of a network with one connection altered; its weights are made to fit.
+/// Error of the parser for a network with one connection altered; its weights are made to fit.
 fn fault(connection: usize, alter: impl FnOnce(&mut Connection)) -> Option<Fault> {
     let mut network = mapped();
     let c = &mut network.connections[connection];
@@ -376,7 +376,7 @@ fn seal(bytes: &mut [u8]) {
     bytes[28..32].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// Why an altered description is refused; it is run where it is not.
+/// Error of the parser for an altered description; it is run if there is none.
 fn refusal(alter: impl FnOnce(&mut Parts<'_>)) -> Option<ImageError> {
     run(&aligned_copy(&redescribed(alter))).err()
 }

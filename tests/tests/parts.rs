@@ -41,8 +41,8 @@ fn run(firmware: &Path, image: &[u8], inputs: &[u8]) -> Outcome {
     outcome.unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// What a network's trace must be on firmware with some parts: the host's, or a refusal that names a part
-/// that is missing.
+/// Checks a network's trace on firmware with some parts: it is the host's, or a refusal names a part that is
+/// missing.
 fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
     let outcome = run(firmware, image, inputs);
     match needed(image, family(BOARD)).beyond(built) {

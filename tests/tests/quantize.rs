@@ -443,7 +443,7 @@ impl Blocks for Counted<'_> {
     }
 }
 
-/// What deploying says of progress is true: samples are read twice, of an exact image once.
+/// Progress of deploying is true: samples are read twice, of an exact image once.
 #[test]
 fn samples_are_read_as_often_as_progress_says() {
     let model = import::load(&path("models/mnist_mlp.keras")).unwrap();

@@ -13,7 +13,7 @@ use crate::setup;
 /// Builds everything that runs on a microcontroller, and prints where it is and how large.
 ///
 /// # Errors
-/// [`Failure`], where a toolchain is missing or the build fails.
+/// [`Failure`] if a toolchain is missing or the build fails.
 pub fn build() -> Result<(), Failure> {
     for target in ALL_TARGETS {
         let toolchain = find(target)?;
@@ -53,7 +53,7 @@ fn library(mut command: Command) -> Result<(), Failure> {
     shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))
 }
 
-/// Builds one program for one board: where it lies then.
+/// Builds one program for one board, and returns its path.
 ///
 /// # Errors
 /// As [`build`].

@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the plugin: where it lies.
+/// Builds the plugin, and returns its path.
 pub(crate) fn build_plugin() -> Result<PathBuf, Failure> {
     shell::run(shell::cargo().args(["build", "--release", "--package", "insn-count"]))?;
     let name = format!(
@@ -185,7 +185,7 @@ fn print(functions: &[Function], counts: &[Count], images: usize, top: usize) {
     );
 }
 
-/// Lists a function's instructions with their counts, as text where a disassembler is installed.
+/// Lists a function's instructions with their counts, as text if a disassembler is installed.
 fn list(elf: &Path, functions: &[Function], counts: &[Count], name: &str) {
     for function in functions.iter().filter(|f| f.name.contains(name)) {
         let range = function.address..function.address + function.length;
@@ -251,7 +251,7 @@ fn disassemble(elf: &Path, function: &Function) -> Option<String> {
                 .arg(format!("--stop-address={end:#x}"))
                 .arg(elf);
             if program == "llvm-objdump" {
-                command.arg("--triple=thumbv7em-none-eabihf");
+                command.arg("--triple=thumbv7em-none-eabi");
             }
             shell::read(&mut command)
         })

@@ -47,7 +47,7 @@ pub fn setup() -> Result<(), Failure> {
 /// A way to build for `target`: what is installed, or what can be installed now.
 ///
 /// # Errors
-/// [`Failure::Missing`], where nothing works.
+/// [`Failure::Missing`] if nothing works.
 pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
     // The target's library is the better way, so a compiler with source does not keep us from asking.
     if Toolchain::find(target) != Some(Toolchain::Installed) {

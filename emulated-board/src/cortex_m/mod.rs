@@ -50,7 +50,7 @@ pub(crate) struct Core {
     machine: Machine,
     breakpoints: Breakpoints,
     state: State,
-    /// The low bits of DHCSR, but for C_HALT.
+    /// The low bits of DHCSR, except C_HALT.
     control: u32,
     dcrdr: u32,
     demcr: u32,
@@ -145,7 +145,7 @@ impl Core {
     }
 }
 
-/// Erases the flash, which starts with zeros in QEMU; where that has no flash controller, nothing can.
+/// Erases the flash, which starts with zeros in QEMU; if that has no flash controller, nothing can.
 fn erase_flash(qemu: &mut Qemu, machine: Machine) -> Result<(), Error> {
     match machine.data().erase {
         Erase::Nrf51 => {

@@ -4,7 +4,7 @@
 //! RTT's channels carry it all: up 0 defmt's log (with the feature `defmt`), up 1 answers, down 0 requests.
 //! Everything that differs from chip to chip is in the linker's `memory.x`, so this program knows none.
 //!
-//! Of two slots it starts from the one that the journal names, or from the other where that one may not run.
+//! Of two slots it starts from the one that the journal names, or from the other if that one may not run.
 //! With the feature `signature` only what the key has signed may. A missing, damaged or refused image leaves a
 //! device that says so. After a panic or a hard fault it answers every request with the reason.
 
@@ -79,7 +79,7 @@ const BUILD: Build = Build {
 /// An image as this application holds it.
 type Held = Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>;
 
-/// How often the system timer has wrapped around.
+/// Times that the system timer has wrapped around.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 
 #[entry]
@@ -128,7 +128,7 @@ fn main() -> ! {
     }
 }
 
-/// What a device says of no image at all.
+/// Refusal of a device without any image.
 const NOTHING: Refusal = Refusal::Image(tinyspike_shared::ImageError::Magic);
 
 /// Finds the image to run, for which it needs more of a stack than all that comes later: that of `memory`,
@@ -278,17 +278,16 @@ fn start_clock() -> Clock {
     Clock::SysTick
 }
 
-/// Whether a counter moves in a while.
+/// Tells whether a counter moves in a while.
 fn counts(read: impl Fn() -> u32) -> bool {
     let before = read();
     (0..WHILE).any(|_| read() != before)
 }
 
-/// How often a counter is read to see whether it moves: some milliseconds, for an emulated one may take its
-/// time to start.
+/// Reads of a counter to see it move: some milliseconds, because an emulated one may take its time to start.
 const WHILE: u32 = 200_000;
 
-/// What the system timer starts from, again and again.
+/// Value from which the system timer starts each time.
 const RELOAD: u32 = (1 << 24) - 1;
 
 #[exception]
@@ -300,7 +299,7 @@ fn SysTick() {
     );
 }
 
-/// What the application has of its chip.
+/// Parts of the chip that the application uses.
 struct Chip {
     up: UpChannel,
     down: DownChannel,

@@ -21,9 +21,9 @@ pub struct Family {
     pub targets: &'static str,
     /// The layouts of weights that its kernels read, the fastest first.
     pub layouts: &'static [Layout],
-    /// Whether its kernels read a connection's weights in a layout.
+    /// Tells whether its kernels read a connection's weights in a layout.
     pub reads: fn(&Shape<'_>, Layout) -> bool,
-    /// What is left to the portable kernels, if they are a part of the engine that may be missing.
+    /// Work that is left to the portable kernels, if they are a part of the engine that may be missing.
     pub leaves: Option<Leaves>,
     /// The cost of an inference.
     pub cost: Cost,
@@ -32,9 +32,9 @@ pub struct Family {
 /// The work that a family leaves to the portable kernels.
 #[derive(Clone, Copy)]
 pub struct Leaves {
-    /// Whether it leaves some of a connection.
+    /// Tells whether it leaves some of a connection.
     pub connection: fn(&Shape<'_>, Layout) -> bool,
-    /// Whether it leaves some of an ensemble's neurons.
+    /// Tells whether it leaves some of an ensemble's neurons.
     pub ensemble: fn(&Ensemble) -> bool,
 }
 
@@ -45,11 +45,11 @@ pub struct Shape<'a> {
     pub transform: &'a Transform,
     /// The width of its targets.
     pub width: Width,
-    /// What comes over it.
+    /// Values that come over it.
     pub values: Values,
 }
 
-/// What comes over a connection.
+/// Values that come over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
     /// Events of integrate-and-fire neurons: counts of spikes, above zero.
@@ -64,7 +64,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// What comes from an input, which a connection sees as it is or through a map.
+    /// Values from an input, which a connection sees as it is or through a map.
     #[must_use]
     pub const fn of_input(zero_point: u8, direct: bool) -> Self {
         match zero_point {

@@ -282,7 +282,7 @@ mod tests {
         })
     }
 
-    /// So many bytes, the same for the same seed.
+    /// Makes a number of bytes, the same for the same seed.
     fn bytes(count: usize, seed: u32) -> Vec<i8> {
         let mut random = seed | 1;
         let next = |_| {

@@ -75,7 +75,7 @@ pub const NATIVE: &Family = &families::SWAR;
 #[cfg(not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar")))]
 pub const NATIVE: &Family = &families::PORTABLE;
 
-/// How many events are handed over at once.
+/// Events that are handed over at once.
 pub const EVENTS: usize = 128;
 
 /// A buffer of events on the stack.
@@ -166,7 +166,7 @@ impl Potential for u32 {
 pub struct Population<'a, P: Potential> {
     /// The potential of each neuron.
     pub potentials: &'a mut [P],
-    /// The current that inputs bring to each neuron; empty where none is kept.
+    /// The current that inputs bring to each neuron; empty if none is kept.
     pub currents: &'a [P],
     /// The current that each channel receives in this step; empty in the first, at whose start
     /// potentials hold it already.
@@ -175,12 +175,12 @@ pub struct Population<'a, P: Potential> {
     pub threshold: &'a [P::Param],
     /// The most spikes that a neuron emits in a step.
     pub max_count: u8,
-    /// Whether another step follows. If none does, potentials may be left as they are.
+    /// `true` if another step follows. If none does, potentials may be left as they are.
     pub more: bool,
 }
 
 impl<P: Potential> Population<'_, P> {
-    /// Whether neurons receive anything before they fire.
+    /// Tells whether neurons receive anything before they fire.
     #[must_use]
     pub const fn receives(&self) -> bool {
         !self.bias.is_empty() || !self.currents.is_empty()
@@ -190,14 +190,14 @@ impl<P: Potential> Population<'_, P> {
 /// Potentials or sums, of whichever width.
 #[derive(Debug)]
 pub enum Values<'a> {
-    /// Of 16 bits.
+    /// Values of 16 bits.
     Narrow(&'a mut [u16]),
-    /// Of 32 bits.
+    /// Values of 32 bits.
     Wide(&'a mut [u32]),
 }
 
 impl<'a> Values<'a> {
-    /// What some words hold.
+    /// Takes words as values of a width.
     #[must_use]
     pub fn of(words: &'a mut [u32], width: Width) -> Self {
         match width {
@@ -206,7 +206,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// How many there are.
+    /// Number of events.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self {
@@ -215,13 +215,13 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Tells whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds to one of them, modulo its width; nothing where there is none such.
+    /// Adds to one of them, modulo its width; nothing if there is none such.
     pub fn add(&mut self, at: usize, addend: i32) {
         match self {
             Self::Narrow(values) => {
@@ -237,7 +237,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// A part of them; empty where they have none such.
+    /// A part of them; empty if they have none such.
     #[must_use]
     pub fn part(&mut self, range: Range<usize>) -> Values<'_> {
         match self {

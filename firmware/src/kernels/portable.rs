@@ -250,7 +250,7 @@ fn add_row<P: Potential>(row: Row<'_>, value: i16, post: &mut [P]) {
     }
 }
 
-/// Along one axis, the targets that a source at `place` reaches, each with the kernel index between.
+/// Targets along one axis that a source at `place` reaches, each with the kernel index between.
 fn taps<const AXIS: usize>(conv: &Convolution, place: u32) -> impl Iterator<Item = (u32, u32)> {
     let stride = u32::from(conv.stride[AXIS]);
     let dilation = u32::from(conv.dilation[AXIS]).max(1);
@@ -273,7 +273,7 @@ fn taps<const AXIS: usize>(conv: &Convolution, place: u32) -> impl Iterator<Item
         })
 }
 
-/// Along one axis, the kernel indices that a target sees inside the source, each with its place there.
+/// Kernel indices along one axis that a target sees inside the source, each with its place there.
 fn window<const AXIS: usize>(conv: &Convolution, target: u32) -> impl Iterator<Item = (u32, u32)> {
     let start = target * u32::from(conv.stride[AXIS]);
     let padding = u32::from(conv.padding[AXIS]);

@@ -3,7 +3,7 @@
 //! A family's list is the file `targets` in its folder. A line is the beginning of a target's name; ` +dsp` behind it
 //! asks for the DSP extension, which names of targets do not tell.
 
-/// How precisely a list names a target; `None` if it does not.
+/// Precision with which a list names a target; `None` if it does not.
 #[must_use]
 pub(crate) fn precision(list: &str, target: &str, dsp: bool) -> Option<usize> {
     let lines = list.lines().filter(|line| {

@@ -1,16 +1,16 @@
-//! What chip descriptions do not say, by the beginnings of families' and chips' names: which units the
-//! processor has, and what a chip wants of a firmware before it runs it.
+//! Facts that chip descriptions leave out, by the beginnings of families' and chips' names: the processor's
+//! units, and what a chip demands of a firmware before it runs it.
 //!
 //! As the vendors' manuals are known to the authors, not looked up chip by chip. A family that is missing here gets no unit that it may lack.
 
 use std::fmt;
 
-/// What a chip needs that firmware built here does not have.
+/// Need of a chip that firmware built here does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// It starts from an external memory chip, whose size its description does not know, and behind a header
-    /// or a second boot loader.
+    /// Start from an external memory chip, whose size its description does not know, and behind a header or a
+    /// second boot loader.
     ExternalFlash,
     /// Its boot ROM wants a header, a signature or another core's program before the vector table.
     BootHeader,
@@ -109,12 +109,12 @@ fn begins(name: &str, beginnings: &[&str]) -> bool {
     beginnings.iter().any(|b| name.starts_with(b))
 }
 
-/// Whether an Armv8-M core surely has the main and DSP extensions.
+/// Tells whether an Armv8-M core surely has the main and DSP extensions.
 pub(super) fn is_mainline(family: &str) -> bool {
     begins(family, &MAINLINE)
 }
 
-/// What keeps firmware that is built here from running.
+/// Obstacle that keeps firmware that is built here from running.
 pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
     let found = OBSTACLES
         .iter()
@@ -122,7 +122,7 @@ pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
     found.map(|(obstacle, _)| *obstacle)
 }
 
-/// Whether the flash's last sector is not for programs.
+/// Tells whether the flash's last sector is not for programs.
 pub(super) fn keeps_last_sector(family: &str) -> bool {
     begins(family, &LAST_SECTOR)
 }

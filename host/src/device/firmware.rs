@@ -104,18 +104,18 @@ pub struct Firmware {
     /// `_tinyspike_journal_second` to `_tinyspike_journal_end`, and from `_tinyspike_slot_b` on. `None` if it
     /// has one place for an image.
     pub turns: Option<([Region; 2], Region)>,
-    /// The key that has to have signed its images, where it asks for one: `_tinyspike_public_key`.
+    /// The key that has to have signed its images, if it asks for one: `_tinyspike_public_key`.
     pub key: Option<PublicKey>,
     /// The RAM that it lends to a network, for the arena and the input: from `_tinyspike_memory` to
-    /// `_tinyspike_memory_end`, where it says so.
+    /// `_tinyspike_memory_end`, if it says so.
     pub memory: Option<Region>,
-    /// Its stack, from `_stack_end` to `_stack_start`, where it says so.
+    /// Its stack, from `_stack_end` to `_stack_start`, if it says so.
     pub stack: Option<Region>,
-    /// Bytes of its variables, the network's memory and the stack among them where they are declared so.
+    /// Bytes of its variables, the network's memory and the stack among them if they are declared so.
     pub variables: u64,
     /// Limits on networks, if they are known: those of the application.
     pub limits: Option<Limits>,
-    /// The address of RTT's control block, where it has one.
+    /// The address of RTT's control block, if it has one.
     pub(super) rtt: Option<u32>,
 }
 

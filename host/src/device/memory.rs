@@ -503,10 +503,13 @@ impl Layout {
         map: &MemoryMap,
         options: &LayoutOptions,
     ) -> Result<Self, LayoutError> {
-        Self::new(map, options).map_err(|source| LayoutError {
+        let limits = Limits::of(chip.processor().target());
+        let layout = Self::new(map, options).map_err(|source| LayoutError {
             chip: chip.name().to_owned(),
             source,
-        })
+        })?;
+        let stack = limits.stack(false);
+        Ok(Self { stack, ..layout })
     }
 
     /// Two slots are made only if each has this many bytes.

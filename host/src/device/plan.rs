@@ -29,7 +29,7 @@ pub struct PlanOptions {
     pub model_only: bool,
     /// The key whose signature the firmware asks for.
     pub key: Option<PublicKey>,
-    /// The device takes no model below this version from then on. With the firmware this starts anew; for an
+    /// The device takes no model below this version from then on. With the firmware this starts again; for an
     /// image alone what the device has stored is never lowered.
     pub minimum: u32,
 }
@@ -81,7 +81,7 @@ pub enum PlanError {
         /// The place for firmware.
         place: Region,
     },
-    /// Something does not fit.
+    /// Need that does not fit.
     #[error("{chip}: {budget}")]
     OverBudget {
         /// The chip.
@@ -97,7 +97,7 @@ pub enum PlanError {
         /// The reason, as the device would say it.
         refusal: Refusal,
     },
-    /// There is no place to store a least version.
+    /// No place to store a least version.
     #[error(
         "{chip} has one place for an image and no journal, which would hold the least version that may run"
     )]
@@ -232,7 +232,7 @@ pub struct Plan {
     /// The image and its signature.
     #[serde(skip)]
     pub(super) image: Vec<u8>,
-    /// The key whose signature the firmware asks for, where that is known.
+    /// The key whose signature the firmware asks for, if that is known.
     #[serde(skip)]
     pub(super) key: Option<PublicKey>,
     /// The firmware and its journal.
@@ -480,7 +480,7 @@ fn budgets(
         });
     }
     budgets.push(ram(image, firmware, layout));
-    // A firmware of one's own, without a key, starts as it likes.
+    // Custom firmware without a key, starts as it likes.
     let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
     if application || key.is_some() {
         let limits = Limits::of(chip.processor().target());

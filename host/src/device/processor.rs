@@ -39,7 +39,7 @@ impl fmt::Display for Architecture {
 pub struct Processor {
     /// Its architecture.
     pub architecture: Architecture,
-    /// Whether it is known to have the DSP extension, and with it the main extension of Armv8-M.
+    /// `true` if it is known to have the DSP extension, and with it the main extension of Armv8-M.
     pub dsp: bool,
 }
 
@@ -63,7 +63,7 @@ impl Processor {
     }
 }
 
-/// The architecture of the core that a CPUID register tells of; `None` where that is not one of Arm's
+/// The architecture of the core that a CPUID register tells of; `None` if that is not one of Arm's
 /// Cortex-M.
 pub(super) fn architecture_of_cpuid(cpuid: u32) -> Option<Architecture> {
     const ARM: u32 = 0x41;

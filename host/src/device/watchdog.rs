@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 /// A call that has not come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// What was being done.
+    /// The call.
     pub during: &'static str,
-    /// How long it was waited for.
+    /// The time since its last sign of life.
     pub waited: Duration,
 }
 

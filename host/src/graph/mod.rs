@@ -14,11 +14,11 @@ pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
 /// A network as populations of neurons and links between them.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// What the user feeds.
+    /// Inputs that the user feeds.
     pub inputs: Vec<Input>,
     /// The neurons, in topological order of the links without a synapse.
     pub populations: Vec<Population>,
-    /// What the user reads.
+    /// Outputs that the user reads.
     pub outputs: Vec<Output>,
     /// The synapses, sorted by source, inputs first.
     pub links: Vec<Link>,
@@ -38,7 +38,7 @@ pub struct Input {
 pub struct Population {
     /// The ensemble's label.
     pub label: String,
-    /// How many neurons.
+    /// Number of neurons.
     pub neurons: usize,
     /// Height, width and channels; neurons lie in this order.
     pub shape: [usize; 3],
@@ -46,13 +46,13 @@ pub struct Population {
     pub channels: usize,
     /// The bias current of each channel.
     pub bias: Vec<f32>,
-    /// How a neuron answers to J.
+    /// Answer of its neurons to J.
     pub neuron: Neuron,
     /// The network's ensemble that it stands for; `None` in a graph that comes from no network.
     pub ensemble: Option<EnsembleId>,
 }
 
-/// How a neuron answers to its current J.
+/// Answer of a neuron to its current J.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Neuron {
     /// V += J from half the threshold on; its mean count approaches max(J, 0).
@@ -73,13 +73,13 @@ pub struct Output {
     pub label: String,
     /// The bias of each value.
     pub bias: Vec<f32>,
-    /// How values follow from what links bring.
+    /// Readout of its values from what links bring.
     pub readout: Readout,
-    /// Whether a softmax after it was left out.
+    /// `true` if a softmax after it was left out.
     pub dropped_softmax: bool,
 }
 
-/// How an output's values follow from what its links bring in each step.
+/// Readout of an output's values from what its links bring in each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Readout {
     /// The sum over all steps.
@@ -112,11 +112,11 @@ pub enum Target {
 /// Synapses from one source to one target.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Where it begins.
+    /// Source end.
     pub pre: Source,
-    /// Where it ends.
+    /// Target end.
     pub post: Target,
-    /// What the weights see of the source.
+    /// View that the weights have of the source.
     pub source: SourceMap,
     /// The weights.
     pub map: LinearMap,
@@ -188,7 +188,7 @@ impl Graph {
         }
     }
 
-    /// Whether all neurons are the network's own and all outputs show a last value, as in an exact image.
+    /// Tells whether all neurons are the network's own and all outputs show a last value, as in an exact image.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         let own = |p: &Population| matches!(p.neuron, Neuron::Own { .. });

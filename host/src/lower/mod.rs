@@ -11,6 +11,8 @@
 //! Each node is resolved once, in topological order. What reaches it from one source over several ways is
 //! added up: equal ways at once, links of one target as far as their sum is no larger.
 
+mod device;
+mod error;
 mod link;
 mod order;
 mod path;
@@ -18,148 +20,16 @@ mod resolve;
 mod tensor_nodes;
 mod wiring;
 
-use std::fmt;
-
-use crate::advice::{Advice, Advised};
 use crate::graph::{Graph, Input, Link, Neuron, Output, Population, Readout, Source, Target};
-use crate::network::{
-    Ensemble, EnsembleId, Network, NeuronType, NodeId, NodeKind, PerNeuron, Post, Pre,
-};
-use crate::ops::OpsError;
+use crate::network::{EnsembleId, Network, NodeId, NodeKind, Post, Pre};
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
+use device::{device_order, planes};
+use error::{COMPOSITION, unsupported};
 use resolve::{Resolved, Resolver, Term};
 use wiring::Wiring;
 
-/// Why a network cannot be deployed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LowerError {
-    /// Layers run as TensorNodes, which only a host can.
-    #[error("{}", tensor_nodes(.0))]
-    TensorNodes(Vec<Fallback>),
-    /// Neurons of types that the engine does not have.
-    #[error("{}", neuron_types(.0))]
-    NeuronTypes(Vec<ForeignNeurons>),
-    /// Something else that images cannot hold.
-    #[error("layer {layer:?}: {what} cannot be deployed to a device; {advice}")]
-    Unsupported {
-        /// The object.
-        layer: String,
-        /// What it has.
-        what: String,
-        /// What can be done, in words.
-        advice: &'static str,
-        /// What can be done by settings.
-        remedies: Vec<Advice>,
-    },
-    /// The graph has no input or no output.
-    #[error("the network has no {what}: there is nothing to deploy")]
-    Empty {
-        /// `input`, or `output`.
-        what: &'static str,
-    },
-    /// The network is inconsistent.
-    #[error("layer {layer:?}: {source}")]
-    Ops {
-        /// The object.
-        layer: String,
-        /// What does not fit.
-        source: OpsError,
-    },
-}
-
-impl LowerError {
-    /// The layer at fault, if it is one.
-    #[must_use]
-    pub fn layer(&self) -> Option<&str> {
-        match self {
-            Self::TensorNodes(nodes) => nodes.first().map(|node| node.layer.as_str()),
-            Self::NeuronTypes(foreign) => foreign.first().map(|f| f.layer.as_str()),
-            Self::Unsupported { layer, .. } | Self::Ops { layer, .. } => Some(layer),
-            Self::Empty { .. } => None,
-        }
-    }
-}
-
-impl Advised for LowerError {
-    fn advice(&self) -> Vec<Advice> {
-        let mut advice: Vec<Advice> = Vec::new();
-        match self {
-            Self::NeuronTypes(_) => advice.push(Advice::SwapActivation {
-                from: None,
-                to: Some("relu".into()),
-            }),
-            Self::Unsupported { remedies, .. } => advice.extend(remedies.iter().cloned()),
-            Self::TensorNodes(_) | Self::Empty { .. } | Self::Ops { .. } => {}
-        }
-        advice
-    }
-}
-
-/// A layer that runs as a TensorNode, and what would make it native.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fallback {
-    /// The node's label.
-    pub layer: String,
-    /// What it computes, such as `GRU` or `activation elu`.
-    pub function: String,
-    /// What would make it native.
-    pub advice: String,
-}
-
-/// An ensemble whose neurons the engine does not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignNeurons {
-    /// The ensemble's label.
-    pub layer: String,
-    /// Their type, such as `Tanh`.
-    pub neuron_type: String,
-}
-
-impl fmt::Display for ForeignNeurons {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layer, neuron_type } = self;
-        write!(f, "layer {layer:?} has {neuron_type} neurons")
-    }
-}
-
-impl ForeignNeurons {
-    pub(crate) fn new(population: &Population, neuron_type: &NeuronType<PerNeuron>) -> Self {
-        let name = neuron_type.name();
-        Self {
-            layer: population.label.clone(),
-            neuron_type: match neuron_type.uniform() {
-                Some(_) => name.into(),
-                None => format!("{name} (each its own)"),
-            },
-        }
-    }
-}
-
-fn neuron_types(foreign: &[ForeignNeurons]) -> String {
-    format!(
-        "an image can hold RectifiedLinear and LeakyReLU neurons and their spiking kinds; {}: use \
-         relu activations, or swap them",
-        each_layer(foreign)
-    )
-}
-
-fn each_layer(foreign: &[ForeignNeurons]) -> String {
-    let each: Vec<String> = foreign.iter().map(ForeignNeurons::to_string).collect();
-    each.join(", ")
-}
-
-fn tensor_nodes(fallbacks: &[Fallback]) -> String {
-    let each: Vec<String> = fallbacks
-        .iter()
-        .map(|f| format!("layer {:?} ({}): {}", f.layer, f.function, f.advice))
-        .collect();
-    format!(
-        "an image cannot hold TensorNodes, which run on the host only; {}",
-        each.join("; ")
-    )
-}
+pub use error::{Fallback, ForeignNeurons, LowerError};
 
 /// Resolves a network into populations and links, with its own neurons and synapses.
 ///
@@ -364,55 +234,11 @@ impl Work {
     }
 }
 
-const COMPOSITION: &str =
-    "an activation (such as relu) between the two layers makes each a layer of its own";
-
-pub(crate) fn unsupported(
-    layer: &str,
-    what: impl Into<String>,
-    advice: &'static str,
-) -> LowerError {
-    LowerError::Unsupported {
-        layer: layer.into(),
-        what: what.into(),
-        advice,
-        remedies: Vec::new(),
-    }
-}
-
-/// Whether the values repeat, except for the rounding of sums.
+/// Tells whether the values repeat, except for the rounding of sums.
 fn is_periodic(values: &[f32], period: usize) -> bool {
     let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     values
         .iter()
         .enumerate()
         .all(|(at, v)| (v - values[at % period]).abs() <= largest * 1e-6)
-}
-
-/// A shape as height, width and channels.
-fn planes(shape: &[usize]) -> [usize; 3] {
-    match *shape {
-        [] => [1, 1, 1],
-        [channels] => [1, 1, channels],
-        [width, channels] => [1, width, channels],
-        [height, width, channels] => [height, width, channels],
-        [ref places @ .., channels] => [1, places.iter().product(), channels],
-    }
-}
-
-/// The shape in which a device holds an ensemble's neurons, and how they get there from Keras's order.
-fn device_order(ensemble: &Ensemble) -> ([usize; 3], Wiring) {
-    let n = ensemble.n_neurons;
-    let shape = &ensemble.shape;
-    if shape.iter().product::<usize>() != n {
-        return ([1, 1, n], Wiring::identity(n));
-    }
-    match shape.split_first() {
-        Some((&channels, places)) if !ensemble.channels_last && !places.is_empty() => {
-            let last = [places, &[channels]].concat();
-            let order = Wiring::channels_last(places.iter().product(), channels);
-            (planes(&last), order)
-        }
-        _ => (planes(shape), Wiring::identity(n)),
-    }
 }

@@ -1,6 +1,6 @@
 //! The order of populations: sources before targets.
 
-use super::{LowerError, unsupported};
+use super::error::{LowerError, unsupported};
 use crate::network::{EnsembleId, Network, Post, Pre};
 
 /// Ensembles, one bit for each.

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use super::device::device_order;
+use super::error::{COMPOSITION, LowerError, unsupported};
 use super::path::Path;
 use super::tensor_nodes::{is_identity, is_softmax};
 use super::wiring::Wiring;
-use super::{COMPOSITION, LowerError, device_order, unsupported};
 use crate::network::{Connection, Network, NodeId, NodeKind, Post, Pre, Synapse};
 use crate::ops::{self, OpsError};
 

@@ -1,6 +1,6 @@
 //! TensorNodes: which of them an image can do without, and what would make the others native.
 
-use super::{Fallback, LowerError};
+use super::error::{Fallback, LowerError};
 use crate::network::{Effect, Network, NodeId, NodeKind, Pre, TensorNode};
 
 /// Refuses all TensorNodes at once, except those that pass values on and a softmax that only a probe
@@ -42,5 +42,6 @@ pub(super) fn fallback(label: &str, t: &TensorNode) -> Fallback {
         layer: label.into(),
         function: t.func.name(),
         advice: t.func.advice(),
+        remedy: t.func.remedy(),
     }
 }

@@ -30,12 +30,12 @@ use crate::quantize::options::{QuantizeOptions, Rounding, largest};
 const THRESHOLD_MAX_16: f64 = 4096.0;
 /// The largest threshold of an int32 potential.
 const THRESHOLD_MAX_32: f64 = 1_048_576.0;
-/// An int16 potential is chosen only where every threshold keeps at least this resolution.
+/// An int16 potential is chosen only if every threshold keeps at least this resolution.
 const THRESHOLD_MIN_16: i64 = 16;
-/// How much coarser a channel's weights may become to fit its potentials into int16, which halves the RAM
-/// and the work of a step: two bits.
+/// Factor by which a channel's weights may become coarser to fit its potentials into int16, which halves the
+/// RAM and the work of a step: two bits.
 const COARSEST_16: f64 = 4.0;
-/// How often that is tried.
+/// Times that this is tried.
 const TRIES_16: usize = 12;
 /// Room that is left in int16 for weights that are later rounded another way.
 const ROOM_16: f64 = 0.985;

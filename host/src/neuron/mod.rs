@@ -22,11 +22,11 @@ const PARTS: f64 = 65_536.0;
 
 /// Neurons that charge their current as a whole, once a step.
 pub(crate) struct Charged {
-    /// What the current is multiplied by before it is counted, with a threshold of 1.
+    /// Factor on the current before it is counted, with a threshold of 1.
     pub(crate) factor: f64,
     /// Their events, as far as they are known without the bounds of their currents.
     pub(crate) events: Events,
-    /// What is particular to the kind.
+    /// Particulars of the kind.
     pub(crate) kind: Box<dyn Kind>,
 }
 

@@ -16,7 +16,7 @@ use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
 
 struct Rectifying {
-    /// In parts of 2^16.
+    /// Decay in parts of 2^16.
     negative_slope: u16,
     max_count: i64,
     endless: bool,

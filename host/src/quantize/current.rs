@@ -37,7 +37,7 @@ const FOLLOWED: usize = 1024;
 #[derive(Clone, Copy)]
 pub(crate) struct Filter {
     synapse: Option<Synapse>,
-    /// What it shows in the long run of what comes in.
+    /// Value that it shows in the long run for a constant input.
     gain: f64,
 }
 
@@ -76,7 +76,7 @@ impl Filter {
         }
     }
 
-    /// Whether it only delays.
+    /// Tells whether it only delays.
     pub(crate) fn only_delays(&self) -> bool {
         self.synapse == Some(Synapse::Lowpass { decay: 0 })
     }
@@ -87,7 +87,7 @@ impl Filter {
         gain: 1.0,
     };
 
-    /// Of a part that only inputs reach.
+    /// Bounds of a part that only inputs reach.
     pub(crate) const ABSENT: Self = Self {
         synapse: None,
         gain: 1.0,
@@ -132,9 +132,9 @@ pub(crate) struct Fit {
 /// The extremes of everything but the potential.
 #[derive(Default)]
 pub(crate) struct Bounds {
-    /// Of the filter, at any time.
+    /// Bounds of the filter, at any time.
     pub(crate) filter: (i64, i64),
-    /// Of J for each channel's bias at each step; without end, at any step.
+    /// Bounds of J for each channel's bias at each step; without end, at any step.
     pub(crate) current: Vec<Vec<(i64, i64)>>,
     /// The largest magnitude of anything.
     pub(crate) largest: i64,

@@ -19,7 +19,7 @@ pub enum QuantizeError {
     Geometry {
         /// The target layer.
         layer: String,
-        /// Which size.
+        /// Name of the size.
         what: &'static str,
         /// Its value.
         value: usize,
@@ -68,7 +68,7 @@ pub enum QuantizeError {
         /// The largest.
         limit: f64,
     },
-    /// Something else that images cannot hold.
+    /// Part that images cannot hold.
     #[error("layer {layer:?}: {what} cannot be deployed to a device; {remedy}")]
     Unsupported {
         /// The layer.

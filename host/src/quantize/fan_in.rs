@@ -270,7 +270,7 @@ pub(crate) fn quantized(f: &FanIn<'_>, units: &[f64], per_unit: f64, bits: u8) -
     rounded(f, units, per_unit, largest(bits), &[])
 }
 
-/// The same up to ±`limit`, with `offsets` added where there are any.
+/// The same up to ±`limit`, with `offsets` added if there are any.
 pub(crate) fn rounded(
     f: &FanIn<'_>,
     units: &[f64],

@@ -22,8 +22,8 @@ pub struct QuantizeOptions {
     pub max_count: u8,
     /// The kernels that the image is for.
     pub target: &'static Family,
-    /// What a layer's largest activation is taken to be; `None` for what gives the least squared error,
-    /// or the share of the activations above zero that stay below it.
+    /// Largest activation that a layer is taken to have: the share of the activations above zero that stay
+    /// below it, or `None` for the one with the least squared error.
     pub percentile: Option<f64>,
     /// Bits of an input's bytes that are used, 1 to 8. With fewer, small values become zero, which costs
     /// nothing to run.
@@ -31,8 +31,8 @@ pub struct QuantizeOptions {
     /// Bits of a weight, 2 to 8; of exact networks up to 16. Exact layers in which sums of more than 8 bits
     /// would leave 32 bits have as many fewer.
     pub weight_bits: u8,
-    /// What differs in single layers, in the order of the graph's populations and then its outputs;
-    /// layers beyond the end have the defaults.
+    /// Options of single layers, in the order of the graph's populations and then its outputs; layers beyond
+    /// the end have the defaults.
     pub layers: Vec<LayerOptions>,
     /// Seconds per step of exact networks.
     pub dt: f64,
@@ -47,7 +47,7 @@ pub struct LayerOptions {
     pub max_count: Option<u8>,
     /// The largest activation that can be shown, as a multiple of the one with the least squared error.
     pub clip: f64,
-    /// How many bits the weights of its inputs have; `None` for the network's.
+    /// Bits of its inputs' weights; `None` for the network's.
     pub weight_bits: Option<u8>,
 }
 
@@ -84,7 +84,7 @@ impl QuantizeOptions {
         f64::from(largest(self.bits(at)))
     }
 
-    /// Whether the settings make sense, for a network of which all parts are exact or for others.
+    /// Tells whether the settings make sense, for a network of which all parts are exact or for others.
     pub(crate) fn valid(&self, exact: bool) -> bool {
         let bits = WEIGHT_BITS_MIN..=if exact { WEIGHT_BITS_MAX } else { WEIGHT_BITS };
         (exact || self.steps > 0)
@@ -141,7 +141,7 @@ impl Default for QuantizeOptions {
 pub struct Rounding {
     /// The units of each population whose weights are rounded so.
     pub units: Vec<Option<Units>>,
-    /// For each link, what is added to each weight after rounding to nearest, in the image's order;
+    /// Offsets of each link: what is added to each weight after rounding to nearest, in the image's order;
     /// empty for nothing.
     pub offsets: Vec<Vec<i8>>,
 }

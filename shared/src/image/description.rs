@@ -21,13 +21,13 @@ pub const MAX_OUTPUTS: usize = 4;
 pub struct Description<'a, const E: usize, const C: usize> {
     /// The label of every input, ensemble and output, in this order, each ended by a line feed: UTF-8.
     pub labels: &'a [u8],
-    /// How many steps an inference takes; 0 if the network runs without end.
+    /// Number of steps of an inference; 0 if the network runs without end.
     pub steps: u16,
-    /// What the caller feeds.
+    /// Inputs that the caller feeds.
     pub inputs: Vec<Input, MAX_INPUTS>,
     /// The spiking neurons.
     pub ensembles: Vec<Ensemble, E>,
-    /// What the caller reads.
+    /// Outputs that the caller reads.
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
@@ -39,14 +39,14 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
         label.map_or("", |label| core::str::from_utf8(label).unwrap_or(""))
     }
 
-    /// Whether another step may follow so many.
+    /// Tells whether another step may follow so many.
     #[must_use]
     pub const fn goes_on(&self, taken: u16) -> bool {
         self.steps == 0 || taken < self.steps
     }
 
-    /// Whether it has anything but integrate-and-fire neurons that events reach directly, outputs that sum up,
-    /// and an end.
+    /// Tells whether it has anything except integrate-and-fire neurons that events reach directly, outputs that
+    /// sum up, and an end.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         let sums = |o: &Output| o.readout == Readout::Sum;
@@ -55,7 +55,7 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
             || !self.outputs.iter().all(sums)
     }
 
-    /// Where all of it is filled in, for any number of parts.
+    /// Room into which all of it is filled, for any number of parts.
     pub(super) fn room(&mut self) -> Room<'_, 'a> {
         Room {
             labels: &mut self.labels,
@@ -108,7 +108,7 @@ pub(super) struct Room<'r, 'a> {
     pub(super) connections: &'r mut VecView<Connection>,
 }
 
-/// What a [`Description`] holds, however much that has room for: code for it is there once.
+/// Contents of a [`Description`] of any capacity: code for it is there once.
 #[derive(Clone, Copy)]
 pub(super) struct Network<'n> {
     pub(super) labels: &'n [u8],
@@ -173,7 +173,7 @@ impl Width {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Input {
-    /// How many places.
+    /// Number of places.
     pub size: u32,
     /// The byte that stands for 0.0; at most `max`.
     pub zero_point: u8,
@@ -189,9 +189,9 @@ pub struct Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ensemble {
-    /// How many neurons; a multiple of `channels`, at most 65,536.
+    /// Number of neurons; a multiple of `channels`, at most 65,536.
     pub neurons: u32,
-    /// How many different parameters.
+    /// Number of different parameters.
     pub channels: u32,
     /// The type of the potential, of its thresholds and of its biases; 32 bits unless the ensemble
     /// [is direct](Self::is_direct).
@@ -203,13 +203,13 @@ pub struct Ensemble {
     pub current_shift: i8,
     /// V at the start.
     pub initial: Initial,
-    /// What the neurons do in a step.
+    /// Behaviour of the neurons in a step.
     pub neuron: Neuron,
-    /// What takes up events; without one they reach the potential directly.
+    /// Inbox that takes up events; without one they reach the potential directly.
     pub inbox: Option<Inbox>,
-    /// Where its parameters start, in bytes from the start of the image; a multiple of four. They are θ and then
-    /// the bias of each channel, of type `width`; `u16` for each neuron if V starts at [`Initial::Each`]; and the
-    /// neurons' constants. Each list starts at a word.
+    /// Start of its parameters, in bytes from the start of the image; a multiple of four. They are θ and then
+    /// the bias of each channel, of type `width`; `u16` for each neuron if V starts at [`Initial::Each`]; and
+    /// the neurons' constants. Each list starts at a word.
     pub params: u32,
     /// The proven least value of V - θ (of LIF neurons V) at any time of an inference. In networks without end V
     /// is no smaller after an update.
@@ -222,7 +222,7 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// Whether its neurons integrate and fire, and events reach their potentials directly.
+    /// Tells whether its neurons integrate and fire, and events reach their potentials directly.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
         !cfg!(feature = "dynamics")
@@ -256,18 +256,18 @@ impl Ensemble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Output {
-    /// How many values.
+    /// Number of values.
     pub size: u32,
-    /// Where its parameters start, in bytes from the start of the image; a multiple of four. They are, each `i32`
+    /// Start of its parameters, in bytes from the start of the image; a multiple of four. They are, each `i32`
     /// for each value, what is added in every step, and the multipliers that bring the sums to one scale.
     pub params: u32,
     /// The product with the multiplier is divided by 2^this, rounded to nearest.
     pub shift: u8,
-    /// What it shows.
+    /// Data that it shows.
     pub readout: Readout,
     /// The current of inputs is multiplied by 2^this, rounded to nearest, ties up; 0 if it sums up.
     pub current_shift: i8,
-    /// What takes up events; none if it sums up.
+    /// Inbox that takes up events; none if it sums up.
     pub inbox: Option<Inbox>,
     /// The inference may end once the largest value leads the second by this, in rescaled units;
     /// 0 if it may not.
@@ -276,7 +276,7 @@ pub struct Output {
     pub scale: Scale,
 }
 
-/// What an output shows.
+/// Readout of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Readout {
@@ -285,7 +285,7 @@ pub enum Readout {
     Sum,
     /// Its current and what its inbox shows.
     Shown {
-        /// Whether the inbox is seen as it was at the end of the step before.
+        /// `true` if the inbox is seen as it was at the end of the step before.
         delayed: bool,
     },
 }
@@ -314,21 +314,21 @@ pub enum Post {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Connection {
-    /// Where the events come from.
+    /// Source end of the events.
     pub pre: Pre,
-    /// Where they go.
+    /// Target end of the events.
     pub post: Post,
-    /// What the transform sees of the source.
+    /// View that the transform has of the source.
     pub source: SourceMap,
-    /// Which neurons it joins.
+    /// Neurons that it joins.
     pub transform: Transform,
     /// The weights, as their layout states.
     pub weights: Section,
-    /// How they lie within a row.
+    /// Order of the weights within a row.
     pub layout: Layout,
 }
 
-/// Which places of a transform's source an event stands for.
+/// Places of a transform's source that an event stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SourceMap {
@@ -340,7 +340,7 @@ pub enum SourceMap {
     Table(Section),
 }
 
-/// In a [`SourceMap::Table`]: an event from here reaches nothing.
+/// Place in a [`SourceMap::Table`] from which an event reaches nothing.
 pub const NOWHERE: u16 = u16::MAX;
 
 /// Pooling, repetition and an offset along each of two axes; channels stay.
@@ -355,11 +355,11 @@ pub struct Window {
     pub input: [u16; 3],
     /// Height, width and channels of what the transform sees.
     pub output: [u16; 3],
-    /// How many neighbours along each axis stand for one place.
+    /// Neighbours along each axis that stand for one place.
     pub pool: [u8; 2],
-    /// How many places along each axis they stand for.
+    /// Places along each axis that they stand for.
     pub repeat: [u8; 2],
-    /// How far those lie behind the origin.
+    /// Offset of those behind the origin.
     pub offset: [i16; 2],
 }
 
@@ -380,7 +380,7 @@ impl Window {
         })
     }
 
-    /// Along one axis, the places that `place` stands for.
+    /// Places along one axis that `place` stands for.
     fn axis<const AXIS: usize>(&self, place: u32) -> core::ops::Range<u32> {
         let repeat = i32::from(self.repeat[AXIS]);
         let pooled = place.checked_div(self.pool[AXIS].into()).unwrap_or(0);
@@ -390,7 +390,7 @@ impl Window {
     }
 }
 
-/// Which neurons a connection joins, and in which order its weights lie.
+/// Neurons that a connection joins, and the order of its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Transform {
@@ -435,14 +435,14 @@ pub struct Convolution {
     pub dilation: [u8; 2],
     /// Groups of channels and filters.
     pub groups: u16,
-    /// How many channels of the target it reaches.
+    /// Number of the target's channels that it reaches.
     pub filters: u16,
     /// The first channel of the target that it reaches.
     pub first: u16,
 }
 
 impl Convolution {
-    /// Whether it is the common kind: one group, no dilation, every channel of the target.
+    /// Tells whether it is the common kind: one group, no dilation, every channel of the target.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         self.groups == 1
@@ -506,10 +506,9 @@ pub struct Axis {
 pub struct Span {
     /// The first target.
     pub first: u32,
-    /// How many there are, side by side.
+    /// Number of them, side by side.
     pub count: u32,
-    /// Where the tap to the first target stands in the order of the targets; those to the next ones
-    /// follow.
+    /// Place of the tap to the first target in the order of the targets; those to the next ones follow.
     pub tap: u32,
 }
 
@@ -526,7 +525,7 @@ impl Axis {
         }
     }
 
-    /// Where a tap stands in the order of the targets.
+    /// Place of a tap in the order of the targets.
     #[must_use]
     pub fn tap_at(&self, tap: u32) -> u32 {
         let (first, taps) = self.phase(tap % self.stride);
@@ -573,7 +572,7 @@ impl Axis {
         }
     }
 
-    /// Where the first tap of a phase stands, and how many it has.
+    /// Place of a phase's first tap, and the number of its taps.
     #[inline]
     fn phase(&self, phase: u32) -> (u32, u32) {
         let more = phase < self.rest;
@@ -582,7 +581,7 @@ impl Axis {
     }
 }
 
-/// The number of elements of a shape; `None` where it exceeds 32 bits.
+/// The number of elements of a shape; `None` if it exceeds 32 bits.
 pub(super) fn volume(dims: &[u32]) -> Option<u32> {
     dims.iter().try_fold(1u32, |n, &d| n.checked_mul(d))
 }

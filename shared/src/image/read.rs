@@ -190,7 +190,7 @@ mod tests {
         read(bytes, network.room())
     }
 
-    /// What serde derives, and this reader: the same network, or both none.
+    /// Checks that this reader gives the same network as serde's derived one, or neither gives any.
     fn agree(bytes: &[u8]) -> Result<(), TestCaseError> {
         let derived: Result<Network<'_>, _> = postcard::from_bytes(bytes);
         let mut network = Network::default();
@@ -347,8 +347,8 @@ mod tests {
     }
 
     proptest! {
-        /// What serde writes is read as it was, and where a byte is changed or missing, or follows, both
-        /// see the same.
+        /// Bytes that serde writes are read as they were; if a byte is changed or missing, or follows, both see
+        /// the same.
         #[test]
         fn it_is_what_serde_reads(
             labels in "\\PC{0,20}", steps in any::<u16>(), inputs in vec(inputs(), 0..4),

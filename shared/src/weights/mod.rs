@@ -1,6 +1,6 @@
-//! How weights lie in memory.
+//! Weight layouts: the order of weights in memory.
 //!
-//! A kernel is fast where it finds the weights that it needs next side by side, and in the halves of a
+//! A kernel is fast if it finds the weights that it needs next side by side, and in the halves of a
 //! word in which its processor multiplies them. The host lays the weights out for the kernels of the
 //! target and names the layout in the image. Weights are int8, -127 to 127; the layouts of 16 bits can hold
 //! any of 16 bits.
@@ -26,30 +26,30 @@ use crate::image::{Convolution, Transform};
 pub enum Layout {
     /// A byte each, in the order that the transform states.
     Rows,
-    /// Of a matrix: rows filled up with zeros to a multiple of 16, each four weights as the bytes
-    /// w0 + 128, w2 + 128, w1 + 128, w3 + 128.
+    /// Matrix with rows filled up with zeros to a multiple of 16, each four weights as the bytes w0 + 128, w2 +
+    /// 128, w1 + 128, w3 + 128.
     ///
     /// Bytes 0 and 2, and 1 and 3, zero-extended to 16 bits each: neither products nor sums below 2^16
     /// borrow from their neighbour. The surplus is 128 times the sum of the counts.
     Quads,
-    /// Of a matrix: two rows in one, for sources 2i and 2i + 1; columns are filled up with zeros to a
-    /// multiple of 8, rows to a multiple of 2. A group of four bytes holds the weights to targets t and
-    /// t + 1: a, a' - [a < 0], b, b' - [b < 0] for weights a and a' of source 2i, b and b' of 2i + 1.
+    /// Matrix with two rows in one, for sources 2i and 2i + 1; columns are filled up with zeros to a multiple
+    /// of 8, rows to a multiple of 2. A group of four bytes holds the weights to targets t and t + 1: a, a' -
+    /// [a < 0], b, b' - [b < 0] for weights a and a' of source 2i, b and b' of 2i + 1.
     ///
     /// The lower half of a group is the integer a + 256 a', the upper one b + 256 b': one dual
     /// multiply-accumulate with two values gives 256 times the sum for t + 1, plus the one for t.
     Crossed,
-    /// Of a convolution: 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of
-    /// an axis in the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
+    /// Convolution of 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of an axis in
+    /// the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
     Wide,
-    /// As `Wide`, but two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
+    /// Convolution like `Wide`, except that two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
     ///
     /// A product of the word with a count, added to two sums in a word, is right for both of them,
     /// borrows included.
     WidePairs,
-    /// Of a convolution: for the windows that its targets see. A row of a window is a run of values,
-    /// filled up to a multiple of four: `[8 filters][kernel y][four values][odd][filter]`, each a word
-    /// with two 16-bit weights: those of values 0 and 2 of the four where `odd` is 0, else of 1 and 3.
+    /// Convolution for the windows that its targets see. A row of a window is a run of values, filled up to a
+    /// multiple of four: `[8 filters][kernel y][four values][odd][filter]`, each a word with two 16-bit
+    /// weights: those of values 0 and 2 of the four if `odd` is 0, otherwise of 1 and 3.
     Windows,
     /// Weights from -8 to 7, two to a byte: the first in the lower half, both in two's complement, in the
     /// order that the transform states. Rows of a matrix, and the filters of a tap, are filled up with a zero
@@ -95,7 +95,7 @@ impl Layout {
         of!(self, stride(targets))
     }
 
-    /// Whether it can hold the weights of a transform.
+    /// Tells whether it can hold the weights of a transform.
     #[must_use]
     pub fn fits(self, transform: &Transform) -> bool {
         of!(self, fits(transform))
@@ -122,33 +122,33 @@ impl Layout {
 
 /// One layout: what is said here is a byte for each weight, in the order that the transform states.
 trait Order {
-    /// As [`Layout::stride`]; of a convolution, the length of a tap.
+    /// Stride of [`Layout::stride`]; of a convolution, the length of a tap.
     fn stride(targets: usize) -> usize {
         targets
     }
 
-    /// As [`Layout::fits`].
+    /// Answers [`Layout::fits`].
     fn fits(_transform: &Transform) -> bool {
         true
     }
 
-    /// As [`Layout::bytes`].
+    /// Answers [`Layout::bytes`].
     fn bytes(transform: &Transform) -> Option<u32> {
         let (rows, row) = shape(transform)?;
         rows.checked_mul(Self::stride(row as usize).try_into().ok()?)
     }
 
-    /// As [`Layout::range`].
+    /// Answers [`Layout::range`].
     fn range() -> (i16, i16) {
         (-127, 127)
     }
 
-    /// Where the weights of a source of a matrix lie.
+    /// Finds the weights of a source of a matrix.
     fn row(source: usize, stride: usize) -> Option<Place> {
         Place::new(source.checked_mul(stride)?, stride)
     }
 
-    /// Where the weights of a tap of a convolution lie, from an input channel to the filters of its group.
+    /// Finds the weights of a tap of a convolution, from an input channel to the filters of its group.
     fn tap(conv: &Convolution, [y, x]: [u32; 2], channel: u32) -> Option<Place> {
         let at = (y * u32::from(conv.kernel[1]) + x) * u32::from(conv.input[2]) + channel;
         let stride = Self::stride(conv.row().into());
@@ -163,7 +163,7 @@ trait Order {
     /// Reads a row's first weights; those behind its end stay as they are. `block` is the row's.
     fn decode(bytes: &[i8], _block: usize, weights: &mut [i16; DECODED]);
 
-    /// As [`Layout::encode`].
+    /// Encodes for [`Layout::encode`].
     fn encode(weights: &[i16], transform: &Transform, to: &mut [u8]) {
         let row = shape(transform).map_or(0, |(_, row)| row as usize);
         let rows = to.chunks_mut(Self::stride(row).max(1));
@@ -188,14 +188,14 @@ fn shape(transform: &Transform) -> Option<(u32, u32)> {
     }
 }
 
-/// Where a row of weights lies among those of its connection.
+/// Place of a row of weights among those of its connection.
 struct Place {
     /// The bytes that have to be there.
     start: usize,
     end: usize,
     /// The bytes of those that come before the row's first.
     before: usize,
-    /// What the layout says of the row to itself.
+    /// Note of the layout to itself about the row.
     block: usize,
 }
 

@@ -162,7 +162,7 @@ pub(super) fn tables(results: &Results) -> String {
     let networks = results.networks.iter();
     let rows = networks.map(|n| (n.network.clone(), &n.host));
     let faithful = results.faithful.iter();
-    let rows = rows.chain(faithful.map(|h| ("mnist_small, --faithful, 50 steps".to_owned(), h)));
+    let rows = rows.chain(faithful.map(|h| ("mnist_small, --exact, 50 steps".to_owned(), h)));
     for (name, h) in rows {
         line(&[
             name,
@@ -388,7 +388,7 @@ fn goals(results: &Results) -> Vec<Goal> {
             small.map(|r| r.ram_bytes as f64),
         ),
         (
-            "on the host: mnist_small, --faithful, image-steps/s of two cores, by their time",
+            "on the host: mnist_small, --exact, image-steps/s of two cores, by their time",
             250e3,
             500e3,
             results

@@ -70,7 +70,7 @@ impl Tool {
     pub(super) fn faithful(&self, network: &str, calibration: &Path) -> Result<Vec<u8>, Failure> {
         let swap = ["--swap-activation", "relu=spiking-relu"];
         let rates = ["--scale-firing-rates", "100", "--synapse", "0.005"];
-        let steps = ["--faithful", "--steps", "50"];
+        let steps = ["--exact", "--steps", "50"];
         self.convert(network, calibration, &[&steps[..], &swap, &rates].concat())
     }
 

@@ -1,4 +1,4 @@
-//! What one synaptic event and one update of a neuron take, in networks that do nothing else.
+//! Cost of one synaptic event and one update of a neuron, in networks that do nothing else.
 //!
 //! The plugin counts every instruction of the kernels, with what surrounds their loops; calls from the
 //! engine are not in it.
@@ -30,7 +30,7 @@ const STEPS: u16 = 4;
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Micro {
-    /// What is measured.
+    /// Name of the measurement.
     pub(super) what: String,
     /// Instructions for each.
     pub(super) instructions: f64,

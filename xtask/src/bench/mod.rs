@@ -19,7 +19,7 @@ use tinyspike_board::firmware::{Board, Program};
 
 use crate::firmware;
 
-/// What `cargo xtask bench` is given.
+/// Arguments of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Measure this packed image instead of the bundled networks
@@ -34,7 +34,7 @@ pub struct Args {
     /// The board that QEMU emulates for it
     #[arg(long, default_value = "mps2-an386", value_parser = Board::measured, requires = "image")]
     board: Board,
-    /// Measure again and fail where a count is more than 2 % above the stored one; write nothing
+    /// Measure again and fail if a count is more than 2 % above the stored one; write nothing
     #[arg(long, conflicts_with_all = ["image", "write_docs"])]
     check: bool,
     /// Write the tables of docs/performance.md from the stored results, without measuring
@@ -45,7 +45,7 @@ pub struct Args {
 /// Builds the firmware, measures, and prints or writes the results.
 ///
 /// # Errors
-/// [`Failure`], where a file cannot be used, the firmware not be built or run, or a check fails.
+/// [`Failure`] if a file cannot be used, the firmware not be built or run, or a check fails.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match (&args.image, &args.data) {
         (Some(image), Some(data)) => one(args, image, data),

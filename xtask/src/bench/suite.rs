@@ -23,7 +23,7 @@ use crate::profile;
 struct Case {
     /// Its file in `models/`, without the ending.
     network: &'static str,
-    /// How many test samples are run on a board.
+    /// Test samples that are run on a board.
     images: usize,
     boards: &'static [Board],
     /// Executed instructions of TensorFlow Lite for Microcontrollers with CMSIS-NN on the same
@@ -77,13 +77,13 @@ const CASES: [Case; 3] = [
 const FAITHFUL: &str = "mnist_small";
 /// Inferences that the plugin watches for an estimate of cycles.
 const WATCHED: usize = 3;
-/// How much a count may grow before a check fails.
+/// Factor by which a count may grow before a check fails.
 const TOLERANCE: f64 = 1.02;
 
 /// All that was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Results {
-    /// The commit of the source; with `+` where files had been changed.
+    /// The commit of the source; with `+` if files had been changed.
     pub(super) commit: String,
     /// The compiler of the firmware.
     pub(super) rustc: String,
@@ -108,7 +108,7 @@ pub(super) struct NetworkResults {
     pub(super) steps: u16,
     pub(super) max_count: u8,
     pub(super) boards: Vec<BoardResults>,
-    /// On this machine, for information: it is another number in every run.
+    /// Speeds on this machine, for information: they are other numbers in every run.
     pub(super) host: HostResults,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct NetworkResults {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BoardResults {
     pub(super) report: Report,
-    /// Estimated cycles of an inference, where there is a model of the processor.
+    /// Estimated cycles of an inference, if there is a model of the processor.
     pub(super) estimated_cycles: Option<f64>,
     /// The rival's instructions.
     pub(super) rival_instructions: Option<u64>,
@@ -158,7 +158,7 @@ pub(super) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails where a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
+/// Fails if a count has grown by more than [`TOLERANCE`], or has nothing to be compared with.
 fn compare(stored: &Results, now: &Results) -> Result<(), Failure> {
     let mut worse = Vec::new();
     for network in &now.networks {

@@ -1,4 +1,4 @@
-//! What the application does where it can do nothing else any more: it says why.
+//! Last resort of the application: it reports the reason, and stays reachable.
 
 use core::arch::naked_asm;
 use core::panic::PanicInfo;
@@ -12,7 +12,7 @@ use crate::{Chip, memory};
 
 /// The connection, for what ends `main`.
 static CHIP: AtomicPtr<Chip> = AtomicPtr::new(null_mut());
-/// How far the report of a fault has come: 0 before there was one, 1 while it is logged, 2 while it is answered.
+/// Stage of the report of a fault: 0 before there was one, 1 while it is logged, 2 while it is answered.
 static STAGE: AtomicU8 = AtomicU8::new(0);
 
 /// Faults are answered through this chip from now on.
@@ -92,7 +92,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 }
 
 /// Leaves the stack, which may be full or outside RAM, for an empty one, and takes along what the core has
-/// stored on it, where that is there.
+/// stored on it, if that is there.
 ///
 /// # Safety
 /// Only the core calls it, for an exception.
@@ -119,7 +119,7 @@ unsafe extern "C" fn HardFault() {
     )
 }
 
-/// What goes on after [`HardFault`], with the old stack pointer.
+/// Goes on after [`HardFault`], with the old stack pointer.
 extern "C" fn hard_fault(sp: u32, pc: u32, lr: u32) -> ! {
     let outside = sp < memory::stack_end();
     if outside || stacking_failed() {
@@ -128,7 +128,7 @@ extern "C" fn hard_fault(sp: u32, pc: u32, lr: u32) -> ! {
     fail(Fault::HardFault { pc, lr })
 }
 
-/// Whether the core could not store registers on the stack, or met its limit.
+/// Tells whether the core could not store registers on the stack, or met its limit.
 #[cfg(not(tinyspike_baseline))]
 fn stacking_failed() -> bool {
     const CFSR: *const u32 = 0xe000_ed28 as *const u32;

@@ -6,7 +6,7 @@ use core::ptr::{addr_of, addr_of_mut};
 
 use tinyspike_shared::slots::Slot;
 
-/// What cortex-m-rt fills the stack with before it starts `main`.
+/// Word with which cortex-m-rt fills the stack before it starts `main`.
 const PAINT: u32 = cortex_m_rt::STACK_PAINT_VALUE;
 
 unsafe extern "C" {
@@ -39,7 +39,7 @@ pub(crate) fn slot(slot: Slot) -> &'static [u8] {
     }
 }
 
-/// The two sectors of the journal; `None` where there is one place for an image.
+/// The two sectors of the journal; `None` if there is one place for an image.
 pub(crate) fn journal() -> Option<[&'static [u8]; 2]> {
     let second = addr_of!(_tinyspike_journal_second);
     let sectors = [
@@ -50,7 +50,7 @@ pub(crate) fn journal() -> Option<[&'static [u8]; 2]> {
     (!empty).then_some(sectors)
 }
 
-/// The RAM that neither the stack nor variables take; nothing where it has been taken before.
+/// The RAM that neither the stack nor variables take; nothing if it has been taken before.
 pub(crate) fn spare() -> &'static mut [u32] {
     let Some(()) = cortex_m::singleton!(: () = ()).copied() else {
         return &mut [];
@@ -127,7 +127,7 @@ pub(crate) fn stack_high_water() -> u32 {
     (top as u32).wrapping_sub(at as u32)
 }
 
-/// Whether the stack's lowest word has been written: it was too small, or is about to be.
+/// Tells whether the stack's lowest word has been written: it was too small, or is about to be.
 pub(crate) fn stack_is_full() -> bool {
     // SAFETY: this word is the stack's, which is painted.
     unsafe { addr_of!(_stack_end).read_volatile() != PAINT }

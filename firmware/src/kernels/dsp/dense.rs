@@ -11,7 +11,7 @@ unsafe extern "C" {
     fn tinyspike_take_32(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32);
 }
 
-/// Whether a value that has no fast form here can be added.
+/// `true` if a value that has no fast form here can be added.
 const PORTABLE: bool = cfg!(feature = "portable");
 /// Targets in a tile of a row.
 const TILE: usize = 16;
@@ -19,7 +19,7 @@ const TILE: usize = 16;
 const LANES: usize = 64;
 /// 255, the largest byte, times this still fits 16 bits.
 const BUDGET: i32 = 257;
-/// What `Quads` adds to every weight.
+/// Surplus that `Quads` adds to every weight.
 const SURPLUS: i32 = 128;
 /// Targets that take their lanes together.
 const TAKEN: usize = 8;
@@ -31,16 +31,16 @@ struct Rows {
     lanes: *mut u32,
     /// The next event.
     events: *const Event,
-    /// What is left of the sum of all values.
+    /// Rest of the budget for the sum of all values.
     budget: i32,
     /// The first row.
     weights: *const i8,
     /// Bytes of a row.
     stride: usize,
-    /// How many there are.
+    /// Number of events.
     count: usize,
     tiles: usize,
-    /// Whether events are tried in threes.
+    /// `true` if events are tried in threes.
     threes: u32,
     events_end: *const Event,
 }

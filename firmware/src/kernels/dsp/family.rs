@@ -49,12 +49,12 @@ fn leaves(shape: &Shape<'_>, layout: Layout) -> bool {
     odd || !reads(shape, layout)
 }
 
-/// Whether all neurons of an ensemble are updated.
+/// Tells whether all neurons of an ensemble are updated.
 fn is_whole(e: &Ensemble) -> bool {
     (e.channels as usize).is_multiple_of(GROUP * 4 / e.width.bytes())
 }
 
-/// Whether an input's windows, from the zero point 0, are summed up to 16 bits.
+/// Tells whether an input's windows, from the zero point 0, are summed up to 16 bits.
 #[inline]
 pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
     let run = usize::from(conv.kernel[1]) * usize::from(conv.input[2]);
@@ -71,7 +71,7 @@ pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
         && usize::from(conv.kernel[0]) * run.div_ceil(4) * 4 <= COPIED
 }
 
-/// Whether events are scattered over targets of a width.
+/// Tells whether events are scattered over targets of a width.
 #[inline]
 pub(super) fn scatters(conv: &Convolution, layout: Layout, width: Width) -> bool {
     let expected = match width {

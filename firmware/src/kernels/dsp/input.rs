@@ -1,4 +1,4 @@
-//! What an input brings.
+//! Currents from an input.
 
 use core::mem::MaybeUninit;
 
@@ -28,17 +28,17 @@ struct Windows {
     weights: *const i8,
     /// Rows of a window.
     rows: usize,
-    /// Bytes from the end of a row's fours, or from its start where it has one only, to the next.
+    /// Bytes from the end of a row's fours, or from its start if it has one only, to the next.
     line: usize,
     /// Fours of values in a row.
     fours: usize,
     /// The bytes of a row's only four that belong to it.
     mask: u32,
-    /// What each sum starts with, for rounding.
+    /// Start of each sum, for rounding.
     half: u32,
-    /// Where the window's sums go.
+    /// Place of the window's sums.
     currents: *mut u32,
-    /// What the sums are shifted right by.
+    /// Bits by which the sums are shifted right.
     shift: u32,
     /// Bytes from a window to the next.
     step: usize,
@@ -148,7 +148,7 @@ pub(super) fn drive(
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Term {
-    /// Where the row goes on; each tile moves it forward. Null ends a list.
+    /// Rest of the row; each tile moves it forward. Null ends a list.
     row: *const i8,
     /// The first source's value, and above the second's.
     values: u32,
@@ -165,7 +165,7 @@ struct Crossing {
     row: *const i8,
     /// Bytes of a row.
     stride: usize,
-    /// Where the next term goes.
+    /// Place of the next term.
     terms: *mut Term,
     /// The last place for terms behind which there is room for two.
     terms_last: *mut Term,
@@ -181,7 +181,7 @@ const UNROLLED: usize = 4;
 /// Targets that are summed together.
 const TILE: usize = 8;
 
-/// Adds the products of an input with a matrix to sums; `None` where the weights are not laid out for it.
+/// Adds the products of an input with a matrix to sums; `None` if the weights are not laid out for it.
 #[inline(never)]
 pub(super) fn drive_dense(
     weights: Weights<'_>,

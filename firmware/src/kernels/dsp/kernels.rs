@@ -23,7 +23,7 @@ global_asm!(
     options(raw)
 );
 
-/// Whether what has no fast form here can run.
+/// `true` if the portable kernels can run what has no fast form here.
 const PORTABLE: bool = cfg!(feature = "portable");
 
 /// The kernels for cores with the DSP extension. What has no fast form here is left to plain Rust.

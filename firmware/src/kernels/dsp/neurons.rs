@@ -18,7 +18,7 @@ unsafe extern "C" {
     fn tinyspike_copy(to: *mut u32, from: *const u32, groups: u32);
 }
 
-/// Whether another step can follow.
+/// `true` if another step can follow.
 const STEPS: bool = cfg!(feature = "steps");
 /// Words that are copied together.
 const COPIED: usize = 8;
@@ -33,32 +33,32 @@ pub(super) struct Fire {
     end: *mut u32,
     /// The most spikes in a step.
     max_count: u32,
-    /// Where the next event goes.
+    /// Place of the next event.
     events: *mut Event,
     /// The last place for events behind which there is room for a group.
     events_last: *mut Event,
     /// The potentials of the second group.
     second: *mut u32,
-    /// How many thresholds there are.
+    /// Number of thresholds.
     channels: u32,
     /// The thresholds.
     thresholds: *const u8,
 }
 
-/// What neurons receive in a step. The assembly knows the order.
+/// Bias and current that neurons receive in a step. The assembly knows the order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settle {
     potentials: *mut u32,
     end: *mut u32,
-    /// Where in the bias the first potential's lies.
+    /// Word of the bias that belongs to the first potential.
     bias: *const u32,
     bias_start: *const u32,
     bias_end: *const u32,
     currents: *const u32,
 }
 
-/// Fires neurons from `from` on; `None` where their number or channels are no whole groups.
+/// Fires neurons from `from` on; `None` if their number or channels are no whole groups.
 pub(super) fn fire<P: Potential>(
     population: &mut Population<'_, P>,
     from: usize,
@@ -92,7 +92,7 @@ pub(super) fn fire<P: Potential>(
 }
 
 /// Runs a kernel in groups of so many neurons, the next of which is the first of one, and returns by how many
-/// words it has come on; `None` where neurons or channels are no whole groups, or there is no room for a group's
+/// words it has come on; `None` if neurons or channels are no whole groups, or there is no room for a group's
 /// events. Where events go is set here.
 #[inline(never)]
 fn run(
@@ -127,7 +127,7 @@ fn run(
     Some(done as usize)
 }
 
-/// Adds bias and current to neurons; `None` where they are no whole groups.
+/// Adds bias and current to neurons; `None` if they are no whole groups.
 pub(super) fn settle<P: Potential>(population: &mut Population<'_, P>) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
     let bias = in_words(bytemuck::cast_slice(population.bias))?;
@@ -176,7 +176,7 @@ fn settle_words(
     Some(())
 }
 
-/// Repeats the potentials of the first place over all; `None` where a place is no whole number of words.
+/// Repeats the potentials of the first place over all; `None` if a place is no whole number of words.
 pub(super) fn repeat<P: Potential>(potentials: &mut [P], channels: usize) -> Option<()> {
     let words: &mut [u32] = bytemuck::try_cast_slice_mut(potentials).ok()?;
     let per_word = 4 / size_of::<P>();

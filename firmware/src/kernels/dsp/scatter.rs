@@ -44,13 +44,13 @@ struct Line {
     weights: *const i8,
     /// Rows of targets.
     rows: u32,
-    /// How many sources there are.
+    /// Number of sources.
     sources: u32,
-    /// Where each column leads.
+    /// Targets of each column.
     columns: *const Column,
 }
 
-/// Where a column of the source leads. The assembly knows the order.
+/// Targets of a column of the source. The assembly knows the order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct Column {
@@ -58,7 +58,7 @@ struct Column {
     targets: u16,
     /// Bytes from the weights of the row to the first tap's.
     weights: u16,
-    /// Bytes of code for the blocks of a row's first round; 0 where it leads nowhere.
+    /// Bytes of code for the blocks of a row's first round; 0 if it leads nowhere.
     code: u16,
     /// Rounds of a row behind the first.
     rounds: u16,
@@ -117,8 +117,8 @@ struct Bytes {
     weights_line: u32,
 }
 
-/// Where columns from `from` on lead: fills the whole table, and returns whether any row has rounds behind the
-/// first.
+/// Fills the whole table of the targets of columns from `from` on, and returns whether any row has rounds
+/// behind the first.
 fn columns(
     table: &mut [MaybeUninit<Column>],
     axis: Axis,

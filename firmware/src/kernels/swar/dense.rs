@@ -15,7 +15,7 @@ unsafe extern "C" {
 const TILE: usize = 16;
 /// Words of their sums.
 const WORDS: usize = TILE / 2;
-/// What `Quads` adds to every weight.
+/// Surplus that `Quads` adds to every weight.
 const SURPLUS: u32 = 128;
 
 /// Events over a tile of each row. The assembly knows the order.
@@ -32,21 +32,20 @@ struct Tile {
 
 /// A potential that takes sums in lanes.
 pub trait Taker: Potential {
-    /// How large the values of a list may be together: 128 times as much must be told from its
-    /// complement in what a lane has of it.
+    /// Largest sum of a list's values. A lane must tell 128 times as much from its complement.
     const BUDGET: u32;
 
     /// Adds two sums, s0 + 2^16 s1, to one or two targets.
     fn take_pair(pair: &mut [Self], sums: u32);
 
-    /// The targets of a tile as sums, where they are such themselves.
+    /// The targets of a tile as sums, if they are such themselves.
     fn sums(_targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
         None
     }
 }
 
 impl Taker for u16 {
-    /// Only what they become in the end has to fit.
+    /// Any budget will do, because only the final sums have to fit.
     const BUDGET: u32 = u32::MAX;
 
     #[inline]
@@ -91,12 +90,12 @@ struct Rows<'a> {
     weights: &'a [u32],
     /// Bytes of a row.
     stride: usize,
-    /// How many there are.
+    /// Number of events.
     count: usize,
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a matrix; `None` where they are not laid out as `Quads`.
+    /// The rows of a matrix; `None` if they are not laid out as `Quads`.
     fn new(weights: Weights<'a>, outputs: usize) -> Option<Self> {
         if weights.layout != Layout::Quads {
             return None;

@@ -30,7 +30,7 @@ fn reads(shape: &Shape<'_>, layout: Layout) -> bool {
     }
 }
 
-/// Whether an input's windows are summed up to 16 bits.
+/// Tells whether an input's windows are summed up to 16 bits.
 #[inline]
 pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
     let line = usize::from(conv.input[1]) * usize::from(conv.input[2]);
@@ -40,7 +40,7 @@ pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
         && (1..=COLUMNS).contains(&line)
 }
 
-/// Whether events are scattered over targets of 16 bits.
+/// Tells whether events are scattered over targets of 16 bits.
 #[inline]
 pub(super) fn scatters(conv: &Convolution, layout: Layout) -> bool {
     let [_, out_width, channels] = conv.output.map(u32::from);

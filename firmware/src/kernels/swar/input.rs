@@ -1,4 +1,4 @@
-//! What an input brings over a convolution.
+//! Currents from an input over a convolution.
 
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::Weights;
@@ -20,7 +20,7 @@ const CHANNELS: usize = family::BLOCK as usize;
 #[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Run {
-    /// Of the next window.
+    /// Columns of the next window.
     columns: *const u8,
     /// Windows that are left.
     count: usize,
@@ -34,9 +34,9 @@ struct Run {
     /// Bytes from a window's targets to the next one's.
     targets_step: usize,
     weights: *const i8,
-    /// What each sum starts with, for rounding.
+    /// Start of each sum, for rounding.
     half: u32,
-    /// What the sums are shifted right by.
+    /// Bits by which the sums are shifted right.
     shift: u32,
     zero_point: usize,
     /// Bytes from a value's weights to the next one's.
@@ -53,7 +53,7 @@ struct Run {
 struct Windows<'a> {
     /// The input from the first row of the windows on.
     input: &'a [u8],
-    /// What the windows' columns differ in from the zero point, rows combined: 0 where nowhere.
+    /// Difference between the windows' columns and the zero point, rows combined: 0 if there is none.
     columns: &'a [u8; COLUMNS],
     /// The weights from those of the first value on.
     weights: &'a [i8],
@@ -65,7 +65,7 @@ struct Windows<'a> {
     channels: usize,
     /// Bytes of the weights of a row of the kernel.
     weights_line: usize,
-    /// Where the first window starts in a row.
+    /// Start of the first window in a row.
     start: usize,
     /// Bytes to the next one.
     step: usize,
@@ -146,7 +146,7 @@ impl Windows<'_> {
     }
 }
 
-/// Brings an input's current to potentials or currents of 16 bits; `None` where the geometry and the layout do not
+/// Brings an input's current to potentials or currents of 16 bits; `None` if the geometry and the layout do not
 /// allow for it.
 #[inline(never)]
 pub(super) fn drive(
@@ -220,8 +220,8 @@ pub(super) fn drive(
     Some(())
 }
 
-/// Of a window that starts `padding` before `start`: how much lies before the input, where the rest starts, and how
-/// much of it lies inside.
+/// Splits a window that starts `padding` before `start`: the length before the input, the start of the rest,
+/// and the length of it inside.
 #[inline]
 fn seen(start: usize, padding: usize, kernel: usize, size: usize) -> (usize, usize, usize) {
     let skipped = padding.saturating_sub(start).min(kernel);

@@ -102,7 +102,7 @@ pub struct Fire {
     /// The next potentials, and the thresholds of their channels.
     potentials: *mut u32,
     thresholds: *const u32,
-    /// Where the next event goes.
+    /// Place of the next event.
     events: *mut Event,
     /// A whole number of blocks from the next potentials.
     end: *mut u32,
@@ -115,7 +115,7 @@ pub struct Fire {
     start: *mut u32,
 }
 
-/// Fires neurons from `from` on; `None` where they and their channels are no whole blocks.
+/// Fires neurons from `from` on; `None` if they and their channels are no whole blocks.
 #[inline(never)]
 pub(super) fn fire<P: Neuron>(
     population: &mut Population<'_, P>,
@@ -236,7 +236,7 @@ unsafe fn fire_blocks<P: Neuron>(
     neuron
 }
 
-/// Adds bias and current to neurons; `None` where they are no whole blocks.
+/// Adds bias and current to neurons; `None` if they are no whole blocks.
 #[inline(never)]
 pub(super) fn settle<P: Neuron>(population: &mut Population<'_, P>) -> Option<()> {
     let potentials: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;

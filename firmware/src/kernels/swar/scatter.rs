@@ -21,8 +21,7 @@ const COLUMNS: usize = 32;
 /// Rows of the source that are passed one by one before they are counted by a division.
 const NEAR: usize = 16;
 
-/// Where a column of the source leads: to runs of targets, at most `CHAIN` blocks of each. The assembly
-/// knows the order.
+/// Targets of a column of the source: runs of at most `CHAIN` blocks each. The assembly knows the order.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Column {
@@ -30,7 +29,7 @@ struct Column {
     targets: u16,
     /// Bytes from the weights of the row to the first tap's.
     weights: u16,
-    /// Bytes of code for the blocks of a run; 0 where it leads nowhere.
+    /// Bytes of code for the blocks of a run; 0 if it leads nowhere.
     code: u16,
     /// Bytes from the end of a run of weights to the next run.
     weights_step: u16,
@@ -65,7 +64,7 @@ struct Bytes {
 }
 
 impl Bytes {
-    /// Where a column leads, from the blocks of a run that come `part` chains later.
+    /// Finds the targets of a column, from the blocks of a run that come `part` chains later.
     #[inline]
     fn column(&self, span: &Span, part: usize) -> Column {
         let skipped = part * CHAIN * BLOCK * 4;
@@ -100,9 +99,9 @@ struct Stretch<'a> {
     columns: &'a [Column],
     /// Runs of targets.
     rows: usize,
-    /// Where the first row of targets that it leads to starts, in words.
+    /// Start of its first row of targets, in words.
     targets: usize,
-    /// Where the weights to that row start among those of a channel, in words.
+    /// Start of the weights to that row among those of a channel, in words.
     weights: usize,
 }
 
@@ -110,7 +109,7 @@ struct Stretch<'a> {
 #[cfg(tinyspike_kernels = "swar")]
 #[repr(C)]
 struct Line {
-    /// Where the place of the last event leads.
+    /// Targets of the last event's place.
     place_targets: *mut u32,
     place_weights: *const u32,
     /// Bytes from a channel's weights to the next one's.
@@ -194,7 +193,7 @@ impl Stretch<'_> {
     }
 }
 
-/// Scatters events over targets; `None` where the geometry and the layout do not allow for it.
+/// Scatters events over targets; `None` if the geometry and the layout do not allow for it.
 #[inline(never)]
 pub(super) fn scatter(
     conv: &Convolution,
@@ -252,7 +251,7 @@ pub(super) fn scatter(
         if y >= height {
             break;
         }
-        // The columns that are looked up together, from the first event's on where there are more.
+        // The columns that are looked up together, from the first event's on if there are more.
         let from = if seen == width {
             0
         } else {

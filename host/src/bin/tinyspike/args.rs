@@ -1,4 +1,4 @@
-//! What the user may say, and the typed options that it becomes.
+//! Raw arguments, and the typed options that they become.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,43 +33,43 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Take a bundled network from its Keras file to spikes, and show what it does and costs.
+    /// Tune and run a bundled network, and show its accuracy and cost.
     Demo(Demo),
     /// Convert a Keras model to an image for a device.
     Convert(Convert),
-    /// List what is in a Keras model (as NengoDL lists it) or in an image.
+    /// List the contents of a Keras model (in NengoDL's words) or of an image.
     Inspect(Inspect),
     /// Run a model as a spiking network in floats, step by step as NengoDL does.
     Simulate(Simulate),
     /// Compare a converted model with its Keras forward pass.
     Verify(Verify),
-    /// Run an image over a data set on this machine, with the engine that devices run.
+    /// Run an image on this machine, with the engine that devices run.
     Emulate(Emulate),
-    /// Run an image on a board, and hold every spike and output to the emulator's.
+    /// Run an image on a board, and compare every spike and output with the emulator's.
     Run(Run),
-    /// Show what a board's firmware logs, and how its network spikes.
+    /// Show the log of a board's firmware, and the spikes of its network.
     Monitor(Monitor),
-    /// Count what an image's inferences take: instructions on an emulated board, or cycles on a chip.
+    /// Count the instructions of inferences on an emulated board, or their cycles on a chip.
     Bench(Bench),
-    /// Run a board without hardware, which everything that uses probe-rs can flash and debug.
+    /// Start an emulated board that any program with probe-rs can flash and debug.
     EmulatedBoard(EmulatedBoard),
-    /// List the chips that can be flashed, and what memory a program gets on each.
+    /// List the chips that can be flashed, and the memory of each.
     Chips(Chips),
     /// List the connected debug probes.
     Probes(Probes),
-    /// Put an image, and the firmware that runs it, onto a board.
+    /// Write an image and its firmware to a board.
     Flash(Flash),
-    /// Make a pair of keys to sign images with.
+    /// Make a pair of keys for signing images.
     Keygen(Keygen),
     /// Sign an image, for devices that ask for a signature.
     Sign(Sign),
-    /// Check an image, and who has signed it.
+    /// Check an image and its signature.
     VerifyImage(VerifyImage),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// Then run it on a board that QEMU emulates, and count its instructions: emulated:microbit, emulated:mps2-an386,
+    /// Also run it on an emulated board, and count its instructions: emulated:microbit, emulated:mps2-an386,
     /// emulated:mps2-an500.
     #[arg(long, value_name = "TARGET", value_parser = emulated)]
     pub(crate) on: Option<Board>,
@@ -78,40 +78,40 @@ pub(crate) struct Demo {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// How a model is read and becomes a network; the defaults are NengoDL's.
+/// Options for reading a model and converting it; the defaults are NengoDL's.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "How the model is converted")]
 pub(crate) struct ConvertFlags {
-    /// The JSON text of model.to_json(), for a MODEL that holds weights alone.
+    /// The JSON text of model.to_json(), for a MODEL that holds only weights.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Refuse a layer that has no native form, instead of making a TensorNode of it.
     #[arg(long)]
     no_fallback: bool,
-    /// Ignore what only matters in training (regularizers, constraints), so that layers become native.
+    /// Ignore regularizers and constraints, which matter only in training, so that layers become native.
     #[arg(long)]
     inference_only: bool,
-    /// Use average pooling in place of max pooling.
+    /// Use average pooling instead of max pooling.
     #[arg(long)]
     max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
     #[arg(long)]
     split_shared_weights: bool,
-    /// Use another activation or neuron type in place of one, such as relu=spiking-relu; may be given
-    /// several times. `--help` lists all names.
+    /// Replace an activation or neuron type, such as relu=spiking-relu; may be given several times. `--help`
+    /// lists all names.
     #[arg(long, value_name = "FROM=TO", value_parser = names::swap, long_help = names::swap_help())]
     swap_activation: Vec<(ActivationType, ActivationType)>,
-    /// Multiply what neurons get, and divide what they send: 100 for all layers, or conv2d=50 for one
-    /// (may be given several times).
+    /// Multiply the inputs of neurons and divide their outputs: 100 for all layers, or conv2d=50 for one (may
+    /// be given several times).
     #[arg(long, value_name = "FACTOR", value_parser = names::firing_rate)]
     scale_firing_rates: Vec<FiringRate>,
-    /// The filter on what neurons send: none, 0.005 (a Lowpass of 5 ms), or alpha:0.01.
+    /// The synapse on the neurons' outputs: none, 0.005 (a Lowpass of 5 ms), or alpha:0.01.
     #[arg(long, value_name = "SYNAPSE", default_value = "none", value_parser = names::synapse)]
     synapse: SynapseName,
     /// Take the first axis of the model's inputs as time.
     #[arg(long)]
     pub(crate) temporal_model: bool,
-    /// Do as NengoDL to the letter, also where it gives up on a layer that has a native form here.
+    /// Follow NengoDL to the letter, even if it gives up on a layer that is native here.
     #[arg(long)]
     nengo_dl_compat: bool,
 }
@@ -161,7 +161,7 @@ impl ConvertFlags {
     }
 }
 
-/// How bytes in a data file are to be read.
+/// Options for reading bytes in a data file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DataFlags {
     /// The value of one unit of a byte in the data: 1/255 for images that the network saw as 0 to 1.
@@ -173,36 +173,36 @@ pub(crate) struct DataFlags {
 pub(crate) struct Convert {
     /// A Keras model: .h5, .keras or a SavedModel.
     pub(crate) model: PathBuf,
-    /// Where to write the image.
+    /// Write the image here.
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: PathBuf,
-    /// Real inputs (.npz or IDX), a few hundred at least, a few thousand to tune: they show which range each layer needs.
-    /// INPUT=FILE for each input of a model with several.
+    /// Real inputs (.npz or IDX), which show the range of each layer: a few hundred at least, a few thousand to
+    /// tune. INPUT=FILE for each input of a model with several.
     #[arg(long, value_name = "[INPUT=]FILE")]
     pub(crate) calibration: Vec<String>,
-    /// Use at most this many calibration samples: all of them unless said. They are read from the file in
-    /// blocks. Tuning uses up to 12,288.
+    /// Use at most this many calibration samples [default: all]. They are read from the file in blocks. Tuning
+    /// uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
-    /// Steps of an inference: 2 unless said, or what tuning finds; with --exact 50, or 0 for a
-    /// stream without end.
+    /// Steps of an inference [default: 2, or as tuning finds; with --exact 50, where 0 makes a network without
+    /// end].
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
     pub(crate) steps: Option<u16>,
-    /// The most spikes that a neuron emits in one step: 15 unless said, or what tuning finds; with
-    /// --exact 63, and what is above waits for the next step.
+    /// The most spikes that a neuron emits in one step [default: 15, or as tuning finds; with --exact 63]. With
+    /// --exact, the rest waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "tune")]
     pub(crate) input_bits: u8,
-    /// Bits of a weight, up to 8, which is the default. Of 4 or fewer, two fit a byte of flash. With --exact
-    /// up to 16, the default there: spikes come when those of the float network do, for twice the flash.
+    /// Bits of a weight [default: 8, with --exact 16]. With 4 or fewer, two weights fit a byte of flash. 16
+    /// bits time spikes as the float network does, for twice the flash.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16))]
     pub(crate) weight_bits: Option<u8>,
-    /// Take this share of the activations above zero as a layer's range, such as 0.999, in place of the
-    /// range with the least squared error.
+    /// Take this share of the activations above zero as a layer's range, such as 0.999, instead of the range
+    /// with the least squared error.
     #[arg(long, value_name = "SHARE", conflicts_with = "tune")]
     pub(crate) percentile: Option<f64>,
     /// Search for the cheapest image that keeps the accuracy, on held-out calibration samples.
@@ -215,15 +215,15 @@ pub(crate) struct Convert {
     /// deviation.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
     pub(crate) max_error: f64,
-    /// Seed of tuning: the split of the samples and the order of the search. With --exact, the seed of
-    /// uniform initial voltages, as a Nengo network's.
+    /// Seed of tuning: the split of the samples and the order of the search. With --exact, the seed of uniform
+    /// initial voltages, as in Nengo.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u32,
-    /// Make an image that runs the network step by step as `simulate` and NengoDL do: spiking neurons,
-    /// synapses, firing rates and initial voltages as the options below say.
+    /// Make an exact image, which takes the same steps as `simulate` and NengoDL. The options below set its
+    /// neurons, synapses, firing rates and initial voltages.
     #[arg(long, visible_alias = "faithful", conflicts_with_all = ["tune", "percentile", "input_bits"])]
     pub(crate) exact: bool,
-    /// Where the neurons' voltages start.
+    /// The neurons' voltages at the start.
     #[arg(
         long,
         value_name = "WHERE",
@@ -249,20 +249,20 @@ pub(crate) struct Convert {
     /// The most flash that the image may take, such as 128K.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) max_flash: Option<u64>,
-    /// Which release of the model this is: devices can refuse to go back below one.
+    /// The release of the model; devices can refuse to go back below one.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
     pub(crate) model_version: u32,
-    /// Write what quantization did to each layer here, as JSON.
+    /// Write the effects of quantization on each layer here, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Show what quantization did to each layer.
+    /// Show the effects of quantization on each layer.
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// Print one JSON object: what quantization did to each layer, and what tuning found.
+    /// Print one JSON object, with the effects of quantization on each layer and the result of tuning.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The processor: its kernels' layout of the weights, and the instructions that tuning predicts.
-    /// Every engine runs every image.
+    /// The processor, which decides the layout of the weights and the instructions that tuning predicts. Every
+    /// engine runs every image.
     #[arg(long, value_parser = families(), default_value = families::DSP.name)]
     pub(crate) target: &'static Family,
     #[command(flatten)]
@@ -344,22 +344,22 @@ pub(crate) struct Simulate {
     /// with several.
     #[arg(long, value_name = "[INPUT=]FILE", required = true)]
     pub(crate) data: Vec<String>,
-    /// Steps of an inference. With --temporal-model, as many as the data has unless said.
+    /// Steps of an inference. With --temporal-model, the default is the data's.
     #[arg(long, value_name = "T", required_unless_present = "temporal_model", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) steps: Option<u32>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// Also write every ensemble's spikes (of neurons that do not spike, their output) at every step.
+    /// Also write every ensemble's spikes at every step (or the output of neurons that do not spike).
     #[arg(long, value_name = "WHAT", value_enum, requires = "output")]
     pub(crate) probe: Option<ProbeName>,
     /// Write the outputs at every step here, for numpy.load.
     #[arg(short, long, value_name = "NPZ")]
     pub(crate) output: Option<PathBuf>,
-    /// Where the neurons' voltages start.
+    /// The neurons' voltages at the start.
     #[arg(long, value_name = "WHERE", value_enum, default_value = "uniform")]
     initial_voltage: VoltageName,
-    /// Seed of uniform initial voltages, and with them of random neurons, as a Nengo network's.
+    /// Seed of uniform initial voltages and of random neurons, as in Nengo.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u32,
     /// Seconds per step.
@@ -387,14 +387,14 @@ impl Simulate {
     }
 }
 
-/// What is written beside the outputs.
+/// Data to write beside the outputs.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum ProbeName {
     /// Every ensemble
     All,
 }
 
-/// Where voltages start.
+/// Start of voltages.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum VoltageName {
     /// All at 0
@@ -416,8 +416,8 @@ impl VoltageName {
 pub(crate) struct Verify {
     /// A Keras model: .h5, .keras or a SavedModel.
     pub(crate) model: PathBuf,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too); ones unless given. INPUT=FILE for each
-    /// input of a model with several.
+    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too) [default: ones]. INPUT=FILE for each input of a
+    /// model with several.
     #[arg(long, value_name = "[INPUT=]FILE")]
     pub(crate) data: Vec<String>,
     /// Compare only the first N samples.
@@ -473,24 +473,24 @@ pub(crate) struct Emulate {
 pub(crate) struct Bench {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
-    /// Where to run it. Emulated boards count instructions: emulated:mps2-an386 (Cortex-M4),
+    /// Run it on this board. Emulated boards count instructions: emulated:mps2-an386 (Cortex-M4),
     /// emulated:mps2-an500 (Cortex-M7), emulated:microbit (Cortex-M0). A chip behind a probe, such as
     /// nRF52840_xxAA, counts its cycles; `tinyspike chips` lists them.
     #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = bench_target)]
     pub(crate) on: BenchTarget,
-    /// The debug probe, where several are connected: VID:PID or VID:PID:SERIAL.
+    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Option<String>,
-    /// A description of the chip in probe-rs's format, where its database has none.
+    /// A description of the chip in probe-rs's format, if its database has none.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
-    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    /// Use this firmware, an ELF file that is linked for the chip, instead of building one.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
     /// The chip's clock, for times.
     #[arg(long, value_name = "MHZ", value_parser = positive)]
     pub(crate) clock_mhz: Option<f64>,
-    /// The current that you have measured while the chip works, for energies.
+    /// The current of the working chip, as you have measured it, for energies.
     #[arg(long, value_name = "MA", value_parser = positive, requires_all = ["volts", "clock_mhz"])]
     pub(crate) current_ma: Option<f64>,
     /// The voltage at which you have measured it.
@@ -510,12 +510,12 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
-/// Where to measure.
+/// Place of a measurement.
 #[derive(Clone, Debug)]
 pub(crate) enum BenchTarget {
-    /// On an emulated board, to the instruction.
+    /// Counts on an emulated board, to the instruction.
     Emulated(Board),
-    /// On a chip, by its own clock.
+    /// Counts on a chip, by its own clock.
     Chip(String),
 }
 
@@ -540,10 +540,10 @@ pub(crate) struct Run {
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// Compare every potential and every sum after every step too, to find where the two part first.
+    /// Also compare every potential and every sum after every step, to find the first difference.
     #[arg(long)]
     pub(crate) bisect: bool,
-    /// Use this firmware, an ELF file that is linked for the chip, in place of building one.
+    /// Use this firmware, an ELF file that is linked for the chip, instead of building one.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
     #[command(flatten)]
@@ -555,7 +555,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Monitor {
-    /// An image that is to run; whatever runs, unless said.
+    /// The image that should run [default: whatever runs].
     #[arg(required_unless_present = "chip")]
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
@@ -567,14 +567,14 @@ pub(crate) struct Monitor {
     /// Feed only the first N samples.
     #[arg(long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
-    /// End after so many seconds; without --data, Ctrl-C ends it unless said.
+    /// End after this many seconds. Without it and without --data, Ctrl-C ends the command.
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
-    /// Start the firmware anew before.
+    /// Restart the firmware first.
     #[arg(long)]
     pub(crate) restart: bool,
-    /// The firmware that runs, an ELF file, in place of the one that is built for the chip: it has the
-    /// log's texts.
+    /// The ELF file of the running firmware, which has the log's texts, instead of the one that is built for
+    /// the chip.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
     #[command(flatten)]
@@ -587,21 +587,21 @@ pub(crate) struct EmulatedBoard {
     /// (STM32F405, whose flash cannot be written).
     #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
     pub(crate) machine: Machine,
-    /// The TCP port of 127.0.0.1 that its probe listens on: any that is free unless given.
+    /// The TCP port of 127.0.0.1 that its probe listens on; 0 takes any free one.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) port: u16,
-    /// Let its clock follow the instructions that it executes, 64 ns each, however fast this machine is: what
-    /// `bench --on CHIP` measures is alike in every run then.
+    /// Let its clock follow the instructions that it executes, 64 ns each. Then `bench --on CHIP` measures the
+    /// same in every run, however fast this machine is.
     #[arg(long)]
     pub(crate) count_instructions: bool,
-    /// Write the chip's description for probe-rs here, where its database has none (mps2-an386, mps2-an500).
+    /// Write the chip's description for probe-rs here, if its database has none (mps2-an386, mps2-an500).
     #[arg(long, value_name = "FILE")]
     pub(crate) write_chip_description: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Chips {
-    /// A part of a chip's, a package's or a family's name; all chips unless given.
+    /// A part of a chip's, a package's or a family's name [default: all chips].
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) search: String,
     /// Also the chips of a description in probe-rs's format.
@@ -619,18 +619,17 @@ pub(crate) struct Probes {
     pub(crate) json: bool,
 }
 
-/// Which board.
+/// Choice of a board.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which board")]
 pub(crate) struct BoardFlags {
     /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.
     #[arg(long, value_name = "NAME", required_unless_present = "on")]
     pub(crate) chip: Option<String>,
-    /// The debug probe, where several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists
-    /// them.
+    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists them.
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Option<String>,
-    /// A description of the chip in probe-rs's format, where its database has none.
+    /// A description of the chip in probe-rs's format, if its database has none.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
     /// Use a board that QEMU emulates, for as long as the command takes: emulated:microbit,
@@ -645,33 +644,33 @@ pub(crate) struct Flash {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
-    /// Use this firmware, an ELF file that is linked for the chip, in place of building one. With --model-only it
-    /// is not written, but says where the one on the chip looks for images.
+    /// Use this firmware, an ELF file that is linked for the chip, instead of building one. With --model-only
+    /// it is not written, and says at which address the chip's firmware looks for images.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
-    /// Leave the firmware that is on the chip as it is, and write the image alone: to the slot that is not in
-    /// use, so that the old image or the new one is there, whatever happens.
+    /// Write the image alone and leave the chip's firmware as it is. The image goes to the slot that is not in
+    /// use, so the old image or the new one is there, whatever happens.
     #[arg(long)]
     pub(crate) model_only: bool,
-    /// A public key (PEM, as `keygen` writes it): build firmware that runs only what this key has signed. The
-    /// image is refused here where the firmware would refuse it.
+    /// Build firmware that runs only images signed by this public key (PEM, as `keygen` writes it). An image
+    /// that the firmware would refuse is refused here.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// From now on the device takes no model below this version, as `convert --model-version` gives it. Only
-    /// writing the firmware lowers that again.
+    /// Let the device refuse models below this version from now on (see `convert --model-version`). Only
+    /// writing the firmware lowers it again.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(..=i64::from(MINIMUM_LIMIT)))]
     pub(crate) minimum_version: u32,
-    /// Flash to keep for the firmware, in place of 96K (or three quarters of what there is). To write the
-    /// image alone later, say the same.
+    /// Flash to keep for the firmware [default: 96K, or three quarters of a smaller flash]. Give the same size
+    /// again with --model-only.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]
     firmware_size: Option<u64>,
-    /// Show what would be written where, and touch nothing: no probe is needed.
+    /// Show what would be written, and touch nothing. No probe is needed.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not wait for the firmware's answer, which one of your own need not give.
+    /// Do not wait for the firmware's answer, which custom firmware need not give.
     #[arg(long)]
     no_greeting: bool,
-    /// How long the firmware may take to answer.
+    /// Time that the firmware has to answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
     /// Print one JSON object.
@@ -707,7 +706,7 @@ fn machine(text: &str) -> Result<Machine, String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keygen {
-    /// Where to write the private key (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
+    /// Write the private key here (PKCS#8 PEM). The public key goes beside it, with the ending .pub.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
@@ -719,7 +718,7 @@ pub(crate) struct Sign {
     /// The private key (PKCS#8 PEM), as `keygen` or OpenSSL writes it.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// Where to write the signed image; in place unless given.
+    /// Write the signed image here [default: in place].
     #[arg(short, long, value_name = "IMAGE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -728,7 +727,7 @@ pub(crate) struct Sign {
 pub(crate) struct VerifyImage {
     /// An image.
     pub(crate) image: PathBuf,
-    /// The public key (PEM) whose signature there must be.
+    /// The public key (PEM) that must have signed the image.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ use crate::diagnostics::Failure;
 /// A place that a command will write to.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// As the user calls it.
+    /// The user's name for it.
     path: PathBuf,
     sink: Sink,
 }
@@ -107,7 +107,7 @@ impl Output {
         })
     }
 
-    /// Whether both are one file.
+    /// Tells whether both are one file.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let target = |output: &Self| match &output.sink {
             Sink::Whole { target, .. } => Some(target.clone()),
@@ -150,7 +150,7 @@ impl Output {
     }
 }
 
-/// Not every device can go back in what it has been told, as archives do.
+/// Writes to a device by way of a file: archives go back in what they have written.
 fn in_place(mut file: File, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut whole = tempfile::tempfile()?;
     fill(&mut whole)?;
@@ -183,7 +183,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links"))
 }
 
-/// Whether a path names a file that this process, or another one, has open.
+/// Tells whether a path names a file that this process, or another one, has open.
 fn is_descriptor(path: &Path) -> bool {
     ["/proc", "/dev/fd"].iter().any(|at| path.starts_with(at))
 }
@@ -195,7 +195,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Whether `output` is the regular file `input`, or a file in the folder `input`.
+/// Tells whether `output` is the regular file `input`, or a file in the folder `input`.
 fn holds(input: &Path, output: &Path) -> bool {
     let Ok(about) = fs::metadata(output) else {
         return false;
@@ -212,7 +212,7 @@ fn holds(input: &Path, output: &Path) -> bool {
     }
 }
 
-/// Whether two descriptions are of one file, whatever it is called.
+/// Tells whether two descriptions are of one file, whatever it is called.
 #[cfg(unix)]
 fn same(a: &Metadata, b: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
