@@ -240,7 +240,7 @@ impl Network {
     /// let options = ConvertOptions {
     ///     inference_only: true,
     ///     swap_activations: vec![tinyspike::names::swap("relu", "spiking-relu")?],
-    ///     scale_firing_rates: tinyspike::ScaleFiringRates::All(100.0),
+    ///     scale_firing_rates: tinyspike::ScaleFiringRates::All(1000.0),
     ///     ..ConvertOptions::default()
     /// };
     /// let network = model.convert(&options)?.network;

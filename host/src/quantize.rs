@@ -177,6 +177,13 @@ impl<'a> Quantizer<'a> {
                         (ensemble, weights)
                     }
                     None => {
+                        if graph.links_into(target).any(|(_, l)| l.synapse.is_some()) {
+                            return Err(QuantizeError::Unsupported {
+                                layer: population.label.clone(),
+                                what: "a synapse into integrate-and-fire neurons",
+                                remedy: "leave it out",
+                            });
+                        }
                         let target = integrate_and_fire::Target {
                             at,
                             population,

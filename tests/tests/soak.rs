@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
-use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::prop_oneof;
+use proptest::strategy::{Strategy, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
+use tinyspike::integers::{self, Steps};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::{Board, Program, elf};
 use tinyspike_board::qemu;
@@ -16,7 +18,7 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_tests::boards::block;
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::networks;
+use tinyspike_tests::network::{endless_networks, mixed_networks, networks};
 
 /// The image of `mnist_small` with this many steps to an inference, for a Cortex-M4.
 fn trained(steps: u16) -> Vec<u8> {
@@ -30,13 +32,23 @@ fn trained(steps: u16) -> Vec<u8> {
 
 /// Images of so many random networks, each with neurons and more than one step.
 fn random(count: usize) -> Vec<Vec<u8>> {
+    let lasting = prop_oneof![2 => networks(), 1 => mixed_networks(), 1 => endless_networks()]
+        .prop_filter("no potential outlives a step", |n| {
+            !n.ensembles.is_empty() && n.steps != Steps::Limited(1)
+        });
+    drawn(&lasting, count)
+}
+
+/// Images of so many random networks without end, all with neurons.
+fn streams(count: usize) -> Vec<Vec<u8>> {
+    let spiking = endless_networks().prop_filter("neurons", |n| !n.ensembles.is_empty());
+    drawn(&spiking, count)
+}
+
+fn drawn(networks: &impl Strategy<Value = integers::Network>, count: usize) -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
-    let lasting = networks().prop_filter("no potential outlives a step", |n| {
-        !n.ensembles.is_empty() && n.steps.limit() > Some(1)
-    });
-    (0..count)
-        .map(|_| assemble(&lasting.new_tree(&mut runner).unwrap().current()).unwrap())
-        .collect()
+    let mut draw = |_| networks.new_tree(&mut runner).unwrap().current();
+    (0..count).map(|at| assemble(&draw(at)).unwrap()).collect()
 }
 
 fn on_host(image: &[u8], soak: Soak) -> Digest {
@@ -104,6 +116,11 @@ fn potentials_stay_within_their_bounds() {
     soak(&random(40), 100);
 }
 
+#[test]
+fn potentials_of_streams_stay_within_their_limits() {
+    soak(&streams(8), 20_000);
+}
+
 /// A bound that is too narrow by one would be noticed, were it ever reached.
 #[test]
 fn a_potential_beyond_its_bounds_is_counted() {
@@ -125,6 +142,7 @@ fn a_potential_beyond_its_bounds_is_counted() {
 fn the_state_on_a_board_is_the_hosts() {
     on_board(&[trained(2)], 500);
     on_board(&random(4), 200);
+    on_board(&streams(2), 1_000);
 }
 
 #[test]
@@ -132,11 +150,10 @@ fn the_state_on_a_board_is_the_hosts() {
 fn a_million_steps_on_the_host() {
     let trained = soak(&[trained(2), trained(8)], 300_000);
     let random = soak(&random(100), 4_000);
-    assert!(trained + random >= 1_000_000);
-    println!(
-        "host: {} steps, no potential beyond its bounds",
-        trained + random
-    );
+    let streams = soak(&streams(20), 50_000);
+    let steps = trained + random + streams;
+    assert!(steps >= 2_000_000);
+    println!("host: {steps} steps, no potential beyond its bounds");
 }
 
 #[test]

@@ -1,16 +1,16 @@
-//! `cargo xtask lint`: formatting, clippy, unsafe code, packages, and what is depended on.
+//! `cargo xtask lint`: formatting, clippy, prose, unsafe code, packages, and what is depended on.
 
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 use tinyspike_firmware::parts::{Part, Parts};
 
-use crate::{package, unsafe_code};
+use crate::{package, prose, unsafe_code};
 
 /// Clippy's warnings are errors.
 const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
-/// Checks the formatting, the places of unsafe code, the packages and their dependencies, and runs clippy with
+/// Checks formatting, unsafe code, prose, the packages and their dependencies, and runs clippy with
 /// warnings as errors.
 ///
 /// # Errors
@@ -18,6 +18,7 @@ const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 pub fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
+    prose::check()?;
     dependencies()?;
     package::check()?;
     let workspace = ["clippy", "--workspace", "--all-targets"];

@@ -31,7 +31,7 @@ enum Command {
     NoPanic,
     /// Let libFuzzer look for inputs that break a parser
     Fuzz(fuzz::Args),
-    /// Check formatting, clippy, unsafe code, packages and dependencies
+    /// Check formatting, clippy, prose, unsafe code, packages and dependencies
     Lint,
     /// Check that every crate that is published packages without warnings
     Package,

@@ -27,7 +27,7 @@ const TUNED: usize = 12_288;
 /// The number of samples that are looked at for signs of being of no use.
 const SUSPECTED: usize = 512;
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Json<'a> {
     report: &'a Report,
@@ -185,14 +185,14 @@ fn failure(args: &Convert, error: &DeployError) -> Failure {
     }
 }
 
-/// What the converter has to say.
+/// Prints the converter's warnings.
 pub(crate) fn show_warnings(conversion: &Conversion) {
     for warning in &conversion.warnings {
         warn(warning);
     }
 }
 
-/// What of the network an image leaves out.
+/// Prints the parts of the network that an image leaves out.
 pub(crate) fn show_omissions(graph: &Graph) {
     for output in graph.outputs.iter().filter(|o| o.dropped_softmax) {
         note(format_args!(
