@@ -403,7 +403,7 @@ where
         let more = STEPS && network.goes_on(self.taken);
         // At rest, potentials hold the bias of the first step.
         let first = !STEPS || self.taken == 1;
-        if EXACT {
+        if EXACT && image.layout().has_inboxes() {
             self.charge_delayed(more, probe);
         }
         let layout = image.layout();

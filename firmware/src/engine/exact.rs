@@ -3,6 +3,8 @@
 //! An inbox with a delay shows what it held at the end of the step before. So its part is charged, and the inbox
 //! goes on, before any ensemble fires: whatever fires in this step, before or behind its target, adds to what the
 //! inbox shows in the next.
+//!
+//! Nothing here is inlined, so that networks without such parts pay neither time nor stack for it.
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::shifted;
@@ -19,6 +21,7 @@ where
 {
     /// Makes the currents that parts receive in every step out of what their inputs bring, and says whether
     /// there are such parts.
+    #[inline(never)]
     pub(super) fn settle_inputs(&mut self) -> bool {
         let image = self.image;
         let network = image.description();
@@ -60,13 +63,11 @@ where
     }
 
     /// Starts a step: every part whose inbox is delayed takes up what that shows.
+    #[inline(never)]
     pub(super) fn charge_delayed(&mut self, more: bool, probe: &mut impl Probe) {
         let image = self.image;
         let network = image.description();
         let layout = image.layout();
-        if layout.inboxes() == layout.words() {
-            return;
-        }
         let ensembles = network.ensembles.iter().zip(&layout.ensembles);
         for (at, (e, area)) in ensembles.enumerate() {
             if is_delayed(e)
@@ -86,6 +87,7 @@ where
 
     /// Shows the values of an output, at the start of a step if they are delayed, else at its end. At the start
     /// its inbox goes on.
+    #[inline(never)]
     pub(super) fn show(&mut self, o: &Output, area: &Area, start: bool) {
         let [bias, _] = self.image.output_params(o);
         let delayed = o.inbox.is_some() && o.readout == Readout::Shown { delayed: true };
@@ -103,6 +105,7 @@ where
     }
 
     /// Ends an ensemble's update in a network without end: no potential leaves its limits.
+    #[inline(never)]
     pub(super) fn saturate(&mut self, e: &Ensemble, area: &Area) {
         let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
         let limits = e.potential_min..=e.potential_max;
@@ -114,6 +117,7 @@ where
 }
 
 /// Brings an ensemble to rest.
+#[inline(never)]
 pub(super) fn rest<const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     e: &Ensemble,
@@ -128,6 +132,7 @@ pub(super) fn rest<const E: usize, const C: usize>(
 }
 
 /// Updates an ensemble, and sends its spikes on.
+#[inline(never)]
 pub(super) fn fire<K, const E: usize, const C: usize>(
     e: &Ensemble,
     mut own: Own<'_>,
@@ -151,6 +156,7 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
 }
 
 /// Adds a step's current to an ensemble's neurons; its inbox goes on.
+#[inline(never)]
 fn charge<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     e: &Ensemble,
@@ -171,6 +177,7 @@ fn charge<K, const E: usize, const C: usize>(
 }
 
 /// Sends events, counted as their target counts them, over one connection into its inbox.
+#[inline(never)]
 pub(super) fn deliver<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     c: &Connection,

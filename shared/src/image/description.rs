@@ -238,7 +238,7 @@ impl Ensemble {
     /// Bytes of the first voltages, to the next word.
     pub(super) const fn shares(&self) -> u32 {
         match self.initial {
-            Initial::Each => (self.neurons * 2).next_multiple_of(4),
+            Initial::Each if cfg!(feature = "dynamics") => (self.neurons * 2).next_multiple_of(4),
             _ => 0,
         }
     }

@@ -91,6 +91,12 @@ impl<const E: usize> Layout<E> {
         }
     }
 
+    /// Whether any part has an inbox.
+    #[must_use]
+    pub fn has_inboxes(&self) -> bool {
+        self.inboxes() < self.words
+    }
+
     /// The arena's length in 32-bit words.
     #[must_use]
     pub const fn words(&self) -> u32 {

@@ -142,8 +142,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// θ and the bias of each channel of an ensemble, `i16` or `i32` as its width says.
     #[must_use]
     pub fn params<T: AnyBitPattern>(&self, e: &Ensemble) -> [&'a [T]; 2] {
-        let channels = e.channels as usize;
-        [0, e.row()].map(|behind| self.values(e.params, behind, channels))
+        self.pair(e.params, e.row(), e.channels as usize)
     }
 
     /// First voltages of an ensemble's neurons, if it states them: shares of the threshold in parts of 2^16.
@@ -165,7 +164,17 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// The bias and the multiplier of each value of an output.
     #[must_use]
     pub fn output_params(&self, o: &Output) -> [&'a [i32]; 2] {
-        [0, o.size * 4].map(|behind| self.values(o.params, behind, o.size as usize))
+        self.pair(o.params, o.size * 4, o.size as usize)
+    }
+
+    /// Two lists of so many values, each of which takes `row` bytes.
+    #[inline(never)]
+    fn pair<T: AnyBitPattern>(&self, offset: u32, row: u32, count: usize) -> [&'a [T]; 2] {
+        let (start, row) = (offset as usize, row as usize);
+        let bytes = self.bytes.get(start..start + 2 * row).unwrap_or(&[]);
+        let values: &[T] = bytemuck::try_cast_slice(bytes).unwrap_or(&[]);
+        let second = values.get(row / size_of::<T>()..).unwrap_or(&[]);
+        [values, second].map(|values| values.get(..count).unwrap_or(&[]))
     }
 
     /// So many values that start `behind` an offset; none if they are not there, which parsing has excluded.

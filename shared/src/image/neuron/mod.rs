@@ -32,8 +32,8 @@ impl Neuron {
     #[must_use]
     pub const fn words(&self) -> u32 {
         match self {
-            Self::IntegrateAndFire | Self::Rectified(_) => 1,
-            Self::Lif(_) => lif::WORDS,
+            Self::Lif(_) if cfg!(feature = "dynamics") => lif::WORDS,
+            _ => 1,
         }
     }
 
@@ -41,8 +41,8 @@ impl Neuron {
     #[must_use]
     pub const fn constants(&self) -> u32 {
         match self {
-            Self::IntegrateAndFire | Self::Rectified(_) => 0,
-            Self::Lif(_) => lif::CONSTANTS,
+            Self::Lif(_) if cfg!(feature = "dynamics") => lif::CONSTANTS,
+            _ => 0,
         }
     }
 
@@ -60,8 +60,8 @@ impl Neuron {
     /// Checks what the kind asks of itself and of its constants.
     pub(super) fn validate(&self, constants: &[u8]) -> Result<(), Fault> {
         match self {
-            Self::IntegrateAndFire | Self::Rectified(_) => Ok(()),
-            Self::Lif(lif) => lif.validate(constants),
+            Self::Lif(lif) if cfg!(feature = "dynamics") => lif.validate(constants),
+            _ => Ok(()),
         }
     }
 }
