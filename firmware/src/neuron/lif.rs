@@ -115,7 +115,7 @@ impl<'a> Leak<'a> {
             let over = after.wrapping_sub(threshold).wrapping_shl(LEAK_BITS);
             let above = drive.wrapping_sub(threshold);
             let since = over.checked_div(above).unwrap_or(0);
-            let since = self.elapsed(since.min(1 << LEAK_BITS).max(0) as u32);
+            let since = self.elapsed(since.clamp(0, 1 << LEAK_BITS) as u32);
             *time = self.refractory.saturating_sub(since) | SPIKE;
             *voltage = 0;
         } else {

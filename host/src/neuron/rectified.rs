@@ -187,7 +187,12 @@ mod tests {
         let (mut v, mut seen) = (0i64, (-threshold, -threshold));
         for _ in 0..200 {
             for j in currents {
-                v += if *j > 0 { *j } else { (j * slope) >> 16 };
+                // A product is rounded to nearest, as the engine does.
+                v += if *j > 0 {
+                    *j
+                } else {
+                    -((-j * slope + (1 << 15)) >> 16)
+                };
                 v -= (v / threshold).clamp(-max_count, max_count) * threshold;
                 seen = (seen.0.min(v - threshold), seen.1.max(v - threshold));
             }

@@ -443,6 +443,11 @@ mod tests {
                     let mut bounds = Bounds::default();
                     let shown = filter.follow(&drive, 0, &mut bounds)[0];
                     let still = filter.geometric(&drive);
+                    if still.q.1.max(-still.q.0) >= 1 << 40 {
+                        // States are cut off there, for no image holds them: the fit is refused.
+                        assert!(bounds.largest > i32::MAX.into(), "{tau}");
+                        continue;
+                    }
                     let (next, _) = filter.step(still, &drive);
                     assert!(next.p.1 <= still.p.1 && next.p.0 >= still.p.0, "{tau}");
                     assert!(next.q.1 <= still.q.1 && next.q.0 >= still.q.0, "{tau}");
