@@ -201,10 +201,7 @@ impl Bench {
     ) -> Result<(RunReport, Vec<LogMessage>), Ended> {
         let bytes = ImageBuf::new(image).unwrap();
         let parsed = bytes.image();
-        let options = RunOptions {
-            bisect,
-            ..RunOptions::default()
-        };
+        let options = RunOptions { bisect };
         let table = LogTable::read(&self.firmware.path).unwrap().unwrap();
         let talking = TalkOptions {
             timeout: TalkOptions::default().timeout,

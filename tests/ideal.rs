@@ -89,14 +89,14 @@ impl<'a> Ideal<'a> {
             }
             all.push(counts);
         }
-        for at in 0..sizes.len() {
+        for (at, (shown, arrived)) in self.shown.iter_mut().zip(&arrived).enumerate() {
             let synapse = inbox_of(network, at).map(|inbox| inbox.synapse);
             let Some(Synapse::Lowpass { decay }) = synapse else {
                 continue;
             };
             // The gain that the unit was made for is that of the rounded decay.
             let gain = 1.0 / (1.0 - f64::from(decay) / 65_536.0);
-            for (shown, u) in self.shown[at].iter_mut().zip(&arrived[at]) {
+            for (shown, u) in shown.iter_mut().zip(arrived) {
                 *shown = self.decay * *shown + (1.0 - self.decay) * gain * *u as f64;
             }
         }

@@ -155,10 +155,7 @@ impl Trial {
                     counts.cuts += 1;
                     counts.new += u64::from(then.version == next);
                 }
-                Err(e) => {
-                    eprintln!("{e:?} {now:?} {next} {asked}");
-                    return loss(Loss::Failed);
-                }
+                Err(_) => return loss(Loss::Failed),
             }
             let least = if self.silicon.biased {
                 promised

@@ -275,10 +275,10 @@ pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
         model_version,
         checksum: 0,
     };
-    if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body) {
-        if let Some(layout) = Layout::of(&description) {
-            header.arena_bytes = layout.bytes();
-        }
+    if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body)
+        && let Some(layout) = Layout::of(&description)
+    {
+        header.arena_bytes = layout.bytes();
     }
     image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
     header.checksum = checksum(&image);

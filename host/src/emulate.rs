@@ -576,12 +576,12 @@ pub fn run(
     Ok(all)
 }
 
-/// Whether the first output has a single value, of which no place is the largest.
+/// True if the first output has a single value, so that no place is the largest.
 fn single_output(image: &Image<'_>) -> bool {
     (image.description().outputs.first()).is_some_and(|output| output.size == 1)
 }
 
-/// Whether labels can be compared with an image's classes.
+/// True if labels can be compared with an image's classes.
 fn judges(image: &Image<'_>, labels: &[u32]) -> bool {
     !single_output(image) || labels.iter().all(|label| *label <= 1)
 }

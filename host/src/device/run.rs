@@ -18,17 +18,10 @@ use crate::data::DataSet;
 use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
 
 /// Options of a run on a device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunOptions {
     /// True to compare every potential and sum after every step, too.
     pub bisect: bool,
-}
-
-impl Default for RunOptions {
-    /// Counts and outputs; bytes are 0 to 1 in 255 parts.
-    fn default() -> Self {
-        Self { bisect: false }
-    }
 }
 
 /// Reason why a data set was not run on a device.

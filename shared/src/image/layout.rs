@@ -91,7 +91,7 @@ impl<const E: usize> Layout<E> {
         }
     }
 
-    /// Whether any part has an inbox.
+    /// True if any part has an inbox.
     #[must_use]
     pub fn has_inboxes(&self) -> bool {
         self.inboxes() < self.words

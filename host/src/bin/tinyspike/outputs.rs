@@ -38,7 +38,7 @@ enum Sink {
 #[derive(Debug)]
 enum Old {
     Refused,
-    Replaced(Option<Metadata>),
+    Replaced(Option<Box<Metadata>>),
 }
 
 impl Output {
@@ -81,7 +81,7 @@ impl Output {
                 Sink::Whole {
                     temporary: Temporary::beside(&target, 0o666).map_err(failed)?,
                     target,
-                    old: Old::Replaced(old),
+                    old: Old::Replaced(old.map(Box::new)),
                 }
             }
         };
