@@ -228,7 +228,9 @@ mod tests {
                 }
                 assert_eq!(potential.kept.rise.is_some(), most > 3000);
                 // One more step fits a word.
-                assert!(high + most.max(0) <= i32::MAX.into() && low - 70_001 >= i32::MIN.into());
+                let fall = (-least * i64::from(slope) + (1 << 15)) >> 16;
+                assert!(high + most <= i32::MAX.into(), "{all}");
+                assert!(low - fall >= i32::MIN.into(), "{all}");
             }
         }
     }
