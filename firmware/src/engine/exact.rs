@@ -8,7 +8,7 @@
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::shifted;
-use tinyspike_shared::image::{Area, Connection, Ensemble, Image, Initial, Output, Readout};
+use tinyspike_shared::image::{Area, Connection, Ensemble, Image, Initial, Output, Post, Readout};
 
 use super::{Engine, Later, Layer, Outgoing, Own, Probe, current, cut, state};
 use crate::inbox::Inbox;
@@ -33,7 +33,7 @@ where
             }
             exact = true;
             let alone = e.inbox.is_none();
-            let [_, bias] = image.params(e);
+            let bias = image.biases(e);
             self.settle(area, bias, e.current_shift, |current| match alone {
                 true => neuron::settle(&e.neuron, current),
                 false => current,
@@ -42,7 +42,7 @@ where
         for (o, area) in network.outputs.iter().zip(&layout.outputs) {
             if o.readout != Readout::Sum {
                 exact = true;
-                let [bias, _] = image.output_params(o);
+                let bias = image.output_biases(o);
                 self.settle(area, bias, o.current_shift, |current| current);
             }
         }
@@ -89,7 +89,7 @@ where
     /// its inbox goes on.
     #[inline(never)]
     pub(super) fn show(&mut self, o: &Output, area: &Area, start: bool) {
-        let [bias, _] = self.image.output_params(o);
+        let bias = self.image.output_biases(o);
         let delayed = o.inbox.is_some() && o.readout == Readout::Shown { delayed: true };
         let Some((own, mut later)) = cut(self.arena, area) else {
             return;
@@ -167,36 +167,54 @@ fn charge<K, const E: usize, const C: usize>(
     K: Kernels<u16> + Kernels<u32>,
 {
     let mut neurons = neurons(image, e, own.state, more);
-    let [_, bias] = image.params(e);
     let drive = Drive {
-        currents: currents_or(own.currents, bias),
+        currents: currents_or(own.currents, image.biases(e)),
         settled: !own.currents.is_empty(),
         inbox: Inbox::of(e.inbox, later.from(own.inbox), neurons.count),
     };
     neuron::charge::<K>(&e.neuron, &mut neurons, drive);
 }
 
-/// Sends events, counted as their target counts them, over one connection into its inbox.
+/// Sends events, counted as their target counts them, over one connection into its inbox; `false` if that has none.
 #[inline(never)]
-pub(super) fn deliver<K, const E: usize, const C: usize>(
+pub(super) fn take_up<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     c: &Connection,
     events: &Events,
-    fraction: u8,
-    words: &mut [u32],
-) where
+    later: &mut Later<'_>,
+) -> bool
+where
     K: Kernels<u16> + Kernels<u32>,
 {
+    let (network, layout) = (image.description(), image.layout());
+    let post = match c.post {
+        Post::Ensemble(e) => {
+            let ensemble = network.ensembles.get(usize::from(e));
+            let part = ensemble.map(|e| (e.inbox, e.neurons));
+            part.zip(layout.ensembles.get(usize::from(e)))
+        }
+        Post::Output(o) => {
+            let output = network.outputs.get(usize::from(o));
+            let part = output.map(|o| (o.inbox, o.size));
+            part.zip(layout.outputs.get(usize::from(o)))
+        }
+    };
+    let Some(((Some(inbox), size), area)) = post else {
+        return false;
+    };
+    let words = later.from(area.inbox as usize);
+    let words = words.get_mut(..size as usize).unwrap_or(&mut []);
     let mut counted = Events::new();
     for event in events {
         // There is room: one buffer is as large as the other.
         let _ = counted.push(Event {
             source: event.source,
-            value: event.value.wrapping_shl(fraction.into()),
+            value: event.value.wrapping_shl(inbox.fraction.into()),
         });
     }
     let weights = image.weights(c);
     super::deliver::<K, E, C>(image, c, weights, &counted, &mut Values::Wide(words));
+    true
 }
 
 fn is_delayed(e: &Ensemble) -> bool {
@@ -218,11 +236,10 @@ fn neurons<'a, const E: usize, const C: usize>(
     state: &'a mut [u32],
     more: bool,
 ) -> Neurons<'a> {
-    let [threshold, _] = image.params(e);
     Neurons {
         state,
         count: e.neurons as usize,
-        threshold,
+        threshold: image.thresholds(e),
         max_count: e.max_count,
         constants: image.constants(e),
         more,
