@@ -19,9 +19,10 @@ mod read;
 mod reader;
 mod validate;
 
+pub use crate::transform::{Axis, Convolution, Dense, Span, Transform};
 pub use description::{
-    Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS,
-    NOWHERE, Output, Post, Pre, Readout, Section, SourceMap, Span, Transform, Width, Window,
+    Connection, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE, Output, Post, Pre,
+    Readout, Section, SourceMap, Width, Window,
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};

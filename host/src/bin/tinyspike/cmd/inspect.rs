@@ -212,7 +212,7 @@ fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<
                 pre: pre(c.pre),
                 post: post(c.post),
                 transform: transform(&c.source, &c.transform),
-                weights: c.transform.weights(Layout::Rows).unwrap_or(0),
+                weights: Layout::Rows.bytes(&c.transform).unwrap_or(0),
             })
             .collect(),
     }
