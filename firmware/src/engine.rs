@@ -13,7 +13,6 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::Weights;
 
 use crate::kernels::{Events, Kernels, NATIVE, Native, Population, Potential, Values};
-use crate::neuron;
 use crate::output::Output;
 use crate::parts::{Part, Parts};
 
@@ -554,7 +553,7 @@ where
                 .map(|v| v.value()),
             Width::I32 if EXACT => {
                 let stored = words.get(neuron).copied();
-                stored.map(|stored| neuron::potential(&e.neuron, stored))
+                stored.map(|stored| e.neuron.potential(stored))
             }
             Width::I32 => words.get(neuron).map(|v| v.value()),
         }

@@ -244,7 +244,7 @@ impl Ensemble {
 
     /// Bytes of all parameters, which the ensemble's size bounds.
     #[must_use]
-    pub const fn params_len(&self) -> u32 {
+    pub fn params_len(&self) -> u32 {
         2 * self.row() + self.shares() + 4 * self.neuron.constants()
     }
 }

@@ -26,9 +26,11 @@ pub use description::{
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
-pub use inbox::{Inbox, MAX_FRACTION, Synapse};
+pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
-pub use neuron::{Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Rectified, STEP};
+pub use neuron::{
+    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Rectified, STEP,
+};
 
 use bytemuck::AnyBitPattern;
 
