@@ -2,7 +2,8 @@
 
 use crate::keras::convert::ActivationType;
 use crate::keras::model::Activation;
-use crate::network::{NeuronType, Synapse};
+use crate::network::{Model, NeuronType, Range, Synapse};
+use crate::neuron::MODELS;
 
 /// Keras's activations; their names here are Keras's.
 const ACTIVATIONS: [Activation; 17] = [
@@ -26,11 +27,10 @@ const ACTIVATIONS: [Activation; 17] = [
 ];
 
 /// Nengo's neuron types with Nengo's defaults, by their names here. Nengo's own names are read too.
-fn neuron_types() -> [(&'static str, NeuronType); 12] {
+fn neuron_types() -> Vec<(&'static str, NeuronType)> {
     let amplitude = 1.0;
-    let (tau_rc, tau_ref, min_voltage) = (0.02, 0.002, 0.0);
     let base = || Box::new(NeuronType::RectifiedLinear { amplitude });
-    [
+    let plain = [
         ("rate-relu", NeuronType::RectifiedLinear { amplitude }),
         (
             "spiking-relu",
@@ -55,31 +55,13 @@ fn neuron_types() -> [(&'static str, NeuronType); 12] {
         (
             "lif-rate",
             NeuronType::LifRate {
-                tau_rc,
-                tau_ref,
+                tau_rc: 0.02,
+                tau_ref: 0.002,
                 amplitude,
             },
         ),
-        (
-            "lif",
-            NeuronType::Lif {
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                amplitude,
-            },
-        ),
-        (
-            "adaptive-lif",
-            NeuronType::AdaptiveLif {
-                tau_n: 1.0,
-                inc_n: 0.01,
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                amplitude,
-            },
-        ),
+    ];
+    let random = [
         (
             "regular-spiking",
             NeuronType::RegularSpiking {
@@ -101,14 +83,17 @@ fn neuron_types() -> [(&'static str, NeuronType); 12] {
                 amplitude,
             },
         ),
-    ]
+    ];
+    let models = MODELS.map(|(name, model)| (name, model.into()));
+    plain.into_iter().chain(models).chain(random).collect()
 }
 
 /// All names of activations and neuron types, in a sentence each.
 #[must_use]
 pub fn known() -> String {
     let activations = ACTIVATIONS.map(|a| a.to_string()).join(", ");
-    let neurons = neuron_types().map(|(name, _)| name).join(", ");
+    let neurons: Vec<&str> = neuron_types().iter().map(|(name, _)| *name).collect();
+    let neurons = neurons.join(", ");
     format!("Keras activations: {activations}. Neuron types: {neurons}")
 }
 
@@ -136,20 +121,19 @@ pub fn activation(text: &str) -> Result<ActivationType, String> {
     Ok(neurons.into())
 }
 
+/// The model of neurons that has this name here or in Nengo.
+#[must_use]
+pub fn model(name: &str) -> Option<&'static dyn Model> {
+    let mut models = MODELS.into_iter();
+    let found = models.find(|(ours, model)| *ours == name || model.name() == name);
+    found.map(|(_, model)| model)
+}
+
 fn neuron_type(name: &str) -> Option<NeuronType> {
     neuron_types()
         .into_iter()
         .find(|(ours, neurons)| *ours == name || neurons.name() == name)
         .map(|(_, neurons)| neurons)
-}
-
-/// Values that a parameter may have, as Nengo limits them.
-#[derive(Clone, Copy)]
-enum Range {
-    Any,
-    AboveZero,
-    FromZero,
-    UpToZero,
 }
 
 fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
@@ -179,19 +163,18 @@ fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
         ("tau_ref", N::Sigmoid { tau_ref } | N::Tanh { tau_ref }) => {
             Some((tau_ref, Range::AboveZero))
         }
+        ("tau_ref", N::LifRate { tau_ref, .. }) => Some((tau_ref, Range::FromZero)),
+        ("tau_rc", N::LifRate { tau_rc, .. }) => Some((tau_rc, Range::AboveZero)),
         (
-            "tau_ref",
-            N::LifRate { tau_ref, .. } | N::Lif { tau_ref, .. } | N::AdaptiveLif { tau_ref, .. },
-        ) => Some((tau_ref, Range::FromZero)),
-        (
-            "tau_rc",
-            N::LifRate { tau_rc, .. } | N::Lif { tau_rc, .. } | N::AdaptiveLif { tau_rc, .. },
-        ) => Some((tau_rc, Range::AboveZero)),
-        ("min_voltage", N::Lif { min_voltage, .. } | N::AdaptiveLif { min_voltage, .. }) => {
-            Some((min_voltage, Range::UpToZero))
+            key,
+            N::Model {
+                model, parameters, ..
+            },
+        ) => {
+            let mut known = model.parameters().iter().zip(parameters);
+            let found = known.find(|(parameter, _)| parameter.name == key);
+            found.map(|(parameter, value)| (value, parameter.range))
         }
-        ("tau_n", N::AdaptiveLif { tau_n, .. }) => Some((tau_n, Range::AboveZero)),
-        ("inc_n", N::AdaptiveLif { inc_n, .. }) => Some((inc_n, Range::Any)),
         _ => None,
     };
     let (field, range) = field.ok_or_else(|| format!("there is no parameter {key:?}"))?;

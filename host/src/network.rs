@@ -290,18 +290,10 @@ pub enum NeuronType<P = f32> {
         tau_ref: P,
         amplitude: P,
     },
-    Lif {
-        tau_rc: P,
-        tau_ref: P,
-        min_voltage: P,
-        amplitude: P,
-    },
-    AdaptiveLif {
-        tau_n: P,
-        inc_n: P,
-        tau_rc: P,
-        tau_ref: P,
-        min_voltage: P,
+    /// A type that one file describes, with a value for each of its parameters.
+    Model {
+        model: &'static dyn Model,
+        parameters: Vec<P>,
         amplitude: P,
     },
     /// The floor rule on any rate type.
@@ -317,6 +309,70 @@ pub enum NeuronType<P = f32> {
         base: Box<NeuronType<P>>,
         amplitude: P,
     },
+}
+
+/// A type of spiking neurons that one file describes.
+pub trait Model: fmt::Debug + Send + Sync {
+    /// Nengo's class name, which no other type has.
+    fn name(&self) -> &'static str;
+
+    /// The parameters besides the amplitude.
+    fn parameters(&self) -> &'static [Parameter];
+
+    /// Number of values that a neuron keeps besides its voltage. They start at 0.
+    fn values(&self) -> usize;
+
+    /// One step of a population: appends each neuron that spikes, and its number of spikes, to `spikes`.
+    fn step(&self, step: &Step<'_>, cells: &mut Cells<'_>, spikes: &mut Vec<(u32, f32)>);
+}
+
+/// What all neurons of a population have in common in a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The current of each neuron.
+    pub currents: &'a [f32],
+    /// A value for each of the model's parameters.
+    pub parameters: &'a [f32],
+    /// Seconds in a step.
+    pub dt: f32,
+    /// The output of one spike.
+    pub spike: f32,
+}
+
+/// The state of a population.
+#[derive(Debug)]
+pub struct Cells<'a> {
+    /// The voltage of each neuron.
+    pub voltage: &'a mut [f32],
+    /// The other values of each neuron.
+    pub values: &'a mut [Vec<f32>],
+}
+
+impl PartialEq for dyn Model {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+/// A parameter of a [`Model`].
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Nengo's name.
+    pub name: &'static str,
+    /// Nengo's default.
+    pub default: f32,
+    /// Values that it may have.
+    pub range: Range,
+}
+
+/// Values that a parameter may have, as Nengo limits them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Range {
+    Any,
+    AboveZero,
+    FromZero,
+    UpToZero,
 }
 
 /// Start of a connection.
@@ -474,8 +530,7 @@ impl<P> NeuronType<P> {
             Self::Sigmoid { .. } => "Sigmoid",
             Self::Tanh { .. } => "Tanh",
             Self::LifRate { .. } => "LIFRate",
-            Self::Lif { .. } => "LIF",
-            Self::AdaptiveLif { .. } => "AdaptiveLIF",
+            Self::Model { model, .. } => model.name(),
             Self::RegularSpiking { .. } => "RegularSpiking",
             Self::PoissonSpiking { .. } => "PoissonSpiking",
             Self::StochasticSpiking { .. } => "StochasticSpiking",
@@ -533,30 +588,13 @@ impl<P> NeuronType<P> {
                 tau_ref: f(tau_ref),
                 amplitude: f(amplitude),
             },
-            Self::Lif {
-                tau_rc,
-                tau_ref,
-                min_voltage,
+            Self::Model {
+                model,
+                parameters,
                 amplitude,
-            } => NeuronType::Lif {
-                tau_rc: f(tau_rc),
-                tau_ref: f(tau_ref),
-                min_voltage: f(min_voltage),
-                amplitude: f(amplitude),
-            },
-            Self::AdaptiveLif {
-                tau_n,
-                inc_n,
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                amplitude,
-            } => NeuronType::AdaptiveLif {
-                tau_n: f(tau_n),
-                inc_n: f(inc_n),
-                tau_rc: f(tau_rc),
-                tau_ref: f(tau_ref),
-                min_voltage: f(min_voltage),
+            } => NeuronType::Model {
+                model: *model,
+                parameters: parameters.iter().map(&mut *f).collect(),
                 amplitude: f(amplitude),
             },
             Self::RegularSpiking { base, amplitude } => NeuronType::RegularSpiking {
@@ -574,6 +612,16 @@ impl<P> NeuronType<P> {
         }
     }
 
+    /// A value for each of a model's parameters, if the neurons are of that model.
+    pub(crate) fn parameters_of(&self, of: &dyn Model) -> Option<&[P]> {
+        match self {
+            Self::Model {
+                model, parameters, ..
+            } if model.name() == of.name() => Some(parameters),
+            _ => None,
+        }
+    }
+
     /// The scale of the output; Sigmoid and Tanh have none.
     #[must_use]
     pub fn amplitude(&self) -> Option<P>
@@ -587,8 +635,7 @@ impl<P> NeuronType<P> {
             | Self::LeakyRelu { amplitude, .. }
             | Self::SpikingLeakyRelu { amplitude, .. }
             | Self::LifRate { amplitude, .. }
-            | Self::Lif { amplitude, .. }
-            | Self::AdaptiveLif { amplitude, .. }
+            | Self::Model { amplitude, .. }
             | Self::RegularSpiking { amplitude, .. }
             | Self::PoissonSpiking { amplitude, .. }
             | Self::StochasticSpiking { amplitude, .. } => Some(amplitude.clone()),
@@ -604,11 +651,22 @@ impl<P> NeuronType<P> {
             | Self::LeakyRelu { amplitude, .. }
             | Self::SpikingLeakyRelu { amplitude, .. }
             | Self::LifRate { amplitude, .. }
-            | Self::Lif { amplitude, .. }
-            | Self::AdaptiveLif { amplitude, .. }
+            | Self::Model { amplitude, .. }
             | Self::RegularSpiking { amplitude, .. }
             | Self::PoissonSpiking { amplitude, .. }
             | Self::StochasticSpiking { amplitude, .. } => Some(amplitude),
+        }
+    }
+}
+
+impl From<&'static dyn Model> for NeuronType {
+    /// With Nengo's defaults.
+    fn from(model: &'static dyn Model) -> Self {
+        let parameters = model.parameters().iter().map(|p| p.default);
+        Self::Model {
+            model,
+            parameters: parameters.collect(),
+            amplitude: 1.0,
         }
     }
 }
@@ -664,29 +722,12 @@ impl<P: Clone + fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
                 show("tau_rc", tau_rc, 0.02);
                 show("tau_ref", tau_ref, 0.002);
             }
-            Self::Lif {
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                ..
+            Self::Model {
+                model, parameters, ..
             } => {
-                show("tau_rc", tau_rc, 0.02);
-                show("tau_ref", tau_ref, 0.002);
-                show("min_voltage", min_voltage, 0.0);
-            }
-            Self::AdaptiveLif {
-                tau_n,
-                inc_n,
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                ..
-            } => {
-                show("tau_n", tau_n, 1.0);
-                show("inc_n", inc_n, 0.01);
-                show("tau_rc", tau_rc, 0.02);
-                show("tau_ref", tau_ref, 0.002);
-                show("min_voltage", min_voltage, 0.0);
+                for (parameter, value) in model.parameters().iter().zip(parameters) {
+                    show(parameter.name, value, parameter.default);
+                }
             }
             Self::RectifiedLinear { .. }
             | Self::SpikingRectifiedLinear { .. }

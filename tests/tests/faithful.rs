@@ -22,6 +22,7 @@ use tinyspike_firmware::{Event, Probe};
 use tinyspike_shared::image::Neuron;
 use tinyspike_tests::deployment;
 use tinyspike_tests::ideal::Ideal;
+use tinyspike_tests::model;
 use tinyspike_tests::reference::Reference;
 
 fn conversion(
@@ -512,12 +513,7 @@ fn rounded(mut network: Network) -> Network {
 }
 
 fn lif(amplitude: f32) -> NeuronType {
-    NeuronType::Lif {
-        tau_rc: 0.02,
-        tau_ref: 0.002,
-        min_voltage: 0.0,
-        amplitude,
-    }
+    model::neurons(&format!("lif:amplitude={amplitude}"))
 }
 
 /// Networks that the tables of NengoDL do not have, against the float simulator with the same weights
@@ -707,12 +703,7 @@ fn streams_keep_to_their_bounds() {
         negative_slope: 0.25,
         amplitude: 1.0,
     };
-    let lif = NeuronType::Lif {
-        tau_rc: 0.02,
-        tau_ref: 0.002,
-        min_voltage: 0.0,
-        amplitude: 1.0,
-    };
+    let lif = model::neurons("lif");
     // With a count of 1, neurons that are due to fire more often have no bound but the limits.
     for (neurons, scale, synapse, max_count) in [
         (RELU, 100.0, lowpass(0.005), 63),

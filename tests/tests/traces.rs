@@ -25,6 +25,7 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
+use tinyspike_tests::model::neurons;
 use tinyspike_tests::network::{exact_networks, inputs, networks};
 
 const FIXTURE: &str = "tests/fixtures/traces.txt";
@@ -171,12 +172,7 @@ fn exact(found: &mut String) {
         negative_slope: 0.25,
         amplitude: 1.0,
     };
-    let lif = NeuronType::Lif {
-        tau_rc: 0.02,
-        tau_ref: 0.002,
-        min_voltage: 0.0,
-        amplitude: 0.01,
-    };
+    let lif = neurons("lif:amplitude=0.01");
     let lowpass = Some(Synapse::Lowpass { tau: 0.005 });
     let alpha = Some(Synapse::Alpha { tau: 0.004 });
     for (name, samples) in [("mnist_small", 4), ("mnist_mlp", 6), ("mnist_pool_bn", 3)] {

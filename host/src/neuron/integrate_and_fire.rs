@@ -1,4 +1,7 @@
-//! Integrate-and-fire neurons that events reach directly: V += J, from half the threshold on.
+//! Integrate-and-fire neurons: V += J, from half the threshold on.
+//!
+//! Those with an inbox charge a current as other kinds do, see [`charged`]. All else here is about those that events
+//! reach directly.
 //!
 //! # Units
 //! A population's activation is counted in spikes: `theta` is the activation that one spike in one
@@ -18,11 +21,13 @@
 
 use tinyspike_shared::image::Width;
 
+use super::Charged;
+use super::rectified::{Below, Integrating};
 use crate::graph::{LinearMap, Population, SourceMap};
 use crate::integers::Ensemble;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::{
-    Drive, FanIn, Sources, Weights, is_input, period, rounded, units_within, whole,
+    Drive, Events, FanIn, Sources, Weights, is_input, period, rounded, units_within, whole,
 };
 use crate::quantize::options::{QuantizeOptions, Rounding, largest};
 
@@ -41,6 +46,23 @@ const TRIES_16: usize = 12;
 const ROOM_16: f64 = 0.985;
 /// The highest shift that is tried to fit an input current into int16.
 const SHIFT_MAX: u8 = 12;
+
+/// Neurons that charge a current, with the activation that a spike in a step stands for.
+pub(crate) fn charged(theta: f64, max_count: u8, options: &QuantizeOptions) -> Charged {
+    let max_count = max_count.into();
+    Charged {
+        factor: theta.recip(),
+        events: Events {
+            value: theta,
+            spikes: (max_count, 0),
+        },
+        kind: Box::new(Integrating {
+            below: Below::Whole,
+            max_count,
+            endless: options.steps == 0,
+        }),
+    }
+}
 
 /// One population, and what reaches it.
 pub(crate) struct Target<'a> {

@@ -1,8 +1,9 @@
-//! Neuron kinds: the units and bounds of each, one file for each kind.
+//! Neuron kinds, one file for each: the step of a [`Model`] in floats, and the units and bounds of what images have.
 //!
-//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in
-//! [`charged`].
+//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in each of the
+//! two lists.
 
+mod adaptive_lif;
 pub(crate) mod integrate_and_fire;
 mod lif;
 mod rectified;
@@ -11,11 +12,26 @@ use tinyspike_shared::image::Neuron;
 
 use crate::graph::Population;
 use crate::integers::Initial;
-use crate::network::NeuronType;
+use crate::network::{Model, NeuronType};
 use crate::quantize::current::Bounds;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
+
+/// Types of neurons that a file here describes, by their names on the command line.
+pub(crate) const MODELS: [(&str, &dyn Model); 2] = [
+    ("lif", &lif::LIF),
+    ("adaptive-lif", &adaptive_lif::ADAPTIVE_LIF),
+];
+
+/// Neurons that images have as they are: their types, and what brings them to integers.
+const KINDS: [(&str, ToIntegers); 2] = [
+    (rectified::TYPES, rectified::charged),
+    ("LIF", lif::charged),
+];
+
+/// Brings neurons to integers, if they are of a kind.
+type ToIntegers = fn(&NeuronType, &str, &QuantizeOptions) -> Result<Option<Charged>, QuantizeError>;
 
 /// Parts of 2^16.
 const PARTS: f64 = 65_536.0;
@@ -59,12 +75,17 @@ pub(crate) fn charged(
     layer: &str,
     options: &QuantizeOptions,
 ) -> Result<Option<Charged>, QuantizeError> {
-    for kind in [rectified::charged, lif::charged] {
-        if let Some(charged) = kind(neuron_type, layer, options)? {
+    for (_, to_integers) in KINDS {
+        if let Some(charged) = to_integers(neuron_type, layer, options)? {
             return Ok(Some(charged));
         }
     }
     Ok(None)
+}
+
+/// Types of neurons that images have as they are.
+pub(crate) fn known() -> String {
+    KINDS.map(|(types, _)| types).join(", ")
 }
 
 /// First voltages as shares of the threshold.

@@ -1,7 +1,7 @@
 //! Neuron types: the state of a population and its step, in float32 as NengoDL computes it.
 
 use super::random::RandomState;
-use crate::network::{NeuronType, PerNeuron};
+use crate::network::{Cells, NeuronType, PerNeuron, Step};
 
 /// Neurons that are looked at together for spikes.
 const BLOCK: usize = 16;
@@ -127,8 +127,8 @@ impl Events {
 #[derive(Clone, Debug)]
 pub(super) struct Population {
     voltage: Vec<f32>,
-    refractory: Vec<f32>,
-    adaptation: Vec<f32>,
+    /// The other values of a [model's](crate::network::Model) neurons.
+    values: Vec<Vec<f32>>,
     rng: Option<RandomState>,
 }
 
@@ -136,8 +136,10 @@ impl Population {
     /// The state at the start, with these voltages; `seed` is the ensemble's.
     pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, voltage: &[f32], seed: u32) -> Self {
         let n = voltage.len();
-        let zeros = |wanted: bool| vec![0.0; if wanted { n } else { 0 }];
-        let adaptive = matches!(neuron_type, NeuronType::AdaptiveLif { .. });
+        let values = match neuron_type {
+            NeuronType::Model { model, .. } => model.values(),
+            _ => 0,
+        };
         let random = matches!(
             neuron_type,
             NeuronType::PoissonSpiking { .. } | NeuronType::StochasticSpiking { .. }
@@ -148,8 +150,7 @@ impl Population {
             } else {
                 Vec::new()
             },
-            refractory: zeros(adaptive || matches!(neuron_type, NeuronType::Lif { .. })),
-            adaptation: zeros(adaptive),
+            values: vec![vec![0.0; n]; values],
             rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
         }
     }
@@ -161,19 +162,16 @@ impl Population {
         let one = |values: &[f32]| values.get(neuron).copied().into_iter().collect();
         Self {
             voltage: one(&self.voltage),
-            refractory: one(&self.refractory),
-            adaptation: one(&self.adaptation),
+            values: self.values.iter().map(|values| one(values)).collect(),
             rng: self.rng.take(),
         }
     }
 
     /// Puts the state of one neuron back.
     fn put(&mut self, neuron: usize, one: Self) {
-        for (values, one) in [
-            (&mut self.voltage, one.voltage),
-            (&mut self.refractory, one.refractory),
-            (&mut self.adaptation, one.adaptation),
-        ] {
+        let all = std::iter::once(&mut self.voltage).chain(&mut self.values);
+        let ones = std::iter::once(one.voltage).chain(one.values);
+        for (values, one) in all.zip(ones) {
             if let (Some(value), Some(one)) = (values.get_mut(neuron), one.first()) {
                 *value = *one;
             }
@@ -193,8 +191,7 @@ pub(super) fn is_integrator<P>(neuron_type: &NeuronType<P>) -> bool {
         neuron_type,
         NeuronType::SpikingRectifiedLinear { .. }
             | NeuronType::SpikingLeakyRelu { .. }
-            | NeuronType::Lif { .. }
-            | NeuronType::AdaptiveLif { .. }
+            | NeuronType::Model { .. }
             | NeuronType::RegularSpiking { .. }
     )
 }
@@ -323,54 +320,23 @@ fn step(
                 }
             }
         }
-        NeuronType::Lif {
-            tau_rc,
-            tau_ref,
-            min_voltage,
+        NeuronType::Model {
+            model,
+            parameters,
             amplitude,
         } => {
             out.scale = amplitude / dt;
-            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
-            for (i, ((v, refractory), j)) in cells.zip(j.iter()).enumerate() {
-                let delta = (dt - *refractory).clamp(0.0, dt);
-                *v += (*v - j) * (-delta / tau_rc).exp_m1();
-                if *v > 1.0 {
-                    *refractory = tau_ref + tau_rc * ((1.0 - *v) / (j - 1.0)).ln_1p();
-                    *v = 0.0;
-                    out.list.push((i as u32, 1.0));
-                } else {
-                    *refractory -= dt;
-                    *v = v.max(*min_voltage);
-                }
-            }
-        }
-        NeuronType::AdaptiveLif {
-            tau_n,
-            inc_n,
-            tau_rc,
-            tau_ref,
-            min_voltage,
-            amplitude,
-        } => {
-            out.scale = amplitude / dt;
-            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
-            let cells = cells.zip(&mut state.adaptation).zip(j.iter());
-            for (i, (((v, refractory), adaptation), j)) in cells.enumerate() {
-                let j = j - *adaptation;
-                *refractory -= dt;
-                let delta = (dt - *refractory).clamp(0.0, dt);
-                *v -= (j - *v) * (-delta / tau_rc).exp_m1();
-                let mut output = 0.0;
-                if *v > 1.0 {
-                    *refractory = tau_ref + (dt + tau_rc * (-(*v - 1.0) / (j - 1.0)).ln_1p());
-                    *v = 0.0;
-                    output = out.scale;
-                    out.list.push((i as u32, 1.0));
-                } else {
-                    *v = v.max(*min_voltage);
-                }
-                *adaptation += (dt / tau_n) * (inc_n * output - *adaptation);
-            }
+            let step = Step {
+                currents: j,
+                parameters,
+                dt,
+                spike: out.scale,
+            };
+            let mut cells = Cells {
+                voltage: &mut state.voltage,
+                values: &mut state.values,
+            };
+            model.step(&step, &mut cells, &mut out.list);
         }
         NeuronType::RegularSpiking { base, amplitude } => {
             out.scale = amplitude / dt;
