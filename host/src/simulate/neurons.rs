@@ -1,5 +1,8 @@
 //! Neuron types: the state of a population and its step, in float32 as NengoDL computes it.
 
+use std::sync::Arc;
+
+use super::limits::Limits;
 use super::random::RandomState;
 use crate::network::{Cells, NeuronType, PerNeuron, Step};
 
@@ -67,7 +70,9 @@ impl Neurons {
     /// One step: from the currents `j`, which are used up, to what comes out.
     pub(super) fn step(&self, state: &mut Population, j: &mut [f32], dt: f32, out: &mut Events) {
         match self {
-            Self::Same(same) => step(same, state, j, dt, out),
+            Self::Same(same) => {
+                step(same, state, j, dt, out);
+            }
             Self::Each(each) => {
                 let mut events = Events::default();
                 out.list.clear();
@@ -82,6 +87,7 @@ impl Neurons {
                 }
             }
         }
+        state.limit(&mut out.list);
     }
 }
 
@@ -130,11 +136,17 @@ pub(super) struct Population {
     /// The other values of a [model's](crate::network::Model) neurons.
     values: Vec<Vec<f32>>,
     rng: Option<RandomState>,
+    limits: Option<Arc<Limits>>,
 }
 
 impl Population {
     /// The state at the start, with these voltages; `seed` is the ensemble's.
-    pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, voltage: &[f32], seed: u32) -> Self {
+    pub(super) fn new(
+        neuron_type: &NeuronType<PerNeuron>,
+        voltage: &[f32],
+        seed: u32,
+        limits: Option<Limits>,
+    ) -> Self {
         let n = voltage.len();
         let values = match neuron_type {
             NeuronType::Model { model, .. } => model.values(),
@@ -152,6 +164,7 @@ impl Population {
             },
             values: vec![vec![0.0; n]; values],
             rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
+            limits: limits.map(Arc::new),
         }
     }
 }
@@ -164,6 +177,7 @@ impl Population {
             voltage: one(&self.voltage),
             values: self.values.iter().map(|values| one(values)).collect(),
             rng: self.rng.take(),
+            limits: None,
         }
     }
 
@@ -177,6 +191,13 @@ impl Population {
             }
         }
         self.rng = one.rng;
+    }
+
+    /// Ends a step: nothing leaves the limits.
+    pub(super) fn limit(&mut self, spikes: &mut Vec<(u32, f32)>) {
+        if let Some(limits) = &self.limits {
+            limits.apply(&mut self.voltage, spikes);
+        }
     }
 
     /// Empty for neurons without.

@@ -383,6 +383,7 @@ impl Simulate {
                 Some(ProbeName::All) => Watch::All,
                 None => Watch::None,
             },
+            ..SimulateOptions::default()
         }
     }
 }

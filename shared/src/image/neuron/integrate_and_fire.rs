@@ -70,8 +70,12 @@ pub(super) fn fire_down_to(
     let most = i32::from(neurons.max_count);
     let mut neuron = from;
     for (v, &threshold) in neurons.state.iter_mut().skip(from).zip(thresholds) {
-        let potential = value(*v).wrapping_add(threshold);
-        let count = potential.checked_div(threshold).unwrap_or(0);
+        // V itself may be more than a word holds.
+        let count = match value(*v) {
+            less @ 0.. => less.checked_div(threshold).map(|n| n.wrapping_add(1)),
+            less => less.wrapping_add(threshold).checked_div(threshold),
+        };
+        let count = count.unwrap_or(0);
         let count = count.min(most).max(least);
         if count != 0 {
             add(v, threshold.wrapping_mul(count).wrapping_neg());
