@@ -4,27 +4,6 @@ use crate::keras::convert::ActivationType;
 use crate::keras::model::Activation;
 use crate::network::{NeuronType, Synapse};
 
-/// Keras's activations; their names here are Keras's.
-const ACTIVATIONS: [Activation; 17] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Softmax,
-    Activation::Elu,
-    Activation::Selu,
-    Activation::Relu6,
-    Activation::Softplus,
-    Activation::Softsign,
-    Activation::Swish,
-    Activation::Gelu,
-    Activation::Exponential,
-    Activation::HardSigmoid,
-    Activation::LeakyRelu,
-    Activation::Mish,
-    Activation::LogSoftmax,
-];
-
 /// Nengo's neuron types with Nengo's defaults, by their names here. Nengo's own names are read too.
 fn neuron_types() -> [(&'static str, NeuronType); 12] {
     let amplitude = 1.0;
@@ -107,7 +86,8 @@ fn neuron_types() -> [(&'static str, NeuronType); 12] {
 /// All names of activations and neuron types, in a sentence each.
 #[must_use]
 pub fn known() -> String {
-    let activations = ACTIVATIONS.map(|a| a.to_string()).join(", ");
+    let activations: Vec<&str> = Activation::ALL.iter().map(|a| a.keras_name()).collect();
+    let activations = activations.join(", ");
     let neurons = neuron_types().map(|(name, _)| name).join(", ");
     format!("Keras activations: {activations}. Neuron types: {neurons}")
 }
@@ -117,7 +97,7 @@ pub fn known() -> String {
 /// # Errors
 /// A sentence that says what names or parameters there are.
 pub fn activation(text: &str) -> Result<ActivationType, String> {
-    if let Some(keras) = ACTIVATIONS.into_iter().find(|a| a.to_string() == text) {
+    if let Some(&keras) = Activation::ALL.iter().find(|a| a.keras_name() == text) {
         return Ok(keras.into());
     }
     let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
@@ -247,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_name_is_read() {
-        for keras in ACTIVATIONS {
+        for &keras in Activation::ALL {
             assert_eq!(activation(&keras.to_string()), Ok(keras.into()));
         }
         for (name, neurons) in neuron_types() {
