@@ -13,7 +13,7 @@ use super::registry::{LayerConverter, Registry};
 use super::warning::Warning;
 use crate::keras::class::type_name;
 use crate::keras::layers::kind::{LayerKind, Native};
-use crate::keras::model::{Layer, LayerConfig, Model, TensorRef};
+use crate::keras::model::{Concatenate, Layer, LayerConfig, Model, TensorRef};
 use crate::keras::shape::Shape;
 use crate::keras::tensor_func::Joined;
 use crate::network::{NodeId, NodeKind, Pre, Probe, ProbeId, TensorFunc, TensorNode};
@@ -394,7 +394,7 @@ impl<'m> Walk<'m> {
                     "TimeDistributed layers can only be converted when temporal_model=True"
                         .to_owned(),
                 ),
-                !options.nengo_dl_compat,
+                false,
             ),
             (_, Some(kind)) => match kind.native() {
                 Native::Never => (unregistered(), true),
@@ -429,6 +429,14 @@ fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, Co
                 parameter: "TensorNode.shape_in",
                 problem: "Element 0 must be an int (got type tuple)".into(),
             });
+        }
+        // It would change the number of items.
+        _ if matches!(
+            layer.config,
+            LayerConfig::Concatenate(Concatenate { axis: 0 })
+        ) =>
+        {
+            return Err(call.shape_error("it joins items along the batch axis".to_owned()));
         }
         _ => {
             let layer = layer.clone();

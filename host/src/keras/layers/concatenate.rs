@@ -95,10 +95,6 @@ impl LayerKind for Concatenate {
         }
     }
 
-    fn allow_fallback(&self) -> bool {
-        self.axis != 0
-    }
-
     /// Adds a node in which every input has its own places.
     fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
         let axis = self.axis;
