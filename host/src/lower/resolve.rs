@@ -211,7 +211,7 @@ impl<'a> Resolver<'a> {
         Ok(Rc::new(currents))
     }
 
-    /// Resolves a node and all nodes before it.
+    /// Resolves a node and all nodes before it, in a network whose order has been found: nodes form no loop.
     fn prepare(&mut self, node: NodeId) -> Result<(), Refused> {
         let mut waiting = vec![node];
         while let Some(&top) = waiting.last() {
@@ -224,10 +224,6 @@ impl<'a> Resolver<'a> {
                 _ => None,
             });
             match before {
-                Some(before) if waiting.contains(&before) => {
-                    let label = &self.network.nodes[before.0].label;
-                    return Err(unsupported(label, "a loop of connections", "unroll it").into());
-                }
                 Some(before) => waiting.push(before),
                 None => {
                     let resolved = self.resolve(top)?;
