@@ -11,10 +11,8 @@ use tinyspike_shared::weights::Layout;
 use crate::graph::{self, Source};
 use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
-use crate::image::seal;
-pub use crate::image::{
-    AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, set_model_version,
-};
+pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
+use crate::image::{ImageBuf, seal};
 
 /// Reason why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +101,7 @@ fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
 ///
 /// # Errors
 /// Where the network has more parts than an image can hold.
-pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
+pub fn assemble(network: &integers::Network) -> Result<ImageBuf, AssembleError> {
     check(network)?;
     // Offsets are written as numbers of varying length, so the description's length depends on them:
     // lay the sections out from zero, then move them behind the description until that settles.
@@ -141,8 +139,7 @@ pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
     bytes.extend(&data.bytes);
     seal(&mut bytes, header);
     // The parser is the judge of what an image is.
-    Image::parse(&aligned_copy(&bytes))?;
-    Ok(bytes)
+    Ok(ImageBuf::new(&bytes)?)
 }
 
 fn check(network: &integers::Network) -> Result<(), AssembleError> {
@@ -222,6 +219,11 @@ fn params(values: &[i32], width: Width) -> Vec<u8> {
     values.iter().flat_map(bytes).collect()
 }
 
+/// Appends to a list, whose room was checked before.
+fn push<T, const N: usize>(list: &mut heapless::Vec<T, N>, item: T) -> Result<(), AssembleError> {
+    list.push(item).map_err(|_| AssembleError::Overflow)
+}
+
 fn describe<'a>(
     network: &integers::Network,
     labels: &'a str,
@@ -242,10 +244,7 @@ fn describe<'a>(
             max: input.max,
             scale: scale(input.scale),
         };
-        description
-            .inputs
-            .push(input)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.inputs, input)?;
     }
     for e in &network.ensembles {
         let ensemble = image::Ensemble {
@@ -274,10 +273,7 @@ fn describe<'a>(
             potential_max: e.potential_max,
             scale: scale(e.theta),
         };
-        description
-            .ensembles
-            .push(ensemble)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.ensembles, ensemble)?;
     }
     for o in &network.outputs {
         let output = image::Output {
@@ -293,10 +289,7 @@ fn describe<'a>(
             exit_margin: o.exit_margin,
             scale: scale(o.scale),
         };
-        description
-            .outputs
-            .push(output)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.outputs, output)?;
     }
     for c in &network.connections {
         let width = match c.post {
@@ -325,10 +318,7 @@ fn describe<'a>(
             weights: data.push(&encoded(&c.weights, &c.transform, layout))?,
             layout,
         };
-        description
-            .connections
-            .push(connection)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.connections, connection)?;
     }
     Ok(description)
 }

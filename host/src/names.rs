@@ -2,97 +2,14 @@
 
 use crate::keras::convert::ActivationType;
 use crate::keras::model::Activation;
-use crate::network::{Model, NeuronType, Range, Synapse};
-use crate::neuron::MODELS;
-
-/// Keras's activations; their names here are Keras's.
-const ACTIVATIONS: [Activation; 17] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Softmax,
-    Activation::Elu,
-    Activation::Selu,
-    Activation::Relu6,
-    Activation::Softplus,
-    Activation::Softsign,
-    Activation::Swish,
-    Activation::Gelu,
-    Activation::Exponential,
-    Activation::HardSigmoid,
-    Activation::LeakyRelu,
-    Activation::Mish,
-    Activation::LogSoftmax,
-];
-
-/// Nengo's neuron types with Nengo's defaults, by their names here. Nengo's own names are read too.
-fn neuron_types() -> Vec<(&'static str, NeuronType)> {
-    let amplitude = 1.0;
-    let base = || Box::new(NeuronType::RectifiedLinear { amplitude });
-    let plain = [
-        ("rate-relu", NeuronType::RectifiedLinear { amplitude }),
-        (
-            "spiking-relu",
-            NeuronType::SpikingRectifiedLinear { amplitude },
-        ),
-        (
-            "rate-leaky-relu",
-            NeuronType::LeakyRelu {
-                negative_slope: 0.3,
-                amplitude,
-            },
-        ),
-        (
-            "spiking-leaky-relu",
-            NeuronType::SpikingLeakyRelu {
-                negative_slope: 0.3,
-                amplitude,
-            },
-        ),
-        ("rate-sigmoid", NeuronType::Sigmoid { tau_ref: 0.0025 }),
-        ("rate-tanh", NeuronType::Tanh { tau_ref: 0.0025 }),
-        (
-            "lif-rate",
-            NeuronType::LifRate {
-                tau_rc: 0.02,
-                tau_ref: 0.002,
-                amplitude,
-            },
-        ),
-    ];
-    let random = [
-        (
-            "regular-spiking",
-            NeuronType::RegularSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-        (
-            "poisson-spiking",
-            NeuronType::PoissonSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-        (
-            "stochastic-spiking",
-            NeuronType::StochasticSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-    ];
-    let models = MODELS.map(|(name, model)| (name, model.into()));
-    plain.into_iter().chain(models).chain(random).collect()
-}
+use crate::network::{NeuronType, Range, Synapse};
 
 /// All names of activations and neuron types, in a sentence each.
 #[must_use]
 pub fn known() -> String {
-    let activations = ACTIVATIONS.map(|a| a.to_string()).join(", ");
-    let neurons: Vec<&str> = neuron_types().iter().map(|(name, _)| *name).collect();
+    let activations: Vec<&str> = Activation::ALL.iter().map(|a| a.keras_name()).collect();
+    let activations = activations.join(", ");
+    let neurons: Vec<&str> = NeuronType::all().iter().map(|n| n.short_name()).collect();
     let neurons = neurons.join(", ");
     format!("Keras activations: {activations}. Neuron types: {neurons}")
 }
@@ -102,7 +19,7 @@ pub fn known() -> String {
 /// # Errors
 /// A sentence that says what names or parameters there are.
 pub fn activation(text: &str) -> Result<ActivationType, String> {
-    if let Some(keras) = ACTIVATIONS.into_iter().find(|a| a.to_string() == text) {
+    if let Some(&keras) = Activation::ALL.iter().find(|a| a.keras_name() == text) {
         return Ok(keras.into());
     }
     let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
@@ -121,32 +38,16 @@ pub fn activation(text: &str) -> Result<ActivationType, String> {
     Ok(neurons.into())
 }
 
-/// The model of neurons that has this name here or in Nengo.
-#[must_use]
-pub fn model(name: &str) -> Option<&'static dyn Model> {
-    let mut models = MODELS.into_iter();
-    let found = models.find(|(ours, model)| *ours == name || model.name() == name);
-    found.map(|(_, model)| model)
-}
-
 fn neuron_type(name: &str) -> Option<NeuronType> {
-    neuron_types()
-        .into_iter()
-        .find(|(ours, neurons)| *ours == name || neurons.name() == name)
-        .map(|(_, neurons)| neurons)
+    let all = NeuronType::all().into_iter();
+    let mut named = all.filter(|n| n.short_name() == name || n.name() == name);
+    named.next()
 }
 
 fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
-    use NeuronType as N;
-    if let (
-        "base",
-        N::RegularSpiking { base, .. }
-        | N::PoissonSpiking { base, .. }
-        | N::StochasticSpiking { base, .. },
-    ) = (key, &mut *neurons)
-    {
-        let rate = neuron_type(value).filter(|n| n.is_rate());
-        **base = rate.ok_or_else(|| {
+    if let ("base", Some(base)) = (key, neurons.base_mut()) {
+        let rate = neuron_type(value).filter(NeuronType::is_rate);
+        *base = rate.ok_or_else(|| {
             format!(
                 "the base {value:?} is none of rate-relu, rate-leaky-relu, rate-sigmoid, rate-tanh, \
                  lif-rate"
@@ -154,38 +55,17 @@ fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
         })?;
         return Ok(());
     }
-    let field = match (key, &mut *neurons) {
-        ("amplitude", n) => n.amplitude_mut().map(|a| (a, Range::AboveZero)),
-        (
-            "negative_slope",
-            N::LeakyRelu { negative_slope, .. } | N::SpikingLeakyRelu { negative_slope, .. },
-        ) => Some((negative_slope, Range::Any)),
-        ("tau_ref", N::Sigmoid { tau_ref } | N::Tanh { tau_ref }) => {
-            Some((tau_ref, Range::AboveZero))
-        }
-        ("tau_ref", N::LifRate { tau_ref, .. }) => Some((tau_ref, Range::FromZero)),
-        ("tau_rc", N::LifRate { tau_rc, .. }) => Some((tau_rc, Range::AboveZero)),
-        (
-            key,
-            N::Model {
-                model, parameters, ..
-            },
-        ) => {
-            let mut known = model.parameters().iter().zip(parameters);
-            let found = known.find(|(parameter, _)| parameter.name == key);
-            found.map(|(parameter, value)| (value, parameter.range))
-        }
-        _ => None,
-    };
-    let (field, range) = field.ok_or_else(|| format!("there is no parameter {key:?}"))?;
+    let mut parameters = neurons.parameters_mut().into_iter();
+    let parameter = parameters.find(|p| p.name == key);
+    let parameter = parameter.ok_or_else(|| format!("there is no parameter {key:?}"))?;
     let number = value.parse::<f32>().ok().filter(|v| v.is_finite());
-    let (fits, what): (fn(f32) -> bool, _) = match range {
+    let (fits, what): (fn(f32) -> bool, _) = match parameter.range {
         Range::Any => (|_| true, "a number"),
         Range::AboveZero => (|v| v > 0.0, "a number above 0"),
         Range::FromZero => (|v| v >= 0.0, "a number of at least 0"),
         Range::UpToZero => (|v| v <= 0.0, "a number of at most 0"),
     };
-    *field = number
+    *parameter.value = number
         .filter(|v| fits(*v))
         .ok_or_else(|| format!("{key} must be {what}, not {value:?}"))?;
     Ok(())
@@ -230,12 +110,12 @@ mod tests {
 
     #[test]
     fn every_name_is_read() {
-        for keras in ACTIVATIONS {
+        for &keras in Activation::ALL {
             assert_eq!(activation(&keras.to_string()), Ok(keras.into()));
         }
-        for (name, neurons) in neuron_types() {
+        for neurons in NeuronType::all() {
             let expected: ActivationType = neurons.clone().into();
-            assert_eq!(activation(name), Ok(expected.clone()));
+            assert_eq!(activation(neurons.short_name()), Ok(expected.clone()));
             assert_eq!(activation(neurons.name()), Ok(expected));
         }
     }

@@ -5,9 +5,12 @@
 //! signals, a [`Connection`] carries a signal through a [`Transform`] and an optional [`Synapse`], a
 //! [`Probe`] marks what the user wants to see. Connections reach an ensemble's *neurons* directly.
 
+mod neuron_type;
+
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::neuron_type::{NeuronType, Parameter, PerNeuron, Range};
 use crate::advice::Advice;
 use crate::tensor::Tensor;
 
@@ -151,10 +154,44 @@ pub trait TensorFunc: fmt::Debug + Send + Sync {
 pub enum Effect {
     /// The values pass unchanged.
     Identity,
-    /// A softmax: along the only axis, it keeps the ranking.
-    Softmax,
+    /// A function that a device can leave out at the end of a network.
+    Head(Head),
     /// Any other function, which a device cannot compute.
     Other,
+}
+
+/// A function at the end of a network, which a device leaves out: what it computes from the values before
+/// it, any host can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A softmax along the only axis, which keeps the ranking.
+    Softmax,
+    /// A logistic function, which has 0.5 at 0.
+    Sigmoid,
+    /// A function that keeps the sign and the ranking.
+    Tanh,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+        })
+    }
+}
+
+impl Head {
+    /// Reason why the values before it do, as a sentence without its full stop.
+    #[must_use]
+    pub fn omission(self) -> &'static str {
+        match self {
+            Self::Softmax => "it does not change the ranking",
+            Self::Sigmoid => "an output above 0 stands for one above 0.5",
+            Self::Tanh => "outputs are the values before it, of the same sign and ranking",
+        }
+    }
 }
 
 /// A population of neurons of one type.
@@ -180,199 +217,6 @@ pub struct Ensemble {
     pub initial_voltage: Option<Tensor>,
     /// The network that holds it; `None` for the top one.
     pub subnetwork: Option<SubnetworkId>,
-}
-
-/// A parameter of an ensemble's neurons: one value, or one for each neuron.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PerNeuron {
-    /// The value of all neurons.
-    Same(f32),
-    /// The value of each neuron.
-    Each(Arc<[f32]>),
-}
-
-impl PerNeuron {
-    /// The value of all neurons; `None` if they differ.
-    #[must_use]
-    pub fn uniform(&self) -> Option<f32> {
-        match self {
-            Self::Same(value) => Some(*value),
-            Self::Each(values) => {
-                let (first, rest) = values.split_first()?;
-                rest.iter().all(|value| value == first).then_some(*first)
-            }
-        }
-    }
-
-    /// The value of one neuron; NaN for a neuron that has none.
-    #[must_use]
-    pub fn at(&self, neuron: usize) -> f32 {
-        match self {
-            Self::Same(value) => *value,
-            Self::Each(values) => values.get(neuron).copied().unwrap_or(f32::NAN),
-        }
-    }
-
-    /// The number of neurons that have a value; `None` if it is the same for any number.
-    #[must_use]
-    pub fn count(&self) -> Option<usize> {
-        match self {
-            Self::Same(_) => None,
-            Self::Each(values) => Some(values.len()),
-        }
-    }
-}
-
-impl PerNeuron {
-    /// The values of the neurons at these places, in their order.
-    #[must_use]
-    pub fn ordered(&self, places: &[usize]) -> Self {
-        match self {
-            Self::Same(value) => Self::Same(*value),
-            Self::Each(_) => Self::Each(places.iter().map(|&at| self.at(at)).collect()),
-        }
-    }
-}
-
-impl From<f32> for PerNeuron {
-    fn from(value: f32) -> Self {
-        Self::Same(value)
-    }
-}
-
-impl PartialEq<f32> for PerNeuron {
-    fn eq(&self, other: &f32) -> bool {
-        self.uniform() == Some(*other)
-    }
-}
-
-impl fmt::Display for PerNeuron {
-    /// One number, or a list of them.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Same(value) => write!(f, "{value}"),
-            Self::Each(values) => f.debug_list().entries(values.iter()).finish(),
-        }
-    }
-}
-
-/// A neuron's way from current J to output. `amplitude` scales the output. Its parameters are numbers
-/// or, in an [`Ensemble`], [`PerNeuron`].
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "each is the Nengo parameter of that name")]
-#[non_exhaustive]
-pub enum NeuronType<P = f32> {
-    /// max(J, 0).
-    RectifiedLinear {
-        amplitude: P,
-    },
-    /// V += max(J, 0) dt; n = floor(V) spikes; V -= n.
-    SpikingRectifiedLinear {
-        amplitude: P,
-    },
-    /// max(J, 0) - negative_slope max(-J, 0).
-    LeakyRelu {
-        negative_slope: P,
-        amplitude: P,
-    },
-    SpikingLeakyRelu {
-        negative_slope: P,
-        amplitude: P,
-    },
-    Sigmoid {
-        tau_ref: P,
-    },
-    Tanh {
-        tau_ref: P,
-    },
-    LifRate {
-        tau_rc: P,
-        tau_ref: P,
-        amplitude: P,
-    },
-    /// A type that one file describes, with a value for each of its parameters.
-    Model {
-        model: &'static dyn Model,
-        parameters: Vec<P>,
-        amplitude: P,
-    },
-    /// The floor rule on any rate type.
-    RegularSpiking {
-        base: Box<NeuronType<P>>,
-        amplitude: P,
-    },
-    PoissonSpiking {
-        base: Box<NeuronType<P>>,
-        amplitude: P,
-    },
-    StochasticSpiking {
-        base: Box<NeuronType<P>>,
-        amplitude: P,
-    },
-}
-
-/// A type of spiking neurons that one file describes.
-pub trait Model: fmt::Debug + Send + Sync {
-    /// Nengo's class name, which no other type has.
-    fn name(&self) -> &'static str;
-
-    /// The parameters besides the amplitude.
-    fn parameters(&self) -> &'static [Parameter];
-
-    /// Number of values that a neuron keeps besides its voltage. They start at 0.
-    fn values(&self) -> usize;
-
-    /// One step of a population: appends each neuron that spikes, and its number of spikes, to `spikes`.
-    fn step(&self, step: &Step<'_>, cells: &mut Cells<'_>, spikes: &mut Vec<(u32, f32)>);
-}
-
-/// What all neurons of a population have in common in a step.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    /// The current of each neuron.
-    pub currents: &'a [f32],
-    /// A value for each of the model's parameters.
-    pub parameters: &'a [f32],
-    /// Seconds in a step.
-    pub dt: f32,
-    /// The output of one spike.
-    pub spike: f32,
-}
-
-/// The state of a population.
-#[derive(Debug)]
-pub struct Cells<'a> {
-    /// The voltage of each neuron.
-    pub voltage: &'a mut [f32],
-    /// The other values of each neuron.
-    pub values: &'a mut [Vec<f32>],
-}
-
-impl PartialEq for dyn Model {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
-/// A parameter of a [`Model`].
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Nengo's name.
-    pub name: &'static str,
-    /// Nengo's default.
-    pub default: f32,
-    /// Values that it may have.
-    pub range: Range,
-}
-
-/// Values that a parameter may have, as Nengo limits them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Range {
-    Any,
-    AboveZero,
-    FromZero,
-    UpToZero,
 }
 
 /// Start of a connection.
@@ -515,236 +359,6 @@ impl Transform {
             Self::Sparse(s) => s.size_out,
             Self::Convolution(c) => c.output_shape.iter().product(),
         }
-    }
-}
-
-impl<P> NeuronType<P> {
-    /// Nengo's class name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::RectifiedLinear { .. } => "RectifiedLinear",
-            Self::SpikingRectifiedLinear { .. } => "SpikingRectifiedLinear",
-            Self::LeakyRelu { .. } => "LeakyReLU",
-            Self::SpikingLeakyRelu { .. } => "SpikingLeakyReLU",
-            Self::Sigmoid { .. } => "Sigmoid",
-            Self::Tanh { .. } => "Tanh",
-            Self::LifRate { .. } => "LIFRate",
-            Self::Model { model, .. } => model.name(),
-            Self::RegularSpiking { .. } => "RegularSpiking",
-            Self::PoissonSpiking { .. } => "PoissonSpiking",
-            Self::StochasticSpiking { .. } => "StochasticSpiking",
-        }
-    }
-
-    /// `true` if the output is a function of the present current alone: such neurons never spike.
-    #[must_use]
-    pub fn is_rate(&self) -> bool {
-        matches!(
-            self,
-            Self::RectifiedLinear { .. }
-                | Self::LeakyRelu { .. }
-                | Self::Sigmoid { .. }
-                | Self::Tanh { .. }
-                | Self::LifRate { .. }
-        )
-    }
-
-    /// The same type with `f` of each parameter.
-    pub fn map<Q>(&self, f: &mut dyn FnMut(&P) -> Q) -> NeuronType<Q> {
-        match self {
-            Self::RectifiedLinear { amplitude } => NeuronType::RectifiedLinear {
-                amplitude: f(amplitude),
-            },
-            Self::SpikingRectifiedLinear { amplitude } => NeuronType::SpikingRectifiedLinear {
-                amplitude: f(amplitude),
-            },
-            Self::LeakyRelu {
-                negative_slope,
-                amplitude,
-            } => NeuronType::LeakyRelu {
-                negative_slope: f(negative_slope),
-                amplitude: f(amplitude),
-            },
-            Self::SpikingLeakyRelu {
-                negative_slope,
-                amplitude,
-            } => NeuronType::SpikingLeakyRelu {
-                negative_slope: f(negative_slope),
-                amplitude: f(amplitude),
-            },
-            Self::Sigmoid { tau_ref } => NeuronType::Sigmoid {
-                tau_ref: f(tau_ref),
-            },
-            Self::Tanh { tau_ref } => NeuronType::Tanh {
-                tau_ref: f(tau_ref),
-            },
-            Self::LifRate {
-                tau_rc,
-                tau_ref,
-                amplitude,
-            } => NeuronType::LifRate {
-                tau_rc: f(tau_rc),
-                tau_ref: f(tau_ref),
-                amplitude: f(amplitude),
-            },
-            Self::Model {
-                model,
-                parameters,
-                amplitude,
-            } => NeuronType::Model {
-                model: *model,
-                parameters: parameters.iter().map(&mut *f).collect(),
-                amplitude: f(amplitude),
-            },
-            Self::RegularSpiking { base, amplitude } => NeuronType::RegularSpiking {
-                base: Box::new(base.map(f)),
-                amplitude: f(amplitude),
-            },
-            Self::PoissonSpiking { base, amplitude } => NeuronType::PoissonSpiking {
-                base: Box::new(base.map(f)),
-                amplitude: f(amplitude),
-            },
-            Self::StochasticSpiking { base, amplitude } => NeuronType::StochasticSpiking {
-                base: Box::new(base.map(f)),
-                amplitude: f(amplitude),
-            },
-        }
-    }
-
-    /// A value for each of a model's parameters, if the neurons are of that model.
-    pub(crate) fn parameters_of(&self, of: &dyn Model) -> Option<&[P]> {
-        match self {
-            Self::Model {
-                model, parameters, ..
-            } if model.name() == of.name() => Some(parameters),
-            _ => None,
-        }
-    }
-
-    /// The scale of the output; Sigmoid and Tanh have none.
-    #[must_use]
-    pub fn amplitude(&self) -> Option<P>
-    where
-        P: Clone,
-    {
-        match self {
-            Self::Sigmoid { .. } | Self::Tanh { .. } => None,
-            Self::RectifiedLinear { amplitude }
-            | Self::SpikingRectifiedLinear { amplitude }
-            | Self::LeakyRelu { amplitude, .. }
-            | Self::SpikingLeakyRelu { amplitude, .. }
-            | Self::LifRate { amplitude, .. }
-            | Self::Model { amplitude, .. }
-            | Self::RegularSpiking { amplitude, .. }
-            | Self::PoissonSpiking { amplitude, .. }
-            | Self::StochasticSpiking { amplitude, .. } => Some(amplitude.clone()),
-        }
-    }
-
-    /// The amplitude, to change it.
-    pub fn amplitude_mut(&mut self) -> Option<&mut P> {
-        match self {
-            Self::Sigmoid { .. } | Self::Tanh { .. } => None,
-            Self::RectifiedLinear { amplitude }
-            | Self::SpikingRectifiedLinear { amplitude }
-            | Self::LeakyRelu { amplitude, .. }
-            | Self::SpikingLeakyRelu { amplitude, .. }
-            | Self::LifRate { amplitude, .. }
-            | Self::Model { amplitude, .. }
-            | Self::RegularSpiking { amplitude, .. }
-            | Self::PoissonSpiking { amplitude, .. }
-            | Self::StochasticSpiking { amplitude, .. } => Some(amplitude),
-        }
-    }
-}
-
-impl From<&'static dyn Model> for NeuronType {
-    /// With Nengo's defaults.
-    fn from(model: &'static dyn Model) -> Self {
-        let parameters = model.parameters().iter().map(|p| p.default);
-        Self::Model {
-            model,
-            parameters: parameters.collect(),
-            amplitude: 1.0,
-        }
-    }
-}
-
-impl NeuronType<PerNeuron> {
-    /// The type with the parameters of all neurons; `None` if they differ.
-    #[must_use]
-    pub fn uniform(&self) -> Option<NeuronType> {
-        let mut same = true;
-        let found = self.map(&mut |parameter| {
-            parameter.uniform().unwrap_or_else(|| {
-                same = false;
-                0.0
-            })
-        });
-        same.then_some(found)
-    }
-
-    /// The type with the parameters of one neuron.
-    #[must_use]
-    pub fn at(&self, neuron: usize) -> NeuronType {
-        self.map(&mut |parameter| parameter.at(neuron))
-    }
-}
-
-impl From<NeuronType> for NeuronType<PerNeuron> {
-    fn from(neuron_type: NeuronType) -> Self {
-        neuron_type.map(&mut |&parameter| parameter.into())
-    }
-}
-
-impl<P: Clone + fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
-    /// Writes it as Nengo does: the arguments that differ from Nengo's defaults, such as
-    /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut arguments = Vec::new();
-        let mut show = |name: &str, value: &P, default: f32| {
-            if *value != default {
-                arguments.push(format!("{name}={value}"));
-            }
-        };
-        match self {
-            Self::LeakyRelu { negative_slope, .. }
-            | Self::SpikingLeakyRelu { negative_slope, .. } => {
-                show("negative_slope", negative_slope, f32::NAN);
-            }
-            Self::Sigmoid { tau_ref } | Self::Tanh { tau_ref } => {
-                show("tau_ref", tau_ref, 0.0025);
-            }
-            Self::LifRate {
-                tau_rc, tau_ref, ..
-            } => {
-                show("tau_rc", tau_rc, 0.02);
-                show("tau_ref", tau_ref, 0.002);
-            }
-            Self::Model {
-                model, parameters, ..
-            } => {
-                for (parameter, value) in model.parameters().iter().zip(parameters) {
-                    show(parameter.name, value, parameter.default);
-                }
-            }
-            Self::RectifiedLinear { .. }
-            | Self::SpikingRectifiedLinear { .. }
-            | Self::RegularSpiking { .. }
-            | Self::PoissonSpiking { .. }
-            | Self::StochasticSpiking { .. } => {}
-        }
-        if let Some(amplitude) = self.amplitude() {
-            show("amplitude", &amplitude, 1.0);
-        }
-        if let Self::RegularSpiking { base, .. }
-        | Self::PoissonSpiking { base, .. }
-        | Self::StochasticSpiking { base, .. } = self
-        {
-            arguments.insert(0, format!("base_type={base}"));
-        }
-        write!(f, "{}({})", self.name(), arguments.join(", "))
     }
 }
 

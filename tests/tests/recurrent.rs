@@ -2,7 +2,6 @@
 //! quantizing driver: the engine runs them as the integer network in 64 bits does, with and without end, and
 //! nothing leaves the bounds that the integer network states.
 
-use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
 use tinyspike::calibrate::{Calibration, Range};
 use tinyspike::emulate::HostEngine;
@@ -109,7 +108,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
                 _ => vec![random.signed(); 1 + random.below(4)],
             },
             readout,
-            dropped_softmax: false,
+            left_out: None,
         });
     }
     let targets: Vec<(Target, usize)> = graph.targets().collect();
@@ -195,7 +194,7 @@ fn check(seed: u64, random: &mut Random, seen: &mut Seen) {
     };
     let network = quantize(&graph, &calibration, &options)
         .unwrap_or_else(|e| panic!("{seed}: {e}\n{graph:#?}"));
-    let image = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+    let image = assemble(&network).unwrap();
     let image = image.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tinyspike::emulate::HostEngine;
-use tinyspike::names;
 use tinyspike::network::{
     Connection, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind, PerNeuron, Post,
     Pre, Probe, Synapse, Transform,
@@ -16,7 +15,6 @@ use tinyspike::simulate::{
 use tinyspike::tensor::Tensor;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
-use tinyspike_tests::model::neurons;
 
 const DT: f32 = 0.001;
 
@@ -157,7 +155,12 @@ fn spiking_types_fire_at_their_rates() {
         negative_slope: 0.1,
         amplitude: 1.0,
     };
-    let spiking_lif = neurons("lif");
+    let spiking_lif = NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude: 1.0,
+    };
     let spiking_leaky = NeuronType::SpikingLeakyRelu {
         negative_slope: 0.1,
         amplitude: 1.0,
@@ -207,29 +210,22 @@ fn neurons_may_have_their_own_parameters() {
         tau_ref: 0.002.into(),
         amplitude: amplitude(),
     };
-    let model = |name, parameters| NeuronType::Model {
-        model: names::model(name).unwrap(),
-        parameters,
-        amplitude: amplitude(),
-    };
     let types: [NeuronType<PerNeuron>; 5] = [
         rate(),
-        // tau_rc, tau_ref, min_voltage
-        model(
-            "lif",
-            vec![tau_rc(), each([0.002, 0.001, 0.003]), 0.0.into()],
-        ),
-        // tau_n, inc_n, and these
-        model(
-            "adaptive-lif",
-            vec![
-                each([0.1, 0.2, 0.3]),
-                0.5.into(),
-                tau_rc(),
-                0.002.into(),
-                0.0.into(),
-            ],
-        ),
+        NeuronType::Lif {
+            tau_rc: tau_rc(),
+            tau_ref: each([0.002, 0.001, 0.003]),
+            min_voltage: 0.0.into(),
+            amplitude: amplitude(),
+        },
+        NeuronType::AdaptiveLif {
+            tau_n: each([0.1, 0.2, 0.3]),
+            inc_n: 0.5.into(),
+            tau_rc: tau_rc(),
+            tau_ref: 0.002.into(),
+            min_voltage: 0.0.into(),
+            amplitude: amplitude(),
+        },
         NeuronType::SpikingRectifiedLinear {
             amplitude: amplitude(),
         },
@@ -342,7 +338,14 @@ fn streams_saturate_as_their_images_do() {
 /// Adaptation lowers the rate that a LIF neuron begins with.
 #[test]
 fn adaptive_neurons_slow_down() {
-    let adaptive = neurons("adaptive-lif:tau_n=0.1,inc_n=0.5");
+    let adaptive = NeuronType::AdaptiveLif {
+        tau_n: 0.1,
+        inc_n: 0.5,
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude: 1.0,
+    };
     let run = run(
         &chain(adaptive, 50, None),
         &[5.0; 50],

@@ -12,8 +12,7 @@ use npz::{Npz, path};
 use tinyspike::convert::{self, ConvertOptions, ScaleFiringRates};
 use tinyspike::import;
 use tinyspike::model::{Activation, Model};
-use tinyspike::names;
-use tinyspike::network::Synapse;
+use tinyspike::network::{NeuronType, Synapse};
 use tinyspike::simulate::{
     InitialVoltage, Input, InputData, Readout, Run, SimulateOptions, Simulator, accuracy,
 };
@@ -110,14 +109,24 @@ fn images() -> Images {
 
 /// Measures a line in the simulator: accuracies, and rates over the first images.
 fn measure(model: &Model, golden: &Golden, images: &Images) -> (Vec<f64>, Vec<(String, f64)>) {
+    let lif = |amplitude| NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude,
+    };
     let neuron_type = match golden.variant.as_str() {
         "rate_relu" => None,
-        "LIF" => Some(names::activation("lif").unwrap()),
-        "LIF_amp0.01" => Some(names::activation("lif:amplitude=0.01").unwrap()),
-        "LIFRate" => Some(names::activation("lif-rate").unwrap()),
+        "LIF" => Some(lif(1.0)),
+        "LIF_amp0.01" => Some(lif(0.01)),
+        "LIFRate" => Some(NeuronType::LifRate {
+            tau_rc: 0.02,
+            tau_ref: 0.002,
+            amplitude: 1.0,
+        }),
         spiking => {
             assert!(spiking.starts_with("SpikingReLU"), "{spiking}");
-            Some(names::activation("spiking-relu").unwrap())
+            Some(NeuronType::SpikingRectifiedLinear { amplitude: 1.0 })
         }
     };
     let options = ConvertOptions {
@@ -125,7 +134,7 @@ fn measure(model: &Model, golden: &Golden, images: &Images) -> (Vec<f64>, Vec<(S
         nengo_dl_compat: true,
         max_to_avg_pool: true,
         swap_activations: (neuron_type.clone().into_iter())
-            .map(|n| (Activation::Relu.into(), n))
+            .map(|n| (Activation::Relu.into(), n.into()))
             .collect(),
         scale_firing_rates: ScaleFiringRates::All(golden.scale),
         synapse: golden.tau.map(|tau| Synapse::Lowpass { tau }),

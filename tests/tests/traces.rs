@@ -25,7 +25,6 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
-use tinyspike_tests::model::neurons;
 use tinyspike_tests::network::{exact_networks, inputs, networks};
 
 const FIXTURE: &str = "tests/fixtures/traces.txt";
@@ -162,7 +161,7 @@ fn tuned(found: &mut String) {
             ..TuneOptions::default()
         };
         let tuned = tune(&graph, &calibration(500), &options, &|_| {}).unwrap();
-        note(found, &format!("{name} tuned"), &tuned.image, 20);
+        note(found, &format!("{name} tuned"), tuned.image.bytes(), 20);
     }
 }
 
@@ -172,7 +171,12 @@ fn exact(found: &mut String) {
         negative_slope: 0.25,
         amplitude: 1.0,
     };
-    let lif = neurons("lif:amplitude=0.01");
+    let lif = NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude: 0.01,
+    };
     let lowpass = Some(Synapse::Lowpass { tau: 0.005 });
     let alpha = Some(Synapse::Alpha { tau: 0.004 });
     for (name, samples) in [("mnist_small", 4), ("mnist_mlp", 6), ("mnist_pool_bn", 3)] {
@@ -221,7 +225,7 @@ fn random(found: &mut String) {
         for at in 0..200 {
             let network = strategy.new_tree(&mut runner).unwrap().current();
             let samples: Vec<_> = (0..3).map(|seed| inputs(&network, seed)).collect();
-            let hash = trace(&assemble(&network).unwrap(), &samples);
+            let hash = trace(assemble(&network).unwrap().bytes(), &samples);
             writeln!(found, "{kind} {at} {hash:016x}").unwrap();
         }
     }

@@ -6,7 +6,9 @@
 
 mod map;
 
-use crate::network::{EnsembleId, NeuronType, PerNeuron, Synapse};
+use std::borrow::Cow;
+
+use crate::network::{EnsembleId, Head, NeuronType, PerNeuron, Synapse};
 use crate::ops::OpsError;
 
 pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
@@ -75,8 +77,8 @@ pub struct Output {
     pub bias: Vec<f32>,
     /// Readout of its values from what links bring.
     pub readout: Readout,
-    /// `true` if a softmax after it was left out.
-    pub dropped_softmax: bool,
+    /// Function after it that was left out.
+    pub left_out: Option<Head>,
 }
 
 /// Readout of an output's values from what its links bring in each step.
@@ -217,14 +219,19 @@ impl Link {
     /// # Errors
     /// [`OpsError`] if the lengths do not match.
     pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
+        self.map.apply_batch(batch, &self.seen(batch, x), y)
+    }
+
+    /// The part of `batch` sources in `x` that the weights see.
+    pub(crate) fn seen<'x>(&self, batch: usize, x: &'x [f32]) -> Cow<'x, [f32]> {
         if self.source == SourceMap::Direct {
-            return self.map.apply_batch(batch, x, y);
+            return x.into();
         }
         let (inputs, places) = (x.len() / batch.max(1), self.map.inputs());
         let mut seen = vec![0.0; batch * places];
         for (x, seen) in x.chunks(inputs.max(1)).zip(seen.chunks_mut(places.max(1))) {
             self.source.for_each(inputs, |from, to| seen[to] += x[from]);
         }
-        self.map.apply_batch(batch, &seen, y)
+        seen.into()
     }
 }

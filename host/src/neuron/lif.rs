@@ -10,73 +10,11 @@
 use tinyspike_shared::image::{LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, STEP};
 
 use super::{Charged, Kind, PARTS, Settled};
-use crate::network::{Cells, Model, NeuronType, Parameter, Range, Step};
+use crate::network::NeuronType;
 use crate::quantize::current::Bounds;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
-
-/// Nengo's LIF.
-pub(super) const LIF: Float = Float;
-
-/// V += (J - V) (1 - exp(-δ / tau_rc)) for the part δ of a step in which the neuron is not refractory.
-#[derive(Debug)]
-pub(super) struct Float;
-
-impl Model for Float {
-    fn name(&self) -> &'static str {
-        "LIF"
-    }
-
-    fn parameters(&self) -> &'static [Parameter] {
-        &PARAMETERS
-    }
-
-    // The refractory time.
-    fn values(&self) -> usize {
-        1
-    }
-
-    fn step(&self, step: &Step<'_>, cells: &mut Cells<'_>, spikes: &mut Vec<(u32, f32)>) {
-        let (&[tau_rc, tau_ref, min_voltage], [refractory]) = (step.parameters, &mut *cells.values)
-        else {
-            return;
-        };
-        let dt = step.dt;
-        let cells = cells.voltage.iter_mut().zip(refractory);
-        for (i, ((v, refractory), j)) in cells.zip(step.currents).enumerate() {
-            let delta = (dt - *refractory).clamp(0.0, dt);
-            *v += (*v - j) * (-delta / tau_rc).exp_m1();
-            if *v > 1.0 {
-                *refractory = tau_ref + tau_rc * ((1.0 - *v) / (j - 1.0)).ln_1p();
-                *v = 0.0;
-                spikes.push((i as u32, 1.0));
-            } else {
-                *refractory -= dt;
-                *v = v.max(min_voltage);
-            }
-        }
-    }
-}
-
-/// tau_rc, tau_ref and min_voltage.
-pub(super) const PARAMETERS: [Parameter; 3] = [
-    Parameter {
-        name: "tau_rc",
-        default: 0.02,
-        range: Range::AboveZero,
-    },
-    Parameter {
-        name: "tau_ref",
-        default: 0.002,
-        range: Range::FromZero,
-    },
-    Parameter {
-        name: "min_voltage",
-        default: 0.0,
-        range: Range::UpToZero,
-    },
-];
 
 struct Leaky {
     /// The least voltage, as a share of the threshold in parts of 2^16.
@@ -90,8 +28,12 @@ pub(super) fn charged(
     layer: &str,
     options: &QuantizeOptions,
 ) -> Result<Option<Charged>, QuantizeError> {
-    let (Some(&[tau_rc, tau_ref, min_voltage]), Some(amplitude)) =
-        (neuron_type.parameters_of(&LIF), neuron_type.amplitude())
+    let NeuronType::Lif {
+        tau_rc,
+        tau_ref,
+        min_voltage,
+        amplitude,
+    } = *neuron_type
     else {
         return Ok(None);
     };

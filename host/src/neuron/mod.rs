@@ -1,9 +1,7 @@
-//! Neuron kinds, one file for each: the step of a [`Model`] in floats, and the units and bounds of what images have.
+//! Neuron kinds: the units and bounds of each, one file for each kind.
 //!
-//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in each of the
-//! two lists.
+//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in [`KINDS`].
 
-mod adaptive_lif;
 pub(crate) mod integrate_and_fire;
 mod lif;
 mod rectified;
@@ -12,17 +10,11 @@ use tinyspike_shared::image::Neuron;
 
 use crate::graph::Population;
 use crate::integers::Initial;
-use crate::network::{Model, NeuronType};
+use crate::network::NeuronType;
 use crate::quantize::current::Bounds;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
-
-/// Types of neurons that a file here describes, by their names on the command line.
-pub(crate) const MODELS: [(&str, &dyn Model); 2] = [
-    ("lif", &lif::LIF),
-    ("adaptive-lif", &adaptive_lif::ADAPTIVE_LIF),
-];
 
 /// Neurons that images have as they are: their types, and what brings them to integers.
 const KINDS: [(&str, ToIntegers); 2] = [

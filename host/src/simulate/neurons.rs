@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::limits::Limits;
 use super::random::RandomState;
-use crate::network::{Cells, NeuronType, PerNeuron, Step};
+use crate::network::{NeuronType, PerNeuron};
 
 /// Neurons that are looked at together for spikes.
 const BLOCK: usize = 16;
@@ -41,16 +41,7 @@ impl Neurons {
 
     /// The base of neurons that spike by a type which is itself a spiking one.
     pub(super) fn spiking_base(&self) -> Option<&NeuronType> {
-        match self.first()? {
-            NeuronType::RegularSpiking { base, .. }
-            | NeuronType::PoissonSpiking { base, .. }
-            | NeuronType::StochasticSpiking { base, .. }
-                if !base.is_rate() =>
-            {
-                Some(base)
-            }
-            _ => None,
-        }
+        self.first()?.base().filter(|base| !base.is_rate())
     }
 
     /// The rate for each current of one or more items, in place.
@@ -133,8 +124,8 @@ impl Events {
 #[derive(Clone, Debug)]
 pub(super) struct Population {
     voltage: Vec<f32>,
-    /// The other values of a [model's](crate::network::Model) neurons.
-    values: Vec<Vec<f32>>,
+    refractory: Vec<f32>,
+    adaptation: Vec<f32>,
     rng: Option<RandomState>,
     limits: Option<Arc<Limits>>,
 }
@@ -148,10 +139,8 @@ impl Population {
         limits: Option<Limits>,
     ) -> Self {
         let n = voltage.len();
-        let values = match neuron_type {
-            NeuronType::Model { model, .. } => model.values(),
-            _ => 0,
-        };
+        let zeros = |wanted: bool| vec![0.0; if wanted { n } else { 0 }];
+        let adaptive = matches!(neuron_type, NeuronType::AdaptiveLif { .. });
         let random = matches!(
             neuron_type,
             NeuronType::PoissonSpiking { .. } | NeuronType::StochasticSpiking { .. }
@@ -162,7 +151,8 @@ impl Population {
             } else {
                 Vec::new()
             },
-            values: vec![vec![0.0; n]; values],
+            refractory: zeros(adaptive || matches!(neuron_type, NeuronType::Lif { .. })),
+            adaptation: zeros(adaptive),
             rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
             limits: limits.map(Arc::new),
         }
@@ -175,7 +165,8 @@ impl Population {
         let one = |values: &[f32]| values.get(neuron).copied().into_iter().collect();
         Self {
             voltage: one(&self.voltage),
-            values: self.values.iter().map(|values| one(values)).collect(),
+            refractory: one(&self.refractory),
+            adaptation: one(&self.adaptation),
             rng: self.rng.take(),
             limits: None,
         }
@@ -183,9 +174,11 @@ impl Population {
 
     /// Puts the state of one neuron back.
     fn put(&mut self, neuron: usize, one: Self) {
-        let all = std::iter::once(&mut self.voltage).chain(&mut self.values);
-        let ones = std::iter::once(one.voltage).chain(one.values);
-        for (values, one) in all.zip(ones) {
+        for (values, one) in [
+            (&mut self.voltage, one.voltage),
+            (&mut self.refractory, one.refractory),
+            (&mut self.adaptation, one.adaptation),
+        ] {
             if let (Some(value), Some(one)) = (values.get_mut(neuron), one.first()) {
                 *value = *one;
             }
@@ -212,7 +205,8 @@ pub(super) fn is_integrator<P>(neuron_type: &NeuronType<P>) -> bool {
         neuron_type,
         NeuronType::SpikingRectifiedLinear { .. }
             | NeuronType::SpikingLeakyRelu { .. }
-            | NeuronType::Model { .. }
+            | NeuronType::Lif { .. }
+            | NeuronType::AdaptiveLif { .. }
             | NeuronType::RegularSpiking { .. }
     )
 }
@@ -341,23 +335,54 @@ fn step(
                 }
             }
         }
-        NeuronType::Model {
-            model,
-            parameters,
+        NeuronType::Lif {
+            tau_rc,
+            tau_ref,
+            min_voltage,
             amplitude,
         } => {
             out.scale = amplitude / dt;
-            let step = Step {
-                currents: j,
-                parameters,
-                dt,
-                spike: out.scale,
-            };
-            let mut cells = Cells {
-                voltage: &mut state.voltage,
-                values: &mut state.values,
-            };
-            model.step(&step, &mut cells, &mut out.list);
+            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
+            for (i, ((v, refractory), j)) in cells.zip(j.iter()).enumerate() {
+                let delta = (dt - *refractory).clamp(0.0, dt);
+                *v += (*v - j) * (-delta / tau_rc).exp_m1();
+                if *v > 1.0 {
+                    *refractory = tau_ref + tau_rc * ((1.0 - *v) / (j - 1.0)).ln_1p();
+                    *v = 0.0;
+                    out.list.push((i as u32, 1.0));
+                } else {
+                    *refractory -= dt;
+                    *v = v.max(*min_voltage);
+                }
+            }
+        }
+        NeuronType::AdaptiveLif {
+            tau_n,
+            inc_n,
+            tau_rc,
+            tau_ref,
+            min_voltage,
+            amplitude,
+        } => {
+            out.scale = amplitude / dt;
+            let cells = state.voltage.iter_mut().zip(&mut state.refractory);
+            let cells = cells.zip(&mut state.adaptation).zip(j.iter());
+            for (i, (((v, refractory), adaptation), j)) in cells.enumerate() {
+                let j = j - *adaptation;
+                *refractory -= dt;
+                let delta = (dt - *refractory).clamp(0.0, dt);
+                *v -= (j - *v) * (-delta / tau_rc).exp_m1();
+                let mut output = 0.0;
+                if *v > 1.0 {
+                    *refractory = tau_ref + (dt + tau_rc * (-(*v - 1.0) / (j - 1.0)).ln_1p());
+                    *v = 0.0;
+                    output = out.scale;
+                    out.list.push((i as u32, 1.0));
+                } else {
+                    *v = v.max(*min_voltage);
+                }
+                *adaptation += (dt / tau_n) * (inc_n * output - *adaptation);
+            }
         }
         NeuronType::RegularSpiking { base, amplitude } => {
             out.scale = amplitude / dt;

@@ -7,21 +7,23 @@ mod cycles;
 mod docs;
 mod host;
 mod micro;
+mod results;
 mod suite;
 
-use std::fs;
 use std::path::PathBuf;
 
+use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchOptions, bench, code};
 use tinyspike::data;
 use tinyspike_board::Failure;
 use tinyspike_board::firmware::{Board, Program};
 
 use crate::firmware;
+use results::Results;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Measure this packed image instead of the bundled networks
     #[arg(long, requires = "data")]
     image: Option<PathBuf>,
@@ -43,13 +45,10 @@ pub struct Args {
 }
 
 /// Builds the firmware, measures, and prints or writes the results.
-///
-/// # Errors
-/// [`Failure`] if a file cannot be used, the firmware not be built or run, or a check fails.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match (&args.image, &args.data) {
         (Some(image), Some(data)) => one(args, image, data),
-        _ if args.write_docs => docs::write(&suite::stored()?),
+        _ if args.write_docs => docs::write(&Results::stored()?),
         _ if args.check => suite::check(),
         _ => suite::write(),
     }
@@ -58,7 +57,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Measures one image.
 fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
     build(args.board)?;
-    let image = fs::read(image).map_err(Failure::file(image))?;
+    let image = ImageBuf::load(image).map_err(argument)?;
     let data = data::load(samples).map_err(argument)?.take(args.limit);
     let options = BenchOptions {
         board: args.board,

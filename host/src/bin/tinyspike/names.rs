@@ -94,20 +94,15 @@ mod tests {
             "relu=adaptive-lif:tau_n=2,inc_n=-0.5,tau_rc=3,tau_ref=0,min_voltage=-1,amplitude=0.5",
         )
         .unwrap();
-        let ActivationType::Neuron(NeuronType::Model {
-            model,
-            parameters,
-            amplitude,
-        }) = to
-        else {
-            panic!("{to}");
+        let expected = NeuronType::AdaptiveLif {
+            tau_n: 2.0,
+            inc_n: -0.5,
+            tau_rc: 3.0,
+            tau_ref: 0.0,
+            min_voltage: -1.0,
+            amplitude: 0.5,
         };
-        assert_eq!(model.name(), "AdaptiveLIF");
-        // tau_n, inc_n, tau_rc, tau_ref, min_voltage
-        assert_eq!(
-            (parameters, amplitude),
-            (vec![2.0, -0.5, 3.0, 0.0, -1.0], 0.5)
-        );
+        assert_eq!(to, expected.into());
         let (_, to) = swap("relu=poisson-spiking:base=rate-tanh").unwrap();
         assert_eq!(to.to_string(), "PoissonSpiking(base_type=Tanh())");
         for (text, word) in [

@@ -138,7 +138,7 @@ impl Neuron {
         fn words<K: Kind>(_: &K) -> u32 {
             K::WORDS
         }
-        if cfg!(feature = "dynamics") {
+        if cfg!(feature = "exact") {
             of_kind!(self, kind => words(kind))
         } else {
             1
@@ -151,7 +151,7 @@ impl Neuron {
         fn constants<K: Kind>(_: &K) -> u32 {
             K::CONSTANTS
         }
-        if cfg!(feature = "dynamics") {
+        if cfg!(feature = "exact") {
             of_kind!(self, kind => constants(kind))
         } else {
             0
@@ -169,7 +169,7 @@ impl Neuron {
 
     /// Checks what the kind asks of itself and of its constants.
     pub(super) fn validate(&self, constants: &[u8]) -> Result<(), Fault> {
-        if cfg!(feature = "dynamics") {
+        if cfg!(feature = "exact") {
             of_kind!(self, kind => kind.validate(constants))
         } else {
             Ok(())

@@ -1,14 +1,16 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use tinyspike::Advised;
 use tinyspike::assemble::Image;
-use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks};
+use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
 use tinyspike::convert::Conversion;
-use tinyspike::data::{self, DataError, DataSet, suspicion};
+use tinyspike::data::suspicion::{Watch, of_calibration};
+use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::deploy::{DeployError, DeployOptions, Deployment, Mode};
 use tinyspike::graph::Graph;
 use tinyspike::quantize::WEIGHT_BITS;
@@ -23,9 +25,6 @@ use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
-
-/// The number of samples that are looked at for signs of being of no use.
-const SUSPECTED: usize = 512;
 
 /// Output of `--json`.
 #[derive(Serialize)]
@@ -118,34 +117,60 @@ fn calibration(
     )
 }
 
+/// A file's samples, of which the first pass also tells whether they are of use.
+struct Watched<'a> {
+    file: FileBlocks,
+    watch: &'a RefCell<Watch>,
+    passed: Cell<bool>,
+}
+
+impl Blocks for Watched<'_> {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        self.file.for_each_set(&mut |set| {
+            if !self.passed.get() {
+                self.watch.borrow_mut().add(&set);
+            }
+            set.for_each(visit)
+        })?;
+        self.passed.set(true);
+        Ok(())
+    }
+}
+
 /// The image that the user asks for.
 fn deploy(args: &Convert, conversion: &Conversion) -> Result<Deployment, Failure> {
     let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
     let names = inputs(conversion);
+    let watch = RefCell::default();
     let (count, blocks): (usize, Option<Box<dyn Blocks>>) = match (names.as_slice(), &mode) {
         _ if args.calibration.is_empty() => (0, None),
         (_, Mode::Tuned(_)) => {
             let most = limit.unwrap_or(TUNED).min(TUNED);
             let set = calibration(args, conversion, |path| data::load_at_most(path, most))?;
-            suspicion::of_calibration(&set, true).iter().for_each(warn);
+            of_calibration(&set, true).iter().for_each(warn);
             (set.len(), Some(Box::new(set)))
         }
         ([name], _) => {
             let path = assign("--calibration", &args.calibration, &[name])?[0];
-            let few = data::load_at_most(path, SUSPECTED)?.with_byte_scale(args.data.byte_scale);
-            suspicion::of_calibration(&few, false).iter().for_each(warn);
-            let blocks = FileBlocks {
-                path: path.into(),
-                byte_scale: args.data.byte_scale,
-                limit,
+            let blocks = Watched {
+                file: FileBlocks {
+                    path: path.into(),
+                    byte_scale: args.data.byte_scale,
+                    limit,
+                },
+                watch: &watch,
+                passed: Cell::new(false),
             };
             (data::about(path)?.count, Some(Box::new(blocks)))
         }
         _ => {
             let set = calibration(args, conversion, |path| data::load(path))?;
             let set = set.take(limit.unwrap_or(usize::MAX));
-            suspicion::of_calibration(&set, false).iter().for_each(warn);
+            of_calibration(&set, false).iter().for_each(warn);
             (set.len(), Some(Box::new(set)))
         }
     };
@@ -172,6 +197,7 @@ fn deploy(args: &Convert, conversion: &Conversion) -> Result<Deployment, Failure
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
+    watch.borrow().found(false).iter().for_each(warn);
     deployment.map_err(|error| failure(args, &error))
 }
 
@@ -194,11 +220,14 @@ pub(crate) fn show_warnings(conversion: &Conversion) {
 
 /// Prints the parts of the network that an image leaves out.
 pub(crate) fn show_omissions(graph: &Graph) {
-    for output in graph.outputs.iter().filter(|o| o.dropped_softmax) {
-        note(format_args!(
-            "the softmax of {:?} is left out of the image: it does not change the ranking",
-            output.label
-        ));
+    for output in &graph.outputs {
+        if let Some(head) = output.left_out {
+            note(format_args!(
+                "the {head} of {:?} is left out of the image: {}",
+                output.label,
+                head.omission()
+            ));
+        }
     }
 }
 

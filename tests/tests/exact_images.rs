@@ -1,11 +1,10 @@
-//! Faithful images against NengoDL and the float simulator: accuracy, spike counts, bounds.
+//! Exact images against NengoDL and the float simulator: accuracy, spike counts, bounds.
 
 mod npz;
 
 use std::fmt::Write;
 
 use npz::{Npz, path};
-use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{self, Conversion, ConvertOptions, ScaleFiringRates};
 use tinyspike::data::{self, DataSet};
 use tinyspike::deploy::{Deployment, Stage};
@@ -22,7 +21,6 @@ use tinyspike_firmware::{Event, Probe};
 use tinyspike_shared::image::Neuron;
 use tinyspike_tests::deployment;
 use tinyspike_tests::ideal::Ideal;
-use tinyspike_tests::model;
 use tinyspike_tests::reference::Reference;
 
 fn conversion(
@@ -77,8 +75,7 @@ impl Probe for Counts {
 
 /// The engine's counts for each item of `x`, whose values are whole 255ths.
 fn engine_counts(build: &Deployment, x: &Tensor, steps: u16) -> Vec<Vec<Vec<i64>>> {
-    let bytes = aligned_copy(build.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = build.image.image();
     let neurons = || image.description().ensembles.iter().map(|e| e.neurons);
     items(x)
         .into_iter()
@@ -227,8 +224,7 @@ fn mnist() -> DataSet {
 
 /// Accuracies after 30 and 60 steps: last, and mean of ten after 60.
 fn measured(build: &Deployment, data: &DataSet) -> [f64; 3] {
-    let bytes = aligned_copy(build.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = build.image.image();
     let range = 0..data.len();
     let run = emulate::run(&image, data, range, &EmulateOptions::default(), &|_| {}).unwrap();
     let labels = data.labels().unwrap();
@@ -351,7 +347,7 @@ An exact image (`convert --exact`) takes NengoDL's steps in fixed point. Its wei
 `--weight-bits 8`, and a scale for each output channel. All else has 16 bits and more. Settings:
 SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn from seed 0,
 `--inference-only --max-to-avg-pool --nengo-dl-compat`.
-`cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
+`cargo test --release -p tinyspike-tests --test exact_images -- --ignored` checks this file against a run; with
 `UPDATE_DOCS=1` it writes it.
 
 ## Accuracy
@@ -428,7 +424,7 @@ equations in float64 with the image's weights against NengoDL: the effect of 8 o
             }
         }
     }
-    let file = path("docs/accuracy-faithful.md");
+    let file = path("docs/accuracy-exact.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(file, text).unwrap();
     } else {
@@ -513,7 +509,12 @@ fn rounded(mut network: Network) -> Network {
 }
 
 fn lif(amplitude: f32) -> NeuronType {
-    model::neurons(&format!("lif:amplitude={amplitude}"))
+    NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude,
+    }
 }
 
 /// Networks that the tables of NengoDL do not have, against the float simulator with the same weights
@@ -703,7 +704,12 @@ fn streams_keep_to_their_bounds() {
         negative_slope: 0.25,
         amplitude: 1.0,
     };
-    let lif = model::neurons("lif");
+    let lif = NeuronType::Lif {
+        tau_rc: 0.02,
+        tau_ref: 0.002,
+        min_voltage: 0.0,
+        amplitude: 1.0,
+    };
     // With a count of 1, neurons that are due to fire more often have no bound but the limits.
     for (neurons, scale, synapse, max_count) in [
         (RELU, 100.0, lowpass(0.005), 63),
