@@ -300,7 +300,6 @@ fn random_graphs_run_as_their_integers_say() {
         }
         check(seed, &mut random, &mut seen);
     }
-    println!("{seen:?}");
     assert!(seen.recurrent > 100, "{seen:?}");
     assert!(seen.integrators_with_inbox > 100, "{seen:?}");
     assert!(seen.saturated > 100, "{seen:?}");

@@ -14,7 +14,7 @@ mod error;
 mod header;
 mod inbox;
 mod layout;
-mod neuron;
+pub mod neuron;
 mod read;
 mod reader;
 mod validate;
