@@ -29,7 +29,7 @@ enum Command {
     Firmware,
     /// Show by the linker that no panic is reachable from the engine
     NoPanic,
-    /// Let libFuzzer look for inputs that break a parser
+    /// Look for inputs that break a parser: by generators, or by libFuzzer
     Fuzz(fuzz::Args),
     /// Check formatting, clippy, prose, unsafe code, packages and dependencies
     Lint,

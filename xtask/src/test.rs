@@ -28,6 +28,7 @@ pub fn test() -> Result<(), Failure> {
         "--test=board",
         "--test=boards",
         "--test=flash",
+        "--test=hostile_images",
         "--test=on_device",
         "--test=parts",
         "--test=updates",
