@@ -587,7 +587,13 @@ fn check(graph: &Graph, samples: &Samples) -> Result<(), CalibrateError> {
     Ok(())
 }
 
-fn batch_of<'a>(graph: &Graph, samples: &'a Samples, start: usize, count: usize) -> Vec<&'a [f32]> {
+/// The inputs of `count` samples from `start` on.
+pub(crate) fn batch_of<'a>(
+    graph: &Graph,
+    samples: &'a Samples,
+    start: usize,
+    count: usize,
+) -> Vec<&'a [f32]> {
     graph
         .inputs
         .iter()

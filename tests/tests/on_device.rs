@@ -32,7 +32,7 @@ fn image(machine: Machine, steps: u16) -> Vec<u8> {
         target: family(machine),
         ..QuantizeOptions::default()
     };
-    mnist::small(Some(100), &options)
+    mnist::small(Some(100), &options).bytes().to_vec()
 }
 
 fn test_set(count: usize) -> DataSet {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let data = data.take(args.limit as usize);
     match &args.on {
         BenchTarget::Emulated(board) => {
-            let report = emulated(args, *board, bytes.bytes(), &data)?;
+            let report = emulated(args, *board, &bytes, &data)?;
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
@@ -51,7 +51,7 @@ fn print(
 fn emulated(
     args: &Bench,
     board: Board,
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<tinyspike::bench::Report, Failure> {
     if let Some(flag) = [
@@ -75,7 +75,7 @@ fn emulated(
 /// Builds what counts on an emulated board, and counts.
 pub(crate) fn count(
     board: Board,
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;
