@@ -88,7 +88,9 @@ impl Toolchain {
 /// Adds a flag of the compiler's for what is built for a target. Cargo's `--config` does not know targets with a dot in their name.
 pub fn add_flag(command: &mut Command, target: &str, flag: &str) {
     let name = variable(target, "RUSTFLAGS");
-    let mut set = command.get_envs().filter(|(other, _)| *other == *name);
+    let mut set = command
+        .get_envs()
+        .filter(|(other, _)| other.to_str() == Some(&name));
     let before = set.next().and_then(|(_, value)| value?.to_str());
     let flags = before.map_or(flag.to_owned(), |before| format!("{before} {flag}"));
     command.env(name, flags);

@@ -5,9 +5,9 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox, Initial, Input,
-    LEAK_PIECES, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified, Section, SourceMap,
-    Synapse, Transform, Width, Window,
+    Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox, Initial,
+    Input, LEAK_PIECES, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified, Section,
+    SourceMap, Synapse, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
@@ -111,7 +111,11 @@ impl Generator {
             3 => [self.range(1, 3), self.range(28, 70)],
             _ => [self.range(1, 9), self.range(1, 9)],
         };
-        let height = if channels * height * width > 8192 { 1 } else { height };
+        let height = if channels * height * width > 8192 {
+            1
+        } else {
+            height
+        };
         [height, width, channels].map(|d| d as u16)
     }
 
@@ -144,7 +148,11 @@ impl Generator {
                 1 => Synapse::Lowpass { decay },
                 _ => Synapse::Alpha { decay, feed },
             },
-            fraction: if self.calm { self.range(0, 2) } else { self.range(0, 14) } as u8,
+            fraction: if self.calm {
+                self.range(0, 2)
+            } else {
+                self.range(0, 14)
+            } as u8,
         }
     }
 
@@ -211,7 +219,11 @@ impl Generator {
                 leak += g.range(1, (1 << 30) / LEAK_PIECES) as i32;
                 leak
             });
-            params.extend([refractory, minimum, 0].iter().flat_map(|w| w.to_le_bytes()));
+            params.extend(
+                [refractory, minimum, 0]
+                    .iter()
+                    .flat_map(|w| w.to_le_bytes()),
+            );
             params.extend(table);
         }
         let inbox = (exact && self.chance(90)).then(|| self.inbox());
@@ -222,7 +234,11 @@ impl Generator {
             (true, Width::I32) => 1 << 28,
             (false, width) => width.max(),
         };
-        let shift = if self.calm { self.range(0, 2) as i8 - 2 } else { self.range(0, 31) as i8 - 31 };
+        let shift = if self.calm {
+            self.range(0, 2) as i8 - 2
+        } else {
+            self.range(0, 31) as i8 - 31
+        };
         Ensemble {
             neurons: neurons as u32,
             channels: channels as u32,
@@ -231,7 +247,11 @@ impl Generator {
                 true => self.range(1, 3) as u8,
                 false => self.pick(&[1, 15, 127, 128, 255]),
             },
-            current_shift: if direct || self.chance(50) { shift } else { -shift },
+            current_shift: if direct || self.chance(50) {
+                shift
+            } else {
+                -shift
+            },
             initial: if direct { Initial::Half } else { initial },
             neuron,
             inbox,
@@ -260,9 +280,17 @@ impl Generator {
                 },
                 false => Readout::Sum,
             },
-            current_shift: if shown && !calm { self.range(0, 62) as i8 - 31 } else { 0 },
+            current_shift: if shown && !calm {
+                self.range(0, 62) as i8 - 31
+            } else {
+                0
+            },
             inbox: (shown && self.chance(90)).then(|| self.inbox()),
-            exit_margin: if shown { 0 } else { self.pick(&[0, 0, 1, 1000, u32::MAX]) },
+            exit_margin: if shown {
+                0
+            } else {
+                self.pick(&[0, 0, 1, 1000, u32::MAX])
+            },
             scale: self.scale(),
         }
     }
@@ -272,7 +300,11 @@ impl Generator {
         match self.below(10) {
             0 | 1 if !plain => {
                 let pair = |g: &mut Self, of: &[u8]| [g.pick(of), g.pick(of)];
-                let mut seen = [self.range(1, 12) as u16, self.range(1, 40) as u16, source[2]];
+                let mut seen = [
+                    self.range(1, 12) as u16,
+                    self.range(1, 40) as u16,
+                    source[2],
+                ];
                 if volume(seen) > 8192 {
                     seen = [1, 2, source[2]];
                 }
@@ -310,7 +342,13 @@ impl Generator {
             });
             let stride = [0; 2].map(|_| self.pick(&[1u8, 1, 1, 2, 3, 5, 255]));
             let dilated = self.chance(25);
-            let dilation = [0; 2].map(|_| if dilated { self.pick(&[1u8, 2, 3, 255]) } else { 1 });
+            let dilation = [0; 2].map(|_| {
+                if dilated {
+                    self.pick(&[1u8, 2, 3, 255])
+                } else {
+                    1
+                }
+            });
             let padding = [0, 1].map(|axis: usize| {
                 let most = (usize::from(kernel[axis]) - 1) * usize::from(dilation[axis]);
                 let most = most.min(255);
@@ -407,7 +445,9 @@ impl Generator {
             Some(dense) => dense,
             None => Transform::Convolution(self.convolution(seen, target)?),
         };
-        let fit = Layout::ALL.into_iter().filter(|layout| layout.fits(&transform));
+        let fit = Layout::ALL
+            .into_iter()
+            .filter(|layout| layout.fits(&transform));
         let layout = self.pick(&fit.collect::<Vec<_>>());
         Some(Connection {
             pre,
@@ -438,12 +478,24 @@ impl Generator {
         let labels = b"x\n".repeat(inputs + ensembles + outputs);
         let mut network = Network {
             labels: &labels,
-            steps: self.pick(if exact { &[0, 1, 2, 5] } else { &[1, 1, 2, 2, 3, 5] }),
+            steps: self.pick(if exact {
+                &[0, 1, 2, 5]
+            } else {
+                &[1, 1, 2, 2, 3, 5]
+            }),
             ..Network::default()
         };
         for &shape in &parts.inputs {
-            let max = self.pick(if self.calm { &[1, 3, 15] } else { &[255, 255, 127, 1, 0] });
-            let zero_point = if self.chance(70) { 0 } else { self.below(usize::from(max) + 1) as u8 };
+            let max = self.pick(if self.calm {
+                &[1, 3, 15]
+            } else {
+                &[255, 255, 127, 1, 0]
+            });
+            let zero_point = if self.chance(70) {
+                0
+            } else {
+                self.below(usize::from(max) + 1) as u8
+            };
             let input = Input {
                 size: volume(shape) as u32,
                 zero_point,

@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-
 pub mod generate;
 pub mod mutate;
 mod parts;

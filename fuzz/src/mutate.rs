@@ -227,8 +227,16 @@ fn number_in_text(bytes: &mut Vec<u8>, from: usize, numbers: &mut Numbers) {
         return;
     };
     let digits = match tail[start..].starts_with(b"0x") {
-        true => 2 + tail[start + 2..].iter().take_while(|b| b.is_ascii_hexdigit()).count(),
-        false => tail[start..].iter().take_while(|b| b.is_ascii_digit()).count(),
+        true => {
+            2 + tail[start + 2..]
+                .iter()
+                .take_while(|b| b.is_ascii_hexdigit())
+                .count()
+        }
+        false => tail[start..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count(),
     };
     let range = from + start..from + start + digits;
     let text = numbers.pick(&ODD_TEXT).unwrap_or(b"");

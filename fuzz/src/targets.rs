@@ -310,7 +310,10 @@ pub(crate) fn chips(bytes: &[u8]) -> Outcome {
         outcome = Outcome::Accepted;
         let slots = layout.slots;
         let journal = slots.second.into_iter().flat_map(|second| second.journal);
-        let parts = [layout.firmware].into_iter().chain(journal).chain([slots.a]);
+        let parts = [layout.firmware]
+            .into_iter()
+            .chain(journal)
+            .chain([slots.a]);
         let parts: Vec<Region> = parts.chain(slots.second.map(|second| second.b)).collect();
         for part in &parts {
             assert!(part.len > 0 && !part.overlaps(layout.ram), "{layout:?}");
@@ -322,7 +325,9 @@ pub(crate) fn chips(bytes: &[u8]) -> Outcome {
         for line in script.lines() {
             let linker = ["MEMORY", "{", "}", "  FLASH : ", "  RAM : ", "_tinyspike_"];
             let ours = linker.iter().any(|start| line.starts_with(start));
-            let plain = line.chars().all(|c| c.is_ascii_alphanumeric() || " {}:=,;_".contains(c));
+            let plain = line
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " {}:=,;_".contains(c));
             assert!(ours && plain, "{script}");
         }
     }

@@ -53,7 +53,11 @@ fn stream(mut bytes: &[u8], mut head: impl FnMut() -> Head) -> Vec<u8> {
         };
         bytes = tail;
         let mut frame = [0; MAX_FRAME];
-        match wire::encode(lie.take().unwrap_or_else(&mut head), &Raw(message), &mut frame) {
+        match wire::encode(
+            lie.take().unwrap_or_else(&mut head),
+            &Raw(message),
+            &mut frame,
+        ) {
             Ok(frame) if length < u8::MAX => all.extend_from_slice(frame),
             _ => all.extend_from_slice(message),
         }

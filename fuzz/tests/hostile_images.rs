@@ -1,6 +1,10 @@
 //! Hostile images on the host and on emulated boards: no kernel faults or writes beside its arena, overflow checks and
 //! debug assertions hold, and if the stated bounds hold, each board has the state that plain Rust has on the host.
 
+#![expect(clippy::print_stdout, reason = "a long run says what it has done")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use tinyspike::assemble::{Image, aligned_copy};
@@ -9,7 +13,7 @@ use tinyspike_board::qemu;
 use tinyspike_firmware::Portable;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_fuzz::mutate::mutate;
-use tinyspike_fuzz::{Target, generate, runnable, volume};
+use tinyspike_fuzz::{Outcome, Target, generate, runnable, volume};
 use tinyspike_shared::inputs::Header;
 use tinyspike_tests::numbers::Numbers;
 
@@ -54,7 +58,7 @@ impl Batch {
     const MOST: usize = 4 << 20;
 
     /// Runs all images on a board, with its kernels and with plain Rust.
-    fn run(self, board: Board, firmware: &std::path::Path, tally: &mut Tally) {
+    fn run(self, board: Board, firmware: &Path, tally: &mut Tally) {
         if self.seeds.is_empty() {
             return;
         }
@@ -126,9 +130,18 @@ fn on_board(board: Board, seeds: impl Iterator<Item = (u64, Vec<u8>)>) -> Tally 
 fn generated_images_run_alike_with_all_kernels_of_the_host() {
     let target = Target::named("image").unwrap();
     let (count, first) = volume(1000);
-    let accepted = (first..first + count)
-        .filter(|&seed| (target.run)(&generate::image(seed)) == tinyspike_fuzz::Outcome::Accepted)
-        .count();
+    let (mut accepted, mut broken) = (0, Vec::new());
+    for seed in first..first + count {
+        let image = generate::image(seed);
+        match catch_unwind(AssertUnwindSafe(|| (target.run)(&image))) {
+            Ok(outcome) => accepted += usize::from(outcome == Outcome::Accepted),
+            Err(_) => broken.push(seed),
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "the images of these seeds break it: {broken:?}"
+    );
     println!("host: {accepted} of {count} generated images accepted");
     assert!(2 * accepted > count as usize, "{accepted} of {count}");
 }

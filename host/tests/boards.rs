@@ -632,7 +632,10 @@ fn runs_within_its_stack(machine: Machine, image: &str, data: &[&str]) {
     let [used, size] = ["high_water", "size"].map(|part| report["stack"][part].as_u64().unwrap());
     println!("{machine}: {used} of {size} bytes of stack");
     // An interrupt comes on top, at any time.
-    assert!(used * 8 <= size * 7, "{image}: {used} of {size} bytes of stack");
+    assert!(
+        used * 8 <= size * 7,
+        "{image}: {used} of {size} bytes of stack"
+    );
 }
 
 #[test]
@@ -778,10 +781,21 @@ fn a_probe_that_lies_ends_a_command_with_one_paragraph() {
         let said = text(&output.stderr);
         assert!(start.elapsed() < Duration::from_secs(180), "{seed}: {said}");
         let code = output.status.code();
-        assert!(matches!(code, Some(0 | 1)), "{seed}: {:?}: {said}", output.status);
-        assert!(!said.contains("panicked") && said.len() < 8192, "{seed}: {said}");
+        assert!(
+            matches!(code, Some(0 | 1)),
+            "{seed}: {:?}: {said}",
+            output.status
+        );
+        assert!(
+            !said.contains("panicked") && said.len() < 8192,
+            "{seed}: {said}"
+        );
         let errors = said.lines().filter(|line| line.starts_with("error: "));
-        assert_eq!(errors.count(), usize::from(code == Some(1)), "{seed}: {said}");
+        assert_eq!(
+            errors.count(),
+            usize::from(code == Some(1)),
+            "{seed}: {said}"
+        );
         let moves = |c: char| c.is_control() && c != '\n';
         assert!(!said.contains(moves), "{seed}: {said:?}");
         ended += 1;

@@ -143,7 +143,9 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
         );
         assert_eq!(log[1..], ["INFO 20 inputs done"]);
         // What never ends is no message, and is not kept for ever.
-        let table = LogTable::read(&elf(board, Program::Trace)).unwrap().unwrap();
+        let table = LogTable::read(&elf(board, Program::Trace))
+            .unwrap()
+            .unwrap();
         let mut reader = table.reader();
         for _ in 0..17 {
             assert_eq!(reader.read(&[0x55; 4096]), []);
