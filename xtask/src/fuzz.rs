@@ -11,7 +11,7 @@ use tinyspike_board::shell::{self, Failure};
 
 /// Arguments of `cargo xtask fuzz`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The target for libFuzzer: image, inputs, model, archive, savedmodel, data, chips, device or session
     target: Option<String>,
     /// Seconds to run libFuzzer
@@ -35,7 +35,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Failure`] if something cannot be built, or an input breaks a target; the message names its file.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.target {
         Some(target) => libfuzzer(args, target),
         None => volume(args),
