@@ -295,7 +295,7 @@ impl Generator {
         }
     }
 
-    /// What a connection sees of its source.
+    /// Source map of a connection, and the shape that its transform sees.
     fn source(&mut self, source: Shape, plain: bool) -> (SourceMap, Shape) {
         match self.below(10) {
             0 | 1 if !plain => {
