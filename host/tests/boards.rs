@@ -1,6 +1,8 @@
 //! The way of a model onto a board as a user goes it: every command on emulated boards, and what they say and do
 //! if something goes wrong.
 
+#![expect(clippy::print_stdout, reason = "stacks and refusals are measured")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
