@@ -257,7 +257,7 @@ fn deploy(model: &Model) {
         }
     };
     let network = &conversion.network;
-    let _ = inspect::listing(network);
+    let _ = inspect::listing(network).to_string();
     let values = network.nodes.iter().map(|n| n.size_out);
     let neurons = network.ensembles.iter().map(|e| e.n_neurons);
     let values = values.chain(neurons).fold(0usize, usize::saturating_add);

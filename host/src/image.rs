@@ -129,6 +129,13 @@ impl ImageBuf {
         &self.bytes
     }
 
+    /// The image alone, with these bytes behind it.
+    pub(crate) fn followed_by(&self, behind: &[u8]) -> Self {
+        Self {
+            bytes: aligned_copy(&[self.image().bytes(), behind].concat()),
+        }
+    }
+
     /// The same image, stated to be this release of its model. A signature does not fit it any more, and is
     /// dropped.
     #[must_use]
