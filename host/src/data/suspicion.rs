@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::set::{DataSet, Sample, Samples};
+use super::set::{DataSet, Sample, Samples, Targets};
 use crate::assemble::{Image, scale_value};
 
 /// A sign that data is not what a network was made for.
@@ -38,10 +38,12 @@ pub enum Suspicion {
         /// Number of outputs.
         outputs: usize,
     },
-    /// Labels of more than two classes, for one output.
-    OneOutput {
-        /// The largest label.
-        largest: u32,
+    /// Targets of another number of values than the network has outputs.
+    Targets {
+        /// Number of values of a sample.
+        values: usize,
+        /// Number of outputs.
+        outputs: usize,
     },
     /// Values outside an input's range, which are clamped to it.
     Clamped {
@@ -82,10 +84,10 @@ impl fmt::Display for Suspicion {
                 "{count} labels (the largest is {largest}) have no output: the network has {outputs}, and classes \
                  count from 0. These samples count as wrong"
             ),
-            Self::OneOutput { largest } => write!(
+            Self::Targets { values, outputs } => write!(
                 f,
-                "the network has one output, whose sign is its class (0, or 1 above zero), and labels go up to \
-                 {largest}: there is no accuracy"
+                "y has {values} values for each sample, and the network has {outputs} outputs: neither accuracy nor \
+                 error can be told. Classes are whole numbers from 0 on"
             ),
             Self::Clamped {
                 input,
@@ -142,14 +144,18 @@ pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
     found
 }
 
-/// Signs that labels are not those of a network with so many outputs.
+/// Signs that targets are not those of a network with so many outputs.
 #[must_use]
-pub fn of_labels(data: &DataSet, outputs: usize) -> Option<Suspicion> {
-    let labels = data.labels()?;
+pub fn of_targets(data: &DataSet, outputs: usize) -> Option<Suspicion> {
+    let labels = match data.targets()? {
+        // One output of whole numbers has an error.
+        Targets::Classes(_) if outputs == 1 => return None,
+        Targets::Classes(labels) => labels,
+        &Targets::Values { size: values, .. } => {
+            return (values != outputs).then_some(Suspicion::Targets { values, outputs });
+        }
+    };
     let largest = labels.iter().copied().max()?;
-    if outputs == 1 {
-        return (largest > 1).then_some(Suspicion::OneOutput { largest });
-    }
     let count = labels.iter().filter(|l| **l as usize >= outputs).count();
     (count > 0).then_some(Suspicion::Labels {
         count,
@@ -158,12 +164,29 @@ pub fn of_labels(data: &DataSet, outputs: usize) -> Option<Suspicion> {
     })
 }
 
+/// The share of an input's range up to which bytes that use no more of it are taken for too small.
+const UNUSED: f64 = 0.1;
+
+/// Tells whether bytes of samples for an input of an image are meant as they are: as such they lie in its range, and
+/// in 255ths they would use little of it.
+#[must_use]
+pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
+    let (Samples::U8(bytes), Some(input)) = (data.samples(), image.description().inputs.get(input))
+    else {
+        return false;
+    };
+    let scale = scale_value(input.scale);
+    let to = f64::from(input.max.saturating_sub(input.zero_point)) * scale;
+    let largest = f64::from(bytes.iter().copied().max().unwrap_or(0));
+    largest <= to + scale && largest * f64::from(data.byte_scale()) < to * UNUSED
+}
+
 /// Signs that a data set is not what an image was made for. A sample holds the values of each input.
 #[must_use]
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
-    let mut found: Vec<Suspicion> = of_labels(data, outputs).into_iter().collect();
+    let mut found: Vec<Suspicion> = of_targets(data, outputs).into_iter().collect();
     let mut start = 0;
     for (at, input) in network.inputs.iter().enumerate() {
         let part = start..start + input.size as usize;
@@ -240,16 +263,24 @@ mod tests {
     #[test]
     fn labels_without_an_output_are_counted() {
         let of = |labels: Vec<u32>| set(Samples::U8(vec![1; labels.len()]), 1, Some(labels));
-        assert_eq!(of_labels(&of(vec![0, 9, 4]), 10), None);
+        assert_eq!(of_targets(&of(vec![0, 9, 4]), 10), None);
         let beyond = Suspicion::Labels {
             count: 2,
             largest: 11,
             outputs: 10,
         };
-        assert_eq!(of_labels(&of(vec![1, 10, 11]), 10), Some(beyond));
-        assert_eq!(of_labels(&of(vec![0, 1, 1]), 1), None);
-        let classes = Suspicion::OneOutput { largest: 2 };
-        assert_eq!(of_labels(&of(vec![0, 2]), 1), Some(classes));
+        assert_eq!(of_targets(&of(vec![1, 10, 11]), 10), Some(beyond));
+        assert_eq!(of_targets(&of(vec![0, 1, 2]), 1), None);
+        let two = Targets::Values {
+            size: 2,
+            values: vec![0.5; 4],
+            bytes: false,
+        };
+        let two = set(Samples::U8(vec![1, 2]), 1, None).with_targets(Some(two));
+        let (values, outputs) = (2, 3);
+        assert_eq!(of_targets(&two, 2), None);
+        let others = Suspicion::Targets { values, outputs };
+        assert_eq!(of_targets(&two, outputs), Some(others));
     }
 
     #[test]
@@ -258,6 +289,6 @@ mod tests {
         let labels = (0..20).map(|i| i % 3).collect();
         let data = set(Samples::U8(values), 4, Some(labels));
         assert_eq!(of_calibration(&data, true), []);
-        assert_eq!(of_labels(&data, 3), None);
+        assert_eq!(of_targets(&data, 3), None);
     }
 }
