@@ -352,6 +352,8 @@ pub struct Lead {
 pub struct Activity {
     /// Neurons (or places) that had something to say, step by step.
     pub events: u64,
+    /// Events of as many spikes as one may have.
+    pub full: u64,
     /// Spikes of these events.
     pub spikes: u64,
     /// Weights that they touched.
@@ -381,6 +383,7 @@ impl Activity {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         self.events += other.events;
+        self.full += other.full;
         self.spikes += other.spikes;
         self.ops += other.ops;
         self.single_ops += other.single_ops;
@@ -394,15 +397,19 @@ struct Counter<'a> {
     /// The spikes of each ensemble's neurons in this inference; empty if they are not recorded.
     spikes: Vec<Vec<i32>>,
     fan_out: &'a FanOut,
+    /// The most spikes in an event of each ensemble.
+    most: Vec<u64>,
 }
 
 impl Probe for Counter<'_> {
     fn spikes(&mut self, ensemble: usize, events: &[Event]) {
         let activity = &mut self.ensembles[ensemble];
         let fan_out = &self.fan_out.ensembles[ensemble];
+        let most = self.most[ensemble];
         for e in events {
             let count = u64::from(e.value.unsigned_abs());
             activity.count(count, fan_out[usize::from(e.source)]);
+            activity.full += u64::from(count >= most);
         }
         if let Some(spikes) = self.spikes.get_mut(ensemble) {
             for e in events {
@@ -767,6 +774,9 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
         ensembles: vec![Activity::default(); image.description().ensembles.len()],
         spikes: Vec::new(),
         fan_out: setup.fan_out,
+        most: (image.description().ensembles.iter())
+            .map(|e| e.max_count.into())
+            .collect(),
     };
     // The arena has the size that the image states.
     let Ok(mut engine) = HostEngine::new(image, &mut arena) else {

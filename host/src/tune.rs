@@ -22,7 +22,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
-use crate::balance::balance;
+use crate::balance::{balance, level};
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, DenseMacs};
@@ -343,7 +343,12 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     };
     let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
-    let calibration = calibrate(graph, &fit_samples, &|_| {})?;
+    let mut calibration = calibrate(graph, &fit_samples, &|_| {})?;
+    let levelled = level(graph, &calibration);
+    if let Some(levelled) = &levelled {
+        calibration = calibrate(levelled, &fit_samples, &|_| {})?;
+    }
+    let graph = levelled.as_ref().unwrap_or(graph);
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
     let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
     let variants = BALANCES

@@ -6,7 +6,12 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::set::{DataSet, Sample, Samples, Targets};
+use tinyspike_shared::image::Neuron;
+
 use crate::assemble::{Image, scale_value};
+use crate::emulate::Run;
+use crate::graph::{Graph, LinearMap, Source, SourceMap};
+use crate::integers;
 
 /// A sign that data is not what a network was made for.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +49,26 @@ pub enum Suspicion {
         values: usize,
         /// Number of outputs.
         outputs: usize,
+    },
+    /// Neurons of an exact image that had more spikes in a step than an event may have.
+    Saturated {
+        /// The ensemble.
+        ensemble: String,
+        /// The share of its events that were full.
+        share: f64,
+        /// The most spikes of an event.
+        most: u8,
+    },
+    /// An input whose bytes are too coarse for what the network does with it.
+    Coarse {
+        /// The input.
+        input: String,
+        /// The channel that loses the most.
+        channel: usize,
+        /// The range of its values.
+        found: [f32; 2],
+        /// The difference that one step of a byte stands for.
+        step: f64,
     },
     /// Values outside an input's range, which are clamped to it.
     Clamped {
@@ -88,6 +113,28 @@ impl fmt::Display for Suspicion {
                 f,
                 "y has {values} values for each sample, and the network has {outputs} outputs: neither accuracy nor \
                  error can be told. Classes are whole numbers from 0 on"
+            ),
+            Self::Saturated {
+                ensemble,
+                share,
+                most,
+            } => write!(
+                f,
+                "{:.1} % of the events of {ensemble:?} have {most} spikes, the most that one may have: further spikes \
+                 wait for later steps, and the image is not exact. `convert --max-count` (up to 255) raises it",
+                share * 100.0
+            ),
+            Self::Coarse {
+                input,
+                channel,
+                found: [least, largest],
+                step,
+            } => write!(
+                f,
+                "bytes are too coarse for the input {input:?}: one step of a byte is {step:.4}, and channel {channel} \
+                 goes from {least:.4} to {largest:.4}, which is {:.1} bits. Bring all channels to a similar range \
+                 around 0 before they reach the network, in training and on the device",
+                (f64::from(largest - least) / step + 1.0).log2()
             ),
             Self::Clamped {
                 input,
@@ -162,6 +209,94 @@ pub fn of_targets(data: &DataSet, outputs: usize) -> Option<Suspicion> {
         largest,
         outputs,
     })
+}
+
+/// Ratio of an input's variance to that of its rounding, both as the first layers see them, below which bytes are too
+/// coarse: 17 dB.
+const FINE: f64 = 50.0;
+
+/// Signs that the bytes of inputs are too coarse for what the first layers of a network do with them.
+#[must_use]
+pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> Vec<Suspicion> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let values = data.to_floats();
+    let samples = || values.chunks_exact(data.sample_size());
+    for (at, input) in network.inputs.iter().enumerate() {
+        let part = start..start + input.size;
+        start = part.end;
+        // Weights of each channel that sees the input as it is, squared.
+        let mut gains = vec![0.0; input.size];
+        for link in graph
+            .links
+            .iter()
+            .filter(|link| link.pre == Source::Input(at))
+        {
+            let (weights, columns): (&[f32], usize) = match (&link.map, &link.source) {
+                (LinearMap::Dense(d), SourceMap::Direct) => (d.weights.data(), input.size),
+                (LinearMap::Convolution(c), SourceMap::Direct) if c.groups == 1 => {
+                    (c.kernel.data(), c.input[2])
+                }
+                _ => continue,
+            };
+            let wide = match &link.map {
+                LinearMap::Dense(_) => 1,
+                LinearMap::Convolution(c) => c.filters(),
+            };
+            let mut each = vec![0.0; columns.max(1)];
+            for (place, w) in weights.iter().enumerate() {
+                each[place / wide % columns.max(1)] += f64::from(w * w);
+            }
+            for (gain, own) in gains.iter_mut().zip(each.iter().cycle()) {
+                *gain += own;
+            }
+        }
+        let rounding = input.scale * input.scale / 12.0;
+        let (mut noise, mut signal, mut worst) = (0.0, 0.0, (0.0, 0, [0.0; 2]));
+        for (channel, gain) in gains.iter().enumerate() {
+            let column = || samples().filter_map(|x| x.get(part.start + channel));
+            let n = column().count().max(1) as f64;
+            let mean = column().map(|&v| f64::from(v)).sum::<f64>() / n;
+            let squares = column().map(|&v| (f64::from(v) - mean) * (f64::from(v) - mean));
+            let variance = squares.sum::<f64>() / n;
+            if variance <= 0.0 {
+                continue;
+            }
+            signal += gain * variance;
+            noise += gain * rounding;
+            let lost = gain * variance.min(rounding);
+            if lost > worst.0 {
+                let range = column().fold([f32::INFINITY, f32::NEG_INFINITY], |[a, b], &v| {
+                    [a.min(v), b.max(v)]
+                });
+                worst = (lost, channel, range);
+            }
+        }
+        if noise > 0.0 && signal < noise * FINE {
+            found.push(Suspicion::Coarse {
+                input: input.label.clone(),
+                channel: worst.1,
+                found: worst.2,
+                step: input.scale,
+            });
+        }
+    }
+    found
+}
+
+/// Signs that neurons of an exact image had more spikes in a step than they may have.
+#[must_use]
+pub fn of_run(image: &Image<'_>, run: &Run) -> Vec<Suspicion> {
+    let network = image.description();
+    let ensembles = network.ensembles.iter().zip(&run.ensembles).enumerate();
+    ensembles
+        .filter(|(_, (e, activity))| matches!(e.neuron, Neuron::Rectified(_)) && activity.full > 0)
+        .map(|(at, (e, activity))| Suspicion::Saturated {
+            ensemble: network.ensemble_label(at).to_owned(),
+            share: activity.full as f64 / activity.events.max(1) as f64,
+            most: e.max_count,
+        })
+        .collect()
 }
 
 /// The share of an input's range up to which bytes that use no more of it are taken for too small.

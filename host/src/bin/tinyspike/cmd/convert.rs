@@ -1,5 +1,6 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,13 +9,15 @@ use tinyspike::assemble::Image;
 use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks};
 use tinyspike::compare::{Comparison, compare};
 use tinyspike::convert::Conversion;
-use tinyspike::data::{self, DataError, DataSet, suspicion};
+use tinyspike::data::suspicion::{self, Suspicion};
+use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::deploy::{DeployError, DeployOptions, Deployment, Mode};
+use tinyspike::emulate::{self, EmulateOptions};
 use tinyspike::forward::forward;
 use tinyspike::graph::Graph;
 use tinyspike::inputs::Inputs;
 use tinyspike::judge::{THRESHOLD, THRESHOLD_OF_SIGMOID};
-use tinyspike::quantize::WEIGHT_BITS;
+use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
 use tinyspike::report::Report;
 use tinyspike::tensor::Tensor;
 use tinyspike::tune::Tuning;
@@ -231,17 +234,51 @@ fn deploy(
         },
         ..DeployOptions::new(&mode)
     };
-    let deployment = conversion.network.deploy(&options);
+    let mut deployment = conversion.network.deploy(&options);
+    // Counts of exact neurons follow from the samples, unless the user has chosen.
+    if let (Ok(first), Some(few), Mode::Exact(settings)) = (&deployment, &few, &mode)
+        && args.max_count.is_none()
+        && !saturated(first, few).is_empty()
+    {
+        let mode = Mode::Exact(QuantizeOptions {
+            max_count: u8::MAX,
+            ..settings.clone()
+        });
+        let wider = DeployOptions {
+            mode: Cow::Borrowed(&mode),
+            ..options.clone()
+        };
+        if let Ok(wider) = conversion.network.deploy(&wider) {
+            note("neurons have more than 63 spikes in a step: up to 255 are counted");
+            deployment = Ok(wider);
+        }
+    }
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
     let deployment = deployment.map_err(|error| failure(args, &error))?;
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
-    let targets = few
-        .as_ref()
-        .and_then(|few| suspicion::of_targets(few, outputs));
-    targets.iter().for_each(warn);
+    if let Some(few) = &few {
+        suspicion::of_targets(few, outputs).iter().for_each(warn);
+        let (graph, integers) = (&deployment.graph, &deployment.integers);
+        suspicion::of_inputs(few, graph, integers)
+            .iter()
+            .for_each(warn);
+        saturated(&deployment, few).iter().for_each(warn);
+    }
     Ok((deployment, few))
+}
+
+/// Neurons of an exact image that have more spikes in a step than they may have, on a few samples.
+fn saturated(deployment: &Deployment, few: &DataSet) -> Vec<Suspicion> {
+    const SAMPLES: usize = 32;
+    if !deployment.graph.is_exact() {
+        return Vec::new();
+    }
+    let image = deployment.image.image();
+    let some = 0..few.len().min(SAMPLES);
+    let run = emulate::run(&image, few, some, &EmulateOptions::default(), &|_| ());
+    run.map_or_else(|_| Vec::new(), |run| suspicion::of_run(&image, &run))
 }
 
 fn failure(args: &Convert, error: &DeployError) -> Failure {

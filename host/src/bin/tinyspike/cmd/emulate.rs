@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use tinyspike::advice::Advised as _;
 use tinyspike::assemble::Image;
-use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
+use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, suspicion, write_npz};
 use tinyspike::emulate::{self, EmulateOptions, Record, Report, Trial, in_units};
 use tinyspike::judge::Figures;
 use tinyspike::text::escaped;
 
 use crate::args::Emulate;
-use crate::diagnostics::Failure;
+use crate::diagnostics::{Failure, warn};
 use crate::outputs::Output;
 use crate::{files, inputs, progress};
 
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
         let arrays = arrays(&image, &run.trials);
         output.write_with(|file| write_npz(file, &arrays))?;
     }
+    suspicion::of_run(&image, &run).iter().for_each(warn);
     let report = emulate::report(&image, &set, &run, seconds);
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
