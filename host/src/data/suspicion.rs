@@ -289,8 +289,11 @@ pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> 
 pub fn of_run(image: &Image<'_>, run: &Run) -> Vec<Suspicion> {
     let network = image.description();
     let ensembles = network.ensembles.iter().zip(&run.ensembles).enumerate();
+    // Where fewer are proven to suffice, an ensemble has a smaller limit of its own.
+    let most = network.ensembles.iter().map(|e| e.max_count).max();
     ensembles
-        .filter(|(_, (e, activity))| matches!(e.neuron, Neuron::Rectified(_)) && activity.full > 0)
+        .filter(|(_, (e, _))| matches!(e.neuron, Neuron::Rectified(_)) && e.max_count > 1)
+        .filter(|(_, (e, activity))| Some(e.max_count) == most && activity.full > 0)
         .map(|(at, (e, activity))| Suspicion::Saturated {
             ensemble: network.ensemble_label(at).to_owned(),
             share: activity.full as f64 / activity.events.max(1) as f64,
@@ -301,6 +304,10 @@ pub fn of_run(image: &Image<'_>, run: &Run) -> Vec<Suspicion> {
 
 /// The share of an input's range up to which bytes that use no more of it are taken for too small.
 const UNUSED: f64 = 0.1;
+
+/// One value in so many may lie outside a range by this share of it: samples that calibrated it were others.
+const RARE: usize = 100;
+const SLIGHT: f64 = 0.02;
 
 /// Tells whether bytes of samples for an input of an image are meant as they are: as such they lie in its range, and
 /// in 255ths they would use little of it.
@@ -351,7 +358,9 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
                 }
             }
         }
-        if count > 0 {
+        let beyond = (from - f64::from(least)).max(f64::from(largest) - to);
+        let few = count * RARE < values && beyond < (to - from) * SLIGHT;
+        if count > 0 && !few {
             found.push(Suspicion::Clamped {
                 input: network.input_label(at).to_owned(),
                 count,
