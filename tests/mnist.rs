@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tinyspike::ImageBuf;
 use tinyspike::calibrate::Blocks;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data;
@@ -22,7 +23,7 @@ pub fn project(path: &str) -> PathBuf {
 /// # Panics
 /// Where the bundled files are not there, or are not deployed.
 #[must_use]
-pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> Vec<u8> {
+pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> ImageBuf {
     let model = tinyspike::import::load(&project("models/mnist_small.keras"))
         .expect("the bundled model is read");
     let options_of_conversion = ConvertOptions {
@@ -36,6 +37,5 @@ pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> Vec<u8> {
     });
     let data = samples.as_ref().map(|s| s as &dyn Blocks);
     let deployment = deployment::plain(&conversion.network, data, options);
-    let deployment = deployment.expect("the bundled model is deployed");
-    deployment.image.bytes().to_vec()
+    deployment.expect("the bundled model is deployed").image
 }

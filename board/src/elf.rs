@@ -8,7 +8,8 @@ use std::path::Path;
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile32, ProgramHeader as _};
 use object::{
-    Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind, SymbolKind,
+    LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget,
+    SectionKind, SymbolKind,
 };
 
 use crate::shell::Failure;
@@ -38,25 +39,15 @@ impl Size {
     /// The size of a 32-bit little-endian ELF program, from the segments that are loaded.
     #[must_use]
     pub fn of(elf: &[u8]) -> Option<Self> {
-        let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
-        let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
-        if elf.get(..6)? != b"\x7fELF\x01\x01" {
-            return None;
-        }
-        let (table, entry, count) = (word(28)? as usize, half(42)?, half(44)?);
+        let file: ElfFile32<'_, LittleEndian> = ElfFile32::parse(elf).ok()?;
         let mut size = Self::default();
-        for i in 0..usize::from(count) {
-            let at = i.checked_mul(usize::from(entry))?.checked_add(table)?;
-            const LOAD: u32 = 1;
-            if word(at)? != LOAD {
-                continue;
-            }
-            let (virtual_address, physical_address) = (word(at + 8)?, word(at + 12)?);
-            let (in_file, in_memory) = (word(at + 16)?, word(at + 20)?);
+        let headers = file.elf_program_headers().iter();
+        for header in headers.filter(|header| header.p_type(LittleEndian) == PT_LOAD) {
+            let in_file = header.p_filesz(LittleEndian);
             size.flash += u64::from(in_file);
             // What is copied or cleared at the start lives elsewhere than where it is stored.
-            if virtual_address != physical_address || in_file == 0 {
-                size.ram += u64::from(in_memory);
+            if header.p_vaddr(LittleEndian) != header.p_paddr(LittleEndian) || in_file == 0 {
+                size.ram += u64::from(header.p_memsz(LittleEndian));
             }
         }
         Some(size)
@@ -121,6 +112,10 @@ impl Program {
     }
 }
 
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<object::File<'a>, Failure> {
+    object::File::parse(bytes).map_err(|e| Failure::Argument(format!("{}: {e}", path.display())))
+}
+
 /// A function of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -138,8 +133,7 @@ pub struct Function {
 /// [`Failure`] if the file is no program.
 pub fn functions(elf: &Path) -> Result<Vec<Function>, Failure> {
     let bytes = fs::read(elf).map_err(Failure::file(elf))?;
-    let object = object::File::parse(bytes.as_slice())
-        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+    let object = parse(elf, &bytes)?;
     let mut functions: Vec<Function> = object
         .symbols()
         .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
@@ -168,8 +162,7 @@ pub fn references(
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
     let functions = functions(elf)?;
     let bytes = fs::read(elf).map_err(Failure::file(elf))?;
-    let object = object::File::parse(bytes.as_slice())
-        .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+    let object = parse(elf, &bytes)?;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let code = object.sections().filter(|s| s.kind() == SectionKind::Text);
     for (place, relocation) in code.flat_map(|s| s.relocations()) {
@@ -203,8 +196,7 @@ impl Code {
     /// [`Failure`] if the file cannot be read or is no program.
     pub fn read(elf: &Path) -> Result<Self, Failure> {
         let bytes = fs::read(elf).map_err(Failure::file(elf))?;
-        let object = object::File::parse(bytes.as_slice())
-            .map_err(|e| Failure::Argument(format!("{}: {e}", elf.display())))?;
+        let object = parse(elf, &bytes)?;
         let sections = object
             .sections()
             .filter(|s| s.kind() == SectionKind::Text)

@@ -115,11 +115,10 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
     ];
     while images.len() < 64 {
         let tree = all.new_tree(&mut runner);
-        if let Ok(bytes) = tree.map(|tree| assemble(&tree.current()))
-            && let Ok(bytes) = bytes
-            && bytes.len() < 16 << 10
+        if let Ok(Ok(image)) = tree.map(|tree| assemble(&tree.current()))
+            && image.bytes().len() < 16 << 10
         {
-            images.push(bytes);
+            images.push(image.bytes().to_vec());
         }
     }
     for name in ["mnist_small.keras", "mnist_pool_bn.keras"] {

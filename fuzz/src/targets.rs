@@ -266,8 +266,8 @@ fn deploy(model: &Model) {
     let mode = Mode::Plain(QuantizeOptions::default());
     match network.deploy(&DeployOptions::new(&mode)) {
         Ok(deployment) => {
-            let parsed = Image::parse(&aligned_copy(deployment.image.bytes())).map(drop);
-            assert_eq!(parsed, Ok(()), "a deployed image is one");
+            // A deployed image is one, or this panics.
+            let _ = deployment.image.image();
         }
         Err(error) => {
             refused(&error);

@@ -11,10 +11,8 @@ use tinyspike_shared::weights::Layout;
 use crate::graph::{self, Source};
 use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
-use crate::image::seal;
-pub use crate::image::{
-    AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy, set_model_version,
-};
+pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
+use crate::image::{ImageBuf, seal};
 
 /// Reason why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +101,7 @@ fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
 ///
 /// # Errors
 /// Where the network has more parts than an image can hold.
-pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
+pub fn assemble(network: &integers::Network) -> Result<ImageBuf, AssembleError> {
     check(network)?;
     // Offsets are written as numbers of varying length, so the description's length depends on them:
     // lay the sections out from zero, then move them behind the description until that settles.
@@ -141,8 +139,7 @@ pub fn assemble(network: &integers::Network) -> Result<Vec<u8>, AssembleError> {
     bytes.extend(&data.bytes);
     seal(&mut bytes, header);
     // The parser is the judge of what an image is.
-    Image::parse(&aligned_copy(&bytes))?;
-    Ok(bytes)
+    Ok(ImageBuf::new(&bytes)?)
 }
 
 fn check(network: &integers::Network) -> Result<(), AssembleError> {

@@ -14,7 +14,6 @@ use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{Board, Program, build_of, elf, family};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
 use tinyspike_firmware::parts::Parts;
-use tinyspike_shared::image::ImageError;
 use tinyspike_shared::inputs::Header;
 
 use crate::assemble::Image;
@@ -55,9 +54,6 @@ impl Default for BenchOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BenchError {
-    /// The image cannot be used.
-    #[error(transparent)]
-    Image(#[from] ImageError),
     /// The data does not fit the image.
     #[error(transparent)]
     Data(#[from] EmulateError),
@@ -97,14 +93,12 @@ pub struct Code {
 /// board that has no program for it.
 ///
 /// # Errors
-/// [`BenchError`] if the image cannot be used or the firmware not be built.
-pub fn code(image: &[u8], board: Board) -> Result<Option<Code>, BenchError> {
+/// [`BenchError`] if the firmware cannot be built.
+pub fn code(image: &ImageBuf, board: Board) -> Result<Option<Code>, BenchError> {
     if !board.has(Program::Minimal) {
         return Ok(None);
     }
-    let bytes = ImageBuf::new(image)?;
-    let image = bytes.image();
-    let parts = Parts::needed(&image, family(board));
+    let parts = Parts::needed(&image.image(), family(board));
     let size = |parts| {
         let firmware = build_of(board, Program::Minimal, parts)?;
         Ok::<_, BenchError>(Size::read(&firmware)?.flash)
@@ -192,9 +186,9 @@ impl StepCounts {
 /// Runs samples through an image on a board whose firmware is built.
 ///
 /// # Errors
-/// [`BenchError`] if the image or the data cannot be used, or the firmware not be run.
+/// [`BenchError`] if the data does not fit the image, or the firmware cannot be run.
 pub fn measure(
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Measurements, BenchError> {
@@ -210,14 +204,12 @@ pub fn measure(
 /// # Errors
 /// As [`measure`].
 pub fn measure_layers(
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Vec<LayerCounts>, BenchError> {
     let printed = run(image, data, options, Program::Layers)?;
-    let bytes = ImageBuf::new(image)?;
-    let image = bytes.image();
-    parse_layers(&printed, timer_hz(options.board), &image)
+    parse_layers(&printed, timer_hz(options.board), &image.image())
         .filter(|inferences| inferences.len() == data.len())
         .ok_or(BenchError::Unreadable(printed))
 }
@@ -229,7 +221,7 @@ fn timer_hz(board: Board) -> u64 {
 
 /// Runs a program that measures, and returns what it prints.
 fn run(
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
     options: &BenchOptions,
     program: Program,
@@ -245,7 +237,7 @@ fn run(
         firmware: other.as_deref().unwrap_or(&own),
         count: true,
         plugin: None,
-        image,
+        image: image.bytes(),
         inputs: &block,
         timeout: options.timeout,
     })?;
@@ -262,11 +254,9 @@ fn run(
 /// The block of inputs that the samples are for an image.
 ///
 /// # Errors
-/// [`BenchError`] if the image or the data cannot be used.
-pub fn block(image: &[u8], data: &DataSet) -> Result<Vec<u8>, BenchError> {
-    let bytes = ImageBuf::new(image)?;
-    let image = bytes.image();
-    let encoder = Encoder::new(&image, data)?;
+/// [`BenchError`] if the data does not fit the image.
+pub fn block(image: &ImageBuf, data: &DataSet) -> Result<Vec<u8>, BenchError> {
+    let encoder = Encoder::new(&image.image(), data)?;
     let header = Header {
         count: data.len() as u32,
         size: data.sample_size() as u32,
@@ -405,6 +395,25 @@ impl Spread {
             median: counts.get(counts.len() / 2).copied().unwrap_or(0),
             worst: counts.last().copied().unwrap_or(0),
         }
+    }
+
+    /// A line for each of some spreads under their unit.
+    pub(crate) fn write(
+        f: &mut fmt::Formatter<'_>,
+        unit: &str,
+        spreads: &[(&str, Self)],
+    ) -> fmt::Result {
+        let (mean, median, worst) = ("mean", "median", "worst");
+        writeln!(f, "{unit:<28} {mean:>14} {median:>12} {worst:>12}")?;
+        for (name, spread) in spreads {
+            let Self {
+                mean,
+                median,
+                worst,
+            } = spread;
+            writeln!(f, "{name:<28} {mean:>14.1} {median:>12} {worst:>12}")?;
+        }
+        Ok(())
     }
 }
 
@@ -560,22 +569,14 @@ impl fmt::Display for Report {
         writeln!(f, "{images} samples on {board} ({core})")?;
         let (accuracy, error) = (self.accuracy, self.error);
         write!(f, "{}", Figures { accuracy, error })?;
-        let (title, mean, median, worst) = ("instructions", "mean", "median", "worst");
-        writeln!(f, "{title:<28} {mean:>14} {median:>12} {worst:>12}")?;
-        for (name, spread) in [
+        let spreads = [
             ("inference", self.inference),
             ("  to rest", self.reset),
             ("  setting the input", self.input),
             ("  steps", self.steps),
             ("  finding the class", self.output),
-        ] {
-            let Spread {
-                mean,
-                median,
-                worst,
-            } = spread;
-            writeln!(f, "{name:<28} {mean:>14.1} {median:>12} {worst:>12}")?;
-        }
+        ];
+        Spread::write(f, "instructions", &spreads)?;
         let ops = self.synaptic_ops_per_inference;
         let updates = self.neuron_updates_per_inference;
         writeln!(f, "{:<28} {ops:>14.1}", "synaptic ops")?;
@@ -620,7 +621,11 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// As [`measure`].
-pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Report, BenchError> {
+pub fn bench(
+    image: &ImageBuf,
+    data: &DataSet,
+    options: &BenchOptions,
+) -> Result<Report, BenchError> {
     let Measurements {
         parse,
         parse_stack,
@@ -628,8 +633,7 @@ pub fn bench(image: &[u8], data: &DataSet, options: &BenchOptions) -> Result<Rep
         inferences,
     } = measure(image, data, options)?;
     let board = options.board;
-    let bytes = ImageBuf::new(image)?;
-    let parsed = bytes.image();
+    let parsed = image.image();
     let activity = activity(&parsed, data)?;
     let figures = figures(&parsed, data, &inferences, &activity);
     let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
@@ -797,9 +801,7 @@ impl Operations {
 
 /// Activity of each sample in the host's engine.
 fn activity(image: &Image<'_>, data: &DataSet) -> Result<Vec<Run>, BenchError> {
-    let options = EmulateOptions {
-        ..EmulateOptions::default()
-    };
+    let options = EmulateOptions::default();
     let one = |at| emulate::run(image, data, at..at + 1, &options, &|_| ());
     let runs = (0..data.len()).map(one).collect::<Result<_, _>>()?;
     Ok(runs)
@@ -882,8 +884,8 @@ mod tests {
 
     #[test]
     fn turns_of_layers_are_summed_up_and_none_may_be_missing() {
-        let bytes = ImageBuf::new(&image()).unwrap();
-        let image = bytes.image();
+        let image = image();
+        let image = image.image();
         let layers = |text: &str| parse_layers(text, 25_000_000, &image);
         // At 128 ns an instruction and 25 MHz: 3.2 ticks each, 5 instructions of which are the timer's.
         let text = "empty 16\n\
@@ -917,7 +919,7 @@ mod tests {
     }
 
     /// An input, an ensemble and an output, of one value each.
-    fn image() -> Vec<u8> {
+    fn image() -> ImageBuf {
         let connection = |pre, post| Connection {
             pre,
             post,

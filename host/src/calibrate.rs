@@ -121,10 +121,14 @@ const BLOCK: usize = BATCH * BATCHES;
 /// Values of a block, so that large samples come in smaller blocks.
 const BLOCK_VALUES: usize = 1 << 24;
 
-impl Blocks for FileBlocks {
-    fn for_each(
+impl FileBlocks {
+    /// Hands over all blocks as data sets, in order.
+    ///
+    /// # Errors
+    /// [`CalibrateError::Data`], if the file cannot be read; what `visit` returns.
+    pub fn for_each_set(
         &self,
-        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+        visit: &mut dyn FnMut(DataSet) -> Result<(), CalibrateError>,
     ) -> Result<(), CalibrateError> {
         let about = crate::data::about(&self.path)?;
         let size = about.shape.iter().product::<usize>().max(1);
@@ -141,12 +145,18 @@ impl Blocks for FileBlocks {
             if let Some(scale) = self.byte_scale {
                 block = block.with_byte_scale(scale);
             }
-            visit(&Samples {
-                count: block.len(),
-                inputs: vec![block.to_floats()],
-            })
+            visit(block)
         })?;
         Ok(())
+    }
+}
+
+impl Blocks for FileBlocks {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        self.for_each_set(&mut |set| set.for_each(visit))
     }
 }
 
@@ -580,7 +590,13 @@ fn check(graph: &Graph, samples: &Samples) -> Result<(), CalibrateError> {
     Ok(())
 }
 
-fn batch_of<'a>(graph: &Graph, samples: &'a Samples, start: usize, count: usize) -> Vec<&'a [f32]> {
+/// The inputs of `count` samples from `start` on.
+pub(crate) fn batch_of<'a>(
+    graph: &Graph,
+    samples: &'a Samples,
+    start: usize,
+    count: usize,
+) -> Vec<&'a [f32]> {
     graph
         .inputs
         .iter()

@@ -15,10 +15,10 @@
 use rayon::prelude::*;
 use tinyspike_firmware::{Event, Probe};
 
-use crate::assemble::{AssembleError, Image, aligned_copy, assemble};
-use crate::calibrate::{BATCH, Calibration, Samples, forward};
+use crate::assemble::{AssembleError, assemble};
+use crate::calibrate::{BATCH, Calibration, Samples, batch_of, forward};
 use crate::emulate::{EmulateError, HostEngine, byte};
-use crate::graph::{Convolution, Graph, LinearMap, Link, Source, SourceMap, Target};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Source, Target};
 use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
@@ -105,14 +105,10 @@ impl Reference {
 /// Places over which the links into a target share weights: those of a convolution, whose filters are the
 /// groups, or just one.
 fn places(graph: &Graph, target: Target, size: usize) -> usize {
-    let mut channels = graph
-        .links
-        .iter()
-        .filter(|l| l.post == target)
-        .map(|l| match &l.map {
-            LinearMap::Dense(_) => None,
-            LinearMap::Convolution(c) => Some(c.output[2]),
-        });
+    let mut channels = graph.links_into(target).map(|(_, l)| match &l.map {
+        LinearMap::Dense(_) => None,
+        LinearMap::Convolution(c) => Some(c.output[2]),
+    });
     let first = channels.next().flatten();
     match first {
         Some(n) if n > 0 && channels.all(|other| other == first) => size / n,
@@ -154,23 +150,15 @@ fn batch(
     start: usize,
     count: usize,
 ) -> Result<Vec<Vec<f32>>, OpsError> {
-    let inputs: Vec<&[f32]> = graph
-        .inputs
-        .iter()
-        .zip(&samples.inputs)
-        .map(|(input, values)| &values[start * input.size()..(start + count) * input.size()])
-        .collect();
+    let inputs = batch_of(graph, samples, start, count);
     let values = forward(graph, &inputs, count)?;
     graph
         .targets()
         .zip(rows)
         .map(|((target, size), rows)| {
-            let bias = match target {
-                Target::Population(p) => &graph.populations[p].bias,
-                Target::Output(o) => &graph.outputs[o].bias,
-            };
-            let mut y: Vec<f32> = bias.iter().copied().cycle().take(size * count).collect();
-            for link in graph.links.iter().filter(|l| l.post == target) {
+            let bias = graph.bias(target).iter();
+            let mut y: Vec<f32> = bias.copied().cycle().take(size * count).collect();
+            for (_, link) in graph.links_into(target) {
                 let x = match link.pre {
                     Source::Input(i) => inputs[i],
                     Source::Population(p) => &values.populations[p],
@@ -224,10 +212,8 @@ pub fn compensate(
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {
         let quantized = &quantizer.network;
         let missing: Vec<usize> = graph
-            .links
-            .iter()
-            .filter(|l| l.post == target)
-            .filter_map(|l| match l.pre {
+            .links_into(target)
+            .filter_map(|(_, l)| match l.pre {
                 Source::Population(p) if values[p].is_none() => Some(p),
                 _ => None,
             })
@@ -293,8 +279,8 @@ fn shown(
     samples: &Samples,
     populations: &[usize],
 ) -> Result<Vec<Vec<f32>>, CompensateError> {
-    let bytes = aligned_copy(&assemble(network)?);
-    let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+    let bytes = assemble(network)?;
+    let image = bytes.image();
     let starts: Vec<usize> = (0..samples.count).step_by(BATCH).collect();
     let parts = starts
         .par_iter()
@@ -424,8 +410,7 @@ struct Weight<'a> {
 
 impl Fit<'_> {
     fn groups(&self, size: usize) -> Result<Vec<Fitted>, CompensateError> {
-        let links = self.graph.links.iter().enumerate();
-        let links: Vec<(usize, &Link)> = links.filter(|(_, l)| l.post == self.target).collect();
+        let links: Vec<(usize, &Link)> = self.graph.links_into(self.target).collect();
         let places = size / self.rows.groups.max(1);
         // Links of both kinds share no rows: what the weights of such a target are is left as it is.
         let mixed = places == 1
@@ -458,14 +443,11 @@ impl Fit<'_> {
     fn means(&self, size: usize, places: usize) -> Result<Vec<Fitted>, CompensateError> {
         let count = self.samples.count;
         let mut y = vec![0.0; size * count];
-        let bias = match self.target {
-            Target::Population(p) => &self.graph.populations[p].bias,
-            Target::Output(o) => &self.graph.outputs[o].bias,
-        };
+        let bias = self.graph.bias(self.target);
         for (y, bias) in y.iter_mut().zip(bias.iter().cycle()) {
             *y = *bias;
         }
-        for link in self.graph.links.iter().filter(|l| l.post == self.target) {
+        for (_, link) in self.graph.links_into(self.target) {
             link.apply_batch(count, &self.source(link.pre), &mut y)?;
         }
         let groups = self.rows.groups;
@@ -499,23 +481,11 @@ impl Fit<'_> {
     fn seen<'a>(&self, index: usize, link: &'a Link, size: usize) -> Seen<'a> {
         let x = self.source(link.pre);
         let count = self.samples.count;
-        let (inputs, inside) = (x.len() / count.max(1), link.map.inputs());
-        let mut through = Vec::new();
-        let x: &[f32] = if link.source == SourceMap::Direct {
-            &x
-        } else {
-            through.resize(count * inside, 0.0);
-            for (x, seen) in x
-                .chunks(inputs.max(1))
-                .zip(through.chunks_mut(inside.max(1)))
-            {
-                link.source.for_each(inputs, |from, to| seen[to] += x[from]);
-            }
-            &through
-        };
+        let x = link.seen(count, &x);
         let rows = self.rows.at.len();
         let columns = match &link.map {
             LinearMap::Dense(_) => {
+                let inside = link.map.inputs();
                 let mut all = vec![0.0; inside * rows];
                 for (row, (sample, _)) in self.rows.at.iter().enumerate() {
                     let x = &x[sample * inside..][..inside];
@@ -526,7 +496,7 @@ impl Fit<'_> {
                 vec![all]
             }
             LinearMap::Convolution(c) => (0..c.groups)
-                .map(|g| gather(c, x, &self.rows.at, g))
+                .map(|g| gather(c, &x, &self.rows.at, g))
                 .collect(),
         };
         let (weights, channels, _) = image_order(&link.map, size);
@@ -590,10 +560,7 @@ impl Fit<'_> {
             .iter()
             .skip(group)
             .step_by(self.rows.groups);
-        let bias = match self.target {
-            Target::Population(p) => &self.graph.populations[p].bias,
-            Target::Output(o) => &self.graph.outputs[o].bias,
-        };
+        let bias = self.graph.bias(self.target);
         let places = self.rows.at.iter().map(|row| row.1);
         let mut got: Vec<f32> = places
             .map(|place| bias[(place * self.rows.groups + group) % bias.len()])
@@ -738,29 +705,25 @@ fn gather(c: &Convolution, x: &[f32], at: &[(usize, usize)], group: usize) -> Ve
 /// Sums of so many values run side by side.
 const LANES: usize = 8;
 
+/// Σ a b.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
+    sum(a, b, |a, b| a * b)
 }
 
 /// Σ a² b.
 fn squares(a: &[f32], b: &[f32]) -> f32 {
+    sum(a, b, |a, b| a * a * b)
+}
+
+fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (a, a_rest) = a.as_chunks::<LANES>();
     let (b, b_rest) = b.as_chunks::<LANES>();
     for (a, b) in a.iter().zip(b) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * a * b;
+            *sum += term(*a, *b);
         }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * a * b).sum();
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum();
     sums.iter().sum::<f32>() + rest
 }

@@ -13,7 +13,7 @@ use crate::calibrate::{
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
 use crate::graph::Graph;
-use crate::image::{ImageBuf, set_model_version};
+use crate::image::ImageBuf;
 use crate::integers;
 use crate::integrate::integrate_and_fire;
 use crate::lower::{LowerError, first_voltages, lower};
@@ -290,9 +290,7 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         Mode::Tuned(settings) => tuned(&lowered, settings, options)?,
         Mode::Exact(quantize) => exact(network, lowered, quantize, options)?,
     };
-    let mut image = assemble(&made.integers)?;
-    set_model_version(&mut image, options.model_version).map_err(AssembleError::from)?;
-    let image = ImageBuf::new(&image).map_err(AssembleError::from)?;
+    let image = assemble(&made.integers)?.with_model_version(options.model_version);
     options.budgets.check(&image.image())?;
     let Made {
         graph,

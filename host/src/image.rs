@@ -151,18 +151,6 @@ impl ImageBuf {
     }
 }
 
-/// States in an image which release of its model it is.
-///
-/// # Errors
-/// [`ImageError`], if the bytes are no image.
-pub fn set_model_version(image: &mut [u8], model_version: u32) -> Result<(), ImageError> {
-    let aligned = aligned_copy(image);
-    let mut header = *Image::parse(&aligned)?.header();
-    header.model_version = model_version;
-    seal(&mut image[..header.length as usize], header);
-    Ok(())
-}
-
 /// Writes an image's header, with the checksum of what it is then.
 pub(crate) fn seal(image: &mut [u8], mut header: Header) {
     image[..HEADER_LEN].copy_from_slice(&header.to_bytes());

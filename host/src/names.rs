@@ -2,7 +2,7 @@
 
 use crate::keras::convert::ActivationType;
 use crate::keras::model::Activation;
-use crate::network::{NeuronType, Synapse};
+use crate::network::{NeuronType, Range, Synapse};
 
 /// Keras's activations; their names here are Keras's.
 const ACTIVATIONS: [Activation; 17] = [
@@ -25,90 +25,12 @@ const ACTIVATIONS: [Activation; 17] = [
     Activation::LogSoftmax,
 ];
 
-/// Nengo's neuron types with Nengo's defaults, by their names here. Nengo's own names are read too.
-fn neuron_types() -> [(&'static str, NeuronType); 12] {
-    let amplitude = 1.0;
-    let (tau_rc, tau_ref, min_voltage) = (0.02, 0.002, 0.0);
-    let base = || Box::new(NeuronType::RectifiedLinear { amplitude });
-    [
-        ("rate-relu", NeuronType::RectifiedLinear { amplitude }),
-        (
-            "spiking-relu",
-            NeuronType::SpikingRectifiedLinear { amplitude },
-        ),
-        (
-            "rate-leaky-relu",
-            NeuronType::LeakyRelu {
-                negative_slope: 0.3,
-                amplitude,
-            },
-        ),
-        (
-            "spiking-leaky-relu",
-            NeuronType::SpikingLeakyRelu {
-                negative_slope: 0.3,
-                amplitude,
-            },
-        ),
-        ("rate-sigmoid", NeuronType::Sigmoid { tau_ref: 0.0025 }),
-        ("rate-tanh", NeuronType::Tanh { tau_ref: 0.0025 }),
-        (
-            "lif-rate",
-            NeuronType::LifRate {
-                tau_rc,
-                tau_ref,
-                amplitude,
-            },
-        ),
-        (
-            "lif",
-            NeuronType::Lif {
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                amplitude,
-            },
-        ),
-        (
-            "adaptive-lif",
-            NeuronType::AdaptiveLif {
-                tau_n: 1.0,
-                inc_n: 0.01,
-                tau_rc,
-                tau_ref,
-                min_voltage,
-                amplitude,
-            },
-        ),
-        (
-            "regular-spiking",
-            NeuronType::RegularSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-        (
-            "poisson-spiking",
-            NeuronType::PoissonSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-        (
-            "stochastic-spiking",
-            NeuronType::StochasticSpiking {
-                base: base(),
-                amplitude,
-            },
-        ),
-    ]
-}
-
 /// All names of activations and neuron types, in a sentence each.
 #[must_use]
 pub fn known() -> String {
     let activations = ACTIVATIONS.map(|a| a.to_string()).join(", ");
-    let neurons = neuron_types().map(|(name, _)| name).join(", ");
+    let neurons: Vec<&str> = NeuronType::all().iter().map(|n| n.short_name()).collect();
+    let neurons = neurons.join(", ");
     format!("Keras activations: {activations}. Neuron types: {neurons}")
 }
 
@@ -137,32 +59,15 @@ pub fn activation(text: &str) -> Result<ActivationType, String> {
 }
 
 fn neuron_type(name: &str) -> Option<NeuronType> {
-    neuron_types()
-        .into_iter()
-        .find(|(ours, neurons)| *ours == name || neurons.name() == name)
-        .map(|(_, neurons)| neurons)
-}
-
-/// Values that a parameter may have, as Nengo limits them.
-#[derive(Clone, Copy)]
-enum Range {
-    Any,
-    AboveZero,
-    FromZero,
-    UpToZero,
+    let all = NeuronType::all().into_iter();
+    let mut named = all.filter(|n| n.short_name() == name || n.name() == name);
+    named.next()
 }
 
 fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
-    use NeuronType as N;
-    if let (
-        "base",
-        N::RegularSpiking { base, .. }
-        | N::PoissonSpiking { base, .. }
-        | N::StochasticSpiking { base, .. },
-    ) = (key, &mut *neurons)
-    {
-        let rate = neuron_type(value).filter(|n| n.is_rate());
-        **base = rate.ok_or_else(|| {
+    if let ("base", Some(base)) = (key, neurons.base_mut()) {
+        let rate = neuron_type(value).filter(NeuronType::is_rate);
+        *base = rate.ok_or_else(|| {
             format!(
                 "the base {value:?} is none of rate-relu, rate-leaky-relu, rate-sigmoid, rate-tanh, \
                  lif-rate"
@@ -170,39 +75,17 @@ fn set(neurons: &mut NeuronType, key: &str, value: &str) -> Result<(), String> {
         })?;
         return Ok(());
     }
-    let field = match (key, &mut *neurons) {
-        ("amplitude", n) => n.amplitude_mut().map(|a| (a, Range::AboveZero)),
-        (
-            "negative_slope",
-            N::LeakyRelu { negative_slope, .. } | N::SpikingLeakyRelu { negative_slope, .. },
-        ) => Some((negative_slope, Range::Any)),
-        ("tau_ref", N::Sigmoid { tau_ref } | N::Tanh { tau_ref }) => {
-            Some((tau_ref, Range::AboveZero))
-        }
-        (
-            "tau_ref",
-            N::LifRate { tau_ref, .. } | N::Lif { tau_ref, .. } | N::AdaptiveLif { tau_ref, .. },
-        ) => Some((tau_ref, Range::FromZero)),
-        (
-            "tau_rc",
-            N::LifRate { tau_rc, .. } | N::Lif { tau_rc, .. } | N::AdaptiveLif { tau_rc, .. },
-        ) => Some((tau_rc, Range::AboveZero)),
-        ("min_voltage", N::Lif { min_voltage, .. } | N::AdaptiveLif { min_voltage, .. }) => {
-            Some((min_voltage, Range::UpToZero))
-        }
-        ("tau_n", N::AdaptiveLif { tau_n, .. }) => Some((tau_n, Range::AboveZero)),
-        ("inc_n", N::AdaptiveLif { inc_n, .. }) => Some((inc_n, Range::Any)),
-        _ => None,
-    };
-    let (field, range) = field.ok_or_else(|| format!("there is no parameter {key:?}"))?;
+    let mut parameters = neurons.parameters_mut().into_iter();
+    let parameter = parameters.find(|p| p.name == key);
+    let parameter = parameter.ok_or_else(|| format!("there is no parameter {key:?}"))?;
     let number = value.parse::<f32>().ok().filter(|v| v.is_finite());
-    let (fits, what): (fn(f32) -> bool, _) = match range {
+    let (fits, what): (fn(f32) -> bool, _) = match parameter.range {
         Range::Any => (|_| true, "a number"),
         Range::AboveZero => (|v| v > 0.0, "a number above 0"),
         Range::FromZero => (|v| v >= 0.0, "a number of at least 0"),
         Range::UpToZero => (|v| v <= 0.0, "a number of at most 0"),
     };
-    *field = number
+    *parameter.value = number
         .filter(|v| fits(*v))
         .ok_or_else(|| format!("{key} must be {what}, not {value:?}"))?;
     Ok(())
@@ -250,9 +133,9 @@ mod tests {
         for keras in ACTIVATIONS {
             assert_eq!(activation(&keras.to_string()), Ok(keras.into()));
         }
-        for (name, neurons) in neuron_types() {
+        for neurons in NeuronType::all() {
             let expected: ActivationType = neurons.clone().into();
-            assert_eq!(activation(name), Ok(expected.clone()));
+            assert_eq!(activation(neurons.short_name()), Ok(expected.clone()));
             assert_eq!(activation(neurons.name()), Ok(expected));
         }
     }

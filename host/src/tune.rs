@@ -21,7 +21,7 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
-use crate::assemble::{AssembleError, Image, aligned_copy, assemble, scale_value};
+use crate::assemble::{AssembleError, Image, assemble, scale_value};
 use crate::balance::{balance, level};
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
@@ -29,6 +29,7 @@ use crate::cost::{self, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
+use crate::image::ImageBuf;
 use crate::integers;
 use crate::judge::{Judge, THRESHOLD, relative_error};
 use crate::ops::OpsError;
@@ -314,7 +315,7 @@ pub struct Tuned {
     /// The network in integers.
     pub integers: integers::Network,
     /// The packed image.
-    pub image: Vec<u8>,
+    pub image: ImageBuf,
 }
 
 /// Searches. `progress` is told how many candidates have run.
@@ -466,8 +467,8 @@ impl Sizes {
         options: &TuneOptions,
     ) -> Result<Self, TuneError> {
         let quantized = quantize(graph, calibration, &QuantizeOptions::default())?;
-        let bytes = aligned_copy(&assemble(&quantized)?);
-        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let bytes = assemble(&quantized)?;
+        let image = bytes.image();
         let shares = shares(&image);
         let macs = DenseMacs::of(&image);
         let macs = (macs.convolution + macs.matrix).max(1);
@@ -507,7 +508,7 @@ struct Made {
     graph: Graph,
     calibration: Calibration,
     quantized: integers::Network,
-    image: Vec<u8>,
+    image: ImageBuf,
 }
 
 impl Search<'_> {
@@ -816,47 +817,40 @@ impl Search<'_> {
             Err(CompensateError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        let mut bytes = assemble(&quantized)?;
-        let mut point = self.measure(setting, &bytes, count, None)?;
+        let mut image = assemble(&quantized)?;
+        let (mut point, trials) = self.measure(setting, &image.image(), count, None)?;
         let may_exit = self.options.early_exit && !self.by_error && self.classes > 1;
         if may_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
-            let (whole, trials) = point;
             let margin = self.exit_margin(&trials);
             if margin > 0 {
                 quantized.outputs[0].exit_margin = margin;
-                bytes = assemble(&quantized)?;
-                let setting = Setting {
-                    exit_margin: margin,
-                    ..setting.clone()
-                };
-                point = self.measure(&setting, &bytes, count, Some(margin))?;
-            } else {
-                point = (whole, trials);
+                image = assemble(&quantized)?;
+                point = self
+                    .measure(setting, &image.image(), count, Some(margin))?
+                    .0;
             }
         }
         Ok(Some(Made {
-            point: point.0,
+            point,
             graph,
             calibration: variant.calibration.clone(),
             quantized,
-            image: bytes,
+            image,
         }))
     }
 
     fn measure(
         &self,
         setting: &Setting,
-        bytes: &[u8],
+        image: &Image<'_>,
         count: usize,
         exit: Option<u32>,
     ) -> Result<(Point, Vec<Trial>), TuneError> {
-        let bytes = aligned_copy(bytes);
-        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
         let options = EmulateOptions {
             early_exit: exit.is_some(),
             ..EmulateOptions::default()
         };
-        let run = run(&image, &self.held, 0..count, &options, &|_| {})?;
+        let run = run(image, &self.held, 0..count, &options, &|_| {})?;
         let samples = run.trials.len().max(1) as f64;
         let paired = self.paired(run.trials.iter().map(|trial| self.class(trial)));
         let float = self.float.iter().zip(&self.wanted).take(count);
@@ -874,7 +868,7 @@ impl Search<'_> {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: cost::instructions(&self.options.target.cost, &image, &run),
+            instructions: cost::instructions(&self.options.target.cost, image, &run),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
@@ -978,8 +972,7 @@ impl Search<'_> {
         let mut plain = chosen.setting.clone();
         plain.exit_margin = 0;
         let made = self.run(&plain, self.sizes.full)?.ok_or(TuneError::Shape)?;
-        let bytes = aligned_copy(&made.image);
-        let image = Image::parse(&bytes).map_err(AssembleError::from)?;
+        let image = made.image.image();
         self.options.budgets.check(&image)?;
         let front = points
             .iter()
@@ -1004,7 +997,7 @@ impl Search<'_> {
             graph: made.graph,
             calibration: made.calibration,
             integers: made.quantized,
-            image: made.image,
+            image: made.image.clone(),
         })
     }
 }

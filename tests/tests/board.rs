@@ -32,7 +32,7 @@ fn joined(network: &integers::Network, seed: u64) -> Vec<u8> {
 }
 
 /// The image of `mnist_small`, calibrated on 200 samples, and the first `count` test samples.
-fn mnist(count: usize) -> (Vec<u8>, DataSet) {
+fn mnist(count: usize) -> (ImageBuf, DataSet) {
     let image = mnist::small(Some(200), &QuantizeOptions::default());
     let test = data::load(project("data/mnist_test10k.npz"))
         .unwrap()
@@ -77,8 +77,7 @@ fn holds(board: Board, image: &[u8]) -> bool {
 fn mnist_on_a_board_is_mnist_on_the_host() {
     const COUNT: usize = 20;
     let (image, test) = mnist(COUNT);
-    let bytes = ImageBuf::new(&image).unwrap();
-    let parsed = bytes.image();
+    let parsed = image.image();
     let encoder = Encoder::new(&parsed, &test).unwrap();
     let samples: Vec<Vec<u8>> = (0..COUNT)
         .map(|i| {
@@ -88,11 +87,11 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
         })
         .collect();
     let inputs = block(&samples);
-    let host = run_on_host(&image, &inputs).unwrap();
+    let host = run_on_host(image.bytes(), &inputs).unwrap();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
 
     for board in traced() {
-        let outcome = run_on_board(board, &image, &inputs);
+        let outcome = run_on_board(board, image.bytes(), &inputs);
         assert_eq!(outcome.stderr, "");
         assert!(
             outcome.stdout == host,
@@ -149,8 +148,7 @@ fn mnist_on_a_board_is_mnist_on_the_host() {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn instructions_are_counted_alike_in_every_run() {
     let (image, test) = mnist(3);
-    let bytes = ImageBuf::new(&image).unwrap();
-    let parsed = bytes.image();
+    let parsed = image.image();
     let report = emulate(&parsed, &test, &EmulateOptions::default(), &|_| ()).unwrap();
     for board in Board::MEASURED {
         let options = BenchOptions {
@@ -187,7 +185,7 @@ fn instructions_are_counted_alike_in_every_run() {
 }
 
 /// `mnist_small` as it runs step by step, 10 steps.
-fn stepwise_mnist() -> Vec<u8> {
+fn stepwise_mnist() -> ImageBuf {
     let model = import::load(&project("models/mnist_small.keras")).unwrap();
     let relu = NeuronType::SpikingRectifiedLinear { amplitude: 1.0 };
     let options = ConvertOptions {
@@ -202,8 +200,7 @@ fn stepwise_mnist() -> Vec<u8> {
         steps: 10,
         ..QuantizeOptions::exact()
     };
-    let deployment = deployment::exact(&network, &options).unwrap();
-    deployment.image.bytes().to_vec()
+    deployment::exact(&network, &options).unwrap().image
 }
 
 #[test]
@@ -282,7 +279,7 @@ proptest! {
     #[test]
     #[ignore = "needs QEMU and the firmware: cargo xtask test"]
     fn random_networks_agree(network in all_networks(), seeds in prop::collection::vec(any::<u64>(), 1..4)) {
-        let image = assemble(&network).unwrap();
+        let image = assemble(&network).unwrap().bytes().to_vec();
         let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
         let inputs = block(&samples);
         let host = run_on_host(&image, &inputs).unwrap();
@@ -299,7 +296,7 @@ proptest! {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn a_board_refuses_what_it_cannot_run() {
     let network = spiking();
-    let image = assemble(&network).unwrap();
+    let image = assemble(&network).unwrap().bytes().to_vec();
     let sample = joined(&network, 1);
     let inputs = block(std::slice::from_ref(&sample));
     let mut damaged = image.clone();

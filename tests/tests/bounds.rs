@@ -2,7 +2,6 @@
 //! are no more than twice as wide as what those reach.
 
 use proptest::prelude::*;
-use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
 use tinyspike::calibrate::{Samples, calibrate};
 use tinyspike::convert::{ConvertOptions, convert};
@@ -259,7 +258,7 @@ fn stays_inside(network: &integers::Network) {
     let data = data::load_bytes("calibration", CALIBRATION)
         .unwrap()
         .take(10);
-    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let bytes = assemble(network).unwrap();
     let image = bytes.image();
     let encoder = Encoder::new(&image, &data).unwrap();
     let mut arena = vec![0; image.arena_bytes() / 4];

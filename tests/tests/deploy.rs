@@ -3,7 +3,6 @@
 mod npz;
 
 use npz::{Npz, path};
-use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::deploy::Deployment;
@@ -73,8 +72,7 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Deployment {
         ..QuantizeOptions::default()
     };
     let built = deployment::plain(&network, Some(&calibration), &quantize).unwrap();
-    let bytes = aligned_copy(built.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = built.image.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
     let (mut error, mut signal) = (0.0, 0.0);
@@ -831,8 +829,7 @@ fn mnist_pool_bn_keeps_its_accuracy() {
     let float = float_accuracy(&built.graph, &test, &|_| {})
         .unwrap()
         .unwrap();
-    let bytes = aligned_copy(built.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = built.image.image();
     let report = emulate(&image, &test, &EmulateOptions::default(), &|_| {}).unwrap();
     let spiking = report.accuracy.unwrap();
     assert!(float - spiking <= 0.005, "{float} falls to {spiking}");
@@ -884,8 +881,7 @@ fn conv1d_series_with_relu_tracks_the_float_network() {
         ..QuantizeOptions::default()
     };
     let built = deployment::plain(&network, Some(&samples), &quantize).unwrap();
-    let bytes = aligned_copy(built.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = built.image.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();
     let input = &built.integers.inputs[0];

@@ -111,7 +111,7 @@ proptest! {
         seeds in prop::collection::vec(any::<u64>(), 1..4),
         bisect: bool,
     ) {
-        let image = assemble(&network).unwrap();
+        let image = assemble(&network).unwrap().bytes().to_vec();
         let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
         let bytes = ImageBuf::new(&image).unwrap();
         let parsed = bytes.image();
@@ -141,7 +141,7 @@ proptest! {
         seed: u64,
         from_end in 0usize..200,
     ) {
-        let image = assemble(&network).unwrap();
+        let image = assemble(&network).unwrap().bytes().to_vec();
         let other = changed(&image, from_end);
         let [bytes, other_bytes] = [&image, &other].map(|image| aligned_copy(image));
         let parsed = assemble::Image::parse(&bytes).unwrap();
@@ -197,7 +197,7 @@ proptest! {
         network in networks(),
         garbage in prop::collection::vec(any::<u8>(), 0..2000),
     ) {
-        let image = assemble(&network).unwrap();
+        let image = assemble(&network).unwrap().bytes().to_vec();
         let sample = joined(&network, 1);
         with_device(&image, words(&image, sample.len()), (), |session| {
             let mut rest = &garbage[..];
@@ -223,7 +223,7 @@ proptest! {
         noise in 1u32..,
         every in 1000u32..8000,
     ) {
-        let image = assemble(&network).unwrap();
+        let image = assemble(&network).unwrap().bytes().to_vec();
         let sample = joined(&network, seed);
         let words = words(&image, sample.len());
         let clean = with_device(&image, words, (), |session| {
@@ -244,7 +244,7 @@ proptest! {
 #[test]
 fn a_device_without_a_usable_image_says_why() {
     let network = spiking();
-    let image = assemble(&network).unwrap();
+    let image = assemble(&network).unwrap().bytes().to_vec();
     let sample = joined(&network, 1);
     let mut damaged = image.clone();
     *damaged.last_mut().unwrap() ^= 1;
@@ -283,7 +283,7 @@ fn steps_may_be_asked_for_in_any_order() {
         .new_tree(&mut TestRunner::deterministic())
         .unwrap()
         .current();
-    let image = assemble(&network).unwrap();
+    let image = assemble(&network).unwrap().bytes().to_vec();
     let sample = joined(&network, 3);
     with_device(&image, words(&image, sample.len()), (), |session| {
         session.set_input(&sample).unwrap();

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tinyspike::ImageBuf;
 use tinyspike::assemble::{MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
@@ -78,7 +77,7 @@ fn trained_networks_equal_the_reference() {
             };
             let built = deployment::plain(&conversion.network, Some(&samples), &options);
             let network = built.unwrap().integers;
-            let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+            let bytes = assemble(&network).unwrap();
             let image = bytes.image();
             let encoder = Encoder::new(&image, &test).unwrap();
             for sample in 0..count {
@@ -105,7 +104,7 @@ fn random_networks_have_every_layout() {
     let mut found = vec![];
     for _ in 0..2500 {
         let network = networks().new_tree(&mut runner).unwrap().current();
-        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let bytes = assemble(&network).unwrap();
         let image = bytes.image();
         let connections = &image.description().connections;
         found.extend(connections.iter().map(|c| (network.target, c.layout)));
@@ -130,7 +129,7 @@ fn compare<K>(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), Tes
 where
     K: Kernels<u16> + Kernels<u32>,
 {
-    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let bytes = assemble(network).unwrap();
     let image = bytes.image();
     let mut arena = vec![0xdead_beef; image.arena_bytes() / 4];
     let mut engine: Engine<'_, K, MAX_ENSEMBLES, MAX_CONNECTIONS> =
@@ -239,7 +238,7 @@ fn stream(networks: usize, steps: u32) {
     let spiking = endless_networks().prop_filter("neurons", |n| !n.ensembles.is_empty());
     for at in 0..networks {
         let network = spiking.new_tree(&mut runner).unwrap().current();
-        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let bytes = assemble(&network).unwrap();
         let image = bytes.image();
         let mut arena = vec![0; image.arena_bytes() / 4];
         let mut engine = Engine::<Native, _, _>::new(&image, &mut arena).unwrap();

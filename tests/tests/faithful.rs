@@ -5,7 +5,6 @@ mod npz;
 use std::fmt::Write;
 
 use npz::{Npz, path};
-use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{self, Conversion, ConvertOptions, ScaleFiringRates};
 use tinyspike::data::{self, DataSet};
 use tinyspike::deploy::{Deployment, Stage};
@@ -76,8 +75,7 @@ impl Probe for Counts {
 
 /// The engine's counts for each item of `x`, whose values are whole 255ths.
 fn engine_counts(build: &Deployment, x: &Tensor, steps: u16) -> Vec<Vec<Vec<i64>>> {
-    let bytes = aligned_copy(build.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = build.image.image();
     let neurons = || image.description().ensembles.iter().map(|e| e.neurons);
     items(x)
         .into_iter()
@@ -226,8 +224,7 @@ fn mnist() -> DataSet {
 
 /// Accuracies after 30 and 60 steps: last, and mean of ten after 60.
 fn measured(build: &Deployment, data: &DataSet) -> [f64; 3] {
-    let bytes = aligned_copy(build.image.bytes());
-    let image = Image::parse(&bytes).unwrap();
+    let image = build.image.image();
     let range = 0..data.len();
     let run = emulate::run(&image, data, range, &EmulateOptions::default(), &|_| {}).unwrap();
     let labels = data.labels().unwrap();

@@ -21,7 +21,7 @@ fn image(steps: u16) -> ImageBuf {
         target: &families::PORTABLE,
         ..QuantizeOptions::default()
     };
-    ImageBuf::new(&mnist::small(None, &options)).unwrap()
+    mnist::small(None, &options)
 }
 
 fn chip(machine: Machine) -> Chip {

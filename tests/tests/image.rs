@@ -58,12 +58,13 @@ proptest! {
 
     #[test]
     fn the_same_network_gives_the_same_bytes(network in all_networks()) {
-        prop_assert_eq!(assemble(&network).unwrap(), assemble(&network).unwrap());
+        let [first, second] = [(); 2].map(|()| assemble(&network).unwrap());
+        prop_assert_eq!(first.bytes(), second.bytes());
     }
 
     #[test]
     fn every_flipped_bit_is_noticed(network in all_networks(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let mut bytes = assemble(&network).unwrap();
+        let mut bytes = assemble(&network).unwrap().bytes().to_vec();
         let at = place.index(bytes.len());
         bytes[at] ^= 1 << bit;
         prop_assert!(run(&aligned_copy(&bytes)).is_err());
@@ -71,14 +72,14 @@ proptest! {
 
     #[test]
     fn every_truncation_is_noticed(network in all_networks(), place in any::<prop::sample::Index>()) {
-        let bytes = assemble(&network).unwrap();
-        let cut = place.index(bytes.len());
-        prop_assert!(run(&aligned_copy(&bytes[..cut])).is_err());
+        let image = assemble(&network).unwrap();
+        let cut = place.index(image.bytes().len());
+        prop_assert!(run(&aligned_copy(&image.bytes()[..cut])).is_err());
     }
 
     #[test]
     fn bytes_after_the_image_do_not_matter(network in all_networks(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut bytes = assemble(&network).unwrap();
+        let mut bytes = assemble(&network).unwrap().bytes().to_vec();
         bytes.extend(tail);
         prop_assert!(run(&aligned_copy(&bytes)).is_ok());
     }
@@ -90,7 +91,7 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         in_description in any::<bool>(),
     ) {
-        let mut bytes = assemble(&network).unwrap();
+        let mut bytes = assemble(&network).unwrap().bytes().to_vec();
         let description_len = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
         let reach = if in_description { HEADER_LEN + description_len } else { bytes.len() };
         for (place, value) in edits {
@@ -110,7 +111,7 @@ proptest! {
 
     #[test]
     fn inputs_of_another_length_are_refused(network in all_networks(), seed in any::<u64>()) {
-        let bytes = ImageBuf::new(&assemble(&network).unwrap()).unwrap();
+        let bytes = assemble(&network).unwrap();
         let image = bytes.image();
         let mut arena = vec![0; image.arena_bytes() / 4];
         let short = image.arena_bytes() / 4 - 1;
@@ -335,6 +336,7 @@ type Parts<'a> = Description<'a, 16, 24>;
 /// The image of [`mapped`] with an altered description, and a header that fits it.
 fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     let image = assemble(&mapped()).unwrap();
+    let image = image.bytes();
     let old = u32::from_le_bytes(image[12..16].try_into().unwrap()) as usize;
     let body = &image[HEADER_LEN..HEADER_LEN + old];
     let mut network: Parts<'_> = postcard::from_bytes(body).unwrap();
@@ -495,11 +497,12 @@ fn there_is_a_label_for_each_part() {
 
 #[test]
 fn a_build_has_room_or_refuses() {
-    let bytes = aligned_copy(&assemble(&mapped()).unwrap());
+    let image = assemble(&mapped()).unwrap();
+    let bytes = image.bytes();
     let refused = |fits: Result<(), ImageError>| assert_eq!(fits, Err(ImageError::TooLarge));
-    assert!(image::Image::<'_, 2, 3>::parse(&bytes).is_ok());
-    refused(image::Image::<'_, 1, 3>::parse(&bytes).map(drop));
-    refused(image::Image::<'_, 2, 2>::parse(&bytes).map(drop));
+    assert!(image::Image::<'_, 2, 3>::parse(bytes).is_ok());
+    refused(image::Image::<'_, 1, 3>::parse(bytes).map(drop));
+    refused(image::Image::<'_, 2, 2>::parse(bytes).map(drop));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Every layer has its turn, and says when it is over.
 
 use proptest::prelude::*;
-use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
 use tinyspike::emulate::HostEngine;
 use tinyspike::integers::{self, Ensemble};
@@ -38,7 +37,7 @@ impl Turns {
 }
 
 fn take_turns(network: &integers::Network, seed: u64) {
-    let bytes = ImageBuf::new(&assemble(network).unwrap()).unwrap();
+    let bytes = assemble(network).unwrap();
     let image = bytes.image();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(&image, &mut arena).unwrap();

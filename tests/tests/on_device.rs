@@ -31,7 +31,7 @@ fn image(machine: Machine, steps: u16) -> Vec<u8> {
         },
         ..QuantizeOptions::default()
     };
-    mnist::small(Some(100), &options)
+    mnist::small(Some(100), &options).bytes().to_vec()
 }
 
 fn test_set(count: usize) -> DataSet {

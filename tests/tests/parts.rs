@@ -61,7 +61,7 @@ fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
 
 fn image_and_inputs(network: &integers::Network) -> (Vec<u8>, Vec<u8>) {
     let samples = [1, 2].map(|seed| inputs(network, seed).concat());
-    (assemble(network).unwrap(), block(&samples))
+    (assemble(network).unwrap().bytes().to_vec(), block(&samples))
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn mnist_runs_on_what_it_needs() {
         steps: 1,
         ..QuantizeOptions::default()
     };
-    let image = mnist::small(Some(200), &options);
+    let image = mnist::small(Some(200), &options).bytes().to_vec();
     let parts = needed(&image, family(BOARD));
     assert_eq!(
         parts.features().collect::<Vec<_>>(),
@@ -130,7 +130,7 @@ fn mnist_runs_on_what_it_needs() {
 #[test]
 fn a_processor_without_the_dsp_extension_has_its_kernels_anyway() {
     let options = QuantizeOptions::default();
-    let image = mnist::small(Some(200), &options);
+    let image = mnist::small(Some(200), &options).bytes().to_vec();
     let features: Vec<_> = needed(&image, &families::SWAR).features().collect();
     assert_eq!(features, ["convolutions", "steps", "wide"]);
     assert_eq!(needed(&image, &families::SWAR).beyond(Parts::BUILT), None);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use npyz::WriterBuilder as _;
 use npz::{Npz, path};
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::assemble::assemble;
 use tinyspike::balance::balance;
 use tinyspike::calibrate::{
     Blocks, CalibrateError, FileBlocks, Samples, calibrate, calibrate_blocks, forward,
@@ -274,8 +274,8 @@ fn balancing_leaves_the_network_as_it_is_and_evens_out_its_channels() {
 
 /// The root mean squared error of a network's outputs, relative to the float network's.
 fn output_error(graph: &Graph, network: &integers::Network, set: &DataSet) -> f64 {
-    let bytes = aligned_copy(&assemble(network).unwrap());
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = assemble(network).unwrap();
+    let image = bytes.image();
     let options = EmulateOptions::default();
     let trials = run(&image, set, 0..set.len(), &options, &|_| {})
         .unwrap()
@@ -368,8 +368,7 @@ fn tuning_works_on_series() {
         data::Samples::F32(unseen.to_vec()),
         Some(wanted.collect()),
     );
-    let bytes = aligned_copy(&found.image);
-    let image = Image::parse(&bytes).unwrap();
+    let image = found.image.image();
     let report = emulate(
         &image,
         &labelled.unwrap(),

@@ -64,7 +64,7 @@ fn models() -> [Vec<u8>; 2] {
             steps,
             ..QuantizeOptions::default()
         };
-        mnist::small(Some(64), &options)
+        mnist::small(Some(64), &options).bytes().to_vec()
     })
 }
 

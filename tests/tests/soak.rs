@@ -27,7 +27,7 @@ fn trained(steps: u16) -> Vec<u8> {
         target: &families::DSP,
         ..QuantizeOptions::default()
     };
-    mnist::small(Some(100), &options)
+    mnist::small(Some(100), &options).bytes().to_vec()
 }
 
 /// Images of so many random networks, each with neurons and more than one step.
@@ -48,7 +48,9 @@ fn streams(count: usize) -> Vec<Vec<u8>> {
 fn drawn(networks: &impl Strategy<Value = integers::Network>, count: usize) -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let mut draw = |_| networks.new_tree(&mut runner).unwrap().current();
-    (0..count).map(|at| assemble(&draw(at)).unwrap()).collect()
+    (0..count)
+        .map(|at| assemble(&draw(at)).unwrap().bytes().to_vec())
+        .collect()
 }
 
 fn on_host(image: &[u8], soak: Soak) -> Digest {
@@ -133,7 +135,7 @@ fn a_potential_beyond_its_bounds_is_counted() {
         (e.potential_min, e.potential_max) = (0, 0);
     }
     let image = assemble(&network).unwrap();
-    let digest = on_host(&image, Soak { seed: 1, steps: 50 });
+    let digest = on_host(image.bytes(), Soak { seed: 1, steps: 50 });
     assert!(digest.beyond > 0);
 }
 

@@ -161,7 +161,7 @@ fn tuned(found: &mut String) {
             ..TuneOptions::default()
         };
         let tuned = tune(&graph, &calibration(500), &options, &|_| {}).unwrap();
-        note(found, &format!("{name} tuned"), &tuned.image, 20);
+        note(found, &format!("{name} tuned"), tuned.image.bytes(), 20);
     }
 }
 
@@ -225,7 +225,7 @@ fn random(found: &mut String) {
         for at in 0..200 {
             let network = strategy.new_tree(&mut runner).unwrap().current();
             let samples: Vec<_> = (0..3).map(|seed| inputs(&network, seed)).collect();
-            let hash = trace(&assemble(&network).unwrap(), &samples);
+            let hash = trace(assemble(&network).unwrap().bytes(), &samples);
             writeln!(found, "{kind} {at} {hash:016x}").unwrap();
         }
     }

@@ -1,7 +1,7 @@
 //! Tuning, early exit, budgets, reports and NeuroBench's columns, end to end.
 
 use proptest::prelude::*;
-use tinyspike::assemble::{Image, aligned_copy, assemble};
+use tinyspike::assemble::assemble;
 use tinyspike::calibrate::calibrate;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet, Samples};
@@ -56,7 +56,8 @@ fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
     let found = tuned(&calibration(), &options());
     assert!(found.tuning.kept);
     assert!(found.tuning.chosen.instructions * 4.0 < found.tuning.dense_instructions);
-    assert_eq!(found.image, tuned(&calibration(), &options()).image);
+    let again = tuned(&calibration(), &options());
+    assert_eq!(found.image.bytes(), again.image.bytes());
 
     // Nothing on the front is beaten by what was chosen.
     assert!(
@@ -68,8 +69,7 @@ fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
     );
 
     let test = test_set();
-    let bytes = aligned_copy(&found.image);
-    let image = Image::parse(&bytes).unwrap();
+    let image = found.image.image();
     let run = |early_exit| {
         let options = EmulateOptions {
             early_exit,
@@ -144,8 +144,7 @@ fn budgets_are_kept_or_refused_with_the_largest_parts() {
     assert!(text.contains("\"dense.0\" (1024 bytes)"), "{text}");
 
     let found = tuned(&calibration(), &self::options());
-    let bytes = aligned_copy(&found.image);
-    let image = Image::parse(&bytes).unwrap();
+    let image = found.image.image();
     let flash = Budgets {
         ram: None,
         ..budgets
@@ -166,8 +165,8 @@ fn a_report_describes_every_layer() {
     let samples = samples(&calibration(), 200);
     let calibration = calibrate(&graph, &samples, &|_| {}).unwrap();
     let quantized = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
-    let bytes = aligned_copy(&assemble(&quantized).unwrap());
-    let image = Image::parse(&bytes).unwrap();
+    let bytes = assemble(&quantized).unwrap();
+    let image = bytes.image();
     let report = report(&graph, &calibration, &quantized, &image);
     assert_eq!(report.ram_bytes, image.arena_bytes());
     for c in &report.connections {
@@ -223,8 +222,8 @@ proptest! {
     #[test]
     fn neurobench_columns_equal_a_count_by_hand(network in networks(), seed in any::<u64>()) {
         let given = inputs(&network, seed);
-        let bytes = aligned_copy(&assemble(&network).unwrap());
-        let image = Image::parse(&bytes).unwrap();
+        let bytes = assemble(&network).unwrap();
+        let image = bytes.image();
         let input = &network.inputs[0];
         let zero = i64::from(input.zero_point);
         let bytes: Vec<i64> = given[0].iter().map(|&b| i64::from(b) - zero).collect();

@@ -5,7 +5,7 @@
 
 use emulated_board::{Fault, Machine};
 use probe_rs::MemoryInterface as _;
-use tinyspike::assemble::{assemble, set_model_version};
+use tinyspike::assemble::assemble;
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{
     ConnectError, Firmware, FlashError, Layout, LayoutOptions, LogMessage, Mode, PlanError,
@@ -33,9 +33,8 @@ const MODEL_ONLY: PlanOptions = PlanOptions {
 
 /// A small image of a version, which no other version's is like.
 fn image(version: u32) -> Vec<u8> {
-    let mut image = assemble(&spiking()).unwrap();
-    set_model_version(&mut image, version).unwrap();
-    image
+    let image = assemble(&spiking()).unwrap();
+    image.with_model_version(version).bytes().to_vec()
 }
 
 fn checksum(image: &[u8]) -> u32 {

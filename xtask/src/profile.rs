@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use tinyspike::ImageBuf;
 use tinyspike::bench::block;
 use tinyspike::data;
 
@@ -61,13 +62,13 @@ pub struct Count {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let elf = firmware::build_program(args.board, Program::Bench)?;
     let plugin = build_plugin()?;
-    let image = fs::read(&args.image).map_err(Failure::file(&args.image))?;
-    let data = data::load(&args.data)
-        .map_err(|e| Failure::Argument(e.to_string()))?
-        .take(args.limit);
+    let argument = |e: &dyn std::error::Error| Failure::Argument(e.to_string());
+    let image = ImageBuf::load(&args.image).map_err(|e| argument(&e))?;
+    let data = data::load(&args.data).map_err(|e| argument(&e))?;
+    let data = data.take(args.limit);
     let functions = functions(&elf)?;
-    let inputs = block(&image, &data).map_err(|e| Failure::Argument(e.to_string()))?;
-    let counts = count(args.board, &plugin, &functions, &image, &inputs)?;
+    let inputs = block(&image, &data).map_err(|e| argument(&e))?;
+    let counts = count(args.board, &plugin, &functions, image.bytes(), &inputs)?;
     match &args.function {
         Some(name) => list(&elf, &functions, &counts, name),
         None => print(&functions, &counts, data.len(), args.top),

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::set::{DataSet, Sample, Samples, Targets};
 use tinyspike_shared::image::Neuron;
@@ -152,43 +153,76 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// Signs that samples cannot stand for what a network will see. Labels count if the accuracy is to be kept.
-#[must_use]
-pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
-    /// Fewer samples may well be alike.
-    const FEW: usize = 8;
-    let samples = data.len();
-    let mut found = Vec::new();
-    let value = |i| match data.sample(i) {
-        Some(Sample::U8(v)) => v.first().map(|&v| f32::from(v) * data.byte_scale()),
-        Some(Sample::F32(v)) => v.first().copied(),
-        None => None,
-    };
-    let constant = match data.samples() {
-        Samples::U8(v) => v.windows(2).all(|pair| pair[0] == pair[1]),
-        Samples::F32(v) => v.windows(2).all(|pair| pair[0] == pair[1]),
-    };
-    if constant && data.sample_size() * samples > 1 {
-        let value = value(0).unwrap_or_default();
-        found.push(Suspicion::Constant { value });
-    } else if samples >= FEW {
-        let all = (0..samples).filter_map(|i| data.sample(i));
-        let bits = all.map(|sample| match sample {
-            Sample::U8(v) => v.to_vec(),
-            Sample::F32(v) => v.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect(),
-        });
-        let distinct = bits.collect::<HashSet<Vec<u8>>>().len();
-        if distinct * 2 < samples {
-            found.push(Suspicion::Repeated { samples, distinct });
+/// Calibration samples as they pass, and what they say of themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    samples: usize,
+    values: usize,
+    /// The first value, as long as all are the same.
+    constant: Option<f32>,
+    distinct: HashSet<u64>,
+    labelled: usize,
+    /// The first label, as long as all are the same.
+    class: Option<u32>,
+}
+
+impl Watch {
+    /// Looks at some more samples.
+    pub fn add(&mut self, data: &DataSet) {
+        let (first, same) = match data.samples() {
+            Samples::U8(v) => (f32::from(v[0]) * data.byte_scale(), all_same(v)),
+            Samples::F32(v) => (v[0], all_same(v)),
+        };
+        let known = self.values == 0 || self.constant == Some(first);
+        self.constant = (same && known).then_some(first);
+        self.values += data.sample_size() * data.len();
+        self.samples += data.len();
+        for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
+            let mut hasher = DefaultHasher::new();
+            match sample {
+                Sample::U8(v) => v.hash(&mut hasher),
+                Sample::F32(v) => v.iter().for_each(|v| v.to_bits().hash(&mut hasher)),
+            }
+            self.distinct.insert(hasher.finish());
+        }
+        if let Some(labels @ [first, ..]) = data.labels() {
+            let known = self.labelled == 0 || self.class == Some(*first);
+            self.class = (all_same(labels) && known).then_some(*first);
+            self.labelled += labels.len();
         }
     }
-    if let Some([label, rest @ ..]) = data.labels().filter(|_| by_accuracy)
-        && samples >= FEW
-        && rest.iter().all(|other| other == label)
-    {
-        found.push(Suspicion::OneClass { label: *label });
+
+    /// Signs that the samples cannot stand for what a network will see. Labels count if the accuracy is to be kept.
+    #[must_use]
+    pub fn found(&self, by_accuracy: bool) -> Vec<Suspicion> {
+        /// Fewer samples may well be alike.
+        const FEW: usize = 8;
+        let (samples, distinct) = (self.samples, self.distinct.len());
+        let mut found = Vec::new();
+        match self.constant {
+            Some(value) if self.values > 1 => found.push(Suspicion::Constant { value }),
+            _ if samples >= FEW && distinct * 2 < samples => {
+                found.push(Suspicion::Repeated { samples, distinct });
+            }
+            _ => {}
+        }
+        if let Some(label) = self.class.filter(|_| by_accuracy && samples >= FEW) {
+            found.push(Suspicion::OneClass { label });
+        }
+        found
     }
-    found
+}
+
+fn all_same<T: PartialEq>(values: &[T]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+/// Signs that samples cannot stand for what a network will see, as [`Watch::found`].
+#[must_use]
+pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
+    let mut watch = Watch::default();
+    watch.add(data);
+    watch.found(by_accuracy)
 }
 
 /// Signs that targets are not those of a network with so many outputs.
@@ -393,6 +427,21 @@ mod tests {
             distinct: 2,
         };
         assert_eq!(of_calibration(&twice, false), [repeated]);
+        // Seen in parts, samples say the same as at once.
+        let mut watch = Watch::default();
+        for value in [1.0, 1.0, 2.0, 1.0, 1.0] {
+            watch.add(&set(Samples::F32(vec![value; 4]), 2, Some(vec![7; 2])));
+        }
+        assert_eq!(
+            watch.found(true),
+            [
+                Suspicion::Repeated {
+                    samples: 10,
+                    distinct: 2
+                },
+                Suspicion::OneClass { label: 7 },
+            ]
+        );
     }
 
     #[test]

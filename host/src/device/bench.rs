@@ -15,22 +15,12 @@ use crate::emulate::{Encoder, judge};
 use crate::judge::{Deviation, Figures, Tally};
 
 /// Options of a measurement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeviceBenchOptions {
     /// The core's clock, if it is known.
     pub clock_mhz: Option<f64>,
     /// Power that the device draws while it works, if it has been measured.
     pub power: Option<Power>,
-}
-
-impl Default for DeviceBenchOptions {
-    /// Cycles alone; bytes are 0 to 1 in 255 parts.
-    fn default() -> Self {
-        Self {
-            clock_mhz: None,
-            power: None,
-        }
-    }
 }
 
 /// Power of a device, as somebody has measured it.
@@ -118,24 +108,12 @@ impl fmt::Display for DeviceReport {
         let (accuracy, error) = (self.accuracy, self.error);
         write!(f, "{}", Figures { accuracy, error })?;
         writeln!(f, "steps    {:.2}", self.steps_per_inference)?;
-        let title = format!("cycles ({})", self.clock);
-        writeln!(
-            f,
-            "{title:<28} {:>14} {:>12} {:>12}",
-            "mean", "median", "worst"
-        )?;
-        for (name, spread) in [
+        let spreads = [
             ("inference", self.inference),
             ("  setting the input", self.set_up),
             ("  each step", self.step),
-        ] {
-            let Spread {
-                mean,
-                median,
-                worst,
-            } = spread;
-            writeln!(f, "{name:<28} {mean:>14.1} {median:>12} {worst:>12}")?;
-        }
+        ];
+        Spread::write(f, &format!("cycles ({})", self.clock), &spreads)?;
         if let Some(milliseconds) = self.milliseconds {
             writeln!(f, "time: {milliseconds:.3} ms an inference")?;
         }

@@ -6,6 +6,8 @@
 
 mod map;
 
+use std::borrow::Cow;
+
 use crate::network::{EnsembleId, NeuronType, PerNeuron, Synapse};
 use crate::ops::OpsError;
 
@@ -217,14 +219,19 @@ impl Link {
     /// # Errors
     /// [`OpsError`] if the lengths do not match.
     pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
+        self.map.apply_batch(batch, &self.seen(batch, x), y)
+    }
+
+    /// The part of `batch` sources in `x` that the weights see.
+    pub(crate) fn seen<'x>(&self, batch: usize, x: &'x [f32]) -> Cow<'x, [f32]> {
         if self.source == SourceMap::Direct {
-            return self.map.apply_batch(batch, x, y);
+            return x.into();
         }
         let (inputs, places) = (x.len() / batch.max(1), self.map.inputs());
         let mut seen = vec![0.0; batch * places];
         for (x, seen) in x.chunks(inputs.max(1)).zip(seen.chunks_mut(places.max(1))) {
             self.source.for_each(inputs, |from, to| seen[to] += x[from]);
         }
-        self.map.apply_batch(batch, &seen, y)
+        seen.into()
     }
 }

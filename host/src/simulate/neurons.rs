@@ -38,16 +38,7 @@ impl Neurons {
 
     /// The base of neurons that spike by a type which is itself a spiking one.
     pub(super) fn spiking_base(&self) -> Option<&NeuronType> {
-        match self.first()? {
-            NeuronType::RegularSpiking { base, .. }
-            | NeuronType::PoissonSpiking { base, .. }
-            | NeuronType::StochasticSpiking { base, .. }
-                if !base.is_rate() =>
-            {
-                Some(base)
-            }
-            _ => None,
-        }
+        self.first()?.base().filter(|base| !base.is_rate())
     }
 
     /// The rate for each current of one or more items, in place.

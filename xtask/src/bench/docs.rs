@@ -6,7 +6,7 @@ use std::fs;
 use tinyspike::bench::{Layer, LayerKind};
 use tinyspike_board::{Failure, shell};
 
-use super::suite::{BoardResults, NetworkResults, Results};
+use super::results::{BoardResults, NetworkResults, Results};
 
 /// Lines of the document between which the tables are written.
 const BEGIN: &str = "<!-- begin: cargo xtask bench --write-docs -->";
@@ -34,200 +34,152 @@ pub(super) fn write(results: &Results) -> Result<(), Failure> {
 /// The results as Markdown.
 pub(super) fn tables(results: &Results) -> String {
     let mut text = String::new();
-    let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&[
-        "network (steps, most spikes)",
-        "board",
-        "instructions: mean",
-        "median",
-        "worst",
-        "CMSIS-NN",
-        "of it",
-        "reached",
-        "accuracy",
-    ]));
-    line(&row(&["---"; 9]));
-    for (network, board) in each(results) {
-        let r = &board.report;
-        let (rival, share, reached) = match board.rival_instructions {
-            Some(rival) => {
-                let share = r.instructions_per_inference / rival as f64;
-                let reached = if share < 1.0 { "yes" } else { "no" };
-                (grouped(rival as f64), percent(share), reached)
-            }
-            None => ("-".into(), "-".into(), "-"),
-        };
-        line(&[
-            format!(
-                "{} ({}, {})",
-                network.network, network.steps, network.max_count
-            ),
-            format!("{} ({})", r.board, r.core),
-            grouped(r.inference.mean),
-            grouped(r.inference.median as f64),
-            grouped(r.inference.worst as f64),
-            rival,
-            share,
-            reached.into(),
-            r.accuracy.map_or_else(
-                || "-".into(),
-                |a| format!("{:.0} of {}", a * r.images as f64, r.images),
-            ),
-        ]);
-    }
-    text.push('\n');
-
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&[
-        "network",
-        "board",
-        "set_input",
-        "a step",
-        "reset",
-        "per synaptic op",
-        "one more, by a spike",
-        "one more, by an input",
-        "per neuron update",
-        "estimated cycles",
-        "CMSIS-NN's",
-    ]));
-    line(&row(&["---"; 11]));
-    for (network, board) in each(results) {
-        let r = &board.report;
-        let optional = |n: Option<f64>| n.map_or_else(|| "-".into(), grouped);
-        line(&[
-            network.network.clone(),
-            r.board.clone(),
-            grouped(r.input.mean),
-            grouped(r.instructions_per_step),
-            grouped(r.reset.mean),
-            format!("{:.2}", r.instructions_per_synaptic_op),
-            format!("{:.2}", r.marginal_instructions_per_spike_op),
-            format!("{:.2}", r.marginal_instructions_per_input_op),
-            format!("{:.2}", r.instructions_per_neuron_update),
-            optional(board.estimated_cycles),
-            optional(board.rival_cycles.map(|n| n as f64)),
-        ]);
-    }
-    text.push('\n');
-
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&[
-        "network",
-        "board",
-        "flash: code that it needs",
-        "its features",
-        "code of the whole engine",
-        "image",
-        "RAM: arena",
-        "parsed image",
-        "stack",
-    ]));
-    line(&row(&["---"; 9]));
-    let bytes = |n: Option<u64>| n.map_or_else(|| "-".into(), |n| grouped(n as f64));
-    for (network, board) in each(results) {
-        let r = &board.report;
-        line(&[
-            network.network.clone(),
-            r.board.clone(),
-            bytes(r.code_bytes),
-            match r.code_bytes {
-                Some(_) => r.engine_features.join(", "),
-                None => "-".into(),
-            },
-            bytes(r.whole_code_bytes),
-            grouped(r.image_bytes as f64),
-            grouped(r.arena_bytes as f64),
-            grouped(r.parsed_bytes as f64),
-            grouped(r.stack_bytes as f64),
-        ]);
-    }
-    text.push('\n');
-
+    table(
+        &mut text,
+        [
+            "network (steps, most spikes)",
+            "board",
+            "instructions: mean",
+            "median",
+            "worst",
+            "CMSIS-NN",
+            "of it",
+            "reached",
+            "accuracy",
+        ],
+        each(results).map(|(network, board)| {
+            let r = &board.report;
+            let rival = board.rival_instructions.map(|rival| rival as f64);
+            let share = rival.map(|rival| r.instructions_per_inference / rival);
+            let reached = |share| if share < 1.0 { "yes" } else { "no" }.into();
+            [
+                format!(
+                    "{} ({}, {})",
+                    network.network, network.steps, network.max_count
+                ),
+                format!("{} ({})", r.board, r.core),
+                grouped(r.inference.mean),
+                grouped(r.inference.median as f64),
+                grouped(r.inference.worst as f64),
+                known(rival, grouped),
+                known(share, percent),
+                known(share, reached),
+                known(r.accuracy, |a| {
+                    format!("{:.0} of {}", a * r.images as f64, r.images)
+                }),
+            ]
+        }),
+    );
+    table(
+        &mut text,
+        [
+            "network",
+            "board",
+            "set_input",
+            "a step",
+            "reset",
+            "per synaptic op",
+            "one more, by a spike",
+            "one more, by an input",
+            "per neuron update",
+            "estimated cycles",
+            "CMSIS-NN's",
+        ],
+        each(results).map(|(network, board)| {
+            let r = &board.report;
+            [
+                network.network.clone(),
+                r.board.clone(),
+                grouped(r.input.mean),
+                grouped(r.instructions_per_step),
+                grouped(r.reset.mean),
+                format!("{:.2}", r.instructions_per_synaptic_op),
+                format!("{:.2}", r.marginal_instructions_per_spike_op),
+                format!("{:.2}", r.marginal_instructions_per_input_op),
+                format!("{:.2}", r.instructions_per_neuron_update),
+                known(board.estimated_cycles, grouped),
+                known(board.rival_cycles, |n| grouped(n as f64)),
+            ]
+        }),
+    );
+    let bytes = |n: u64| grouped(n as f64);
+    table(
+        &mut text,
+        [
+            "network",
+            "board",
+            "flash: code that it needs",
+            "its features",
+            "code of the whole engine",
+            "image",
+            "RAM: arena",
+            "parsed image",
+            "stack",
+        ],
+        each(results).map(|(network, board)| {
+            let r = &board.report;
+            [
+                network.network.clone(),
+                r.board.clone(),
+                known(r.code_bytes, bytes),
+                known(r.code_bytes, |_| r.engine_features.join(", ")),
+                known(r.whole_code_bytes, bytes),
+                bytes(r.image_bytes),
+                bytes(r.arena_bytes),
+                bytes(r.parsed_bytes),
+                bytes(r.stack_bytes),
+            ]
+        }),
+    );
     layers(&mut text, results);
-    text.push('\n');
-
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&[
-        "network",
-        "images/s, one thread",
-        "image-steps/s",
-        "images/s, two threads",
-        "image-steps/s",
-        "image-steps in a second of a core",
-        "accuracy on 10,000",
-    ]));
-    line(&row(&["---"; 7]));
     let networks = results.networks.iter();
-    let rows = networks.map(|n| (n.network.clone(), &n.host));
-    let faithful = results.faithful.iter();
-    let rows = rows.chain(faithful.map(|h| ("mnist_small, --exact, 50 steps".to_owned(), h)));
-    for (name, h) in rows {
-        line(&[
-            name,
-            grouped(h.images_per_second_one_thread),
-            grouped(h.image_steps_per_second_one_thread),
-            grouped(h.images_per_second_all_threads),
-            grouped(h.image_steps_per_second_all_threads),
-            h.image_steps_per_cpu_second
-                .map_or_else(|| "-".into(), grouped),
-            h.accuracy
-                .map_or_else(|| "-".into(), |a| format!("{:.2} %", a * 100.0)),
-        ]);
-    }
-    text.push('\n');
-
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&[
-        "on the Cortex-M4",
-        "target",
-        "aim",
-        "measured",
-        "reached",
-    ]));
-    line(&row(&["---"; 5]));
-    for goal in goals(results) {
-        let number = |n: f64| match n < 100.0 {
-            true => format!("{n:.2}"),
-            false => grouped(n),
-        };
-        // Counts are to fall, speeds to rise.
-        let less = goal.aim < goal.target;
-        let reaches = |mark: f64| match less {
-            true => goal.measured <= mark,
-            false => goal.measured >= mark,
-        };
-        let reached = match (reaches(goal.aim), reaches(goal.target)) {
-            (true, _) => "aim",
-            (_, true) => "target",
-            _ => "no",
-        };
-        line(&[
-            goal.what,
-            number(goal.target),
-            number(goal.aim),
-            number(goal.measured),
-            reached.into(),
-        ]);
-    }
-    text.push('\n');
-
-    let mut line = |cells: &[String]| push(&mut text, cells);
-    line(&row(&["part of the work alone", "instructions for each"]));
-    line(&row(&["---"; 2]));
-    for micro in &results.micro {
-        line(&[micro.what.clone(), format!("{:.2}", micro.instructions)]);
-    }
+    let exact = results.exact.iter();
+    table(
+        &mut text,
+        [
+            "network",
+            "images/s, one thread",
+            "image-steps/s",
+            "images/s, two threads",
+            "image-steps/s",
+            "image-steps in a second of a core",
+            "accuracy on 10,000",
+        ],
+        networks
+            .map(|n| (n.network.as_str(), &n.host))
+            .chain(exact.map(|h| ("mnist_small, --exact, 50 steps", h)))
+            .map(|(name, h)| {
+                [
+                    name.to_owned(),
+                    grouped(h.images_per_second_one_thread),
+                    grouped(h.image_steps_per_second_one_thread),
+                    grouped(h.images_per_second_all_threads),
+                    grouped(h.image_steps_per_second_all_threads),
+                    known(h.image_steps_per_cpu_second, grouped),
+                    known(h.accuracy, |a| format!("{:.2} %", a * 100.0)),
+                ]
+            }),
+    );
+    table(
+        &mut text,
+        ["on the Cortex-M4", "target", "aim", "measured", "reached"],
+        goals(results).into_iter().map(Goal::row),
+    );
+    table(
+        &mut text,
+        ["part of the work alone", "instructions for each"],
+        (results.micro.iter()).map(|m| [m.what.clone(), format!("{:.2}", m.instructions)]),
+    );
     let commit = results.commit.get(..12).unwrap_or(&results.commit);
     let changed = if results.commit.ends_with('+') {
         " with changes"
     } else {
         ""
     };
+    // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "\nMeasured at {commit}{changed}, {}, {}, in {:.0} minutes.",
+        "Measured at {commit}{changed}, {}, {}, in {:.0} minutes.",
         results.rustc, results.qemu, results.minutes
     );
     text
@@ -235,12 +187,15 @@ pub(super) fn tables(results: &Results) -> String {
 
 /// The tables of what the layers take, and of how their sums differ from the whole.
 fn layers(text: &mut String, results: &Results) {
-    let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect::<Vec<_>>();
     // The Cortex-M7 runs the Cortex-M4's kernels.
-    let boards = || each(results).filter(|(_, board)| board.report.core != "Cortex-M7");
-    push(
+    let boards = each(results).filter(|(_, board)| board.report.core != "Cortex-M7");
+    let layers = boards.flat_map(|(network, board)| {
+        let layers = board.report.layers.iter();
+        layers.map(move |layer| (network, board, layer))
+    });
+    table(
         text,
-        &row(&[
+        [
             "network",
             "board",
             "layer",
@@ -249,33 +204,23 @@ fn layers(text: &mut String, results: &Results) {
             "events",
             "synaptic ops",
             "instructions for each",
-        ]),
+        ],
+        layers.map(|(network, board, layer)| {
+            [
+                network.network.clone(),
+                board.report.board.clone(),
+                format!("{} {}", layer.kind, layer.label),
+                grouped(layer.neurons.into()),
+                grouped(layer.instructions),
+                known(layer.events, |n| format!("{n:.1}")),
+                known(layer.synaptic_ops, grouped),
+                known(layer.instructions_per_synaptic_op, |n| format!("{n:.2}")),
+            ]
+        }),
     );
-    push(text, &row(&["---"; 8]));
-    for (network, board) in boards() {
-        let report = &board.report;
-        for layer in &report.layers {
-            let optional = |n: Option<f64>| n.map_or_else(|| "-".into(), |n| format!("{n:.1}"));
-            let each = layer.instructions_per_synaptic_op;
-            push(
-                text,
-                &[
-                    network.network.clone(),
-                    report.board.clone(),
-                    format!("{} {}", layer.kind, layer.label),
-                    grouped(layer.neurons.into()),
-                    grouped(layer.instructions),
-                    optional(layer.events),
-                    layer.synaptic_ops.map_or_else(|| "-".into(), grouped),
-                    each.map_or_else(|| "-".into(), |n| format!("{n:.2}")),
-                ],
-            );
-        }
-    }
-    text.push('\n');
-    push(
+    table(
         text,
-        &row(&[
+        [
             "network",
             "board",
             "set_input",
@@ -283,19 +228,15 @@ fn layers(text: &mut String, results: &Results) {
             "steps",
             "their layers",
             "all layers differ by",
-        ]),
-    );
-    push(text, &row(&["---"; 7]));
-    for (network, board) in each(results) {
-        let report = &board.report;
-        let (inputs, others): (Vec<&Layer>, Vec<_>) =
-            (report.layers.iter()).partition(|layer| layer.kind == LayerKind::Input);
-        let sum = |layers: &[&Layer]| layers.iter().map(|l| l.instructions).sum::<f64>();
-        let (inputs, others) = (sum(&inputs), sum(&others));
-        let whole = report.input.mean + report.steps.mean;
-        push(
-            text,
-            &[
+        ],
+        each(results).map(|(network, board)| {
+            let report = &board.report;
+            let (inputs, others): (Vec<&Layer>, Vec<_>) =
+                (report.layers.iter()).partition(|layer| layer.kind == LayerKind::Input);
+            let sum = |layers: &[&Layer]| layers.iter().map(|l| l.instructions).sum::<f64>();
+            let (inputs, others) = (sum(&inputs), sum(&others));
+            let whole = report.input.mean + report.steps.mean;
+            [
                 network.network.clone(),
                 report.board.clone(),
                 grouped(report.input.mean),
@@ -303,17 +244,39 @@ fn layers(text: &mut String, results: &Results) {
                 grouped(report.steps.mean),
                 grouped(others),
                 format!("{:+.2} %", ((inputs + others) / whole - 1.0) * 100.0),
-            ],
-        );
-    }
+            ]
+        }),
+    );
 }
 
 /// Goal to be reached.
 struct Goal {
-    what: String,
+    what: &'static str,
     target: f64,
     aim: f64,
     measured: f64,
+}
+
+impl Goal {
+    /// A row of the table of goals. Counts are to fall, speeds to rise.
+    fn row(self) -> [String; 5] {
+        let number = |n: f64| match n < 100.0 {
+            true => format!("{n:.2}"),
+            false => grouped(n),
+        };
+        let less = self.aim < self.target;
+        let reaches = |mark: f64| match less {
+            true => self.measured <= mark,
+            false => self.measured >= mark,
+        };
+        let reached = match (reaches(self.aim), reaches(self.target)) {
+            (true, _) => "aim",
+            (_, true) => "target",
+            _ => "no",
+        };
+        let [target, aim, measured] = [self.target, self.aim, self.measured].map(number);
+        [self.what.to_owned(), target, aim, measured, reached.into()]
+    }
 }
 
 /// The goals that something was measured for.
@@ -392,7 +355,7 @@ fn goals(results: &Results) -> Vec<Goal> {
             250e3,
             500e3,
             results
-                .faithful
+                .exact
                 .as_ref()
                 .and_then(|h| h.image_steps_per_cpu_second)
                 .map(|n| n * 2.0),
@@ -401,7 +364,7 @@ fn goals(results: &Results) -> Vec<Goal> {
     .into_iter()
     .filter_map(|(what, target, aim, measured)| {
         Some(Goal {
-            what: what.to_owned(),
+            what,
             target,
             aim,
             measured: measured?,
@@ -410,9 +373,23 @@ fn goals(results: &Results) -> Vec<Goal> {
     .collect()
 }
 
-fn push(text: &mut String, cells: &[String]) {
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "| {} |", cells.join(" | "));
+/// Appends a table, and an empty line.
+fn table<const N: usize>(
+    text: &mut String,
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) {
+    let head = [head, ["---"; N]].map(|row| row.map(str::to_owned));
+    for row in head.into_iter().chain(rows) {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text.push('\n');
+}
+
+/// A cell with a value, if it is known.
+fn known<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "-".into(), show)
 }
 
 fn each(results: &Results) -> impl Iterator<Item = (&NetworkResults, &BoardResults)> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
+use tinyspike::ImageBuf;
 use tinyspike_board::{Failure, shell};
 
 use super::argument;
@@ -61,13 +62,13 @@ impl Tool {
         network: &str,
         calibration: &Path,
         target: &str,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<ImageBuf, Failure> {
         self.convert(network, calibration, &["--tune", "--target", target])
     }
 
-    /// A network that runs step by step as Nengo's do: spiking rectified neurons of 100 times the rates behind
-    /// a Lowpass of 5 ms, 50 steps.
-    pub(super) fn faithful(&self, network: &str, calibration: &Path) -> Result<Vec<u8>, Failure> {
+    /// A network as an exact image: spiking rectified neurons of 100 times the rates behind a Lowpass of 5 ms, 50
+    /// steps.
+    pub(super) fn exact(&self, network: &str, calibration: &Path) -> Result<ImageBuf, Failure> {
         let swap = ["--swap-activation", "relu=spiking-relu"];
         let rates = ["--scale-firing-rates", "100", "--synapse", "0.005"];
         let steps = ["--exact", "--steps", "50"];
@@ -80,7 +81,7 @@ impl Tool {
         network: &str,
         calibration: &Path,
         arguments: &[&str],
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<ImageBuf, Failure> {
         let folder = tempfile::tempdir().map_err(Failure::file(Path::new("a temporary folder")))?;
         let image = folder.path().join("image");
         let model = shell::root().join("models").join(network);
@@ -95,14 +96,14 @@ impl Tool {
             .arg("--output")
             .arg(&image);
         shell::run(&mut command)?;
-        fs::read(&image).map_err(Failure::file(&image))
+        ImageBuf::load(&image).map_err(argument)
     }
 
     /// Emulates all samples with two threads, and some with one.
-    pub(super) fn emulate(&self, image: &[u8], samples: &Path) -> Result<HostResults, Failure> {
+    pub(super) fn emulate(&self, image: &ImageBuf, samples: &Path) -> Result<HostResults, Failure> {
         let folder = tempfile::tempdir().map_err(Failure::file(Path::new("a temporary folder")))?;
         let path = folder.path().join("image");
-        fs::write(&path, image).map_err(Failure::file(&path))?;
+        image.save(&path).map_err(argument)?;
         let run = |threads: usize, limit: Option<&str>| {
             let mut command = Command::new(&self.0);
             command

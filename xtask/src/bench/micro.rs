@@ -73,14 +73,14 @@ pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
         let what = format!("IF neuron update of {bits} bits, bias and input current, no spike");
         // The targets are updated as well.
         let each = updates + TARGETS * u32::from(STEPS);
-        one(&what, &image, 0, &update, each)?;
+        one(&what, image.bytes(), 0, &update, each)?;
     }
     for (count, events) in [(1, "count one"), (2, "another count")] {
         for (width, bits) in [(Width::I16, 16), (Width::I32, 32)] {
             let image = assemble(&network(Width::I16, width, count)).map_err(argument)?;
             let what =
                 format!("synaptic op of {events} in a layer of {TARGETS} neurons of {bits} bits");
-            one(&what, &image, 255, &dense, updates * TARGETS)?;
+            one(&what, image.bytes(), 255, &dense, updates * TARGETS)?;
         }
     }
     Ok(measured)
@@ -178,7 +178,6 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinyspike::ImageBuf;
     use tinyspike::emulate::HostEngine;
     use tinyspike_firmware::{Event, Probe};
     use tinyspike_shared::weights::Layout;
@@ -201,7 +200,7 @@ mod tests {
             (Width::I16, Width::I32, 2, 255),
             (Width::I32, Width::I32, 1, 0),
         ] {
-            let image = ImageBuf::new(&assemble(&network(first, second, count)).unwrap()).unwrap();
+            let image = assemble(&network(first, second, count)).unwrap();
             let image = image.image();
             let connections = &image.description().connections;
             assert_eq!(connections[1].layout, Layout::Quads);

@@ -7,17 +7,19 @@ mod cycles;
 mod docs;
 mod host;
 mod micro;
+mod results;
 mod suite;
 
-use std::fs;
 use std::path::PathBuf;
 
+use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchOptions, bench, code};
 use tinyspike::data;
 use tinyspike_board::Failure;
 use tinyspike_board::firmware::{Board, Program};
 
 use crate::firmware;
+use results::Results;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
@@ -49,7 +51,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     match (&args.image, &args.data) {
         (Some(image), Some(data)) => one(args, image, data),
-        _ if args.write_docs => docs::write(&suite::stored()?),
+        _ if args.write_docs => docs::write(&Results::stored()?),
         _ if args.check => suite::check(),
         _ => suite::write(),
     }
@@ -58,7 +60,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Measures one image.
 fn one(args: &Args, image: &PathBuf, samples: &PathBuf) -> Result<(), Failure> {
     build(args.board)?;
-    let image = fs::read(image).map_err(Failure::file(image))?;
+    let image = ImageBuf::load(image).map_err(argument)?;
     let data = data::load(samples).map_err(argument)?.take(args.limit);
     let options = BenchOptions {
         board: args.board,

@@ -1,22 +1,21 @@
 //! The bundled networks on every board.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::btree_map::Entry;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-use tinyspike::assemble::{Image, aligned_copy};
+use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchOptions, Report, bench, block, code};
 use tinyspike::data::{self, DataSet};
 use tinyspike_board::elf::{Code, functions};
 use tinyspike_board::firmware::{Board, Program, elf, family};
 use tinyspike_board::{Failure, qemu, shell};
 
-use super::host::{HostResults, Tool};
-use super::micro::{self, Micro};
-use super::{argument, build, cycles, docs};
+use super::host::Tool;
+use super::results::{BoardResults, NetworkResults, Results};
+use super::{argument, build, cycles, docs, micro};
 use crate::profile;
 
 /// A network, which is tuned for each board, and what it is measured against.
@@ -73,86 +72,25 @@ const CASES: [Case; 3] = [
     },
 ];
 
-/// The network that is run step by step too.
-const FAITHFUL: &str = "mnist_small";
+/// The network that is run as an exact image too.
+const EXACT: &str = "mnist_small";
 /// Inferences that the plugin watches for an estimate of cycles.
 const WATCHED: usize = 3;
 /// Factor by which a count may grow before a check fails.
 const TOLERANCE: f64 = 1.02;
 
-/// All that was measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Results {
-    /// The commit of the source; with `+` if files had been changed.
-    pub(super) commit: String,
-    /// The compiler of the firmware.
-    pub(super) rustc: String,
-    /// The emulator.
-    pub(super) qemu: String,
-    /// Minutes that all of it took, converting the networks and building programs included.
-    #[serde(default)]
-    pub(super) minutes: f64,
-    pub(super) networks: Vec<NetworkResults>,
-    /// `mnist_small` as it runs step by step as Nengo's does, on this machine.
-    #[serde(default)]
-    pub(super) faithful: Option<HostResults>,
-    /// Parts of the work alone, on the Cortex-M4.
-    #[serde(default)]
-    pub(super) micro: Vec<Micro>,
-}
-
-/// One network on all its boards.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct NetworkResults {
-    pub(super) network: String,
-    pub(super) steps: u16,
-    pub(super) max_count: u8,
-    pub(super) boards: Vec<BoardResults>,
-    /// Speeds on this machine, for information: they are other numbers in every run.
-    pub(super) host: HostResults,
-}
-
-/// One network on one board.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct BoardResults {
-    pub(super) report: Report,
-    /// Estimated cycles of an inference, if there is a model of the processor.
-    pub(super) estimated_cycles: Option<f64>,
-    /// The rival's instructions.
-    pub(super) rival_instructions: Option<u64>,
-    /// The rival's cycles by a like estimate.
-    pub(super) rival_cycles: Option<u64>,
-}
-
-fn results_path() -> PathBuf {
-    shell::root().join("benches/results.json")
-}
-
 /// Measures everything and stores the results.
 pub(super) fn write() -> Result<(), Failure> {
     let results = measure()?;
-    let path = results_path();
-    let mut json = serde_json::to_string_pretty(&results).map_err(argument)?;
-    json.push('\n');
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(Failure::file(folder))?;
-    }
-    fs::write(&path, json).map_err(Failure::file(&path))?;
+    results.store()?;
     println!("{}", docs::tables(&results));
-    println!("wrote {}", path.display());
+    println!("wrote {}", Results::path().display());
     Ok(())
-}
-
-/// The stored results.
-pub(super) fn stored() -> Result<Results, Failure> {
-    let path = results_path();
-    let text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
-    serde_json::from_str(&text).map_err(|e| Failure::Argument(format!("{}: {e}", path.display())))
 }
 
 /// Measures everything again and compares it with the stored results.
 pub(super) fn check() -> Result<(), Failure> {
-    let stored = stored()?;
+    let stored = Results::stored()?;
     compare(&stored, &measure()?)?;
     println!("no count has grown by more than 2 %");
     Ok(())
@@ -235,14 +173,16 @@ fn measure() -> Result<Results, Failure> {
     let mut networks = Vec::new();
     for case in &CASES {
         eprintln!("{}", case.network);
-        let mut images = BTreeMap::new();
+        let mut images: BTreeMap<_, ImageBuf> = BTreeMap::new();
+        // Several boards run the same one.
         let mut image_for = |target: &'static str| {
-            // Several boards run the same one.
-            if !images.contains_key(target) {
-                let image = tool.tuned(case.network, &calibration_path, target)?;
-                images.insert(target, image);
-            }
-            Ok::<_, Failure>(images.get(target).cloned().unwrap_or_default())
+            Ok::<_, Failure>(match images.entry(target) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    let image = tool.tuned(case.network, &calibration_path, target)?;
+                    place.insert(image).clone()
+                }
+            })
         };
         let image = image_for(family(Board::Mps2An386).name)?;
         let mut boards = Vec::new();
@@ -279,8 +219,7 @@ fn measure() -> Result<Results, Failure> {
                 rival_cycles,
             });
         }
-        let bytes = aligned_copy(&image);
-        let parsed: Image<'_> = Image::parse(&bytes).map_err(argument)?;
+        let parsed = image.image();
         let description = parsed.description();
         networks.push(NetworkResults {
             network: case.network.to_owned(),
@@ -300,7 +239,7 @@ fn measure() -> Result<Results, Failure> {
         rustc: shell::read(Command::new("rustc").arg("--version")).unwrap_or_default(),
         qemu: qemu::version().unwrap_or_default(),
         networks,
-        faithful: Some(tool.emulate(&tool.faithful(FAITHFUL, &calibration_path)?, &test_path)?),
+        exact: Some(tool.emulate(&tool.exact(EXACT, &calibration_path)?, &test_path)?),
         micro: micro::measure(&plugin)?,
         minutes: start.elapsed().as_secs_f64() / 60.0,
     })
@@ -323,12 +262,12 @@ fn commit() -> String {
 fn cycles_per_instruction(
     board: Board,
     plugin: &Path,
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<f64, Failure> {
     let elf = elf(board, Program::Bench);
     let inputs = block(image, data).map_err(argument)?;
-    let counts = profile::count(board, plugin, &functions(&elf)?, image, &inputs)?;
+    let counts = profile::count(board, plugin, &functions(&elf)?, image.bytes(), &inputs)?;
     let executed: u64 = counts.iter().map(|c| c.executed).sum();
     let cycles = cycles::estimate(&Code::read(&elf)?, &counts);
     Ok(cycles as f64 / executed.max(1) as f64)
@@ -343,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_check_names_what_has_grown() {
-        let stored = stored().unwrap();
+        let stored = Results::stored().unwrap();
         compare(&stored, &stored).unwrap();
         let board = |results: &Results| results.networks[1].boards[2].report.clone();
         let before = board(&stored);

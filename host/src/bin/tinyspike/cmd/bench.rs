@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let data = inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?;
     match &args.on {
         BenchTarget::Emulated(board) => {
-            let report = emulated(args, *board, bytes.bytes(), &data)?;
+            let report = emulated(args, *board, &bytes, &data)?;
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
@@ -50,7 +50,7 @@ fn print(
 fn emulated(
     args: &Bench,
     board: Board,
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<tinyspike::bench::Report, Failure> {
     if let Some(flag) = [
@@ -74,7 +74,7 @@ fn emulated(
 /// Builds what counts on an emulated board, and counts.
 pub(crate) fn count(
     board: Board,
-    image: &[u8],
+    image: &ImageBuf,
     data: &DataSet,
 ) -> Result<tinyspike::bench::Report, BenchError> {
     build_here(board, Program::Bench)?;

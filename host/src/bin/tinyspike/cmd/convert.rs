@@ -1,15 +1,16 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use tinyspike::assemble::Image;
-use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks};
+use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
 use tinyspike::compare::{Comparison, compare};
 use tinyspike::convert::Conversion;
-use tinyspike::data::suspicion::{self, Suspicion};
+use tinyspike::data::suspicion::{self, Suspicion, Watch, of_calibration};
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::deploy::{DeployError, DeployOptions, Deployment, Mode};
 use tinyspike::emulate::{self, EmulateOptions};
@@ -32,8 +33,8 @@ use crate::progress;
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
 
-/// The number of samples that are looked at for signs of being of no use.
-const SUSPECTED: usize = 512;
+/// The most calibration samples on which model, network and image are compared.
+const COMPARED: usize = 512;
 
 /// Output of `--json`.
 #[derive(Serialize)]
@@ -169,6 +170,29 @@ fn calibration(
     )
 }
 
+/// A file's samples, of which the first pass also tells whether they are of use.
+struct Watched<'a> {
+    file: FileBlocks,
+    watch: &'a RefCell<Watch>,
+    passed: Cell<bool>,
+}
+
+impl Blocks for Watched<'_> {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
+    ) -> Result<(), CalibrateError> {
+        self.file.for_each_set(&mut |set| {
+            if !self.passed.get() {
+                self.watch.borrow_mut().add(&set);
+            }
+            set.for_each(visit)
+        })?;
+        self.passed.set(true);
+        Ok(())
+    }
+}
+
 /// The image that the user asks for, and a few of the calibration samples.
 fn deploy(
     args: &Convert,
@@ -178,22 +202,28 @@ fn deploy(
     let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
     let names = inputs(conversion);
+    let tuned = matches!(mode, Mode::Tuned(_));
     let whole = |set: DataSet| -> (usize, Option<Box<dyn Blocks>>, Option<DataSet>) {
-        let few = set.evenly(SUSPECTED);
+        of_calibration(&set, tuned).iter().for_each(warn);
+        let few = set.evenly(COMPARED);
         (set.len(), Some(Box::new(set)), Some(few))
     };
-    let tuned = matches!(mode, Mode::Tuned(_));
+    let watch = RefCell::default();
     let (count, blocks, few) = match names.as_slice() {
         _ if args.calibration.is_empty() => (0, None, None),
         [name] if !tuned => {
             let path = assign("--calibration", &args.calibration, &[name])?[0];
             let few =
-                |path: &str| data::load_at_most(path, SUSPECTED.min(limit.unwrap_or(SUSPECTED)));
+                |path: &str| data::load_at_most(path, COMPARED.min(limit.unwrap_or(COMPARED)));
             let few = calibration(args, model, conversion, few)?;
-            let blocks = FileBlocks {
-                path: path.into(),
-                byte_scale: Some(few.byte_scale()),
-                limit,
+            let blocks = Watched {
+                file: FileBlocks {
+                    path: path.into(),
+                    byte_scale: Some(few.byte_scale()),
+                    limit,
+                },
+                watch: &watch,
+                passed: Cell::new(false),
             };
             (
                 data::about(path)?.count,
@@ -212,9 +242,6 @@ fn deploy(
             whole(set.take(limit.unwrap_or(usize::MAX)))
         }
     };
-    if let Some(few) = &few {
-        suspicion::of_calibration(few, tuned).iter().for_each(warn);
-    }
     let count = count.min(limit.unwrap_or(count)) as u64;
     let bar = match &mode {
         Mode::Tuned(_) => Some(progress::count("tuning")),
@@ -256,6 +283,7 @@ fn deploy(
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
+    watch.borrow().found(false).iter().for_each(warn);
     let deployment = deployment.map_err(|error| failure(args, &error))?;
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
     if let Some(few) = &few {

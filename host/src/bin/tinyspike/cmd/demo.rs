@@ -127,7 +127,7 @@ fn on_board(
     print(&report, out)?;
     out.flush()?;
     agreed(&report)?;
-    let counted = bench::count(board, image.bytes(), &first)
+    let counted = bench::count(board, image, &first)
         .map_err(|error| bench::hinted(Failure::new(error.to_string()), &error))?;
     writeln!(
         out,
