@@ -51,7 +51,7 @@ pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Pro
     let whole = board.programs().is_none_or(|programs| programs.whole);
     let parts = match whole {
         true => Parts::ALL,
-        false => Parts::ALL.without(Part::Dynamics),
+        false => Parts::ALL.without(Part::Exact),
     };
     cargo_of(toolchain, subcommand, board, program, parts)
 }

@@ -18,7 +18,7 @@ use crate::neuron;
 use crate::output::Output;
 use crate::parts::{Part, Parts};
 
-const EXACT: bool = Part::Dynamics.is_built();
+const EXACT: bool = Part::Exact.is_built();
 const CONVOLUTIONS: bool = Part::Convolutions.is_built();
 const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();

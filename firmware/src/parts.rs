@@ -18,7 +18,7 @@ use crate::kernels::family::{Family, Leaves, Shape, Values};
 pub enum Part {
     /// Neurons other than integrate-and-fire, inboxes, and networks without end. [`Image::parse`] refuses them if
     /// it is missing.
-    Dynamics,
+    Exact,
     /// Convolutions.
     Convolutions,
     /// Matrices from an input.
@@ -37,7 +37,7 @@ pub enum Part {
 impl Part {
     /// All parts.
     pub const ALL: [Self; 7] = [
-        Self::Dynamics,
+        Self::Exact,
         Self::Convolutions,
         Self::InputMatrices,
         Self::SourceMaps,
@@ -50,7 +50,7 @@ impl Part {
     #[must_use]
     pub const fn feature(self) -> &'static str {
         match self {
-            Self::Dynamics => "dynamics",
+            Self::Exact => "exact",
             Self::Convolutions => "convolutions",
             Self::InputMatrices => "input-matrices",
             Self::SourceMaps => "source-maps",
@@ -64,7 +64,7 @@ impl Part {
     #[must_use]
     pub const fn is_built(self) -> bool {
         match self {
-            Self::Dynamics => cfg!(feature = "dynamics"),
+            Self::Exact => cfg!(feature = "exact"),
             Self::Convolutions => cfg!(feature = "convolutions"),
             Self::InputMatrices => cfg!(feature = "input-matrices"),
             Self::SourceMaps => cfg!(feature = "source-maps"),
@@ -78,7 +78,7 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Dynamics => "neurons and filters of exact networks",
+            Self::Exact => "neurons and filters of exact networks",
             Self::Convolutions => "convolutions",
             Self::InputMatrices => "matrices from an input",
             Self::SourceMaps => "windows and tables of sources",
@@ -119,7 +119,7 @@ impl Parts {
         let network = image.description();
         let dynamic = network.is_exact();
         let mut parts = Self(0)
-            .and(Part::Dynamics, dynamic)
+            .and(Part::Exact, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);
         for e in &network.ensembles {
             let left = family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));

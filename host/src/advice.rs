@@ -1,14 +1,10 @@
 //! Remedies that errors and warnings name, as data.
 //!
 //! The library knows settings, not how a user gives them. Each front end words a remedy in its own
-//! terms: the command-line tool as flags, a binding as arguments. [`Display`](std::fmt::Display) words
-//! it without either, for messages that are shown as they are.
+//! terms: the command-line tool as flags, a binding as arguments.
 
-use std::fmt;
-
-/// A remedy.
+/// A remedy. A front end words every one of them, so that the list is no open one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Advice {
     /// Use another activation or neuron type instead of one (`ConvertOptions::swap_activations`).
     SwapActivation {
@@ -101,64 +97,6 @@ pub enum Advice {
     FlashFirmwareOrWait,
     /// Install the compiler's target of this name.
     InstallTarget(&'static str),
-}
-
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SwapActivation { from, to } => match (from, to) {
-                (Some(from), Some(to)) => write!(f, "swap {from} for {to}"),
-                (Some(from), None) => write!(f, "swap {from} for another"),
-                (None, Some(to)) => write!(f, "swap it for {to}"),
-                (None, None) => f.write_str("swap it for another"),
-            },
-            Self::InferenceOnly => f.write_str("ignore what only matters in training"),
-            Self::AveragePooling => f.write_str("use average pooling in place of max pooling"),
-            Self::AllowFallback => f.write_str("let it become a TensorNode"),
-            Self::SplitSharedWeights => f.write_str("give each use its own weights"),
-            Self::TemporalModel => f.write_str("take the first axis as time"),
-            Self::NoSynapse => f.write_str("convert without a synapse"),
-            Self::Configuration => f.write_str("give the model's configuration beside its weights"),
-            Self::Exact => f.write_str("deploy the network exactly"),
-            Self::NotExact => f.write_str("deploy the network, but not exactly"),
-            Self::Calibrate => f.write_str("calibrate on a few hundred real inputs"),
-            Self::Steps(steps) => write!(f, "deploy for {steps} steps"),
-            Self::FewerSteps => f.write_str("deploy for fewer steps"),
-            Self::SmallerMaxCount => f.write_str("allow fewer spikes in a step"),
-            Self::WeightBits(bits) => write!(f, "use weights of at most {bits} bits"),
-            Self::SmallerImage => f.write_str("tune for a smaller image"),
-            Self::KernelFamily(name) => write!(f, "deploy for {name}"),
-            Self::RunSteps(Some(steps)) => write!(f, "run at most {steps} steps"),
-            Self::RunSteps(None) => f.write_str("say how many steps to run"),
-            Self::FewerSamples => f.write_str("use fewer samples"),
-            Self::ModelVersion => f.write_str("state the model's version"),
-            Self::MakeKeys => f.write_str("make a pair of keys"),
-            Self::Sign => f.write_str("sign the image"),
-            Self::Image => f.write_str("give an image, as deploying a model writes it"),
-            Self::DeployAgain => f.write_str("deploy the model again"),
-            Self::Bisect => f.write_str("compare device and emulator step by step"),
-            Self::ListChips => f.write_str("list the chips that are known"),
-            Self::UsableChips => f.write_str("list which chips can be used"),
-            Self::Firmware => f.write_str("give firmware that is made for the chip"),
-            Self::LargerFirmware => f.write_str("give firmware that holds larger networks"),
-            Self::FirmwareSize => f.write_str("keep more flash for the firmware"),
-            Self::ConnectProbe => f.write_str("connect a probe, or use an emulated board"),
-            Self::ChooseProbe => f.write_str("choose one probe"),
-            Self::ListProbes => f.write_str("list the connected probes"),
-            Self::StartEmulatedBoard => f.write_str("start the emulated board"),
-            Self::CheckChip => {
-                f.write_str("check the chip, its power and its connection to the probe")
-            }
-            Self::CheckConnection => f.write_str("check probe and power, then flash again"),
-            Self::CheckFlash => f.write_str("flash again"),
-            Self::NoMinimumVersion => f.write_str("ask for no least version"),
-            Self::FirmwareOrKey => f.write_str("build firmware with the key"),
-            Self::Flash => f.write_str("flash an image and its firmware"),
-            Self::FlashFirmware => f.write_str("flash the firmware too"),
-            Self::FlashFirmwareOrWait => f.write_str("flash the firmware too, or wait longer"),
-            Self::InstallTarget(target) => write!(f, "install the compiler's target {target}"),
-        }
-    }
 }
 
 /// Errors that know remedies.

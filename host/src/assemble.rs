@@ -219,6 +219,11 @@ fn params(values: &[i32], width: Width) -> Vec<u8> {
     values.iter().flat_map(bytes).collect()
 }
 
+/// Appends to a list, whose room was checked before.
+fn push<T, const N: usize>(list: &mut heapless::Vec<T, N>, item: T) -> Result<(), AssembleError> {
+    list.push(item).map_err(|_| AssembleError::Overflow)
+}
+
 fn describe<'a>(
     network: &integers::Network,
     labels: &'a str,
@@ -239,10 +244,7 @@ fn describe<'a>(
             max: input.max,
             scale: scale(input.scale),
         };
-        description
-            .inputs
-            .push(input)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.inputs, input)?;
     }
     for e in &network.ensembles {
         let ensemble = image::Ensemble {
@@ -271,10 +273,7 @@ fn describe<'a>(
             potential_max: e.potential_max,
             scale: scale(e.theta),
         };
-        description
-            .ensembles
-            .push(ensemble)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.ensembles, ensemble)?;
     }
     for o in &network.outputs {
         let output = image::Output {
@@ -290,10 +289,7 @@ fn describe<'a>(
             exit_margin: o.exit_margin,
             scale: scale(o.scale),
         };
-        description
-            .outputs
-            .push(output)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.outputs, output)?;
     }
     for c in &network.connections {
         let width = match c.post {
@@ -322,10 +318,7 @@ fn describe<'a>(
             weights: data.push(&encoded(&c.weights, &c.transform, layout))?,
             layout,
         };
-        description
-            .connections
-            .push(connection)
-            .map_err(|_| AssembleError::Overflow)?;
+        push(&mut description.connections, connection)?;
     }
     Ok(description)
 }

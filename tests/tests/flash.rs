@@ -6,8 +6,8 @@ use std::time::Duration;
 use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::ImageBuf;
 use tinyspike::device::{
-    self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, ImageReport, Layout,
-    LayoutOptions, Mode, Phase, Plan, PlanOptions, Progress, flash,
+    self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
+    Mode, Phase, Plan, PlanOptions, Progress, flash,
 };
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_firmware::kernels::families;
@@ -45,10 +45,8 @@ fn options(board: &Board) -> FlashOptions {
 }
 
 fn checksum(flashed: &Flashed) -> u32 {
-    match flashed.greeting.as_ref().map(|greeting| &greeting.image) {
-        Some(ImageReport::Ready { checksum, .. }) => *checksum,
-        other => panic!("{other:?}"),
-    }
+    let greeting = flashed.greeting.as_ref().unwrap();
+    greeting.image.as_ref().unwrap().checksum
 }
 
 /// Flashes firmware and an image, then another image alone, on one board.
@@ -93,8 +91,8 @@ fn firmware_then_image_alone(machine: Machine) {
         assert_eq!(checksum(&flashed), checksums[of]);
         assert_eq!((flashed.slot, flashed.mode), (slot, Mode::InactiveSlot));
         assert!(!flashed.journal_repaired);
-        let greeting = flashed.greeting.unwrap();
-        assert_eq!((greeting.named, greeting.passed_over), (Some(slot), None));
+        let start = flashed.greeting.unwrap().start;
+        assert_eq!((start.named, start.passed_over()), (slot, None));
         // The slot and at most a block of the journal, the firmware least of all.
         let slot: u64 = place.erased.iter().map(|block| u64::from(block.len)).sum();
         let journal = layout.slots.second.unwrap().journal[0].len;

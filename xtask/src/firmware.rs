@@ -11,10 +11,7 @@ use tinyspike_board::{Failure, shell};
 use crate::setup;
 
 /// Builds everything that runs on a microcontroller, and prints where it is and how large.
-///
-/// # Errors
-/// [`Failure`] if a toolchain is missing or the build fails.
-pub fn build() -> Result<(), Failure> {
+pub(crate) fn build() -> Result<(), Failure> {
     for target in ALL_TARGETS {
         let toolchain = find(target)?;
         library(toolchain.cargo("build", target))?;
@@ -54,10 +51,7 @@ fn library(mut command: Command) -> Result<(), Failure> {
 }
 
 /// Builds one program for one board, and returns its path.
-///
-/// # Errors
-/// As [`build`].
-pub fn build_program(board: Board, program: Program) -> Result<PathBuf, Failure> {
+pub(crate) fn build_program(board: Board, program: Program) -> Result<PathBuf, Failure> {
     firmware::build(&find(board.target())?, board, program)
 }
 

@@ -10,7 +10,7 @@ use tinyspike_board::shell::{self, Failure};
 
 /// Arguments of `cargo xtask fuzz`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The target: image, inputs, model, archive, savedmodel, data, device or session
     target: String,
     /// Seconds to run
@@ -25,7 +25,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Failure`] if it cannot be built, or an input breaks the target; libFuzzer names its file.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let work = shell::root().join("target/fuzz").join(&args.target);
     let [corpus, seeds, found] = ["corpus", "seeds", "found"].map(|name| work.join(name));
     for folder in [&corpus, &seeds, &found] {

@@ -12,10 +12,7 @@ const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
 /// Checks formatting, unsafe code, prose, the packages and their dependencies, and runs clippy with
 /// warnings as errors.
-///
-/// # Errors
-/// [`Failure`] of the first check that fails.
-pub fn lint() -> Result<(), Failure> {
+pub(crate) fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
     prose::check()?;

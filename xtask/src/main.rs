@@ -1,15 +1,33 @@
-//! The project's chores: `cargo xtask` lists them.
+//! The project's chores: building firmware, running it on an emulated board, checking everything.
+//!
+//! `cargo xtask` lists the commands; each has a module. What they share with the command-line tool and the end-to-end
+//! tests is in `tinyspike-board`.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stderr, reason = "a command-line tool")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool"
+)]
+
+mod bench;
+mod firmware;
+mod fuzz;
+mod lint;
+mod no_panic;
+mod package;
+mod profile;
+mod prose;
+mod run;
+mod setup;
+mod test;
+mod tree;
+mod unsafe_code;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{
-    Failure, bench, firmware, fuzz, lint, no_panic, package, power_cuts, profile, run, setup, soak,
-    test,
-};
+use tinyspike_board::Failure;
 
 /// The project's chores.
 #[derive(Parser)]
@@ -40,7 +58,7 @@ enum Command {
     /// Count the instructions of whole inferences on an emulated board
     Bench(bench::Args),
     /// Cut the power of simulated flash in two million updates
-    PowerCuts(power_cuts::Args),
+    PowerCuts(test::PowerCuts),
     /// Take a million steps on the host and ten thousand on an emulated board
     Soak,
     /// Show which functions execute the instructions of an inference
@@ -59,8 +77,8 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::PowerCuts(args) => power_cuts::run(&args)?,
-        Command::Soak => soak::run()?,
+        Command::PowerCuts(args) => test::power_cuts(&args)?,
+        Command::Soak => test::soak()?,
         Command::Test => test::test()?,
         Command::Setup => setup::setup()?,
         Command::Firmware => firmware::build()?,

@@ -25,7 +25,7 @@ const PROFILES: [&str; 2] = ["firmware", "firmware-small"];
 /// # Errors
 /// [`Failure::Argument`] if a panic is reachable, with the functions that lead to it; or if
 /// the check itself does not work.
-pub fn check() -> Result<(), Failure> {
+pub(crate) fn check() -> Result<(), Failure> {
     for target in TARGETS {
         let toolchain = firmware::find(target)?;
         for profile in PROFILES {

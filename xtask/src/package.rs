@@ -25,7 +25,7 @@ struct Package {
 ///
 /// # Errors
 /// [`Failure::Argument`] with what cargo warns of; [`Failure`] if the crates cannot be listed.
-pub fn check() -> Result<(), Failure> {
+pub(crate) fn check() -> Result<(), Failure> {
     let arguments = [
         "metadata",
         "--format-version",

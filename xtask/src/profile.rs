@@ -21,7 +21,7 @@ use crate::firmware;
 
 /// Arguments of `cargo xtask profile`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The packed image
     #[arg(long)]
     image: PathBuf,
@@ -44,22 +44,19 @@ pub struct Args {
 
 /// One instruction of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Its address.
-    pub address: u64,
+    pub(crate) address: u64,
     /// Its length in bytes.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Times that it was executed.
-    pub executed: u64,
+    pub(crate) executed: u64,
     /// Executions after which the next instruction was not the one behind it.
-    pub jumped: u64,
+    pub(crate) jumped: u64,
 }
 
 /// Builds what is needed, runs the samples, and prints the profile.
-///
-/// # Errors
-/// [`Failure`] if a file cannot be used, or something not be built or run.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let elf = firmware::build_program(args.board, Program::Bench)?;
     let plugin = build_plugin()?;
     let argument = |e: &dyn std::error::Error| Failure::Argument(e.to_string());

@@ -26,7 +26,7 @@ const LONGEST: usize = 30;
 ///
 /// # Errors
 /// [`Failure::Argument`] with each place that needs other words; [`Failure::File`] if a file cannot be read.
-pub fn check() -> Result<(), Failure> {
+pub(crate) fn check() -> Result<(), Failure> {
     let root = shell::root();
     let mut faults = Vec::new();
     for (extension, find) in [

@@ -13,7 +13,7 @@ use tinyspike_board::shell::Failure;
 
 /// Arguments of `cargo xtask qemu`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The packed image
     image: PathBuf,
     /// A file of inputs: one byte for each place of an input, one input after another
@@ -30,10 +30,7 @@ pub struct Args {
 }
 
 /// Runs the image and prints what the board printed; the exit code is the firmware's.
-///
-/// # Errors
-/// [`Failure`] if a file cannot be used or QEMU cannot be run.
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let image = fs::read(&args.image).map_err(Failure::file(&args.image))?;
     let values = fs::read(&args.inputs).map_err(Failure::file(&args.inputs))?;
     let size = args.size as usize;

@@ -12,7 +12,7 @@ use tinyspike_board::toolchain::{TARGETS, Toolchain};
 ///
 /// # Errors
 /// [`Failure::Missing`] for what is not there and cannot be installed, with what to do by hand.
-pub fn setup() -> Result<(), Failure> {
+pub(crate) fn setup() -> Result<(), Failure> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !shell::works("cargo", &[subcommand, "--version"]) {
             shell::run(Command::new("rustup").args(["component", "add", component]))?;
@@ -48,7 +48,7 @@ pub fn setup() -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Missing`] if nothing works.
-pub fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
+pub(crate) fn toolchain_for(target: &str) -> Result<Toolchain, Failure> {
     // The target's library is the better way, so a compiler with source does not keep us from asking.
     if Toolchain::find(target) != Some(Toolchain::Installed) {
         add_target(target);

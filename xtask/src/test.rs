@@ -1,8 +1,10 @@
-//! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust.
+//! `cargo xtask test`: everything that must hold, from a machine with nothing but Rust. Beside it stand the tests that
+//! take long.
 
 use std::env;
 
 use crate::{firmware, lint, no_panic, setup};
+use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::shell::{self, Failure};
 
 /// Variable with the seed of proptest's cases.
@@ -13,10 +15,7 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 ///
 /// Properties are tested on the same cases every time, so that a commit that passes here passes everywhere; with
 /// `PROPTEST_RNG_SEED` in the environment they are others, and plain `cargo test` draws new ones in every run.
-///
-/// # Errors
-/// [`Failure`] of the first step that fails.
-pub fn test() -> Result<(), Failure> {
+pub(crate) fn test() -> Result<(), Failure> {
     setup::setup()?;
     firmware::build()?;
     no_panic::check()?;
@@ -48,4 +47,37 @@ fn run_tests(which: &[&str], how: &[&str]) -> Result<(), Failure> {
         tests.env(SEED, "1");
     }
     shell::run(&mut tests)
+}
+
+/// The options of `cargo xtask power-cuts`.
+#[derive(clap::Args)]
+pub(crate) struct PowerCuts {
+    /// Number of power cuts
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    cuts: u64,
+}
+
+/// Cuts the power of simulated flash in updates of a model. It fails if a device loses its model or its minimum
+/// version falls.
+pub(crate) fn power_cuts(args: &PowerCuts) -> Result<(), Failure> {
+    let mut tests = shell::cargo();
+    tests
+        .args(["test", "--package=tinyspike-tests", "--test=slots", "--"])
+        .args(["--ignored", "--nocapture", "millions_of_cuts"])
+        .env("TINYSPIKE_POWER_CUTS", args.cuts.to_string());
+    shell::run(&mut tests)
+}
+
+/// Takes a million steps on the host and ten thousand on an emulated board, in tests that take minutes. It fails if
+/// a potential leaves its bounds, or the states differ.
+pub(crate) fn soak() -> Result<(), Failure> {
+    firmware::build_program(Board::Mps2An386, Program::Soak)?;
+    for (test, how) in [
+        ("--test=soak", &["--include-ignored", "--nocapture"][..]),
+        ("--test=changed_images", &["--ignored"]),
+    ] {
+        let mut tests = shell::cargo();
+        shell::run(tests.args(["test", "--workspace", test, "--"]).args(how))?;
+    }
+    Ok(())
 }

@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use tinyspike_board::shell::Failure;
 
 /// Finds every file under `root` whose name ends in `.extension`, in order. Hidden folders and builds are left out.
-///
-/// # Errors
-/// [`Failure::File`] if a folder cannot be read.
 pub(crate) fn files(root: &Path, extension: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_owned()];

@@ -22,7 +22,7 @@ const FORBID: &str = "#![forbid(unsafe_code)]";
 /// # Errors
 /// [`Failure::Argument`] with every file that differs from the table, and every crate that could
 /// forbid unsafe code and does not; [`Failure::File`] if a file cannot be read.
-pub fn check() -> Result<(), Failure> {
+pub(crate) fn check() -> Result<(), Failure> {
     let root = shell::root();
     let page = root.join(PAGE);
     let listed = listed(&fs::read_to_string(&page).map_err(Failure::file(&page))?);

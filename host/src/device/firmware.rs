@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub use tinyspike_board::elf::Segment;
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
 use tinyspike_board::toolchain::Toolchain;
@@ -70,22 +71,13 @@ impl Advised for FirmwareError {
     }
 }
 
-/// Some bytes, and their place in flash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// The address of the first one.
-    pub address: u32,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl Segment {
-    /// Its place.
+impl Region {
+    /// The place of a segment.
     #[must_use]
-    pub fn region(&self) -> Region {
-        let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        Region {
-            address: self.address,
+    pub fn of(segment: &Segment) -> Self {
+        let len = u32::try_from(segment.bytes.len()).unwrap_or(u32::MAX);
+        Self {
+            address: segment.address,
             len,
         }
     }
@@ -138,18 +130,14 @@ impl Firmware {
             path: path.to_owned(),
             reason,
         };
-        let program = Program::parse(bytes).map_err(|e| unusable(e.to_string()))?;
+        let mut program = Program::parse(bytes).map_err(|e| unusable(e.to_string()))?;
+        let segments = std::mem::take(&mut program.segments);
         let size = elf::Size::of(bytes).unwrap_or_default();
         let symbol = |name: &str| program.symbol(name);
         let between = |start: &str, end: &str| {
             let (start, end) = (symbol(start)?, symbol(end)?);
             (start <= end).then(|| Region::new(start, end))
         };
-        let segments = program.segments.iter().map(|segment| Segment {
-            address: segment.address,
-            bytes: segment.bytes.clone(),
-        });
-        let segments: Vec<Segment> = segments.collect();
         let key = match symbol("_tinyspike_public_key") {
             None => None,
             Some(address) => Some(key_at(&segments, address).ok_or_else(|| {
@@ -193,7 +181,7 @@ impl Firmware {
 /// The key that is stored at an address.
 fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
     let key = Region::new(address, address.saturating_add(PUBLIC_KEY_LEN as u32));
-    let holds = |segment: &&Segment| segment.region().contains(key);
+    let holds = |segment: &&Segment| Region::of(segment).contains(key);
     let segment = segments.iter().find(holds)?;
     let from = (address - segment.address) as usize;
     let bytes = segment.bytes.get(from..)?.first_chunk()?;

@@ -9,11 +9,10 @@ use tinyspike_shared::slots::Slot;
 use super::attach::{ConnectError, attach, restart};
 use super::connection::{ask, greet, with_session};
 use super::firmware::Segment;
-use super::hello::{Greeting, ImageReport};
 use super::plan::{Mode, Plan};
 use super::probe::Selector;
 use super::run::compare;
-use super::session::{Lost, SessionError, StackUse};
+use super::session::{Identity, Lost, SessionError, StackUse};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
 use crate::image::ImageBuf;
@@ -54,7 +53,7 @@ pub struct Flashed {
     /// True if there was no journal, or a damaged one, beside firmware that stays: it has been written again.
     pub journal_repaired: bool,
     /// The firmware's answer, if it was asked.
-    pub greeting: Option<Greeting>,
+    pub greeting: Option<Identity>,
     /// The inference that it has run, if it was asked.
     pub trial: Option<Trial>,
 }
@@ -164,7 +163,7 @@ fn start(
     plan: &Plan,
     session: &mut Session,
     options: &FlashOptions,
-) -> Result<Option<Greeting>, FlashError> {
+) -> Result<Option<Identity>, FlashError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Lost {
         chip: plan.chip().to_owned(),
         during: "when it was to start",
@@ -203,25 +202,18 @@ fn start(
             },
         })?
         .ok_or_else(silent)?;
-    let refused = identity.start.passed_over();
-    let greeting = Greeting::from(identity);
-    match &greeting.image {
-        ImageReport::Ready { checksum, .. } if *checksum == plan.checksum => Ok(Some(greeting)),
-        ImageReport::Ready { checksum, slot, .. } => Err(FlashError::Image {
-            chip,
-            reason: match refused {
-                Some(refused) => format!(
-                    "its firmware refuses the image: {refused}; it runs the image {checksum:08x} in slot {slot}"
-                ),
-                None => format!(
-                    "its firmware runs an image with the checksum {checksum:08x} in place of {:08x}: it looks elsewhere",
-                    plan.checksum
-                ),
-            },
-        }),
-        ImageReport::Refused { reason } => Err(FlashError::Image {
-            chip,
-            reason: format!("its firmware does not run the image: {reason}"),
-        }),
-    }
+    let (slot, wanted) = (identity.slot(), plan.checksum);
+    let reason = match (identity.image, identity.start.passed_over()) {
+        (Ok(image), _) if image.checksum == wanted => return Ok(Some(identity)),
+        (Ok(image), Some(refused)) => format!(
+            "its firmware refuses the image: {refused}; it runs the image {:08x} in slot {slot}",
+            image.checksum
+        ),
+        (Ok(image), None) => format!(
+            "its firmware runs an image with the checksum {:08x} in place of {wanted:08x}: it looks elsewhere",
+            image.checksum
+        ),
+        (Err(reason), _) => format!("its firmware does not run the image: {reason}"),
+    };
+    Err(FlashError::Image { chip, reason })
 }

@@ -16,7 +16,6 @@ mod error;
 mod families;
 mod firmware;
 mod flash;
-mod hello;
 mod log;
 pub mod memory;
 mod plan;
@@ -36,7 +35,6 @@ pub use error::DeviceError;
 pub use families::Obstacle;
 pub use firmware::{Firmware, FirmwareError, Segment, build};
 pub use flash::{FlashOptions, Flashed, Trial, flash};
-pub use hello::{Greeting, ImageReport};
 pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{
     Layout, LayoutError, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots,
@@ -44,6 +42,6 @@ pub use memory::{
 pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
 pub use probe::{ProbeError, ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};
-pub use session::Session;
+pub use session::{Identity, Session};
 pub use watchdog::{Stall, on_stall};
 pub use write::{FlashError, Phase, Progress};

@@ -302,7 +302,7 @@ impl Plan {
             }));
         }
         let erased = map.blocks.iter().copied();
-        let erased = erased.filter(|block| writes.iter().any(|w| block.overlaps(w.region())));
+        let erased = erased.filter(|block| writes.iter().any(|w| block.overlaps(Region::of(w))));
         let plan = Self {
             chip: chip.clone(),
             name: chip.name().to_owned(),
@@ -313,7 +313,7 @@ impl Plan {
             version: image.header().model_version,
             minimum: options.minimum,
             firmware: own.map_or(Vec::new(), |own| {
-                own.segments.iter().map(Segment::region).collect()
+                own.segments.iter().map(Region::of).collect()
             }),
             erased: erased.collect(),
             budgets: budgets(chip, image, bytes.len() as u64, firmware, own, key, &layout)?,

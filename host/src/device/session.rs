@@ -7,9 +7,11 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use tinyspike_shared::Event;
-use tinyspike_shared::accept::{Refusal, Start};
+use tinyspike_shared::accept::{Journal, Refusal, Start};
+use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::{
     self, Clock, Count, Fault, Head, Hello, INPUT_CHUNK, ImageState, MAX_FRAME, PROTOCOL, Receiver,
     Request, RequestError, Response, Watch,
@@ -130,6 +132,44 @@ pub struct Identity {
     pub start: Start,
     /// The key that has to have signed its images, if it asks for one.
     pub key: Option<PublicKey>,
+}
+
+impl Identity {
+    /// The slot of the image that it runs.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.start.running.unwrap_or(self.start.named)
+    }
+}
+
+impl Serialize for Identity {
+    /// Writes reasons and keys in words, and of the start what matters to a user.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let image = match &self.image {
+            Ok(image) => json!({
+                "state": "ready",
+                "checksum": image.checksum,
+                "version": image.version,
+                "slot": self.slot(),
+                "arena": image.arena,
+            }),
+            Err(reason) => json!({ "state": "refused", "reason": reason.to_string() }),
+        };
+        let start = &self.start;
+        json!({
+            "firmware": self.firmware,
+            "architecture": self.architecture,
+            "kernels": self.kernels,
+            "image": image,
+            "free_ram": self.free_ram,
+            "stack": self.stack,
+            "named": (start.journal != Journal::Absent).then_some(start.named),
+            "passed_over": start.passed_over().map(|reason| reason.to_string()),
+            "minimum_version": start.minimum,
+            "key": self.key.map(|key| key.id().to_string()),
+        })
+        .serialize(serializer)
+    }
 }
 
 impl From<Hello<'_>> for Identity {

@@ -240,12 +240,9 @@ impl Convolution {
 
 /// Multiplies everything into one matrix.
 fn matrix(weights: &Weights, after: &Wiring, before: &Wiring) -> Option<(SourceMap, LinearMap)> {
-    let w = weights.matrix(after)?;
-    let weights = matrix_after(&w, before)?;
-    Some((
-        SourceMap::Direct,
-        LinearMap::Dense(Dense { weights, first: 0 }),
-    ))
+    let weights = matrix_after(&weights.matrix(after)?, before)?;
+    let map = LinearMap::Dense(Dense { weights, first: 0 });
+    Some((SourceMap::Direct, map))
 }
 
 /// `after` the matrix, without the rows of zeros before and behind.
@@ -265,16 +262,12 @@ fn placed(w: &Tensor, after: &Wiring) -> Option<Dense> {
 
 /// A matrix after wiring.
 fn dense(d: Dense, before: &Wiring, source: [usize; 3]) -> Option<(SourceMap, LinearMap)> {
-    let direct = |weights| {
-        let first = d.first;
-        Some((
-            SourceMap::Direct,
-            LinearMap::Dense(Dense { weights, first }),
-        ))
-    };
     if before.is_identity() {
-        return direct(d.weights.clone());
+        return Some((SourceMap::Direct, LinearMap::Dense(d)));
     }
+    let first = d.first;
+    let map = |weights| LinearMap::Dense(Dense { weights, first });
+    let direct = || Some((SourceMap::Direct, map(matrix_after(&d.weights, before)?)));
     // Places that see the same are one, and their order is the source's: what is left of the wiring
     // is what the matrix cannot take over.
     let mut order: Vec<usize> = (0..before.outputs())
@@ -285,7 +278,7 @@ fn dense(d: Dense, before: &Wiring, source: [usize; 3]) -> Option<(SourceMap, Li
     let uniform = before.row_values();
     let groups: Vec<&[usize]> = order.chunk_by(|&a, &b| seen(a).eq(seen(b))).collect();
     let Some(values) = uniform.filter(|_| groups.len() < before.inputs) else {
-        return direct(matrix_after(&d.weights, before)?);
+        return direct();
     };
     let [outputs, columns] = *d.weights.shape() else {
         return None;
@@ -306,23 +299,15 @@ fn dense(d: Dense, before: &Wiring, source: [usize; 3]) -> Option<(SourceMap, Li
         .collect();
     let channels = source[2];
     // Wiring that takes channels apart is no window of whole places.
-    let map = if places.len().is_multiple_of(channels.max(1)) {
-        let pooled = places.len() / channels.max(1);
-        (1..=pooled)
-            .filter(|height| pooled.is_multiple_of(*height))
-            .find_map(|height| window(&places, source, [height, pooled / height, channels]))
-    } else {
-        None
-    };
-    match map
-        .map(SourceMap::Window)
-        .or_else(|| table(&places, before.inputs))
-    {
-        Some(map) => {
-            let first = d.first;
-            Some((map, LinearMap::Dense(Dense { weights, first })))
-        }
-        None => direct(matrix_after(&d.weights, before)?),
+    let pooled = places.len() / channels.max(1);
+    let whole = places.len().is_multiple_of(channels.max(1));
+    let windowed = (1..=pooled)
+        .filter(|height| whole && pooled.is_multiple_of(*height))
+        .find_map(|height| window(&places, source, [height, pooled / height, channels]));
+    let seen = windowed.map(SourceMap::Window);
+    match seen.or_else(|| table(&places, before.inputs)) {
+        Some(seen) => Some((seen, map(weights))),
+        None => direct(),
     }
 }
 
@@ -337,28 +322,14 @@ fn convolution(
     }
     let values = before.row_values()?;
     let seen = c.input[2];
-    let channel_value = |channel: usize| {
-        let rows = before.rows().zip(&values);
-        let mut of_channel = rows.skip(channel).step_by(seen);
-        let (_, value) = of_channel.clone().find(|(row, _)| !row.is_empty())?;
-        of_channel
-            .all(|(row, v)| row.is_empty() || v == value)
-            .then_some(*value)
+    // The one value of each channel's rows, 0 if they are all empty.
+    let factor = |channel: usize| {
+        let rows = before.rows().zip(&values).skip(channel).step_by(seen);
+        let mut used = rows.filter(|(row, _)| !row.is_empty()).map(|(_, v)| *v);
+        let value = used.next().unwrap_or(0.0);
+        used.all(|v| v == value).then_some(value)
     };
-    let factors: Vec<f32> = (0..seen)
-        .map(|channel| {
-            let none = before
-                .rows()
-                .skip(channel)
-                .step_by(seen)
-                .all(<[_]>::is_empty);
-            if none {
-                Some(0.0)
-            } else {
-                channel_value(channel)
-            }
-        })
-        .collect::<Option<_>>()?;
+    let factors: Vec<f32> = (0..seen).map(factor).collect::<Option<_>>()?;
     let c = scaled_channels(&c, &factors)?;
     // The source may not have the shape that it is seen with: a matrix's outputs have one channel.
     let width = before.inputs.checked_div(seen).unwrap_or(0);

@@ -159,7 +159,7 @@ impl<'a> Resolver<'a> {
         Ok((self.output_of(target), false))
     }
 
-    /// Resolves a node and all nodes before it.
+    /// Resolves a node and all nodes before it, in a network whose order has been found: nodes form no loop.
     fn prepare(&mut self, node: NodeId) -> Result<(), LowerError> {
         let mut waiting = vec![node];
         while let Some(&top) = waiting.last() {
@@ -172,10 +172,6 @@ impl<'a> Resolver<'a> {
                 _ => None,
             });
             match before {
-                Some(before) if waiting.contains(&before) => {
-                    let label = &self.network.nodes[before.0].label;
-                    return Err(unsupported(label, "a loop of connections", "unroll it"));
-                }
                 Some(before) => waiting.push(before),
                 None => {
                     let resolved = self.resolve(top)?;

@@ -225,7 +225,7 @@ impl Ensemble {
     /// Tells whether its neurons integrate and fire, and events reach their potentials directly.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
-        !cfg!(feature = "dynamics")
+        !cfg!(feature = "exact")
             || matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
     }
 
@@ -238,7 +238,7 @@ impl Ensemble {
     /// Bytes of the first voltages, to the next word.
     pub(super) const fn shares(&self) -> u32 {
         match self.initial {
-            Initial::Each if cfg!(feature = "dynamics") => (self.neurons * 2).next_multiple_of(4),
+            Initial::Each if cfg!(feature = "exact") => (self.neurons * 2).next_multiple_of(4),
             _ => 0,
         }
     }

@@ -70,7 +70,7 @@ impl<const E: usize> Layout<E> {
             let area = place.output(o, Post::Output(index))?;
             outputs.push(area).ok()?;
         }
-        if cfg!(feature = "dynamics") {
+        if cfg!(feature = "exact") {
             for (area, e) in ensembles.iter_mut().zip(network.ensembles) {
                 area.inbox = place.inbox(e.inbox, e.neurons)?;
             }

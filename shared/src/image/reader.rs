@@ -36,11 +36,11 @@ impl<'a> Reader<'a> {
 
     /// Tells whether the build has what exact networks need; ends the reading if it has not.
     pub(super) fn exact(&mut self) -> bool {
-        if !cfg!(feature = "dynamics") {
+        if !cfg!(feature = "exact") {
             self.unbuilt = true;
             self.fail();
         }
-        cfg!(feature = "dynamics")
+        cfg!(feature = "exact")
     }
 
     #[inline(never)]

@@ -127,7 +127,7 @@ fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
 }
 
 fn inbox(inbox: Option<Inbox>) -> Result<(), Fault> {
-    if cfg!(feature = "dynamics") && inbox.is_some_and(|inbox| inbox.fraction > MAX_FRACTION) {
+    if cfg!(feature = "exact") && inbox.is_some_and(|inbox| inbox.fraction > MAX_FRACTION) {
         Err(Fault::Shift)
     } else {
         Ok(())

@@ -23,7 +23,7 @@ use results::Results;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Measure this packed image instead of the bundled networks
     #[arg(long, requires = "data")]
     image: Option<PathBuf>,
@@ -45,10 +45,7 @@ pub struct Args {
 }
 
 /// Builds the firmware, measures, and prints or writes the results.
-///
-/// # Errors
-/// [`Failure`] if a file cannot be used, the firmware not be built or run, or a check fails.
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match (&args.image, &args.data) {
         (Some(image), Some(data)) => one(args, image, data),
         _ if args.write_docs => docs::write(&Results::stored()?),

@@ -63,8 +63,6 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::FlashFirmware => "flash without --model-only to write the firmware too".into(),
         Advice::FlashFirmwareOrWait => "flash without --model-only to write the firmware too, or wait longer with --timeout SECONDS".into(),
         Advice::InstallTarget(target) => format!("`rustup target add {target}` installs it"),
-        // What the library adds before this tool knows a flag for it.
-        other => other.to_string(),
     }
 }
 

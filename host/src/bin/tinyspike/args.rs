@@ -222,7 +222,7 @@ pub(crate) struct Convert {
     pub(crate) seed: u32,
     /// Make an exact image, which takes the same steps as `simulate` and NengoDL. The options below set its
     /// neurons, synapses, firing rates and initial voltages.
-    #[arg(long, visible_alias = "faithful", conflicts_with_all = ["tune", "percentile", "input_bits"])]
+    #[arg(long, alias = "faithful", conflicts_with_all = ["tune", "percentile", "input_bits"])]
     pub(crate) exact: bool,
     /// The neurons' voltages at the start.
     #[arg(

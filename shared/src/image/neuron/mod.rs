@@ -32,7 +32,7 @@ impl Neuron {
     #[must_use]
     pub const fn words(&self) -> u32 {
         match self {
-            Self::Lif(_) if cfg!(feature = "dynamics") => lif::WORDS,
+            Self::Lif(_) if cfg!(feature = "exact") => lif::WORDS,
             _ => 1,
         }
     }
@@ -41,7 +41,7 @@ impl Neuron {
     #[must_use]
     pub const fn constants(&self) -> u32 {
         match self {
-            Self::Lif(_) if cfg!(feature = "dynamics") => lif::CONSTANTS,
+            Self::Lif(_) if cfg!(feature = "exact") => lif::CONSTANTS,
             _ => 0,
         }
     }
@@ -60,7 +60,7 @@ impl Neuron {
     /// Checks what the kind asks of itself and of its constants.
     pub(super) fn validate(&self, constants: &[u8]) -> Result<(), Fault> {
         match self {
-            Self::Lif(lif) if cfg!(feature = "dynamics") => lif.validate(constants),
+            Self::Lif(lif) if cfg!(feature = "exact") => lif.validate(constants),
             _ => Ok(()),
         }
     }

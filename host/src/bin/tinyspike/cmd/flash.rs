@@ -7,8 +7,8 @@ use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tinyspike::advice::Advised as _;
 use tinyspike::device::{
-    self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, ImageReport, Layout, Mode,
-    Phase, Plan, PlanError, PlanOptions, Progress, Region, Trial, flash,
+    self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, Layout, Mode, Phase, Plan,
+    PlanError, PlanOptions, Progress, Region, Trial, flash,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::text::escaped;
@@ -207,25 +207,20 @@ fn print_flashed(plan: &Plan, flashed: &Flashed, out: &mut dyn Write) -> Result<
             greeting.free_ram
         )?;
         if let Some(key) = &greeting.key {
-            writeln!(out, "runs only what the key {key} has signed")?;
+            writeln!(out, "runs only what the key {} has signed", key.id())?;
         }
-        if greeting.minimum_version > 0 {
+        let minimum = greeting.start.minimum;
+        if minimum > 0 {
+            writeln!(out, "runs no model below version {minimum}")?;
+        }
+        if let Ok(image) = &greeting.image {
             writeln!(
                 out,
-                "runs no model below version {}",
-                greeting.minimum_version
-            )?;
-        }
-        if let ImageReport::Ready {
-            checksum,
-            arena,
-            version,
-            slot,
-        } = greeting.image
-        {
-            writeln!(
-                out,
-                "runs the image {checksum:08x} (version {version}) from slot {slot}, with an arena of {arena} bytes"
+                "runs the image {:08x} (version {}) from slot {}, with an arena of {} bytes",
+                image.checksum,
+                image.version,
+                greeting.slot(),
+                image.arena
             )?;
         }
     }

@@ -1,4 +1,4 @@
-//! Faithful images against NengoDL and the float simulator: accuracy, spike counts, bounds.
+//! Exact images against NengoDL and the float simulator: accuracy, spike counts, bounds.
 
 mod npz;
 
@@ -347,7 +347,7 @@ An exact image (`convert --exact`) takes NengoDL's steps in fixed point. Its wei
 `--weight-bits 8`, and a scale for each output channel. All else has 16 bits and more. Settings:
 SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn from seed 0,
 `--inference-only --max-to-avg-pool --nengo-dl-compat`.
-`cargo test --release -p tinyspike-tests --test faithful -- --ignored` checks this file against a run; with
+`cargo test --release -p tinyspike-tests --test exact_images -- --ignored` checks this file against a run; with
 `UPDATE_DOCS=1` it writes it.
 
 ## Accuracy
@@ -424,7 +424,7 @@ equations in float64 with the image's weights against NengoDL: the effect of 8 o
             }
         }
     }
-    let file = path("docs/accuracy-faithful.md");
+    let file = path("docs/accuracy-exact.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(file, text).unwrap();
     } else {
