@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::image::ImageBuf;
 use crate::integers;
 use crate::integrate::integrate_and_fire;
-use crate::lower::{LowerError, first_voltages, lower};
+use crate::lower::{LowerError, first_voltages, lower, lower_apart};
 use crate::network::Network;
 use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets, Report, report};
@@ -284,7 +284,11 @@ struct Made {
 /// # Errors
 /// [`DeployError`]: the first stage that fails.
 pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
-    let lowered = lower(network)?;
+    let lowered = match options.mode.as_ref() {
+        // An exact network has no neurons that NengoDL does not have.
+        Mode::Exact(_) => lower(network)?,
+        Mode::Plain(_) | Mode::Tuned(_) => lower_apart(network)?,
+    };
     let made = match options.mode.as_ref() {
         Mode::Plain(quantize) => plain(&lowered, quantize, options)?,
         Mode::Tuned(settings) => tuned(&lowered, settings, options)?,

@@ -4,31 +4,11 @@ use crate::keras::convert::ActivationType;
 use crate::keras::model::Activation;
 use crate::network::{NeuronType, Range, Synapse};
 
-/// Keras's activations; their names here are Keras's.
-const ACTIVATIONS: [Activation; 17] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-    Activation::Softmax,
-    Activation::Elu,
-    Activation::Selu,
-    Activation::Relu6,
-    Activation::Softplus,
-    Activation::Softsign,
-    Activation::Swish,
-    Activation::Gelu,
-    Activation::Exponential,
-    Activation::HardSigmoid,
-    Activation::LeakyRelu,
-    Activation::Mish,
-    Activation::LogSoftmax,
-];
-
 /// All names of activations and neuron types, in a sentence each.
 #[must_use]
 pub fn known() -> String {
-    let activations = ACTIVATIONS.map(|a| a.to_string()).join(", ");
+    let activations: Vec<&str> = Activation::ALL.iter().map(|a| a.keras_name()).collect();
+    let activations = activations.join(", ");
     let neurons: Vec<&str> = NeuronType::all().iter().map(|n| n.short_name()).collect();
     let neurons = neurons.join(", ");
     format!("Keras activations: {activations}. Neuron types: {neurons}")
@@ -39,7 +19,7 @@ pub fn known() -> String {
 /// # Errors
 /// A sentence that says what names or parameters there are.
 pub fn activation(text: &str) -> Result<ActivationType, String> {
-    if let Some(keras) = ACTIVATIONS.into_iter().find(|a| a.to_string() == text) {
+    if let Some(&keras) = Activation::ALL.iter().find(|a| a.keras_name() == text) {
         return Ok(keras.into());
     }
     let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
@@ -130,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_name_is_read() {
-        for keras in ACTIVATIONS {
+        for &keras in Activation::ALL {
             assert_eq!(activation(&keras.to_string()), Ok(keras.into()));
         }
         for neurons in NeuronType::all() {

@@ -154,10 +154,44 @@ pub trait TensorFunc: fmt::Debug + Send + Sync {
 pub enum Effect {
     /// The values pass unchanged.
     Identity,
-    /// A softmax: along the only axis, it keeps the ranking.
-    Softmax,
+    /// A function that a device can leave out at the end of a network.
+    Head(Head),
     /// Any other function, which a device cannot compute.
     Other,
+}
+
+/// A function at the end of a network, which a device leaves out: what it computes from the values before
+/// it, any host can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// A softmax along the only axis, which keeps the ranking.
+    Softmax,
+    /// A logistic function, which has 0.5 at 0.
+    Sigmoid,
+    /// A function that keeps the sign and the ranking.
+    Tanh,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+        })
+    }
+}
+
+impl Head {
+    /// Reason why the values before it do, as a sentence without its full stop.
+    #[must_use]
+    pub fn omission(self) -> &'static str {
+        match self {
+            Self::Softmax => "it does not change the ranking",
+            Self::Sigmoid => "an output above 0 stands for one above 0.5",
+            Self::Tanh => "outputs are the values before it, of the same sign and ranking",
+        }
+    }
 }
 
 /// A population of neurons of one type.

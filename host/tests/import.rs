@@ -429,7 +429,7 @@ fn refuses_what_is_no_model() {
     std::fs::write(at.join("saved_model.pb"), b"").unwrap();
     let problem = refused(import::load(&at), "folder", Instant::now());
     assert!(
-        problem.to_string().contains("keras_metadata.pb"),
+        problem.to_string().contains("describes no layers"),
         "{problem}"
     );
     let problem = refused(

@@ -147,7 +147,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                     label: "out".into(),
                     bias: vec![0.0; 2],
                     readout: Readout::Sum,
-                    dropped_softmax: false,
+                    left_out: None,
                 }],
                 links: Vec::new(),
             };

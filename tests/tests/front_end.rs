@@ -6,7 +6,7 @@ use tinyspike::inspect::listing;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::network::{
-    Connection, Effect, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind,
+    Connection, Effect, Ensemble, EnsembleId, Head, Network, NeuronType, Node, NodeId, NodeKind,
     PerNeuron, Post, Pre, Probe, ProbeId, TensorFunc, TensorNode, Transform,
 };
 use tinyspike::simulate::{Input, InputData, SimulateOptions, Simulator};
@@ -36,7 +36,7 @@ impl TensorFunc for Softmax {
     }
 
     fn effect(&self) -> Effect {
-        Effect::Softmax
+        Effect::Head(Head::Softmax)
     }
 
     fn advice(&self) -> String {

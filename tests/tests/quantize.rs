@@ -79,7 +79,7 @@ fn small() -> Graph {
             label: "out".into(),
             bias: vec![0.0; 2],
             readout: Readout::Sum,
-            dropped_softmax: false,
+            left_out: None,
         }],
         links: vec![
             link(

@@ -8,7 +8,7 @@ mod map;
 
 use std::borrow::Cow;
 
-use crate::network::{EnsembleId, NeuronType, PerNeuron, Synapse};
+use crate::network::{EnsembleId, Head, NeuronType, PerNeuron, Synapse};
 use crate::ops::OpsError;
 
 pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
@@ -77,8 +77,8 @@ pub struct Output {
     pub bias: Vec<f32>,
     /// Readout of its values from what links bring.
     pub readout: Readout,
-    /// `true` if a softmax after it was left out.
-    pub dropped_softmax: bool,
+    /// Function after it that was left out.
+    pub left_out: Option<Head>,
 }
 
 /// Readout of an output's values from what its links bring in each step.

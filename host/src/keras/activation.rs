@@ -2,85 +2,95 @@
 
 use std::fmt;
 
+use super::dialect::Dialect;
 use super::forward::axes::{self, Split};
 use super::forward::error::Problem;
 use crate::advice::Advice;
-use crate::network::{Effect, NeuronType, TensorFunc};
+use crate::network::{Effect, Head, NeuronType, TensorFunc};
 use crate::tensor::Tensor;
 
-/// An activation function by its Keras name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is the Keras function of that name")]
-pub enum Activation {
-    Linear,
-    Relu,
-    Sigmoid,
-    Tanh,
-    Softmax,
-    Elu,
-    Selu,
-    Relu6,
-    Softplus,
-    Softsign,
-    Swish,
-    Gelu,
-    Exponential,
-    HardSigmoid,
-    LeakyRelu,
-    Mish,
-    LogSoftmax,
+/// Makes [`Activation`] of Keras's names; the first name of a function is the one that is shown.
+macro_rules! activations {
+    ($($function:ident: $name:literal $(| $other:literal)*,)*) => {
+        /// An activation function by its Keras name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "each is the Keras function of that name")]
+        pub enum Activation {
+            $($function,)*
+            /// `hard_sigmoid` of Keras 1 and 2, clip(0.2 x + 0.5, 0, 1); that of Keras 3 is
+            /// relu6(x + 3) / 6.
+            SteepHardSigmoid,
+        }
+
+        impl Activation {
+            /// All functions of Keras 3.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$function,)*];
+
+            /// The Keras name, such as `relu`.
+            pub(crate) fn keras_name(self) -> &'static str {
+                match self {
+                    $(Self::$function => $name,)*
+                    Self::SteepHardSigmoid => "hard_sigmoid",
+                }
+            }
+
+            /// The function that a version of Keras calls by this name.
+            pub(crate) fn by_name(name: &str, dialect: Dialect) -> Option<Self> {
+                // A registered name has its package before it.
+                let name = match name.rsplit_once('>') {
+                    Some((package, name)) if package.eq_ignore_ascii_case("keras") => name,
+                    Some(_) => return None,
+                    None => name,
+                };
+                Some(match name {
+                    "hard_sigmoid" if dialect.version < 3 => Self::SteepHardSigmoid,
+                    $($name $(| $other)* => Self::$function,)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+activations! {
+    Linear: "linear",
+    Relu: "relu",
+    Sigmoid: "sigmoid",
+    Tanh: "tanh",
+    Softmax: "softmax" | "softmax_v2",
+    Elu: "elu",
+    Selu: "selu",
+    Relu6: "relu6",
+    Softplus: "softplus",
+    Softsign: "softsign",
+    Swish: "swish" | "silu",
+    Gelu: "gelu",
+    Exponential: "exponential",
+    HardSigmoid: "hard_sigmoid",
+    LeakyRelu: "leaky_relu",
+    Mish: "mish",
+    LogSoftmax: "log_softmax",
+    HardSilu: "hard_silu" | "hard_swish",
+    Celu: "celu",
+    HardTanh: "hard_tanh",
+    HardShrink: "hard_shrink",
+    SoftShrink: "soft_shrink",
+    TanhShrink: "tanh_shrink",
+    LogSigmoid: "log_sigmoid",
+    SparsePlus: "sparse_plus",
+    SparseSigmoid: "sparse_sigmoid",
+    Squareplus: "squareplus",
+    Sparsemax: "sparsemax",
 }
 
 impl fmt::Display for Activation {
     /// The Keras name, such as `relu`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Linear => "linear",
-            Self::Relu => "relu",
-            Self::Sigmoid => "sigmoid",
-            Self::Tanh => "tanh",
-            Self::Softmax => "softmax",
-            Self::Elu => "elu",
-            Self::Selu => "selu",
-            Self::Relu6 => "relu6",
-            Self::Softplus => "softplus",
-            Self::Softsign => "softsign",
-            Self::Swish => "swish",
-            Self::Gelu => "gelu",
-            Self::Exponential => "exponential",
-            Self::HardSigmoid => "hard_sigmoid",
-            Self::LeakyRelu => "leaky_relu",
-            Self::Mish => "mish",
-            Self::LogSoftmax => "log_softmax",
-        })
+        f.write_str(self.keras_name())
     }
 }
 
 impl Activation {
-    /// The function that Keras 2 or Keras 3 calls by this name.
-    pub(crate) fn by_name(name: &str) -> Option<Self> {
-        Some(match name.rsplit('>').next().unwrap_or(name) {
-            "linear" => Self::Linear,
-            "relu" => Self::Relu,
-            "sigmoid" => Self::Sigmoid,
-            "tanh" => Self::Tanh,
-            "softmax" | "softmax_v2" => Self::Softmax,
-            "elu" => Self::Elu,
-            "selu" => Self::Selu,
-            "relu6" => Self::Relu6,
-            "softplus" => Self::Softplus,
-            "softsign" => Self::Softsign,
-            "swish" | "silu" => Self::Swish,
-            "gelu" => Self::Gelu,
-            "exponential" => Self::Exponential,
-            "hard_sigmoid" => Self::HardSigmoid,
-            "leaky_relu" => Self::LeakyRelu,
-            "mish" => Self::Mish,
-            "log_softmax" => Self::LogSoftmax,
-            _ => return None,
-        })
-    }
-
     /// The neuron type that computes the function: `Some(None)` for the identity, `None` if there is
     /// none. `native` adds those that NengoDL does not map.
     pub(crate) fn neuron_type(self, native: bool) -> Option<Option<NeuronType>> {
@@ -97,12 +107,13 @@ impl Activation {
         }
     }
 
-    /// The activation of each value; softmax and log_softmax are over the last axis.
+    /// The activation of each value; softmax, log_softmax and sparsemax are over the last axis.
     pub(crate) fn of(self, x: &Tensor) -> Result<Tensor, Problem> {
         match self {
             Self::Linear => Ok(x.clone()),
             Self::Softmax => softmax(x, -1, false),
             Self::LogSoftmax => softmax(x, -1, true),
+            Self::Sparsemax => sparsemax(x),
             _ => Ok(axes::map(x, |v| scalar(self, v))),
         }
     }
@@ -110,13 +121,9 @@ impl Activation {
 
 impl Activation {
     /// The advice if no neurons compute the function.
-    pub(crate) fn swap(from: Option<Self>) -> (String, Option<Advice>) {
-        (
-            "use a relu activation, or swap it for another".to_owned(),
-            Some(Advice::SwapActivation {
-                from: from.map(|activation| activation.to_string()),
-                to: None,
-            }),
+    pub(crate) fn advice(self) -> String {
+        format!(
+            "no neurons compute {self}; train the network again with relu, relu6 or leaky_relu in its place"
         )
     }
 }
@@ -136,17 +143,22 @@ impl TensorFunc for Activation {
 
     fn effect(&self) -> Effect {
         match self {
-            Self::Softmax => Effect::Softmax,
+            Self::Softmax => Effect::Head(Head::Softmax),
+            Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid => {
+                Effect::Head(Head::Sigmoid)
+            }
+            Self::Tanh | Self::HardTanh => Effect::Head(Head::Tanh),
+            Self::Linear => Effect::Identity,
             _ => Effect::Other,
         }
     }
 
     fn advice(&self) -> String {
-        Self::swap(Some(*self)).0
+        (*self).advice()
     }
 
     fn remedy(&self) -> Option<Advice> {
-        Self::swap(Some(*self)).1
+        None
     }
 }
 
@@ -156,14 +168,23 @@ const SELU_SCALE: f32 = 1.050_701;
 /// The slope of the function `leaky_relu` below zero.
 const LEAKY_SLOPE: f32 = 0.2;
 
-/// The activation of one value. Softmax and log_softmax, which need all, hand it through.
+/// `true` for functions of all values of an axis together.
+pub(crate) fn needs_all(activation: Activation) -> bool {
+    use Activation::{LogSoftmax, Softmax, Sparsemax};
+    matches!(activation, Softmax | LogSoftmax | Sparsemax)
+}
+
+/// The activation of one value. Functions that need all values hand it through.
 pub(crate) fn scalar(activation: Activation, x: f32) -> f32 {
     match activation {
-        Activation::Linear | Activation::Softmax | Activation::LogSoftmax => x,
+        Activation::Linear
+        | Activation::Softmax
+        | Activation::LogSoftmax
+        | Activation::Sparsemax => x,
         Activation::Relu => x.max(0.0),
         Activation::Sigmoid => sigmoid(x),
         Activation::Tanh => x.tanh(),
-        Activation::Elu => elu(x, 1.0),
+        Activation::Elu | Activation::Celu => elu(x, 1.0),
         Activation::Selu => SELU_SCALE * elu(x, SELU_ALPHA),
         Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::Softplus => softplus(x),
@@ -171,7 +192,19 @@ pub(crate) fn scalar(activation: Activation, x: f32) -> f32 {
         Activation::Swish => x * sigmoid(x),
         Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
         Activation::Exponential => x.exp(),
-        Activation::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::HardSigmoid => hard_sigmoid(x),
+        Activation::SteepHardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+        Activation::HardSilu => x * hard_sigmoid(x),
+        Activation::HardTanh => x.clamp(-1.0, 1.0),
+        Activation::HardShrink if x.abs() <= 0.5 => 0.0,
+        Activation::HardShrink => x,
+        Activation::SoftShrink => x - x.clamp(-0.5, 0.5),
+        Activation::TanhShrink => x - x.tanh(),
+        Activation::LogSigmoid => -softplus(-x),
+        Activation::SparsePlus if x >= 1.0 => x,
+        Activation::SparsePlus => 0.25 * (x + 1.0).max(0.0).powi(2),
+        Activation::SparseSigmoid => (0.5 * (x + 1.0)).clamp(0.0, 1.0),
+        Activation::Squareplus => 0.5 * (x + (x * x + 4.0).sqrt()),
         Activation::LeakyRelu => leaky_relu(x, LEAKY_SLOPE),
         Activation::Mish => x * softplus(x).tanh(),
     }
@@ -187,6 +220,10 @@ pub(crate) fn elu(x: f32, alpha: f32) -> f32 {
 
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
+}
+
+fn hard_sigmoid(x: f32) -> f32 {
+    (x / 6.0 + 0.5).clamp(0.0, 1.0)
 }
 
 fn softplus(x: f32) -> f32 {
@@ -211,6 +248,31 @@ pub(crate) fn softmax(x: &Tensor, axis: isize, logarithm: bool) -> Result<Tensor
                     (*v - max).exp() / sum
                 };
             }
+        }
+    }
+    axes::tensor(x.shape().to_vec(), y)
+}
+
+/// Sparsemax along the last axis as Keras computes it, with the sum of all partial sums of the support
+/// (Martins and Astudillo, 2016, have the last of them).
+fn sparsemax(x: &Tensor) -> Result<Tensor, Problem> {
+    let mut y = x.data().to_vec();
+    let len = x.shape().last().copied().unwrap_or(1).max(1);
+    for row in y.chunks_mut(len) {
+        let mut sorted = row.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let (mut partial, mut total, mut support) = (0.0, 0.0, 0.0);
+        let mut count = 0.0;
+        for value in sorted {
+            count += 1.0;
+            partial += value;
+            if value - (partial - 1.0) / count > 0.0 {
+                total += partial;
+                support += 1.0;
+            }
+        }
+        for v in row {
+            *v = (*v - (total - 1.0) / support).max(0.0);
         }
     }
     axes::tensor(x.shape().to_vec(), y)

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::activation::Activation;
 use super::class::{Origin, class_of};
+use super::dialect::Dialect;
 use super::penalty::{Penalties, Penalty};
 use super::shape::{DataFormat, Shape};
 use crate::ops::Padding;
@@ -13,6 +14,8 @@ use crate::ops::Padding;
 /// The arguments of one layer. Errors are reasons: the caller names the layer.
 pub(crate) struct Args<'a> {
     map: &'a Map<String, Value>,
+    /// The Keras that wrote them.
+    pub(crate) dialect: Dialect,
 }
 
 /// A JSON value, shortened for a message.
@@ -27,8 +30,8 @@ pub(crate) fn shorten(value: &Value) -> String {
 }
 
 impl<'a> Args<'a> {
-    pub(crate) fn new(map: &'a Map<String, Value>) -> Self {
-        Self { map }
+    pub(crate) fn new(map: &'a Map<String, Value>, dialect: Dialect) -> Self {
+        Self { map, dialect }
     }
 
     pub(crate) fn map(&self) -> &'a Map<String, Value> {
@@ -110,8 +113,7 @@ impl<'a> Args<'a> {
     pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
         match self.get(key) {
             None => Ok(default),
-            Some(Value::Bool(b)) => Ok(*b),
-            Some(_) => Err(self.wrong(key, "true or false")),
+            Some(value) => truth(value).ok_or_else(|| self.wrong(key, "true or false")),
         }
     }
 
@@ -140,6 +142,15 @@ impl<'a> Args<'a> {
             one => one.as_f64().map(|x| vec![x]),
         };
         found.ok_or_else(|| self.wrong(key, "a number or a list of numbers"))
+    }
+
+    /// The numbers in a number or in lists of any depth.
+    pub(crate) fn flat_numbers(&self, key: &str) -> Result<Vec<f64>, String> {
+        let mut found = Vec::new();
+        match self.get(key) {
+            Some(value) if flatten(plain(value), &mut found) => Ok(found),
+            _ => Err(self.wrong(key, "numbers")),
+        }
     }
 
     pub(crate) fn integer(&self, key: &str, default: isize) -> Result<isize, String> {
@@ -194,7 +205,7 @@ impl<'a> Args<'a> {
             // Keras 2 and 3 both read null as the linear function.
             None if self.map.contains_key(key) => Ok(Some(Activation::Linear)),
             None => Ok(Some(default)),
-            Some(value) => match activation(value) {
+            Some(value) => match activation(value, self.dialect) {
                 Some(found) => Ok(found),
                 None => Err(self.wrong(key, "the name of an activation function")),
             },
@@ -252,7 +263,7 @@ impl<'a> Args<'a> {
 
     /// `true` if an argument is set to something that is not `false`.
     pub(crate) fn set(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|v| *v != Value::Bool(false))
+        self.get(key).is_some_and(|v| truth(v) != Some(false))
     }
 }
 
@@ -263,6 +274,27 @@ fn penalty_class(name: &str) -> &str {
         "l2" => "L2",
         "l1_l2" | "L1_L2" => "L1L2",
         other => other,
+    }
+}
+
+/// Collects the numbers in lists of any depth; `false` if there is something else.
+pub(crate) fn flatten(value: &Value, found: &mut Vec<f64>) -> bool {
+    match value {
+        Value::Array(list) => list.iter().all(|value| flatten(value, found)),
+        one => one.as_f64().is_some_and(|x| {
+            found.push(x);
+            x.is_finite()
+        }),
+    }
+}
+
+/// A truth value, for which Python programs may write 0 or 1.
+pub(crate) fn truth(value: &Value) -> Option<bool> {
+    match value.as_f64() {
+        None => value.as_bool(),
+        Some(number) => [(0.0, false), (1.0, true)]
+            .into_iter()
+            .find_map(|(n, b)| (number == n).then_some(b)),
     }
 }
 
@@ -285,9 +317,9 @@ fn plain(value: &Value) -> &Value {
 
 /// An activation given by name, as a serialized function, or as a serialized layer: nothing if
 /// the value is nothing of these, `Some(None)` for a function that is not Keras's.
-fn activation(value: &Value) -> Option<Option<Activation>> {
+fn activation(value: &Value, dialect: Dialect) -> Option<Option<Activation>> {
     let entry = match value {
-        Value::String(name) => return Some(Activation::by_name(name)),
+        Value::String(name) => return Some(Activation::by_name(name, dialect)),
         Value::Object(entry) => entry,
         _ => return None,
     };
@@ -301,7 +333,11 @@ fn activation(value: &Value) -> Option<Option<Activation>> {
             .and_then(Value::as_str)
             .is_none_or(|m| m == "builtins" || m.starts_with("keras"));
         let name = config?.as_str()?;
-        return Some(if own { Activation::by_name(name) } else { None });
+        return Some(if own {
+            Activation::by_name(name, dialect)
+        } else {
+            None
+        });
     }
     let number = |key: &str, default: f64| -> f64 {
         config
@@ -311,7 +347,7 @@ fn activation(value: &Value) -> Option<Option<Activation>> {
     };
     let base = class.rsplit('>').next().unwrap_or(class);
     Some(match base {
-        "Activation" => return activation(config?.get("activation")?),
+        "Activation" => return activation(config?.get("activation")?, dialect),
         // As layers, these have arguments; only their defaults are what the name alone means.
         "ReLU" => {
             let plain_relu =
@@ -337,7 +373,7 @@ fn activation(value: &Value) -> Option<Option<Activation>> {
             };
             ((number(key, 0.3) - 0.2).abs() < 1e-6).then_some(Activation::LeakyRelu)
         }
-        other => Activation::by_name(other),
+        other => Activation::by_name(other, dialect),
     })
 }
 

@@ -52,7 +52,9 @@ pub(crate) fn class_of(entry: &Map<String, Value>) -> Option<Class> {
         (Origin::Keras, _) => base.to_owned(),
         (Origin::KerasSpiking, _) => format!("keras_spiking.{base}"),
         (Origin::Other, None) => format!("{FUNCTIONS}.{base}"),
-        (Origin::Other, Some(p)) if p.starts_with("keras.src.ops") => format!("{FUNCTIONS}.{base}"),
+        (Origin::Other, Some(p)) if FUNCTION_MODULES.iter().any(|m| p.starts_with(m)) => {
+            format!("{FUNCTIONS}.{base}")
+        }
         (Origin::Other, Some(package)) => format!("{package}.{base}"),
     };
     Some(Class {
@@ -64,6 +66,9 @@ pub(crate) fn class_of(entry: &Map<String, Value>) -> Option<Class> {
 
 /// The module of Keras 3's functions, which may stand among the layers: `x + y` is one.
 pub(crate) const FUNCTIONS: &str = "keras.ops";
+
+/// The modules that its files name.
+const FUNCTION_MODULES: [&str; 2] = ["keras.src.ops", "keras.src.activations"];
 
 /// Keras 3's functions have no `trainable` and no `dtype`; its HDF5 files do not tell the module.
 fn is_function(entry: &Map<String, Value>) -> bool {

@@ -8,14 +8,17 @@ mod activation;
 mod args;
 mod class;
 pub mod convert;
+mod dialect;
 pub mod forward;
 pub mod import;
 mod infer;
 mod layers;
 pub mod model;
+mod operators;
 mod penalty;
 pub mod shape;
 mod tensor_func;
+mod unknown;
 mod verify;
 mod weight;
 

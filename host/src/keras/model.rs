@@ -196,6 +196,8 @@ macro_rules! layers {
             Unknown {
                 /// Its arguments.
                 config: serde_json::Value,
+                /// Reason why it cannot be run, and the remedy, as the rest of a sentence.
+                reason: String,
             },
         }
 
@@ -214,6 +216,12 @@ macro_rules! layers {
                     $(Self::$class(kind) => Some(kind),)*
                     Self::TimeDistributed { .. } | Self::Model(_) | Self::Unknown { .. } => None,
                 }
+            }
+
+            /// `true` if a class is one of these.
+            pub(crate) fn knows(class: &Class) -> bool {
+                $($arguments::origin() == class.origin
+                    && $arguments::names().contains(&class.base.as_str()))||*
             }
 
             /// Reads the arguments of a layer of a known class; `None` for any other.
@@ -262,13 +270,14 @@ layers! {
     ZeroPadding(ZeroPadding),
     Cropping(Cropping),
     Rescaling(Rescaling),
-    Dropout(Dropout),
-    Noise(Noise),
+    Normalization(Normalization),
+    Resizing(Resizing),
+    Reduce(Reduce),
+    Slice(Slice),
+    Identity(Identity),
+    Masking(Masking),
     Embedding(Embedding),
-    SimpleRnn(SimpleRnn),
-    Gru(Gru),
-    Lstm(Lstm),
+    Recurrent(Recurrent),
     SpikingActivation(SpikingActivation),
-    Lowpass(Lowpass),
-    Alpha(Alpha),
+    Filter(Filter),
 }

@@ -38,17 +38,20 @@ impl Penalties {
 
     /// The advice if a layer with them has not been converted.
     pub(crate) fn advice(&self) -> (String, Option<Advice>) {
-        inference_only(self.set().next().map(|(argument, _)| argument))
+        match self.set().next() {
+            Some((argument, _)) => inference_only(argument),
+            None => (HOST_ONLY.to_owned(), None),
+        }
     }
 }
 
-/// The advice if a layer has not been converted, perhaps for an argument that only matters in training.
-pub(crate) fn inference_only(argument: Option<&str>) -> (String, Option<Advice>) {
-    let advice = match argument {
-        Some(argument) => {
-            format!("its {argument} only matters in training, ignore it to make the layer native")
-        }
-        None => "ignore what only matters in training if it is native then, or replace it".into(),
-    };
+/// The advice for a layer that no event can express.
+pub(crate) const HOST_ONLY: &str = "no device runs it; replace it, or end the network before it and \
+     compute the rest on the host";
+
+/// The advice if a layer has not been converted for an argument that only matters in training.
+pub(crate) fn inference_only(argument: &str) -> (String, Option<Advice>) {
+    let advice =
+        format!("its {argument} only matters in training, ignore it to make the layer native");
     (advice, Some(Advice::InferenceOnly))
 }

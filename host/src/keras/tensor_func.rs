@@ -1,8 +1,8 @@
 //! Layers as functions of a network's TensorNodes.
 
-use super::forward;
+use super::forward::{self, ForwardError};
 use super::model::Layer;
-use super::penalty::inference_only;
+use super::penalty::HOST_ONLY;
 use crate::advice::Advice;
 use crate::network::{Effect, TensorFunc};
 use crate::tensor::Tensor;
@@ -17,17 +17,7 @@ impl TensorFunc for Layer {
     }
 
     fn run(&self, x: &Tensor) -> Result<Tensor, String> {
-        let outputs = forward::call_layer(self, std::slice::from_ref(x));
-        let mut outputs = outputs.map_err(|error| error.to_string())?;
-        match (outputs.pop(), outputs.len()) {
-            (Some(output), 0) => Ok(output),
-            (_, more) => Err(format!(
-                "layer \"{}\" ({}) has {} outputs, and a TensorNode has one",
-                self.name,
-                self.class_name,
-                more + 1
-            )),
-        }
+        only(forward::call_layer(self, std::slice::from_ref(x)), self)
     }
 
     fn effect(&self) -> Effect {
@@ -43,9 +33,75 @@ impl TensorFunc for Layer {
     }
 }
 
+/// The only output of a layer.
+fn only(outputs: Result<Vec<Tensor>, ForwardError>, layer: &Layer) -> Result<Tensor, String> {
+    let mut outputs = outputs.map_err(|error| error.to_string())?;
+    match (outputs.pop(), outputs.len()) {
+        (Some(output), 0) => Ok(output),
+        (_, more) => Err(format!(
+            "layer \"{}\" ({}) has {} outputs, and a TensorNode has one",
+            layer.name,
+            layer.class_name,
+            more + 1
+        )),
+    }
+}
+
 fn advice(layer: &Layer) -> (String, Option<Advice>) {
     match layer.config.kind() {
         Some(kind) => kind.advice(),
-        None => inference_only(None),
+        None => (HOST_ONLY.to_owned(), None),
+    }
+}
+
+/// A layer of several inputs, which a TensorNode gets side by side.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) layer: Layer,
+    /// The shape of each input, without the batch axis.
+    pub(crate) shapes: Vec<Vec<usize>>,
+}
+
+impl TensorFunc for Joined {
+    fn listed(&self) -> String {
+        self.layer.listed()
+    }
+
+    fn name(&self) -> String {
+        self.layer.name()
+    }
+
+    fn run(&self, x: &Tensor) -> Result<Tensor, String> {
+        let batch = x.shape().first().copied().unwrap_or(0);
+        let sizes = self
+            .shapes
+            .iter()
+            .map(|shape| shape.iter().product::<usize>());
+        let total: usize = sizes.clone().sum();
+        let mut inputs = Vec::with_capacity(self.shapes.len());
+        let mut start = 0;
+        for (shape, size) in self.shapes.iter().zip(sizes) {
+            let rows = x.data().chunks(total.max(1));
+            let data: Vec<f32> = rows
+                .flat_map(|row| &row[start..start + size])
+                .copied()
+                .collect();
+            let shape = [batch].iter().chain(shape).copied().collect();
+            inputs.push(Tensor::new(shape, data).ok_or("its inputs do not fit its shapes")?);
+            start += size;
+        }
+        only(forward::call_layer(&self.layer, &inputs), &self.layer)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Other
+    }
+
+    fn advice(&self) -> String {
+        advice(&self.layer).0
+    }
+
+    fn remedy(&self) -> Option<Advice> {
+        advice(&self.layer).1
     }
 }

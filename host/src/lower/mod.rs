@@ -5,12 +5,14 @@
 //! is linear between two populations becomes one set of weights and a map of the source before them:
 //! batch normalization and scales go into the weights, as do linear layers; pooling, padding,
 //! upsampling, slices and orders of elements go into the weights if possible, else into the map.
-//! Populations keep their channels last, whatever the layer does. A softmax at an output is left out: it
-//! does not change the ranking. What no image can hold is refused, with the layer's name and a remedy.
+//! Populations keep their channels last, whatever the layer does. A softmax, a sigmoid or a tanh at an
+//! output is left out: it does not change the ranking. What no image can hold is refused, with the layer's
+//! name and a remedy.
 //!
 //! Each node is resolved once, in topological order. What reaches it from one source over several ways is
 //! added up: equal ways at once, links of one target as far as their sum is no larger.
 
+mod apart;
 mod device;
 mod error;
 mod link;
@@ -26,9 +28,10 @@ use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
 use device::{device_order, planes};
 use error::{COMPOSITION, unsupported};
-use resolve::{Resolved, Resolver, Term};
+use resolve::{Refused, Resolved, Resolver, Term};
 use wiring::Wiring;
 
+pub use apart::lower_apart;
 pub use error::{Fallback, ForeignNeurons, LowerError};
 
 /// Resolves a network into populations and links, with its own neurons and synapses.
@@ -36,16 +39,22 @@ pub use error::{Fallback, ForeignNeurons, LowerError};
 /// # Errors
 /// [`LowerError`], if no image can hold a part of the network: the layer, and what can be done.
 pub fn lower(network: &Network) -> Result<Graph, LowerError> {
+    attempt(network, false).map_err(|refused| refused.error)
+}
+
+/// Resolves a network as [`lower`] does. `apart` asks for linear layers that are to be populations.
+fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
     tensor_nodes::refuse(network)?;
     let inputs = inputs(network);
     if inputs.is_empty() {
-        return Err(LowerError::Empty { what: "input" });
+        return Err(LowerError::Empty { what: "input" }.into());
     }
     if network.probes.is_empty() {
-        return Err(LowerError::Empty { what: "output" });
+        return Err(LowerError::Empty { what: "output" }.into());
     }
-    let mut resolver = Resolver::new(network);
-    let order = order::topological(network)?;
+    let mut resolver = Resolver::new(network, apart);
+    let mut order = order::topological(network)?;
+    order.retain(|&id| tensor_nodes::ensemble_head(network, id).is_none());
     let mut work = Work::new(network, &inputs, &order);
     let mut populations = Vec::with_capacity(order.len());
     for (at, &id) in order.iter().enumerate() {
@@ -88,7 +97,7 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
     }
     let mut outputs = Vec::with_capacity(network.probes.len());
     for (at, probe) in network.probes.iter().enumerate() {
-        let (resolved, dropped_softmax) = resolver.output(probe.target)?;
+        let (resolved, left_out) = resolver.output(probe.target)?;
         let size = resolved.bias.len();
         let to = Arrival {
             post: Target::Output(at),
@@ -103,7 +112,7 @@ pub fn lower(network: &Network) -> Result<Graph, LowerError> {
             readout: Readout::Shown {
                 synapse: probe.synapse,
             },
-            dropped_softmax,
+            left_out,
         });
     }
     let mut links = work.links;
@@ -183,7 +192,7 @@ impl Work {
             at
         });
         let input_of = input_of.collect();
-        let mut population_of = vec![0; order.len()];
+        let mut population_of = vec![0; network.ensembles.len()];
         for (at, id) in order.iter().enumerate() {
             population_of[id.0] = at;
         }
@@ -209,16 +218,23 @@ impl Work {
     }
 
     /// Adds the links that bring all terms to a target.
-    fn link(&mut self, resolved: &Resolved, to: &Arrival<'_>) -> Result<(), LowerError> {
+    fn link(&mut self, resolved: &Resolved, to: &Arrival<'_>) -> Result<(), Refused> {
         let refused = |what| unsupported(to.label, what, COMPOSITION);
         let mut links = Vec::with_capacity(resolved.terms.len());
-        for Term { pre, path, synapse } in &resolved.terms {
+        for term in &resolved.terms {
+            let Term {
+                pre, path, synapse, ..
+            } = term;
             let pre = match pre {
                 Pre::Node(NodeId(n)) => Source::Input(self.input_of[*n]),
                 Pre::Neurons(e) => Source::Population(self.population_of[e.0]),
             };
-            let path = path.then(&to.order).map_err(refused)?;
-            let (source, map) = link::finish(path, self.shape(pre), to.shape).map_err(refused)?;
+            let made = (path.then(&to.order))
+                .and_then(|path| link::finish(path, self.shape(pre), to.shape));
+            let (source, map) = made.map_err(|what| Refused {
+                error: refused(what),
+                cut: term.sum.or(term.product),
+            })?;
             links.push(Link {
                 pre,
                 post: to.post,

@@ -64,6 +64,16 @@ impl Path {
         self.before.size() + self.middle.as_ref().map_or(0, |m| m.after.size())
     }
 
+    /// The number of its weights.
+    pub(super) fn weights(&self) -> usize {
+        self.middle
+            .as_ref()
+            .map_or(0, |middle| match &middle.weights {
+                Weights::Dense(w) => w.len(),
+                Weights::Convolution(c) => c.kernel.len(),
+            })
+    }
+
     /// The sum of this and `other` as one path that is no larger than either; `None` if there is none.
     pub(super) fn plus(&self, other: &Self) -> Option<Self> {
         let middle = match (&self.middle, &other.middle) {
@@ -130,10 +140,14 @@ impl Path {
                 }),
             });
         };
-        let inner = weights
-            .matrix(after)
-            .ok_or("two linear layers in a row, whose product is too large,")?;
-        let product = product(w, &inner).ok_or("two linear layers that do not fit")?;
+        let product = match (weights.matrix(after), weights) {
+            (Some(inner), _) => product(w, &inner).ok_or("two linear layers that do not fit")?,
+            (None, Weights::Convolution(c)) => (c.before_matrix(after, w))
+                .ok_or("two linear layers in a row, whose product is too large,")?,
+            (None, Weights::Dense(_)) => {
+                return Err("two linear layers in a row, whose product is too large,".into());
+            }
+        };
         Ok(Self {
             before: self.before.clone(),
             middle: Some(Middle {
@@ -625,6 +639,60 @@ impl Convolution {
             groups,
             first: 0,
         })
+    }
+
+    /// `outer` after `wiring` after this, as one matrix, row by row: what is between may be larger.
+    fn before_matrix(&self, wiring: &Wiring, outer: &Tensor) -> Option<Tensor> {
+        let &[rows, middle] = outer.shape() else {
+            return None;
+        };
+        let columns: usize = self.input.iter().product();
+        let size = rows.checked_mul(columns)?;
+        let [height, width, channels] = self.output;
+        let &[ky, kx, inner, filters] = self.kernel.shape() else {
+            return None;
+        };
+        if size > MAX_COMPOSED
+            || wiring.outputs() != middle
+            || self.first != 0
+            || filters != channels
+        {
+            return None;
+        }
+        let group = filters / self.groups.max(1);
+        let from = |axis: usize, at: usize, tap: usize| {
+            let place = at * self.stride[axis] + tap * self.dilation[axis];
+            place
+                .checked_sub(self.padding[axis])
+                .filter(|&p| p < self.input[axis])
+        };
+        let mut data = vec![0.0; size];
+        let rows = outer.data().chunks(middle.max(1));
+        for (row, outer) in data.chunks_mut(columns.max(1)).zip(rows) {
+            let mut reached = vec![0.0; height * width * channels];
+            for (weight, entries) in outer.iter().zip(wiring.rows()) {
+                for &(at, value) in entries {
+                    reached[at as usize] += weight * value;
+                }
+            }
+            for (at, &weight) in reached.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                let (place, filter) = (at / channels, at % channels);
+                let first = filter / group.max(1) * inner;
+                for tap in 0..ky * kx {
+                    let y = from(0, place / width, tap / kx);
+                    let x = from(1, place % width, tap % kx);
+                    let (Some(y), Some(x)) = (y, x) else {
+                        continue;
+                    };
+                    let to = (y * self.input[1] + x) * self.input[2] + first;
+                    for i in 0..inner {
+                        row[to + i] +=
+                            weight * self.kernel.data()[(tap * inner + i) * filters + filter];
+                    }
+                }
+            }
+        }
+        Tensor::new(vec![outer.shape()[0], columns], data)
     }
 
     /// Puts this behind a matrix, as one matrix.

@@ -5,10 +5,13 @@ use std::rc::Rc;
 use super::device::device_order;
 use super::error::{COMPOSITION, LowerError, unsupported};
 use super::path::Path;
-use super::tensor_nodes::{is_identity, is_softmax};
+use super::tensor_nodes::{ensemble_head, head, is_identity};
 use super::wiring::Wiring;
-use crate::network::{Connection, Network, NodeId, NodeKind, Post, Pre, Synapse};
+use crate::network::{
+    Connection, EnsembleId, Head, Network, NodeId, NodeKind, Post, Pre, Synapse, Transform,
+};
 use crate::ops::{self, OpsError};
+use crate::tensor::Tensor;
 
 /// The most values of a node: more than all neurons of an image together have.
 const MAX_VALUES: usize = 1 << 22;
@@ -33,6 +36,23 @@ pub(super) struct Term {
     pub(super) path: Path,
     /// The only filter on the way.
     pub(super) synapse: Option<Synapse>,
+    /// The last node on the way whose values are sums of the source's.
+    pub(super) sum: Option<NodeId>,
+    /// The last node on the way behind weights.
+    pub(super) product: Option<NodeId>,
+}
+
+/// A network that cannot be lowered as it is.
+pub(super) struct Refused {
+    pub(super) error: LowerError,
+    /// A node that would be of help as a population.
+    pub(super) cut: Option<NodeId>,
+}
+
+impl From<LowerError> for Refused {
+    fn from(error: LowerError) -> Self {
+        Self { error, cut: None }
+    }
 }
 
 impl Resolved {
@@ -44,6 +64,8 @@ impl Resolved {
                 pre,
                 path: Path::of(path),
                 synapse: None,
+                sum: None,
+                product: None,
             }],
         }
     }
@@ -95,10 +117,12 @@ pub(super) struct Resolver<'a> {
     asked: Vec<usize>,
     /// The sizes of all that is kept.
     kept: usize,
+    /// `true` if linear layers whose products are large shall be populations.
+    apart: bool,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(network: &'a Network) -> Self {
+    pub(super) fn new(network: &'a Network, apart: bool) -> Self {
         let mut into = [
             vec![Vec::new(); network.nodes.len()],
             vec![Vec::new(); network.ensembles.len()],
@@ -124,6 +148,7 @@ impl<'a> Resolver<'a> {
             resolved: vec![None; network.nodes.len()],
             asked,
             kept: 0,
+            apart,
         }
     }
 
@@ -137,7 +162,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Sums up all connections to an object.
-    pub(super) fn sum_into(&mut self, post: Post) -> Result<Rc<Resolved>, LowerError> {
+    pub(super) fn sum_into(&mut self, post: Post) -> Result<Rc<Resolved>, Refused> {
         for c in self.ends(post) {
             if let Pre::Node(n) = c.pre {
                 self.prepare(n)?;
@@ -146,21 +171,48 @@ impl<'a> Resolver<'a> {
         self.sum(post).map(Rc::new)
     }
 
-    /// Resolves a probe's input, and whether a softmax before it was left out.
-    pub(super) fn output(&mut self, target: Pre) -> Result<(Rc<Resolved>, bool), LowerError> {
-        if let Pre::Node(n) = target {
-            let softmax =
-                matches!(&self.network.nodes[n.0].kind, NodeKind::Tensor(t) if is_softmax(t));
-            if softmax {
-                return Ok((self.sum_into(Post::Node(n))?, true));
+    /// Resolves a probe's input, and the head before it that was left out.
+    pub(super) fn output(&mut self, target: Pre) -> Result<(Rc<Resolved>, Option<Head>), Refused> {
+        match target {
+            Pre::Node(n) => {
+                if let NodeKind::Tensor(t) = &self.network.nodes[n.0].kind
+                    && let Some(head) = head(t)
+                {
+                    return Ok((self.sum_into(Post::Node(n))?, Some(head)));
+                }
+                self.prepare(n)?;
             }
-            self.prepare(n)?;
+            Pre::Neurons(e) => {
+                if let Some(head) = ensemble_head(self.network, e) {
+                    return Ok((self.currents(e)?, Some(head)));
+                }
+            }
         }
-        Ok((self.output_of(target), false))
+        Ok((self.output_of(target), None))
+    }
+
+    /// The currents of an ensemble's neurons.
+    fn currents(&mut self, id: EnsembleId) -> Result<Rc<Resolved>, Refused> {
+        let sum = self.sum_into(Post::Neurons(id))?;
+        let ensemble = &self.network.ensembles[id.0];
+        let mut currents = (*sum).clone();
+        let own = ensemble.bias.as_ref().map(Tensor::data);
+        for (at, bias) in currents.bias.iter_mut().enumerate() {
+            *bias = *bias * ensemble.gain.at(at) + own.map_or(0.0, |own| own[at]);
+        }
+        let gains = Wiring::identity(currents.bias.len()).scaled(|at| ensemble.gain.at(at));
+        if !gains.is_identity() {
+            for term in &mut currents.terms {
+                let scaled = term.path.then(&gains);
+                term.path =
+                    scaled.map_err(|what| unsupported(&ensemble.label, what, COMPOSITION))?;
+            }
+        }
+        Ok(Rc::new(currents))
     }
 
     /// Resolves a node and all nodes before it, in a network whose order has been found: nodes form no loop.
-    fn prepare(&mut self, node: NodeId) -> Result<(), LowerError> {
+    fn prepare(&mut self, node: NodeId) -> Result<(), Refused> {
         let mut waiting = vec![node];
         while let Some(&top) = waiting.last() {
             if self.resolved[top.0].is_some() {
@@ -183,7 +235,8 @@ impl<'a> Resolver<'a> {
                                 "a network whose layers without neurons hold more than {MAX_KEPT} values",
                             ),
                             "use smaller layers",
-                        ));
+                        )
+                        .into());
                     }
                     self.resolved[top.0] = Some(Rc::new(resolved));
                 }
@@ -193,7 +246,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Resolves a node's output, once all before it are resolved.
-    fn resolve(&mut self, node: NodeId) -> Result<Resolved, LowerError> {
+    fn resolve(&mut self, node: NodeId) -> Result<Resolved, Refused> {
         let object = &self.network.nodes[node.0];
         let size = object.size_in.max(object.size_out);
         if size > MAX_VALUES {
@@ -201,7 +254,8 @@ impl<'a> Resolver<'a> {
                 &object.label,
                 format!("a layer of {size} values, more than {MAX_VALUES},"),
                 "use a smaller one",
-            ));
+            )
+            .into());
         }
         match &object.kind {
             NodeKind::Input { .. } => Ok(Resolved::source(
@@ -212,11 +266,30 @@ impl<'a> Resolver<'a> {
                 terms: Vec::new(),
                 bias: value.data().to_vec(),
             }),
-            NodeKind::Passthrough => self.sum(Post::Node(node)),
+            NodeKind::Passthrough => {
+                let mut sum = self.sum(Post::Node(node))?;
+                let smaller = |kept: Option<NodeId>| {
+                    kept.is_none_or(|n| size <= self.network.nodes[n.0].size_out)
+                };
+                for term in &mut sum.terms {
+                    if term.path.middle.is_some() && smaller(term.product) {
+                        term.product = Some(node);
+                    } else if term.path.middle.is_none()
+                        && term.path.before.adds()
+                        && smaller(term.sum)
+                    {
+                        term.sum = Some(node);
+                    }
+                }
+                Ok(sum)
+            }
             NodeKind::Tensor(t) if is_identity(t) => self.sum(Post::Node(node)),
-            NodeKind::Tensor(t) => Err(LowerError::TensorNodes(vec![
-                super::tensor_nodes::fallback(&object.label, t),
-            ])),
+            NodeKind::Tensor(t) => {
+                Err(
+                    LowerError::TensorNodes(vec![super::tensor_nodes::fallback(&object.label, t)])
+                        .into(),
+                )
+            }
         }
     }
 
@@ -249,7 +322,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Sums up all connections to an object, whose sources are resolved.
-    fn sum(&mut self, post: Post) -> Result<Resolved, LowerError> {
+    fn sum(&mut self, post: Post) -> Result<Resolved, Refused> {
         let (label, size) = match post {
             Post::Node(n) => {
                 let node = &self.network.nodes[n.0];
@@ -291,25 +364,58 @@ impl<'a> Resolver<'a> {
             let before =
                 pre_slice.map(|places| Wiring::gather(from.bias.len(), places.iter().copied()));
             let after = post_slice.map(|places| Wiring::spread(size, places));
-            for Term { pre, path, synapse } in &from.terms {
+            for term in &from.terms {
                 let path = match &before {
-                    Some(wiring) => path.then(wiring).map_err(refused)?,
-                    None => path.clone(),
+                    Some(wiring) => term.path.then(wiring),
+                    None => Ok(term.path.clone()),
                 };
-                let path = path.then_transform(&c.transform).map_err(refused)?;
-                let path = match &after {
-                    Some(wiring) => path.then(wiring).map_err(refused)?,
-                    None => path,
-                };
+                let path = path.and_then(|path| path.then_transform(&c.transform));
+                let path = path.and_then(|path| match &after {
+                    Some(wiring) => path.then(wiring),
+                    None => Ok(path),
+                });
+                let cut = term.product.filter(|_| self.apart);
+                let path = path.map_err(|what| Refused {
+                    error: refused(what),
+                    cut: cut.or(term.sum),
+                })?;
+                if let Some(node) = cut
+                    && path.weights() > 2 * self.apart(&term.path, &c.transform, node)
+                {
+                    return Err(Refused {
+                        error: refused(
+                            "a product of two linear layers that is larger than both".into(),
+                        ),
+                        cut,
+                    });
+                }
                 let term = Term {
-                    pre: *pre,
+                    pre: term.pre,
                     path,
-                    synapse: c.synapse.or(*synapse),
+                    synapse: c.synapse.or(term.synapse),
+                    sum: term.sum,
+                    product: term.product,
                 };
                 sum.add(term).map_err(refused)?;
             }
         }
         Ok(sum)
+    }
+}
+
+impl Resolver<'_> {
+    /// The weights and state of a path and a transform with a population between them, which has a part
+    /// above zero and one below.
+    fn apart(&self, path: &Path, transform: &Transform, node: NodeId) -> usize {
+        let outer = match transform {
+            Transform::Dense(w) => w.len(),
+            Transform::Convolution(c) => c.kernel.len(),
+            // Without weights, nothing grows.
+            Transform::Identity(_) | Transform::Diagonal(_) | Transform::Sparse(_) => {
+                return usize::MAX / 2;
+            }
+        };
+        2 * (path.weights() + outer + self.network.nodes[node.0].size_out)
     }
 }
 

@@ -1,10 +1,11 @@
 //! TensorNodes: which of them an image can do without, and what would make the others native.
 
 use super::error::{Fallback, LowerError};
-use crate::network::{Effect, Network, NodeId, NodeKind, Pre, TensorNode};
+use crate::network::{
+    Effect, EnsembleId, Head, Network, NeuronType, NodeId, NodeKind, Pre, TensorNode,
+};
 
-/// Refuses all TensorNodes at once, except those that pass values on and a softmax that only a probe
-/// reads.
+/// Refuses all TensorNodes at once, except those that pass values on and heads that only a probe reads.
 pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
     let last = |id: NodeId| {
         network.connections.iter().all(|c| c.pre != Pre::Node(id))
@@ -14,7 +15,7 @@ pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
         .map(NodeId)
         .zip(&network.nodes)
         .filter_map(|(id, node)| match &node.kind {
-            NodeKind::Tensor(t) if !(is_identity(t) || is_softmax(t) && last(id)) => {
+            NodeKind::Tensor(t) if !(is_identity(t) || head(t).is_some() && last(id)) => {
                 Some(fallback(&node.label, t))
             }
             _ => None,
@@ -32,9 +33,28 @@ pub(super) fn is_identity(t: &TensorNode) -> bool {
     t.func.effect() == Effect::Identity
 }
 
-/// A softmax along the only axis, which keeps the ranking.
-pub(super) fn is_softmax(t: &TensorNode) -> bool {
-    t.func.effect() == Effect::Softmax && t.shape_in.len() == 1
+/// The head that a TensorNode computes: a softmax is one along the only axis.
+pub(super) fn head(t: &TensorNode) -> Option<Head> {
+    match t.func.effect() {
+        Effect::Head(Head::Softmax) if t.shape_in.iter().filter(|&&n| n > 1).count() > 1 => None,
+        Effect::Head(head) => Some(head),
+        Effect::Identity | Effect::Other => None,
+    }
+}
+
+/// The head that an ensemble computes, if probes alone read it.
+pub(super) fn ensemble_head(network: &Network, id: EnsembleId) -> Option<Head> {
+    let head = match network.ensembles[id.0].neuron_type {
+        NeuronType::Sigmoid { .. } => Head::Sigmoid,
+        NeuronType::Tanh { .. } => Head::Tanh,
+        _ => return None,
+    };
+    let read = network
+        .connections
+        .iter()
+        .any(|c| c.pre == Pre::Neurons(id));
+    let probed = network.probes.iter().any(|p| p.target == Pre::Neurons(id));
+    (probed && !read).then_some(head)
 }
 
 pub(super) fn fallback(label: &str, t: &TensorNode) -> Fallback {

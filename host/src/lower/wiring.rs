@@ -211,6 +211,11 @@ impl Wiring {
         part
     }
 
+    /// `true` if some row is a sum.
+    pub(super) fn adds(&self) -> bool {
+        self.rows().any(|row| row.len() > 1)
+    }
+
     pub(super) fn is_identity(&self) -> bool {
         self.inputs == self.outputs()
             && self.entries.len() == self.inputs

@@ -11,11 +11,11 @@ use serde_json::Value;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates, convert};
 use tinyspike::inspect::{Listing, TransformListing, listing};
 use tinyspike::model::{
-    Activation, ActivationLayer, Alpha, BatchNormalization, Concatenate, Conv, ConvTranspose,
-    Cropping, DataFormat, Dense, DepthwiseConv, Dropout, Elu, Embedding, GlobalPool, Input,
-    LayerConfig, LayerNormalization, LeakyRelu, Lowpass, Lstm, Merge, Model, Noise, PRelu, Padding,
-    Penalties, Penalty, Permute, PoolKind, RepeatVector, Rescaling, SeparableConv, Softmax,
-    SpikingActivation, UpSampling,
+    Activation, ActivationLayer, BatchNormalization, Cell, Concatenate, Conv, ConvTranspose,
+    Cropping, DataFormat, Dense, DepthwiseConv, Elu, Embedding, Filter, FilterKind, GlobalPool,
+    Identity, Input, LayerConfig, LayerNormalization, LeakyRelu, Merge, Model, PRelu, Padding,
+    Penalties, Penalty, Permute, PoolKind, Recurrent, RepeatVector, Rescaling, SeparableConv,
+    Softmax, SpikingActivation, UpSampling,
 };
 use tinyspike::network::{NeuronType, Synapse};
 
@@ -224,19 +224,16 @@ fn spiking_activation(spiking_aware_training: bool) -> Model {
 }
 
 fn filter(class: &str, name: &str) -> Model {
-    let config = if class == "Lowpass" {
-        LayerConfig::Lowpass(Lowpass {
-            tau_initializer: 0.01,
-            dt: 0.001,
-            return_sequences: true,
-        })
-    } else {
-        LayerConfig::Alpha(Alpha {
-            tau_initializer: 0.01,
-            dt: 0.001,
-            return_sequences: true,
-        })
-    };
+    let config = LayerConfig::Filter(Filter {
+        kind: if class == "Lowpass" {
+            FilterKind::Lowpass
+        } else {
+            FilterKind::Alpha
+        },
+        tau_initializer: 0.01,
+        dt: 0.001,
+        return_sequences: true,
+    });
     let mut layer = layer(&format!("keras_spiking.{class}"), name, config);
     layer.weights = vec![
         keras::filled("initial_level", &[1, 4], 0.0),
@@ -572,7 +569,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "Dropout",
                 "dropout",
-                LayerConfig::Dropout(Dropout { rate: 0.5 }),
+                LayerConfig::Identity(Identity),
                 &[4],
             ),
             options(),
@@ -582,7 +579,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[4],
                 "GaussianNoise",
                 "gaussian_noise",
-                LayerConfig::Noise(Noise),
+                LayerConfig::Identity(Identity),
                 &[4],
             ),
             options(),
@@ -723,13 +720,15 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 &[5, 4],
                 "LSTM",
                 "lstm",
-                LayerConfig::Lstm(Lstm {
+                LayerConfig::Recurrent(Recurrent {
+                    cell: Cell::Lstm,
                     units: 3,
                     activation: Activation::Tanh,
                     recurrent_activation: Activation::Sigmoid,
                     use_bias: true,
                     return_sequences: false,
                     go_backwards: false,
+                    mask: None,
                 }),
                 &[3],
             ),
@@ -743,6 +742,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 LayerConfig::Embedding(Embedding {
                     input_dim: 10,
                     output_dim: 3,
+                    mask_zero: false,
                 }),
                 &[5, 3],
             ),

@@ -57,6 +57,7 @@ impl LayerConverter for Gate {
 fn unknown() -> LayerConfig {
     LayerConfig::Unknown {
         config: serde_json::json!({}),
+        reason: "it is unknown".to_owned(),
     }
 }
 

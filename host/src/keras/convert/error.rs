@@ -69,18 +69,14 @@ pub enum ConvertError {
         /// The fault.
         problem: String,
     },
-    /// A layer with several inputs that has no native form: a `TensorNode` takes one.
-    #[error(
-        "{reason}. Layer '{layer}' has {inputs} inputs, and a TensorNode takes one: split the model at this layer, or register a LayerConverter for {class}."
-    )]
-    MultipleInputs {
+    /// A layer of an unknown class, or with arguments that are not supported.
+    #[error("layer \"{layer}\" ({class}): {reason}")]
+    Unknown {
         /// The layer.
         layer: String,
         /// Its class.
         class: String,
-        /// The number of its inputs.
-        inputs: usize,
-        /// The part that has no native form.
+        /// The reason, and the remedy.
         reason: String,
     },
     /// A factor of `scale_firing_rates` is not a finite number above 0.

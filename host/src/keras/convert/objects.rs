@@ -57,7 +57,7 @@ impl<'m> Build<'m> {
             .options
             .swap_activations
             .iter()
-            .position(|(from, _)| *from == activation);
+            .position(|(from, _)| from.is_called(&activation));
         match found {
             Some(i) => {
                 self.swaps_read[i] = true;

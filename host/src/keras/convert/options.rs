@@ -82,6 +82,16 @@ pub enum ActivationType {
     Neuron(NeuronType),
 }
 
+impl ActivationType {
+    /// `true` if both have one name: that of a Keras function stands for it in all versions.
+    pub(crate) fn is_called(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keras(a), Self::Keras(b)) => a.keras_name() == b.keras_name(),
+            _ => self == other,
+        }
+    }
+}
+
 impl From<Activation> for ActivationType {
     fn from(activation: Activation) -> Self {
         Self::Keras(activation)

@@ -13,9 +13,10 @@ use super::registry::{LayerConverter, Registry};
 use super::warning::Warning;
 use crate::keras::class::type_name;
 use crate::keras::layers::kind::{LayerKind, Native};
-use crate::keras::model::{Layer, LayerConfig, Model, TensorRef};
+use crate::keras::model::{Concatenate, Layer, LayerConfig, Model, TensorRef};
 use crate::keras::shape::Shape;
-use crate::network::{NodeId, NodeKind, Pre, Probe, ProbeId, TensorNode};
+use crate::keras::tensor_func::Joined;
+use crate::network::{NodeId, NodeKind, Pre, Probe, ProbeId, TensorFunc, TensorNode};
 
 /// Place of a layer: the index of each model layer that holds it, then its own.
 type LayerPath = Vec<usize>;
@@ -337,13 +338,14 @@ impl<'m> Walk<'m> {
         let chosen = match verdict {
             Ok(chosen) => chosen,
             Err(reason) => {
-                let inputs = layer.calls.first().map_or(1, |call| call.inputs.len());
-                if inputs != 1 && may_fall_back && !options.nengo_dl_compat {
-                    return Err(ConvertError::MultipleInputs {
+                // A layer of an unknown class cannot be run, and its output has no shape.
+                if let LayerConfig::Unknown { reason, .. } = &layer.config
+                    && layer.calls.iter().any(|call| call.output_shapes.is_empty())
+                {
+                    return Err(ConvertError::Unknown {
                         layer: layer.name.clone(),
-                        class: type_name(&layer.class_name).to_owned(),
-                        inputs,
-                        reason,
+                        class: layer.class_name.clone(),
+                        reason: reason.clone(),
                     });
                 }
                 if !(options.allow_fallback && may_fall_back) {
@@ -410,36 +412,59 @@ impl<'m> Walk<'m> {
     }
 }
 
-/// Adds a `TensorNode` that runs the whole layer, labelled with the layer's plain name.
+/// Adds a `TensorNode` that runs the whole layer, labelled with the layer's plain name. Several inputs stand
+/// side by side in its own.
 fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-    if call.n_inputs() != 1 {
-        return Err(ConvertError::Validation {
-            layer: layer.name.clone(),
-            parameter: "TensorNode.shape_in",
-            problem: "Element 0 must be an int (got type tuple)".into(),
-        });
-    }
-    let shape_in = call.input_shape(0)?;
     let shape_out = call.output_shape()?;
-    let label = call.plain_label().to_owned();
-    let node = TensorNode {
-        func: Arc::new(layer.clone()),
-        shape_in: shape_in.clone(),
-        shape_out: shape_out.clone(),
+    let shapes = (0..call.n_inputs())
+        .map(|input| call.input_shape(input))
+        .collect::<Result<Vec<_>, _>>()?;
+    let sizes: Vec<usize> = shapes.iter().map(|shape| shape.iter().product()).collect();
+    let size_in = sizes.iter().sum();
+    let (func, shape_in): (Arc<dyn TensorFunc>, _) = match &shapes[..] {
+        [shape] => (Arc::new(layer.clone()), shape.clone()),
+        _ if call.options().nengo_dl_compat => {
+            return Err(ConvertError::Validation {
+                layer: layer.name.clone(),
+                parameter: "TensorNode.shape_in",
+                problem: "Element 0 must be an int (got type tuple)".into(),
+            });
+        }
+        // It would change the number of items.
+        _ if matches!(
+            layer.config,
+            LayerConfig::Concatenate(Concatenate { axis: 0 })
+        ) =>
+        {
+            return Err(call.shape_error("it joins items along the batch axis".to_owned()));
+        }
+        _ => {
+            let layer = layer.clone();
+            (Arc::new(Joined { layer, shapes }), vec![size_in])
+        }
     };
-    let object = call.add_node(
-        label,
-        shape_in.iter().product(),
-        shape_out.iter().product(),
-        NodeKind::Tensor(node),
-    );
-    call.connect(
-        object,
-        Connect {
-            synapse: Some(None),
-            ..Connect::default()
-        },
-    )?;
+    let label = call.plain_label().to_owned();
+    let size_out = shape_out.iter().product();
+    let node = TensorNode {
+        func,
+        shape_in,
+        shape_out,
+    };
+    let object = call.add_node(label, size_in, size_out, NodeKind::Tensor(node));
+    let mut start = 0;
+    for (input, &size) in sizes.iter().enumerate() {
+        let place = (sizes.len() > 1).then(|| (start..start + size).collect());
+        call.connect(
+            object,
+            Connect {
+                input,
+                post_slice: place,
+                synapse: Some(None),
+                ..Connect::default()
+            },
+        )?;
+        start += size;
+    }
     Ok(vec![object.pre])
 }
 

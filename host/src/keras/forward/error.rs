@@ -88,6 +88,9 @@ pub enum Problem {
     /// The layer can be listed but not run.
     #[error("cannot run {0}")]
     Unsupported(String),
+    /// Arguments or weights do not fit the input.
+    #[error("{0}")]
+    Values(String),
     /// An embedding's index is outside its table.
     #[error("the index {index} lies outside the embedding's {rows} rows")]
     Index {

@@ -1,8 +1,8 @@
 //! The Keras forward pass: what a [`Model`] computes for a batch, as Keras computes it at inference.
 //!
 //! It is what a converted network is verified against, and what runs the layers that have no native
-//! form in a network. Tensors here carry the batch axis first. Where versions of Keras differ, it is
-//! Keras 3: `hard_sigmoid` is relu6(x + 3) / 6, which was clip(0.2 x + 0.5, 0, 1) in Keras 2.
+//! form in a network. Tensors here carry the batch axis first. If versions of Keras differ, it is the one
+//! that wrote the file.
 
 pub(crate) mod axes;
 pub(crate) mod error;
@@ -195,10 +195,8 @@ pub fn call_layer(layer: &Layer, inputs: &[Tensor]) -> Result<Vec<Tensor>, Forwa
             axes::only(inputs).and_then(|x| Ok(vec![time_distributed(layer, x)?]))
         }
         (_, Some(kind)) => (kind.forward(Weights(&layer.weights), inputs)).map(|y| vec![y]),
-        (_, None) => Err(Problem::Unsupported(format!(
-            "a layer of the class {}",
-            layer.class_name
-        ))),
+        (LayerConfig::Unknown { reason, .. }, None) => Err(Problem::Values(reason.clone())),
+        (_, None) => Err(Problem::Unsupported(layer.class_name.clone())),
     };
     result.map_err(|problem| ForwardError::Layer {
         layer: layer.name.clone(),

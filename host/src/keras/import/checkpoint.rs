@@ -10,7 +10,7 @@ use crc::{CRC_32_ISCSI, Crc};
 use prost::Message;
 
 use super::error::Problem;
-use super::hdf5::floats;
+use super::hdf5::Float;
 use super::weights::Array;
 
 /// The last eight bytes of a table.
@@ -23,6 +23,8 @@ const TRAILER: usize = 5;
 const FLOAT: i32 = 1;
 const DOUBLE: i32 = 2;
 const STRING: i32 = 7;
+const BFLOAT16: i32 = 14;
+const HALF: i32 = 19;
 
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
@@ -149,9 +151,11 @@ impl Checkpoint {
             name: name.to_owned(),
             shape,
             read: Box::new(move || {
-                let double = match entry.dtype {
-                    FLOAT => false,
-                    DOUBLE => true,
+                let format = match entry.dtype {
+                    FLOAT => Float::Single,
+                    DOUBLE => Float::Double,
+                    HALF => Float::Half,
+                    BFLOAT16 => Float::Brain,
                     STRING => return Ok(Err("text".to_owned())),
                     other => return Ok(Err(format!("TensorFlow's data type {other}"))),
                 };
@@ -159,7 +163,7 @@ impl Checkpoint {
                 if mask(CRC32C.checksum(bytes)) != entry.crc32c {
                     return Err(refuse(&key, "its checksum does not fit its values"));
                 }
-                Ok(Ok(floats(bytes, double, self.big_endian)))
+                Ok(Ok(format.read(bytes, self.big_endian)))
             }),
         }))
     }

@@ -6,11 +6,16 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::Problem;
-use crate::keras::args::{Args, input_shape, shorten, unbatched};
+use super::{keras1, masks};
+use crate::keras::args::{Args, input_shape, shorten, truth, unbatched};
 use crate::keras::class::{self, Class, Origin};
-use crate::keras::infer;
+use crate::keras::dialect::{Dialect, Written};
 use crate::keras::model::{Call, Input, Layer, LayerConfig, Model, TensorRef};
 use crate::keras::shape::Shape;
+use crate::keras::{infer, operators, unknown};
+
+/// The layer that Keras 2 names for a constant argument of a function.
+const CONSTANT: &str = "_CONSTANT_VALUE";
 
 /// Greatest depth of nested models and wrappers.
 const MAX_DEPTH: usize = 16;
@@ -19,8 +24,9 @@ const MAX_DEPTH: usize = 16;
 pub(super) const MAX_CONFIG_BYTES: usize = 16 << 20;
 
 /// Reads what `model.to_json()` and the model files hold:
-/// `{"class_name": "Functional", "config": {...}}`.
-pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
+/// `{"class_name": "Functional", "config": {...}}`. `written` is what the container states of the Keras
+/// that wrote it.
+pub(super) fn parse(json: &[u8], written: Written) -> Result<Parsed, Problem> {
     if json.len() > MAX_CONFIG_BYTES {
         return Err(Problem::TooLarge {
             what: "the length of the model's configuration in bytes".to_owned(),
@@ -28,12 +34,40 @@ pub(super) fn parse(json: &[u8]) -> Result<Model, Problem> {
             limit: MAX_CONFIG_BYTES as u64,
         });
     }
-    parse_value(serde_json::from_slice(json).map_err(Problem::Json)?)
+    parse_value(
+        serde_json::from_slice(json).map_err(Problem::Json)?,
+        written,
+    )
+}
+
+/// A model whose layers have no weights yet, and what its weights mean.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) model: Model,
+    pub(super) dialect: Dialect,
+}
+
+/// Place of a layer: its depth within nested models, and the Keras that wrote them.
+#[derive(Clone, Copy)]
+struct Place {
+    depth: usize,
+    dialect: Dialect,
+}
+
+impl Place {
+    fn inner(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
 }
 
 /// Reads a model as [`parse`] does.
-pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
+pub(super) fn parse_value(value: Value, written: Written) -> Result<Parsed, Problem> {
     let value = plain(value);
+    let written = written.or(Written::of(&value));
+    let dialect = written.dialect(&value);
     let entry = (value.as_object())
         .ok_or_else(|| Problem::model(format!("it is {}, not an object", shorten(&value))))?;
     let class = class_of(entry)?;
@@ -54,10 +88,9 @@ pub(super) fn parse_value(value: Value) -> Result<Model, Problem> {
         Some(list) => Map::from_iter([("layers".to_owned(), list.clone())]),
         None => Map::new(),
     };
-    let mut model = model(&map, sequential, 0)?;
-    let version = entry.get("keras_version").and_then(Value::as_str);
-    model.keras_version = version.map(str::to_owned);
-    Ok(model)
+    let mut model = model(&map, sequential, Place { depth: 0, dialect })?;
+    model.keras_version = written.version;
+    Ok(Parsed { model, dialect })
 }
 
 /// Replaces the objects in which Keras's format wraps tuples and numbers by lists and numbers.
@@ -87,31 +120,36 @@ fn plain(value: Value) -> Value {
 }
 
 /// A layer of the graph without its calls: `{"class_name": ..., "config": {...}, ...}`.
-pub(super) fn layer(entry: &Map<String, Value>, depth: usize) -> Result<Layer, Problem> {
-    if depth > MAX_DEPTH {
+fn layer(entry: &Map<String, Value>, place: Place) -> Result<Layer, Problem> {
+    if place.depth > MAX_DEPTH {
         return Err(Problem::model(format!(
             "models and wrappers are nested more than {MAX_DEPTH} deep"
         )));
     }
-    let class = class_of(entry)?;
+    let mut class = class_of(entry)?;
     let empty = Map::new();
-    let map = match entry.get("config") {
+    let mut map = match entry.get("config") {
         Some(Value::Object(map)) => map,
         // A nested Sequential of before Keras 2.2.3.
         Some(Value::Array(_)) if class.base == "Sequential" => entry,
         _ => &empty,
     };
+    let older = keras1::arguments(&class.base, map).filter(|_| class.origin == Origin::Keras);
+    if let Some(renamed) = &older {
+        class.base = keras1::class(&class.base, map).to_owned();
+        map = renamed;
+    }
     let name = (map.get("name").or_else(|| entry.get("name")))
         .and_then(Value::as_str)
         .ok_or_else(|| Problem::model(format!("a layer of class {} has no name", class.shown)))?;
-    let config = layer_config(name, &class, map, depth)?;
+    let config = match operators::layer(&class, entry) {
+        Some(config) => config,
+        None => layer_config(name, &class, map, place)?,
+    };
     Ok(Layer {
         name: name.to_owned(),
         class_name: class.shown,
-        trainable: map
-            .get("trainable")
-            .and_then(Value::as_bool)
-            .unwrap_or(true),
+        trainable: map.get("trainable").and_then(truth).unwrap_or(true),
         config,
         weights: Vec::new(),
         calls: Vec::new(),
@@ -135,9 +173,9 @@ fn layer_config(
     name: &str,
     class: &Class,
     map: &Map<String, Value>,
-    depth: usize,
+    place: Place,
 ) -> Result<LayerConfig, Problem> {
-    let args = Args::new(map);
+    let args = Args::new(map, place.dialect);
     let refuse = |reason| Problem::Layer {
         layer: name.to_owned(),
         class: class.shown.clone(),
@@ -145,7 +183,7 @@ fn layer_config(
     };
     match class.base.as_str() {
         "Functional" | "Model" | "Sequential" if class.origin == Origin::Keras => {
-            let model = model(map, class.base == "Sequential", depth + 1)?;
+            let model = model(map, class.base == "Sequential", place.inner())?;
             return Ok(LayerConfig::Model(Box::new(model)));
         }
         "TimeDistributed" if class.origin == Origin::Keras => {
@@ -153,7 +191,7 @@ fn layer_config(
                 return Err(refuse(args.wrong("layer", "a layer")));
             };
             return Ok(LayerConfig::TimeDistributed {
-                layer: Box::new(layer(inner, depth + 1)?),
+                layer: Box::new(layer(inner, place.inner())?),
             });
         }
         _ => {}
@@ -161,6 +199,7 @@ fn layer_config(
     let known = LayerConfig::read(class, &args).map_err(refuse)?;
     Ok(known.unwrap_or_else(|| LayerConfig::Unknown {
         config: Value::Object(map.clone()),
+        reason: unknown::reason(class, &args),
     }))
 }
 
@@ -168,11 +207,7 @@ fn layer_config(
 ///
 /// # Errors
 /// If the layers do not form a graph, or cannot be applied to their inputs.
-pub(super) fn model(
-    map: &Map<String, Value>,
-    sequential: bool,
-    depth: usize,
-) -> Result<Model, Problem> {
+fn model(map: &Map<String, Value>, sequential: bool, place: Place) -> Result<Model, Problem> {
     let name = map.get("name").and_then(Value::as_str);
     let name = name.unwrap_or(if sequential { "sequential" } else { "model" });
     let entries = ["layers", "config"]
@@ -186,7 +221,7 @@ pub(super) fn model(
     }
     let mut layers = Vec::with_capacity(entries.len() + 1);
     for entry in &entries {
-        layers.push(layer(entry, depth)?);
+        layers.push(layer(entry, place)?);
     }
     let mut draft = Draft {
         model: Model {
@@ -383,22 +418,17 @@ impl Draft {
                     rest @ ..,
                 ] = &list[..]
                 {
-                    // A constant argument of a function.
-                    if name == "_CONSTANT_VALUE" {
-                        return Ok(());
+                    // Unless it is a constant argument of a function.
+                    if name != CONSTANT {
+                        found.push(self.tensor(name, call.as_u64(), tensor.as_u64(), names)?);
                     }
-                    found.push(self.tensor(name, call.as_u64(), tensor.as_u64(), names)?);
                     for argument in rest {
                         self.tensors(argument, names, found)?;
                     }
                     return Ok(());
                 }
-                if let [Value::String(name), Value::Number(_), ..] = &list[..]
-                    && name == "_CONSTANT_VALUE"
-                {
-                    return Ok(());
-                }
-                for inner in list {
+                let constant = matches!(&list[..], [Value::String(name), Value::Number(_), ..] if name == CONSTANT);
+                for inner in list.iter().skip(if constant { 3 } else { 0 }) {
                     self.tensors(inner, names, found)?;
                 }
                 Ok(())
@@ -455,6 +485,14 @@ impl Draft {
     /// Checks the graph and fills in the shapes.
     fn finish(mut self) -> Result<Model, Problem> {
         let order = self.order()?;
+        masks::hand_on(&mut self.model, &order).map_err(|layer| Problem::Layer {
+            layer: self.model.layers[layer].name.clone(),
+            class: self.model.layers[layer].class_name.clone(),
+            reason:
+                "it would need the mask of a Masking or Embedding layer before it, which is not \
+                     supported; build the model without masks"
+                    .to_owned(),
+        })?;
         let stated = std::mem::take(&mut self.stated);
         infer::infer_model(&mut self.model, &order, |tensor| {
             stated.get(&tensor).cloned()
@@ -580,7 +618,7 @@ mod tests {
     use crate::keras::model::{Activation, Penalties, Penalty};
 
     fn read(value: &Value) -> Result<Model, Problem> {
-        parse(value.to_string().as_bytes())
+        parse(value.to_string().as_bytes(), Written::default()).map(|parsed| parsed.model)
     }
 
     /// A functional model of an input of `shape` and one layer.
@@ -865,12 +903,12 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(
-            parse(b"{")
+            parse(b"{", Written::default())
                 .unwrap_err()
                 .to_string()
                 .contains("not valid JSON")
         );
-        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+        assert!(parse("[".repeat(100_000).as_bytes(), Written::default()).is_err());
     }
 
     /// A model that calls the model below it twice, `depth` levels deep, for inputs of any length.

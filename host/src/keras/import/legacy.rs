@@ -5,8 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Problem;
+use super::graph::Parsed;
 use super::hdf5::Hdf5;
+use super::keras1;
 use super::weights::{Array, Assignment, first_inputs, slots};
+use crate::keras::dialect::Dialect;
 use crate::keras::model::{Layer, LayerConfig, Model, Weight};
 use crate::keras::shape::Shape;
 use crate::keras::weight::Slot;
@@ -27,6 +30,7 @@ struct Leaf<'m> {
     slots: Vec<Slot>,
     trainable: bool,
     unknown: bool,
+    config: &'m LayerConfig,
     weights: &'m mut Vec<Weight>,
 }
 
@@ -34,9 +38,10 @@ struct Leaf<'m> {
 pub(super) fn fill(
     file: &Hdf5,
     root: &str,
-    model: &mut Model,
+    parsed: &mut Parsed,
     assignment: &mut Assignment,
 ) -> Result<(), Problem> {
+    let Parsed { model, dialect } = parsed;
     let mut renamed = renamed(file, root, model)?;
     let inputs = first_inputs(model);
     for (layer, input) in model.layers.iter_mut().zip(inputs) {
@@ -51,8 +56,19 @@ pub(super) fn fill(
             *leaf.weights = assignment.all(&leaf.name, arrays)?;
             continue;
         }
-        let expected: usize = leaves.iter().map(|leaf| leaf.slots.len()).sum();
-        if arrays.len() > expected {
+        let expected = |apart| {
+            let arrays_of =
+                |leaf: &Leaf<'_>| keras1::arrays_of(leaf.config, leaf.slots.len(), apart);
+            leaves.iter().map(arrays_of).sum::<usize>()
+        };
+        let apart = arrays.len() == expected(true);
+        let expected = expected(apart);
+        let ignored = |leaf: &Leaf<'_>| {
+            leaf.config
+                .kind()
+                .is_some_and(|kind| kind.ignores_weights())
+        };
+        if arrays.len() > expected && !leaves.iter().any(ignored) {
             if let Some(leaf) = leaves.iter().find(|leaf| leaf.unknown) {
                 return Err(Problem::model(format!(
                     "layer \"{name}\" holds layer \"{}\" of an unknown class, so its weights cannot \
@@ -66,7 +82,7 @@ pub(super) fn fill(
                 expected,
             });
         }
-        distribute(leaves, arrays, assignment)?;
+        distribute(leaves, arrays, apart, *dialect, assignment)?;
     }
     Ok(())
 }
@@ -118,6 +134,8 @@ fn renamed(
 fn distribute(
     mut leaves: Vec<Leaf<'_>>,
     arrays: Vec<Array<'_>>,
+    apart: bool,
+    dialect: Dialect,
     assignment: &mut Assignment,
 ) -> Result<(), Problem> {
     let mut arrays = arrays.into_iter();
@@ -126,9 +144,15 @@ fn distribute(
         .collect();
     for trainable in [true, false] {
         for (leaf, found) in leaves.iter().zip(&mut found) {
+            let due = |slot: &Slot| (slot.trainable && leaf.trainable) == trainable;
+            let count = leaf.slots.iter().filter(|slot| due(slot)).count();
+            let own = (arrays.by_ref())
+                .take(keras1::arrays_of(leaf.config, count, apart))
+                .collect();
+            let mut own = keras1::converted(leaf.config, count, dialect, own).into_iter();
             for (slot, found) in leaf.slots.iter().zip(found) {
-                if (slot.trainable && leaf.trainable) == trainable {
-                    *found = Some(assignment.weight(&leaf.name, slot, arrays.next())?);
+                if due(slot) {
+                    *found = Some(assignment.weight(&leaf.name, slot, own.next())?);
                 }
             }
         }
@@ -164,6 +188,7 @@ fn collect<'m>(
             slots,
             trainable,
             unknown: matches!(config, LayerConfig::Unknown { .. }),
+            config,
             weights: &mut layer.weights,
         }),
     }

@@ -5,15 +5,17 @@
 //! | content | written by | configuration | weights |
 //! |---|---|---|---|
 //! | zip archive (`.keras`) | Keras 2.12 and later | `config.json` | `model.weights.h5` |
-//! | HDF5 (`.h5`) | Keras 2 and 3 | attribute `model_config` | `model_weights/<layer>` |
-//! | directory, or `.tar.gz` of one (SavedModel) | Keras 2 | `keras_metadata.pb` | a TensorFlow checkpoint |
+//! | HDF5 (`.h5`) | Keras 1 to 3 | attribute `model_config` | `model_weights/<layer>` |
+//! | directory, or `.tar.gz` of one (SavedModel) | Keras 2 | `keras_metadata.pb`, or `saved_model.pb` | a TensorFlow checkpoint |
 //! | HDF5 (`.weights.h5`) | `save_weights` | given apart | either layout |
 
 mod checkpoint;
 pub(crate) mod error;
 mod graph;
 mod hdf5;
+mod keras1;
 mod legacy;
+mod masks;
 mod paths;
 mod savedmodel;
 mod weights;
@@ -27,7 +29,9 @@ pub use error::{ImportError, Problem};
 use tinyspike_shared::image::MAGIC;
 
 use crate::file;
+use crate::keras::dialect::Written;
 use crate::keras::model::Model;
+use graph::Parsed;
 use hdf5::Hdf5;
 use weights::{Assignment, MAX_FILE_BYTES, unpacked_limit};
 
@@ -61,21 +65,21 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Model, ImportError> {
 pub fn load_with_config(weights: &Path, config_json: &Path) -> Result<Model, ImportError> {
     let config_name = config_json.display().to_string();
     let json = read(config_json).map_err(|p| p.in_file(&config_name))?;
-    let mut model = graph::parse(&json).map_err(|p| p.in_file(&config_name))?;
+    let written = Written::default();
+    let parsed = graph::parse(&json, written).map_err(|p| p.in_file(&config_name))?;
     let name = weights.display().to_string();
-    weights_only(weights, &mut model).map_err(|p| p.in_file(&name))?;
-    Ok(model)
+    weights_only(weights, parsed).map_err(|p| p.in_file(&name))
 }
 
 /// Reads the weights of a model from an HDF5 file.
-fn weights_only(path: &Path, model: &mut Model) -> Result<(), Problem> {
+fn weights_only(path: &Path, parsed: Parsed) -> Result<Model, Problem> {
     let bytes = read(path)?;
     if !bytes.starts_with(hdf5::SIGNATURE) {
         return Err(Problem::UnknownFormat {
             found: kind(&bytes).to_owned(),
         });
     }
-    fill(&Hdf5::open(bytes)?, model)
+    fill(&Hdf5::open(bytes)?, parsed)
 }
 
 fn too_large(what: &str, found: u64, limit: u64) -> Problem {
@@ -135,23 +139,17 @@ fn directory(path: &Path) -> Result<Model, Problem> {
             found: format!("a directory without {}", savedmodel::GRAPH),
         });
     }
-    if !path.join(savedmodel::METADATA).is_file() {
-        return Err(Problem::SavedModel {
-            part: savedmodel::METADATA.to_owned(),
-            reason: NO_METADATA.to_owned(),
-        });
-    }
     savedmodel::load(|part| {
-        read(&path.join(part)).map_err(|problem| Problem::SavedModel {
+        if part == savedmodel::METADATA && !path.join(part).is_file() {
+            return Ok(None);
+        }
+        let content = read(&path.join(part)).map_err(|problem| Problem::SavedModel {
             part: part.to_owned(),
             reason: problem.to_string(),
-        })
+        });
+        content.map(Some)
     })
 }
-
-/// Reason why a SavedModel has no description of the layers.
-const NO_METADATA: &str = "it is missing, as in a SavedModel that was exported to run, or was \
-     written by another program than Keras 2.5 to 2.15";
 
 /// A SavedModel as `.tar.gz`.
 fn packed_savedmodel(bytes: &[u8]) -> Result<Model, Problem> {
@@ -177,17 +175,7 @@ fn packed_savedmodel(bytes: &[u8]) -> Result<Model, Problem> {
             found: format!("a gzip archive without {}", savedmodel::GRAPH),
         });
     };
-    savedmodel::load(|part| {
-        let found = files.get(&format!("{root}{part}"));
-        found.cloned().ok_or_else(|| Problem::SavedModel {
-            part: part.to_owned(),
-            reason: if part == savedmodel::METADATA {
-                NO_METADATA.to_owned()
-            } else {
-                "it is missing".to_owned()
-            },
-        })
-    })
+    savedmodel::load(|part| Ok(files.get(&format!("{root}{part}")).cloned()))
 }
 
 /// An `.h5` file with the whole model.
@@ -196,27 +184,27 @@ fn whole_hdf5(bytes: Vec<u8>) -> Result<Model, Problem> {
     let Some(json) = file.text("/", "model_config")? else {
         return Err(Problem::NoConfig);
     };
-    let mut model = graph::parse(json.as_bytes())?;
-    if let Some(version) = file.text("/", "keras_version")? {
-        model.keras_version = Some(version);
-    }
-    fill(&file, &mut model)?;
-    Ok(model)
+    let written = Written {
+        version: file.text("/", "keras_version")?,
+        backend: file.text("/", "backend")?,
+    };
+    fill(&file, graph::parse(json.as_bytes(), written)?)
 }
 
 /// Reads the weights of a model, in whichever layout the file has.
-fn fill(file: &Hdf5, model: &mut Model) -> Result<(), Problem> {
+fn fill(file: &Hdf5, mut parsed: Parsed) -> Result<Model, Problem> {
     let mut assignment = Assignment::new(file.len());
     if let Some(root) = legacy::root(file)? {
-        legacy::fill(file, root, model, &mut assignment)
+        legacy::fill(file, root, &mut parsed, &mut assignment)?;
     } else if paths::is(file)? {
-        paths::fill(file, model, "", &mut assignment)
+        paths::fill(file, &mut parsed.model, "", &mut assignment)?;
     } else {
-        Err(Problem::Hdf5 {
+        return Err(Problem::Hdf5 {
             object: "/".to_owned(),
             reason: "it has neither layer_names nor a group \"layers\"".to_owned(),
-        })
+        });
     }
+    Ok(parsed.model)
 }
 
 /// A `.keras` file.
@@ -226,19 +214,16 @@ fn keras_archive(bytes: &[u8]) -> Result<Model, Problem> {
     };
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let config = part(&mut archive, "config.json", graph::MAX_CONFIG_BYTES as u64)?;
-    let mut model = graph::parse(&config)?;
-    if archive.index_for_name("metadata.json").is_some() {
+    let written = if archive.index_for_name("metadata.json").is_some() {
         let metadata = part(&mut archive, "metadata.json", 1 << 20)?;
-        let metadata: serde_json::Value =
-            serde_json::from_slice(&metadata).map_err(Problem::Json)?;
-        let version = metadata.get("keras_version").and_then(|v| v.as_str());
-        model.keras_version = version.map(str::to_owned);
-    }
+        Written::of(&serde_json::from_slice(&metadata).map_err(Problem::Json)?)
+    } else {
+        Written::default()
+    };
+    let parsed = graph::parse(&config, written)?;
     let limit = unpacked_limit(bytes.len()) as u64;
     let weights = part(&mut archive, "model.weights.h5", limit)?;
-    let file = Hdf5::open(weights)?;
-    fill(&file, &mut model)?;
-    Ok(model)
+    fill(&Hdf5::open(weights)?, parsed)
 }
 
 /// A file of the archive.

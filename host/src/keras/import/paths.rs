@@ -76,6 +76,7 @@ fn fill_layer(
     assignment: &mut Assignment,
 ) -> Result<(), Problem> {
     let slots = slots(layer, input.as_ref())?;
+    let ignored = (layer.config.kind()).is_some_and(|kind| kind.ignores_weights());
     let vars = match &mut layer.config {
         LayerConfig::Model(model) => return fill(file, model, &format!("{group}/"), assignment),
         LayerConfig::TimeDistributed { layer } => {
@@ -99,7 +100,7 @@ fn fill_layer(
         layer.weights.push(weight);
     }
     let more = slots.len();
-    if !slots.is_empty() && file.shape(&format!("{vars}/{more}"))?.is_some() {
+    if !slots.is_empty() && !ignored && file.shape(&format!("{vars}/{more}"))?.is_some() {
         return Err(Problem::ExtraWeights {
             layer: layer.name.clone(),
             found: file.members(&vars)?.1.len(),

@@ -1,5 +1,6 @@
-//! SavedModels that Keras 2 has written: `keras_metadata.pb` has the model's configuration, and the
-//! checkpoint has the weights, with a graph of objects that tells which layer a tensor belongs to.
+//! SavedModels that Keras 2 has written: `keras_metadata.pb` has the model's configuration (until
+//! TensorFlow 2.4 `saved_model.pb` has it), and the checkpoint has the weights, with a graph of objects
+//! that tells which layer a tensor belongs to.
 
 use prost::Message;
 use serde_json::Value;
@@ -8,6 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::error::Problem;
 use super::graph;
 use super::weights::{Array, Assignment, first_inputs, slots};
+use crate::keras::dialect::Written;
 use crate::keras::model::{Layer, LayerConfig, Model};
 use crate::keras::shape::Shape;
 
@@ -19,6 +21,11 @@ pub(super) const GRAPH: &str = "saved_model.pb";
 const OBJECTS: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
 /// The most bytes of either description: real ones take some kilobytes for each layer.
 const MAX_DESCRIPTION_BYTES: usize = 16 << 20;
+/// The most bytes of a description that has the model's functions, too.
+const MAX_GRAPH_BYTES: usize = 256 << 20;
+/// Reason why a SavedModel has no description of the layers.
+const EXPORTED: &str = "it describes no layers, as in a SavedModel that was exported to run, or that \
+     another program than Keras wrote";
 
 /// `third_party.tensorflow.python.keras.protobuf.SavedMetadata`.
 #[derive(Clone, PartialEq, Message)]
@@ -72,6 +79,41 @@ struct Attribute {
     key: String,
 }
 
+/// `tensorflow.SavedModel`, of which only the descriptions of objects matter.
+#[derive(Clone, PartialEq, Message)]
+struct SavedModel {
+    #[prost(message, repeated, tag = "2")]
+    meta_graphs: Vec<MetaGraph>,
+}
+
+/// `MetaGraphDef`.
+#[derive(Clone, PartialEq, Message)]
+struct MetaGraph {
+    #[prost(message, optional, tag = "7")]
+    objects: Option<SavedObjects>,
+}
+
+/// `SavedObjectGraph`.
+#[derive(Clone, PartialEq, Message)]
+struct SavedObjects {
+    #[prost(message, repeated, tag = "1")]
+    nodes: Vec<SavedObject>,
+}
+
+/// `SavedObject`.
+#[derive(Clone, PartialEq, Message)]
+struct SavedObject {
+    #[prost(message, optional, tag = "4")]
+    user: Option<UserObject>,
+}
+
+/// `SavedUserObject`.
+#[derive(Clone, PartialEq, Message)]
+struct UserObject {
+    #[prost(string, tag = "3")]
+    metadata: String,
+}
+
 fn refuse(part: &str, reason: impl Into<String>) -> Problem {
     Problem::SavedModel {
         part: part.to_owned(),
@@ -79,29 +121,44 @@ fn refuse(part: &str, reason: impl Into<String>) -> Problem {
     }
 }
 
-fn decode<M: Message + Default>(part: &str, bytes: &[u8]) -> Result<M, Problem> {
-    if bytes.len() > MAX_DESCRIPTION_BYTES {
+fn decode<M: Message + Default>(part: &str, bytes: &[u8], limit: usize) -> Result<M, Problem> {
+    if bytes.len() > limit {
         return Err(Problem::TooLarge {
             what: format!("the length of {part} in bytes"),
             found: bytes.len() as u64,
-            limit: MAX_DESCRIPTION_BYTES as u64,
+            limit: limit as u64,
         });
     }
     M::decode(bytes).map_err(|e| refuse(part, e.to_string()))
 }
 
-/// Reads a SavedModel; `part` reads one of its files.
-pub(super) fn load(part: impl Fn(&str) -> Result<Vec<u8>, Problem>) -> Result<Model, Problem> {
-    let metadata: Metadata = decode(METADATA, &part(METADATA)?)?;
-    let root = metadata.nodes.iter().find(|node| node.path == "root");
-    let root = root.ok_or_else(|| refuse(METADATA, "it does not describe a model"))?;
-    let value: Value = serde_json::from_str(&root.metadata).map_err(Problem::Json)?;
-    let mut model = graph::parse_value(value)?;
-    let checkpoint = Checkpoint::open(part)?;
+/// Reads a SavedModel; `part` reads one of its files, if it is there.
+pub(super) fn load(
+    part: impl Fn(&str) -> Result<Option<Vec<u8>>, Problem>,
+) -> Result<Model, Problem> {
+    let needed = |name: &str| part(name)?.ok_or_else(|| refuse(name, "it is missing"));
+    let config = match part(METADATA)? {
+        Some(metadata) => {
+            let metadata: Metadata = decode(METADATA, &metadata, MAX_DESCRIPTION_BYTES)?;
+            let root = metadata.nodes.into_iter().find(|node| node.path == "root");
+            let root = root.ok_or_else(|| refuse(METADATA, "it does not describe a model"))?;
+            root.metadata
+        }
+        None => {
+            let whole: SavedModel = decode(GRAPH, &needed(GRAPH)?, MAX_GRAPH_BYTES)?;
+            let graph = whole.meta_graphs.into_iter().next();
+            let root = graph.and_then(|g| g.objects?.nodes.into_iter().next()?.user);
+            let root = root.filter(|user| user.metadata.starts_with('{'));
+            root.ok_or_else(|| refuse(GRAPH, EXPORTED))?.metadata
+        }
+    };
+    let value: Value = serde_json::from_str(&config).map_err(Problem::Json)?;
+    let mut model = graph::parse_value(value, Written::default())?.model;
+    let checkpoint = Checkpoint::open(needed)?;
     let objects = checkpoint
         .string(OBJECTS)?
         .ok_or_else(|| refuse(OBJECTS, "it is not in the checkpoint"))?;
-    let objects: Objects = decode(OBJECTS, objects)?;
+    let objects: Objects = decode(OBJECTS, objects, MAX_DESCRIPTION_BYTES)?;
     let Some(root) = objects.nodes.first() else {
         return Err(refuse(OBJECTS, "it is empty"));
     };
@@ -153,6 +210,7 @@ impl<'a> Reader<'a> {
         assignment: &mut Assignment,
     ) -> Result<(), Problem> {
         let slots = slots(layer, input.as_ref())?;
+        let ignored = (layer.config.kind()).is_some_and(|kind| kind.ignores_weights());
         let missing = || refuse(OBJECTS, format!("layer \"{}\" is not in it", layer.name));
         match &mut layer.config {
             LayerConfig::Model(model) => {
@@ -189,7 +247,7 @@ impl<'a> Reader<'a> {
             let weight = assignment.weight(&layer.name, slot, array(k)?)?;
             layer.weights.push(weight);
         }
-        if !slots.is_empty() && array(slots.len())?.is_some() {
+        if !slots.is_empty() && !ignored && array(slots.len())?.is_some() {
             return Err(Problem::ExtraWeights {
                 layer: layer.name.clone(),
                 found: variables.map_or(0, |v| v.children.len()),

@@ -84,15 +84,18 @@ impl Assignment {
         self.read(layer, slot.role, &array)
     }
 
-    /// The weights of a layer of an unknown class: whatever the container has for it.
+    /// The weights of a layer of an unknown class: whatever floats the container has for it. Nobody can
+    /// run the layer, so that other values do not matter.
     pub(super) fn all(
         &mut self,
         layer: &str,
         arrays: Vec<Array<'_>>,
     ) -> Result<Vec<Weight>, Problem> {
-        (arrays.iter())
-            .map(|array| self.read(layer, &array.name, array))
-            .collect()
+        let read = |array: &Array<'_>| match self.read(layer, &array.name, array) {
+            Err(Problem::WeightType { .. }) => None,
+            other => Some(other),
+        };
+        arrays.iter().filter_map(read).collect()
     }
 
     fn read(&mut self, layer: &str, role: &str, array: &Array<'_>) -> Result<Weight, Problem> {

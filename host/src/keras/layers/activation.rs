@@ -1,7 +1,7 @@
 //! Activation.
 
 use super::prelude::*;
-use crate::network::Effect;
+use crate::network::{Effect, TensorFunc};
 
 /// An activation function as a layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,14 +29,11 @@ impl LayerKind for ActivationLayer {
     }
 
     fn effect(&self) -> Effect {
-        match self.activation {
-            Activation::Softmax => Effect::Softmax,
-            _ => Effect::Other,
-        }
+        self.activation.effect()
     }
 
     fn advice(&self) -> (String, Option<Advice>) {
-        Activation::swap(Some(self.activation))
+        (self.activation.advice(), None)
     }
 
     fn native(&self) -> Native {

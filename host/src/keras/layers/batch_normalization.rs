@@ -1,6 +1,7 @@
 //! BatchNormalization.
 
 use super::prelude::*;
+use crate::keras::penalty::inference_only;
 use crate::ops::check_len;
 
 /// gamma (x - mean) / sqrt(variance + epsilon) + beta, with the moving averages of training. `axis`
@@ -93,6 +94,10 @@ impl LayerKind for BatchNormalization {
             }
         }
         axes::tensor(x.shape().to_vec(), y)
+    }
+
+    fn advice(&self) -> (String, Option<Advice>) {
+        inference_only("training")
     }
 
     fn native(&self) -> Native {

@@ -8,6 +8,7 @@ use super::prelude::*;
 pub struct Embedding {
     pub input_dim: usize,
     pub output_dim: usize,
+    pub mask_zero: bool,
 }
 
 impl LayerKind for Embedding {
@@ -19,6 +20,7 @@ impl LayerKind for Embedding {
         Ok(Some(Self {
             input_dim: args.size("input_dim")?,
             output_dim: args.size("output_dim")?,
+            mask_zero: args.flag("mask_zero", false)?,
         }))
     }
 

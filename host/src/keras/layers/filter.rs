@@ -7,171 +7,119 @@ use crate::keras::class::type_name;
 use crate::network::Synapse;
 use crate::ops::check_len;
 
-/// keras_spiking.Lowpass. Weights: initial_level, tau.
+/// keras_spiking.Lowpass or keras_spiking.Alpha. Weights: initial_level, tau.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the Keras argument of that name")]
-pub struct Lowpass {
+pub struct Filter {
+    pub kind: FilterKind,
     pub tau_initializer: f64,
     pub dt: f64,
     pub return_sequences: bool,
 }
 
-impl LayerKind for Lowpass {
+/// KerasSpiking's filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the class of that name")]
+pub enum FilterKind {
+    Lowpass,
+    Alpha,
+}
+
+impl LayerKind for Filter {
     fn names() -> &'static [&'static str] {
-        &["Lowpass"]
+        &["Lowpass", "Alpha"]
     }
 
     fn origin() -> Origin {
         Origin::KerasSpiking
     }
 
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let Some((tau_initializer, dt, return_sequences)) = read(args)? else {
+    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+        if args.keeps_state() {
             return Ok(None);
-        };
-        Ok(Some(Self {
-            tau_initializer,
-            dt,
-            return_sequences,
-        }))
-    }
-
-    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        Ok(slots(input.map(|input| {
-            let axes = input.iter().copied().skip(1);
-            [Some(1)].into_iter().chain(axes).collect()
-        })))
-    }
-
-    fn group(&self) -> &'static str {
-        "layer/cell/vars"
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        shape::temporal(inputs, self.return_sequences)
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let x = axes::only(inputs)?;
-        let (dt, tau) = (self.dt, self.tau_initializer);
-        filter(Filter::Lowpass, tau, dt, self.return_sequences, w, x)
-    }
-
-    fn native(&self) -> Native {
-        Native::NengoDl
-    }
-
-    fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
-        convertible(layer, options, self.return_sequences)
-    }
-
-    fn allow_fallback(&self) -> bool {
-        false
-    }
-
-    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-        convert(call, "Lowpass", self.dt, self.tau_initializer, |tau| {
-            Synapse::Lowpass { tau }
-        })
-    }
-}
-
-/// keras_spiking.Alpha. Weights: initial_level, tau.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "each is the Keras argument of that name")]
-pub struct Alpha {
-    pub tau_initializer: f64,
-    pub dt: f64,
-    pub return_sequences: bool,
-}
-
-impl LayerKind for Alpha {
-    fn names() -> &'static [&'static str] {
-        &["Alpha"]
-    }
-
-    fn origin() -> Origin {
-        Origin::KerasSpiking
-    }
-
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let Some((tau_initializer, dt, return_sequences)) = read(args)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            tau_initializer,
-            dt,
-            return_sequences,
-        }))
-    }
-
-    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        let size = input.map(|input| {
-            let axes = input.iter().skip(1);
-            axes.copied().try_fold(1usize, |n, d| n.checked_mul(d?))
+        }
+        // Keras makes an initializer object of the number that the user gave.
+        let tau = args.get("tau_initializer").and_then(|v| {
+            let inner = v.get("config").and_then(|c| c.get("value")).unwrap_or(v);
+            inner.as_f64().filter(|x| x.is_finite())
         });
-        Ok(slots(Some(vec![size.flatten()])))
+        Ok(Some(Self {
+            kind: match name {
+                "Alpha" => FilterKind::Alpha,
+                _ => FilterKind::Lowpass,
+            },
+            dt: args.number("dt", DEFAULT_DT)?,
+            return_sequences: args.flag("return_sequences", true)?,
+            tau_initializer: tau.ok_or_else(|| args.wrong("tau_initializer", "a number"))?,
+        }))
     }
 
-    fn group(&self) -> &'static str {
-        "layer/cell/vars"
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        shape::temporal(inputs, self.return_sequences)
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let x = axes::only(inputs)?;
-        let (dt, tau) = (self.dt, self.tau_initializer);
-        filter(Filter::Alpha, tau, dt, self.return_sequences, w, x)
-    }
-
-    fn native(&self) -> Native {
-        Native::NengoDl
-    }
-
-    fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
-        convertible(layer, options, self.return_sequences)
-    }
-
-    fn allow_fallback(&self) -> bool {
-        false
-    }
-
-    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-        convert(call, "Alpha", self.dt, self.tau_initializer, |tau| {
-            Synapse::Alpha { tau }
-        })
-    }
-}
-
-/// The time constant, the step and whether all steps are returned; `None` if there is an argument that
-/// the layers here do not have.
-fn read(args: &Args<'_>) -> Result<Option<(f64, f64, bool)>, String> {
-    if args.keeps_state() {
-        return Ok(None);
-    }
-    let dt = args.number("dt", DEFAULT_DT)?;
-    let return_sequences = args.flag("return_sequences", true)?;
-    // Keras makes an initializer object of the number that the user gave.
-    let tau = args.get("tau_initializer").and_then(|v| {
-        let inner = v.get("config").and_then(|c| c.get("value")).unwrap_or(v);
-        inner.as_f64().filter(|x| x.is_finite())
-    });
-    let tau = tau.ok_or_else(|| args.wrong("tau_initializer", "a number"))?;
-    Ok(Some((tau, dt, return_sequences)))
-}
-
-/// Both weights have this shape.
-fn slots(shape: Option<Shape>) -> Vec<Slot> {
-    ["initial_level", "tau"]
-        .map(|role| Slot {
+    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
+        let items = input.map(|input| input.iter().copied().skip(1));
+        let shape = match self.kind {
+            FilterKind::Lowpass => items.map(|axes| [Some(1)].into_iter().chain(axes).collect()),
+            FilterKind::Alpha => {
+                let size = |mut axes: std::iter::Skip<_>| {
+                    axes.try_fold(1usize, |n, d: Option<usize>| n.checked_mul(d?))
+                };
+                Some(vec![items.and_then(size)])
+            }
+        };
+        let slot = |role| Slot {
             role,
             shape: shape.clone(),
             trainable: true,
-        })
-        .into()
+        };
+        Ok(["initial_level", "tau"].map(slot).into())
+    }
+
+    fn group(&self) -> &'static str {
+        "layer/cell/vars"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        shape::temporal(inputs, self.return_sequences)
+    }
+
+    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
+        filter(self, w, axes::only(inputs)?)
+    }
+
+    fn native(&self) -> Native {
+        Native::NengoDl
+    }
+
+    fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
+        convertible(layer, options, self.return_sequences)
+    }
+
+    fn allow_fallback(&self) -> bool {
+        false
+    }
+
+    /// Adds a node behind a connection that carries the layer's filter.
+    fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+        let class = type_name(call.layer().class_name);
+        warn_of_dt(call, class, self.dt);
+        let tau = (call.layer().weight("tau"))
+            .and_then(|tau| tau.data().first())
+            .map_or(f64::from(self.tau_initializer as f32), |&tau| {
+                f64::from(tau)
+            });
+        let synapse = match self.kind {
+            FilterKind::Lowpass => Synapse::Lowpass { tau },
+            FilterKind::Alpha => Synapse::Alpha { tau },
+        };
+        let object = call.add_object(None, None)?;
+        call.connect(
+            object,
+            Connect {
+                synapse: Some(Some(synapse)),
+                ..Connect::default()
+            },
+        )?;
+        Ok(vec![object.pre])
+    }
 }
 
 fn convertible(
@@ -216,45 +164,14 @@ fn convertible(
     arguments.verdict()
 }
 
-/// Adds a node behind a connection that carries the layer's filter.
-fn convert(
-    call: &mut LayerCall<'_, '_>,
-    class: &str,
-    dt: f64,
-    tau_initializer: f64,
-    synapse: impl FnOnce(f64) -> Synapse,
-) -> Result<Vec<Pre>, ConvertError> {
-    warn_of_dt(call, class, dt);
-    let tau = (call.layer().weight("tau"))
-        .and_then(|tau| tau.data().first())
-        .map_or(f64::from(tau_initializer as f32), |&tau| f64::from(tau));
-    let object = call.add_object(None, None)?;
-    call.connect(
-        object,
-        Connect {
-            synapse: Some(Some(synapse(tau))),
-            ..Connect::default()
-        },
-    )?;
-    Ok(vec![object.pre])
-}
-
-/// KerasSpiking's filters.
-#[derive(Clone, Copy)]
-enum Filter {
-    Lowpass,
-    Alpha,
-}
-
 /// Filters each value over the steps, with the discretisation of a zero-order hold.
-fn filter(
-    filter: Filter,
-    tau_initializer: f64,
-    dt: f64,
-    return_sequences: bool,
-    w: Weights<'_>,
-    x: &Tensor,
-) -> Result<Tensor, Problem> {
+fn filter(layer: &Filter, w: Weights<'_>, x: &Tensor) -> Result<Tensor, Problem> {
+    let &Filter {
+        kind,
+        tau_initializer,
+        dt,
+        return_sequences,
+    } = layer;
     let [batch, steps, rest @ ..] = x.shape() else {
         return Err(Problem::Shape {
             needs: "the axes (batch, steps, ..)".to_owned(),
@@ -283,9 +200,9 @@ fn filter(
             for i in 0..n {
                 let (tau, u) = (tau[i].max(1e-8), input[i]);
                 let decay = (-dt / tau).exp();
-                match filter {
-                    Filter::Lowpass => value[i] = (1.0 - decay) * u + decay * value[i],
-                    Filter::Alpha => {
+                match kind {
+                    FilterKind::Lowpass => value[i] = (1.0 - decay) * u + decay * value[i],
+                    FilterKind::Alpha => {
                         let r = dt / tau;
                         let (s, v) = (slope[i], value[i]);
                         slope[i] = decay * ((1.0 - r) * s - r / tau * v) + decay * r / tau * u;

@@ -9,7 +9,7 @@ use crate::keras::convert::call::LayerCall;
 use crate::keras::convert::error::ConvertError;
 use crate::keras::convert::options::ConvertOptions;
 use crate::keras::forward::error::Problem;
-use crate::keras::penalty::inference_only;
+use crate::keras::penalty::HOST_ONLY;
 use crate::keras::shape::Shape;
 use crate::keras::weight::{LayerRef, Slot, Weights};
 use crate::network::{Effect, Pre};
@@ -49,6 +49,11 @@ pub(crate) trait LayerKind: fmt::Debug {
         "vars"
     }
 
+    /// `true` if files may hold more for it than its slots, such as the state of random numbers.
+    fn ignores_weights(&self) -> bool {
+        false
+    }
+
     /// Counts axes from the start, given the rank of the input.
     fn number_axes(&mut self, rank: usize) {
         let _ = rank;
@@ -67,7 +72,7 @@ pub(crate) trait LayerKind: fmt::Debug {
 
     /// Advice on how to get a network without its `TensorNode`, and the remedy as data.
     fn advice(&self) -> (String, Option<Advice>) {
-        inference_only(None)
+        (HOST_ONLY.to_owned(), None)
     }
 
     /// The ability of Nengo's objects to express it.

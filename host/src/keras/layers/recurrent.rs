@@ -1,283 +1,39 @@
 //! SimpleRNN, GRU and LSTM, over an input of shape `[steps, features]`.
 
+use super::masking::Mask;
 use super::prelude::*;
-use crate::keras::activation::scalar;
+use crate::keras::activation::{needs_all, scalar};
 use crate::keras::forward::linear;
 use crate::keras::weight::channels_times;
 use crate::ops::{MatMut, MatRef, check_len, gemm};
 
-/// h = activation(x W + h U + b).
+/// A cell that runs over the steps.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the Keras argument of that name")]
-pub struct SimpleRnn {
-    pub units: usize,
-    pub activation: Activation,
-    pub use_bias: bool,
-    pub return_sequences: bool,
-    pub go_backwards: bool,
-}
-
-impl LayerKind for SimpleRnn {
-    fn names() -> &'static [&'static str] {
-        &["SimpleRNN"]
-    }
-
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let Some(common) = Common::read(args)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            units: common.units,
-            activation: common.activation,
-            use_bias: common.use_bias,
-            return_sequences: common.walk.return_sequences,
-            go_backwards: common.walk.go_backwards,
-        }))
-    }
-
-    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        let gates = Some(self.units);
-        let bias = vec![gates];
-        Ok(slots(
-            self.units,
-            gates,
-            self.use_bias.then_some(bias),
-            input,
-        ))
-    }
-
-    fn group(&self) -> &'static str {
-        "cell/vars"
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        output(inputs, self.units, self.return_sequences)
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let cell = Cell::Simple;
-        let walk = Walk {
-            return_sequences: self.return_sequences,
-            go_backwards: self.go_backwards,
-        };
-        let x = axes::only(inputs)?;
-        run(cell, self.units, self.activation, self.use_bias, walk, w, x)
-    }
-}
-
-/// A gated recurrent unit.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "each is the Keras argument of that name")]
-pub struct Gru {
-    pub units: usize,
-    pub activation: Activation,
-    pub recurrent_activation: Activation,
-    pub use_bias: bool,
-    pub reset_after: bool,
-    pub return_sequences: bool,
-    pub go_backwards: bool,
-}
-
-impl LayerKind for Gru {
-    fn names() -> &'static [&'static str] {
-        &["GRU"]
-    }
-
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let Some(common) = Common::read(args)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            units: common.units,
-            activation: common.activation,
-            recurrent_activation: common.recurrent_activation,
-            use_bias: common.use_bias,
-            reset_after: args.flag("reset_after", true)?,
-            return_sequences: common.walk.return_sequences,
-            go_backwards: common.walk.go_backwards,
-        }))
-    }
-
-    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        let gates = channels_times(Some(self.units), 3)?;
-        // With reset_after, the input and the recurrent part each have a bias.
-        let bias = if self.reset_after {
-            vec![Some(2), gates]
-        } else {
-            vec![gates]
-        };
-        Ok(slots(
-            self.units,
-            gates,
-            self.use_bias.then_some(bias),
-            input,
-        ))
-    }
-
-    fn group(&self) -> &'static str {
-        "cell/vars"
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        output(inputs, self.units, self.return_sequences)
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let cell = Cell::Gru {
-            recurrent: self.recurrent_activation,
-            reset_after: self.reset_after,
-        };
-        let walk = Walk {
-            return_sequences: self.return_sequences,
-            go_backwards: self.go_backwards,
-        };
-        let x = axes::only(inputs)?;
-        run(cell, self.units, self.activation, self.use_bias, walk, w, x)
-    }
-}
-
-/// A long short-term memory.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "each is the Keras argument of that name")]
-pub struct Lstm {
+pub struct Recurrent {
+    pub cell: Cell,
     pub units: usize,
     pub activation: Activation,
     pub recurrent_activation: Activation,
     pub use_bias: bool,
     pub return_sequences: bool,
     pub go_backwards: bool,
-}
-
-impl LayerKind for Lstm {
-    fn names() -> &'static [&'static str] {
-        &["LSTM"]
-    }
-
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        let Some(common) = Common::read(args)? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            units: common.units,
-            activation: common.activation,
-            recurrent_activation: common.recurrent_activation,
-            use_bias: common.use_bias,
-            return_sequences: common.walk.return_sequences,
-            go_backwards: common.walk.go_backwards,
-        }))
-    }
-
-    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        let gates = channels_times(Some(self.units), 4)?;
-        let bias = vec![gates];
-        Ok(slots(
-            self.units,
-            gates,
-            self.use_bias.then_some(bias),
-            input,
-        ))
-    }
-
-    fn group(&self) -> &'static str {
-        "cell/vars"
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        output(inputs, self.units, self.return_sequences)
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let cell = Cell::Lstm {
-            recurrent: self.recurrent_activation,
-        };
-        let walk = Walk {
-            return_sequences: self.return_sequences,
-            go_backwards: self.go_backwards,
-        };
-        let x = axes::only(inputs)?;
-        run(cell, self.units, self.activation, self.use_bias, walk, w, x)
-    }
-}
-
-/// The arguments that recurrent layers share.
-struct Common {
-    units: usize,
-    activation: Activation,
-    recurrent_activation: Activation,
-    use_bias: bool,
-    walk: Walk,
-}
-
-impl Common {
-    /// The arguments; `None` if there is one that the layers here do not have.
-    fn read(args: &Args<'_>) -> Result<Option<Self>, String> {
-        if args.keeps_state() {
-            return Ok(None);
-        }
-        let units = args.size("units")?;
-        let use_bias = args.flag("use_bias", true)?;
-        let walk = Walk {
-            return_sequences: args.flag("return_sequences", false)?,
-            go_backwards: args.flag("go_backwards", false)?,
-        };
-        let activation = args.activation("activation", Activation::Tanh)?;
-        let inner = args.activation("recurrent_activation", Activation::Sigmoid)?;
-        let (Some(activation), Some(recurrent_activation)) = (activation, inner) else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            walk,
-        }))
-    }
-}
-
-/// The slots of a layer whose gates have this many values together.
-fn slots(
-    units: usize,
-    gates: Option<usize>,
-    bias: Option<Shape>,
-    input: Option<&Shape>,
-) -> Vec<Slot> {
-    let last = input.and_then(|i| *i.last()?);
-    let mut slots = vec![
-        Slot::new("kernel", vec![last, gates]),
-        Slot::new("recurrent_kernel", vec![Some(units), gates]),
-    ];
-    slots.extend(bias.map(|shape| Slot::new("bias", shape)));
-    slots
-}
-
-fn output(inputs: &[Shape], units: usize, sequences: bool) -> Result<Shape, String> {
-    let input = shape::of_rank(inputs, 2)?;
-    Ok(if sequences {
-        vec![input[0], Some(units)]
-    } else {
-        vec![Some(units)]
-    })
-}
-
-/// Order and extent of a walk over time.
-#[derive(Clone, Copy)]
-struct Walk {
-    return_sequences: bool,
-    go_backwards: bool,
+    /// Steps that are left out, as a second input tells.
+    pub mask: Option<Mask>,
 }
 
 /// The cell of a recurrent layer.
-#[derive(Clone, Copy)]
-enum Cell {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// h = activation(x W + h U + b).
     Simple,
+    /// A gated recurrent unit.
     Gru {
-        recurrent: Activation,
+        /// `true` if the reset gate applies after the product with the state.
         reset_after: bool,
     },
-    Lstm {
-        recurrent: Activation,
-    },
+    /// A long short-term memory.
+    Lstm,
 }
 
 impl Cell {
@@ -285,22 +41,114 @@ impl Cell {
         match self {
             Self::Simple => 1,
             Self::Gru { .. } => 3,
-            Self::Lstm { .. } => 4,
+            Self::Lstm => 4,
         }
     }
 }
 
-/// Runs a cell of `units` over the steps of `x`.
+impl LayerKind for Recurrent {
+    fn names() -> &'static [&'static str] {
+        &["SimpleRNN", "GRU", "LSTM"]
+    }
+
+    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+        if args.keeps_state() {
+            return Ok(None);
+        }
+        // What Keras 2.0 to 2.2 had, and some files do not state.
+        let older = args.dialect.version < 3;
+        let default = if older {
+            Activation::SteepHardSigmoid
+        } else {
+            Activation::Sigmoid
+        };
+        let cell = match name {
+            "GRU" => Cell::Gru {
+                reset_after: args.flag("reset_after", !older)?,
+            },
+            "LSTM" => Cell::Lstm,
+            _ => Cell::Simple,
+        };
+        let activation = args.activation("activation", Activation::Tanh)?;
+        let inner = args.activation("recurrent_activation", default)?;
+        let (Some(activation), Some(recurrent_activation)) = (activation, inner) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            cell,
+            units: args.size("units")?,
+            activation,
+            recurrent_activation,
+            use_bias: args.flag("use_bias", true)?,
+            return_sequences: args.flag("return_sequences", false)?,
+            go_backwards: args.flag("go_backwards", false)?,
+            mask: None,
+        }))
+    }
+
+    fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
+        let last = input.and_then(|i| *i.last()?);
+        let units = Some(self.units);
+        let gates = channels_times(units, self.cell.gates())?;
+        let mut slots = vec![
+            Slot::new("kernel", vec![last, gates]),
+            Slot::new("recurrent_kernel", vec![units, gates]),
+        ];
+        if self.use_bias {
+            // With reset_after, the input and the recurrent part each have a bias.
+            let bias = match self.cell {
+                Cell::Gru { reset_after: true } => vec![Some(2), gates],
+                _ => vec![gates],
+            };
+            slots.push(Slot::new("bias", bias));
+        }
+        Ok(slots)
+    }
+
+    fn group(&self) -> &'static str {
+        "cell/vars"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        // The second input is the mask's.
+        let own = match (self.mask, inputs) {
+            (Some(_), [own, _]) => std::slice::from_ref(own),
+            _ => inputs,
+        };
+        let steps = shape::of_rank(own, 2)?[0];
+        let units = Some(self.units);
+        Ok(if self.return_sequences {
+            vec![steps, units]
+        } else {
+            vec![units]
+        })
+    }
+
+    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
+        let (x, shown) = match (self.mask, inputs) {
+            (Some(mask), [x, source]) => (x, Some(mask.shown(source)?)),
+            _ => (axes::only(inputs)?, None),
+        };
+        run(self, w, x, shown.as_deref())
+    }
+}
+
+/// Runs a layer over the steps of `x`; steps that are not `shown` change nothing.
 fn run(
-    cell: Cell,
-    units: usize,
-    activation: Activation,
-    use_bias: bool,
-    walk: Walk,
+    layer: &Recurrent,
     w: Weights<'_>,
     x: &Tensor,
+    shown: Option<&[bool]>,
 ) -> Result<Tensor, Problem> {
-    if [Activation::Softmax, Activation::LogSoftmax].contains(&activation) {
+    let &Recurrent {
+        cell,
+        units,
+        activation,
+        recurrent_activation: inner,
+        use_bias,
+        ..
+    } = layer;
+    if needs_all(activation) {
         return Err(Problem::Unsupported(format!(
             "the activation \"{activation}\" in a recurrent cell"
         )));
@@ -318,12 +166,7 @@ fn run(
     let zeros = vec![0.0; width];
     let (bias, recurrent_bias) = match (w.bias(use_bias)?, cell) {
         (None, _) => (zeros.as_slice(), zeros.as_slice()),
-        (
-            Some(b),
-            Cell::Gru {
-                reset_after: true, ..
-            },
-        ) => {
+        (Some(b), Cell::Gru { reset_after: true }) => {
             check_len("the bias", 2 * width, b.len())?;
             b.data().split_at(width)
         }
@@ -341,7 +184,7 @@ fn run(
     let mut c = vec![0.0; batch * units];
     let mut sequence = vec![
         0.0;
-        if walk.return_sequences {
+        if layer.return_sequences {
             batch * steps * units
         } else {
             0
@@ -362,7 +205,7 @@ fn run(
         )
     };
     for step in 0..steps {
-        let t = if walk.go_backwards {
+        let t = if layer.go_backwards {
             steps - 1 - step
         } else {
             step
@@ -374,21 +217,20 @@ fn run(
         }
         // Without reset_after the candidate sees the state after the reset gate.
         let mut candidate = vec![0.0; batch * units];
-        if let Cell::Gru {
-            recurrent,
-            reset_after: false,
-        } = cell
-        {
+        if let Cell::Gru { reset_after: false } = cell {
             let mut reset = h.clone();
             for b in 0..batch {
                 for u in 0..units {
                     let x = projected[(b * steps + t) * width + units + u];
-                    reset[b * units + u] *= scalar(recurrent, x + hidden[b * width + units + u]);
+                    reset[b * units + u] *= scalar(inner, x + hidden[b * width + units + u]);
                 }
             }
             times(&reset, 2 * units, units, &mut candidate)?;
         }
         for b in 0..batch {
+            if shown.is_some_and(|shown| !shown.get(b * steps + t).is_none_or(|&s| s)) {
+                continue;
+            }
             let x = &projected[(b * steps + t) * width..][..width];
             let r = &hidden[b * width..][..width];
             for u in 0..units {
@@ -396,34 +238,31 @@ fn run(
                 let gate = |g: usize| x[g * units + u] + r[g * units + u];
                 h[i] = match cell {
                     Cell::Simple => act(gate(0)),
-                    Cell::Gru {
-                        recurrent,
-                        reset_after,
-                    } => {
-                        let z = scalar(recurrent, gate(0));
+                    Cell::Gru { reset_after } => {
+                        let z = scalar(inner, gate(0));
                         let from_state = if reset_after {
-                            scalar(recurrent, gate(1)) * r[2 * units + u]
+                            scalar(inner, gate(1)) * r[2 * units + u]
                         } else {
                             candidate[i]
                         };
                         z * h[i] + (1.0 - z) * act(x[2 * units + u] + from_state)
                     }
-                    Cell::Lstm { recurrent } => {
-                        let rec = |g| scalar(recurrent, gate(g));
+                    Cell::Lstm => {
+                        let rec = |g| scalar(inner, gate(g));
                         c[i] = rec(1) * c[i] + rec(0) * act(gate(2));
                         rec(3) * act(c[i])
                     }
                 };
             }
         }
-        if walk.return_sequences {
+        if layer.return_sequences {
             for b in 0..batch {
                 sequence[(b * steps + step) * units..][..units]
                     .copy_from_slice(&h[b * units..][..units]);
             }
         }
     }
-    if walk.return_sequences {
+    if layer.return_sequences {
         axes::tensor(vec![batch, steps, units], sequence)
     } else {
         axes::tensor(vec![batch, units], h)

@@ -14,10 +14,17 @@ pub struct Relu {
 
 impl LayerKind for Relu {
     fn names() -> &'static [&'static str] {
-        &["ReLU"]
+        &["ReLU", "ThresholdedReLU"]
     }
 
-    fn read(_: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+        if name == "ThresholdedReLU" {
+            return Ok(Some(Self {
+                max_value: None,
+                negative_slope: 0.0,
+                threshold: args.number("theta", 1.0)?,
+            }));
+        }
         Ok(Some(Self {
             max_value: args.number_or_none("max_value")?,
             negative_slope: args.number("negative_slope", 0.0)?,

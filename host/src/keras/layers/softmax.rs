@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::keras::activation::softmax;
-use crate::network::Effect;
+use crate::network::{Effect, Head};
 
 /// A softmax along an axis.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +34,7 @@ impl LayerKind for Softmax {
     }
 
     fn effect(&self) -> Effect {
-        Effect::Softmax
+        Effect::Head(Head::Softmax)
     }
 
     fn advice(&self) -> (String, Option<Advice>) {

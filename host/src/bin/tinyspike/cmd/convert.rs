@@ -328,11 +328,14 @@ pub(crate) fn show_warnings(conversion: &Conversion) {
 
 /// Prints the parts of the network that an image leaves out.
 pub(crate) fn show_omissions(graph: &Graph) {
-    for output in graph.outputs.iter().filter(|o| o.dropped_softmax) {
-        note(format_args!(
-            "the softmax of {:?} is left out of the image: it does not change the ranking",
-            output.label
-        ));
+    for output in &graph.outputs {
+        if let Some(head) = output.left_out {
+            note(format_args!(
+                "the {head} of {:?} is left out of the image: {}",
+                output.label,
+                head.omission()
+            ));
+        }
     }
 }
 

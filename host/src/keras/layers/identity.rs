@@ -1,16 +1,18 @@
-//! Other layers that do nothing at inference.
+//! Layers that do nothing at inference.
 
 use super::prelude::*;
 use crate::network::Effect;
 
-/// GaussianNoise, GaussianDropout, AlphaDropout, SpatialDropout1-3D, ActivityRegularization: the
-/// identity at inference.
+/// Identity, dropout, noise, random changes of images, ActivityRegularization: the identity at
+/// inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Noise;
+pub struct Identity;
 
-impl LayerKind for Noise {
+impl LayerKind for Identity {
     fn names() -> &'static [&'static str] {
         &[
+            "Identity",
+            "Dropout",
             "GaussianNoise",
             "GaussianDropout",
             "AlphaDropout",
@@ -18,6 +20,31 @@ impl LayerKind for Noise {
             "SpatialDropout2D",
             "SpatialDropout3D",
             "ActivityRegularization",
+            "RandomFlip",
+            "RandomRotation",
+            "RandomZoom",
+            "RandomTranslation",
+            "RandomContrast",
+            "RandomBrightness",
+            "RandomHeight",
+            "RandomWidth",
+            "RandomShear",
+            "RandomHue",
+            "RandomSaturation",
+            "RandomGrayscale",
+            "RandomPosterization",
+            "RandomColorJitter",
+            "RandomColorDegeneration",
+            "RandomErasing",
+            "RandomGaussianBlur",
+            "RandomInvert",
+            "RandomPerspective",
+            "RandomElasticTransform",
+            "RandomSharpness",
+            "RandAugment",
+            "AugMix",
+            "CutMix",
+            "MixUp",
         ]
     }
 
@@ -39,6 +66,10 @@ impl LayerKind for Noise {
 
     fn native(&self) -> Native {
         Native::Extended
+    }
+
+    fn ignores_weights(&self) -> bool {
+        true
     }
 
     /// Leaves no object: the input's stands for the layer.

@@ -1,0 +1,166 @@
+//! Small models of every version of Keras: each equals Keras's own outputs, or is refused by what is
+//! unknown in it. `tests/fixtures/keras/README.md` tells what they have.
+
+mod npz;
+
+use std::path::{Path, PathBuf};
+
+use npz::{Npz, path};
+use tempfile::TempDir;
+use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::forward::forward;
+use tinyspike::import;
+use tinyspike::keras::{VerifyOptions, verify};
+use tinyspike::model::{Layer, LayerConfig, Model};
+use tinyspike::tensor::Tensor;
+
+/// The largest difference from Keras, relative to the largest output: float32 sums in another order.
+const CLOSE: f32 = 1e-5;
+
+/// The archive, unpacked.
+fn unpacked() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::File::open(path("tests/fixtures/keras/grid.zip")).unwrap();
+    zip::ZipArchive::new(file)
+        .unwrap()
+        .extract(dir.path())
+        .unwrap();
+    dir
+}
+
+/// The files in a folder that are models, or are none.
+fn files(folder: &Path, models: bool) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths
+        .filter(|path| path.extension().is_none_or(|e| e != "npz") == models)
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The inputs and outputs of a model.
+fn arrays(model: &Model, file: &Path) -> (Vec<Tensor>, Vec<Tensor>) {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let stem = name.split('.').next().unwrap();
+    let data = file.with_file_name(format!("{stem}.npz"));
+    let mut npz = Npz::open(data.to_str().unwrap());
+    let mut all = |letter: &str, n: usize| -> Vec<Tensor> {
+        (0..n)
+            .map(|k| npz.tensor(&format!("{letter}{k}")))
+            .collect()
+    };
+    (all("x", model.inputs.len()), all("y", model.outputs.len()))
+}
+
+/// The difference of two tensors, relative to the largest value.
+fn difference(found: &Tensor, expected: &Tensor) -> f32 {
+    if found.shape() != expected.shape() {
+        return f32::INFINITY;
+    }
+    let largest = expected.data().iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let pairs = found.data().iter().zip(expected.data());
+    let difference = pairs.fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    difference / largest.max(f32::MIN_POSITIVE)
+}
+
+#[test]
+fn every_model_equals_keras() {
+    let dir = unpacked();
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for folder in files(dir.path(), true) {
+        if folder.ends_with("refused") {
+            continue;
+        }
+        for file in files(&folder, true) {
+            count += 1;
+            let name = file.strip_prefix(dir.path()).unwrap().display().to_string();
+            let model = match import::load(&file) {
+                Ok(model) => model,
+                Err(error) => {
+                    wrong.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            let (inputs, expected) = arrays(&model, &file);
+            let outputs = match forward(&model, &inputs) {
+                Ok(outputs) => outputs,
+                Err(error) => {
+                    wrong.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            for (k, (y, e)) in outputs.iter().zip(&expected).enumerate() {
+                let difference = difference(y, e);
+                if difference > CLOSE {
+                    let layer = &model.layers[model.outputs[k].layer];
+                    let (layer, class) = (&layer.name, &layer.class_name);
+                    wrong.push(format!(
+                        "{name}: output {k} ({layer}, {class}) of {:?} differs by {difference:e}",
+                        e.shape()
+                    ));
+                }
+            }
+            // What is converted computes the same. NengoDL has TimeDistributed over time alone.
+            let wraps = |layer: &Layer| matches!(layer.config, LayerConfig::TimeDistributed { .. });
+            if model.layers.iter().any(wraps) {
+                continue;
+            }
+            match convert(&model, &options) {
+                Ok(conversion) => {
+                    let relative = VerifyOptions {
+                        atol: 1e-4,
+                        ..VerifyOptions::default()
+                    };
+                    match verify(&model, &conversion.network, Some(&inputs), &relative) {
+                        Ok(result) if result.passed() => {}
+                        Ok(result) => wrong.push(format!("{name}: converted: {result:?}")),
+                        Err(error) => wrong.push(format!("{name}: converted: {error}")),
+                    }
+                }
+                Err(error) => wrong.push(format!("{name}: not converted: {error}")),
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} faults:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert_eq!(count, FILES);
+}
+
+/// The models in the archive that run.
+const FILES: usize = 62;
+
+#[test]
+fn what_is_unknown_is_named() {
+    let dir = unpacked();
+    for (file, parts) in [
+        ("lambda_layer.h5", ["\"lambda\" (Lambda)", "Rescaling"]),
+        ("lambda.keras", ["\"lambda\" (Lambda)", "Rescaling"]),
+        (
+            "bidirectional.h5",
+            ["\"bidirectional\" (Bidirectional)", "not supported"],
+        ),
+        (
+            "custom_activation.keras",
+            ["\"dense\" (Dense)", "mine>myact"],
+        ),
+        ("custom_layer.h5", ["(", "is no layer of Keras"]),
+    ] {
+        let model = import::load(&dir.path().join("refused").join(file)).unwrap();
+        let error = convert(&model, &ConvertOptions::default())
+            .unwrap_err()
+            .to_string();
+        for part in parts {
+            assert!(error.contains(part), "{file}: {error}");
+        }
+    }
+}
