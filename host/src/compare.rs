@@ -11,7 +11,7 @@ use crate::deploy::Deployment;
 use crate::emulate::{self, EmulateError, EmulateOptions, in_units};
 use crate::inputs::Inputs;
 use crate::judge::{Figures, Judge, THRESHOLD, largest, relative_error};
-use crate::network::Network;
+use crate::network::{Head, Network};
 use crate::ops::OpsError;
 use crate::pipeline;
 use crate::tensor::Tensor;
@@ -96,26 +96,44 @@ pub fn compare(
         .flat_map(|trial| in_units(&image, 0, trial.steps(), &trial.outputs))
         .map(|v| v as f32)
         .collect();
-    let outcome = |found: &[f32], threshold| {
+    let head = graph.outputs.first().and_then(|o| o.left_out);
+    let outcome = |found: &[f32], threshold, head| {
         let judge = Judge::new(&data, size, threshold);
+        let judge = judge.map(|judge| match head {
+            // Values are compared behind the function that the image leaves out.
+            Some(head) if judge.measures() => judge.all(&behind(head, found)),
+            _ => judge.all(found),
+        });
         Outcome {
-            figures: judge.map_or_else(Figures::default, |judge| judge.all(found)),
+            figures: judge.unwrap_or_default(),
             agreement: (size > 1).then(|| agreement(found, &outputs, size)),
         }
     };
     let judge = Judge::new(&data, size, THRESHOLD);
     let ranked = judge.map(|judge| judge.ranks());
-    let dropped = graph.outputs.first().is_some_and(|o| o.dropped_softmax);
-    let shown = !ranked.unwrap_or(dropped) && (!dropped || floats.is_some());
+    let shown =
+        !ranked.unwrap_or(head == Some(Head::Softmax)) && (head.is_none() || floats.is_some());
     let reference = floats.as_deref().unwrap_or(&outputs);
     Ok(Comparison {
         samples: count,
-        model: outcome(&outputs, threshold),
-        network: floats.as_ref().map(|floats| outcome(floats, THRESHOLD)),
-        image: outcome(&spiking, THRESHOLD),
+        model: outcome(&outputs, threshold, None),
+        network: floats
+            .as_ref()
+            .map(|floats| outcome(floats, THRESHOLD, head)),
+        image: outcome(&spiking, THRESHOLD, head),
         relative_error: shown
             .then(|| relative_error(reference, size, spiking.iter().map(|&v| v.into()))),
     })
+}
+
+/// The values of a head; those before a softmax stay, as no single one makes it.
+fn behind(head: Head, values: &[f32]) -> Vec<f32> {
+    let value = |&v: &f32| match head {
+        Head::Softmax => v,
+        Head::Sigmoid => 1.0 / (1.0 + (-v).exp()),
+        Head::Tanh => v.tanh(),
+    };
+    values.iter().map(value).collect()
 }
 
 /// The number of samples that a comparison takes.

@@ -14,7 +14,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{DataSet, Targets};
-use crate::network::{Network, NeuronType, Pre};
+use crate::network::{Effect, Head, Network, NeuronType, NodeKind, Pre};
 
 /// The output above which a class is 1, unless a sigmoid is the last function.
 pub const THRESHOLD: f64 = 0.0;
@@ -235,13 +235,18 @@ pub fn relative_error(reference: &[f32], size: usize, outputs: impl Iterator<Ite
 pub fn threshold(network: &Network) -> f64 {
     let probe = network.outputs.first();
     let probe = probe.and_then(|(_, probe)| network.probes.get(probe.0));
-    let ensemble = probe.and_then(|probe| match probe.target {
-        Pre::Neurons(e) => network.ensembles.get(e.0),
-        Pre::Node(_) => None,
+    let sigmoid = probe.is_some_and(|probe| match probe.target {
+        Pre::Neurons(e) => (network.ensembles.get(e.0))
+            .is_some_and(|e| matches!(e.neuron_type, NeuronType::Sigmoid { .. })),
+        Pre::Node(n) => network.nodes.get(n.0).is_some_and(|node| match &node.kind {
+            NodeKind::Tensor(t) => t.func.effect() == Effect::Head(Head::Sigmoid),
+            _ => false,
+        }),
     });
-    match ensemble.map(|e| &e.neuron_type) {
-        Some(NeuronType::Sigmoid { .. }) => THRESHOLD_OF_SIGMOID,
-        _ => THRESHOLD,
+    if sigmoid {
+        THRESHOLD_OF_SIGMOID
+    } else {
+        THRESHOLD
     }
 }
 

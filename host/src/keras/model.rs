@@ -100,7 +100,7 @@ impl Model {
                 LayerConfig::Dense(dense) => return dense.activation == Activation::Sigmoid,
                 LayerConfig::Activation(only) => return only.activation == Activation::Sigmoid,
                 LayerConfig::Model(model) => return model.ends_in_sigmoid(),
-                LayerConfig::Flatten(_) | LayerConfig::Reshape(_) | LayerConfig::Dropout(_) => {
+                LayerConfig::Flatten(_) | LayerConfig::Reshape(_) | LayerConfig::Identity(_) => {
                     let call = last.and_then(|tensor| layer.calls.get(tensor.call));
                     last = call.and_then(|call| call.inputs.first()).copied();
                 }
@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// Tells whether an input takes bytes as they are: it is of an integer type, or the first function of its
-    /// values scales them down.
+    /// values scales them down or normalizes larger ones.
     #[must_use]
     pub fn takes_bytes(&self, input: usize) -> bool {
         let Some(input) = self.inputs.get(input) else {
@@ -136,14 +136,23 @@ impl Model {
                         {
                             return true;
                         }
+                        LayerConfig::Normalization(own) if !own.invert => {
+                            let learned = layer.weight("variance").map(Tensor::data);
+                            let learned = learned.unwrap_or_default().iter().copied();
+                            let given = own.variance.iter().flatten().map(|v| *v as f32);
+                            // Values up to 1 vary by less.
+                            if learned.chain(given).any(|variance| variance > 1.0) {
+                                return true;
+                            }
+                        }
                         LayerConfig::Model(model) if model.takes_bytes(place) => return true,
                         LayerConfig::Flatten(_)
                         | LayerConfig::Reshape(_)
                         | LayerConfig::Permute(_)
                         | LayerConfig::ZeroPadding(_)
                         | LayerConfig::Cropping(_)
-                        | LayerConfig::Dropout(_)
-                        | LayerConfig::Noise(_) => seen.push(TensorRef {
+                        | LayerConfig::Resizing(_)
+                        | LayerConfig::Identity(_) => seen.push(TensorRef {
                             layer: index,
                             call,
                             tensor: 0,
