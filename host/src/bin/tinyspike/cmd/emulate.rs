@@ -85,6 +85,9 @@ fn holds(image: &Image<'_>, samples: usize) -> Result<(), Failure> {
     .hint("run fewer samples with --limit"))
 }
 
+/// A part of a record: values of each ensemble's neurons.
+type State = fn(&Record) -> &Vec<Vec<i32>>;
+
 /// The arrays of recorded trials: outputs in the network's units, spikes over all steps, and last potentials.
 fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
     let network = image.description();
@@ -105,8 +108,7 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
         let name = format!("output/{}", network.output_label(at));
         arrays.push(array(name, output.size, NamedValues::F32(values.collect())));
     }
-    let states: [(&str, fn(&Record) -> &Vec<Vec<i32>>); 2] =
-        [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
+    let states: [(&str, State); 2] = [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
     for (what, of) in states {
         for (at, ensemble) in network.ensembles.iter().enumerate() {
             let records = trials.iter().filter_map(|trial| trial.record.as_ref());
