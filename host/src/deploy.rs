@@ -340,7 +340,7 @@ fn plain(
     // samples costs classes that are rare among them.
     let round = settings.weight_bits < WEIGHT_BITS;
     Ok(Made {
-        integers: compensate(&graph, &calibration, settings, &reference, round)?.quantized,
+        integers: compensate(&graph, &calibration, settings, &reference, round)?,
         graph,
         calibration,
         tuning: None,

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
-use tinyspike_shared::image::{Connection, Convolution, Pre, Readout, SourceMap, Transform};
+use tinyspike_shared::image::{
+    Connection, Convolution, NOWHERE, Pre, Readout, SourceMap, Transform,
+};
 use tinyspike_shared::weights::Row;
 
 use crate::advice::{Advice, Advised};
@@ -460,18 +462,19 @@ impl FanOut {
                     .collect(),
                 Transform::Convolution(conv) => convolution_fan_out(conv, &weights),
             };
-            match &c.source {
-                SourceMap::Direct => counts.iter_mut().zip(&seen).for_each(|(n, s)| n.add(*s)),
-                SourceMap::Window(window) => {
-                    for (n, source) in counts.iter_mut().zip(0..=u16::MAX) {
-                        for at in window.places(source) {
-                            n.add(seen[usize::from(at)]);
-                        }
+            // A matrix without targets has no rows.
+            let seen = |at: u16| seen.get(usize::from(at)).copied().unwrap_or_default();
+            for (n, source) in counts.iter_mut().zip(0..=u16::MAX) {
+                match &c.source {
+                    SourceMap::Direct => n.add(seen(source)),
+                    SourceMap::Window(window) => {
+                        window.places(source).for_each(|at| n.add(seen(at)))
                     }
-                }
-                SourceMap::Table(table) => {
-                    for (n, &at) in counts.iter_mut().zip(image.table(*table)) {
-                        n.add(seen.get(usize::from(at)).copied().unwrap_or_default());
+                    SourceMap::Table(table) => {
+                        let place = image.table(*table).get(usize::from(source));
+                        if let Some(&at) = place.filter(|at| **at != NOWHERE) {
+                            n.add(seen(at));
+                        }
                     }
                 }
             }
@@ -498,8 +501,8 @@ impl Reach {
     }
 
     fn add(&mut self, other: Self) {
-        self.weights += other.weights;
-        self.nonzero += other.nonzero;
+        self.weights = self.weights.saturating_add(other.weights);
+        self.nonzero = self.nonzero.saturating_add(other.nonzero);
     }
 }
 

@@ -813,7 +813,7 @@ impl Search<'_> {
             setting.rounded,
         );
         let (graph, mut quantized) = match compensated {
-            Ok(compensated) => (variant.graph.clone(), compensated.quantized),
+            Ok(quantized) => (variant.graph.clone(), quantized),
             Err(CompensateError::Quantize(QuantizeError::Overflow { .. })) => return Ok(None),
             Err(e) => return Err(e.into()),
         };

@@ -856,7 +856,13 @@ fn emulated_boards_are_named_and_described() {
     let unknown = tinyspike(&["emulated-board", "--machine", "mps3"]);
     assert_eq!(unknown.status.code(), Some(2));
     let message = text(&unknown.stderr);
-    for machine in ["microbit", "mps2-an386", "mps2-an500", "netduinoplus2"] {
+    for machine in [
+        "microbit",
+        "mps2-an386",
+        "mps2-an500",
+        "mps2-an505",
+        "netduinoplus2",
+    ] {
         assert!(message.contains(machine), "{message}");
     }
 

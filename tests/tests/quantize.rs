@@ -308,11 +308,8 @@ fn fitted_roundings_make_errors_smaller_on_other_samples() {
                 ..QuantizeOptions::default()
             };
             let nearest = quantize(&graph, &calibration, &options).unwrap();
-            let fitted = |round| {
-                compensate(&graph, &calibration, &options, &reference, round)
-                    .unwrap()
-                    .quantized
-            };
+            let fitted =
+                |round| compensate(&graph, &calibration, &options, &reference, round).unwrap();
             let [nearest, biases, rounded] =
                 [&nearest, &fitted(false), &fitted(true)].map(|n| output_error(&graph, n, &others));
             let all = format!("{name}, {weight_bits} bits: {nearest}, {biases}, {rounded}");

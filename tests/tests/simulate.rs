@@ -250,9 +250,10 @@ fn neurons_may_have_their_own_parameters() {
             }
         }
     }
-    let listed = tinyspike::inspect::listing(&chain(rate(), 3, None));
+    let network = chain(rate(), 3, None);
+    let listed = serde_json::to_value(tinyspike::inspect::listing(&network)).unwrap();
     assert_eq!(
-        listed.ensembles[0].neuron_type,
+        listed["ensembles"][0]["neuron_type"],
         "LIFRate(tau_rc=[0.02, 0.03, 0.01], amplitude=[1.0, 0.5, 2.0])"
     );
 }

@@ -42,6 +42,14 @@ impl Chips {
         }
     }
 
+    /// No chips but those of descriptions that are added.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            registry: Registry::new(),
+        }
+    }
+
     /// Adds the chips of a description in probe-rs's YAML format.
     ///
     /// # Errors

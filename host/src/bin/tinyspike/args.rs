@@ -590,7 +590,7 @@ pub(crate) struct Monitor {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmulatedBoard {
-    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), or netduinoplus2
+    /// The board: microbit (nRF51822), mps2-an386 (Cortex-M4), mps2-an500 (Cortex-M7), mps2-an505 (Cortex-M33), or netduinoplus2
     /// (STM32F405, whose flash cannot be written).
     #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
     pub(crate) machine: Machine,
@@ -601,7 +601,7 @@ pub(crate) struct EmulatedBoard {
     /// same in every run, however fast this machine is.
     #[arg(long)]
     pub(crate) count_instructions: bool,
-    /// Write the chip's description for probe-rs here, if its database has none (mps2-an386, mps2-an500).
+    /// Write the chip's description for probe-rs here, if its database has none (mps2-an386, mps2-an500, mps2-an505).
     #[arg(long, value_name = "FILE")]
     pub(crate) write_chip_description: Option<PathBuf>,
 }

@@ -11,7 +11,6 @@ use tinyspike::{emulate, judge};
 
 use super::run::{Broken, live};
 use crate::args::Monitor;
-use crate::board::failure;
 use crate::deployed::deploy;
 use crate::diagnostics::{self, Failure};
 use crate::{files, inputs};
@@ -32,7 +31,7 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         _ => None,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), bytes.as_ref())?;
-    let table = LogTable::read(&deployed.firmware.path).map_err(failure)?;
+    let table = LogTable::read(&deployed.firmware.path).map_err(Failure::of)?;
     if table.is_none() {
         diagnostics::warn("the firmware does not log");
     }

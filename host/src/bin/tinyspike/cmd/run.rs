@@ -6,13 +6,12 @@ use tinyspike::assemble::Image;
 use tinyspike::data::{DataSet, NamedArray, NamedValues, write_npz};
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
-use tinyspike::device::{ConnectError, DeviceError, talk};
+use tinyspike::device::{ConnectError, talk};
 use tinyspike::judge::Figures;
 use tinyspike::text::escaped;
 
 use super::emulate::output;
 use crate::args::Run;
-use crate::board;
 use crate::deployed::{Deployed, deploy};
 use crate::diagnostics::Failure;
 use crate::{files, inputs, progress};
@@ -90,14 +89,14 @@ pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
 
 /// Reason why a board could not be worked with.
 pub(crate) enum Broken {
-    Device(DeviceError),
+    Device(ConnectError),
     Run(RunError),
     Other(Failure),
 }
 
 impl From<ConnectError> for Broken {
     fn from(error: ConnectError) -> Self {
-        Self::Device(error.into())
+        Self::Device(error)
     }
 }
 
@@ -116,7 +115,7 @@ impl From<Failure> for Broken {
 impl Broken {
     pub(crate) fn failure(self) -> Failure {
         match self {
-            Self::Device(error) => board::failure(error),
+            Self::Device(error) => Failure::of(error),
             Self::Run(error) => failure(error),
             Self::Other(failure) => failure,
         }
