@@ -116,6 +116,7 @@ impl Builder {
     pub fn input(&mut self, shape: &[usize]) -> usize {
         let config = LayerConfig::Input(Input {
             shape: shape.iter().map(|&d| Some(d)).collect(),
+            integers: false,
         });
         let at = self.layer("InputLayer", config, Vec::new(), &[], shape);
         self.model.inputs.push(TensorRef {
