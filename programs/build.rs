@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("cargo::rerun-if-env-changed={BOARD}");
     let name = env::var(BOARD).map_err(|_| format!("{BOARD} must name the board"))?;
-    let data = Board::measured(&name)?.data();
+    let data = name.parse::<Board>()?.data();
     let programs = data.programs.as_ref().ok_or("a board without programs")?;
     let region = |name: &str, region: tinyspike_boards::Region| {
         let (address, len) = (region.address, region.len);

@@ -11,7 +11,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 
 use crate::shell::{self, Failure};
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Toolchain, add_flag};
 
 /// The package of the engine and of the application.
 pub const PACKAGE: &str = "tinyspike-firmware";
@@ -24,7 +24,8 @@ pub const PROFILE: &str = "firmware-small";
 /// The kernel family that a board runs.
 #[must_use]
 pub fn family(board: Board) -> &'static Family {
-    families::of_target(board.target(), false)
+    // A core of Armv8-M with the main extension is built as one with the DSP extension, see `Toolchain::cargo`.
+    families::of_target(board.target(), board.target().starts_with("thumbv8m.main"))
 }
 
 /// The place of a program's built firmware.
@@ -105,6 +106,23 @@ pub fn build_of(board: Board, program: Program, parts: Parts) -> Result<PathBuf,
     let elf = folder.join(format!("{board}-{}", program.name()));
     std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
     Ok(elf)
+}
+
+/// Builds one program for one board with overflow checks and debug assertions, with what is installed, and returns its path.
+///
+/// # Errors
+/// [`Failure`] if the sources or a toolchain are missing, or the build fails.
+pub fn build_checked(board: Board, program: Program) -> Result<PathBuf, Failure> {
+    let toolchain = toolchain_here(board.target())?;
+    let directory = target_directory().join("checked").join(board.name());
+    let mut command = cargo(&toolchain, "build", board, program);
+    command.env("CARGO_TARGET_DIR", &directory);
+    let profile = PROFILE.to_uppercase().replace('-', "_");
+    for check in ["OVERFLOW_CHECKS", "DEBUG_ASSERTIONS"] {
+        command.env(format!("CARGO_PROFILE_{profile}_{check}"), "true");
+    }
+    shell::run(&mut command)?;
+    Ok(built(&directory, board, program))
 }
 
 /// Waits until nobody else builds what has one place for all.
@@ -194,11 +212,7 @@ pub fn app_cargo(
         let digits = key.iter().map(|byte| format!("{byte:02x}"));
         command.env("TINYSPIKE_PUBLIC_KEY", digits.collect::<String>());
         // SHA-512 without unrolled rounds is smaller by 26 KB.
-        let compact = r#"["--cfg", "sha2_backend_soft=\"compact\""]"#;
-        command.args([
-            "--config",
-            &format!("target.'{target}'.rustflags={compact}"),
-        ]);
+        add_flag(&mut command, target, "--cfg=sha2_backend_soft=\"compact\"");
         "signature"
     });
     let all: Vec<&str> = (["app"].into_iter())

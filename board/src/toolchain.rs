@@ -61,8 +61,7 @@ impl Toolchain {
     pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = self.plain_cargo(subcommand, target);
         if target.starts_with("thumbv8m.main") {
-            let cpu = r#"["-Ctarget-cpu=cortex-m33"]"#;
-            command.args(["--config", &format!("target.'{target}'.rustflags={cpu}")]);
+            add_flag(&mut command, target, "-Ctarget-cpu=cortex-m33");
         }
         command
     }
@@ -74,17 +73,33 @@ impl Toolchain {
         // What runs on a device is built from the versions that are known.
         command.args([subcommand, "--locked"]);
         if let Self::FromSource { rustc, linker } = self {
-            let name = target.to_uppercase().replace(['-', '.'], "_");
             command
                 .env("RUSTC", rustc)
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env(format!("CARGO_TARGET_{name}_LINKER"), linker)
+                .env(variable(target, "LINKER"), linker)
                 .arg("-Zbuild-std=core,compiler_builtins")
                 .arg("-Zbuild-std-features=compiler-builtins-mem");
         }
         command.args(["--target", target]);
         command
     }
+}
+
+/// Adds a flag of the compiler's for what is built for a target. Cargo's `--config` does not know targets with a dot in their name.
+pub fn add_flag(command: &mut Command, target: &str, flag: &str) {
+    let name = variable(target, "RUSTFLAGS");
+    let mut set = command
+        .get_envs()
+        .filter(|(other, _)| other.to_str() == Some(&name));
+    let before = set.next().and_then(|(_, value)| value?.to_str());
+    let flags = before.map_or(flag.to_owned(), |before| format!("{before} {flag}"));
+    command.env(name, flags);
+}
+
+/// The variable of cargo's setting for a target.
+fn variable(target: &str, setting: &str) -> String {
+    let name = target.to_uppercase().replace(['-', '.'], "_");
+    format!("CARGO_TARGET_{name}_{setting}")
 }
 
 /// Tells whether the default compiler comes with `core` for the target.

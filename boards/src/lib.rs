@@ -9,6 +9,7 @@ mod data;
 mod microbit;
 mod mps2_an386;
 mod mps2_an500;
+mod mps2_an505;
 mod netduinoplus2;
 
 use core::fmt;
@@ -26,6 +27,8 @@ pub enum Board {
     Mps2An386,
     /// Arm MPS2 with the image AN500: Cortex-M7. Its program memory is RAM, and serves as 4 MiB of flash.
     Mps2An500,
+    /// Arm MPS2 with the image AN505: Cortex-M33. Its program memory is RAM, and serves as 4 MiB of flash.
+    Mps2An505,
     /// Netduino Plus 2: STM32F405, Cortex-M4. QEMU has no flash controller for it, so that flashing seems to
     /// work and verification fails.
     NetduinoPlus2,
@@ -33,13 +36,14 @@ pub enum Board {
 
 impl Board {
     /// Every board.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Microbit,
         Self::Mps2An386,
         Self::Mps2An500,
+        Self::Mps2An505,
         Self::NetduinoPlus2,
     ];
-    /// Those with programs, the largest first.
+    /// Those whose programs are measured, the largest first.
     pub const MEASURED: [Self; 3] = [Self::Mps2An386, Self::Mps2An500, Self::Microbit];
 
     /// All that is known of it.
@@ -49,6 +53,7 @@ impl Board {
             Self::Microbit => &microbit::BOARD,
             Self::Mps2An386 => &mps2_an386::BOARD,
             Self::Mps2An500 => &mps2_an500::BOARD,
+            Self::Mps2An505 => &mps2_an505::BOARD,
             Self::NetduinoPlus2 => &netduinoplus2::BOARD,
         }
     }
@@ -69,7 +74,7 @@ impl Board {
         None
     }
 
-    /// The board with programs that has a name.
+    /// The board that is measured and has a name.
     ///
     /// # Errors
     /// [`UnknownBoard`], which names those that there are.

@@ -16,6 +16,7 @@
 //! | `microbit` | Cortex-M0 | `nRF51822_xxAA` | 256 KiB, by probe-rs's own algorithm |
 //! | `mps2-an386` | Cortex-M4 | `MPS2_AN386` | 4 MiB of RAM that an algorithm makes flash of |
 //! | `mps2-an500` | Cortex-M7 | `MPS2_AN500` | the same |
+//! | `mps2-an505` | Cortex-M33 | `MPS2_AN505` | the same |
 //! | `netduinoplus2` | Cortex-M4 | `STM32F405RGTx` | none that can be written: verification fails |
 //!
 //! probe-rs's database does not have the MPS2 boards: programs add [`Machine::chip_description`] to their registry.

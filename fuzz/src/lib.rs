@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod generate;
 pub mod mutate;
 mod parts;
 pub mod seeds;
@@ -21,6 +22,16 @@ pub use targets::runnable;
 pub const TARGET_NAME: &str = "TINYSPIKE_FUZZ_TARGET";
 /// The environment variable that names a folder for real inputs, which libFuzzer's program fills.
 pub const SEEDS: &str = "TINYSPIKE_FUZZ_SEEDS";
+
+/// The environment variable with the number of executions of a run of great volume, and the one with its seed.
+pub const VOLUME: [&str; 2] = ["TINYSPIKE_FUZZ_VOLUME", "TINYSPIKE_FUZZ_SEED"];
+
+/// The number of executions, which is `short` unless [`VOLUME`] says otherwise, and the first seed.
+#[must_use]
+pub fn volume(short: u64) -> (u64, u64) {
+    let [count, seed] = VOLUME.map(|name| std::env::var(name).ok()?.parse().ok());
+    (count.unwrap_or(short), seed.unwrap_or(1))
+}
 
 /// Verdict of a parser on the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,57 +53,74 @@ pub struct Target {
     pub seeds: fn() -> Result<Vec<Vec<u8>>, seeds::SeedError>,
     /// Executions of the short run.
     pub smoke: u32,
+    /// Number of file formats that its parser reads: a run of great volume tries each as often.
+    pub formats: u32,
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "image",
         run: targets::image,
         seeds: seeds::images,
         smoke: 4000,
+        formats: 1,
     },
     Target {
         name: "inputs",
         run: targets::inputs,
         seeds: seeds::blocks,
         smoke: 4000,
+        formats: 1,
     },
     Target {
         name: "model",
         run: targets::model,
         seeds: seeds::models,
         smoke: 400,
+        formats: 2,
     },
     Target {
         name: "archive",
         run: targets::archive,
         seeds: seeds::archives,
         smoke: 400,
+        formats: 1,
     },
     Target {
         name: "savedmodel",
         run: targets::savedmodel,
         seeds: seeds::savedmodels,
         smoke: 300,
+        formats: 1,
     },
     Target {
         name: "data",
         run: targets::data,
         seeds: seeds::data,
         smoke: 1500,
+        formats: 4,
+    },
+    Target {
+        name: "chips",
+        run: targets::chips,
+        seeds: seeds::chips,
+        smoke: 1500,
+        formats: 1,
     },
     Target {
         name: "device",
         run: wire::device,
         seeds: wire::requests,
         smoke: 1500,
+        formats: 1,
     },
     Target {
         name: "session",
         run: wire::session,
         seeds: wire::answers,
         smoke: 1500,
+        formats: 1,
     },
 ];
 

@@ -14,12 +14,13 @@ use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::import;
 use tinyspike::quantize::QuantizeOptions;
 
+use tinyspike_board::firmware::Board;
 use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
 use tinyspike_shared::inputs;
 use tinyspike_tests::network::{self, endless_networks, exact_networks, mixed_networks, networks};
 use zip::ZipArchive;
 
-use crate::{parts, root};
+use crate::{generate, parts, root};
 
 /// Reason for missing real inputs.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +122,7 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
             images.push(image.bytes().to_vec());
         }
     }
+    images.extend((0..32).map(generate::image));
     for name in ["mnist_small.keras", "mnist_pool_bn.keras"] {
         let path = bundled(name);
         let model = import::load(&path).map_err(content(&path))?;
@@ -289,6 +291,20 @@ pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
 fn words(header: &[u8; HEADER_LEN]) -> [u32; HEADER_LEN / 4] {
     let (words, _) = header.as_chunks::<4>();
     std::array::from_fn(|at| words.get(at).map_or(0, |word| u32::from_le_bytes(*word)))
+}
+
+/// Descriptions of chips, some with names that are more than a name to a linker or a terminal.
+pub(crate) fn chips() -> Result<Vec<Vec<u8>>, SeedError> {
+    let described = Board::ALL.into_iter().filter_map(|board| {
+        let text = board.chip_description()?;
+        Some((text, format!("- name: {}\n", board.chip())))
+    });
+    let names = ["EVIL */ INPUT(x.o) /* ", "x\n}\nINCLUDE y", "\u{1b}[2J", ""];
+    let all = described.flat_map(|(text, name)| {
+        let other = move |new| text.replace(&name, &format!("- name: {new:?}\n"));
+        [text.to_owned()].into_iter().chain(names.map(other))
+    });
+    Ok(all.map(String::into_bytes).collect())
 }
 
 /// A checkpoint's table with right checksums of its blocks, as far as these can be found.

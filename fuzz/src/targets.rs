@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::deploy::{DeployOptions, Mode};
+use tinyspike::device::{Chips, Layout, LayoutOptions, Region};
 use tinyspike::emulate::FanOut;
 use tinyspike::model::Model;
 use tinyspike::quantize::QuantizeOptions;
@@ -256,7 +257,7 @@ fn deploy(model: &Model) {
         }
     };
     let network = &conversion.network;
-    let _ = inspect::listing(network);
+    let _ = inspect::listing(network).to_string();
     let values = network.nodes.iter().map(|n| n.size_out);
     let neurons = network.ensembles.iter().map(|e| e.n_neurons);
     let values = values.chain(neurons).fold(0usize, usize::saturating_add);
@@ -284,6 +285,53 @@ fn refused(error: &dyn std::error::Error) -> Outcome {
         text.len()
     );
     Outcome::Refused
+}
+
+/// A chip description: every chip has a flash map that can be written and linked, or a reason why not.
+pub(crate) fn chips(bytes: &[u8]) -> Outcome {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return Outcome::Refused;
+    };
+    let mut chips = Chips::empty();
+    if let Err(error) = chips.add_yaml("fuzz", text) {
+        let _ = error.to_string();
+        return Outcome::Refused;
+    }
+    let mut outcome = Outcome::Refused;
+    for summary in chips.search("") {
+        let Ok(chip) = chips.find(&summary.name) else {
+            continue;
+        };
+        let layout = Layout::of(&chip, &LayoutOptions::default());
+        assert!(layout.is_err() || summary.refused.is_none(), "{summary:?}");
+        let Ok(layout) = layout else {
+            continue;
+        };
+        outcome = Outcome::Accepted;
+        let slots = layout.slots;
+        let journal = slots.second.into_iter().flat_map(|second| second.journal);
+        let parts = [layout.firmware]
+            .into_iter()
+            .chain(journal)
+            .chain([slots.a]);
+        let parts: Vec<Region> = parts.chain(slots.second.map(|second| second.b)).collect();
+        for part in &parts {
+            assert!(part.len > 0 && !part.overlaps(layout.ram), "{layout:?}");
+        }
+        for pair in parts.windows(2) {
+            assert_eq!(pair[0].end(), pair[1].address, "{layout:?}");
+        }
+        let script = layout.memory_x();
+        for line in script.lines() {
+            let linker = ["MEMORY", "{", "}", "  FLASH : ", "  RAM : ", "_tinyspike_"];
+            let ours = linker.iter().any(|start| line.starts_with(start));
+            let plain = line
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " {}:=,;_".contains(c));
+            assert!(ours && plain, "{script}");
+        }
+    }
+    outcome
 }
 
 /// A data set: NumPy's or IDX.

@@ -28,18 +28,36 @@ impl Serialize for Raw<'_> {
     }
 }
 
+/// The length that stands for a false head of the next message: a sequence number and the number of a part.
+const LIE: u8 = 254;
+
 /// Bytes that travel: each message has its length before it; messages of length 255 are 16 bytes that are no
 /// frame.
 fn stream(mut bytes: &[u8], mut head: impl FnMut() -> Head) -> Vec<u8> {
     let mut all = Vec::new();
+    let mut lie = None;
     while let Some((&length, rest)) = bytes.split_first() {
+        if length == LIE
+            && let Some((&[sequence, part @ ..], tail)) = rest.split_first_chunk::<5>()
+        {
+            lie = Some(Head {
+                sequence: sequence.into(),
+                part: u32::from_le_bytes(part),
+            });
+            bytes = tail;
+            continue;
+        }
         let (message, tail) = match length {
             u8::MAX => rest.split_at(rest.len().min(16)),
             _ => rest.split_at(rest.len().min(length.into())),
         };
         bytes = tail;
         let mut frame = [0; MAX_FRAME];
-        match wire::encode(head(), &Raw(message), &mut frame) {
+        match wire::encode(
+            lie.take().unwrap_or_else(&mut head),
+            &Raw(message),
+            &mut frame,
+        ) {
             Ok(frame) if length < u8::MAX => all.extend_from_slice(frame),
             _ => all.extend_from_slice(message),
         }
@@ -181,8 +199,17 @@ pub(crate) fn requests() -> Result<Vec<Vec<u8>>, SeedError> {
     .into())
 }
 
-/// A connection over which a stream comes, until it is lost.
-struct Says(VecDeque<u8>);
+/// A connection over which a stream comes, until it is lost, or again and again.
+struct Says {
+    stream: Vec<u8>,
+    at: usize,
+    endless: bool,
+    /// Bytes that the host has taken.
+    heard: usize,
+}
+
+/// The most bytes that a host takes of a short stream that repeats itself.
+const PATIENCE: usize = 64 << 20;
 
 impl Link for Says {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
@@ -190,13 +217,17 @@ impl Link for Says {
     }
 
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
-        if self.0.is_empty() {
+        if self.at == self.stream.len() && self.endless {
+            self.at = 0;
+        }
+        let rest = self.stream.get(self.at..).unwrap_or(&[]);
+        if rest.is_empty() {
             return Err(Lost("all is said".into()));
         }
-        let count = bytes.len().min(self.0.len());
-        for (place, byte) in bytes.iter_mut().zip(self.0.drain(..count)) {
-            *place = byte;
-        }
+        let count = bytes.len().min(rest.len());
+        bytes[..count].copy_from_slice(&rest[..count]);
+        (self.at, self.heard) = (self.at + count, self.heard + count);
+        assert!(self.heard < PATIENCE, "a host that listens for ever");
         Ok(count)
     }
 
@@ -205,7 +236,7 @@ impl Link for Says {
     }
 }
 
-/// A host whose device says anything. The first byte chooses what the host asks.
+/// A host whose device says anything. The first byte chooses what the host asks, and whether the device goes on for ever.
 pub(crate) fn session(bytes: &[u8]) -> Outcome {
     let Some((question, bytes)) = bytes.split_first() else {
         return Outcome::Refused;
@@ -218,11 +249,23 @@ pub(crate) fn session(bytes: &[u8]) -> Outcome {
             part: part - 1,
         }
     });
-    let patience = Patience {
-        silence: Duration::from_secs(5),
-        repeat: Duration::from_secs(5),
+    let endless = *question >= ENDLESS;
+    // Whoever says nothing that is an answer is given up after this.
+    let patience = match endless {
+        true => Duration::from_millis(20),
+        false => Duration::from_secs(5),
     };
-    let mut session = Session::new(Says(said.into()), 0, patience);
+    let patience = Patience {
+        silence: patience,
+        repeat: patience / 2,
+    };
+    let says = Says {
+        stream: said,
+        at: 0,
+        endless,
+        heard: 0,
+    };
+    let mut session = Session::new(says, 0, patience);
     let answered = match question % 6 {
         0 => session.hello().is_ok(),
         1 => session.ping().is_ok(),
@@ -236,6 +279,9 @@ pub(crate) fn session(bytes: &[u8]) -> Outcome {
         false => Outcome::Refused,
     }
 }
+
+/// The first question of a device that repeats its answer for ever; a multiple of 6.
+const ENDLESS: u8 = 240;
 
 /// Answers of a device to each question.
 pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
@@ -278,7 +324,16 @@ pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
             answer.push(frame.bytes().len() as u8);
             answer.extend_from_slice(frame.bytes());
         }
-        answers.push(answer);
+        // The same without an end, and with numbers of parts that lie.
+        let mut endless = answer.clone();
+        endless[0] += ENDLESS;
+        let mut lies = vec![question];
+        for part in [0, 1, 65_536, u32::MAX] {
+            lies.extend([LIE, 1]);
+            lies.extend(part.to_le_bytes());
+            lies.extend(&answer[1..]);
+        }
+        answers.extend([answer, endless, lies]);
     }
     Ok(answers)
 }

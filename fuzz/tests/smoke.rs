@@ -1,10 +1,13 @@
-//! A short run of every target with a generator of a fixed seed, and all inputs that once broke one.
+//! A run of every target with a generator of a fixed seed, short unless [`volume`] says otherwise, and all inputs that once
+//! broke one.
+
+#![expect(clippy::print_stdout, reason = "a long run says what it has done")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tinyspike_fuzz::mutate::mutate;
-use tinyspike_fuzz::{Outcome, TARGETS, Target};
+use tinyspike_fuzz::mutate::mutate_file;
+use tinyspike_fuzz::{Outcome, TARGETS, Target, volume};
 use tinyspike_tests::numbers::Numbers;
 
 /// Inputs take milliseconds; on a busy machine a hundred times more.
@@ -41,18 +44,23 @@ fn smoke(name: &str) {
     };
     let accepted = seeds.iter().enumerate().filter(|s| accepted(*s)).count();
     assert!(2 * accepted >= seeds.len(), "{accepted} of {}", seeds.len());
-    let mut numbers = Numbers::new(1);
+    let (count, seed) = match volume(0) {
+        (0, seed) => (target.smoke.into(), seed),
+        (each, seed) => (each * u64::from(target.formats), seed),
+    };
+    let mut numbers = Numbers::new(seed);
     let mut accepted = 0;
-    for execution in 0..target.smoke {
+    for execution in 0..count {
         let mut bytes = seeds[numbers.below(seeds.len())].clone();
         let other = &seeds[numbers.below(seeds.len())];
-        mutate(&mut bytes, other, &mut numbers);
+        mutate_file(&mut bytes, other, &mut numbers);
         if try_bytes(&target, &bytes, &format!("execution-{execution}")) == Outcome::Accepted {
             accepted += 1;
         }
     }
     // A target that accepts all or nothing looks at nothing.
-    let share = f64::from(accepted) / f64::from(target.smoke);
+    println!("{name}: {accepted} of {count} accepted");
+    let share = f64::from(accepted) / count as f64;
     assert!((0.01..0.99).contains(&share), "{name}: {accepted} accepted");
 }
 
@@ -84,6 +92,11 @@ fn savedmodels() {
 #[test]
 fn data_sets() {
     smoke("data");
+}
+
+#[test]
+fn chip_descriptions() {
+    smoke("chips");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Graph → Graph and Rounding: biases and rounded weights that make up for what quantization does.
+//! Graph + samples → integers::Network, whose biases and rounded weights make up for what quantization does.
 //!
 //! Rounding activations to counts, clipping them and rounding weights shift what every target gets. Layer
 //! by layer from the input on, the quantized network so far runs on some samples, and each channel of
@@ -177,19 +177,8 @@ fn batch(
         .collect()
 }
 
-/// A graph with fitted biases, and how its weights are to be rounded.
-#[derive(Clone, Debug)]
-pub struct Compensated {
-    /// The graph.
-    pub graph: Graph,
-    /// The rounding.
-    pub rounding: Rounding,
-    /// The network in integers.
-    pub quantized: integers::Network,
-}
-
-/// Fits biases, and with `round` the rounding of weights, for a network that is quantized with `options`.
-/// `reference` is of the same graph.
+/// Quantizes a graph with `options`, with biases that are fitted to what it computes, and with `round` fitted roundings
+/// of weights. `reference` is of the same graph.
 ///
 /// # Errors
 /// Where the network cannot be quantized.
@@ -199,7 +188,7 @@ pub fn compensate(
     options: &QuantizeOptions,
     reference: &Reference,
     round: bool,
-) -> Result<Compensated, CompensateError> {
+) -> Result<integers::Network, CompensateError> {
     let mut graph = graph.clone();
     let mut rounding = Rounding {
         units: vec![None; graph.populations.len()],
@@ -266,11 +255,7 @@ pub fn compensate(
         // No other target depends on these biases and roundings.
         quantizer.target(&graph, target, &rounding)?;
     }
-    Ok(Compensated {
-        graph,
-        rounding,
-        quantized: quantizer.network,
-    })
+    Ok(quantizer.network)
 }
 
 /// Values of some populations in the quantized network, sample after sample, in the float network's units.

@@ -1,6 +1,6 @@
 //! Packed images on the host: bytes, owned, aligned and checked.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tinyspike_shared::image::{self, ALIGN, HEADER_LEN, Header, ImageError, MAGIC, checksum};
@@ -105,23 +105,13 @@ impl ImageBuf {
         })
     }
 
-    /// Writes an image file, as a whole or not at all.
+    /// Writes an image file, as a whole or not at all. What is no regular file is written in place.
     ///
     /// # Errors
     /// [`ImageFileError::Write`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ImageFileError> {
         let path = path.as_ref();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&self.bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map(drop).map_err(|e| e.error)
-        };
-        write().map_err(|source| ImageFileError::Write {
+        file::write(path, &self.bytes).map_err(|source| ImageFileError::Write {
             path: path.to_owned(),
             source,
         })
@@ -137,6 +127,13 @@ impl ImageBuf {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The image alone, with these bytes behind it.
+    pub(crate) fn followed_by(&self, behind: &[u8]) -> Self {
+        Self {
+            bytes: aligned_copy(&[self.image().bytes(), behind].concat()),
+        }
     }
 
     /// The same image, stated to be this release of its model. A signature does not fit it any more, and is

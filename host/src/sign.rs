@@ -6,13 +6,12 @@ use ed25519_dalek::pkcs8::{
     KeypairBytes,
 };
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use tinyspike_shared::image::ImageError;
 use tinyspike_shared::signature::{
     KeyId, PUBLIC_KEY_LEN, SignatureError, Signed, TRAILER_LEN, trailer,
 };
 
 use crate::advice::{Advice, Advised};
-use crate::image::{Image, aligned_copy};
+use crate::image::ImageBuf;
 
 /// Fault of an image or a key.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +31,6 @@ pub enum SignError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers for a key: {0}")]
     Random(String),
-    /// The image cannot be read.
-    #[error(transparent)]
-    Image(#[from] ImageError),
     /// The signature is missing or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -44,7 +40,6 @@ impl Advised for SignError {
     fn advice(&self) -> Vec<Advice> {
         match self {
             Self::PrivateKey(_) | Self::PublicKey(_) => vec![Advice::MakeKeys],
-            Self::Image(_) => vec![Advice::Image],
             _ => Vec::new(),
         }
     }
@@ -106,16 +101,10 @@ impl PrivateKey {
     }
 
     /// The image with a signature behind it; one that was there is replaced.
-    ///
-    /// # Errors
-    /// Where `image` is no image.
-    pub fn sign(&self, image: &[u8]) -> Result<Vec<u8>, SignError> {
-        let aligned = aligned_copy(image);
-        let image = Image::parse(&aligned)?.bytes();
-        let signature = self.0.sign(image).to_bytes();
-        let mut signed = image.to_vec();
-        signed.extend(trailer(&self.public().0, &signature));
-        Ok(signed)
+    #[must_use]
+    pub fn sign(&self, image: &ImageBuf) -> ImageBuf {
+        let signature = self.0.sign(image.image().bytes()).to_bytes();
+        image.followed_by(&trailer(&self.public().0, &signature))
     }
 }
 
@@ -162,32 +151,23 @@ impl PublicKey {
     /// Checks that this key has signed the image.
     ///
     /// # Errors
-    /// Where it has not, or the image is none.
-    pub fn verify(&self, image: &[u8]) -> Result<(), SignError> {
-        let aligned = aligned_copy(image);
-        let image = Signed::find(&aligned)?.verify(&self.0)?;
-        Image::parse(image)?;
+    /// If it has not.
+    pub fn verify(&self, image: &ImageBuf) -> Result<(), SignError> {
+        Signed::find(image.bytes())?.verify(&self.0)?;
         Ok(())
     }
 }
 
 /// Key that claims to have signed an image; `None` if there is no signature.
-///
-/// # Errors
-/// Where there is no image.
-pub fn signer(image: &[u8]) -> Result<Option<KeyId>, SignError> {
-    let aligned = aligned_copy(image);
-    match Signed::find(&aligned) {
-        Ok(signed) => Ok(Some(signed.key)),
-        Err(SignatureError::Unsigned) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
+#[must_use]
+pub fn signer(image: &ImageBuf) -> Option<KeyId> {
+    Signed::find(image.bytes()).ok().map(|signed| signed.key)
 }
 
-/// Trailer of a signed image, unchecked; `None` if it is not signed, or no image.
+/// Trailer of a signed image, unchecked; `None` if it is not signed.
 #[must_use]
-pub fn trailer_of(image: &[u8]) -> Option<[u8; TRAILER_LEN]> {
-    let aligned = aligned_copy(image);
-    let signed = Signed::find(&aligned).ok()?;
-    aligned.get(signed.image.len()..)?.first_chunk().copied()
+pub fn trailer_of(image: &ImageBuf) -> Option<[u8; TRAILER_LEN]> {
+    let signed = Signed::find(image.bytes()).ok()?;
+    let behind = image.bytes().get(signed.image.len()..)?;
+    behind.first_chunk().copied()
 }

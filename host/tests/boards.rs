@@ -1,7 +1,10 @@
 //! The way of a model onto a board as a user goes it: every command on emulated boards, and what they say and do
 //! if something goes wrong.
 
-use std::io::{BufRead as _, BufReader};
+#![expect(clippy::print_stdout, reason = "stacks and refusals are measured")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -281,6 +284,12 @@ fn a_microbit_from_flash_to_bench() {
 fn the_mps2_boards_from_flash_to_bench() {
     from_flash_to_bench(Machine::Mps2An386);
     from_flash_to_bench(Machine::Mps2An500);
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_cortex_m33_from_flash_to_bench() {
+    from_flash_to_bench(Machine::Mps2An505);
 }
 
 /// A microbit, and the flags that name it.
@@ -577,28 +586,58 @@ fn every_kind_of_image(machine: Machine, target: &str) {
         ("mnist_mlp", exact("relu=spiking-relu", "alpha:0.005")),
         ("mnist_mlp", exact("relu=lif", "alpha:0.005")),
     ];
-    let on = format!("emulated:{}", machine.name());
-    let data = test_set();
-    for (model, flags) in kinds {
+    let endless = |neurons, synapse| {
+        let mut flags = exact(neurons, synapse);
+        flags.retain(|flag| *flag != "20");
+        let at = flags.iter().position(|flag| *flag == "--steps").unwrap();
+        flags.insert(at + 1, "0");
+        flags
+    };
+    let streams = [
+        ("mnist_mlp", endless("relu=spiking-relu", "0.005")),
+        ("mnist_mlp", endless("relu=lif", "alpha:0.005")),
+    ];
+    for (model, flags) in kinds.into_iter().chain(streams) {
         let image = convert(&folder, "image.tsp", model, &[&flags[..], &target].concat());
-        let (printed, _) = succeeds(&["flash", &image, "--on", &on]);
-        assert!(
-            printed.contains("\nan inference of "),
-            "{flags:?}: {printed}"
-        );
-        let run = [
-            "run", &image, "--data", &data, "--limit", "3", "--on", &on, "--json",
-        ];
-        let report = json(&command(&run));
-        assert!(report["divergence"].is_null(), "{flags:?}: {report}");
-        let [used, size] =
-            ["high_water", "size"].map(|part| report["stack"][part].as_u64().unwrap());
-        // An interrupt comes on top, at any time.
-        assert!(
-            used * 8 <= size * 7,
-            "{flags:?}: {used} of {size} bytes of stack"
-        );
+        runs_within_its_stack(machine, &image, &["--data", &test_set()]);
     }
+    // Two inputs, deployed and exact.
+    let model = project("tests/fixtures/keras/digits_two_inputs.keras");
+    let data = |flag: &'static str| {
+        let file = |input: &str, file: &str| {
+            let file = project(&format!("tests/fixtures/data/{file}.npz"));
+            [flag.to_owned(), format!("{input}={}", path(&file))]
+        };
+        [file("image", "digits"), file("mirror", "digits_mirrored")].concat()
+    };
+    let scale = ["--byte-scale", "0.0625"];
+    let calibration = data("--calibration");
+    let calibration: Vec<&str> = calibration.iter().map(String::as_str).collect();
+    let samples = data("--data");
+    let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
+    for flags in [calibration, exact("relu=spiking-relu", "0.005")] {
+        let image = folder.path().join("two.tsp");
+        let convert = ["convert", path(&model), "-o", path(&image)];
+        succeeds(&[&convert, &scale[..], &flags, &target].concat());
+        runs_within_its_stack(machine, path(&image), &[&samples, &scale[..]].concat());
+    }
+}
+
+/// Flashes an image and runs samples, to the bit, with an eighth of the stack to spare.
+fn runs_within_its_stack(machine: Machine, image: &str, data: &[&str]) {
+    let on = format!("emulated:{}", machine.name());
+    let (printed, _) = succeeds(&["flash", image, "--on", &on]);
+    assert!(printed.contains("\nan inference of "), "{image}: {printed}");
+    let run = ["run", image, "--limit", "3", "--on", &on, "--json"];
+    let report = json(&command(&[&run, data].concat()));
+    assert!(report["divergence"].is_null(), "{image}: {report}");
+    let [used, size] = ["high_water", "size"].map(|part| report["stack"][part].as_u64().unwrap());
+    println!("{machine}: {used} of {size} bytes of stack");
+    // An interrupt comes on top, at any time.
+    assert!(
+        used * 8 <= size * 7,
+        "{image}: {used} of {size} bytes of stack"
+    );
 }
 
 #[test]
@@ -619,6 +658,26 @@ fn every_kind_of_image_runs_on_a_cortex_m7() {
     every_kind_of_image(Machine::Mps2An500, "cortex-m4");
 }
 
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_kind_of_image_runs_on_a_cortex_m33() {
+    every_kind_of_image(Machine::Mps2An505, "cortex-m4");
+}
+
+/// Firmware for chips with a Cortex-M33 is built, and has room for an image beside it.
+#[test]
+#[ignore = "needs a compiler for the boards: cargo xtask test"]
+fn chips_with_a_cortex_m33_have_firmware() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "m33.tsp", &["--target", "cortex-m4"]);
+    for chip in ["STM32U585AI", "STM32H563ZI", "nRF5340_xxAA"] {
+        let (printed, said) = succeeds(&["flash", &image, "--dry-run", "--chip", chip]);
+        assert!(printed.contains("\nflash for firmware: "), "{printed}");
+        assert!(printed.contains("dry run"), "{printed}");
+        assert!(!said.contains("other kernels"), "{said}");
+    }
+}
+
 /// A client that says nothing does not keep a board from others.
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
@@ -626,11 +685,126 @@ fn an_idle_client_makes_room() {
     let folder = TempDir::new().unwrap();
     let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
     let (board, probe) = microbit();
-    let idle = std::net::TcpStream::connect(("127.0.0.1", board.port())).unwrap();
+    let idle = TcpStream::connect(("127.0.0.1", board.port())).unwrap();
     // It has been accepted when this is sent, and is no packet.
     std::thread::sleep(Duration::from_millis(100));
     succeeds(&[&["flash", &image], &flags(&probe)[..]].concat());
     drop(idle);
+}
+
+/// A probe that lies: bytes of its answers are changed, left out, said twice, or do not end, from some place on.
+struct Liar {
+    port: u16,
+}
+
+impl Liar {
+    fn start(board: u16, seed: u64) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(host), Ok(probe)) = (client, TcpStream::connect(("127.0.0.1", board)))
+                else {
+                    return;
+                };
+                let (to_probe, from_host) = (probe.try_clone().unwrap(), host.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let (mut from, mut to) = (&from_host, &to_probe);
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to_probe.shutdown(Shutdown::Both);
+                });
+                std::thread::spawn(move || Self::answer(probe, host, seed));
+            }
+        });
+        Self { port }
+    }
+
+    fn answer(mut probe: TcpStream, mut host: TcpStream, seed: u64) {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) % n
+        };
+        let truth = 1 << below(15);
+        let mut true_bytes = below(truth) as usize;
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = probe.read(&mut bytes) {
+            let mut answer = bytes[..count].to_vec();
+            let lies = true_bytes < count;
+            true_bytes = true_bytes.saturating_sub(count);
+            if lies {
+                let at = below(count as u64) as usize;
+                match seed % 6 {
+                    0 => answer[at] ^= 1 << below(8),
+                    1 => answer.truncate(at),
+                    2 => answer.extend_from_within(at..),
+                    3 => answer.fill_with(|| below(256) as u8),
+                    4 => answer.fill(0xff),
+                    _ => {
+                        let endless = [bytes[at]; 4096];
+                        while host.write_all(&endless).is_ok() {}
+                    }
+                }
+                true_bytes = below(512) as usize;
+            }
+            if host.write_all(&answer).is_err() {
+                break;
+            }
+        }
+        let _ = host.shutdown(Shutdown::Both);
+        let _ = probe.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_probe_that_lies_ends_a_command_with_one_paragraph() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let data = test_set();
+    let count = std::env::var("TINYSPIKE_LIES").map_or(18, |n| n.parse().unwrap());
+    let (mut ended, mut refused) = (0, 0);
+    for seed in 0..count {
+        let (board, probe) = microbit();
+        if seed % 3 > 0 {
+            succeeds(&[&["flash", &image], &flags(&probe)[..]].concat());
+        }
+        let liar = Liar::start(board.port(), seed);
+        let probe = format!("20b7:9db1:tcp:127.0.0.1:{}", liar.port);
+        let tool = match seed % 3 {
+            0 => vec!["flash", &image],
+            1 => vec!["run", &image, "--data", &data, "--limit", "5"],
+            _ => vec!["monitor", "--seconds", "2"],
+        };
+        let start = Instant::now();
+        let output = command(&[&tool[..], &flags(&probe)].concat());
+        let said = text(&output.stderr);
+        assert!(start.elapsed() < Duration::from_secs(180), "{seed}: {said}");
+        let code = output.status.code();
+        assert!(
+            matches!(code, Some(0 | 1)),
+            "{seed}: {:?}: {said}",
+            output.status
+        );
+        assert!(
+            !said.contains("panicked") && said.len() < 8192,
+            "{seed}: {said}"
+        );
+        let errors = said.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!(
+            errors.count(),
+            usize::from(code == Some(1)),
+            "{seed}: {said}"
+        );
+        let moves = |c: char| c.is_control() && c != '\n';
+        assert!(!said.contains(moves), "{seed}: {said:?}");
+        ended += 1;
+        refused += usize::from(code == Some(1));
+    }
+    println!("{ended} commands ended, {refused} of them with an error");
+    assert!(2 * refused > ended, "{refused} of {ended}");
 }
 
 /// A probe that stops in the middle of its work, as a process can be stopped.

@@ -123,9 +123,8 @@ fn a_network_made_by_hand_is_listed_simulated_and_lowered() {
     assert_eq!(network.input("x"), Some(NodeId(0)));
     assert_eq!(network.output("y"), Some(ProbeId(0)));
     assert_eq!(network.input("y"), None);
-    let listed = listing(&network);
-    let func = listed.nodes[1].tensor_func.as_deref();
-    assert_eq!(func, Some("<function softmax>"));
+    let listed = serde_json::to_value(listing(&network)).unwrap();
+    assert_eq!(listed["nodes"][1]["tensor_func"], "<function softmax>");
 
     let simulator = Simulator::new(&network, &SimulateOptions::default()).unwrap();
     let x = Tensor::new(vec![1, 3], vec![1.0, 0.5, 0.75]).unwrap();

@@ -11,24 +11,25 @@ use tinyspike::device::ConnectError;
 use tinyspike::device::run::RunError;
 use tinyspike::device::session::SessionError;
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::firmware::embed;
+use tinyspike_board::firmware::{embed, family};
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
-use tinyspike_firmware::kernels::families;
 use tinyspike_shared::accept::Refusal;
 use tinyspike_shared::image::ImageError;
 use tinyspike_tests::bench::{Bench, Ended, logged};
 use tinyspike_tests::mnist;
 
-const MACHINES: [Machine; 3] = [Machine::Microbit, Machine::Mps2An386, Machine::Mps2An500];
+const MACHINES: [Machine; 4] = [
+    Machine::Microbit,
+    Machine::Mps2An386,
+    Machine::Mps2An500,
+    Machine::Mps2An505,
+];
 
 /// An image of `mnist_small`.
 fn image(machine: Machine, steps: u16) -> Vec<u8> {
     let options = QuantizeOptions {
         steps,
-        target: match machine {
-            Machine::Microbit => &families::SWAR,
-            _ => &families::DSP,
-        },
+        target: family(machine),
         ..QuantizeOptions::default()
     };
     mnist::small(Some(100), &options).bytes().to_vec()
@@ -48,6 +49,12 @@ fn an_image_runs_on_a_board_to_the_bit() {
         let bench = Bench::new(machine, None);
         let built = image(machine, 2);
         bench.flash(&built, true);
+        let (identity, _) = bench.hello(false).unwrap();
+        let kernels = match machine {
+            Machine::Microbit => "Swar",
+            _ => "Dsp",
+        };
+        assert_eq!(identity.kernels, kernels, "{machine}");
         for bisect in [false, true] {
             let (report, log) = bench.run(&built, &set, bisect).unwrap();
             assert_eq!(report.divergence, None, "{machine}");

@@ -154,7 +154,7 @@ fn a_hundred_thousand_samples_are_calibrated_on_in_blocks_as_in_memory() {
     for path in [&stored, &deflated, &images] {
         let blocks = FileBlocks {
             path: path.clone(),
-            byte_scale: BYTE,
+            byte_scale: Some(BYTE),
             limit: None,
         };
         // Never more than a block is there at a time.
@@ -188,7 +188,7 @@ fn what_is_wrong_with_a_file_is_found_in_blocks_too() {
     std::fs::write(&file, &bytes).unwrap();
     let blocks = FileBlocks {
         path: file.clone(),
-        byte_scale: BYTE,
+        byte_scale: Some(BYTE),
         limit: None,
     };
     let error = calibrate_blocks(&small(), &blocks, &|_| {}).unwrap_err();
@@ -308,11 +308,8 @@ fn fitted_roundings_make_errors_smaller_on_other_samples() {
                 ..QuantizeOptions::default()
             };
             let nearest = quantize(&graph, &calibration, &options).unwrap();
-            let fitted = |round| {
-                compensate(&graph, &calibration, &options, &reference, round)
-                    .unwrap()
-                    .quantized
-            };
+            let fitted =
+                |round| compensate(&graph, &calibration, &options, &reference, round).unwrap();
             let [nearest, biases, rounded] =
                 [&nearest, &fitted(false), &fitted(true)].map(|n| output_error(&graph, n, &others));
             let all = format!("{name}, {weight_bits} bits: {nearest}, {biases}, {rounded}");

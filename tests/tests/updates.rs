@@ -5,6 +5,7 @@
 
 use emulated_board::{Fault, Machine};
 use probe_rs::MemoryInterface as _;
+use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{
@@ -35,6 +36,12 @@ const MODEL_ONLY: PlanOptions = PlanOptions {
 fn image(version: u32) -> Vec<u8> {
     let image = assemble(&spiking()).unwrap();
     image.with_model_version(version).bytes().to_vec()
+}
+
+/// The same, signed.
+fn sign(key: &PrivateKey, version: u32) -> Vec<u8> {
+    let image = ImageBuf::new(&image(version)).unwrap();
+    key.sign(&image).bytes().to_vec()
 }
 
 fn checksum(image: &[u8]) -> u32 {
@@ -167,11 +174,11 @@ MC4CAQAwBQYDK2VwBCIEIHJSucarFq6ccgyIFx3kuRchTsFcGX3nde6PCuhJ2QZe
 fn only_what_the_key_has_signed_runs_and_nothing_older() {
     let [key, other] = [KEY, OTHER_KEY].map(|text| PrivateKey::from_pem(text).unwrap());
     let public = key.public();
-    let signed = |version| key.sign(&image(version)).unwrap();
+    let signed = |version| sign(&key, version);
     let mut altered = signed(2);
     let place = image(2).len() - 1;
     altered[place] ^= 1;
-    let foreign = other.sign(&image(2)).unwrap();
+    let foreign = sign(&other, 2);
     for machine in MACHINES {
         let bench = Bench::counting(machine, Some(&public));
         // A prebuilt firmware says which key it asks for.

@@ -28,7 +28,7 @@ pub(crate) fn build() -> Result<(), Failure> {
             size.ram
         );
     }
-    for board in Board::MEASURED {
+    for board in Board::ALL {
         for &program in board.programs().map_or(&[][..], |programs| programs.which) {
             let elf = build_program(board, program)?;
             let size = Size::read(&elf)?;

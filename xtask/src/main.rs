@@ -18,7 +18,6 @@ mod no_panic;
 mod package;
 mod profile;
 mod prose;
-mod run;
 mod setup;
 mod test;
 mod tree;
@@ -47,14 +46,12 @@ enum Command {
     Firmware,
     /// Show by the linker that no panic is reachable from the engine
     NoPanic,
-    /// Let libFuzzer look for inputs that break a parser
+    /// Look for inputs that break a parser: by generators, or by libFuzzer
     Fuzz(fuzz::Args),
     /// Check formatting, clippy, prose, unsafe code, packages and dependencies
     Lint,
     /// Check that every crate that is published packages without warnings
     Package,
-    /// Run an image on an emulated board and print the trace
-    Qemu(run::Args),
     /// Count the instructions of whole inferences on an emulated board
     Bench(bench::Args),
     /// Cut the power of simulated flash in two million updates
@@ -67,7 +64,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match perform(Cli::parse().command) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::FAILURE
@@ -75,20 +72,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(command: Command) -> Result<ExitCode, Failure> {
+fn perform(command: Command) -> Result<(), Failure> {
     match command {
-        Command::PowerCuts(args) => test::power_cuts(&args)?,
-        Command::Soak => test::soak()?,
-        Command::Test => test::test()?,
-        Command::Setup => setup::setup()?,
-        Command::Firmware => firmware::build()?,
-        Command::NoPanic => no_panic::check()?,
-        Command::Fuzz(args) => fuzz::run(&args)?,
-        Command::Lint => lint::lint()?,
-        Command::Package => package::check()?,
-        Command::Bench(args) => bench::run(&args)?,
-        Command::Profile(args) => profile::run(&args)?,
-        Command::Qemu(args) => return run::run(&args),
+        Command::PowerCuts(args) => test::power_cuts(&args),
+        Command::Soak => test::soak(),
+        Command::Test => test::test(),
+        Command::Setup => setup::setup(),
+        Command::Firmware => firmware::build(),
+        Command::NoPanic => no_panic::check(),
+        Command::Fuzz(args) => fuzz::run(&args),
+        Command::Lint => lint::lint(),
+        Command::Package => package::check(),
+        Command::Bench(args) => bench::run(&args),
+        Command::Profile(args) => profile::run(&args),
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -16,8 +16,12 @@ use probe_rs::{Permissions, Session};
 pub(crate) const SOON: Duration = Duration::from_secs(2);
 
 /// The boards with flash that can be written.
-pub(crate) const FLASHABLE: [Machine; 3] =
-    [Machine::Microbit, Machine::Mps2An386, Machine::Mps2An500];
+pub(crate) const FLASHABLE: [Machine; 4] = [
+    Machine::Microbit,
+    Machine::Mps2An386,
+    Machine::Mps2An500,
+    Machine::Mps2An505,
+];
 
 pub(crate) fn start(machine: Machine) -> Board {
     Board::start(machine, &Options::default()).unwrap_or_else(|e| panic!("{machine}: {e}"))

@@ -36,7 +36,7 @@ impl fmt::Display for Obstacle {
 }
 
 /// Families whose Armv8-M core has the main and DSP extensions in every chip.
-const MAINLINE: [&str; 21] = [
+const MAINLINE: [&str; 22] = [
     "EFM32PG22",
     "EFM32PG26",
     "EFR32BG2",
@@ -44,6 +44,7 @@ const MAINLINE: [&str; 21] = [
     "EFR32MG2",
     "GD32E50x",
     "LPC55S69",
+    "MPS2 AN505",
     "nRF53",
     "nRF54L",
     "nRF91",

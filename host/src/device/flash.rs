@@ -15,7 +15,6 @@ use super::run::compare;
 use super::session::{Identity, Lost, SessionError, StackUse};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
-use crate::image::ImageBuf;
 
 /// Options of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +83,7 @@ pub fn flash(
         Mode::Everything => {
             let image = plan.places.iter().map(|place| Segment {
                 address: place.image.address,
-                bytes: plan.image.clone(),
+                bytes: plan.image.bytes().to_vec(),
             });
             let writes: Vec<Segment> = plan.writes.iter().cloned().chain(image).collect();
             write(plan, &mut session, &writes, false, &mut tally)?;
@@ -129,8 +128,7 @@ fn try_out(
         chip: plan.chip().to_owned(),
         reason: format!("it does not run an inference: {reason}"),
     };
-    let image = ImageBuf::new(&plan.image).map_err(|e| failed(e.to_string()))?;
-    let image = image.image();
+    let image = plan.image.image();
     let inputs = image.description().inputs.iter();
     let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
     let mut core = session

@@ -71,6 +71,7 @@ impl LogTable {
         LogReader {
             table: self,
             decoder: self.table.new_stream_decoder(),
+            pending: 0,
         }
     }
 }
@@ -79,16 +80,27 @@ impl LogTable {
 pub struct LogReader<'t> {
     table: &'t LogTable,
     decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
+    /// Bytes since the last message, which the decoder keeps.
+    pending: usize,
 }
+
+/// The most bytes of a message. A device that sends more without an end has its log read from there on.
+const MAX_MESSAGE: usize = 64 << 10;
 
 impl LogReader<'_> {
     /// The messages that are whole once `bytes` have come. What is damaged is left out.
     pub fn read(&mut self, bytes: &[u8]) -> Vec<LogMessage> {
+        if self.pending > MAX_MESSAGE {
+            self.decoder = self.table.table.new_stream_decoder();
+            self.pending = 0;
+        }
         self.decoder.received(bytes);
+        self.pending += bytes.len();
         let mut messages = Vec::new();
         loop {
             match self.decoder.decode() {
                 Ok(frame) => {
+                    self.pending = 0;
                     let locations = self.table.locations.as_ref();
                     let place = locations.and_then(|places| places.get(&frame.index()));
                     messages.push(LogMessage {
@@ -98,7 +110,7 @@ impl LogReader<'_> {
                     });
                 }
                 // The decoder has passed over it.
-                Err(DecodeError::Malformed) => {}
+                Err(DecodeError::Malformed) => self.pending = 0,
                 Err(DecodeError::UnexpectedEof) => return messages,
             }
         }

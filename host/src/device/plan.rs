@@ -17,7 +17,7 @@ use super::memory::{Layout, LayoutError, LayoutOptions, MemoryMap, Region, Secon
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
-use crate::image::{Image, ImageBuf, aligned_copy};
+use crate::image::{Image, ImageBuf};
 use crate::sign::{PublicKey, trailer_of};
 
 /// Options of a plan.
@@ -231,7 +231,7 @@ pub struct Plan {
     pub budgets: Vec<Budget>,
     /// The image and its signature.
     #[serde(skip)]
-    pub(super) image: Vec<u8>,
+    pub(super) image: ImageBuf,
     /// The key whose signature the firmware asks for, if that is known.
     #[serde(skip)]
     pub(super) key: Option<PublicKey>,
@@ -262,11 +262,11 @@ impl Plan {
         }
         .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
-        let trailer = trailer_of(image.bytes());
+        let signed = image.followed_by(trailer_of(image).as_ref().map_or(&[], |t| t));
         let image = &image.image();
-        let bytes = [image.bytes(), trailer.as_ref().map_or(&[], |t| t)].concat();
+        let bytes = signed.bytes().len();
         let own = firmware.filter(|_| !options.model_only);
-        let turns = layout.slots.turns(bytes.len() as u64);
+        let turns = layout.slots.turns(bytes as u64);
         let mode = match (own, turns) {
             (Some(_), _) => Mode::Everything,
             (None, Some(_)) => Mode::InactiveSlot,
@@ -280,7 +280,7 @@ impl Plan {
             .iter()
             .filter_map(|&slot| {
                 let start = layout.slots.slot(slot)?.address;
-                let image = Region::new(start, start.saturating_add(bytes.len() as u32));
+                let image = Region::new(start, start.saturating_add(bytes as u32));
                 Some(Place {
                     slot,
                     image,
@@ -316,8 +316,8 @@ impl Plan {
                 own.segments.iter().map(Region::of).collect()
             }),
             erased: erased.collect(),
-            budgets: budgets(chip, image, bytes.len() as u64, firmware, own, key, &layout)?,
-            image: bytes,
+            budgets: budgets(chip, image, bytes as u64, firmware, own, key, &layout)?,
+            image: signed,
             key,
             rtt: match firmware.and_then(|firmware| firmware.rtt) {
                 Some(address) => ScanRegion::Exact(address.into()),
@@ -341,9 +341,8 @@ impl Plan {
         minimum: u32,
         key: Option<PublicKey>,
     ) -> Result<(), PlanError> {
-        let bytes = aligned_copy(&self.image);
         let terms = Terms::version(minimum).signed(key.map(|key| *key.bytes()));
-        let accepted: Result<Image<'_>, _> = terms.accept(&bytes);
+        let accepted: Result<Image<'_>, _> = terms.accept(self.image.bytes());
         accepted.map(|_| ()).map_err(|refusal| PlanError::Refused {
             chip: self.name.clone(),
             refusal,

@@ -90,7 +90,7 @@ pub(super) fn update(
     // Where nothing runs, what is named may as well be written.
     let running = start.running.unwrap_or(start.named.other());
     let slot = journal
-        .update(running, &plan.image, plan.version, plan.minimum)
+        .update(running, plan.image.bytes(), plan.version, plan.minimum)
         .map_err(|e| unusable(plan, e))?;
     Ok(Updated {
         slot,
@@ -103,7 +103,7 @@ pub(super) fn update(
 fn first_slot(plan: &Plan) -> Segment {
     Segment {
         address: plan.layout.slots.a.address,
-        bytes: plan.image.clone(),
+        bytes: plan.image.bytes().to_vec(),
     }
 }
 

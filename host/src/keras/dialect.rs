@@ -28,7 +28,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// What the configuration itself states.
+    /// The configuration's own statement.
     pub(crate) fn of(config: &Value) -> Self {
         let text = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
         Self {

@@ -72,21 +72,15 @@ impl Resolved {
 
     /// Adds a term: to an equal one if there is one, and to one of the same kind once there are many.
     fn add(&mut self, term: Term) -> Result<(), String> {
-        let many = self.terms.len() >= APART;
-        let alike = |kept: &Term| kept.pre == term.pre && kept.synapse == term.synapse;
-        let kept = self.terms.iter_mut().filter(|kept| alike(kept));
-        let sum = kept
-            .filter_map(|kept| kept.path.plus(&term.path).map(|sum| (kept, sum)))
-            .next();
-        if let Some((kept, sum)) = sum {
-            kept.path = sum;
-            return Ok(());
-        }
-        if many {
-            let kept = self.terms.iter_mut().filter(|kept| alike(kept));
-            let sum = kept
-                .filter_map(|kept| kept.path.beside(&term.path).map(|sum| (kept, sum)))
-                .next();
+        type Join = fn(&Path, &Path) -> Option<Path>;
+        let joins: &[Join] = match self.terms.len() {
+            APART.. => &[Path::plus, Path::beside],
+            _ => &[Path::plus],
+        };
+        for join in joins {
+            let alike = |kept: &&mut Term| kept.pre == term.pre && kept.synapse == term.synapse;
+            let mut kept = self.terms.iter_mut().filter(alike);
+            let sum = kept.find_map(|kept| join(&kept.path, &term.path).map(|sum| (kept, sum)));
             if let Some((kept, sum)) = sum {
                 kept.path = sum;
                 return Ok(());

@@ -1,5 +1,7 @@
 //! Matrix products over strided views, through nalgebra.
 
+use std::ops::Deref;
+
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
 use super::{OpsError, check_len};
@@ -13,9 +15,9 @@ type StridedViewMut<'a> = DMatrixViewMut<'a, f32, Dyn, Dyn>;
 
 /// A matrix in a slice: element (r, c) stands at `r * row_stride + c * col_stride`.
 #[derive(Clone, Copy, Debug)]
-pub struct MatRef<'a> {
+pub struct Mat<D> {
     /// The values.
-    pub data: &'a [f32],
+    pub data: D,
     /// Number of rows.
     pub rows: usize,
     /// Number of columns.
@@ -26,20 +28,10 @@ pub struct MatRef<'a> {
     pub col_stride: usize,
 }
 
-/// A matrix in a slice that can be written; see [`MatRef`].
-#[derive(Debug)]
-pub struct MatMut<'a> {
-    /// The values.
-    pub data: &'a mut [f32],
-    /// Number of rows.
-    pub rows: usize,
-    /// Number of columns.
-    pub cols: usize,
-    /// Places from one row to the next.
-    pub row_stride: usize,
-    /// Places from one column to the next.
-    pub col_stride: usize,
-}
+/// A matrix that is read.
+pub type MatRef<'a> = Mat<&'a [f32]>;
+/// A matrix that is written.
+pub type MatMut<'a> = Mat<&'a mut [f32]>;
 
 fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
     match (rows.checked_sub(1), cols.checked_sub(1)) {
@@ -51,10 +43,10 @@ fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize
     }
 }
 
-impl<'a> MatRef<'a> {
+impl<D: Deref<Target = [f32]>> Mat<D> {
     /// A matrix whose rows follow each other.
     #[must_use]
-    pub fn row_major(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub fn row_major(data: D, rows: usize, cols: usize) -> Self {
         Self {
             data,
             rows,
@@ -64,6 +56,13 @@ impl<'a> MatRef<'a> {
         }
     }
 
+    fn check(&self) -> Result<(), OpsError> {
+        let need = span(self.rows, self.cols, self.row_stride, self.col_stride);
+        check_len("a matrix", need, self.data.len().min(need))
+    }
+}
+
+impl<'a> MatRef<'a> {
     /// Rows and columns exchanged.
     #[must_use]
     pub fn transposed(self) -> Self {
@@ -74,11 +73,6 @@ impl<'a> MatRef<'a> {
             col_stride: self.row_stride,
             ..self
         }
-    }
-
-    fn check(&self) -> Result<(), OpsError> {
-        let need = span(self.rows, self.cols, self.row_stride, self.col_stride);
-        check_len("a matrix", need, self.data.len().min(need))
     }
 
     fn view(&self) -> Result<StridedView<'a>, OpsError> {
@@ -94,23 +88,6 @@ impl<'a> MatRef<'a> {
 }
 
 impl<'a> MatMut<'a> {
-    /// A matrix whose rows follow each other.
-    #[must_use]
-    pub fn row_major(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
-        Self {
-            data,
-            rows,
-            cols,
-            row_stride: cols,
-            col_stride: 1,
-        }
-    }
-
-    fn check(&self) -> Result<(), OpsError> {
-        let need = span(self.rows, self.cols, self.row_stride, self.col_stride);
-        check_len("a matrix", need, self.data.len().min(need))
-    }
-
     fn view(self) -> Result<StridedViewMut<'a>, OpsError> {
         self.check()?;
         Ok(StridedViewMut::from_slice_with_strides_mut(

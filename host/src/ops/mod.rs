@@ -9,7 +9,7 @@ mod window;
 
 pub use conv::ConvPlan;
 pub(crate) use conv::split_channels;
-pub use gemm::{MatMut, MatRef, gemm};
+pub use gemm::{Mat, MatMut, MatRef, gemm};
 pub use window::{Axis, OUTSIDE, Padding, Taps};
 
 use thiserror::Error;

@@ -1,5 +1,6 @@
 //! Nested, shared and sequential models: where objects stand, how they are found by name.
 
+use serde_json::{Value, json};
 use tinyspike::convert::{ConvertOptions, LayerObject, convert};
 use tinyspike::inspect::listing;
 use tinyspike::model::{Activation, LayerConfig, Model};
@@ -8,10 +9,6 @@ use tinyspike::network::{NodeKind, Pre};
 use super::edge_cases::case;
 use super::keras::{Net, dense, layer};
 use super::messages;
-
-fn labels(items: &[impl AsRef<str>]) -> Vec<&str> {
-    items.iter().map(AsRef::as_ref).collect()
-}
 
 /// A model of one Dense layer, or around another model.
 fn inner(name: &str, nested: Option<Model>) -> Model {
@@ -57,19 +54,19 @@ fn around(model: Model, uses: usize) -> Model {
 fn objects_of_nested_networks_follow_the_parents() {
     let model = around(inner("a", Some(inner("b", None))), 1);
     let conversion = convert(&model, &ConvertOptions::default()).expect("it converts");
-    let listing = listing(&conversion.network);
-    assert_eq!(labels(&listing.networks), ["a.0", "b.0"]);
-    let nodes: Vec<&str> = listing.nodes.iter().map(|n| n.label.as_str()).collect();
+    let listing = serde_json::to_value(listing(&conversion.network)).expect("a listing is data");
+    assert_eq!(listing["networks"], json!(["a.0", "b.0"]));
+    let of = |kind: &str, fields: &[&str]| -> Vec<String> {
+        let objects = listing[kind].as_array().expect("objects").iter();
+        let text = |object: &Value, field: &&str| object[*field].as_str().unwrap().to_owned();
+        let words = |object| fields.iter().map(|f| text(object, f)).collect::<Vec<_>>();
+        objects.map(|object| words(object).join(" ")).collect()
+    };
+    let nodes = of("nodes", &["label"]);
     assert_eq!(nodes, ["inp", "o.0", "o.0.bias", "a_in", "b_in"]);
-    let ensembles: Vec<&str> = listing.ensembles.iter().map(|n| n.label.as_str()).collect();
-    assert_eq!(ensembles, ["a_dense.0", "b_dense.0"]);
-    let connections: Vec<String> = listing
-        .connections
-        .iter()
-        .map(|c| format!("{} {} {}", c.pre, c.post, c.trainable))
-        .collect();
+    assert_eq!(of("ensembles", &["label"]), ["a_dense.0", "b_dense.0"]);
     assert_eq!(
-        labels(&connections),
+        of("connections", &["pre", "post", "trainable"]),
         [
             "<Node 'inp'> <Node 'a_in'> False",
             "<Node 'o.0.bias'> <Node 'o.0'> None",
@@ -101,8 +98,8 @@ fn a_model_used_twice_shares_its_weights() {
         ..ConvertOptions::default()
     };
     let conversion = convert(&model, &split).expect("it converts");
-    let listing = listing(&conversion.network);
-    assert_eq!(labels(&listing.networks), ["a.0", "a.1"]);
+    let listing = serde_json::to_value(listing(&conversion.network)).expect("a listing is data");
+    assert_eq!(listing["networks"], json!(["a.0", "a.1"]));
     assert_eq!(conversion.layer("a"), None, "two calls are ambiguous");
     let calls: Vec<&LayerObject> = conversion
         .layers

@@ -36,17 +36,8 @@ pub(super) fn tables(results: &Results) -> String {
     let mut text = String::new();
     table(
         &mut text,
-        [
-            "network (steps, most spikes)",
-            "board",
-            "instructions: mean",
-            "median",
-            "worst",
-            "CMSIS-NN",
-            "of it",
-            "reached",
-            "accuracy",
-        ],
+        "network (steps, most spikes) | board | instructions: mean | median | worst | CMSIS-NN \
+         | of it | reached | accuracy",
         each(results).map(|(network, board)| {
             let r = &board.report;
             let rival = board.rival_instructions.map(|rival| rival as f64);
@@ -72,19 +63,8 @@ pub(super) fn tables(results: &Results) -> String {
     );
     table(
         &mut text,
-        [
-            "network",
-            "board",
-            "set_input",
-            "a step",
-            "reset",
-            "per synaptic op",
-            "one more, by a spike",
-            "one more, by an input",
-            "per neuron update",
-            "estimated cycles",
-            "CMSIS-NN's",
-        ],
+        "network | board | set_input | a step | reset | per synaptic op | one more, by a spike \
+         | one more, by an input | per neuron update | estimated cycles | CMSIS-NN's",
         each(results).map(|(network, board)| {
             let r = &board.report;
             [
@@ -105,17 +85,8 @@ pub(super) fn tables(results: &Results) -> String {
     let bytes = |n: u64| grouped(n as f64);
     table(
         &mut text,
-        [
-            "network",
-            "board",
-            "flash: code that it needs",
-            "its features",
-            "code of the whole engine",
-            "image",
-            "RAM: arena",
-            "parsed image",
-            "stack",
-        ],
+        "network | board | flash: code that it needs | its features | code of the whole engine \
+         | image | RAM: arena | parsed image | stack",
         each(results).map(|(network, board)| {
             let r = &board.report;
             [
@@ -136,15 +107,8 @@ pub(super) fn tables(results: &Results) -> String {
     let exact = results.exact.iter();
     table(
         &mut text,
-        [
-            "network",
-            "images/s, one thread",
-            "image-steps/s",
-            "images/s, two threads",
-            "image-steps/s",
-            "image-steps in a second of a core",
-            "accuracy on 10,000",
-        ],
+        "network | images/s, one thread | image-steps/s | images/s, two threads \
+         | image-steps/s | image-steps in a second of a core | accuracy on 10,000",
         networks
             .map(|n| (n.network.as_str(), &n.host))
             .chain(exact.map(|h| ("mnist_small, --exact, 50 steps", h)))
@@ -162,12 +126,12 @@ pub(super) fn tables(results: &Results) -> String {
     );
     table(
         &mut text,
-        ["on the Cortex-M4", "target", "aim", "measured", "reached"],
+        "on the Cortex-M4 | target | aim | measured | reached",
         goals(results).into_iter().map(Goal::row),
     );
     table(
         &mut text,
-        ["part of the work alone", "instructions for each"],
+        "part of the work alone | instructions for each",
         (results.micro.iter()).map(|m| [m.what.clone(), format!("{:.2}", m.instructions)]),
     );
     let commit = results.commit.get(..12).unwrap_or(&results.commit);
@@ -195,16 +159,8 @@ fn layers(text: &mut String, results: &Results) {
     });
     table(
         text,
-        [
-            "network",
-            "board",
-            "layer",
-            "neurons",
-            "instructions",
-            "events",
-            "synaptic ops",
-            "instructions for each",
-        ],
+        "network | board | layer | neurons | instructions | events | synaptic ops \
+         | instructions for each",
         layers.map(|(network, board, layer)| {
             [
                 network.network.clone(),
@@ -220,15 +176,7 @@ fn layers(text: &mut String, results: &Results) {
     );
     table(
         text,
-        [
-            "network",
-            "board",
-            "set_input",
-            "its layers",
-            "steps",
-            "their layers",
-            "all layers differ by",
-        ],
+        "network | board | set_input | its layers | steps | their layers | all layers differ by",
         each(results).map(|(network, board)| {
             let report = &board.report;
             let (inputs, others): (Vec<&Layer>, Vec<_>) =
@@ -376,13 +324,14 @@ fn goals(results: &Results) -> Vec<Goal> {
 /// Appends a table, and an empty line.
 fn table<const N: usize>(
     text: &mut String,
-    head: [&str; N],
+    head: &str,
     rows: impl IntoIterator<Item = [String; N]>,
 ) {
-    let head = [head, ["---"; N]].map(|row| row.map(str::to_owned));
-    for row in head.into_iter().chain(rows) {
+    let ruler = ["---"; N].join(" | ");
+    let rows = rows.into_iter().map(|row| row.join(" | "));
+    for row in [head.to_owned(), ruler].into_iter().chain(rows) {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| {} |", row.join(" | "));
+        let _ = writeln!(text, "| {row} |");
     }
     text.push('\n');
 }

@@ -1,8 +1,7 @@
 //! The board that a command works on: a real one, or one that is emulated meanwhile.
 
 use emulated_board::{Board as Emulated, Options};
-use tinyspike::advice::Advised as _;
-use tinyspike::device::{Chip, Chips, DeviceError, Selector};
+use tinyspike::device::{Chip, Chips, Selector};
 
 use crate::args::BoardFlags;
 use crate::diagnostics::Failure;
@@ -19,18 +18,18 @@ pub(crate) struct Board {
 pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
     let mut chips = Chips::builtin();
     if let Some(path) = &flags.chip_description {
-        chips.add_description(path).map_err(failure)?;
+        chips.add_description(path).map_err(Failure::of)?;
     }
     let name = match flags.on {
         Some(machine) => {
             if let Some(text) = machine.chip_description() {
-                chips.add_yaml(machine.name(), text).map_err(failure)?;
+                chips.add_yaml(machine.name(), text).map_err(Failure::of)?;
             }
             machine.chip()
         }
         None => flags.chip.as_deref().unwrap_or_default(),
     };
-    chips.find(name).map_err(failure)
+    chips.find(name).map_err(Failure::of)
 }
 
 /// The board that is meant, started if it is an emulated one.
@@ -46,17 +45,10 @@ pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> 
     let probe = probe
         .map(|text| text.parse::<Selector>())
         .transpose()
-        .map_err(failure)?;
+        .map_err(Failure::of)?;
     Ok(Board {
         chip,
         probe,
         _emulated: emulated,
     })
-}
-
-/// An error about a chip, with its remedies.
-pub(crate) fn failure(error: impl Into<DeviceError>) -> Failure {
-    let error = error.into();
-    let advice = error.advice();
-    Failure::from(error).with(&advice)
 }

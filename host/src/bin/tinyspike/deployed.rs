@@ -7,7 +7,7 @@ use tinyspike::device::{
 };
 
 use crate::args::BoardFlags;
-use crate::board::{self, Board, failure};
+use crate::board::{self, Board};
 use crate::cmd::flash::Bars;
 use crate::diagnostics::{self, Failure};
 
@@ -36,14 +36,14 @@ pub(crate) fn deploy(
 ) -> Result<Deployed, Failure> {
     let chip = board::chip(flags)?;
     let firmware = match firmware {
-        Some(path) => Firmware::read(path).map_err(failure)?,
+        Some(path) => Firmware::read(path).map_err(Failure::of)?,
         None => {
-            let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(failure)?;
+            let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(Failure::of)?;
             let layout = match image {
                 Some(image) => layout.with_stack_for(&chip, &image.image()),
                 None => layout,
             };
-            device::build(&chip, &layout, None).map_err(failure)?
+            device::build(&chip, &layout, None).map_err(Failure::of)?
         }
     };
     let plan = image
@@ -52,7 +52,7 @@ pub(crate) fn deploy(
             Plan::new(&chip, image, Some(&firmware), &options)
         })
         .transpose()
-        .map_err(failure)?;
+        .map_err(Failure::of)?;
     let board = board::connect(flags, chip)?;
     let deployed = Deployed { board, firmware };
     // What an emulated board has in flash went with the last one.
@@ -71,7 +71,7 @@ pub(crate) fn deploy(
         let mut bars = Bars::default();
         let flashed = flash(&plan, &options, &mut |p| bars.show(p));
         bars.clear();
-        flashed.map_err(failure)?;
+        flashed.map_err(Failure::of)?;
     }
     Ok(deployed)
 }
@@ -90,7 +90,7 @@ fn runs(deployed: &Deployed, checksum: u32) -> Result<bool, Failure> {
     let identity = match found {
         Ok(Some(identity)) => identity,
         Ok(None) | Err(ConnectError::NotThere { .. }) => return Ok(false),
-        Err(error) => return Err(failure(error)),
+        Err(error) => return Err(Failure::of(error)),
     };
     if identity.image.is_ok_and(|image| image.checksum == checksum) {
         return Ok(true);

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use tinyspike::advice::Advice;
+use tinyspike::advice::{Advice, Advised};
 use tinyspike::text::paragraph;
 
 use crate::advice;
@@ -38,6 +38,12 @@ impl Failure {
     /// A failure with the remedies that an error knows.
     pub(crate) fn advised(message: impl Into<String>, advice: &[Advice]) -> Self {
         Self::new(message).with(advice)
+    }
+
+    /// An error, with its remedies.
+    pub(crate) fn of<E: Error + Advised + 'static>(error: E) -> Self {
+        let advice = error.advice();
+        Self::from(error).with(&advice)
     }
 
     /// Adds remedies as a hint.

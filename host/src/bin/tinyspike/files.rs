@@ -21,10 +21,7 @@ pub(crate) fn is_image(path: &Path) -> bool {
 
 /// Reads an image file.
 pub(crate) fn read_image(path: &Path) -> Result<ImageBuf, Failure> {
-    ImageBuf::load(path).map_err(|e| {
-        let advice = e.advice();
-        Failure::new(e.to_string()).with(&advice)
-    })
+    ImageBuf::load(path).map_err(Failure::of)
 }
 
 /// Reads a public key from a PEM file.

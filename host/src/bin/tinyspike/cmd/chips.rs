@@ -7,18 +7,17 @@ use tinyspike::device::{self, Summary};
 use tinyspike::text::escaped;
 
 use crate::args::Chips;
-use crate::board::failure;
 use crate::diagnostics::{self, Failure};
 
 pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
     let mut chips = device::Chips::builtin();
     if let Some(path) = &args.chip_description {
-        chips.add_description(path).map_err(failure)?;
+        chips.add_description(path).map_err(Failure::of)?;
     }
     let found = chips.search(&args.search);
     if found.is_empty() {
         // An unknown name's error has the nearest ones.
-        chips.find(&args.search).map_err(failure)?;
+        chips.find(&args.search).map_err(Failure::of)?;
     }
     if args.json {
         let json = json!({ "count": found.len(), "chips": found });

@@ -7,14 +7,14 @@ use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tinyspike::advice::Advised as _;
 use tinyspike::device::{
-    self, DeviceError, Firmware, FirmwareError, FlashError, Flashed, Layout, Mode, Phase, Plan,
-    PlanError, PlanOptions, Progress, Region, Trial, flash,
+    self, Firmware, FirmwareError, FlashError, Flashed, Layout, Mode, Phase, Plan, PlanError,
+    PlanOptions, Progress, Region, Trial, flash,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::text::escaped;
 
 use crate::args::Flash;
-use crate::board::{self, failure};
+use crate::board;
 use crate::diagnostics::{self, Failure};
 use crate::{advice, files, progress};
 
@@ -32,12 +32,12 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         minimum: args.minimum_version,
     };
     let given = args.firmware.as_deref().map(Firmware::read);
-    let given = given.transpose().map_err(failure)?;
-    let failure = |error: PlanError| refused(&args.image, error);
+    let given = given.transpose().map_err(Failure::of)?;
+    let refused = |error| refused(&args.image, error);
     // What does not fit is refused before anything is built.
-    let alone = Plan::new(&chip, &image, given.as_ref(), &options).map_err(failure)?;
+    let alone = Plan::new(&chip, &image, given.as_ref(), &options).map_err(refused)?;
     let plan = match built(args, given.is_some(), &chip, &alone.layout, key.as_ref())? {
-        Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(failure)?,
+        Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(refused)?,
         None => alone,
     };
     for (text, advice) in plan.warnings(&image.image()) {
@@ -58,7 +58,10 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
             bars.show(p)
         });
         bars.clear();
-        Some(done.map_err(|error| refused(&args.image, error))?)
+        Some(done.map_err(|error| match error {
+            FlashError::Plan(error) => refused(error),
+            other => Failure::of(other),
+        })?)
     };
     if args.json {
         let json = json!({ "plan": plan, "flashed": flashed });
@@ -73,14 +76,12 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// An error, with the image's name if it is about that.
-fn refused(image: &Path, error: impl Into<DeviceError>) -> Failure {
-    let error = error.into();
+fn refused(image: &Path, error: PlanError) -> Failure {
     match &error {
-        DeviceError::Plan(refused @ PlanError::Refused { .. })
-        | DeviceError::Flash(FlashError::Plan(refused @ PlanError::Refused { .. })) => {
-            Failure::advised(format!("{}: {error}", image.display()), &refused.advice())
+        PlanError::Refused { .. } => {
+            Failure::advised(format!("{}: {error}", image.display()), &error.advice())
         }
-        _ => failure(error),
+        _ => Failure::of(error),
     }
 }
 
@@ -103,7 +104,7 @@ fn built(
             diagnostics::warn(format_args!("{error}; the plan is for the image alone"));
             Ok(None)
         }
-        Err(error) => Err(failure(error)),
+        Err(error) => Err(Failure::of(error)),
     }
 }
 

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
 use tinyspike::sign::signer;
 use tinyspike::text::escaped;
 use tinyspike_shared::image::{
-    HEADER_LEN, Post, Pre, Section, SourceMap, Transform, VERSION, Width,
+    Connection, HEADER_LEN, Post, Pre, SourceMap, Transform, VERSION, Width,
 };
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
@@ -28,9 +29,9 @@ pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// A model's listing, and the converter's warnings.
 #[derive(Serialize)]
-struct ModelListing {
+struct ModelListing<'a> {
     #[serde(flatten)]
-    listing: Listing,
+    listing: Listing<'a>,
     warnings: Vec<String>,
 }
 
@@ -53,169 +54,109 @@ fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An image, with all sizes in bytes.
-#[derive(Serialize)]
-struct ImageListing<'a> {
-    format_version: u16,
-    model_version: u32,
-    checksum: String,
-    signed_by: Option<String>,
-    steps: u16,
-    flash_bytes: usize,
-    ram_bytes: usize,
-    sections: Vec<SectionListing>,
-    inputs: Vec<InputListing<'a>>,
-    ensembles: Vec<EnsembleListing<'a>>,
-    outputs: Vec<OutputListing<'a>>,
-    connections: Vec<ConnectionListing<'a>>,
-}
-
-#[derive(Serialize)]
-struct SectionListing {
-    what: String,
-    offset: u32,
-    bytes: u32,
-}
-
-#[derive(Serialize)]
-struct InputListing<'a> {
-    label: &'a str,
-    size: u32,
-    zero_point: u8,
-    scale: f64,
-}
-
-#[derive(Serialize)]
-struct EnsembleListing<'a> {
-    label: &'a str,
-    neurons: u32,
-    channels: u32,
-    potential: &'static str,
-    max_count: u8,
-    activation_per_spike: f64,
-    potential_bounds: [i32; 2],
-    ram_bytes: u32,
-}
-
-#[derive(Serialize)]
-struct OutputListing<'a> {
-    label: &'a str,
-    size: u32,
-    scale: f64,
-    ram_bytes: u32,
-}
-
-#[derive(Serialize)]
-struct ConnectionListing<'a> {
-    pre: &'a str,
-    post: &'a str,
-    transform: String,
-    weights: u32,
-}
-
-fn describe<'a>(image: &'a Image<'_>, signed_by: Option<KeyId>) -> ImageListing<'a> {
+/// The labels of a connection's ends.
+fn ends<'a>(image: &'a Image<'_>, c: &Connection) -> (&'a str, &'a str) {
     let network = image.description();
-    let header = image.header();
-    let pre = |pre| match pre {
+    let pre = match c.pre {
         Pre::Input(i) => network.input_label(usize::from(i)),
         Pre::Ensemble(e) => network.ensemble_label(usize::from(e)),
     };
-    let post = |post| match post {
+    let post = match c.post {
         Post::Ensemble(e) => network.ensemble_label(usize::from(e)),
         Post::Output(o) => network.output_label(usize::from(o)),
     };
-    let part = |what: String, section: Section| SectionListing {
-        what,
-        offset: section.offset,
-        bytes: section.len,
-    };
+    (pre, post)
+}
+
+/// The parts of an image's bytes: where each starts, its length, and its name.
+fn sections(image: &Image<'_>) -> Vec<(u32, u32, String)> {
+    let network = image.description();
+    let (start, description) = (HEADER_LEN as u32, image.header().description_len);
     let mut sections = vec![
-        SectionListing {
-            what: "header".into(),
-            offset: 0,
-            bytes: HEADER_LEN as u32,
-        },
-        SectionListing {
-            what: "description".into(),
-            offset: HEADER_LEN as u32,
-            bytes: header.description_len,
-        },
+        (0, start, "header".to_owned()),
+        (start, description, "description".to_owned()),
     ];
     for (at, e) in network.ensembles.iter().enumerate() {
-        let label = network.ensemble_label(at);
-        let (offset, len) = (e.params, e.params_len());
-        sections.push(part(format!("{label} parameters"), Section { offset, len }));
+        let what = format!("{} parameters", network.ensemble_label(at));
+        sections.push((e.params, e.params_len(), what));
     }
     for (at, o) in network.outputs.iter().enumerate() {
-        let label = network.output_label(at);
-        let (offset, len) = (o.params, o.size * 8);
-        sections.push(part(format!("{label} parameters"), Section { offset, len }));
+        let what = format!("{} parameters", network.output_label(at));
+        sections.push((o.params, o.size * 8, what));
     }
     for c in &network.connections {
-        let what = format!("{} to {} weights", pre(c.pre), post(c.post));
-        sections.push(part(what, c.weights));
+        let (pre, post) = ends(image, c);
+        let what = format!("{pre} to {post} weights");
+        sections.push((c.weights.offset, c.weights.len, what));
     }
-    sections.sort_by_key(|s| s.offset);
-    ImageListing {
-        format_version: VERSION,
-        model_version: header.model_version,
-        checksum: format!("{:08x}", header.checksum),
-        signed_by: signed_by.map(|id| id.to_string()),
-        steps: network.steps,
-        flash_bytes: image.bytes().len(),
-        ram_bytes: image.arena_bytes(),
-        sections,
-        inputs: network
-            .inputs
-            .iter()
-            .enumerate()
-            .map(|(at, i)| InputListing {
-                label: network.input_label(at),
-                size: i.size,
-                zero_point: i.zero_point,
-                scale: scale_value(i.scale),
-            })
-            .collect(),
-        ensembles: network
-            .ensembles
-            .iter()
-            .enumerate()
-            .map(|(at, e)| EnsembleListing {
-                label: network.ensemble_label(at),
-                neurons: e.neurons,
-                channels: e.channels,
-                potential: match e.width {
-                    Width::I16 => "int16",
-                    Width::I32 => "int32",
-                },
-                max_count: e.max_count,
-                activation_per_spike: scale_value(e.scale),
-                potential_bounds: [e.potential_min, e.potential_max],
-                ram_bytes: image.ensemble_ram(at),
-            })
-            .collect(),
-        outputs: network
-            .outputs
-            .iter()
-            .enumerate()
-            .map(|(at, o)| OutputListing {
-                label: network.output_label(at),
-                size: o.size,
-                scale: scale_value(o.scale),
-                ram_bytes: image.output_ram(at),
-            })
-            .collect(),
-        connections: network
-            .connections
-            .iter()
-            .map(|c| ConnectionListing {
-                pre: pre(c.pre),
-                post: post(c.post),
-                transform: transform(&c.source, &c.transform),
-                weights: c.transform.weights(Layout::Rows).unwrap_or(0),
-            })
-            .collect(),
+    sections.sort_by_key(|section| section.0);
+    sections
+}
+
+fn potential(width: Width) -> &'static str {
+    match width {
+        Width::I16 => "int16",
+        Width::I32 => "int32",
     }
+}
+
+fn weights(c: &Connection) -> u32 {
+    Layout::Rows.bytes(&c.transform).unwrap_or(0)
+}
+
+/// An image as JSON, with all sizes in bytes.
+fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
+    let (network, header) = (image.description(), image.header());
+    let sections = sections(image).into_iter();
+    let inputs = network.inputs.iter().enumerate().map(|(at, i)| {
+        json!({
+            "label": network.input_label(at),
+            "size": i.size,
+            "zero_point": i.zero_point,
+            "scale": scale_value(i.scale),
+        })
+    });
+    let ensembles = network.ensembles.iter().enumerate().map(|(at, e)| {
+        json!({
+            "label": network.ensemble_label(at),
+            "neurons": e.neurons,
+            "channels": e.channels,
+            "potential": potential(e.width),
+            "max_count": e.max_count,
+            "activation_per_spike": scale_value(e.scale),
+            "potential_bounds": [e.potential_min, e.potential_max],
+            "ram_bytes": image.ensemble_ram(at),
+        })
+    });
+    let outputs = network.outputs.iter().enumerate().map(|(at, o)| {
+        json!({
+            "label": network.output_label(at),
+            "size": o.size,
+            "scale": scale_value(o.scale),
+            "ram_bytes": image.output_ram(at),
+        })
+    });
+    let connections = network.connections.iter().map(|c| {
+        let (pre, post) = ends(image, c);
+        let transform = transform(&c.source, &c.transform);
+        json!({ "pre": pre, "post": post, "transform": transform, "weights": weights(c) })
+    });
+    json!({
+        "format_version": VERSION,
+        "model_version": header.model_version,
+        "checksum": format!("{:08x}", header.checksum),
+        "signed_by": signed_by.map(|id| id.to_string()),
+        "steps": network.steps,
+        "flash_bytes": image.bytes().len(),
+        "ram_bytes": image.arena_bytes(),
+        "sections": sections
+            .map(|(offset, bytes, what)| json!({ "what": what, "offset": offset, "bytes": bytes }))
+            .collect::<Vec<_>>(),
+        "inputs": inputs.collect::<Vec<_>>(),
+        "ensembles": ensembles.collect::<Vec<_>>(),
+        "outputs": outputs.collect::<Vec<_>>(),
+        "connections": connections.collect::<Vec<_>>(),
+    })
 }
 
 fn transform(source: &SourceMap, t: &Transform) -> String {
@@ -269,69 +210,66 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
     let image = bytes.image();
-    let listing = describe(&image, signer(bytes.bytes())?);
+    let (network, header) = (image.description(), image.header());
+    let signed_by = signer(&bytes);
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
+        let json = as_json(&image, signed_by);
+        writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
         return Ok(());
     }
-    let signature = match &listing.signed_by {
+    let signature = match signed_by {
         Some(id) => format!("claims to be signed with the key {id}"),
         None => "not signed".to_owned(),
     };
     writeln!(
         out,
-        "image, format version {}, model version {}, {signature}, checksum {}: {} steps, {} bytes of flash, {} bytes of RAM\n",
-        listing.format_version,
-        listing.model_version,
-        listing.checksum,
-        listing.steps,
-        listing.flash_bytes,
-        listing.ram_bytes
+        "image, format version {VERSION}, model version {}, {signature}, checksum {:08x}: {} steps, {} bytes of flash, {} bytes of RAM\n",
+        header.model_version,
+        header.checksum,
+        network.steps,
+        image.bytes().len(),
+        image.arena_bytes()
     )?;
     writeln!(out, "{:>9} {:>9}  section", "offset", "bytes")?;
-    for s in &listing.sections {
-        writeln!(out, "{:>9} {:>9}  {}", s.offset, s.bytes, escaped(&s.what))?;
+    for (offset, bytes, what) in sections(&image) {
+        writeln!(out, "{offset:>9} {bytes:>9}  {}", escaped(&what))?;
     }
     writeln!(out)?;
-    for i in &listing.inputs {
-        writeln!(
-            out,
-            "input      {:<20} {:>6} bytes",
-            escaped(i.label),
-            i.size
-        )?;
+    for (at, i) in network.inputs.iter().enumerate() {
+        let label = escaped(network.input_label(at));
+        writeln!(out, "input      {label:<20} {:>6} bytes", i.size)?;
     }
-    for e in &listing.ensembles {
+    for (at, e) in network.ensembles.iter().enumerate() {
         writeln!(
             out,
             "ensemble   {:<20} {:>6} neurons, {} channels, {} potentials within {}..={}, up to {} spikes a step, {} bytes of RAM",
-            escaped(e.label),
+            escaped(network.ensemble_label(at)),
             e.neurons,
             e.channels,
-            e.potential,
-            e.potential_bounds[0],
-            e.potential_bounds[1],
+            potential(e.width),
+            e.potential_min,
+            e.potential_max,
             e.max_count,
-            e.ram_bytes
+            image.ensemble_ram(at)
         )?;
     }
-    for o in &listing.outputs {
+    for (at, o) in network.outputs.iter().enumerate() {
+        let (label, ram) = (escaped(network.output_label(at)), image.output_ram(at));
         writeln!(
             out,
-            "output     {:<20} {:>6} values, {} bytes of RAM",
-            escaped(o.label),
-            o.size,
-            o.ram_bytes
+            "output     {label:<20} {:>6} values, {ram} bytes of RAM",
+            o.size
         )?;
     }
-    for c in &listing.connections {
+    for c in &network.connections {
+        let (pre, post) = ends(&image, c);
         writeln!(
             out,
             "connection {} -> {}: {}, {} weights",
-            escaped(c.pre),
-            escaped(c.post),
-            c.transform,
-            c.weights
+            escaped(pre),
+            escaped(post),
+            transform(&c.source, &c.transform),
+            weights(c)
         )?;
     }
     Ok(())

@@ -54,10 +54,7 @@ fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), F
     let options = flags.options()?;
     let mut model = match &flags.config {
         Some(config) => Model::load_with_config(path, config)?,
-        None => Model::load(path).map_err(|e| {
-            let advice = e.advice();
-            Failure::from(e).with(&advice)
-        })?,
+        None => Model::load(path).map_err(Failure::of)?,
     };
     if !flags.input_shape.is_empty() {
         let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();

@@ -2,29 +2,25 @@
 
 use std::io::Write;
 
-use tinyspike::sign::SignError;
-
 use crate::args::Sign;
 use crate::diagnostics::Failure;
 use crate::files;
 use crate::outputs::Output;
 
 pub(crate) fn run(args: &Sign, out: &mut dyn Write) -> Result<(), Failure> {
-    let at =
-        |path: &std::path::Path, e: SignError| Failure::new(format!("{}: {e}", path.display()));
     let key = files::read_private_key(&args.key)?;
     let image = files::read_image(&args.image)?;
-    let signed = key.sign(image.bytes()).map_err(|e| at(&args.image, e))?;
+    let signed = key.sign(&image);
     let path = args.output.as_ref().unwrap_or(&args.image);
     // Its own image alone is replaced.
     let output = Output::new(path, [args.key.as_path()])?;
     let mut out = output.messages(out);
-    output.write(&signed)?;
+    output.write(signed.bytes())?;
     writeln!(
         out,
         "{}: {} bytes, signed with the key {}",
         path.display(),
-        signed.len(),
+        signed.bytes().len(),
         key.public().id(),
     )?;
     Ok(())

@@ -17,10 +17,10 @@ pub(crate) fn run(args: &VerifyImage, out: &mut dyn Write) -> Result<(), Failure
     let signed = match &args.key {
         Some(path) => {
             let key = files::read_public_key(path)?;
-            key.verify(bytes.bytes()).map_err(failed)?;
+            key.verify(&bytes).map_err(failed)?;
             format!("signed with the key {}", key.id())
         }
-        None => match signer(bytes.bytes()).map_err(failed)? {
+        None => match signer(&bytes) {
             Some(id) => format!("claims to be signed with the key {id} (--key FILE checks it)"),
             None => "not signed".to_owned(),
         },
