@@ -284,7 +284,7 @@ pub(super) fn set_inputs(model: &mut Model, shapes: &[Shape]) -> Result<(), Shap
             );
             return refuse(layer, reason);
         };
-        let LayerConfig::Input(Input { shape }) = &mut layer.config else {
+        let LayerConfig::Input(Input { shape, .. }) = &mut layer.config else {
             continue;
         };
         let fits = shape.len() == given.len()
