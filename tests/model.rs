@@ -1,10 +1,25 @@
 //! Keras models made by hand, with weights that look random and are the same everywhere.
 
+use tinyspike::convert::ActivationType;
 use tinyspike::model::{
     Activation, BatchNormalization, Call, Conv, DataFormat, Dense, DepthwiseConv, Flatten, Input,
     Layer, LayerConfig, Model, Padding, Penalties, Relu, SeparableConv, TensorRef, Weight,
 };
+use tinyspike::names;
+use tinyspike::network::NeuronType;
 use tinyspike::tensor::Tensor;
+
+/// A neuron type, by its name on the command line.
+///
+/// # Panics
+/// If there is no such type.
+#[must_use]
+pub fn neurons(name: &str) -> NeuronType {
+    match names::activation(name) {
+        Ok(ActivationType::Neuron(neuron_type)) => neuron_type,
+        other => panic!("{name}: {other:?}"),
+    }
+}
 
 /// A model under construction. Every layer is called once; a tensor is named by its layer's index.
 #[derive(Debug)]
@@ -101,6 +116,7 @@ impl Builder {
     pub fn input(&mut self, shape: &[usize]) -> usize {
         let config = LayerConfig::Input(Input {
             shape: shape.iter().map(|&d| Some(d)).collect(),
+            integers: false,
         });
         let at = self.layer("InputLayer", config, Vec::new(), &[], shape);
         self.model.inputs.push(TensorRef {

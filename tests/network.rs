@@ -457,7 +457,7 @@ impl Random {
         source: Seen,
         transform: Transform,
     ) -> Connection {
-        let n = transform.weights(Layout::Rows).unwrap_or(0);
+        let n = Layout::Rows.bytes(&transform).unwrap_or(0);
         // Small weights let potentials of 16 bits hold their sums, still smaller ones go two to a byte; large ones need
         // layouts of 16 bits.
         let [factor, divisor] = match self.below(8) {

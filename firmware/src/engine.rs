@@ -8,13 +8,11 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, Inbox, NOWHERE, Post, Pre, Readout, SourceMap, Transform,
-    Width,
+    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, Readout, SourceMap, Transform, Width,
 };
 use tinyspike_shared::weights::Weights;
 
 use crate::kernels::{Events, Kernels, NATIVE, Native, Population, Potential, Values};
-use crate::neuron;
 use crate::output::Output;
 use crate::parts::{Part, Parts};
 
@@ -156,6 +154,8 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     taken: u16,
     /// `true` if an input has been set since the last reset.
     driven: bool,
+    /// `true` if the network [is exact](tinyspike_shared::image::Description::is_exact).
+    exact: bool,
     kernels: PhantomData<K>,
 }
 
@@ -184,6 +184,7 @@ where
             arena,
             taken: 0,
             driven: false,
+            exact: EXACT && image.description().is_exact(),
             kernels: PhantomData,
         };
         engine.reset();
@@ -202,7 +203,7 @@ where
         for area in &layout.outputs {
             self.clear(whole(area));
         }
-        if EXACT {
+        if EXACT && self.exact {
             self.clear(layout.inboxes() as usize..layout.words() as usize);
             self.settle_inputs();
         }
@@ -225,13 +226,13 @@ where
         };
         self.clear(current(area));
         let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
-        if EXACT && !e.is_direct() {
+        if EXACT && self.exact && !e.is_direct() {
             exact::rest(image, e, words);
             return;
         }
         match e.width {
-            Width::I16 => rest::<K, u16>(words, e, image.params(e)),
-            Width::I32 if WIDE => rest::<K, u32>(words, e, image.params(e)),
+            Width::I16 => rest::<K, u16>(words, e, image.thresholds(e), image.biases(e)),
+            Width::I32 if WIDE => rest::<K, u32>(words, e, image.thresholds(e), image.biases(e)),
             Width::I32 => {}
         }
     }
@@ -301,7 +302,7 @@ where
             self.drive(c, values, input.zero_point);
             probe.done(Layer::Input(index));
         }
-        if EXACT && self.settle_inputs() {
+        if EXACT && self.exact && self.settle_inputs() {
             probe.done(Layer::Input(inputs.len().saturating_sub(1)));
         }
         Ok(())
@@ -313,7 +314,7 @@ where
         let network = image.description();
         for c in &network.connections {
             let Pre::Input(_) = c.pre else { break };
-            let Some(Target { area, .. }) = target(image, c.post) else {
+            let Some((area, ..)) = target(image, c.post) else {
                 continue;
             };
             if STEPS && area.has_current() {
@@ -330,10 +331,7 @@ where
     fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
         let image = self.image;
         let weights = image.weights(c);
-        let Some(Target {
-            area, width, shift, ..
-        }) = target(image, c.post)
-        else {
+        let Some((area, width, shift)) = target(image, c.post) else {
             return;
         };
         let range = if STEPS && area.has_current() {
@@ -403,7 +401,8 @@ where
         let more = STEPS && network.goes_on(self.taken);
         // At rest, potentials hold the bias of the first step.
         let first = !STEPS || self.taken == 1;
-        if EXACT && image.layout().has_inboxes() {
+        let exact = EXACT && self.exact;
+        if exact {
             self.charge_delayed(more, probe);
         }
         let layout = image.layout();
@@ -432,46 +431,41 @@ where
                 image,
                 ensemble: usize::from(index),
                 connections: outgoing,
+                exact,
             };
             let neurons = e.neurons as usize;
-            if EXACT && !e.is_direct() {
+            if exact && !e.is_direct() {
                 exact::fire::<K, E, C>(e, own, &outgoing, later, more, probe);
             } else {
                 let currents = own.currents;
                 let population = match Values::of(own.state, e.width) {
-                    Values::Narrow(potentials) => {
-                        let [threshold, bias] = image.params(e);
-                        Neurons::Narrow(Population {
-                            potentials: potentials.get_mut(..neurons).unwrap_or_default(),
-                            currents: bytemuck::cast_slice(currents),
-                            bias: if first { &[] } else { bias },
-                            threshold,
-                            max_count: e.max_count,
-                            more,
-                        })
-                    }
+                    Values::Narrow(potentials) => Neurons::Narrow(Population {
+                        potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                        currents: bytemuck::cast_slice(currents),
+                        bias: if first { &[] } else { image.biases(e) },
+                        threshold: image.thresholds(e),
+                        max_count: e.max_count,
+                        more,
+                    }),
                     Values::Wide(_) if !WIDE => continue,
-                    Values::Wide(potentials) => {
-                        let [threshold, bias] = image.params(e);
-                        Neurons::Wide(Population {
-                            potentials: potentials.get_mut(..neurons).unwrap_or_default(),
-                            currents,
-                            bias: if first { &[] } else { bias },
-                            threshold,
-                            max_count: e.max_count,
-                            more,
-                        })
-                    }
+                    Values::Wide(potentials) => Neurons::Wide(Population {
+                        potentials: potentials.get_mut(..neurons).unwrap_or_default(),
+                        currents,
+                        bias: if first { &[] } else { image.biases(e) },
+                        threshold: image.thresholds(e),
+                        max_count: e.max_count,
+                        more,
+                    }),
                 };
                 fire::<K, E, C>(population, neurons, &outgoing, later, probe);
             }
-            if EXACT && network.steps == 0 {
+            if exact && network.steps == 0 {
                 self.saturate(e, area);
             }
             probe.done(Layer::Ensemble(usize::from(index)));
         }
         for (at, (o, area)) in network.outputs.iter().zip(&layout.outputs).enumerate() {
-            if EXACT && o.readout != Readout::Sum {
+            if exact && o.readout != Readout::Sum {
                 self.show(o, area, false);
                 probe.done(Layer::Output(at));
                 continue;
@@ -480,8 +474,7 @@ where
                 continue;
             };
             let sums: &mut [i32] = bytemuck::try_cast_slice_mut(own.state).unwrap_or_default();
-            let [biases, _] = image.output_params(o);
-            for (sum, bias) in sums.iter_mut().zip(biases) {
+            for (sum, bias) in sums.iter_mut().zip(image.output_biases(o)) {
                 *sum = sum.wrapping_add(*bias);
             }
             for (sum, current) in sums
@@ -528,10 +521,9 @@ where
                 self.arena.get(from..from.checked_add(o.size as usize)?)
             })
             .unwrap_or(&[]);
-        let [_, multiplier] = o.map_or([&[][..]; 2], |o| image.output_params(o));
         Output {
             sums: bytemuck::try_cast_slice(sums).unwrap_or_default(),
-            multiplier,
+            multiplier: o.map_or(&[], |o| image.multipliers(o)),
             shift: o.map_or(0, |o| o.shift),
             scale: o.map_or(
                 tinyspike_shared::fixed::Scale {
@@ -561,7 +553,7 @@ where
                 .map(|v| v.value()),
             Width::I32 if EXACT => {
                 let stored = words.get(neuron).copied();
-                stored.map(|stored| neuron::potential(&e.neuron, stored))
+                stored.map(|stored| e.neuron.potential(stored))
             }
             Width::I32 => words.get(neuron).map(|v| v.value()),
         }
@@ -602,7 +594,8 @@ fn current(area: &Area) -> Range<usize> {
 fn rest<K: Kernels<P>, P: Potential>(
     words: &mut [u32],
     e: &Ensemble,
-    [threshold, bias]: [&[P::Param]; 2],
+    threshold: &[P::Param],
+    bias: &[P::Param],
 ) {
     let potentials: &mut [P] = bytemuck::try_cast_slice_mut(words).unwrap_or_default();
     let potentials = potentials.get_mut(..e.neurons as usize).unwrap_or(&mut []);
@@ -613,21 +606,11 @@ fn rest<K: Kernels<P>, P: Potential>(
     K::repeat(potentials, threshold.len());
 }
 
-/// A part of the network that something reaches.
-struct Target<'a> {
-    area: &'a Area,
-    /// Number of its neurons or values.
-    size: u32,
-    width: Width,
-    /// Bits by which kernels divide an input's currents over a convolution.
-    shift: u8,
-    inbox: Option<Inbox>,
-}
-
+/// Area and width of a target, and the bits by which kernels divide an input's currents over a convolution.
 fn target<'a, const E: usize, const C: usize>(
     image: &'a Image<'_, E, C>,
     post: Post,
-) -> Option<Target<'a>> {
+) -> Option<(&'a Area, Width, u8)> {
     let network = image.description();
     let layout = image.layout();
     match post {
@@ -638,24 +621,10 @@ fn target<'a, const E: usize, const C: usize>(
             } else {
                 0
             };
-            Some(Target {
-                area: layout.ensembles.get(usize::from(e))?,
-                size: ensemble.neurons,
-                width: ensemble.width,
-                shift,
-                inbox: ensemble.inbox,
-            })
+            let area = layout.ensembles.get(usize::from(e))?;
+            Some((area, ensemble.width, shift))
         }
-        Post::Output(o) => {
-            let output = network.outputs.get(usize::from(o))?;
-            Some(Target {
-                area: layout.outputs.get(usize::from(o))?,
-                size: output.size,
-                width: Width::I32,
-                shift: 0,
-                inbox: output.inbox,
-            })
-        }
+        Post::Output(o) => Some((layout.outputs.get(usize::from(o))?, Width::I32, 0)),
     }
 }
 
@@ -712,6 +681,8 @@ struct Outgoing<'a, const E: usize, const C: usize> {
     image: &'a Image<'a, E, C>,
     ensemble: usize,
     connections: &'a [Connection],
+    /// `true` if the network is exact.
+    exact: bool,
 }
 
 impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
@@ -721,21 +692,15 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         K: Kernels<u16> + Kernels<u32>,
     {
         for c in self.connections {
-            let Some(post) = target(self.image, c.post) else {
+            if EXACT && self.exact && exact::take_up::<K, E, C>(self.image, c, events, later) {
+                continue;
+            }
+            let Some((area, width, _)) = target(self.image, c.post) else {
                 continue;
             };
-            match post.inbox {
-                Some(inbox) if EXACT => {
-                    let words = later.from(post.area.inbox as usize);
-                    let words = words.get_mut(..post.size as usize).unwrap_or(&mut []);
-                    exact::deliver::<K, E, C>(self.image, c, events, inbox.fraction, words);
-                }
-                _ => {
-                    let weights = self.image.weights(c);
-                    let mut values = Values::of(later.range(state(post.area)), post.width);
-                    deliver::<K, E, C>(self.image, c, weights, events, &mut values);
-                }
-            }
+            let weights = self.image.weights(c);
+            let mut values = Values::of(later.range(state(area)), width);
+            deliver::<K, E, C>(self.image, c, weights, events, &mut values);
         }
     }
 }

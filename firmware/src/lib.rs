@@ -29,10 +29,8 @@
 pub mod bench;
 mod engine;
 pub mod hashes;
-mod inbox;
 pub mod kernels;
 pub mod limits;
-mod neuron;
 mod output;
 pub mod parts;
 pub mod serve;

@@ -608,7 +608,7 @@ impl Generator {
                     },
                 }
                 // More of them get past the check of lengths.
-                if let Some(len) = c.transform.weights(c.layout) {
+                if let Some(len) = c.layout.bytes(&c.transform) {
                     c.weights.len = len;
                 }
             }

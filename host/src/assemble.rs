@@ -92,7 +92,7 @@ pub fn suits(image: &Image<'_>, family: &Family) -> bool {
 
 /// Weights in a layout's bytes.
 fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
-    let mut bytes = vec![0; transform.weights(layout).unwrap_or(0) as usize];
+    let mut bytes = vec![0; layout.bytes(transform).unwrap_or(0) as usize];
     layout.encode(weights, transform, &mut bytes);
     bytes
 }
@@ -414,11 +414,11 @@ mod tests {
         fn every_layout_holds_a_convolutions_weights(conv in convolutions(), seed in any::<u64>()) {
             let transform = Transform::Convolution(conv);
             let filters = usize::from(conv.filters);
-            let n = transform.weights(Layout::Rows).unwrap() as usize;
+            let n = Layout::Rows.bytes(&transform).unwrap() as usize;
             for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows] {
                 let plain = values(n, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
-                prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
+                prop_assert_eq!(Some(bytes.len() as u32), layout.bytes(&transform));
                 let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
                 let mut taps = plain.chunks(filters);
                 for y in 0..conv.kernel[0].into() {
@@ -445,7 +445,7 @@ mod tests {
             for layout in [Layout::Rows, Layout::Halves, Layout::Quads, Layout::Crossed] {
                 let plain = values((inputs * outputs) as usize, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
-                prop_assert_eq!(Some(bytes.len() as u32), transform.weights(layout));
+                prop_assert_eq!(Some(bytes.len() as u32), layout.bytes(&transform));
                 let weights = Weights { bytes: bytemuck::cast_slice(&bytes), layout };
                 for (source, row) in plain.chunks(outputs as usize).enumerate() {
                     let read = read(weights.dense_row(source, outputs as usize), outputs as usize);

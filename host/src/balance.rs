@@ -18,6 +18,11 @@ const PRIOR: f64 = 16.0;
 /// No channel is scaled by more than this.
 const LARGEST: f64 = 64.0;
 
+/// Channels are far apart if the middle one has less than this share of the largest one's size, or the least less than
+/// that.
+const FAR_MIDDLE: f64 = 1.0 / 16.0;
+const FAR_LEAST: f64 = 1.0 / 256.0;
+
 /// The graph with balanced channels, and the factor of each channel of each population: an activation
 /// of the graph is that of the balanced one times the factor.
 #[derive(Clone, Debug)]
@@ -31,13 +36,58 @@ pub struct Balanced {
 /// Balances the channels of all populations, as far as what their activations are sent through allows.
 #[must_use]
 pub fn balance(graph: &Graph, calibration: &Calibration, strength: f64) -> Balanced {
+    scaled(graph, calibration, |squares, counts| {
+        let (all, count) = (squares.iter().sum::<f64>(), counts.iter().sum::<f64>());
+        if strength <= 0.0 || all <= 0.0 || count <= 0.0 {
+            return None;
+        }
+        let mean = all / count;
+        let sizes: Vec<f64> = squares
+            .iter()
+            .zip(counts)
+            .map(|(s, n)| ((s + PRIOR * mean) / (n + PRIOR)).sqrt())
+            .collect();
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        let factor = |s: &f64| (s / largest).powf(strength).max(1.0 / LARGEST) as f32;
+        Some(sizes.iter().map(factor).collect())
+    })
+}
+
+/// The graph with channels of one size in each population whose channels are far apart; `None` if none is such.
+///
+/// Scales of channels that training, or folding a normalization, has left say nothing about what channels are worth:
+/// small ones would vanish below the threshold of large ones, and a partial balance would keep them there.
+#[must_use]
+pub fn level(graph: &Graph, calibration: &Calibration) -> Option<Graph> {
+    let levelled = scaled(graph, calibration, |squares, counts| {
+        let sizes = squares.iter().zip(counts);
+        let sizes = sizes.map(|(s, n)| (*n >= PRIOR && *s > 0.0).then(|| (s / n).sqrt()));
+        let sizes: Vec<Option<f64>> = sizes.collect();
+        let mut known: Vec<f64> = sizes.iter().flatten().copied().collect();
+        known.sort_by(f64::total_cmp);
+        let (least, largest) = (*known.first()?, *known.last()?);
+        let middle = known[known.len() / 2];
+        let apart = middle < largest * FAR_MIDDLE || least < largest * FAR_LEAST;
+        let factor = |size: &Option<f64>| {
+            (size.unwrap_or(middle) / largest).max(f64::from(f32::EPSILON)) as f32
+        };
+        apart.then(|| sizes.iter().map(factor).collect())
+    });
+    let any = levelled.factors.iter().any(|factors| !factors.is_empty());
+    any.then_some(levelled.graph)
+}
+
+/// The graph with channels divided by the factors that `factors` finds for a population, by the sum of squares and
+/// the number of each channel's activations above zero.
+fn scaled(
+    graph: &Graph,
+    calibration: &Calibration,
+    factors: impl Fn(&[f64], &[f64]) -> Option<Vec<f32>>,
+) -> Balanced {
     let mut balanced = Balanced {
         graph: graph.clone(),
         factors: vec![Vec::new(); graph.populations.len()],
     };
-    if strength <= 0.0 {
-        return balanced;
-    }
     for (at, (population, seen)) in graph
         .populations
         .iter()
@@ -54,21 +104,9 @@ pub fn balance(graph: &Graph, calibration: &Calibration, strength: f64) -> Balan
             squares[channel % period] += activity.squares;
             counts[channel % period] += activity.active as f64;
         }
-        let (all, count) = (squares.iter().sum::<f64>(), counts.iter().sum::<f64>());
-        if all <= 0.0 || count <= 0.0 {
+        let Some(factors) = factors(&squares, &counts) else {
             continue;
-        }
-        let mean = all / count;
-        let sizes: Vec<f64> = squares
-            .iter()
-            .zip(&counts)
-            .map(|(s, n)| ((s + PRIOR * mean) / (n + PRIOR)).sqrt())
-            .collect();
-        let largest = sizes.iter().copied().fold(0.0, f64::max);
-        let factors: Vec<f32> = sizes
-            .iter()
-            .map(|s| (s / largest).powf(strength).max(1.0 / LARGEST) as f32)
-            .collect();
+        };
         apply(&mut balanced.graph, at, &factors, &columns);
         balanced.factors[at] = factors;
     }

@@ -20,6 +20,7 @@ use crate::assemble::Image;
 use crate::data::DataSet;
 use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
 use crate::image::ImageBuf;
+use crate::judge::{Deviation, Figures, Tally};
 
 /// Options of a measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -471,8 +472,11 @@ pub struct Report {
     pub core: String,
     /// Samples that were run.
     pub images: usize,
-    /// The share of them whose class is the label's; `None` without labels.
+    /// The share of classes that are right, see [`crate::judge`]; `None` if there are none.
     pub accuracy: Option<f64>,
+    /// The errors of the first output, if its targets are values.
+    #[serde(flatten)]
+    pub error: Option<Deviation>,
     /// Mean instructions of a whole inference: reset, input, all steps, output.
     pub instructions_per_inference: f64,
     /// Mean instructions of a step.
@@ -563,9 +567,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (board, core, images) = (&self.board, &self.core, self.images);
         writeln!(f, "{images} samples on {board} ({core})")?;
-        if let Some(accuracy) = self.accuracy {
-            writeln!(f, "accuracy {:.2} %", accuracy * 100.0)?;
-        }
+        let (accuracy, error) = (self.accuracy, self.error);
+        write!(f, "{}", Figures { accuracy, error })?;
         let spreads = [
             ("inference", self.inference),
             ("  to rest", self.reset),
@@ -632,6 +635,7 @@ pub fn bench(
     let board = options.board;
     let parsed = image.image();
     let activity = activity(&parsed, data)?;
+    let figures = figures(&parsed, data, &inferences, &activity);
     let operations: Vec<Operations> = activity.iter().map(Operations::of).collect();
     let layers = layers(&parsed, &activity, &measure_layers(image, data, options)?);
     let network = parsed.description();
@@ -664,10 +668,8 @@ pub fn bench(
         board: board.name().to_owned(),
         core: board.cpu().to_owned(),
         images: inferences.len(),
-        accuracy: data.labels().map(|labels| {
-            let right = inferences.iter().zip(labels);
-            right.filter(|(i, label)| i.class == **label).count() as f64 / images
-        }),
+        accuracy: figures.accuracy,
+        error: figures.error,
         instructions_per_inference: total as f64 / images,
         instructions_per_step: all_steps.mean / steps.max(1.0),
         instructions_per_synaptic_op: total as f64 / ops.max(1) as f64,
@@ -696,6 +698,31 @@ pub fn bench(
         parse_instructions: parse,
         layers,
     })
+}
+
+/// The figures of inferences. The board tells classes alone; values are the emulator's.
+fn figures(
+    image: &Image<'_>,
+    data: &DataSet,
+    inferences: &[Inference],
+    activity: &[Run],
+) -> Figures {
+    let Some(judge) = emulate::judge(image, data) else {
+        return Figures::default();
+    };
+    let mut tally = Tally::default();
+    for (sample, (inference, run)) in inferences.iter().zip(activity).enumerate() {
+        let trial = run.trials.first().cloned().unwrap_or_default();
+        let own = |place| f64::from(u8::from(inference.class == place));
+        match judge.ranks() {
+            true => judge.add(&mut tally, sample, (0..trial.outputs.len() as u32).map(own)),
+            false => {
+                let outputs = emulate::in_units(image, 0, trial.steps(), &trial.outputs);
+                judge.add(&mut tally, sample, outputs);
+            }
+        }
+    }
+    judge.figures(&tally)
 }
 
 /// The means of what each layer did and took.

@@ -110,8 +110,8 @@ impl Blocks for Samples {
 pub struct FileBlocks {
     /// The file, of any format that [`data::load`](crate::data::load) reads.
     pub path: std::path::PathBuf,
-    /// The byte scale of its data sets.
-    pub byte_scale: f32,
+    /// The float that one unit of a byte stands for; `None` for what the file says.
+    pub byte_scale: Option<f32>,
     /// Most samples that are used; `None` for all.
     pub limit: Option<usize>,
 }
@@ -140,8 +140,11 @@ impl FileBlocks {
             if left == 0 {
                 return Ok(());
             }
-            let block = block.take(left).with_byte_scale(self.byte_scale);
+            let mut block = block.take(left);
             left -= block.len();
+            if let Some(scale) = self.byte_scale {
+                block = block.with_byte_scale(scale);
+            }
             visit(block)
         })?;
         Ok(())

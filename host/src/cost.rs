@@ -130,7 +130,7 @@ impl DenseMacs {
     pub fn of_connection(c: &Connection) -> Self {
         let mut macs = Self::default();
         // Some layouts fill rows up, or take two bytes a weight.
-        let weights = u64::from(c.transform.weights(Layout::Rows).unwrap_or(0));
+        let weights = u64::from(Layout::Rows.bytes(&c.transform).unwrap_or(0));
         match &c.transform {
             Transform::Dense(_) => macs.matrix = weights,
             Transform::Convolution(conv) => {

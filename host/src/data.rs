@@ -1,4 +1,4 @@
-//! Data sets: the samples that a network is calibrated and judged on, and their labels.
+//! Data sets: the samples that a network is calibrated and judged on, and their labels or other targets.
 //!
 //! Turns a NumPy archive (`.npz` with the arrays `x` and, if known, `y`), a lone `.npy` array or a
 //! pair of IDX files (the MNIST format, plain or gzipped) into a [`DataSet`]. The format is told by
@@ -26,7 +26,7 @@ use std::path::Path;
 pub use blocks::{About, about, load_at_most, read_blocks};
 pub use error::DataError;
 pub use file::{MAX_BYTES, labels_beside};
-pub use set::{BYTE_SCALE, DataSet, Sample, Samples};
+pub use set::{BYTE_SCALE, DataSet, Sample, Samples, Targets};
 pub use write::{NamedArray, NamedValues, write_npz};
 
 use file::{Format, parse, read_file, read_labels};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::advice::{Advice, Advised};
 use crate::assemble::{AssembleError, assemble};
-use crate::balance::balance;
+use crate::balance::{balance, level};
 use crate::calibrate::{
     Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks, calibrate_keeping,
     input_ranges,
@@ -327,7 +327,12 @@ fn plain(
             tuning: None,
         });
     };
-    let (calibration, first) = calibrate_keeping(&graph, data, FITTED, options.progress)?;
+    let (mut calibration, first) = calibrate_keeping(&graph, data, FITTED, options.progress)?;
+    let levelled = level(&graph, &calibration);
+    if let Some(levelled) = &levelled {
+        calibration = calibrate_blocks(levelled, data, options.progress)?;
+    }
+    let graph = levelled.unwrap_or(graph);
     let graph = balance(&graph, &calibration, BALANCE).graph;
     let calibration = calibrate_blocks(&graph, data, options.progress)?;
     let reference = Reference::new(&graph, first)?;

@@ -15,6 +15,8 @@ use tinyspike_shared::weights::Row;
 use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
+use crate::inputs::{fits, reordered};
+use crate::judge::{Deviation, Figures, Judge, THRESHOLD, Tally};
 
 /// The engine as the host builds it: with room for the largest network.
 pub type HostEngine<'a> = Engine<'a, Native, MAX_ENSEMBLES, MAX_CONNECTIONS>;
@@ -32,6 +34,8 @@ pub struct EmulateOptions {
     pub steps: Option<u16>,
     /// `true` if an inference may end early, if the image allows it.
     pub early_exit: bool,
+    /// `true` to keep all outputs, spikes and last potentials of each sample.
+    pub record: bool,
 }
 
 impl Default for EmulateOptions {
@@ -40,6 +44,7 @@ impl Default for EmulateOptions {
         Self {
             steps: None,
             early_exit: true,
+            record: false,
         }
     }
 }
@@ -61,6 +66,19 @@ pub enum EmulateError {
         found: usize,
         /// The sample's shape.
         shape: Vec<usize>,
+    },
+    /// Samples whose axes are in another order.
+    #[error(
+        "samples have the shape {found:?}, but the network's input {input} takes {expected:?}{}",
+        reordered(found, expected, 0)
+    )]
+    Axes {
+        /// The input.
+        input: String,
+        /// The samples' shape.
+        found: Vec<usize>,
+        /// The input's shape.
+        expected: Vec<usize>,
     },
     /// More steps than the image's bounds are proven for.
     #[error(
@@ -91,10 +109,13 @@ impl Advised for EmulateError {
 pub struct Report {
     /// Samples that were run.
     pub images: usize,
-    /// The share of samples whose largest output is the label's; `None` without labels. Of an image that
-    /// runs as Nengo does, the output of the last step. The class of one output alone is 1 if it is above
-    /// zero and 0 otherwise; `None` if labels are others.
+    /// The share of classes that the first output has right, see [`Judge`]; `None` if there are none. Of an
+    /// exact image, the output of the last step. One output alone, or one of several labels, is 1 if it is
+    /// above zero.
     pub accuracy: Option<f64>,
+    /// The errors of the first output, if its targets are values.
+    #[serde(flatten)]
+    pub error: Option<Deviation>,
     /// Accuracy of such an image by the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_mean_10: Option<f64>,
@@ -208,6 +229,15 @@ impl Encoder {
                 shape: data.shape().to_vec(),
             });
         }
+        if let ([_], Some(expected)) = (inputs.as_slice(), shape_of_only(image))
+            && !fits(data.shape(), &expected)
+        {
+            return Err(EmulateError::Axes {
+                input: format!("{:?}", network.input_label(0)),
+                found: data.shape().to_vec(),
+                expected,
+            });
+        }
         Ok(Self { inputs })
     }
 
@@ -230,6 +260,18 @@ impl Encoder {
             }
         }
     }
+}
+
+/// The shape of an image's only input, if a convolution tells it.
+fn shape_of_only(image: &Image<'_>) -> Option<Vec<usize>> {
+    let connections = image.description().connections.iter();
+    let mut shapes = connections.filter_map(|c| match (&c.pre, &c.source, &c.transform) {
+        (Pre::Input(0), SourceMap::Direct, Transform::Convolution(conv)) => {
+            Some(conv.input.map(usize::from).to_vec())
+        }
+        _ => None,
+    });
+    shapes.next()
 }
 
 /// A value in steps of an input's scale, rounded and clamped.
@@ -269,6 +311,19 @@ pub struct Trial {
     pub outputs: Vec<i32>,
     /// Class by the mean of the last ten steps, if outputs show each step's value and there were as many.
     pub mean: Option<usize>,
+    /// The whole network's state, if it is recorded.
+    pub record: Option<Record>,
+}
+
+/// State of a network after an inference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The values of each output, in its units and summed over the steps.
+    pub outputs: Vec<Vec<i32>>,
+    /// The spikes of each ensemble's neurons, over all steps.
+    pub spikes: Vec<Vec<i32>>,
+    /// The potential of each ensemble's neurons, less the threshold.
+    pub potentials: Vec<Vec<i32>>,
 }
 
 impl Trial {
@@ -299,6 +354,8 @@ pub struct Lead {
 pub struct Activity {
     /// Neurons (or places) that had something to say, step by step.
     pub events: u64,
+    /// Events of as many spikes as one may have.
+    pub full: u64,
     /// Spikes of these events.
     pub spikes: u64,
     /// Weights that they touched.
@@ -328,6 +385,7 @@ impl Activity {
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: &Self) {
         self.events += other.events;
+        self.full += other.full;
         self.spikes += other.spikes;
         self.ops += other.ops;
         self.single_ops += other.single_ops;
@@ -338,16 +396,27 @@ impl Activity {
 
 struct Counter<'a> {
     ensembles: Vec<Activity>,
+    /// The spikes of each ensemble's neurons in this inference; empty if they are not recorded.
+    spikes: Vec<Vec<i32>>,
     fan_out: &'a FanOut,
+    /// The most spikes in an event of each ensemble.
+    most: Vec<u64>,
 }
 
 impl Probe for Counter<'_> {
     fn spikes(&mut self, ensemble: usize, events: &[Event]) {
         let activity = &mut self.ensembles[ensemble];
         let fan_out = &self.fan_out.ensembles[ensemble];
+        let most = self.most[ensemble];
         for e in events {
             let count = u64::from(e.value.unsigned_abs());
             activity.count(count, fan_out[usize::from(e.source)]);
+            activity.full += u64::from(count >= most);
+        }
+        if let Some(spikes) = self.spikes.get_mut(ensemble) {
+            for e in events {
+                spikes[usize::from(e.source)] += i32::from(e.value);
+            }
         }
     }
 }
@@ -548,6 +617,7 @@ pub fn run(
         data,
         steps,
         early_exit: options.early_exit,
+        record: options.record,
         encoder: &encoder,
         fan_out: &FanOut::of(image),
         shows_steps: (network.outputs.iter()).any(|o| o.readout != Readout::Sum),
@@ -579,18 +649,33 @@ pub fn run(
     Ok(all)
 }
 
-/// True if the first output has a single value, so that no place is the largest.
-fn single_output(image: &Image<'_>) -> bool {
-    (image.description().outputs.first()).is_some_and(|output| output.size == 1)
+/// The judge of an image's first output on a data set, if it has targets that fit.
+#[must_use]
+pub fn judge<'d>(image: &Image<'_>, data: &'d DataSet) -> Option<Judge<'d>> {
+    let output = image.description().outputs.first()?;
+    Judge::new(data, output.size as usize, THRESHOLD)
 }
 
-/// True if labels can be compared with an image's classes.
-fn judges(image: &Image<'_>, labels: &[u32]) -> bool {
-    !single_output(image) || labels.iter().all(|label| *label <= 1)
+/// The values of an image's output after so many steps, in the network's units, from those of the engine.
+pub fn in_units<'v>(
+    image: &Image<'_>,
+    output: usize,
+    steps: usize,
+    values: &'v [i32],
+) -> impl Iterator<Item = f64> + use<'v> {
+    let unit = image.description().outputs.get(output).map_or(0.0, |o| {
+        let steps = match o.readout {
+            Readout::Sum => steps.max(1),
+            Readout::Shown { .. } => 1,
+        };
+        scale_value(o.scale) / steps as f64
+    });
+    values.iter().map(move |&v| f64::from(v) * unit)
 }
 
 /// The means of a run over all of `data` that took `seconds`.
-fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report {
+#[must_use]
+pub fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report {
     let network = image.description();
     let images = run.trials.len();
     let mean = |sum: u64| sum as f64 / images.max(1) as f64;
@@ -609,20 +694,23 @@ fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report 
         zeros += plain.iter().filter(|w| **w == 0).count() as u64;
     }
     let (from_ensembles, from_inputs) = FanOut::of(image).totals();
+    let judge = judge(image, data);
+    let figures = (judge.as_ref()).map_or_else(Figures::default, |judge| {
+        let mut tally = Tally::default();
+        for (sample, trial) in run.trials.iter().enumerate() {
+            let outputs = in_units(image, 0, trial.steps(), &trial.outputs);
+            judge.add(&mut tally, sample, outputs);
+        }
+        judge.figures(&tally)
+    });
     Report {
         images,
-        accuracy: data.labels().filter(|l| judges(image, l)).map(|labels| {
-            let single = single_output(image);
-            let class = |t: &Trial| match t.outputs.first() {
-                Some(value) if single => usize::from(*value > 0),
-                _ => t.class(),
-            };
-            let right = |(t, l): &(&Trial, &u32)| class(t) == **l as usize;
-            mean(run.trials.iter().zip(labels).filter(right).count() as u64)
-        }),
+        accuracy: figures.accuracy,
+        error: figures.error,
         accuracy_mean_10: data
             .labels()
-            .filter(|_| !single_output(image) && run.trials.iter().any(|t| t.mean.is_some()))
+            .filter(|_| judge.is_some_and(|judge| judge.ranks()))
+            .filter(|_| run.trials.iter().any(|t| t.mean.is_some()))
             .map(|labels| {
                 let right = |(t, l): &(&Trial, &u32)| t.mean == Some(**l as usize);
                 mean(run.trials.iter().zip(labels).filter(right).count() as u64)
@@ -665,6 +753,7 @@ struct Setup<'a> {
     data: &'a DataSet,
     steps: u16,
     early_exit: bool,
+    record: bool,
     encoder: &'a Encoder,
     fan_out: &'a FanOut,
     /// `true` if outputs show each step's value instead of a sum over all steps.
@@ -686,7 +775,11 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
     };
     let mut counter = Counter {
         ensembles: vec![Activity::default(); image.description().ensembles.len()],
+        spikes: Vec::new(),
         fan_out: setup.fan_out,
+        most: (image.description().ensembles.iter())
+            .map(|e| e.max_count.into())
+            .collect(),
     };
     // The arena has the size that the image states.
     let Ok(mut engine) = HostEngine::new(image, &mut arena) else {
@@ -701,6 +794,10 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
         engine.reset();
         engine.set_inputs(&split(&image.description().inputs, &input))?;
         let mut trial = Trial::default();
+        if setup.record {
+            let ensembles = image.description().ensembles.iter();
+            counter.spikes = ensembles.map(|e| vec![0; e.neurons as usize]).collect();
+        }
         window.fill(0);
         for step in 0..setup.steps {
             engine.step_probed(&mut counter);
@@ -719,6 +816,15 @@ fn run_chunk(setup: &Setup<'_>, samples: Range<usize>) -> Result<Run, EmulateErr
             }
         }
         trial.outputs = engine.output(0).values().collect();
+        trial.record = setup.record.then(|| Record {
+            outputs: (0..image.description().outputs.len())
+                .map(|output| engine.output(output).values().collect())
+                .collect(),
+            potentials: (0..counter.spikes.len())
+                .map(|e| (0..).map_while(|n| engine.potential(e, n)).collect())
+                .collect(),
+            spikes: std::mem::take(&mut counter.spikes),
+        });
         trial.mean = (setup.shows_steps && setup.steps >= WINDOW).then(|| largest(&window));
         run.trials.push(trial);
         let mut bytes = input.iter();

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::data::DataSet;
+use crate::data::{DataSet, Targets};
+use crate::judge::Judge;
 use crate::network::{Network, NodeKind};
 use crate::simulate::{Input, InputData};
 use crate::tensor::Tensor;
@@ -14,7 +15,8 @@ pub struct Inputs {
     labels: Vec<String>,
     /// Arrays of shape `[samples, ..]`, or in a temporal model `[samples, steps, ..]`.
     tensors: Vec<Tensor>,
-    classes: Option<Vec<u32>>,
+    targets: Option<Targets>,
+    byte_scale: f32,
     temporal: bool,
 }
 
@@ -31,7 +33,11 @@ pub enum InputsError {
         found: usize,
     },
     /// Samples of another shape.
-    #[error("samples have the shape {found:?}, but the input {input:?} takes {}{expected:?}", if *temporal { "steps of " } else { "" })]
+    #[error(
+        "samples have the shape {found:?}, but the input {input:?} takes {}{expected:?}{}",
+        if *temporal { "steps of " } else { "" },
+        reordered(found, expected, usize::from(*temporal))
+    )]
     Shape {
         /// The input's name.
         input: String,
@@ -91,7 +97,8 @@ impl Inputs {
         let mut all = Self {
             labels: Vec::new(),
             tensors: Vec::new(),
-            classes: None,
+            targets: None,
+            byte_scale: 1.0,
             temporal,
         };
         for (input, set) in inputs.into_iter().zip(sets) {
@@ -115,7 +122,7 @@ impl Inputs {
             each = rest;
         }
         let axes = shape.len();
-        if each.iter().product::<usize>() != input.size() {
+        if !fits(each, &input.shape) {
             return Err(refuse());
         }
         shape.extend(&input.shape);
@@ -130,12 +137,29 @@ impl Inputs {
                 });
             }
         }
-        if self.classes.is_none() {
-            self.classes = set.labels().map(<[u32]>::to_vec);
+        if self.targets.is_none() {
+            self.targets = set.targets().cloned();
+            self.byte_scale = set.byte_scale();
         }
         self.labels.push(input.label);
         self.tensors.push(tensor);
         Ok(())
+    }
+
+    /// Checks the shape of samples for an input of a network, by its number.
+    ///
+    /// # Errors
+    /// [`InputsError::Shape`], if it does not fit.
+    pub fn check(network: &Network, at: usize, shape: &[usize]) -> Result<(), InputsError> {
+        match Place::all(network).into_iter().nth(at) {
+            Some(input) if !fits(shape, &input.shape) => Err(InputsError::Shape {
+                input: input.name,
+                found: shape.to_vec(),
+                expected: input.shape,
+                temporal: false,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Number of samples.
@@ -161,10 +185,10 @@ impl Inputs {
         shape.get(1).copied()
     }
 
-    /// The class of each sample, if known.
+    /// The judge of a first output of so many values, if there are targets that fit.
     #[must_use]
-    pub fn classes(&self) -> Option<&[u32]> {
-        self.classes.as_deref()
+    pub fn judge(&self, outputs: usize, threshold: f64) -> Option<Judge<'_>> {
+        Judge::of(self.targets.as_ref()?, self.byte_scale, outputs, threshold)
     }
 
     /// Some of the samples, for a Keras model; none of those past the end.
@@ -191,6 +215,44 @@ impl Inputs {
                 }
             })
             .collect()
+    }
+}
+
+/// Tells whether samples of a shape are those of an input: the same axes, if none of length 1 counts, or all of
+/// them in one.
+pub(crate) fn fits(found: &[usize], expected: &[usize]) -> bool {
+    let long = |shape: &[usize]| -> Vec<usize> {
+        let axes = shape.iter().copied();
+        axes.filter(|length| *length != 1).collect()
+    };
+    let (found, expected) = (long(found), long(expected));
+    let size = |shape: &[usize]| shape.iter().product::<usize>();
+    size(&found) == size(&expected)
+        && (found == expected || found.len() == 1 || expected.len() == 1)
+}
+
+/// The order in which axes have to be put, behind the first ones of all samples and of time, as a part of a
+/// message; empty if no order helps.
+pub(crate) fn reordered(found: &[usize], expected: &[usize], times: usize) -> String {
+    let found = found.get(times..).unwrap_or_default();
+    let mut left: Vec<Option<usize>> = found.iter().copied().map(Some).collect();
+    let order: Option<Vec<usize>> = (expected.iter())
+        .map(|length| {
+            let at = left.iter().position(|axis| *axis == Some(*length))?;
+            left[at] = None;
+            Some(at)
+        })
+        .collect();
+    match order {
+        Some(order) if found.len() == expected.len() => {
+            let all = (0..=times).chain(order.iter().map(|at| at + times + 1));
+            let all: Vec<String> = all.map(|axis| axis.to_string()).collect();
+            format!(
+                ": its axes are in another order; numpy.transpose(x, ({})) turns them",
+                all.join(", ")
+            )
+        }
+        _ => String::new(),
     }
 }
 

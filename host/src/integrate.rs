@@ -2,13 +2,16 @@
 //!
 //! A rectified neuron's activation max(J, 0) is what the mean count of an integrate-and-fire neuron
 //! approaches, with an amplitude folded into the current. A leaky rectifier is the difference of two
-//! halves, max(J, 0) - slope max(-J, 0). Outputs become sums over all steps. An exact image leaves this
-//! pass out.
+//! halves, max(J, 0) - slope max(-J, 0). Outputs become sums over all steps. If both inputs and spikes reach a
+//! population, matrices from inputs take the form of convolutions. An exact image leaves this pass out.
 
 use crate::advice::Advice;
-use crate::graph::{Graph, Link, Neuron, Population, Readout, Source, Target};
+use crate::graph::{
+    Convolution, Graph, LinearMap, Link, Neuron, Population, Readout, Source, SourceMap, Target,
+};
 use crate::lower::{ForeignNeurons, LowerError};
 use crate::network::NeuronType;
+use crate::tensor::Tensor;
 
 /// A population that stands for another one, or for a half of it.
 #[derive(Clone, Copy)]
@@ -101,12 +104,56 @@ pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
         }
     }
     links.sort_by_key(|l| l.pre);
-    Ok(Graph {
+    let mut graph = Graph {
         inputs: graph.inputs.clone(),
         populations,
         outputs: outputs.collect(),
         links,
-    })
+    };
+    set_currents_apart(&mut graph);
+    Ok(graph)
+}
+
+/// Turns the matrices from inputs to populations that other populations reach, too, into convolutions over one
+/// place. An image computes their current apart, in units that can be finer than those of spikes.
+fn set_currents_apart(graph: &mut Graph) {
+    for at in 0..graph.populations.len() {
+        let into = |link: &Link| link.post == Target::Population(at);
+        let is_input = |link: &Link| matches!(link.pre, Source::Input(_));
+        let mut links = graph.links.iter().filter(|link| into(link));
+        if links.clone().all(is_input) || !links.any(is_input) {
+            continue;
+        }
+        let neurons = graph.populations[at].neurons;
+        for link in graph
+            .links
+            .iter_mut()
+            .filter(|link| into(link) && is_input(link))
+        {
+            let LinearMap::Dense(dense) = &link.map else {
+                continue;
+            };
+            let &[outputs, inputs] = dense.weights.shape() else {
+                continue;
+            };
+            let weights = dense.weights.data();
+            let by_input = (0..inputs)
+                .flat_map(|input| (0..outputs).map(move |output| weights[output * inputs + input]));
+            let kernel = Tensor::new(vec![1, 1, inputs, outputs], by_input.collect());
+            if let (Some(kernel), SourceMap::Direct) = (kernel, &link.source) {
+                link.map = LinearMap::Convolution(Convolution {
+                    input: [1, 1, inputs],
+                    output: [1, 1, neurons],
+                    kernel,
+                    stride: [1, 1],
+                    padding: [0, 0],
+                    dilation: [1, 1],
+                    groups: 1,
+                    first: dense.first,
+                });
+            }
+        }
+    }
 }
 
 impl Half {

@@ -57,6 +57,7 @@ pub mod balance;
 pub mod bench;
 #[doc(hidden)]
 pub mod calibrate;
+pub mod compare;
 #[doc(hidden)]
 pub mod compensate;
 #[doc(hidden)]
@@ -78,6 +79,7 @@ pub mod inspect;
 pub mod integers;
 #[doc(hidden)]
 pub mod integrate;
+pub mod judge;
 pub mod keras;
 #[doc(hidden)]
 pub mod lower;

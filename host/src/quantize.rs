@@ -1,7 +1,8 @@
 //! Graph + Calibration → integers::Network: the network in integers, with the proof that none overflows.
 //!
 //! One driver takes one target after another. A population of integrate-and-fire neurons has its units and
-//! bounds from `neuron::integrate_and_fire`, and its range from the calibration. Neurons of the
+//! bounds from `neuron::integrate_and_fire`, and its range from the calibration. Events reach them directly,
+//! unless there is a synapse or no end. Neurons of the
 //! network's own charge a current, see `quantize::current`, and have theirs from `neuron::rectified` and
 //! the like. Nothing is approximated there but numbers: neurons, synapses with their delay of a step, rates
 //! and first voltages are the network's.
@@ -15,7 +16,7 @@ use tinyspike_shared::image::{Readout as Shows, Width};
 
 use crate::calibrate::Calibration;
 use crate::graph::{Graph, Neuron, Output as GraphOutput, Population, Readout, Source, Target};
-use crate::integers::{self, Ensemble, Input, Output, Steps};
+use crate::integers::{self, Ensemble, Initial, Input, Output, Steps};
 use crate::lower::ForeignNeurons;
 use crate::network::{NeuronType, PerNeuron, Synapse};
 use crate::neuron::{self, Charged, integrate_and_fire};
@@ -91,11 +92,12 @@ impl<'a> Quantizer<'a> {
         calibration: &Calibration,
         options: &'a QuantizeOptions,
     ) -> Result<Self, QuantizeError> {
-        let exact = graph.is_exact();
-        if !options.valid(exact) {
+        let mut readouts = graph.outputs.iter().map(|o| o.readout);
+        let shown = readouts.all(|readout| matches!(readout, Readout::Shown { .. }));
+        if !options.valid(graph.is_exact(), shown) {
             return Err(QuantizeError::Options);
         }
-        let charged = charged(graph, options)?;
+        let charged = charged(graph, calibration, options)?;
         let ranges = calibration.inputs.iter();
         let inputs = graph.inputs.iter().zip(ranges).map(|(input, range)| {
             let max = u8::MAX >> (8 - options.input_bits);
@@ -170,20 +172,19 @@ impl<'a> Quantizer<'a> {
                 let population = &graph.populations[at];
                 let (ensemble, weights) = match &self.charged[at] {
                     Some(charged) => {
-                        let filter = self.filter(graph, target)?;
+                        let filter = match self.filter(graph, target)? {
+                            // Without an inbox their currents would be those of the neurons of few steps.
+                            Filter::ABSENT if population.neuron == Neuron::IntegrateAndFire => {
+                                Filter::THROUGH
+                            }
+                            filter => filter,
+                        };
                         let (ensemble, weights, spikes) =
                             self.charging(at, population, charged, filter, &fan_in)?;
                         self.sources.populations[at].spikes = spikes;
                         (ensemble, weights)
                     }
                     None => {
-                        if graph.links_into(target).any(|(_, l)| l.synapse.is_some()) {
-                            return Err(QuantizeError::Unsupported {
-                                layer: population.label.clone(),
-                                what: "a synapse into integrate-and-fire neurons",
-                                remedy: "leave it out",
-                            });
-                        }
                         let target = integrate_and_fire::Target {
                             at,
                             population,
@@ -325,9 +326,9 @@ impl<'a> Quantizer<'a> {
             bound,
             steps: self.options.steps,
         })?;
-        let voltage = match &population.neuron {
-            Neuron::Own { voltage, .. } => voltage.as_slice(),
-            Neuron::IntegrateAndFire => &[],
+        let initial = match &population.neuron {
+            Neuron::Own { voltage, .. } => neuron::initial(population, voltage)?,
+            Neuron::IntegrateAndFire => Initial::Half,
         };
         let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
         let (above, below) = settled.spikes;
@@ -344,7 +345,7 @@ impl<'a> Quantizer<'a> {
             theta: charged.events.value,
             neuron: settled.neuron,
             constants: settled.constants,
-            initial: neuron::initial(population, voltage)?,
+            initial,
             inbox: fit.inbox(filter),
         };
         Ok((ensemble, fit.weights, settled.spikes))
@@ -459,16 +460,23 @@ impl<'a> Quantizer<'a> {
     }
 }
 
-/// The neurons of each population that charge a current; `None` for integrate-and-fire neurons.
+/// The neurons of each population that charge a current; `None` for integrate-and-fire neurons that events
+/// reach directly.
 fn charged(
     graph: &Graph,
+    calibration: &Calibration,
     options: &QuantizeOptions,
 ) -> Result<Vec<Option<Charged>>, QuantizeError> {
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
-    for population in &graph.populations {
+    for (at, population) in graph.populations.iter().enumerate() {
         let Neuron::Own { neuron_type, .. } = &population.neuron else {
-            all.push(None);
+            let mut links = graph.links_into(Target::Population(at));
+            let inbox = options.steps == 0 || links.any(|(_, l)| l.synapse.is_some());
+            all.push(inbox.then(|| {
+                let theta = theta(at, calibration, options);
+                integrate_and_fire::charged(theta, options.count(at), options)
+            }));
             continue;
         };
         let uniform: Option<NeuronType> = NeuronType::<PerNeuron>::uniform(neuron_type);
@@ -482,7 +490,10 @@ fn charged(
     if foreign.is_empty() {
         Ok(all)
     } else {
-        Err(QuantizeError::Neurons(foreign))
+        Err(QuantizeError::Neurons {
+            foreign,
+            known: neuron::known(),
+        })
     }
 }
 

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::advice::{Advice, Advised};
 use crate::inputs::{Inputs, InputsError};
+use crate::judge::{self, Deviation, Figures, Judge, Tally};
 use crate::network::{Network, Pre};
-use crate::simulate::{Readout, Run, SimulateError, SimulateOptions, Simulator, Watch, accuracy};
+use crate::simulate::{Run, SimulateError, SimulateOptions, Simulator, Watch};
 
 /// Most samples that are simulated at a time.
 const BLOCK: usize = 256;
@@ -78,9 +79,12 @@ pub struct Simulation {
     pub steps: usize,
     /// Seconds per step.
     pub dt: f64,
-    /// The share of samples whose label's value is the largest of the first output's at the last step.
+    /// The share of classes that the first output has right at the last step, see [`Judge`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// The errors of the first output at the last step, if its targets are values.
+    #[serde(flatten)]
+    pub error: Option<Deviation>,
     /// The same of the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_mean_10: Option<f64>,
@@ -144,11 +148,11 @@ pub fn simulate(
         Some(samples) => samples.min(BLOCK),
         None => BLOCK,
     };
-    let mut sums = Sums::new(network);
+    let mut sums = Sums::new(network, inputs);
     for from in (0..inputs.len()).step_by(block) {
         let samples = from..inputs.len().min(from + block);
-        let run = simulator.predict(&inputs.nodes(samples.clone(), steps), steps)?;
-        sums.add(&run, inputs.classes().and_then(|c| c.get(samples)));
+        let run = simulator.predict(&inputs.nodes(samples, steps), steps)?;
+        sums.add(&run, from);
         visit(&run);
     }
     Ok(sums.report(network, inputs.len(), steps, options.dt))
@@ -156,10 +160,7 @@ pub fn simulate(
 
 /// Number of values that a run keeps of each sample in each step.
 fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
-    let outputs = network.probes.iter().map(|probe| match probe.target {
-        Pre::Node(n) => network.nodes.get(n.0).map_or(0, |n| n.size_out),
-        Pre::Neurons(e) => network.ensembles.get(e.0).map_or(0, |e| e.n_neurons),
-    });
+    let outputs = (network.probes.iter()).map(|probe| size_of(network, probe.target));
     let watched = network.ensembles.iter().filter(|e| match &options.watch {
         Watch::None => false,
         Watch::Ensembles(labels) => labels.contains(&e.label),
@@ -169,55 +170,82 @@ fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
     outputs.chain(watched).fold(0, usize::saturating_add)
 }
 
+/// Number of values of a source.
+fn size_of(network: &Network, source: Pre) -> usize {
+    match source {
+        Pre::Node(n) => network.nodes.get(n.0).map_or(0, |n| n.size_out),
+        Pre::Neurons(e) => network.ensembles.get(e.0).map_or(0, |e| e.n_neurons),
+    }
+}
+
 /// Counts over all blocks.
-struct Sums {
+struct Sums<'a> {
     /// The place of the first output's probe.
     output: Option<usize>,
+    judge: Option<Judge<'a>>,
     spikes: Vec<Option<u64>>,
-    /// Number of samples that were right at the last step, and by the mean of the last steps.
-    right: Option<[f64; 2]>,
+    /// Comparisons of the last step, and of the mean of the last steps.
+    tallies: [Tally; 2],
     elapsed: Duration,
 }
 
-impl Sums {
-    fn new(network: &Network) -> Self {
+impl<'a> Sums<'a> {
+    fn new(network: &Network, inputs: &'a Inputs) -> Self {
+        let output = network.outputs.first().map(|(_, probe)| probe.0);
+        let probe = output.and_then(|at| network.probes.get(at));
+        let size = probe.map_or(0, |probe| size_of(network, probe.target));
         Self {
-            output: network.outputs.first().map(|(_, probe)| probe.0),
+            output,
+            judge: inputs.judge(size, judge::threshold(network)),
             spikes: vec![None; network.ensembles.len()],
-            right: None,
+            tallies: <[Tally; 2]>::default(),
             elapsed: Duration::ZERO,
         }
     }
 
-    fn add(&mut self, run: &Run, classes: Option<&[u32]>) {
+    /// Adds a run of the samples from `from` on.
+    fn add(&mut self, run: &Run, from: usize) {
         for (sum, ensemble) in self.spikes.iter_mut().zip(&run.ensembles) {
             if let Some(spikes) = ensemble.spikes {
                 *sum.get_or_insert(0) += spikes;
             }
         }
         let output = self.output.and_then(|at| run.probes.get(at));
-        // One value alone names no class.
-        if let (Some(classes), Some(output)) = (classes, output)
-            && output.values.shape().last().is_some_and(|n| *n > 1)
+        if let (Some(judge), Some(output)) = (&self.judge, output)
+            && let &[_, all, size] = output.values.shape()
+            && size > 0
         {
-            let right = self.right.get_or_insert([0.0; 2]);
-            for (sum, readout) in right.iter_mut().zip([Readout::Last, Readout::Mean(WINDOW)]) {
-                let share = accuracy(&output.values, classes, run.steps, readout);
-                *sum += (share.unwrap_or(0.0) * classes.len() as f64).round();
+            let items = output.values.data().chunks_exact(all * size);
+            for (at, item) in items.enumerate() {
+                let steps = &item[..run.steps.min(all) * size];
+                for (tally, window) in self.tallies.iter_mut().zip([1, WINDOW]) {
+                    let last = &steps[steps.len().saturating_sub(window * size)..];
+                    let mean = |place| {
+                        let values = last.iter().skip(place).step_by(size);
+                        let sum: f64 = values.map(|v| f64::from(*v)).sum();
+                        sum / (last.len() / size) as f64
+                    };
+                    judge.add(tally, from + at, (0..size).map(mean));
+                }
             }
         }
         self.elapsed += run.elapsed;
     }
 
     fn report(&self, network: &Network, images: usize, steps: usize, dt: f64) -> Simulation {
-        let share = |at: usize| self.right.map(|right| right[at] / images.max(1) as f64);
+        let figures = |tally| match &self.judge {
+            Some(judge) => judge.figures(tally),
+            None => Figures::default(),
+        };
+        let [last, mean] = self.tallies.each_ref().map(figures);
         let per_image = |spikes: u64| spikes as f64 / images.max(1) as f64;
         Simulation {
             images,
             steps,
             dt,
-            accuracy: share(0),
-            accuracy_mean_10: share(1).filter(|_| steps >= WINDOW),
+            accuracy: last.accuracy,
+            error: last.error,
+            accuracy_mean_10: mean.accuracy.filter(|_| steps >= WINDOW),
             spikes_per_image: (self.spikes.iter().flatten())
                 .copied()
                 .reduce(|a, b| a + b)

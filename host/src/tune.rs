@@ -22,7 +22,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, assemble, scale_value};
-use crate::balance::balance;
+use crate::balance::{balance, level};
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, DenseMacs};
@@ -31,6 +31,7 @@ use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
 use crate::image::ImageBuf;
 use crate::integers;
+use crate::judge::{Judge, THRESHOLD, relative_error};
 use crate::ops::OpsError;
 use crate::pipeline::{argmax, outputs, samples};
 use crate::quantize::{LayerOptions, QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
@@ -95,8 +96,8 @@ const SHOWN: usize = 12;
 pub struct TuneOptions {
     /// Accuracy that may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
-    /// For an output of a single value, which has no classes: the root mean squared error that quantization
-    /// may make, relative to the standard deviation of the float network's output.
+    /// For outputs that are no classes: the root mean squared error that quantization may make, relative to the
+    /// standard deviation of the float network's outputs.
     pub max_error: f64,
     /// The kernels that the image is laid out for, and whose instructions are to be few.
     pub target: &'static Family,
@@ -258,7 +259,7 @@ pub struct Point {
     /// Against the float network.
     pub paired: Paired,
     /// The share of samples that its errors would put into another class than the float network does, as
-    /// margins and the spread of errors predict. Of an output of a single value, its root mean squared
+    /// margins and the spread of errors predict. Of outputs that are values, their root mean squared
     /// error relative to the standard deviation.
     pub risk: f64,
     /// Predicted instructions of an inference, in the mean.
@@ -294,7 +295,7 @@ pub struct Tuning {
     pub candidates: usize,
     /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
-    /// `true` if the output is a single value, whose error is judged and not a class.
+    /// `true` if outputs are values, whose error is judged and not a class.
     #[serde(skip)]
     pub scalar: bool,
     /// Samples that ranges and biases follow from.
@@ -343,7 +344,12 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     };
     let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
-    let calibration = calibrate(graph, &fit_samples, &|_| {})?;
+    let mut calibration = calibrate(graph, &fit_samples, &|_| {})?;
+    let levelled = level(graph, &calibration);
+    if let Some(levelled) = &levelled {
+        calibration = calibrate(levelled, &fit_samples, &|_| {})?;
+    }
+    let graph = levelled.as_ref().unwrap_or(graph);
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
     let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
     let variants = BALANCES
@@ -358,14 +364,32 @@ pub fn tune(
         })
         .collect::<Result<Vec<_>, TuneError>>()?;
     let outputs = float_outputs(graph, &held)?;
-    let float: Vec<usize> = outputs.chunks(classes).map(argmax).collect();
+    let judge = Judge::new(&held, classes, THRESHOLD);
+    let sides = judge
+        .as_ref()
+        .and_then(Judge::sides)
+        .filter(|_| classes == 1);
+    let by_error = match &judge {
+        Some(judge) => !judge.ranks() && sides.is_none(),
+        None => classes == 1 || held.targets().is_some(),
+    };
+    let class = |output: &[f32]| match sides {
+        Some(_) => usize::from(f64::from(output[0]) > THRESHOLD),
+        None => argmax(output),
+    };
+    let float: Vec<usize> = outputs.chunks(classes).map(class).collect();
+    let wanted = match (sides, held.labels().filter(|_| !by_error)) {
+        (Some(sides), _) => sides.iter().map(|&side| side.into()).collect(),
+        (None, Some(labels)) => labels.iter().map(|&l| l as usize).collect(),
+        (None, None) => float.clone(),
+    };
     let mut search = Search {
         variants,
         options,
-        wanted: match held.labels().filter(|_| classes > 1) {
-            Some(labels) => labels.iter().map(|&l| l as usize).collect(),
-            None => float.clone(),
-        },
+        labelled: sides.is_some() || held.labels().is_some_and(|_| !by_error),
+        by_error,
+        classes,
+        wanted,
         float,
         outputs,
         held,
@@ -402,6 +426,12 @@ struct Search<'a> {
     variants: Vec<Variant>,
     options: &'a TuneOptions,
     held: DataSet,
+    /// `true` if the right classes are known.
+    labelled: bool,
+    /// `true` if outputs are values, whose error is judged and not a class.
+    by_error: bool,
+    /// Number of outputs; of one, the sign is the class.
+    classes: usize,
     /// The right class of each held-out sample.
     wanted: Vec<usize>,
     /// The float network's class of each.
@@ -507,14 +537,17 @@ impl Search<'_> {
         self.excess(point) <= 0.0 && self.fits(point)
     }
 
-    /// Tells whether the output is a single value.
-    fn is_scalar(&self) -> bool {
-        self.outputs.len() == self.float.len()
+    /// The class of an inference, or its sign.
+    fn class(&self, trial: &Trial) -> usize {
+        match trial.outputs.as_slice() {
+            [value] => usize::from(*value > 0),
+            _ => trial.class(),
+        }
     }
 
     /// Excess of a candidate over the bound by margins, which say something on few samples, too.
     fn excess_by_margins(&self, point: &Point) -> f64 {
-        if self.is_scalar() {
+        if self.by_error {
             return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
         }
         point.risk * LOST - self.options.max_drop
@@ -522,7 +555,7 @@ impl Search<'_> {
 
     /// Excess of a candidate over the bound on the drop, by either measure, or over that on the error.
     fn excess(&self, point: &Point) -> f64 {
-        if self.is_scalar() {
+        if self.by_error {
             return self.excess_by_margins(point);
         }
         point.paired.upper().max(point.risk * LOST) - self.options.max_drop
@@ -625,7 +658,7 @@ impl Search<'_> {
 
     /// Tells whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
     fn hopeful(&self, p: &Point) -> bool {
-        if self.is_scalar() {
+        if self.by_error {
             return p.risk <= self.options.max_error * HOPE;
         }
         p.paired.drop() - p.paired.error() <= self.options.max_drop
@@ -634,7 +667,7 @@ impl Search<'_> {
 
     /// Tells whether a screening leaves no doubt that a candidate keeps the bound.
     fn is_fine(&self, p: &Point) -> bool {
-        if self.is_scalar() {
+        if self.by_error {
             return p.risk <= self.options.max_error * FINE_RISK;
         }
         self.hopeful(p) && p.risk * LOST <= self.options.max_drop * FINE_RISK
@@ -786,7 +819,7 @@ impl Search<'_> {
         };
         let mut image = assemble(&quantized)?;
         let (mut point, trials) = self.measure(setting, &image.image(), count, None)?;
-        let may_exit = self.options.early_exit && !self.is_scalar();
+        let may_exit = self.options.early_exit && !self.by_error && self.classes > 1;
         if may_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
             let margin = self.exit_margin(&trials);
             if margin > 0 {
@@ -819,7 +852,7 @@ impl Search<'_> {
         };
         let run = run(image, &self.held, 0..count, &options, &|_| {})?;
         let samples = run.trials.len().max(1) as f64;
-        let paired = self.paired(run.trials.iter().map(Trial::class));
+        let paired = self.paired(run.trials.iter().map(|trial| self.class(trial)));
         let float = self.float.iter().zip(&self.wanted).take(count);
         let float_right = float.filter(|(f, w)| f == w).count();
         let ops: u64 = run.ensembles.iter().map(|a| a.ops).sum();
@@ -851,15 +884,26 @@ impl Search<'_> {
     ///
     /// A count of changed classes says little if they are few; this uses all samples.
     fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
-        let classes = self.outputs.len() / self.float.len().max(1);
-        if self.is_scalar() {
-            return relative_error(&self.outputs, trials, unit);
+        let classes = self.classes;
+        let in_units =
+            |trial: &Trial, value: &i32| f64::from(*value) * unit / trial.steps().max(1) as f64;
+        if self.by_error {
+            let reference = &self.outputs[..trials.len() * classes];
+            let outputs = trials
+                .iter()
+                .flat_map(|t| t.outputs.iter().map(|v| in_units(t, v)));
+            return relative_error(reference, classes, outputs);
         }
         let float = self.outputs.chunks(classes.max(1)).zip(&self.float);
         let mut leads: Vec<(f64, f64)> = trials
             .iter()
             .zip(float)
             .map(|(trial, (float, &first))| {
+                if let ([float], Some(value)) = (float, trial.outputs.first()) {
+                    // The lead of a sign is the distance to the threshold.
+                    let lead = f64::from(float.abs());
+                    return (lead, (in_units(trial, value) - f64::from(*float)).abs());
+                }
                 let second = (0..classes)
                     .filter(|c| *c != first)
                     .max_by(|a, b| float[*a].total_cmp(&float[*b]))
@@ -940,13 +984,10 @@ impl Search<'_> {
         let tuning = Tuning {
             options: *self.options,
             kept: self.passes(&made.point),
-            scalar: self.is_scalar(),
+            scalar: self.by_error,
             chosen: made.point,
             front,
-            float_accuracy: self
-                .held
-                .labels()
-                .map(|_| right as f64 / self.sizes.full.max(1) as f64),
+            float_accuracy: (self.labelled).then(|| right as f64 / self.sizes.full.max(1) as f64),
             fit,
             candidates: self.candidates,
             dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
@@ -959,24 +1000,6 @@ impl Search<'_> {
             image: made.image.clone(),
         })
     }
-}
-
-/// The root mean squared error of a single value, relative to the float network's standard deviation.
-fn relative_error(float: &[f32], trials: &[Trial], unit: f64) -> f64 {
-    let n = trials.len().max(1) as f64;
-    let float: Vec<f64> = float
-        .iter()
-        .take(trials.len())
-        .map(|y| f64::from(*y))
-        .collect();
-    let mean = float.iter().sum::<f64>() / n;
-    let variance = float.iter().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n;
-    let squares = trials.iter().zip(&float).map(|(trial, y)| {
-        let value = trial.outputs.first().map_or(0.0, |v| f64::from(*v));
-        let error = value * unit / trial.steps().max(1) as f64 - y;
-        error * error
-    });
-    (squares.sum::<f64>() / n / variance.max(f64::MIN_POSITIVE)).sqrt()
 }
 
 /// The chance that a standard normal number exceeds `x`.

@@ -1,5 +1,6 @@
 //! Events: what travels over a connection in one step.
 
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// One neuron (or one input place) that has something to say in this step.
@@ -15,3 +16,9 @@ pub struct Event {
     /// Number of spikes, or the input's value. Never 0.
     pub value: i16,
 }
+
+/// Events that are handed over at once.
+pub const EVENTS: usize = 128;
+
+/// A buffer of events on the stack.
+pub type Events = Vec<Event, EVENTS>;

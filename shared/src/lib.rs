@@ -20,6 +20,7 @@ pub mod image;
 pub mod inputs;
 pub mod signature;
 pub mod slots;
+mod transform;
 pub mod weights;
 pub mod wire;
 

@@ -172,7 +172,7 @@ fn mapped() -> integers::Network {
         post,
         source,
         transform,
-        weights: vec![1; transform.weights(weights::Layout::Rows).unwrap() as usize],
+        weights: vec![1; weights::Layout::Rows.bytes(&transform).unwrap() as usize],
     };
     let window = Window {
         input: [4, 4, 4],
@@ -235,7 +235,7 @@ fn fault(connection: usize, alter: impl FnOnce(&mut Connection)) -> Option<Fault
     let mut network = mapped();
     let c = &mut network.connections[connection];
     alter(c);
-    c.weights = vec![1; c.transform.weights(weights::Layout::Rows).unwrap_or(0) as usize];
+    c.weights = vec![1; weights::Layout::Rows.bytes(&c.transform).unwrap_or(0) as usize];
     match assemble(&network) {
         Err(AssembleError::Refused(ImageError::Connection { index, fault })) => {
             assert_eq!(usize::from(index), connection);

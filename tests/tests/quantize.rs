@@ -154,7 +154,7 @@ fn a_hundred_thousand_samples_are_calibrated_on_in_blocks_as_in_memory() {
     for path in [&stored, &deflated, &images] {
         let blocks = FileBlocks {
             path: path.clone(),
-            byte_scale: BYTE,
+            byte_scale: Some(BYTE),
             limit: None,
         };
         // Never more than a block is there at a time.
@@ -188,7 +188,7 @@ fn what_is_wrong_with_a_file_is_found_in_blocks_too() {
     std::fs::write(&file, &bytes).unwrap();
     let blocks = FileBlocks {
         path: file.clone(),
-        byte_scale: BYTE,
+        byte_scale: Some(BYTE),
         limit: None,
     };
     let error = calibrate_blocks(&small(), &blocks, &|_| {}).unwrap_err();

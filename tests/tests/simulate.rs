@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tinyspike::emulate::HostEngine;
 use tinyspike::network::{
     Connection, Ensemble, EnsembleId, Network, NeuronType, Node, NodeId, NodeKind, PerNeuron, Post,
     Pre, Probe, Synapse, Transform,
 };
+use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::{
-    InitialVoltage, Input, InputData, Run, SimulateError, SimulateOptions, Simulator, Watch,
+    InitialVoltage, Input, InputData, Limits, Run, SimulateError, SimulateOptions, Simulator, Watch,
 };
 use tinyspike::tensor::Tensor;
+use tinyspike_tests::counts::Counts;
+use tinyspike_tests::deployment;
 
 const DT: f32 = 0.001;
 
@@ -268,6 +272,68 @@ fn leaky_neurons_spike_below_zero() {
     // J = -1000: V falls by 0.5 a step. floor(V) + 1 is 0 down to -1, and takes 1 off below.
     let counts = run.ensembles[0].counts.as_ref().unwrap().data();
     assert_eq!(counts, [0., 0., -1., 0., -1., 0., -1., 0., -1., 0.]);
+}
+
+/// A stream that drives neurons beyond the limits that its image states, up and down, and then stops: what has piled
+/// up there comes out spike by spike, in floats as in the engine.
+#[test]
+fn streams_saturate_as_their_images_do() {
+    const DRIVEN: usize = 900;
+    const STEPS: usize = 4000;
+    let leaky = NeuronType::SpikingLeakyRelu {
+        negative_slope: 0.5,
+        amplitude: 1.0,
+    };
+    let mut network = chain(leaky, 2, None);
+    // Six thresholds a step, of which one can be fired, and three down.
+    network.ensembles[0].gain = PerNeuron::Each(vec![6000.0, -6000.0].into());
+    network.ensembles[0].bias = None;
+    let options = QuantizeOptions {
+        steps: 0,
+        max_count: 1,
+        initial_voltage: InitialVoltage::Zero,
+        ..QuantizeOptions::exact()
+    };
+    let deployment = deployment::exact(&network, &options).unwrap();
+    let image = deployment.image.image();
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+    let mut expected = Vec::new();
+    for step in 0..STEPS {
+        match step {
+            0 => engine.set_input(&[255, 255]).unwrap(),
+            DRIVEN => engine.set_input(&[0, 0]).unwrap(),
+            _ => {}
+        }
+        let mut counts = Counts(vec![vec![0; 2]]);
+        engine.step_probed(&mut counts);
+        expected.extend(counts.0[0].iter().map(|n| *n as f32));
+    }
+    let values = (0..STEPS).flat_map(|step| [f32::from(u8::from(step < DRIVEN)); 2]);
+    let input = [Input {
+        name: "u".to_owned(),
+        data: InputData::Steps(Tensor::new(vec![1, STEPS, 2], values.collect()).unwrap()),
+    }];
+    let counts = |limits| {
+        let options = SimulateOptions {
+            initial_voltage: InitialVoltage::Zero,
+            watch: Watch::All,
+            limits,
+            ..SimulateOptions::default()
+        };
+        let run = Simulator::new(&network, &options).unwrap();
+        let run = run.predict(&input, STEPS).unwrap();
+        run.ensembles[0].counts.as_ref().unwrap().data().to_vec()
+    };
+    let limits = Limits::of(&deployment.integers);
+    assert_eq!(counts(limits.clone()), expected);
+    // Both limits were met: with the counts' limit alone more would have come out, up and down.
+    let mut unlimited = limits;
+    unlimited.get_mut("a").unwrap().voltage = vec![(f32::MIN, f32::MAX)];
+    let sums = |counts: &[f32], neuron| -> f32 { counts.iter().skip(neuron).step_by(2).sum() };
+    let unlimited = counts(unlimited);
+    assert!(sums(&expected, 0) > DRIVEN as f32 && sums(&unlimited, 0) > sums(&expected, 0));
+    assert!(sums(&expected, 1) < -(DRIVEN as f32) && sums(&unlimited, 1) < sums(&expected, 1));
 }
 
 /// Adaptation lowers the rate that a LIF neuron begins with.

@@ -8,12 +8,12 @@
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::shifted;
-use tinyspike_shared::image::{Area, Connection, Ensemble, Image, Initial, Output, Readout};
+use tinyspike_shared::image::{
+    Area, Connection, Drive, Ensemble, Image, Initial, Neurons, Output, Passing, Post, Readout,
+};
 
 use super::{Engine, Later, Layer, Outgoing, Own, Probe, current, cut, state};
-use crate::inbox::Inbox;
-use crate::kernels::{Events, Kernels, Values};
-use crate::neuron::{self, Drive, Neurons};
+use crate::kernels::{Events, Kernels, Population, Potential, Values};
 
 impl<K, const E: usize, const C: usize> Engine<'_, K, E, C>
 where
@@ -33,16 +33,16 @@ where
             }
             exact = true;
             let alone = e.inbox.is_none();
-            let [_, bias] = image.params(e);
+            let bias = image.biases(e);
             self.settle(area, bias, e.current_shift, |current| match alone {
-                true => neuron::settle(&e.neuron, current),
+                true => e.neuron.settle(current),
                 false => current,
             });
         }
         for (o, area) in network.outputs.iter().zip(&layout.outputs) {
             if o.readout != Readout::Sum {
                 exact = true;
-                let [bias, _] = image.output_params(o);
+                let bias = image.output_biases(o);
                 self.settle(area, bias, o.current_shift, |current| current);
             }
         }
@@ -89,13 +89,13 @@ where
     /// its inbox goes on.
     #[inline(never)]
     pub(super) fn show(&mut self, o: &Output, area: &Area, start: bool) {
-        let [bias, _] = self.image.output_params(o);
+        let bias = self.image.output_biases(o);
         let delayed = o.inbox.is_some() && o.readout == Readout::Shown { delayed: true };
         let Some((own, mut later)) = cut(self.arena, area) else {
             return;
         };
         let currents = currents_or(own.currents, bias);
-        let mut inbox = Inbox::of(o.inbox, later.from(own.inbox), o.size as usize);
+        let mut inbox = Passing::of(o.inbox, later.from(own.inbox), o.size as usize);
         if delayed == start {
             inbox.read_out(own.state, currents);
         }
@@ -110,8 +110,12 @@ where
         let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
         let limits = e.potential_min..=e.potential_max;
         match Values::of(words, e.width) {
-            Values::Narrow(potentials) => neuron::clamp(potentials, limits),
-            Values::Wide(state) => neuron::saturate(&e.neuron, state, limits),
+            Values::Narrow(potentials) => {
+                for v in potentials {
+                    *v = u16::store(v.value().min(*limits.end()).max(*limits.start()));
+                }
+            }
+            Values::Wide(state) => e.neuron.saturate(state, limits),
         }
     }
 }
@@ -127,8 +131,8 @@ pub(super) fn rest<const E: usize, const C: usize>(
         Initial::Half => 1 << 15,
         _ => 0,
     };
-    let neurons = neurons(image, e, state, true);
-    neuron::rest(&e.neuron, neurons, image.shares(e), half);
+    let neurons = neurons(image, e, state);
+    e.neuron.rest(neurons, image.shares(e), half);
 }
 
 /// Updates an ensemble, and sends its spikes on.
@@ -148,11 +152,26 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
     if !is_delayed(e) {
         charge::<K, E, C>(image, e, &mut own, &mut later, more);
     }
-    let mut neurons = neurons(image, e, own.state, more);
-    neuron::fire::<K>(&e.neuron, &mut neurons, |events| {
-        probe.spikes(outgoing.ensemble, events);
-        outgoing.send::<K>(events, &mut later);
-    });
+    let mut neurons = neurons(image, e, own.state);
+    let by_kernels = e.neuron.fires_above();
+    let mut events = Events::new();
+    let mut next = 0;
+    while next < neurons.count {
+        events.clear();
+        let reached = if by_kernels {
+            K::fire(&mut population(&mut neurons, &[], more), next, &mut events)
+        } else {
+            e.neuron.fire(&mut neurons, next, &mut events)
+        };
+        if reached <= next {
+            break;
+        }
+        next = reached;
+        if !events.is_empty() {
+            probe.spikes(outgoing.ensemble, &events);
+            outgoing.send::<K>(&events, &mut later);
+        }
+    }
 }
 
 /// Adds a step's current to an ensemble's neurons; its inbox goes on.
@@ -166,37 +185,57 @@ fn charge<K, const E: usize, const C: usize>(
 ) where
     K: Kernels<u16> + Kernels<u32>,
 {
-    let mut neurons = neurons(image, e, own.state, more);
-    let [_, bias] = image.params(e);
+    let mut neurons = neurons(image, e, own.state);
+    if e.inbox.is_none() && !own.currents.is_empty() && e.neuron.adds() {
+        return K::settle(&mut population(&mut neurons, own.currents, more));
+    }
     let drive = Drive {
-        currents: currents_or(own.currents, bias),
-        settled: !own.currents.is_empty(),
-        inbox: Inbox::of(e.inbox, later.from(own.inbox), neurons.count),
+        currents: currents_or(own.currents, image.biases(e)),
+        inbox: Passing::of(e.inbox, later.from(own.inbox), neurons.count),
     };
-    neuron::charge::<K>(&e.neuron, &mut neurons, drive);
+    e.neuron.charge(&mut neurons, drive);
 }
 
-/// Sends events, counted as their target counts them, over one connection into its inbox.
+/// Sends events, counted as their target counts them, over one connection into its inbox; `false` if that has none.
 #[inline(never)]
-pub(super) fn deliver<K, const E: usize, const C: usize>(
+pub(super) fn take_up<K, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     c: &Connection,
     events: &Events,
-    fraction: u8,
-    words: &mut [u32],
-) where
+    later: &mut Later<'_>,
+) -> bool
+where
     K: Kernels<u16> + Kernels<u32>,
 {
+    let (network, layout) = (image.description(), image.layout());
+    let post = match c.post {
+        Post::Ensemble(e) => {
+            let ensemble = network.ensembles.get(usize::from(e));
+            let part = ensemble.map(|e| (e.inbox, e.neurons));
+            part.zip(layout.ensembles.get(usize::from(e)))
+        }
+        Post::Output(o) => {
+            let output = network.outputs.get(usize::from(o));
+            let part = output.map(|o| (o.inbox, o.size));
+            part.zip(layout.outputs.get(usize::from(o)))
+        }
+    };
+    let Some(((Some(inbox), size), area)) = post else {
+        return false;
+    };
+    let words = later.from(area.inbox as usize);
+    let words = words.get_mut(..size as usize).unwrap_or(&mut []);
     let mut counted = Events::new();
     for event in events {
         // There is room: one buffer is as large as the other.
         let _ = counted.push(Event {
             source: event.source,
-            value: event.value.wrapping_shl(fraction.into()),
+            value: event.value.wrapping_shl(inbox.fraction.into()),
         });
     }
     let weights = image.weights(c);
     super::deliver::<K, E, C>(image, c, weights, &counted, &mut Values::Wide(words));
+    true
 }
 
 fn is_delayed(e: &Ensemble) -> bool {
@@ -216,15 +255,28 @@ fn neurons<'a, const E: usize, const C: usize>(
     image: &Image<'a, E, C>,
     e: &Ensemble,
     state: &'a mut [u32],
-    more: bool,
 ) -> Neurons<'a> {
-    let [threshold, _] = image.params(e);
     Neurons {
         state,
         count: e.neurons as usize,
-        threshold,
+        threshold: image.thresholds(e),
         max_count: e.max_count,
         constants: image.constants(e),
+    }
+}
+
+/// The neurons as kernels see them.
+fn population<'a>(
+    neurons: &'a mut Neurons<'_>,
+    currents: &'a [u32],
+    more: bool,
+) -> Population<'a, u32> {
+    Population {
+        potentials: neurons.state,
+        currents,
+        bias: &[],
+        threshold: neurons.threshold,
+        max_count: neurons.max_count,
         more,
     }
 }

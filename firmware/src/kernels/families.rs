@@ -5,8 +5,18 @@ use super::targets::precision;
 
 pub use super::dsp::family::FAMILY as DSP;
 pub use super::helium::FAMILY as HELIUM;
-pub use super::portable::FAMILY as PORTABLE;
 pub use super::swar::family::FAMILY as SWAR;
+
+/// Any processor: weights as they are.
+pub const PORTABLE: Family = Family {
+    name: "portable",
+    cores: "Plain rows of weights",
+    targets: "",
+    layouts: &[],
+    reads: |_, _| false,
+    leaves: None,
+    cost: SWAR.cost,
+};
 
 /// Every family.
 pub const ALL: [&Family; 4] = [&PORTABLE, &SWAR, &DSP, &HELIUM];

@@ -28,8 +28,8 @@ mod words;
 
 use core::ops::Range;
 
-use heapless::Vec;
 use tinyspike_shared::Event;
+pub use tinyspike_shared::event::{EVENTS, Events};
 use tinyspike_shared::image::{Convolution, Width};
 use tinyspike_shared::weights::Weights;
 
@@ -74,12 +74,6 @@ pub const NATIVE: &Family = &families::SWAR;
 /// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
 #[cfg(not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar")))]
 pub const NATIVE: &Family = &families::PORTABLE;
-
-/// Events that are handed over at once.
-pub const EVENTS: usize = 128;
-
-/// A buffer of events on the stack.
-pub type Events = Vec<Event, EVENTS>;
 
 /// A stored potential: `u16` or `u32`, for a value of 16 or 32 bits plus half the range.
 ///

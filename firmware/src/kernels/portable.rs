@@ -5,19 +5,7 @@ use tinyspike_shared::fixed::round_shift;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Row, Weights};
 
-use super::family::Family;
-use super::{EVENTS, Events, Population, Potential, swar};
-
-/// Any processor: weights as they are.
-pub const FAMILY: Family = Family {
-    name: "portable",
-    cores: "Plain rows of weights",
-    targets: "",
-    layouts: &[],
-    reads: |_, _| false,
-    leaves: None,
-    cost: swar::family::COST,
-};
+use super::{EVENTS, Events, Population, Potential};
 
 pub(super) fn dense<P: Potential>(
     weights: Weights<'_>,

@@ -10,10 +10,10 @@ use super::array::{Array, Head, Role, Values, array_called, damaged};
 use super::error::DataError;
 use super::file::{Format, labels_beside, packable, read_labels, regular, unpacked_limit};
 use super::idx::idx_head;
-use super::labels::{join, labels_of};
+use super::labels::{join, targets_of};
 use super::npy::{npy_head, parse_npy};
 use super::npz::Archive;
-use super::set::DataSet;
+use super::set::{DataSet, Targets};
 
 /// Samples that are read at once unless told how many.
 const BLOCK: usize = 256;
@@ -25,7 +25,7 @@ pub struct About {
     pub count: usize,
     /// The shape of one sample, without the batch axis.
     pub shape: Vec<usize>,
-    /// True if they have labels.
+    /// True if they have labels or other targets.
     pub labelled: bool,
 }
 
@@ -193,7 +193,7 @@ fn npy<E: From<DataError>>(
     let about = About {
         count: set.len(),
         shape: set.shape().to_vec(),
-        labelled: set.labels().is_some(),
+        labelled: set.targets().is_some(),
     };
     for from in (0..set.len()).step_by(block.max(1)) {
         let to = (from + block.max(1)).min(set.len());
@@ -225,14 +225,14 @@ fn in_blocks<E: From<DataError>>(
 ) -> Result<About, E> {
     // Everything about the shapes is checked before the first value is read.
     let count = head.shape.first().copied().unwrap_or(0);
-    let labels = match &y {
-        Some(y) => Some(labels_of(y, &head.file, &head.name, &head.shape)?),
+    let targets = match &y {
+        Some(y) => Some(targets_of(y, &head.file, &head.name, &head.shape)?),
         None => None,
     };
     let about = About {
         count,
         shape: head.shape.iter().skip(1).copied().collect(),
-        labelled: labels.is_some(),
+        labelled: targets.is_some(),
     };
     let mut from = 0;
     while from < count || from == 0 {
@@ -242,11 +242,9 @@ fn in_blocks<E: From<DataError>>(
         if let Some(first) = shape.first_mut() {
             *first = samples;
         }
-        let labels = labels
-            .as_ref()
-            .and_then(|l| l.get(from..from + samples))
-            .map(<[u32]>::to_vec);
-        visit(&about, part(&head, shape, values, labels)?)?;
+        let block: Vec<usize> = (from..from + samples).collect();
+        let targets = targets.as_ref().and_then(|t| t.select(&block));
+        visit(&about, part(&head, shape, values, targets)?)?;
         from += samples.max(1);
     }
     head.end(content)?;
@@ -258,7 +256,7 @@ fn part(
     head: &Head,
     shape: Vec<usize>,
     values: Values,
-    labels: Option<Vec<u32>>,
+    targets: Option<Targets>,
 ) -> Result<DataSet, DataError> {
     let x = Array {
         file: head.file.clone(),
@@ -267,5 +265,5 @@ fn part(
         shape,
         values,
     };
-    Ok(join(x, None)?.with_labels(labels))
+    Ok(join(x, None)?.with_targets(targets))
 }

@@ -1,10 +1,13 @@
-//! Samples and their labels, checked against each other.
+//! Samples and what they should come to, checked against each other.
 
 use super::array::{Array, Values};
 use super::error::DataError;
-use super::set::{DataSet, Samples};
+use super::set::{DataSet, Samples, Targets};
 
-/// Checks the samples and their labels against each other.
+/// Difference of a row's sum from 1 up to which its values are probabilities.
+const ROUNDING: f32 = 1e-3;
+
+/// Checks the samples and their targets against each other.
 pub(super) fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
     let refused = |reason: &str| DataError::Shape {
         file: x.file.clone(),
@@ -23,105 +26,106 @@ pub(super) fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
     if shape.contains(&0) {
         return Err(refused("the samples are empty; no axis may have length 0"));
     }
-    let labels = y
-        .map(|y| labels_of(&y, &x.file, &x.name, &x.shape))
+    let targets = y
+        .map(|y| targets_of(&y, &x.file, &x.name, &x.shape))
         .transpose()?;
     let samples = match x.values {
         Values::U8(v) => Samples::U8(v),
         Values::Float(v) => Samples::F32(v),
         Values::Int(v) => Samples::F32(v.iter().map(|&n| n as f32).collect()),
     };
-    DataSet::new(shape.to_vec(), samples, labels).ok_or_else(|| DataError::Damaged {
-        file: x.file.clone(),
-        what: format!("array {}", x.name),
-        reason: "its length does not match its shape".into(),
+    let set = DataSet::new(shape.to_vec(), samples, None)
+        .ok_or_else(|| DataError::Damaged {
+            file: x.file.clone(),
+            what: format!("array {}", x.name),
+            reason: "its length does not match its shape".into(),
+        })?
+        .with_targets(targets);
+    Ok(match x.dtype.ends_with("b1") {
+        // A bool is 0 or 1.
+        true => set.with_byte_scale(1.0),
+        false => set,
     })
 }
 
-/// The labels in `y`: integers of shape `[n]` or `[n, 1]`, or one-hot rows of shape `[n, classes]`.
-pub(super) fn labels_of(
+/// The targets in `y`. Classes are whole numbers from 0 on, one for each sample, rows in which one place alone is
+/// not 0, or rows of probabilities. All else is values.
+pub(super) fn targets_of(
     y: &Array,
     x_file: &str,
     x_name: &str,
     x_shape: &[usize],
-) -> Result<Vec<u32>, DataError> {
+) -> Result<Targets, DataError> {
     let refused = |reason: String| DataError::Shape {
         file: y.file.clone(),
         array: y.name.clone(),
         shape: y.shape.clone(),
         reason,
     };
-    let (count, classes) = match *y.shape.as_slice() {
-        [n] => (n, 1),
-        [n, classes] if classes > 0 => (n, classes),
-        _ => {
-            return Err(refused(
-                "labels need the shape [n] or [n, 1], or [n, classes] for one-hot rows".into(),
-            ));
-        }
+    let [count, rest @ ..] = y.shape.as_slice() else {
+        return Err(refused("a single value; give one for each sample".into()));
     };
-    if Some(&count) != x_shape.first() {
+    let size: usize = rest.iter().product();
+    if size == 0 {
+        return Err(refused(
+            "there are no values; no axis may have length 0".into(),
+        ));
+    }
+    if Some(count) != x_shape.first() {
         return Err(refused(format!(
-            "it must have one label for each sample, and {x_name} in {x_file} has shape {x_shape:?}"
+            "it must have one label, or one row of values, for each sample, and {x_name} in {x_file} has shape \
+             {x_shape:?}"
         )));
     }
-    let at = |sample, reason: &str| DataError::Value {
-        file: y.file.clone(),
-        array: y.name.clone(),
-        sample,
-        reason: reason.into(),
+    let classes = match (&y.values, rest.len() < 2) {
+        (_, false) => None,
+        (Values::U8(v), _) if size == 1 => Some(v.iter().map(|&n| n.into()).collect()),
+        (Values::Int(v), _) if size == 1 => v.iter().map(|&n| u32::try_from(n).ok()).collect(),
+        (Values::Float(v), _) if size == 1 => v.iter().map(|&n| whole(n)).collect(),
+        (Values::U8(v), _) => v.chunks_exact(size).map(one_hot).collect(),
+        (Values::Int(v), _) => v.chunks_exact(size).map(one_hot).collect(),
+        (Values::Float(v), _) => v.chunks_exact(size).map(likeliest).collect(),
     };
-    let integers: Vec<i64> = match &y.values {
-        Values::U8(v) => v.iter().map(|&n| i64::from(n)).collect(),
-        Values::Int(v) => v.clone(),
-        Values::Float(v) if classes > 1 => {
-            return Ok(v.chunks_exact(classes).map(argmax).collect());
-        }
-        Values::Float(_) => {
-            return Err(DataError::Dtype {
-                file: y.file.clone(),
-                array: y.name.clone(),
-                dtype: y.dtype.clone(),
-            });
-        }
-    };
-    if classes == 1 {
-        return integers
-            .iter()
-            .enumerate()
-            .map(|(i, &n)| {
-                u32::try_from(n).map_err(|_| {
-                    at(
-                        i,
-                        &format!("label {n}; labels count from 0 and are below 2^32"),
-                    )
-                })
-            })
-            .collect();
-    }
-    integers
-        .chunks_exact(classes)
-        .enumerate()
-        .map(|(i, row)| {
-            let mut ones = (0u32..).zip(row).filter(|(_, n)| **n != 0);
-            match (ones.next(), ones.next()) {
-                (Some((class, _)), None) => Ok(class),
-                _ => Err(at(
-                    i,
-                    "the row is not one-hot; give one label for each sample",
-                )),
-            }
-        })
-        .collect()
+    Ok(match (classes, &y.values) {
+        (Some(classes), _) => Targets::Classes(classes),
+        (None, values) => Targets::Values {
+            size,
+            values: match values {
+                Values::U8(v) => v.iter().map(|&n| n.into()).collect(),
+                Values::Int(v) => v.iter().map(|&n| n as f32).collect(),
+                Values::Float(v) => v.clone(),
+            },
+            // Bytes that are as many as the samples' are what an autoencoder should give back.
+            bytes: matches!(values, Values::U8(_))
+                && x_shape.iter().skip(1).product::<usize>() == size,
+        },
+    })
 }
 
-/// The place of the largest value, the first of equals.
-fn argmax(row: &[f32]) -> u32 {
+/// The class that a float is, if it is whole and not below 0.
+fn whole(value: f32) -> Option<u32> {
+    let class = value as u32;
+    (class as f32 == value).then_some(class)
+}
+
+/// The only place of a row that is not 0.
+fn one_hot<T: Default + PartialEq>(row: &[T]) -> Option<u32> {
+    let mut ones = (0u32..).zip(row).filter(|(_, n)| **n != T::default());
+    match (ones.next(), ones.next()) {
+        (Some((class, _)), None) => Some(class),
+        _ => None,
+    }
+}
+
+/// The place of the largest probability of a row, the first of equals.
+fn likeliest(row: &[f32]) -> Option<u32> {
     let mut best = (0, f32::NEG_INFINITY);
     for (class, &value) in (0u32..).zip(row) {
         if value > best.1 {
             best = (class, value);
         }
     }
-    best.0
+    let distribution =
+        row.iter().all(|v| *v >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() <= ROUNDING;
+    distribution.then_some(best.0)
 }

@@ -1,12 +1,28 @@
-//! Samples of one shape, with or without labels.
+//! Samples of one shape, with or without what they should come to.
 
-/// Samples of one shape, with or without labels. There is at least one sample, and no sample is empty.
+/// Samples of one shape, with or without targets. There is at least one sample, and no sample is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSet {
     shape: Vec<usize>,
     samples: Samples,
-    labels: Option<Vec<u32>>,
+    targets: Option<Targets>,
     byte_scale: f32,
+}
+
+/// The results that a network should have for each sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// A class for each sample.
+    Classes(Vec<u32>),
+    /// Values for each sample: those of a regression, or a 0 or 1 for each of several labels.
+    Values {
+        /// Number of values of a sample.
+        size: usize,
+        /// The values of all samples, one after another.
+        values: Vec<f32>,
+        /// `true` if they are bytes as the samples are, whose unit is [`DataSet::byte_scale`].
+        bytes: bool,
+    },
 }
 
 /// The float that one unit of a byte stands for unless a data set says otherwise: bytes are 0 to 1 in 255 parts.
@@ -42,7 +58,7 @@ impl DataSet {
         (whole && labels.as_ref().is_none_or(labelled)).then_some(Self {
             shape,
             samples,
-            labels,
+            targets: labels.map(Targets::Classes),
             byte_scale: BYTE_SCALE,
         })
     }
@@ -72,10 +88,26 @@ impl DataSet {
         &self.samples
     }
 
-    /// The class of each sample, if known.
+    /// The class of each sample, if the targets are classes.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
-        self.labels.as_deref()
+        match &self.targets {
+            Some(Targets::Classes(classes)) => Some(classes),
+            _ => None,
+        }
+    }
+
+    /// The results that a network should have, if known.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
+    }
+
+    /// The same samples with these targets, which are left out unless there are as many as samples.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Option<Targets>) -> Self {
+        self.targets = targets.filter(|targets| targets.len() == self.len());
+        self
     }
 
     /// Number of values of one sample.
@@ -114,25 +146,26 @@ impl DataSet {
     /// The samples at `indices`, in that order; `None` if that is none at all or one is past the end.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Option<Self> {
-        fn gather<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Option<Vec<T>> {
-            let mut all = Vec::with_capacity(indices.len() * size);
-            for &i in indices {
-                let start = i.checked_mul(size)?;
-                all.extend_from_slice(values.get(start..start.checked_add(size)?)?);
-            }
-            Some(all)
-        }
         let size = self.sample_size();
         let samples = match &self.samples {
             Samples::U8(v) => Samples::U8(gather(v, indices, size)?),
             Samples::F32(v) => Samples::F32(gather(v, indices, size)?),
         };
-        let labels = match &self.labels {
-            Some(labels) => Some(gather(labels, indices, 1)?),
-            None => None,
-        };
-        let chosen = Self::new(self.shape.clone(), samples, labels)?;
-        Some(chosen.with_byte_scale(self.byte_scale))
+        let chosen = Self::new(self.shape.clone(), samples, None)?;
+        let targets = self.targets.as_ref().and_then(|t| t.select(indices));
+        Some(
+            chosen
+                .with_targets(targets)
+                .with_byte_scale(self.byte_scale),
+        )
+    }
+
+    /// So many samples at even distances; all of them if there are fewer.
+    #[must_use]
+    pub fn evenly(&self, most: usize) -> Self {
+        let (most, all) = (most.clamp(1, self.len()), self.len());
+        let chosen: Vec<usize> = (0..most).map(|k| k * all / most).collect();
+        self.select(&chosen).unwrap_or_else(|| self.clone())
     }
 
     /// A part of each sample, as samples of their own with another shape; `None` if samples are shorter, or the
@@ -157,12 +190,12 @@ impl DataSet {
             Samples::U8(values) => Samples::U8(cut(values, size, &part)?),
             Samples::F32(values) => Samples::F32(cut(values, size, &part)?),
         };
-        let part = Self::new(shape, samples, self.labels.clone())?;
+        let part = Self::new(shape, samples, None)?.with_targets(self.targets.clone());
         Some(part.with_byte_scale(self.byte_scale))
     }
 
     /// Joins the data of several inputs into one data set: a sample is one of each, one behind the other. Unless
-    /// all are bytes of one scale, they become floats. Labels are the first that there are.
+    /// all are bytes of one scale, they become floats. Targets are the first that there are.
     ///
     /// `None` if that is none at all, or the numbers of samples differ.
     #[must_use]
@@ -205,14 +238,9 @@ impl DataSet {
             }
         };
         let size = sizes.sum();
-        let labels = sets.into_iter().find_map(|set| set.labels);
-        Some(Self::new(vec![size], samples, labels)?.with_byte_scale(byte_scale))
-    }
-
-    /// The same samples with these labels, one for each.
-    pub(super) fn with_labels(mut self, labels: Option<Vec<u32>>) -> Self {
-        self.labels = labels;
-        self
+        let targets = sets.into_iter().find_map(|set| set.targets);
+        let joined = Self::new(vec![size], samples, None)?.with_targets(targets);
+        Some(joined.with_byte_scale(byte_scale))
     }
 
     /// Appends samples of the same shape and kind; others are left out.
@@ -222,8 +250,12 @@ impl DataSet {
             (Samples::F32(own), Samples::F32(more)) => own.extend(more),
             _ => return,
         }
-        if let (Some(own), Some(more)) = (&mut self.labels, other.labels) {
-            own.extend(more);
+        match (&mut self.targets, other.targets) {
+            (Some(Targets::Classes(own)), Some(Targets::Classes(more))) => own.extend(more),
+            (Some(Targets::Values { values: own, .. }), Some(Targets::Values { values, .. })) => {
+                own.extend(values);
+            }
+            _ => {}
         }
     }
 
@@ -236,11 +268,50 @@ impl DataSet {
             Samples::U8(v) => v.truncate(values),
             Samples::F32(v) => v.truncate(values),
         }
-        if let Some(labels) = &mut self.labels {
-            labels.truncate(n);
+        match &mut self.targets {
+            Some(Targets::Classes(classes)) => classes.truncate(n),
+            Some(Targets::Values { size, values, .. }) => values.truncate(n * *size),
+            None => {}
         }
         self
     }
+}
+
+impl Targets {
+    /// Number of samples that they are for.
+    fn len(&self) -> usize {
+        match self {
+            Self::Classes(classes) => classes.len(),
+            Self::Values { size, values, .. } => values.len().checked_div(*size).unwrap_or(0),
+        }
+    }
+
+    /// Those of the samples at `indices`; `None` if one is past the end.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Option<Self> {
+        Some(match self {
+            Self::Classes(classes) => Self::Classes(gather(classes, indices, 1)?),
+            &Self::Values {
+                size,
+                ref values,
+                bytes,
+            } => Self::Values {
+                size,
+                values: gather(values, indices, size)?,
+                bytes,
+            },
+        })
+    }
+}
+
+/// The rows of `size` values at `indices`; `None` if one is past the end.
+fn gather<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(indices.len() * size);
+    for &i in indices {
+        let start = i.checked_mul(size)?;
+        all.extend_from_slice(values.get(start..start.checked_add(size)?)?);
+    }
+    Some(all)
 }
 
 impl Samples {

@@ -6,8 +6,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::set::{DataSet, Sample, Samples};
+use super::set::{DataSet, Sample, Samples, Targets};
+use tinyspike_shared::image::Neuron;
+
 use crate::assemble::{Image, scale_value};
+use crate::emulate::Run;
+use crate::graph::{Graph, LinearMap, Source, SourceMap};
+use crate::integers;
 
 /// A sign that data is not what a network was made for.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,10 +44,32 @@ pub enum Suspicion {
         /// Number of outputs.
         outputs: usize,
     },
-    /// Labels of more than two classes, for one output.
-    OneOutput {
-        /// The largest label.
-        largest: u32,
+    /// Targets of another number of values than the network has outputs.
+    Targets {
+        /// Number of values of a sample.
+        values: usize,
+        /// Number of outputs.
+        outputs: usize,
+    },
+    /// Neurons of an exact image that had more spikes in a step than an event may have.
+    Saturated {
+        /// The ensemble.
+        ensemble: String,
+        /// The share of its events that were full.
+        share: f64,
+        /// The most spikes of an event.
+        most: u8,
+    },
+    /// An input whose bytes are too coarse for what the network does with it.
+    Coarse {
+        /// The input.
+        input: String,
+        /// The channel that loses the most.
+        channel: usize,
+        /// The range of its values.
+        found: [f32; 2],
+        /// The difference that one step of a byte stands for.
+        step: f64,
     },
     /// Values outside an input's range, which are clamped to it.
     Clamped {
@@ -83,10 +110,32 @@ impl fmt::Display for Suspicion {
                 "{count} labels (the largest is {largest}) have no output: the network has {outputs}, and classes \
                  count from 0. These samples count as wrong"
             ),
-            Self::OneOutput { largest } => write!(
+            Self::Targets { values, outputs } => write!(
                 f,
-                "the network has one output, whose sign is its class (0, or 1 above zero), and labels go up to \
-                 {largest}: there is no accuracy"
+                "y has {values} values for each sample, and the network has {outputs} outputs: neither accuracy nor \
+                 error can be told. Classes are whole numbers from 0 on"
+            ),
+            Self::Saturated {
+                ensemble,
+                share,
+                most,
+            } => write!(
+                f,
+                "{:.1} % of the events of {ensemble:?} have {most} spikes, the most that one may have: further spikes \
+                 wait for later steps, and the image is not exact. `convert --max-count` (up to 255) raises it",
+                share * 100.0
+            ),
+            Self::Coarse {
+                input,
+                channel,
+                found: [least, largest],
+                step,
+            } => write!(
+                f,
+                "bytes are too coarse for the input {input:?}: one step of a byte is {step:.4}, and channel {channel} \
+                 goes from {least:.4} to {largest:.4}, which is {:.1} bits. Bring all channels to a similar range \
+                 around 0 before they reach the network, in training and on the device",
+                (f64::from(largest - least) / step + 1.0).log2()
             ),
             Self::Clamped {
                 input,
@@ -176,14 +225,18 @@ pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
     watch.found(by_accuracy)
 }
 
-/// Signs that labels are not those of a network with so many outputs.
+/// Signs that targets are not those of a network with so many outputs.
 #[must_use]
-pub fn of_labels(data: &DataSet, outputs: usize) -> Option<Suspicion> {
-    let labels = data.labels()?;
+pub fn of_targets(data: &DataSet, outputs: usize) -> Option<Suspicion> {
+    let labels = match data.targets()? {
+        // One output of whole numbers has an error.
+        Targets::Classes(_) if outputs == 1 => return None,
+        Targets::Classes(labels) => labels,
+        &Targets::Values { size: values, .. } => {
+            return (values != outputs).then_some(Suspicion::Targets { values, outputs });
+        }
+    };
     let largest = labels.iter().copied().max()?;
-    if outputs == 1 {
-        return (largest > 1).then_some(Suspicion::OneOutput { largest });
-    }
     let count = labels.iter().filter(|l| **l as usize >= outputs).count();
     (count > 0).then_some(Suspicion::Labels {
         count,
@@ -192,12 +245,124 @@ pub fn of_labels(data: &DataSet, outputs: usize) -> Option<Suspicion> {
     })
 }
 
+/// Ratio of an input's variance to that of its rounding, both as the first layers see them, below which bytes are too
+/// coarse: 17 dB.
+const FINE: f64 = 50.0;
+
+/// Signs that the bytes of inputs are too coarse for what the first layers of a network do with them.
+#[must_use]
+pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> Vec<Suspicion> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let values = data.to_floats();
+    let samples = || values.chunks_exact(data.sample_size());
+    for (at, input) in network.inputs.iter().enumerate() {
+        let part = start..start + input.size;
+        start = part.end;
+        // Weights of each channel that sees the input as it is, squared.
+        let mut gains = vec![0.0; input.size];
+        for link in graph
+            .links
+            .iter()
+            .filter(|link| link.pre == Source::Input(at))
+        {
+            let (weights, columns): (&[f32], usize) = match (&link.map, &link.source) {
+                (LinearMap::Dense(d), SourceMap::Direct) => (d.weights.data(), input.size),
+                (LinearMap::Convolution(c), SourceMap::Direct) if c.groups == 1 => {
+                    (c.kernel.data(), c.input[2])
+                }
+                _ => continue,
+            };
+            let wide = match &link.map {
+                LinearMap::Dense(_) => 1,
+                LinearMap::Convolution(c) => c.filters(),
+            };
+            let mut each = vec![0.0; columns.max(1)];
+            for (place, w) in weights.iter().enumerate() {
+                each[place / wide % columns.max(1)] += f64::from(w * w);
+            }
+            for (gain, own) in gains.iter_mut().zip(each.iter().cycle()) {
+                *gain += own;
+            }
+        }
+        let rounding = input.scale * input.scale / 12.0;
+        let (mut noise, mut signal, mut worst) = (0.0, 0.0, (0.0, 0, [0.0; 2]));
+        for (channel, gain) in gains.iter().enumerate() {
+            let column = || samples().filter_map(|x| x.get(part.start + channel));
+            let n = column().count().max(1) as f64;
+            let mean = column().map(|&v| f64::from(v)).sum::<f64>() / n;
+            let squares = column().map(|&v| (f64::from(v) - mean) * (f64::from(v) - mean));
+            let variance = squares.sum::<f64>() / n;
+            if variance <= 0.0 {
+                continue;
+            }
+            signal += gain * variance;
+            noise += gain * rounding;
+            let lost = gain * variance.min(rounding);
+            if lost > worst.0 {
+                let range = column().fold([f32::INFINITY, f32::NEG_INFINITY], |[a, b], &v| {
+                    [a.min(v), b.max(v)]
+                });
+                worst = (lost, channel, range);
+            }
+        }
+        if noise > 0.0 && signal < noise * FINE {
+            found.push(Suspicion::Coarse {
+                input: input.label.clone(),
+                channel: worst.1,
+                found: worst.2,
+                step: input.scale,
+            });
+        }
+    }
+    found
+}
+
+/// Signs that neurons of an exact image had more spikes in a step than they may have.
+#[must_use]
+pub fn of_run(image: &Image<'_>, run: &Run) -> Vec<Suspicion> {
+    let network = image.description();
+    let ensembles = network.ensembles.iter().zip(&run.ensembles).enumerate();
+    // Where fewer are proven to suffice, an ensemble has a smaller limit of its own.
+    let most = network.ensembles.iter().map(|e| e.max_count).max();
+    ensembles
+        .filter(|(_, (e, _))| matches!(e.neuron, Neuron::Rectified(_)) && e.max_count > 1)
+        .filter(|(_, (e, activity))| Some(e.max_count) == most && activity.full > 0)
+        .map(|(at, (e, activity))| Suspicion::Saturated {
+            ensemble: network.ensemble_label(at).to_owned(),
+            share: activity.full as f64 / activity.events.max(1) as f64,
+            most: e.max_count,
+        })
+        .collect()
+}
+
+/// The share of an input's range up to which bytes that use no more of it are taken for too small.
+const UNUSED: f64 = 0.1;
+
+/// One value in so many may lie outside a range by this share of it: samples that calibrated it were others.
+const RARE: usize = 100;
+const SLIGHT: f64 = 0.02;
+
+/// Tells whether bytes of samples for an input of an image are meant as they are: as such they lie in its range, and
+/// in 255ths they would use little of it.
+#[must_use]
+pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
+    let (Samples::U8(bytes), Some(input)) = (data.samples(), image.description().inputs.get(input))
+    else {
+        return false;
+    };
+    let scale = scale_value(input.scale);
+    let to = f64::from(input.max.saturating_sub(input.zero_point)) * scale;
+    let largest = f64::from(bytes.iter().copied().max().unwrap_or(0));
+    largest <= to + scale && largest * f64::from(data.byte_scale()) < to * UNUSED
+}
+
 /// Signs that a data set is not what an image was made for. A sample holds the values of each input.
 #[must_use]
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
-    let mut found: Vec<Suspicion> = of_labels(data, outputs).into_iter().collect();
+    let mut found: Vec<Suspicion> = of_targets(data, outputs).into_iter().collect();
     let mut start = 0;
     for (at, input) in network.inputs.iter().enumerate() {
         let part = start..start + input.size as usize;
@@ -227,7 +392,9 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
                 }
             }
         }
-        if count > 0 {
+        let beyond = (from - f64::from(least)).max(f64::from(largest) - to);
+        let few = count * RARE < values && beyond < (to - from) * SLIGHT;
+        if count > 0 && !few {
             found.push(Suspicion::Clamped {
                 input: network.input_label(at).to_owned(),
                 count,
@@ -289,16 +456,24 @@ mod tests {
     #[test]
     fn labels_without_an_output_are_counted() {
         let of = |labels: Vec<u32>| set(Samples::U8(vec![1; labels.len()]), 1, Some(labels));
-        assert_eq!(of_labels(&of(vec![0, 9, 4]), 10), None);
+        assert_eq!(of_targets(&of(vec![0, 9, 4]), 10), None);
         let beyond = Suspicion::Labels {
             count: 2,
             largest: 11,
             outputs: 10,
         };
-        assert_eq!(of_labels(&of(vec![1, 10, 11]), 10), Some(beyond));
-        assert_eq!(of_labels(&of(vec![0, 1, 1]), 1), None);
-        let classes = Suspicion::OneOutput { largest: 2 };
-        assert_eq!(of_labels(&of(vec![0, 2]), 1), Some(classes));
+        assert_eq!(of_targets(&of(vec![1, 10, 11]), 10), Some(beyond));
+        assert_eq!(of_targets(&of(vec![0, 1, 2]), 1), None);
+        let two = Targets::Values {
+            size: 2,
+            values: vec![0.5; 4],
+            bytes: false,
+        };
+        let two = set(Samples::U8(vec![1, 2]), 1, None).with_targets(Some(two));
+        let (values, outputs) = (2, 3);
+        assert_eq!(of_targets(&two, 2), None);
+        let others = Suspicion::Targets { values, outputs };
+        assert_eq!(of_targets(&two, outputs), Some(others));
     }
 
     #[test]
@@ -307,6 +482,6 @@ mod tests {
         let labels = (0..20).map(|i| i % 3).collect();
         let data = set(Samples::U8(values), 4, Some(labels));
         assert_eq!(of_calibration(&data, true), []);
-        assert_eq!(of_labels(&data, 3), None);
+        assert_eq!(of_targets(&data, 3), None);
     }
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use serde::Serialize;
 use tinyspike_shared::wire::{Clock, Watch};
 
-use super::run::{Emulator, RunError, check, class};
+use super::run::{Emulator, RunError, check, first_output};
 use super::session::{Link, Session, StackUse};
 use crate::advice::{Advice, Advised};
 use crate::assemble::Image;
 use crate::bench::Spread;
 use crate::data::DataSet;
-use crate::emulate::Encoder;
+use crate::emulate::{Encoder, judge};
+use crate::judge::{Deviation, Figures, Tally};
 
 /// Options of a measurement.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,8 +70,11 @@ pub struct DeviceReport {
     pub clock: &'static str,
     /// Number of samples that were run.
     pub images: usize,
-    /// The share of them whose class is the label's; `None` without labels.
+    /// The share of classes that the device has right, see [`crate::judge`]; `None` if there are none.
     pub accuracy: Option<f64>,
+    /// The errors of the device's first output, if its targets are values.
+    #[serde(flatten)]
+    pub error: Option<Deviation>,
     /// Steps of an inference.
     pub steps_per_inference: f64,
     /// Cycles of whole inferences.
@@ -101,9 +105,8 @@ impl fmt::Display for DeviceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (images, architecture, kernels) = (self.images, &self.architecture, &self.kernels);
         writeln!(f, "{images} samples on {architecture}, {kernels} kernels")?;
-        if let Some(accuracy) = self.accuracy {
-            writeln!(f, "accuracy {:.2} %", accuracy * 100.0)?;
-        }
+        let (accuracy, error) = (self.accuracy, self.error);
+        write!(f, "{}", Figures { accuracy, error })?;
         writeln!(f, "steps    {:.2}", self.steps_per_inference)?;
         let spreads = [
             ("inference", self.inference),
@@ -151,7 +154,8 @@ pub fn measure<L: Link>(
     let encoder = Encoder::new(image, data).map_err(RunError::from)?;
     let mut emulator = Emulator::new(image).map_err(RunError::from)?;
     let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());
-    let mut correct = 0;
+    let judge = judge(image, data);
+    let mut judged = Tally::default();
     let mut input = Vec::new();
     for (sample, values) in (0..data.len()).filter_map(|i| Some((i, data.sample(i)?))) {
         encoder.encode(values, &mut input);
@@ -168,8 +172,10 @@ pub fn measure<L: Link>(
         if found.outputs != expected.outputs {
             return Err(DeviceBenchError::Differs { sample });
         }
-        let label = data.labels().and_then(|labels| labels.get(sample));
-        correct += usize::from(label == Some(&(class(&found.outputs) as u32)));
+        if let Some(judge) = &judge {
+            let outputs = first_output(image, &found);
+            judge.add(&mut judged, sample, outputs.into_iter());
+        }
         whole.push(found.all_ticks());
         set_up.push(found.set_up.into());
         steps.extend(found.ticks.iter().map(|&ticks| u64::from(ticks)));
@@ -180,12 +186,14 @@ pub fn measure<L: Link>(
     let inference = Spread::of(whole);
     let milliseconds = options.clock_mhz.map(|mhz| inference.mean / (mhz * 1e3));
     let running = identity.image.map_err(RunError::from)?;
+    let figures = judge.map_or_else(Figures::default, |judge| judge.figures(&judged));
     Ok(DeviceReport {
         architecture: identity.architecture,
         kernels: identity.kernels,
         clock,
         images,
-        accuracy: data.labels().map(|_| share(correct)),
+        accuracy: figures.accuracy,
+        error: figures.error,
         steps_per_inference: share(steps.len()),
         inference,
         set_up: Spread::of(set_up),

@@ -6,7 +6,7 @@ use probe_rs::config::{Chip as Variant, ChipFamily, Registry};
 use serde::Serialize;
 
 use super::chip::{Chip, ChipError};
-use super::memory::MemoryMap;
+use super::memory::{Layout, LayoutOptions, MemoryMap};
 use super::processor::Processor;
 use crate::file;
 
@@ -169,7 +169,17 @@ impl Chips {
             .and_then(|target| Chip::new(target, family.name.clone()));
         let map = found.as_ref().ok().map(MemoryMap::of);
         let (flash, ram, refused) = match map {
-            Some(Ok(map)) => (map.flash.len, map.ram.len, None),
+            Some(Ok(map)) => {
+                let options = LayoutOptions::default();
+                let chip = found.as_ref().ok();
+                let layout = chip.map(|chip| Layout::divide(chip, &map, &options));
+                let refused = layout.and_then(Result::err);
+                (
+                    map.flash.len,
+                    map.ram.len,
+                    refused.map(|e| e.source.to_string()),
+                )
+            }
             Some(Err(error)) => (0, 0, Some(error.to_string())),
             None => (0, 0, found.as_ref().err().map(ToString::to_string)),
         };

@@ -407,11 +407,22 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
     .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
 }
 
+/// Bytes that hold the firmware for every network, on Armv6-M and on other cores.
+const FIRMWARE_V6M: u32 = 56 << 10;
+const FIRMWARE: u32 = 64 << 10;
+
+/// Bytes for the firmware unless somebody says otherwise.
+fn usual_firmware(map: &MemoryMap) -> u32 {
+    const MOST: u32 = 96 << 10;
+    MOST.min(map.flash.len / 4 * 3)
+}
+
 /// Options of dividing the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayoutOptions {
     /// Bytes for the firmware, which are rounded up to whole blocks: 96 KiB unless said, and three quarters
-    /// of a flash of less than 128 KiB.
+    /// of a flash of less than 128 KiB. For a chip it is at least as much as the firmware takes, and no more than
+    /// that if sectors are too large.
     pub firmware: Option<u32>,
 }
 
@@ -503,8 +514,21 @@ impl Layout {
         map: &MemoryMap,
         options: &LayoutOptions,
     ) -> Result<Self, LayoutError> {
-        let limits = Limits::of(chip.processor().target());
-        let layout = Self::new(map, options).map_err(|source| LayoutError {
+        let target = chip.processor().target();
+        let limits = Limits::of(target);
+        let needed = if target.starts_with("thumbv6m") {
+            FIRMWARE_V6M
+        } else {
+            FIRMWARE
+        };
+        let usual = usual_firmware(map);
+        let layout = match options.firmware {
+            Some(_) => Self::new(map, options),
+            // Where sectors are large, no more than is needed leaves the most for images.
+            None => Self::with_firmware(map, usual.max(needed))
+                .or_else(|error| Self::with_firmware(map, needed).map_err(|_| error)),
+        };
+        let layout = layout.map_err(|source| LayoutError {
             chip: chip.name().to_owned(),
             source,
         })?;
@@ -520,10 +544,10 @@ impl Layout {
     /// # Errors
     /// [`MemoryError::NoRoom`] if the flash is too small.
     pub fn new(map: &MemoryMap, options: &LayoutOptions) -> Result<Self, MemoryError> {
-        const FIRMWARE: u32 = 96 << 10;
-        let bytes = options
-            .firmware
-            .unwrap_or(FIRMWARE.min(map.flash.len / 4 * 3));
+        Self::with_firmware(map, options.firmware.unwrap_or_else(|| usual_firmware(map)))
+    }
+
+    fn with_firmware(map: &MemoryMap, bytes: u32) -> Result<Self, MemoryError> {
         let no_room = || MemoryError::NoRoom {
             flash: map.flash.len,
             blocks: map.blocks.len(),

@@ -15,7 +15,8 @@ use super::session::{Identity, Inference, Link, Session, SessionError, StackUse}
 use crate::assemble::{Image, MAX_ENSEMBLES};
 use crate::bench::Spread;
 use crate::data::DataSet;
-use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine};
+use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine, in_units, judge};
+use crate::judge::{self, Deviation, Figures, Judge};
 
 /// Options of a run on a device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,16 +74,16 @@ impl From<SessionError> for RunError {
 }
 
 /// A run so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Samples.
     pub samples: usize,
-    /// Samples whose class is the label's; `None` without labels.
-    pub correct: Option<usize>,
+    /// The figures of these samples.
+    pub figures: Figures,
     /// Counts of each ensemble in the last sample.
     pub counts: Vec<Count>,
-    /// The class of the last sample.
-    pub class: usize,
+    /// The first output for the last sample, in the network's units.
+    pub outputs: Vec<f64>,
 }
 
 /// Outcome of a run on a device. Means are per sample.
@@ -90,8 +91,11 @@ pub struct Tally {
 pub struct RunReport {
     /// Number of samples that were run.
     pub images: usize,
-    /// The share of samples whose largest output on the device is the label's; `None` without labels.
+    /// The share of classes that the device has right, see [`Judge`]; `None` if there are none.
     pub accuracy: Option<f64>,
+    /// The errors of the device's first output, if its targets are values.
+    #[serde(flatten)]
+    pub error: Option<Deviation>,
     /// Number of steps of an inference.
     pub steps_mean: f64,
     /// Events beyond the input.
@@ -228,7 +232,7 @@ pub fn run<L: Link>(
         session,
         image,
         inputs,
-        data.labels(),
+        judge(image, data).as_ref(),
         options.bisect,
         progress,
     )
@@ -243,16 +247,14 @@ pub fn compare<L: Link>(
     session: &mut Session<L>,
     image: &Image<'_>,
     inputs: impl IntoIterator<Item = Vec<u8>>,
-    labels: Option<&[u32]>,
+    judge: Option<&Judge<'_>>,
     bisect: bool,
     progress: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, RunError> {
     let watch = if bisect { Watch::Hashes } else { Watch::Counts };
     let mut emulator = Emulator::new(image)?;
-    let mut tally = Tally {
-        correct: labels.map(|_| 0),
-        ..Tally::default()
-    };
+    let mut tally = Tally::default();
+    let mut judged = judge::Tally::default();
     let ensembles = image.description().ensembles.len();
     let mut totals = vec![Count64::default(); ensembles];
     let (mut steps, mut ticks) = (0u64, Vec::new());
@@ -276,9 +278,10 @@ pub fn compare<L: Link>(
             break;
         }
         tally.samples += 1;
-        tally.class = class(&found.outputs);
-        if let (Some(correct), Some(labels)) = (&mut tally.correct, labels) {
-            *correct += usize::from(labels.get(sample) == Some(&(tally.class as u32)));
+        tally.outputs = first_output(image, &found);
+        if let Some(judge) = judge {
+            judge.add(&mut judged, sample, tally.outputs.iter().copied());
+            tally.figures = judge.figures(&judged);
         }
         for (total, count) in totals.iter_mut().zip(&found.counts) {
             total.events += u64::from(count.events);
@@ -294,7 +297,8 @@ pub fn compare<L: Link>(
     let sum = |of: fn(&Count64) -> u64| totals.iter().map(of).sum::<u64>() as f64 / images;
     Ok(RunReport {
         images: tally.samples,
-        accuracy: (tally.correct).map(|correct| correct as f64 / images),
+        accuracy: tally.figures.accuracy,
+        error: tally.figures.error,
         steps_mean: steps as f64 / images,
         events_per_image: sum(|t| t.events),
         spikes_per_image: sum(|t| t.spikes),
@@ -324,16 +328,10 @@ struct Count64 {
     spikes: u64,
 }
 
-/// The place of the first output's largest value, the first of equals.
-pub(super) fn class(outputs: &[Vec<i32>]) -> usize {
-    let values = outputs.first().map_or(&[][..], Vec::as_slice);
-    let mut best = (0, i32::MIN);
-    for (place, &value) in values.iter().enumerate() {
-        if value > best.1 {
-            best = (place, value);
-        }
-    }
-    best.0
+/// The first output of an inference, in the network's units.
+pub(super) fn first_output(image: &Image<'_>, found: &Inference) -> Vec<f64> {
+    let values = found.outputs.first().map_or(&[][..], Vec::as_slice);
+    in_units(image, 0, found.steps.into(), values).collect()
 }
 
 /// Finds the first step, layer and neuron in which device and emulator differ on an input, of which a whole

@@ -83,6 +83,89 @@ impl Model {
     }
 }
 
+/// No model that takes values up to 1 or so multiplies them first by less than this.
+const SMALLEST_SCALE: f64 = 1.0 / 16.0;
+
+impl Model {
+    /// Tells whether the last function of the first output is a sigmoid, which is one half at 0.
+    #[must_use]
+    pub fn ends_in_sigmoid(&self) -> bool {
+        let mut last = self.outputs.first().copied();
+        // No chain is longer than there are layers.
+        for _ in &self.layers {
+            let Some(layer) = last.and_then(|tensor| self.layers.get(tensor.layer)) else {
+                return false;
+            };
+            match &layer.config {
+                LayerConfig::Dense(dense) => return dense.activation == Activation::Sigmoid,
+                LayerConfig::Activation(only) => return only.activation == Activation::Sigmoid,
+                LayerConfig::Model(model) => return model.ends_in_sigmoid(),
+                LayerConfig::Flatten(_) | LayerConfig::Reshape(_) | LayerConfig::Identity(_) => {
+                    let call = last.and_then(|tensor| layer.calls.get(tensor.call));
+                    last = call.and_then(|call| call.inputs.first()).copied();
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Tells whether an input takes bytes as they are: it is of an integer type, or the first function of its
+    /// values scales them down or normalizes larger ones.
+    #[must_use]
+    pub fn takes_bytes(&self, input: usize) -> bool {
+        let Some(input) = self.inputs.get(input) else {
+            return false;
+        };
+        if let Some(LayerConfig::Input(Input { integers: true, .. })) =
+            self.layers.get(input.layer).map(|layer| &layer.config)
+        {
+            return true;
+        }
+        let mut seen = vec![*input];
+        let mut at = 0;
+        while let Some(&tensor) = seen.get(at) {
+            at += 1;
+            for (index, layer) in self.layers.iter().enumerate() {
+                let calls = layer.calls.iter().enumerate();
+                let place = |call: &Call| call.inputs.iter().position(|t| *t == tensor);
+                for (call, place) in calls.filter_map(|(at, call)| Some((at, place(call)?))) {
+                    match &layer.config {
+                        LayerConfig::Rescaling(Rescaling { scale, .. })
+                            if scale.iter().all(|s| s.abs() < SMALLEST_SCALE) =>
+                        {
+                            return true;
+                        }
+                        LayerConfig::Normalization(own) if !own.invert => {
+                            let learned = layer.weight("variance").map(Tensor::data);
+                            let learned = learned.unwrap_or_default().iter().copied();
+                            let given = own.variance.iter().flatten().map(|v| *v as f32);
+                            // Values up to 1 vary by less.
+                            if learned.chain(given).any(|variance| variance > 1.0) {
+                                return true;
+                            }
+                        }
+                        LayerConfig::Model(model) if model.takes_bytes(place) => return true,
+                        LayerConfig::Flatten(_)
+                        | LayerConfig::Reshape(_)
+                        | LayerConfig::Permute(_)
+                        | LayerConfig::ZeroPadding(_)
+                        | LayerConfig::Cropping(_)
+                        | LayerConfig::Resizing(_)
+                        | LayerConfig::Identity(_) => seen.push(TensorRef {
+                            layer: index,
+                            call,
+                            tensor: 0,
+                        }),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
 impl Layer {
     /// The weight with this role.
     #[must_use]

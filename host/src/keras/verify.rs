@@ -14,7 +14,7 @@ use crate::tensor::Tensor;
 pub struct VerifyOptions {
     /// Allowed difference.
     pub atol: f64,
-    /// Allowed difference for each unit of the network's output.
+    /// Allowed difference for each unit of the largest of an output's values, by magnitude.
     pub rtol: f64,
     /// `true` if the first axis of every input and output after the batch is time.
     pub temporal_model: bool,
@@ -114,8 +114,9 @@ impl Verification {
 }
 
 /// Compares a model's outputs with those of the network that it was converted to, as NengoDL's
-/// `Converter.verify` does: each value may differ by `atol + rtol |network's|`. The network runs one
-/// step, or in a temporal model as many as the inputs have.
+/// `Converter.verify` does, except that the tolerance rests on an output's largest value and not on each: sums
+/// in another order differ by as much in small values as in large ones. Each value may differ by
+/// `atol + rtol max |model's|`. The network runs one step, or in a temporal model as many as the inputs have.
 ///
 /// `inputs` has an array for each of the model's inputs, with the batch axis first; without it, the
 /// inputs are two items of ones (of ten steps, if the length in time is unknown).
@@ -216,21 +217,22 @@ fn ones_for(model: &Model, options: &VerifyOptions) -> Result<Vec<Tensor>, Verif
 }
 
 fn compare(label: &str, keras: &Tensor, nengo: &Tensor, options: &VerifyOptions) -> Comparison {
+    let magnitudes = keras.data().iter().map(|k| f64::from(k.abs()));
     let mut comparison = Comparison {
         output: label.to_owned(),
         values: keras.len(),
         failures: 0,
         max_difference: 0.0,
-        max_magnitude: 0.0,
+        max_magnitude: magnitudes.fold(0.0, f64::max),
     };
+    let allowed = options.atol + options.rtol * comparison.max_magnitude;
     for (k, n) in keras.data().iter().zip(nengo.data()) {
         let (k, n) = (f64::from(*k), f64::from(*n));
         let difference = (k - n).abs();
-        let close = difference <= options.atol + options.rtol * n.abs();
         // NaN compares as false: it is a failure.
+        let close = difference <= allowed;
         comparison.failures += usize::from(!close);
         comparison.max_difference = comparison.max_difference.max(difference);
-        comparison.max_magnitude = comparison.max_magnitude.max(k.abs());
     }
     comparison
 }

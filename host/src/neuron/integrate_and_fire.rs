@@ -1,4 +1,7 @@
-//! Integrate-and-fire neurons that events reach directly: V += J, from half the threshold on.
+//! Integrate-and-fire neurons: V += J, from half the threshold on.
+//!
+//! Those with an inbox charge a current as other kinds do, see [`charged`]. All else here is about those that events
+//! reach directly.
 //!
 //! # Units
 //! A population's activation is counted in spikes: `theta` is the activation that one spike in one
@@ -7,7 +10,8 @@
 //! q = round(w theta_pre / u_c), and the threshold theta / u_c is an exact integer: u_c is chosen as
 //! theta / floor(127 theta / max |w theta_pre|), the smallest unit for which the largest weight of the
 //! channel fits int8. With fewer bits 127 becomes 7 (for 4 bits), and if that has the smaller squared
-//! error, the largest weights of a channel are cut off.
+//! error, the largest weights of a channel are cut off. Weights of a convolution from an input can be finer than
+//! u_c by a power of two, by which its current is divided.
 //!
 //! # Bounds
 //! In one step a potential rises at most by P (its positive weights at the largest counts, positive
@@ -18,11 +22,13 @@
 
 use tinyspike_shared::image::Width;
 
+use super::Charged;
+use super::rectified::{Below, Integrating};
 use crate::graph::{LinearMap, Population, SourceMap};
 use crate::integers::Ensemble;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::{
-    Drive, FanIn, Sources, Weights, is_input, period, rounded, units_within, whole,
+    Drive, Events, FanIn, Sources, Weights, is_input, period, rounded, units_within, whole,
 };
 use crate::quantize::options::{QuantizeOptions, Rounding, largest};
 
@@ -41,6 +47,23 @@ const TRIES_16: usize = 12;
 const ROOM_16: f64 = 0.985;
 /// The highest shift that is tried to fit an input current into int16.
 const SHIFT_MAX: u8 = 12;
+
+/// Neurons that charge a current, with the activation that a spike in a step stands for.
+pub(crate) fn charged(theta: f64, max_count: u8, options: &QuantizeOptions) -> Charged {
+    let max_count = max_count.into();
+    Charged {
+        factor: theta.recip(),
+        events: Events {
+            value: theta,
+            spikes: (max_count, 0),
+        },
+        kind: Box::new(Integrating {
+            below: Below::Whole,
+            max_count,
+            endless: options.steps == 0,
+        }),
+    }
+}
 
 /// One population, and what reaches it.
 pub(crate) struct Target<'a> {
@@ -75,6 +98,7 @@ impl Target<'_> {
             let whole = matches!(f.link.map, LinearMap::Dense(_));
             is_input(f) && (whole || f.link.source != SourceMap::Direct)
         });
+        let spare = if needs_32 { 0 } else { self.spare() };
         if let Some(units) = self.rounding.units(at) {
             let (ensemble, weights) =
                 self.ensemble_in(units.shift, &self.units(&units.threshold), true);
@@ -84,15 +108,15 @@ impl Target<'_> {
         }
         if !needs_32 {
             // Inputs are divided further until the bounds fit.
-            let mut shifts = 0..=if driven { SHIFT_MAX } else { 0 };
+            let mut shifts = spare..=if driven { SHIFT_MAX } else { 0 };
             let coarsest = if driven { 1.0 } else { COARSEST_16 };
             if let Some((ensemble, weights)) = shifts.find_map(|shift| self.narrow(shift, coarsest))
             {
                 return Ok((ensemble.finish(population, Width::I16), weights));
             }
         }
-        let units = self.finest(0, THRESHOLD_MAX_32);
-        let (ensemble, weights) = self.ensemble_in(0, &units, false);
+        let units = self.finest(spare, THRESHOLD_MAX_32);
+        let (ensemble, weights) = self.ensemble_in(spare, &units, false);
         if !ensemble.fits(Width::I32) {
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
@@ -101,6 +125,34 @@ impl Target<'_> {
             });
         }
         Ok((ensemble.finish(population, Width::I32), weights))
+    }
+
+    /// Bits by which the weights of inputs can be finer than those of spikes without coarsening these in any channel:
+    /// a byte stands for much less than a spike.
+    fn spare(&self) -> u8 {
+        let period = self.period();
+        let largest = |of_input: bool| {
+            let mut largest = vec![0f64; period];
+            for f in self.fan_in.iter().filter(|f| is_input(f) == of_input) {
+                for (channel, w) in f.channels.iter().cycle().zip(&f.weights) {
+                    let largest = &mut largest[channel % period];
+                    *largest = largest.max(w.abs());
+                }
+            }
+            largest
+        };
+        let (inputs, spikes) = (largest(true), largest(false));
+        let both = inputs
+            .iter()
+            .zip(&spikes)
+            .filter(|(i, s)| **i > 0.0 && **s > 0.0);
+        let bits = both.map(|(i, s)| (s / i).log2().floor());
+        let least = bits.fold(f64::INFINITY, f64::min);
+        if least.is_finite() {
+            least.clamp(0.0, SHIFT_MAX.into()) as u8
+        } else {
+            0
+        }
     }
 
     /// The ensemble with potentials of 16 bits, if they can have as few: the weights of channels whose

@@ -1,7 +1,6 @@
 //! Neuron kinds: the units and bounds of each, one file for each kind.
 //!
-//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in
-//! [`charged`].
+//! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in [`KINDS`].
 
 pub(crate) mod integrate_and_fire;
 mod lif;
@@ -16,6 +15,15 @@ use crate::quantize::current::Bounds;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
+
+/// Neurons that images have as they are: their types, and what brings them to integers.
+const KINDS: [(&str, ToIntegers); 2] = [
+    (rectified::TYPES, rectified::charged),
+    ("LIF", lif::charged),
+];
+
+/// Brings neurons to integers, if they are of a kind.
+type ToIntegers = fn(&NeuronType, &str, &QuantizeOptions) -> Result<Option<Charged>, QuantizeError>;
 
 /// Parts of 2^16.
 const PARTS: f64 = 65_536.0;
@@ -59,12 +67,17 @@ pub(crate) fn charged(
     layer: &str,
     options: &QuantizeOptions,
 ) -> Result<Option<Charged>, QuantizeError> {
-    for kind in [rectified::charged, lif::charged] {
-        if let Some(charged) = kind(neuron_type, layer, options)? {
+    for (_, to_integers) in KINDS {
+        if let Some(charged) = to_integers(neuron_type, layer, options)? {
             return Ok(Some(charged));
         }
     }
     Ok(None)
+}
+
+/// Types of neurons that images have as they are.
+pub(crate) fn known() -> String {
+    KINDS.map(|(types, _)| types).join(", ")
 }
 
 /// First voltages as shares of the threshold.

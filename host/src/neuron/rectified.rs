@@ -15,11 +15,47 @@ use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::Events;
 use crate::quantize::options::QuantizeOptions;
 
-struct Rectifying {
-    /// Decay in parts of 2^16.
-    negative_slope: u16,
-    max_count: i64,
-    endless: bool,
+/// Types that it is for.
+pub(super) const TYPES: &str = "SpikingRectifiedLinear, SpikingLeakyReLU (with a slope of 0 to 1), RegularSpiking(RectifiedLinear)";
+
+/// Neurons that integrate a current.
+pub(super) struct Integrating {
+    pub(super) below: Below,
+    pub(super) max_count: i64,
+    pub(super) endless: bool,
+}
+
+/// Current below zero.
+#[derive(Clone, Copy)]
+pub(super) enum Below {
+    /// All of it is added; no spikes are counted below zero.
+    Whole,
+    /// A share of it in parts of 2^16 is added. If that is above zero, spikes are counted below zero, too.
+    Share(u16),
+}
+
+impl Below {
+    /// The most that the least current takes off in a step.
+    fn fall(self, least: i64) -> i64 {
+        match self {
+            Self::Whole => -least.min(0),
+            Self::Share(0) => 0,
+            Self::Share(slope) => ((1 << 15) - least.min(0) * i64::from(slope)) >> 16,
+        }
+    }
+
+    /// A bound of the same, with a rounding.
+    fn fall_within(self, least: i64) -> i64 {
+        match self {
+            Self::Whole => self.fall(least),
+            Self::Share(slope) => -((least.min(0) * i64::from(slope) - (1 << 15)) >> 16),
+        }
+    }
+
+    /// Tells whether a fall is made up for by spikes below zero.
+    const fn is_counted(self) -> bool {
+        matches!(self, Self::Share(_))
+    }
 }
 
 pub(super) fn charged(
@@ -50,15 +86,15 @@ pub(super) fn charged(
             value: f64::from(amplitude) / options.dt,
             spikes: (max_count, if negative_slope > 0 { max_count } else { 0 }),
         },
-        kind: Box::new(Rectifying {
-            negative_slope,
+        kind: Box::new(Integrating {
+            below: Below::Share(negative_slope),
             max_count,
             endless: options.steps == 0,
         }),
     }))
 }
 
-impl Kind for Rectifying {
+impl Kind for Integrating {
     fn largest(&self, bounds: &Bounds, thresholds: &[i64]) -> i64 {
         self.potential(bounds, thresholds).largest()
     }
@@ -66,9 +102,10 @@ impl Kind for Rectifying {
     fn settle(&self, bounds: &Bounds, thresholds: &[i64]) -> Result<Settled, i64> {
         let potential = self.potential(bounds, thresholds);
         Ok(Settled {
-            neuron: Neuron::Rectified(Rectified {
-                negative_slope: self.negative_slope,
-            }),
+            neuron: match self.below {
+                Below::Whole => Neuron::IntegrateAndFire,
+                Below::Share(negative_slope) => Neuron::Rectified(Rectified { negative_slope }),
+            },
             constants: Vec::new(),
             spikes: potential.counts,
             potential: if self.endless {
@@ -80,7 +117,7 @@ impl Kind for Rectifying {
     }
 }
 
-impl Rectifying {
+impl Integrating {
     fn potential(&self, bounds: &Bounds, thresholds: &[i64]) -> Potential {
         let mut potential = Potential {
             max_count: self.max_count,
@@ -89,14 +126,13 @@ impl Rectifying {
             counts: (1, 0),
             kept: Kept::default(),
         };
-        let slope = i64::from(self.negative_slope);
         for (currents, threshold) in bounds.current.iter().zip(thresholds) {
             if self.endless {
                 for &extremes in currents {
-                    potential.forever(extremes, *threshold, slope);
+                    potential.forever(extremes, *threshold, self.below);
                 }
             } else {
-                potential.follow(currents, *threshold, slope);
+                potential.follow(currents, *threshold, self.below);
             }
         }
         potential
@@ -127,45 +163,51 @@ impl Potential {
     }
 
     /// Follows a channel's neurons through all steps with the largest and the least currents.
-    fn follow(&mut self, currents: &[(i64, i64)], threshold: i64, slope: i64) {
+    fn follow(&mut self, currents: &[(i64, i64)], threshold: i64, below: Below) {
         let (mut low, mut high) = (0, threshold - 1);
         for &(least, most) in currents {
             high += most.max(0);
-            low += (least.min(0) * slope - (1 << 15)) >> 16;
-            self.widen(low, high, threshold);
+            low -= below.fall_within(least);
+            self.widen(low, high, threshold, below);
             // What is left is below a threshold, unless the count was cut off.
             high = high.min((high - self.max_count * threshold).max(threshold - 1));
-            low = low.max((low + self.max_count * threshold).min(1 - threshold));
+            if below.is_counted() {
+                low = low.max((low + self.max_count * threshold).min(1 - threshold));
+            }
         }
     }
 
-    fn widen(&mut self, low: i64, high: i64, threshold: i64) {
+    fn widen(&mut self, low: i64, high: i64, threshold: i64, below: Below) {
         self.least = self.least.min(low.min(0) - threshold);
         self.most = self.most.max(high - threshold);
-        let (above, below) = (high / threshold, -low / threshold);
-        self.counts.0 = self.counts.0.max(above.min(self.max_count));
-        self.counts.1 = self.counts.1.max(below.min(self.max_count));
+        self.counts.0 = self.counts.0.max((high / threshold).min(self.max_count));
+        if below.is_counted() {
+            self.counts.1 = self.counts.1.max((-low / threshold).min(self.max_count));
+        }
     }
 
     /// The same for any number of steps.
-    fn forever(&mut self, (least, most): (i64, i64), threshold: i64, slope: i64) {
+    fn forever(&mut self, (least, most): (i64, i64), threshold: i64, below: Below) {
         let rise = most.max(0);
-        let fall = match slope {
-            0 => 0,
-            slope => ((1 << 15) - least.min(0) * slope) >> 16,
-        };
+        let fall = below.fall(least);
         let most_at_once = self.max_count * threshold;
         // From what an update leaves.
-        let low = if fall > 0 { 1 - threshold } else { 0 };
-        self.widen(low - fall, threshold - 1 + rise, threshold);
+        let low = if fall > 0 && below.is_counted() {
+            1 - threshold
+        } else {
+            0
+        };
+        self.widen(low - fall, threshold - 1 + rise, threshold, below);
         self.kept.least = self.kept.least.min(low - threshold);
         if rise > most_at_once {
             self.kept.rise = self.kept.rise.max(Some(rise));
             self.counts.0 = self.max_count;
         }
-        if fall > most_at_once {
+        if below.is_counted() && fall > most_at_once {
             self.kept.fall = self.kept.fall.max(Some(fall));
             self.counts.1 = self.max_count;
+        } else if !below.is_counted() && fall > 0 {
+            self.kept.fall = self.kept.fall.max(Some(fall));
         }
     }
 
@@ -204,8 +246,8 @@ mod tests {
     fn endless_potentials_stay_within_their_limits_or_are_said_to_have_none() {
         for slope in [0u16, 1, 9_000, 65_535] {
             for (most, least) in [(40, -40), (900, -3), (5_000, -5_000), (0, -70_000)] {
-                let kind = Rectifying {
-                    negative_slope: slope,
+                let kind = Integrating {
+                    below: Below::Share(slope),
                     max_count: 3,
                     endless: true,
                 };

@@ -34,7 +34,7 @@ const PARTS: f64 = 65_536.0;
 const FOLLOWED: usize = 1024;
 
 /// A filter in fixed point.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Filter {
     synapse: Option<Synapse>,
     /// Value that it shows in the long run for a constant input.

@@ -46,8 +46,13 @@ pub enum QuantizeError {
         steps: u16,
     },
     /// Neurons that images do not have as they are.
-    #[error("{}", neurons(.0))]
-    Neurons(Vec<ForeignNeurons>),
+    #[error("{}", neurons(foreign, known))]
+    Neurons {
+        /// The neurons of each layer.
+        foreign: Vec<ForeignNeurons>,
+        /// Types that images have.
+        known: String,
+    },
     /// A voltage at or above the threshold.
     #[error("layer {layer:?}: a neuron's voltage starts at {voltage}; it must be below 1")]
     Start {
@@ -86,7 +91,7 @@ impl QuantizeError {
     pub fn layer(&self) -> Option<&str> {
         match self {
             Self::Options => None,
-            Self::Neurons(foreign) => foreign.first().map(|f| f.layer.as_str()),
+            Self::Neurons { foreign, .. } => foreign.first().map(|f| f.layer.as_str()),
             Self::Geometry { layer, .. }
             | Self::NotFinite { layer }
             | Self::Overflow { layer, .. }
@@ -104,7 +109,7 @@ impl Advised for QuantizeError {
                 vec![Advice::FewerSteps, Advice::SmallerMaxCount]
             }
             Self::Overflow { .. } => vec![Advice::SmallerMaxCount],
-            Self::Neurons(_) => vec![
+            Self::Neurons { .. } => vec![
                 Advice::SwapActivation {
                     from: Some("relu".into()),
                     to: Some("spiking-relu".into()),
@@ -116,11 +121,10 @@ impl Advised for QuantizeError {
     }
 }
 
-fn neurons(foreign: &[ForeignNeurons]) -> String {
+fn neurons(foreign: &[ForeignNeurons], known: &str) -> String {
     let each: Vec<String> = foreign.iter().map(ForeignNeurons::to_string).collect();
     format!(
-        "an exact image can hold SpikingRectifiedLinear, SpikingLeakyReLU (with a slope of 0 to 1), LIF \
-         and RegularSpiking(RectifiedLinear) neurons; {}: swap them, such as relu for spiking-relu",
+        "an exact image can hold neurons of the types {known}; {}: swap them, such as relu for spiking-relu",
         each.join(", ")
     )
 }

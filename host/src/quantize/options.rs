@@ -85,9 +85,9 @@ impl QuantizeOptions {
     }
 
     /// Tells whether the settings make sense, for a network of which all parts are exact or for others.
-    pub(crate) fn valid(&self, exact: bool) -> bool {
+    pub(crate) fn valid(&self, exact: bool, shown: bool) -> bool {
         let bits = WEIGHT_BITS_MIN..=if exact { WEIGHT_BITS_MAX } else { WEIGHT_BITS };
-        (exact || self.steps > 0)
+        (shown || self.steps > 0)
             && self.max_count > 0
             && self.dt.is_finite()
             && self.dt > 0.0

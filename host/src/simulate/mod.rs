@@ -9,6 +9,7 @@
 mod accuracy;
 mod filter;
 mod kernel;
+mod limits;
 mod neurons;
 mod plan;
 mod random;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 pub use accuracy::{Readout, accuracy};
+pub use limits::Limits;
 pub use random::RandomState;
 
 use crate::network::Network;
@@ -167,6 +169,8 @@ pub struct SimulateOptions {
     pub initial_voltage: InitialVoltage,
     /// Ensembles whose spikes are kept step by step.
     pub watch: Watch,
+    /// Limits of ensembles, by their labels: those of an image that runs without end.
+    pub limits: BTreeMap<String, Limits>,
 }
 
 impl Default for SimulateOptions {
@@ -175,6 +179,7 @@ impl Default for SimulateOptions {
             dt: 0.001,
             initial_voltage: InitialVoltage::default(),
             watch: Watch::None,
+            limits: BTreeMap::new(),
         }
     }
 }
@@ -308,7 +313,8 @@ impl Simulator {
             .zip(&network.ensembles)
             .zip(&seeds)
             .map(|((voltage, ensemble), &seed)| {
-                Population::new(&ensemble.neuron_type, voltage, seed)
+                let limits = options.limits.get(&ensemble.label).cloned();
+                Population::new(&ensemble.neuron_type, voltage, seed, limits)
             })
             .collect();
         let filters = (plan.links.iter())

@@ -1,5 +1,8 @@
 //! Neuron types: the state of a population and its step, in float32 as NengoDL computes it.
 
+use std::sync::Arc;
+
+use super::limits::Limits;
 use super::random::RandomState;
 use crate::network::{NeuronType, PerNeuron};
 
@@ -58,7 +61,9 @@ impl Neurons {
     /// One step: from the currents `j`, which are used up, to what comes out.
     pub(super) fn step(&self, state: &mut Population, j: &mut [f32], dt: f32, out: &mut Events) {
         match self {
-            Self::Same(same) => step(same, state, j, dt, out),
+            Self::Same(same) => {
+                step(same, state, j, dt, out);
+            }
             Self::Each(each) => {
                 let mut events = Events::default();
                 out.list.clear();
@@ -73,6 +78,7 @@ impl Neurons {
                 }
             }
         }
+        state.limit(&mut out.list);
     }
 }
 
@@ -121,11 +127,17 @@ pub(super) struct Population {
     refractory: Vec<f32>,
     adaptation: Vec<f32>,
     rng: Option<RandomState>,
+    limits: Option<Arc<Limits>>,
 }
 
 impl Population {
     /// The state at the start, with these voltages; `seed` is the ensemble's.
-    pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, voltage: &[f32], seed: u32) -> Self {
+    pub(super) fn new(
+        neuron_type: &NeuronType<PerNeuron>,
+        voltage: &[f32],
+        seed: u32,
+        limits: Option<Limits>,
+    ) -> Self {
         let n = voltage.len();
         let zeros = |wanted: bool| vec![0.0; if wanted { n } else { 0 }];
         let adaptive = matches!(neuron_type, NeuronType::AdaptiveLif { .. });
@@ -142,6 +154,7 @@ impl Population {
             refractory: zeros(adaptive || matches!(neuron_type, NeuronType::Lif { .. })),
             adaptation: zeros(adaptive),
             rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
+            limits: limits.map(Arc::new),
         }
     }
 }
@@ -155,6 +168,7 @@ impl Population {
             refractory: one(&self.refractory),
             adaptation: one(&self.adaptation),
             rng: self.rng.take(),
+            limits: None,
         }
     }
 
@@ -170,6 +184,13 @@ impl Population {
             }
         }
         self.rng = one.rng;
+    }
+
+    /// Ends a step: nothing leaves the limits.
+    pub(super) fn limit(&mut self, spikes: &mut Vec<(u32, f32)>) {
+        if let Some(limits) = &self.limits {
+            limits.apply(&mut self.voltage, spikes);
+        }
     }
 
     /// Empty for neurons without.

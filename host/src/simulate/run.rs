@@ -94,11 +94,9 @@ impl Plan {
             {
                 let events = &mut scratch.events[o];
                 events.scale = amplitude / dt;
-                neurons::integrate(
-                    &mut state.populations[o - self.nodes],
-                    drive,
-                    &mut events.list,
-                );
+                let population = &mut state.populations[o - self.nodes];
+                neurons::integrate(population, drive, &mut events.list);
+                population.limit(&mut events.list);
                 continue;
             }
             let gain = match &object.kind {

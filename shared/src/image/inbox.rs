@@ -1,8 +1,11 @@
 //! Inboxes: what takes up the events for a part of the network before its neurons see them.
+//!
+//! Sums and products of a step wrap, for the host has proven that they never leave their words.
 
 use serde::{Deserialize, Serialize};
 
 use super::reader::Reader;
+use crate::fixed::scaled;
 
 /// The most bits by which an event's count is shifted.
 pub const MAX_FRACTION: u8 = 14;
@@ -78,4 +81,120 @@ impl Inbox {
             fraction: reader.u8(),
         })
     }
+}
+
+/// An inbox at work: the state of a filter, which goes on step by step.
+#[derive(Debug)]
+pub struct Passing<'a> {
+    /// p of each neuron or value, which takes up events; empty if there is no inbox.
+    p: &'a mut [u32],
+    /// q of each; empty unless the synapse is an alpha synapse.
+    q: &'a mut [u32],
+    /// Change of p and q in a step; `None` if there is no inbox.
+    synapse: Option<Synapse>,
+}
+
+impl<'a> Passing<'a> {
+    /// The inbox of a part with so many neurons or values, at the start of `words`.
+    pub fn of(inbox: Option<Inbox>, words: &'a mut [u32], size: usize) -> Self {
+        let synapse = inbox.map(|inbox| inbox.synapse);
+        let all = synapse.map_or(0, |synapse| size.wrapping_mul(synapse.words() as usize));
+        let words = words.get_mut(..all).unwrap_or(&mut []);
+        let (p, q) = words.split_at_mut(size.min(words.len()));
+        Self { p, q, synapse }
+    }
+
+    /// Value of the filter at `at`.
+    fn shown(&self, at: usize) -> i32 {
+        let p = self.p.get(at).map_or(0, |p| *p as i32);
+        let q = self.q.get(at).map_or(0, |q| *q as i32);
+        p.wrapping_add(q)
+    }
+
+    /// Value of the filter at `at`, which then goes on by a step.
+    pub fn step(&mut self, at: usize) -> i32 {
+        let shown = self.shown(at);
+        if let (Some(synapse), Some(p)) = (self.synapse, self.p.get_mut(at)) {
+            let input = *p as i32;
+            match synapse {
+                Synapse::Through => *p = 0,
+                Synapse::Lowpass { decay } => *p = scaled(input, decay) as u32,
+                Synapse::Alpha { decay, feed } => {
+                    *p = scaled(input, decay) as u32;
+                    if let Some(q) = self.q.get_mut(at) {
+                        *q = fed(shown, input, decay, feed);
+                    }
+                }
+            }
+        }
+        shown
+    }
+
+    /// Calls `each` with every neuron, and its current and what the filter shows, which then goes on by a step.
+    /// Currents repeat as often as needed.
+    // Inlined, so that the compiler can unroll each loop for what `each` does.
+    #[inline(always)]
+    pub fn advance(
+        &mut self,
+        neurons: &mut [u32],
+        currents: &[i32],
+        mut each: impl FnMut(&mut u32, i32),
+    ) {
+        let row = currents.len().max(1);
+        let rows = neurons.chunks_mut(row);
+        match self.synapse {
+            None => {
+                for neurons in rows {
+                    for (neuron, &current) in neurons.iter_mut().zip(currents) {
+                        each(neuron, current);
+                    }
+                }
+            }
+            Some(Synapse::Through) => {
+                for (neurons, p) in rows.zip(self.p.chunks_mut(row)) {
+                    for ((neuron, p), current) in neurons.iter_mut().zip(p).zip(currents) {
+                        let shown = *p as i32;
+                        *p = 0;
+                        each(neuron, current.wrapping_add(shown));
+                    }
+                }
+            }
+            Some(Synapse::Lowpass { decay }) => {
+                for (neurons, p) in rows.zip(self.p.chunks_mut(row)) {
+                    for ((neuron, p), current) in neurons.iter_mut().zip(p).zip(currents) {
+                        let shown = *p as i32;
+                        *p = scaled(shown, decay) as u32;
+                        each(neuron, current.wrapping_add(shown));
+                    }
+                }
+            }
+            Some(Synapse::Alpha { decay, feed }) => {
+                let filters = self.p.chunks_mut(row).zip(self.q.chunks_mut(row));
+                for (neurons, (p, q)) in rows.zip(filters) {
+                    let filters = p.iter_mut().zip(q);
+                    for ((neuron, (p, q)), current) in neurons.iter_mut().zip(filters).zip(currents)
+                    {
+                        let input = *p as i32;
+                        let shown = (*q as i32).wrapping_add(input);
+                        *p = scaled(input, decay) as u32;
+                        *q = fed(shown, input, decay, feed);
+                        each(neuron, current.wrapping_add(shown));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows an output's values: its currents and what the filter shows now.
+    pub fn read_out(&self, values: &mut [u32], currents: &[i32]) {
+        for ((at, value), current) in values.iter_mut().enumerate().zip(currents) {
+            *value = current.wrapping_add(self.shown(at)) as u32;
+        }
+    }
+}
+
+/// q of an alpha synapse in the next step.
+#[inline]
+fn fed(shown: i32, input: i32, decay: u16, feed: u16) -> u32 {
+    scaled(shown, decay).wrapping_add(scaled(input, feed)) as u32
 }

@@ -14,20 +14,23 @@ mod error;
 mod header;
 mod inbox;
 mod layout;
-mod neuron;
+pub mod neuron;
 mod read;
 mod reader;
 mod validate;
 
+pub use crate::transform::{Axis, Convolution, Dense, Span, Transform};
 pub use description::{
-    Axis, Connection, Convolution, Dense, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS,
-    NOWHERE, Output, Post, Pre, Readout, Section, SourceMap, Span, Transform, Width, Window,
+    Connection, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE, Output, Post, Pre,
+    Readout, Section, SourceMap, Width, Window,
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
-pub use inbox::{Inbox, MAX_FRACTION, Synapse};
+pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
-pub use neuron::{Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Rectified, STEP};
+pub use neuron::{
+    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Rectified, STEP,
+};
 
 use bytemuck::AnyBitPattern;
 
@@ -139,10 +142,16 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
     }
 
-    /// θ and the bias of each channel of an ensemble, `i16` or `i32` as its width says.
+    /// θ of each channel of an ensemble, `i16` or `i32` as its width says.
     #[must_use]
-    pub fn params<T: AnyBitPattern>(&self, e: &Ensemble) -> [&'a [T]; 2] {
-        self.pair(e.params, e.row(), e.channels as usize)
+    pub fn thresholds<T: AnyBitPattern>(&self, e: &Ensemble) -> &'a [T] {
+        self.values(e.params, 0, e.channels as usize)
+    }
+
+    /// The bias of each channel of an ensemble, `i16` or `i32` as its width says.
+    #[must_use]
+    pub fn biases<T: AnyBitPattern>(&self, e: &Ensemble) -> &'a [T] {
+        self.values(e.params, e.row(), e.channels as usize)
     }
 
     /// First voltages of an ensemble's neurons, if it states them: shares of the threshold in parts of 2^16.
@@ -161,20 +170,16 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         self.values(e.params, e.params_len() - 4 * count, count as usize)
     }
 
-    /// The bias and the multiplier of each value of an output.
+    /// The bias of each value of an output.
     #[must_use]
-    pub fn output_params(&self, o: &Output) -> [&'a [i32]; 2] {
-        self.pair(o.params, o.size * 4, o.size as usize)
+    pub fn output_biases(&self, o: &Output) -> &'a [i32] {
+        self.values(o.params, 0, o.size as usize)
     }
 
-    /// Two lists of so many values, each of which takes `row` bytes.
-    #[inline(never)]
-    fn pair<T: AnyBitPattern>(&self, offset: u32, row: u32, count: usize) -> [&'a [T]; 2] {
-        let (start, row) = (offset as usize, row as usize);
-        let bytes = self.bytes.get(start..start + 2 * row).unwrap_or(&[]);
-        let values: &[T] = bytemuck::try_cast_slice(bytes).unwrap_or(&[]);
-        let second = values.get(row / size_of::<T>()..).unwrap_or(&[]);
-        [values, second].map(|values| values.get(..count).unwrap_or(&[]))
+    /// The multiplier of each value of an output.
+    #[must_use]
+    pub fn multipliers(&self, o: &Output) -> &'a [i32] {
+        self.values(o.params, o.size * 4, o.size as usize)
     }
 
     /// So many values that start `behind` an offset; none if they are not there, which parsing has excluded.

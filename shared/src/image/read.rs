@@ -5,13 +5,14 @@
 use heapless::VecView;
 
 use super::description::{
-    Connection, Convolution, Dense, Ensemble, Input, Output, Post, Pre, Readout, Room, Section,
-    SourceMap, Transform, Width, Window,
+    Connection, Ensemble, Input, Output, Post, Pre, Readout, Room, Section, SourceMap, Width,
+    Window,
 };
 use super::error::ImageError;
 use super::inbox::Inbox;
 use super::neuron::{Initial, Neuron};
 use super::reader::Reader;
+use crate::transform::{Convolution, Dense, Transform};
 use crate::weights::Layout;
 
 /// Reads a whole description.

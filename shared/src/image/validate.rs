@@ -1,13 +1,13 @@
 //! The checks that make a parsed description safe to run.
 
 use super::description::{
-    Connection, Convolution, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section,
-    SourceMap, Transform, Width, volume,
+    Connection, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section, SourceMap, Width,
 };
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
 use super::inbox::{Inbox, MAX_FRACTION};
 use super::neuron::Initial;
+use crate::transform::{Convolution, Transform, volume};
 
 /// An event names its source in 16 bits.
 const MAX_SOURCES: u32 = 1 << 16;
@@ -214,7 +214,7 @@ fn connection(
     if !c.layout.fits(&c.transform) {
         return Err(Fault::Layout);
     }
-    bytes.section(c.weights, c.transform.weights(c.layout))?;
+    bytes.section(c.weights, c.layout.bytes(&c.transform))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! [`Layout::Crossed`](super::Layout::Crossed): two rows of a matrix in one, for two values of an input at once.
 
 use super::{DECODED, Order, Place};
-use crate::image::Transform;
+use crate::transform::Transform;
 
 pub(super) struct Crossed;
 

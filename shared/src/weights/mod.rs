@@ -18,7 +18,7 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Convolution, Transform};
+use crate::transform::{Convolution, Transform};
 
 /// The order and encoding of a connection's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub enum Layout {
     /// multiply-accumulate with two values gives 256 times the sum for t + 1, plus the one for t.
     Crossed,
     /// Convolution of 16 bits each, `[input channel][kernel y][kernel x][filter]`, with the taps of an axis in
-    /// the order of the targets that they lead to, as [`Axis::tap_at`](crate::image::Axis::tap_at) states.
+    /// the order of the targets that they lead to, as [`Axis::tap_at`](crate::transform::Axis::tap_at) states.
     Wide,
     /// Convolution like `Wide`, except that two neighbours share a word, the integer w0 + 2^16 w1 modulo 2^32.
     ///

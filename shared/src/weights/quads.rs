@@ -1,7 +1,7 @@
 //! [`Layout::Quads`](super::Layout::Quads): four weights to a word, for two sums in a word.
 
 use super::{DECODED, Order};
-use crate::image::Transform;
+use crate::transform::Transform;
 
 pub(super) struct Quads;
 

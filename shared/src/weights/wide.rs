@@ -1,7 +1,7 @@
 //! [`Layout::Wide`](super::Layout::Wide): 16 bits for each weight of a convolution, in the order of its targets.
 
 use super::{DECODED, Order, Place, half_word};
-use crate::image::{Convolution, Transform};
+use crate::transform::{Convolution, Transform};
 
 pub(super) struct Wide;
 

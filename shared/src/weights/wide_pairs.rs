@@ -2,7 +2,7 @@
 
 use super::wide::{Wide, each_tap};
 use super::{DECODED, Order, Place, half_word};
-use crate::image::{Convolution, Transform};
+use crate::transform::{Convolution, Transform};
 
 pub(super) struct WidePairs;
 

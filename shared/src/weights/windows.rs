@@ -2,7 +2,7 @@
 //! targets see, two values of a window at once.
 
 use super::{DECODED, Order, Place, half_word};
-use crate::image::{Convolution, Transform};
+use crate::transform::{Convolution, Transform};
 
 pub(super) struct Windows;
 

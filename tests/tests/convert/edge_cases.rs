@@ -250,7 +250,7 @@ trait OverTime {
 impl OverTime for Model {
     fn over_time(mut self) -> Self {
         for layer in &mut self.layers {
-            if let LayerConfig::Input(Input { shape }) = &mut layer.config {
+            if let LayerConfig::Input(Input { shape, .. }) = &mut layer.config {
                 shape.insert(0, None);
             }
             for call in &mut layer.calls {
@@ -700,7 +700,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
             } else {
                 let mut model = model;
                 for layer in &mut model.layers {
-                    if let LayerConfig::Input(Input { shape }) = &mut layer.config {
+                    if let LayerConfig::Input(Input { shape, .. }) = &mut layer.config {
                         shape[0] = Some(5);
                     }
                     for call in &mut layer.calls {

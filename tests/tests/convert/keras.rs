@@ -21,6 +21,7 @@ impl Net {
     pub(crate) fn input(&mut self, name: &str, shape: &[usize]) -> TensorRef {
         let config = LayerConfig::Input(Input {
             shape: shape.iter().copied().map(Some).collect(),
+            integers: false,
         });
         self.apply(layer("InputLayer", name, config), &[], shape)
     }

@@ -59,7 +59,7 @@ pub(super) fn scatters(conv: &Convolution, layout: Layout) -> bool {
 
 /// Read off the kernels, and held against whole inferences on an emulated Cortex-M0; what is left to plain Rust
 /// and the dense network's: whole inferences.
-pub(in crate::kernels) const COST: Cost = Cost {
+const COST: Cost = Cost {
     quads: EventCost::new(25_000, 2630, 2630),
     wide_pairs: EventCost::new(65_000, 1750, 1750),
     wide: EventCost::new(200_000, 22_000, 24_000),

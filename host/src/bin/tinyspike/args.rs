@@ -93,7 +93,7 @@ pub(crate) struct ConvertFlags {
     inference_only: bool,
     /// Use average pooling instead of max pooling.
     #[arg(long)]
-    max_to_avg_pool: bool,
+    pub(crate) max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
     #[arg(long)]
     split_shared_weights: bool,
@@ -164,9 +164,10 @@ impl ConvertFlags {
 /// Options for reading bytes in a data file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DataFlags {
-    /// The value of one unit of a byte in the data: 1/255 for images that the network saw as 0 to 1.
-    #[arg(long, value_name = "X", default_value = "1/255", value_parser = fraction)]
-    pub(crate) byte_scale: f32,
+    /// The value of one unit of a byte in the data [default: 1 if a model scales bytes itself or has an integer
+    /// input, and for bools; else 1/255, for images that the network saw as 0 to 1].
+    #[arg(long, value_name = "X", value_parser = fraction)]
+    pub(crate) byte_scale: Option<f32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -383,6 +384,7 @@ impl Simulate {
                 Some(ProbeName::All) => Watch::All,
                 None => Watch::None,
             },
+            ..SimulateOptions::default()
         }
     }
 }
@@ -426,7 +428,7 @@ pub(crate) struct Verify {
     /// Allowed difference.
     #[arg(long, value_name = "X", default_value_t = VerifyOptions::default().atol, value_parser = tolerance)]
     atol: f64,
-    /// Allowed difference for each unit of the network's output.
+    /// Allowed difference for each unit of an output's largest value.
     #[arg(long, value_name = "X", default_value_t = VerifyOptions::default().rtol, value_parser = tolerance)]
     rtol: f64,
     #[command(flatten)]
@@ -462,6 +464,9 @@ pub(crate) struct Emulate {
     /// Run fewer steps than the image states.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
+    /// Write outputs, spikes and last potentials of each sample here, for numpy.load.
+    #[arg(short, long, value_name = "NPZ")]
+    pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) bytes: DataFlags,
     /// Print one JSON object.
@@ -543,6 +548,9 @@ pub(crate) struct Run {
     /// Also compare every potential and every sum after every step, to find the first difference.
     #[arg(long)]
     pub(crate) bisect: bool,
+    /// Write the device's outputs for each sample here, for numpy.load.
+    #[arg(short, long, value_name = "NPZ")]
+    pub(crate) output: Option<PathBuf>,
     /// Use this firmware, an ELF file that is linked for the chip, instead of building one.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,

@@ -2,28 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use tinyspike::Network;
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, DataError, DataSet};
+use tinyspike::data::{self, BYTE_SCALE, DataSet, Samples, suspicion};
 use tinyspike::inputs::Inputs;
+use tinyspike::{Model, Network};
 
-use crate::args::ConvertFlags;
-use crate::diagnostics::Failure;
+use crate::args::{ConvertFlags, DataFlags};
+use crate::diagnostics::{Failure, note, warn};
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
 /// samples are kept. In a temporal model, samples have an axis of time before.
 pub(crate) fn load(
     files: &[String],
+    model: &Model,
     network: &Network,
     temporal: bool,
-    byte_scale: f32,
+    bytes: &DataFlags,
     limit: Option<u32>,
 ) -> Result<Inputs, Failure> {
     let names: Vec<&str> = network.inputs.iter().map(|(n, _)| n.as_str()).collect();
     let paths = assign("--data", files, &names)?;
     let mut sets = Vec::new();
-    for path in &paths {
-        let set = data::load(path)?.with_byte_scale(byte_scale);
+    for (at, path) in paths.iter().enumerate() {
+        let set = scaled(data::load(path)?, bytes, model, at);
         sets.push(match limit {
             Some(limit) => set.take(limit as usize),
             None => set,
@@ -40,18 +41,49 @@ pub(crate) fn load(
     })
 }
 
-/// The data of all inputs of an image, one behind the other in a sample.
+/// The data of a model's input, whose bytes stand for what the user says, or else for what the model takes.
+pub(crate) fn scaled(set: DataSet, flags: &DataFlags, model: &Model, input: usize) -> DataSet {
+    match flags.byte_scale {
+        Some(scale) => set.with_byte_scale(scale),
+        None if model.takes_bytes(input) => as_they_are(set, "the model scales them itself"),
+        None => set,
+    }
+}
+
+/// The data with bytes that stand for 0 to 255, which is said.
+fn as_they_are(set: DataSet, reason: &str) -> DataSet {
+    if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
+        note(format_args!(
+            "bytes stand for 0 to 255, for {reason}; --byte-scale 1/255 makes them 0 to 1"
+        ));
+    }
+    set.with_byte_scale(1.0)
+}
+
+/// The data of all inputs of an image, one behind the other in a sample: the first `limit` samples. Signs that it
+/// is not what the image was made for are shown.
 pub(crate) fn of_image(
     files: &[String],
     image: &Image<'_>,
-    byte_scale: f32,
+    flags: &DataFlags,
+    limit: Option<u32>,
 ) -> Result<DataSet, Failure> {
     let network = image.description();
     let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
     let labels: Vec<&str> = labels.collect();
-    joined("--data", files, &labels, |path| {
-        Ok(data::load(path)?.with_byte_scale(byte_scale))
-    })
+    let set = joined("--data", files, &labels, |at, path| {
+        let set = data::load(path)?;
+        Ok(match flags.byte_scale {
+            Some(scale) => set.with_byte_scale(scale),
+            None if suspicion::takes_bytes(&set, image, at) => {
+                as_they_are(set, "that is the range that the image was made for")
+            }
+            None => set,
+        })
+    })?;
+    let set = set.take(limit.map_or(usize::MAX, |limit| limit as usize));
+    suspicion::of_image(&set, image).iter().for_each(warn);
+    Ok(set)
 }
 
 /// The data of all inputs, from the files that a flag names.
@@ -59,12 +91,11 @@ pub(crate) fn joined(
     flag: &str,
     files: &[String],
     names: &[&str],
-    load: impl Fn(&str) -> Result<DataSet, DataError>,
+    load: impl Fn(usize, &str) -> Result<DataSet, Failure>,
 ) -> Result<DataSet, Failure> {
     let paths = assign(flag, files, names)?;
-    let sets: Vec<DataSet> = paths
-        .iter()
-        .map(|path| load(path))
+    let sets: Vec<DataSet> = (paths.iter().enumerate())
+        .map(|(at, path)| load(at, path))
         .collect::<Result<_, _>>()?;
     let counts: Vec<String> = (paths.iter().zip(&sets))
         .map(|(path, set)| format!("{path} has {}", set.len()))
@@ -125,8 +156,14 @@ pub(crate) fn assign<'a>(
 /// Every file that a command on a model reads: the model, its configuration and `[INPUT=]FILE` arguments, each with the
 /// labels beside it.
 pub(crate) fn input_files(model: &Path, flags: &ConvertFlags, data: &[String]) -> Vec<PathBuf> {
-    let mut files = vec![model.to_owned()];
+    let mut files = data_files(model, data);
     files.extend(flags.config.clone());
+    files
+}
+
+/// The same for a command on an image.
+pub(crate) fn data_files(image: &Path, data: &[String]) -> Vec<PathBuf> {
+    let mut files = vec![image.to_owned()];
     for text in data {
         // A path may have a `=` of its own.
         let named = text.match_indices('=').map(|(at, _)| &text[at + 1..]);

@@ -97,7 +97,7 @@ fn check_inputs(model: &Model, inputs: &[Tensor]) -> Result<usize, ForwardError>
         let Some(layer) = model.layers.get(input.layer) else {
             return Err(graph_error(model, *input));
         };
-        let LayerConfig::Input(Input { shape }) = &layer.config else {
+        let LayerConfig::Input(Input { shape, .. }) = &layer.config else {
             continue;
         };
         let fits = x.shape().len() == shape.len() + 1

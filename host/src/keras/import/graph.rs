@@ -286,7 +286,11 @@ impl Draft {
                 name: format!("{}_input", first.name),
                 class_name: "InputLayer".to_owned(),
                 trainable: true,
-                config: Input { shape }.into(),
+                config: Input {
+                    shape,
+                    integers: false,
+                }
+                .into(),
                 weights: Vec::new(),
                 calls: Vec::new(),
             };
@@ -799,7 +803,7 @@ mod tests {
         ] {
             let model = read(&value).unwrap();
             assert!(model.sequential);
-            let LayerConfig::Input(Input { shape }) = &model.layers[0].config else {
+            let LayerConfig::Input(Input { shape, .. }) = &model.layers[0].config else {
                 panic!("{value}");
             };
             assert_eq!(shape, &[Some(3)], "{value}");

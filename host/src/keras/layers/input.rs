@@ -9,6 +9,8 @@ use crate::network::NodeKind;
 pub struct Input {
     /// The shape without the batch axis.
     pub shape: Shape,
+    /// `true` if its values are integers, such as bytes.
+    pub integers: bool,
 }
 
 impl LayerKind for Input {
@@ -26,7 +28,9 @@ impl LayerKind for Input {
             };
             args.wrong(key, "an input's shape, such as [null, 28, 28, 1]")
         })?;
-        Ok(Some(Self { shape }))
+        let dtype = args.get("dtype").and_then(|dtype| dtype.as_str());
+        let integers = dtype.is_some_and(|dtype| dtype.contains("int"));
+        Ok(Some(Self { shape, integers }))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

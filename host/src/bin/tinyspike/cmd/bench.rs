@@ -21,8 +21,7 @@ use crate::{files, inputs, progress};
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
-    let data = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
-    let data = data.take(args.limit as usize);
+    let data = inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?;
     match &args.on {
         BenchTarget::Emulated(board) => {
             let report = emulated(args, *board, &bytes, &data)?;

@@ -1,30 +1,40 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tinyspike::Advised;
 use tinyspike::assemble::Image;
 use tinyspike::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
+use tinyspike::compare::{Comparison, compare};
 use tinyspike::convert::Conversion;
-use tinyspike::data::suspicion::{Watch, of_calibration};
+use tinyspike::data::suspicion::{self, Suspicion, Watch, of_calibration};
 use tinyspike::data::{self, DataError, DataSet};
 use tinyspike::deploy::{DeployError, DeployOptions, Deployment, Mode};
+use tinyspike::emulate::{self, EmulateOptions};
+use tinyspike::forward::forward;
 use tinyspike::graph::Graph;
-use tinyspike::quantize::WEIGHT_BITS;
+use tinyspike::inputs::Inputs;
+use tinyspike::judge::{THRESHOLD, THRESHOLD_OF_SIGMOID};
+use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
 use tinyspike::report::Report;
+use tinyspike::tensor::Tensor;
 use tinyspike::tune::Tuning;
+use tinyspike::{Advised, Model};
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{assign, input_files, joined};
+use crate::inputs::{assign, input_files, joined, scaled};
 use crate::outputs::Output;
 use crate::progress;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
+
+/// The most calibration samples on which model, network and image are compared.
+const COMPARED: usize = 512;
 
 /// Output of `--json`.
 #[derive(Serialize)]
@@ -32,6 +42,8 @@ struct Json<'a> {
     report: &'a Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<&'a Tuning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a Comparison>,
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
@@ -56,9 +68,9 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         )));
     }
     let mut out = output.messages(out);
-    let (_, conversion) = super::converted(&args.model, &args.convert)?;
+    let (model, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
-    let deployment = deploy(args, &conversion)?;
+    let (deployment, few) = deploy(args, &model, &conversion)?;
     if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
         writeln!(out, "{tuning}")?;
     }
@@ -77,10 +89,12 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         report_output.write(json.as_bytes())?;
     }
     output.write(deployment.image.bytes())?;
+    let comparison = few.and_then(|few| compared(&model, &conversion, &deployment, few));
     if args.json {
         let all = Json {
             report,
             tuning: deployment.tuning.as_ref(),
+            comparison: comparison.as_ref(),
         };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(());
@@ -94,7 +108,39 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         args.output.display(),
         summary(&deployment.image.image())
     )?;
+    if let Some(comparison) = comparison {
+        writeln!(out, "{comparison}")?;
+        writeln!(
+            out,
+            "next: tinyspike emulate {} --data FILE",
+            args.output.display()
+        )?;
+    }
     Ok(())
+}
+
+/// The outputs of model, network and image on a few samples; `None`, with a warning, if one cannot run on them.
+fn compared(
+    model: &Model,
+    conversion: &Conversion,
+    deployment: &Deployment,
+    few: DataSet,
+) -> Option<Comparison> {
+    let threshold = if model.ends_in_sigmoid() {
+        THRESHOLD_OF_SIGMOID
+    } else {
+        THRESHOLD
+    };
+    let first = |x: &[Tensor]| match forward(model, x) {
+        Ok(outputs) => outputs
+            .into_iter()
+            .next()
+            .ok_or_else(|| "it has no output".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    compare(&first, threshold, &conversion.network, deployment, few)
+        .map_err(warn)
+        .ok()
 }
 
 /// The names of a model's inputs.
@@ -106,14 +152,21 @@ fn inputs(conversion: &Conversion) -> Vec<&str> {
 /// The calibration samples, of several inputs side by side.
 fn calibration(
     args: &Convert,
+    model: &Model,
     conversion: &Conversion,
     load: impl Fn(&str) -> Result<DataSet, DataError>,
 ) -> Result<DataSet, Failure> {
+    let network = &conversion.network;
     joined(
         "--calibration",
         &args.calibration,
         &inputs(conversion),
-        |path| Ok(load(path)?.with_byte_scale(args.data.byte_scale)),
+        |at, path| {
+            let set = scaled(load(path)?, &args.data, model, at);
+            Inputs::check(network, at, set.shape())
+                .map_err(|e| Failure::new(format!("{path}: {e}")))?;
+            Ok(set)
+        },
     )
 }
 
@@ -140,38 +193,53 @@ impl Blocks for Watched<'_> {
     }
 }
 
-/// The image that the user asks for.
-fn deploy(args: &Convert, conversion: &Conversion) -> Result<Deployment, Failure> {
+/// The image that the user asks for, and a few of the calibration samples.
+fn deploy(
+    args: &Convert,
+    model: &Model,
+    conversion: &Conversion,
+) -> Result<(Deployment, Option<DataSet>), Failure> {
     let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
     let names = inputs(conversion);
+    let tuned = matches!(mode, Mode::Tuned(_));
+    let whole = |set: DataSet| -> (usize, Option<Box<dyn Blocks>>, Option<DataSet>) {
+        of_calibration(&set, tuned).iter().for_each(warn);
+        let few = set.evenly(COMPARED);
+        (set.len(), Some(Box::new(set)), Some(few))
+    };
     let watch = RefCell::default();
-    let (count, blocks): (usize, Option<Box<dyn Blocks>>) = match (names.as_slice(), &mode) {
-        _ if args.calibration.is_empty() => (0, None),
-        (_, Mode::Tuned(_)) => {
-            let most = limit.unwrap_or(TUNED).min(TUNED);
-            let set = calibration(args, conversion, |path| data::load_at_most(path, most))?;
-            of_calibration(&set, true).iter().for_each(warn);
-            (set.len(), Some(Box::new(set)))
-        }
-        ([name], _) => {
+    let (count, blocks, few) = match names.as_slice() {
+        _ if args.calibration.is_empty() => (0, None, None),
+        [name] if !tuned => {
             let path = assign("--calibration", &args.calibration, &[name])?[0];
+            let few =
+                |path: &str| data::load_at_most(path, COMPARED.min(limit.unwrap_or(COMPARED)));
+            let few = calibration(args, model, conversion, few)?;
             let blocks = Watched {
                 file: FileBlocks {
                     path: path.into(),
-                    byte_scale: args.data.byte_scale,
+                    byte_scale: Some(few.byte_scale()),
                     limit,
                 },
                 watch: &watch,
                 passed: Cell::new(false),
             };
-            (data::about(path)?.count, Some(Box::new(blocks)))
+            (
+                data::about(path)?.count,
+                Some(Box::new(blocks) as Box<dyn Blocks>),
+                Some(few),
+            )
+        }
+        _ if tuned => {
+            let most = limit.unwrap_or(TUNED).min(TUNED);
+            whole(calibration(args, model, conversion, |path| {
+                data::load_at_most(path, most)
+            })?)
         }
         _ => {
-            let set = calibration(args, conversion, |path| data::load(path))?;
-            let set = set.take(limit.unwrap_or(usize::MAX));
-            of_calibration(&set, false).iter().for_each(warn);
-            (set.len(), Some(Box::new(set)))
+            let set = calibration(args, model, conversion, |path| data::load(path))?;
+            whole(set.take(limit.unwrap_or(usize::MAX)))
         }
     };
     let count = count.min(limit.unwrap_or(count)) as u64;
@@ -193,12 +261,52 @@ fn deploy(args: &Convert, conversion: &Conversion) -> Result<Deployment, Failure
         },
         ..DeployOptions::new(&mode)
     };
-    let deployment = conversion.network.deploy(&options);
+    let mut deployment = conversion.network.deploy(&options);
+    // Counts of exact neurons follow from the samples, unless the user has chosen.
+    if let (Ok(first), Some(few), Mode::Exact(settings)) = (&deployment, &few, &mode)
+        && args.max_count.is_none()
+        && !saturated(first, few).is_empty()
+    {
+        let mode = Mode::Exact(QuantizeOptions {
+            max_count: u8::MAX,
+            ..settings.clone()
+        });
+        let wider = DeployOptions {
+            mode: Cow::Borrowed(&mode),
+            ..options.clone()
+        };
+        if let Ok(wider) = conversion.network.deploy(&wider) {
+            note("neurons have more than 63 spikes in a step: up to 255 are counted");
+            deployment = Ok(wider);
+        }
+    }
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
     watch.borrow().found(false).iter().for_each(warn);
-    deployment.map_err(|error| failure(args, &error))
+    let deployment = deployment.map_err(|error| failure(args, &error))?;
+    let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
+    if let Some(few) = &few {
+        suspicion::of_targets(few, outputs).iter().for_each(warn);
+        let (graph, integers) = (&deployment.graph, &deployment.integers);
+        suspicion::of_inputs(few, graph, integers)
+            .iter()
+            .for_each(warn);
+        saturated(&deployment, few).iter().for_each(warn);
+    }
+    Ok((deployment, few))
+}
+
+/// Neurons of an exact image that have more spikes in a step than they may have, on a few samples.
+fn saturated(deployment: &Deployment, few: &DataSet) -> Vec<Suspicion> {
+    const SAMPLES: usize = 32;
+    if !deployment.graph.is_exact() {
+        return Vec::new();
+    }
+    let image = deployment.image.image();
+    let some = 0..few.len().min(SAMPLES);
+    let run = emulate::run(&image, few, some, &EmulateOptions::default(), &|_| ());
+    run.map_or_else(|_| Vec::new(), |run| suspicion::of_run(&image, &run))
 }
 
 fn failure(args: &Convert, error: &DeployError) -> Failure {

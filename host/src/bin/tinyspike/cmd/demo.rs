@@ -122,7 +122,7 @@ fn on_board(
             "\nflashed to an emulated {}, through a debug probe, and run there:",
             board.name()
         )?;
-        run_on(&deployed, &image.image(), &first, &options)?
+        run_on(&deployed, &image.image(), &first, &options, &mut |_| ())?
     };
     print(&report, out)?;
     out.flush()?;

@@ -101,7 +101,7 @@ fn potential(width: Width) -> &'static str {
 }
 
 fn weights(c: &Connection) -> u32 {
-    c.transform.weights(Layout::Rows).unwrap_or(0)
+    Layout::Rows.bytes(&c.transform).unwrap_or(0)
 }
 
 /// An image as JSON, with all sizes in bytes.

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use tinyspike::ImageBuf;
-use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, Tally};
 use tinyspike::device::session::{Lost, Session, SessionError};
 use tinyspike::device::{Connection, LogReader, LogTable, TalkOptions, talk};
+use tinyspike::{emulate, judge};
 
 use super::run::{Broken, live};
 use crate::args::Monitor;
@@ -22,10 +22,12 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = args.image.as_deref().map(files::read_image).transpose()?;
     let image = bytes.as_ref().map(ImageBuf::image);
     let set = match &image {
-        Some(image) if !args.data.is_empty() => {
-            let set = inputs::of_image(&args.data, image, args.bytes.byte_scale)?;
-            Some(set)
-        }
+        Some(image) if !args.data.is_empty() => Some(inputs::of_image(
+            &args.data,
+            image,
+            &args.bytes,
+            Some(args.limit),
+        )?),
         _ => None,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), bytes.as_ref())?;
@@ -52,19 +54,26 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         if let (Some(image), Some(set)) = (&image, &set) {
             run::check(session, image)?;
             let options = RunOptions::default();
+            let judge = emulate::judge(image, set);
+            let mut judged = judge::Tally::default();
             // One by one, so that the log of each comes with it.
-            let mut total = Tally::default();
-            for sample in 0..set.len().min(args.limit as usize) {
+            for sample in 0..set.len() {
                 let one = set.select(&[sample]).unwrap_or_else(|| set.clone().take(0));
-                let report = one_sample(session, image, &one, &options, &mut total)?;
+                let mut seen = Tally::default();
+                let report = run::run(session, image, &one, &options, &mut |tally| {
+                    seen = tally.clone();
+                })?;
+                if let Some(judge) = &judge {
+                    judge.add(&mut judged, sample, seen.outputs.iter().copied());
+                    seen.figures = judge.figures(&judged);
+                }
                 log.show(session)?;
-                writeln!(
-                    log.out,
-                    "sample {sample}: class {}, {}",
-                    total.class,
-                    live(&total)
-                )
-                .map_err(Failure::from)?;
+                let answer = match seen.outputs.as_slice() {
+                    [value] => format!("output {value:.4}"),
+                    values => format!("class {}", judge::largest(values.iter().copied())),
+                };
+                writeln!(log.out, "sample {sample}: {answer}, {}", live(&seen))
+                    .map_err(Failure::from)?;
                 if let Some(divergence) = report.divergence {
                     let text = format!("device and emulator part at {divergence}");
                     return Err(Failure::new(text).into());
@@ -91,22 +100,6 @@ fn state(session: &mut Session<Connection<'_, '_>>) -> Result<(), Broken> {
         Err(error) => return Err(RunError::from(error).into()),
     }
     Ok(())
-}
-
-fn one_sample(
-    session: &mut Session<Connection<'_, '_>>,
-    image: &tinyspike::assemble::Image<'_>,
-    one: &DataSet,
-    options: &RunOptions,
-    total: &mut Tally,
-) -> Result<run::RunReport, Broken> {
-    let report = run::run(session, image, one, options, &mut |tally| {
-        total.samples += tally.samples;
-        total.correct = tally.correct.map(|n| total.correct.unwrap_or(0) + n);
-        total.counts.clone_from(&tally.counts);
-        total.class = tally.class;
-    })?;
-    Ok(report)
 }
 
 /// The log, message by message.

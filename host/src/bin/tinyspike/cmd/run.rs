@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use tinyspike::assemble::Image;
-use tinyspike::data::DataSet;
+use tinyspike::data::{DataSet, NamedArray, NamedValues, write_npz};
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
 use tinyspike::device::session::SessionError;
 use tinyspike::device::{ConnectError, talk};
+use tinyspike::judge::Figures;
 use tinyspike::text::escaped;
 
+use super::emulate::output;
 use crate::args::Run;
 use crate::deployed::{Deployed, deploy};
 use crate::diagnostics::Failure;
@@ -17,35 +19,50 @@ use crate::{files, inputs, progress};
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
-    let mut set = inputs::of_image(&args.data, &image, args.bytes.byte_scale)?;
-    if let Some(limit) = args.limit {
-        set = set.take(limit as usize);
-    }
+    let output = output(args.output.as_deref(), &args.image, &args.data)?;
+    let mut out = match &output {
+        Some(output) => output.messages(out),
+        None => Box::new(out),
+    };
+    let set = inputs::of_image(&args.data, &image, &args.bytes, args.limit)?;
     let options = RunOptions {
         bisect: args.bisect,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
-    let report = run_on(&deployed, &image, &set, &options)?;
+    let mut outputs = Vec::new();
+    let report = run_on(&deployed, &image, &set, &options, &mut |tally| {
+        outputs.extend(tally.outputs.iter().map(|&v| v as f32));
+    })?;
+    if let Some(output) = output {
+        let array = NamedArray {
+            name: format!("output/{}", image.description().output_label(0)),
+            shape: vec![report.images, outputs.len() / report.images.max(1)],
+            values: NamedValues::F32(outputs),
+        };
+        output.write_with(|file| write_npz(file, &[array]))?;
+    }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report, out)?;
+        print(&report, &mut out)?;
     }
     out.flush()?;
     agreed(&report)
 }
 
-/// Runs samples on a board, and shows how far it is.
+/// Runs samples on a board, and shows how far it is. `visit` is told of each.
 pub(crate) fn run_on(
     deployed: &Deployed,
     image: &Image<'_>,
     set: &DataSet,
     options: &RunOptions,
+    visit: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, Failure> {
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {
         bar.set_position(tally.samples as u64);
         bar.set_message(live(tally));
+        visit(tally);
     };
     let report = talk(
         &deployed.board.chip,
@@ -130,21 +147,18 @@ pub(crate) fn live(tally: &Tally) -> String {
     let spikes: Vec<String> = (tally.counts.iter())
         .map(|count| count.spikes.to_string())
         .collect();
-    let accuracy = match tally.correct {
-        Some(correct) => {
-            let share = correct as f64 / tally.samples.max(1) as f64;
-            format!("accuracy {:.1} %, ", share * 100.0)
-        }
-        None => String::new(),
+    let figure = match (tally.figures.accuracy, tally.figures.error) {
+        (Some(accuracy), _) => format!("accuracy {:.1} %, ", accuracy * 100.0),
+        (None, Some(error)) => format!("rms error {:.4}, ", error.rms_error),
+        (None, None) => String::new(),
     };
-    format!("{accuracy}spikes {}", spikes.join(" "))
+    format!("{figure}spikes {}", spikes.join(" "))
 }
 
 pub(crate) fn print(report: &RunReport, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "samples            {:>12}", report.images)?;
-    if let Some(accuracy) = report.accuracy {
-        writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
-    }
+    let (accuracy, error) = (report.accuracy, report.error);
+    write!(out, "{}", Figures { accuracy, error })?;
     if report.divergence.is_none() {
         writeln!(
             out,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tinyspike::Network;
 use tinyspike::advice::Advised as _;
 use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
+use tinyspike::judge::Figures;
 use tinyspike::network::Pre;
 use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
@@ -27,14 +28,15 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let (_, conversion) = super::converted(&args.model, &args.convert)?;
+    let (model, conversion) = super::converted(&args.model, &args.convert)?;
     show_warnings(&conversion);
     let network = &conversion.network;
     let inputs = inputs::load(
         &args.data,
+        &model,
         network,
         args.convert.temporal_model,
-        args.bytes.byte_scale,
+        &args.bytes,
         args.limit,
     )?;
     let asked = args.steps.map(|n| n as usize);
@@ -148,9 +150,8 @@ fn print(report: &Simulation, out: &mut dyn Write) -> Result<(), Failure> {
         "steps              {:>12} of {} s",
         report.steps, report.dt
     )?;
-    if let Some(accuracy) = report.accuracy {
-        writeln!(out, "accuracy           {:>11.2} %", accuracy * 100.0)?;
-    }
+    let (accuracy, error) = (report.accuracy, report.error);
+    write!(out, "{}", Figures { accuracy, error })?;
     if let Some(accuracy) = report.accuracy_mean_10 {
         writeln!(out, "  mean of 10 steps {:>11.2} %", accuracy * 100.0)?;
     }

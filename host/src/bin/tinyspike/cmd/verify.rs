@@ -11,9 +11,6 @@ use crate::args::Verify;
 use crate::diagnostics::Failure;
 use crate::{inputs, progress};
 
-/// Share of an output's largest value that the order of float32 sums may change.
-const ROUNDING: f64 = 1e-6;
-
 /// Outcome of a comparison.
 #[derive(Serialize)]
 struct Report {
@@ -46,9 +43,10 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     } else {
         let inputs = inputs::load(
             &args.data,
+            &model,
             &conversion.network,
             args.convert.temporal_model,
-            args.bytes.byte_scale,
+            &args.bytes,
             args.limit,
         )?;
         let bar = progress::bar("verifying", inputs.len() as u64);
@@ -89,22 +87,30 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
         args.model.display(),
         names.join(", ")
     ));
-    Err(
-        if wrong
-            .iter()
-            .all(|o| o.max_difference <= ROUNDING * o.max_magnitude)
-        {
-            failure.hint(
-            "all differences are as small as sums of float32 in another order make them; outputs near 0 \
-             need a larger --atol, such as 1e-5",
-        )
-        } else {
-            failure.hint(
-            "spiking neurons and synapses agree only over many steps, and max_to_avg_pool never: \
-             verify without them, or give a larger --atol",
-        )
-        },
-    )
+    let network = &conversion.network;
+    let causes = [
+        (
+            network.ensembles.iter().any(|e| !e.neuron_type.is_rate()),
+            "spiking neurons agree only over many steps",
+        ),
+        (
+            network.connections.iter().any(|c| c.synapse.is_some()),
+            "synapses agree only over many steps",
+        ),
+        (
+            args.convert.max_to_avg_pool,
+            "max_to_avg_pool changes what the model computes",
+        ),
+    ];
+    let causes = causes.iter().filter(|(there, _)| *there);
+    let causes: Vec<&str> = causes.map(|(_, cause)| *cause).collect();
+    Err(match causes.as_slice() {
+        [] => failure,
+        causes => failure.hint(format!(
+            "{}: verify without, or give a larger --atol",
+            causes.join(", and ")
+        )),
+    })
 }
 
 fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
@@ -130,7 +136,7 @@ fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
         .map_or_else(|| "ones".to_owned(), |n| format!("{n} samples"));
     writeln!(
         out,
-        "on {inputs}; values may differ by {:e} + {:e} of the network's",
+        "on {inputs}; values may differ by {:e} + {:e} of the output's largest",
         report.atol, report.rtol
     )?;
     Ok(())

@@ -1,0 +1,335 @@
+//! Data and models that would cost accuracy in silence: the right value, or a warning that names the cause.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tinyspike::DataSet;
+use tinyspike::data::{self, NamedArray, NamedValues, Samples, write_npz};
+
+mod tool;
+
+use tool::{json, path, project, text, tinyspike};
+
+fn fixture(name: &str) -> PathBuf {
+    project("tests/fixtures/silence").join(name)
+}
+
+/// Writes samples of a shape, with integers or floats beside them.
+fn save(file: &Path, shape: &[usize], x: Vec<f32>, y: Option<NamedValues>) {
+    let count = x.len() / shape.iter().product::<usize>();
+    let mut arrays = vec![NamedArray {
+        name: "x".to_owned(),
+        shape: [&[count], shape].concat(),
+        values: NamedValues::F32(x),
+    }];
+    arrays.extend(y.map(|values| NamedArray {
+        name: "y".to_owned(),
+        shape: vec![count],
+        values,
+    }));
+    write_npz(File::create(file).unwrap(), &arrays).unwrap();
+}
+
+/// Converts a fixture; the command's JSON object, and what it says on the error stream.
+fn convert(model: &str, calibration: &Path, image: &Path, more: &[&str]) -> (Value, String) {
+    let model = fixture(model);
+    let mut args = vec!["convert", path(&model), "-o", path(image), "--json"];
+    args.extend(["--inference-only", "--calibration", path(calibration)]);
+    args.extend(more);
+    let output = tinyspike(&args);
+    (json(&output), text(&output.stderr))
+}
+
+fn emulate(image: &Path, data: &Path, more: &[&str]) -> (Value, String) {
+    let mut args = vec!["emulate", path(image), "--data", path(data), "--json"];
+    args.extend(more);
+    let output = tinyspike(&args);
+    (json(&output), text(&output.stderr))
+}
+
+/// Samples of the sine's period.
+fn period() -> Vec<f32> {
+    (0..400)
+        .map(|i| i as f32 / 400.0 * std::f32::consts::TAU)
+        .collect()
+}
+
+#[test]
+fn one_output_is_judged_by_its_sign_or_by_its_error() {
+    let folder = TempDir::new().unwrap();
+    let [labelled, turned, measured, image, found] = [
+        "labels.npz",
+        "turned.npz",
+        "values.npz",
+        "image.tsp",
+        "out.npz",
+    ]
+    .map(|n| folder.path().join(n));
+    let sides: Vec<i32> = period().iter().map(|x| i32::from(x.sin() > 0.0)).collect();
+    let others = sides.iter().map(|side| 1 - side).collect();
+    save(&labelled, &[1], period(), Some(NamedValues::I32(sides)));
+    save(&turned, &[1], period(), Some(NamedValues::I32(others)));
+    let sines: Vec<f32> = period().iter().map(|x| x.sin()).collect();
+    save(
+        &measured,
+        &[1],
+        period(),
+        Some(NamedValues::F32(sines.clone())),
+    );
+
+    let (report, _) = convert("sine.keras", &labelled, &image, &["--steps", "8"]);
+    for who in ["model", "network", "image"] {
+        let accuracy = report["comparison"][who]["accuracy"].as_f64().unwrap();
+        assert!(accuracy > 0.95, "{who}: {accuracy}");
+    }
+    let accuracy = |data: &Path| emulate(&image, data, &[]).0["accuracy"].as_f64().unwrap();
+    assert!(accuracy(&labelled) > 0.95);
+    assert!((accuracy(&labelled) + accuracy(&turned) - 1.0).abs() < 1e-9);
+    let model = fixture("sine.keras");
+    let simulate = [
+        "simulate",
+        path(&model),
+        "--data",
+        path(&labelled),
+        "--steps",
+        "1",
+        "--json",
+    ];
+    let simulated = json(&tinyspike(&simulate));
+    assert!(
+        simulated["accuracy"].as_f64().unwrap() > 0.95,
+        "{simulated}"
+    );
+
+    // Values are calibration data like any other, and have an error.
+    let (report, _) = convert("sine.keras", &measured, &image, &["--steps", "8"]);
+    let keras = report["comparison"]["model"]["rms_error"].as_f64().unwrap();
+    let (report, _) = emulate(&image, &measured, &["-o", path(&found)]);
+    assert_eq!(report["accuracy"], Value::Null);
+    let error = report["rms_error"].as_f64().unwrap();
+    assert!(keras < error && error < 0.1, "{keras} {error}");
+    assert!(report["r2"].as_f64().unwrap() > 0.98, "{report}");
+    // The file has the outputs that this is the error of.
+    let mut archive = npyz::npz::NpzArchive::open(&found).unwrap();
+    let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
+    for what in ["output/", "spikes/", "potentials/"] {
+        assert!(names.iter().any(|name| name.starts_with(what)), "{names:?}");
+    }
+    let output = names
+        .iter()
+        .find(|name| name.starts_with("output/"))
+        .unwrap();
+    let array = archive.by_name(output).unwrap().unwrap();
+    let outputs: Vec<f32> = array.into_vec().unwrap();
+    let squares = outputs
+        .iter()
+        .zip(&sines)
+        .map(|(a, b)| f64::from((a - b) * (a - b)));
+    assert!(((squares.sum::<f64>() / 400.0).sqrt() - error).abs() < 1e-6);
+}
+
+#[test]
+fn bytes_are_scaled_once() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    for (model, data) in [
+        ("rescale_u8.h5", "rescale_u8.npz"),
+        ("input_dtype_uint8.keras", "input_dtype_uint8.npz"),
+    ] {
+        let bytes = fixture(data);
+        let (report, said) = convert(model, &bytes, &image, &["--steps", "4"]);
+        assert!(said.contains("bytes stand for 0 to 255"), "{said}");
+        assert_eq!(report["comparison"]["model"]["accuracy"], 1.0, "{model}");
+        let (report, said) = emulate(&image, &bytes, &[]);
+        assert!(said.contains("bytes stand for 0 to 255"), "{said}");
+        assert!(
+            report["accuracy"].as_f64().unwrap() >= 0.95,
+            "{model}: {report}"
+        );
+        let (dark, _) = emulate(&image, &bytes, &["--byte-scale", "1/255"]);
+        assert_ne!(
+            dark["input_ops_per_image"], report["input_ops_per_image"],
+            "{model}"
+        );
+    }
+    // An image for values from 0 to 1 takes bytes in 255ths, as before.
+    let (model, data) = (
+        project("models/mnist_small.keras"),
+        project("data/mnist_calibration2k.npz"),
+    );
+    let (_, said) = convert(path(&model), &data, &image, &["--steps", "1"]);
+    assert!(!said.contains("bytes stand"), "{said}");
+    let (_, said) = emulate(&image, &data, &["--limit", "10"]);
+    assert!(!said.contains("bytes stand"), "{said}");
+}
+
+#[test]
+fn axes_in_another_order_are_refused_by_every_command() {
+    let folder = TempDir::new().unwrap();
+    let [right, turned, flat, image] =
+        ["right.npz", "turned.npz", "flat.npz", "image.tsp"].map(|name| folder.path().join(name));
+    let x: Vec<f32> = (0..10 * 243).map(|i| (i * 7 % 31) as f32 / 31.0).collect();
+    save(&right, &[9, 9, 3], x.clone(), None);
+    save(&turned, &[3, 9, 9], x.clone(), None);
+    save(&flat, &[243], x, None);
+    convert("channels_last.h5", &right, &image, &[]);
+    convert("channels_last.h5", &flat, &image, &[]);
+    let (model, other) = (fixture("channels_last.h5"), folder.path().join("other.tsp"));
+    let (model, data) = (path(&model), path(&turned));
+    for args in [
+        ["simulate", model, "--data", data, "--steps", "1"],
+        ["verify", model, "--data", data, "--limit", "1"],
+        ["convert", model, "--calibration", data, "-o", path(&other)],
+        ["emulate", path(&image), "--data", data, "--limit", "1"],
+    ] {
+        let output = tinyspike(&args);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(
+            said.contains("numpy.transpose(x, (0, 2, 3, 1))"),
+            "{args:?}: {said}"
+        );
+    }
+    emulate(&image, &flat, &[]);
+}
+
+#[test]
+fn sums_in_another_order_pass_verification() {
+    let (model, data) = (fixture("conv_bn_relu.h5"), fixture("conv_bn_relu.npz"));
+    let args = [
+        "verify",
+        path(&model),
+        "--data",
+        path(&data),
+        "--inference-only",
+    ];
+    let output = tinyspike(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // No hint speaks of what the network does not have.
+    let strict = tinyspike(&[&args[..], &["--atol", "0", "--rtol", "0"]].concat());
+    assert!(!strict.status.success());
+    assert!(
+        !text(&strict.stderr).contains("max_to_avg_pool"),
+        "{}",
+        text(&strict.stderr)
+    );
+}
+
+#[test]
+fn inputs_too_fine_for_bytes_are_named() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    let data = fixture("pressure.npz");
+    let (_, said) = convert("pressure.keras", &data, &image, &[]);
+    assert!(
+        said.contains("bytes are too coarse for the input"),
+        "{said}"
+    );
+    assert!(said.contains("channel "), "{said}");
+    // Pictures have what they need.
+    let (model, data) = (
+        project("models/mnist_mlp.keras"),
+        project("data/mnist_calibration2k.npz"),
+    );
+    let (_, said) = convert(path(&model), &data, &image, &[]);
+    assert!(!said.contains("too coarse"), "{said}");
+}
+
+#[test]
+fn a_skip_from_the_input_keeps_its_bits() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    let (report, _) = convert(
+        "skip.keras",
+        &fixture("skip.npz"),
+        &image,
+        &["--steps", "16"],
+    );
+    let error = report["comparison"]["relative_error"].as_f64().unwrap();
+    assert!(error < 0.06, "{error}");
+}
+
+#[test]
+fn channels_far_apart_keep_their_classes() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    let (report, _) = convert("far_apart.keras", &fixture("far_apart.npz"), &image, &[]);
+    let agreement = report["comparison"]["image"]["agreement"].as_f64().unwrap();
+    assert!(agreement >= 0.95, "{agreement}");
+}
+
+#[test]
+fn exact_counts_are_as_wide_as_the_samples_ask_for() {
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    let data = fixture("saturating.npz");
+    let mut exact = vec!["--exact", "--swap-activation", "relu=spiking-relu"];
+    exact.extend(["--scale-firing-rates", "100", "--synapse", "0.005"]);
+    exact.extend(["--initial-voltage", "zero", "--steps", "60"]);
+    let (_, said) = convert("saturating.keras", &data, &image, &exact);
+    assert!(said.contains("up to 255 are counted"), "{said}");
+    assert!(
+        !emulate(&image, &data, &[])
+            .1
+            .contains("the image is not exact")
+    );
+    // Who asks for fewer is told what that costs.
+    exact.extend(["--max-count", "63"]);
+    let (_, said) = convert("saturating.keras", &data, &image, &exact);
+    assert!(said.contains("the image is not exact"), "{said}");
+    assert!(
+        emulate(&image, &data, &[])
+            .1
+            .contains("the image is not exact")
+    );
+}
+
+#[test]
+fn samples_that_say_nothing_are_named_before_a_search() {
+    let folder = TempDir::new().unwrap();
+    let [zeros, image] = ["zeros.npz", "image.tsp"].map(|name| folder.path().join(name));
+    save(&zeros, &[1], vec![0.0; 120], None);
+    let (_, said) = convert("sine.keras", &zeros, &image, &["--tune"]);
+    assert!(said.contains("all values of the data are 0"), "{said}");
+}
+
+#[test]
+fn targets_keep_their_place_in_blocks() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("values.npz");
+    let y: Vec<f32> = (0..400).map(|i| i as f32 + 0.5).collect();
+    save(&file, &[1], period(), Some(NamedValues::F32(y.clone())));
+    let whole = DataSet::load(&file).unwrap();
+    assert!(matches!(whole.samples(), Samples::F32(_)));
+    let mut seen = Vec::new();
+    data::read_blocks::<data::DataError>(&file, 64, &mut |_, block| {
+        if let Some(data::Targets::Values { values, .. }) = block.targets() {
+            seen.extend_from_slice(values);
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen, y);
+}
+
+#[test]
+fn chips_that_cannot_hold_the_firmware_are_said_so() {
+    let chip = |name: &str| {
+        let found = json(&tinyspike(&["chips", name, "--json"]));
+        found["chips"][0].clone()
+    };
+    // 64 KiB on an M0+, and less.
+    assert_eq!(chip("STM32G031K8")["refused"], Value::Null);
+    let small = chip("STM32G031K4");
+    assert!(
+        small["refused"]
+            .as_str()
+            .unwrap()
+            .contains("no room for an image"),
+        "{small}"
+    );
+    // Sectors of 64 KiB leave one for images.
+    assert_eq!(chip("STM32F401CB")["refused"], Value::Null);
+}
