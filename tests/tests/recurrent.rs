@@ -162,7 +162,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
     graph
 }
 
-/// What the networks of this test had in them, so that none of it goes untested.
+/// Features that the networks of this test had, so that none goes untested.
 #[derive(Debug, Default)]
 struct Seen {
     recurrent: u64,
