@@ -42,21 +42,33 @@ const ODD: [u32; 16] = [
 type Network<'a> = Description<'a, 16, 24>;
 type Shape = [u16; 3];
 
+/// Tells whether the image of a seed keeps all sums far from the ends of their words, so that all kernels must agree. In the others
+/// they wrap, each kernel's in its own way.
+#[must_use]
+pub fn is_calm(seed: u64) -> bool {
+    Generator::new(seed).calm
+}
+
 /// The image of a seed.
 #[must_use]
 pub fn image(seed: u64) -> Vec<u8> {
-    let mut numbers = Numbers::new(seed);
-    // The first numbers of near seeds are alike.
-    for _ in 0..8 {
-        numbers.draw();
+    Generator::new(seed).image()
+}
+
+impl Generator {
+    fn new(seed: u64) -> Self {
+        let mut numbers = Numbers::new(seed);
+        // The first numbers of near seeds are alike.
+        for _ in 0..8 {
+            numbers.draw();
+        }
+        let calm = numbers.below(2) == 0;
+        Self {
+            numbers,
+            calm,
+            data: Vec::new(),
+        }
     }
-    let calm = numbers.below(2) == 0;
-    let generator = Generator {
-        numbers,
-        calm,
-        data: Vec::new(),
-    };
-    generator.image()
 }
 
 struct Generator {

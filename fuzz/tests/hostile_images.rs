@@ -45,7 +45,7 @@ fn on_host(image: &[u8]) -> Option<Digest> {
 #[derive(Default)]
 struct Batch {
     images: Vec<u8>,
-    seeds: Vec<(u64, Digest)>,
+    seeds: Vec<(u64, Digest, bool)>,
 }
 
 #[derive(Default)]
@@ -79,20 +79,21 @@ impl Batch {
         let outcome = outcome.unwrap_or_else(|e| panic!("{e}"));
         let lines: Vec<&str> = outcome.stdout.lines().collect();
         let ended = outcome.stderr.is_empty() && outcome.status.success();
-        let next = self.seeds.get(lines.len() / 2).map(|(seed, _)| seed);
+        let next = self.seeds.get(lines.len() / 2).map(|(seed, ..)| seed);
         assert!(ended, "after seed {next:?}: {}", outcome.stderr);
         assert_eq!(lines.len(), 2 * self.seeds.len());
-        for ((seed, host), lines) in self.seeds.iter().zip(lines.chunks(2)) {
+        for ((seed, host, comparable), lines) in self.seeds.iter().zip(lines.chunks(2)) {
             let Digest {
                 steps,
                 state,
                 beyond,
             } = host;
             let expected = format!("{steps} steps {state:08x} {beyond} beyond");
-            // Where potentials leave the bounds that the image states, sums wrap, each kernel's in its own way.
-            let comparable = *beyond == 0;
+            // If potentials leave the bounds that the image states, sums wrap, each kernel's in its own way.
+            let comparable = *comparable && *beyond == 0;
             for line in lines {
-                let same = *line == expected || !comparable;
+                let ended = line.starts_with(&format!("{steps} steps "));
+                let same = ended && (*line == expected || !comparable);
                 assert!(same, "{board}, seed {seed}: {line} instead of {expected}");
             }
             tally.images += 1;
@@ -102,7 +103,11 @@ impl Batch {
 }
 
 /// Runs what an image is made of on a board, many images at a time.
-fn on_board(board: Board, seeds: impl Iterator<Item = (u64, Vec<u8>)>) -> Tally {
+fn on_board(
+    board: Board,
+    seeds: impl Iterator<Item = (u64, Vec<u8>)>,
+    comparable: impl Fn(u64) -> bool,
+) -> Tally {
     let checked = build_checked(board, Program::Soak).unwrap_or_else(|e| panic!("{e}"));
     let mut tally = Tally::default();
     let mut batch = Batch::default();
@@ -119,7 +124,7 @@ fn on_board(board: Board, seeds: impl Iterator<Item = (u64, Vec<u8>)>) -> Tally 
         batch.images.extend(&image);
         let end = batch.images.len().next_multiple_of(4);
         batch.images.resize(end, 0);
-        batch.seeds.push((seed, digest));
+        batch.seeds.push((seed, digest, comparable(seed)));
     }
     batch.run(board, &checked, &mut tally);
     tally
@@ -152,7 +157,7 @@ fn generated_images_never_fault_on_boards() {
     let (count, first) = volume(500);
     for board in Board::ALL.into_iter().filter(|b| b.has(Program::Soak)) {
         let seeds = (first..first + count).map(|seed| (seed, generate::image(seed)));
-        let Tally { images, compared } = on_board(board, seeds);
+        let Tally { images, compared } = on_board(board, seeds, generate::is_calm);
         println!("{board}: {images} of {count} generated images run, {compared} compared");
         assert!(4 * images as u64 > count, "{images} of {count} run");
         assert!(4 * compared > images, "{compared} of {images} compared");
@@ -173,7 +178,7 @@ fn changed_images_never_fault_on_boards() {
         (seed, bytes)
     };
     let board = Board::Mps2An386;
-    let Tally { images, compared } = on_board(board, (first..first + count).map(changed));
+    let Tally { images, compared } = on_board(board, (first..first + count).map(changed), |_| true);
     println!("{board}: {images} of {count} changed images run, {compared} compared");
     assert!(8 * images as u64 > count, "{images} of {count} run");
     assert!(8 * compared > images, "{compared} of {images} compared");

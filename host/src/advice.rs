@@ -23,6 +23,8 @@ pub enum Advice {
     SplitSharedWeights,
     /// Take the first axis of inputs as time (`ConvertOptions::temporal_model`).
     TemporalModel,
+    /// State the shape of an input whose axes have no length (`Model::set_input_shapes`).
+    InputShape,
     /// Convert without a synapse (`ConvertOptions::synapse`).
     NoSynapse,
     /// Give the model's configuration beside its weights (`Model::load_with_config`).

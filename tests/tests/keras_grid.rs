@@ -10,8 +10,11 @@ use tempfile::TempDir;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::forward::forward;
 use tinyspike::import;
+use tinyspike::integrate::integrate_and_fire;
 use tinyspike::keras::{VerifyOptions, verify};
+use tinyspike::lower::{lower, lower_apart};
 use tinyspike::model::{Layer, LayerConfig, Model};
+use tinyspike::network::Head;
 use tinyspike::tensor::Tensor;
 
 /// The largest difference from Keras, relative to the largest output: float32 sums in another order.
@@ -74,7 +77,7 @@ fn every_model_equals_keras() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for folder in files(dir.path(), true) {
-        if folder.ends_with("refused") {
+        if folder.ends_with("refused") || folder.ends_with("open") {
             continue;
         }
         for file in files(&folder, true) {
@@ -163,4 +166,70 @@ fn what_is_unknown_is_named() {
             assert!(error.contains(part), "{file}: {error}");
         }
     }
+}
+
+#[test]
+fn axes_without_a_length_are_given_one() {
+    let dir = unpacked();
+    let file = dir.path().join("open/variable_length.h5");
+    let mut model = import::load(&file).unwrap();
+    let options = ConvertOptions::default();
+    assert!(convert(&model, &options).is_err());
+    let (inputs, expected) = arrays(&model, &file);
+    let error = model.set_input_shapes(&[vec![64, 5]]).unwrap_err();
+    assert!(error.to_string().contains("(None, 4)"), "{error}");
+    model
+        .set_input_shapes(&[inputs[0].shape()[1..].to_vec()])
+        .unwrap();
+    let conversion = convert(&model, &options).unwrap();
+    let outputs = forward(&model, &inputs).unwrap();
+    assert!(difference(&outputs[0], &expected[0]) < CLOSE);
+    let relative = VerifyOptions {
+        atol: 1e-4,
+        ..VerifyOptions::default()
+    };
+    assert!(
+        verify(&model, &conversion.network, Some(&inputs), &relative)
+            .unwrap()
+            .passed()
+    );
+}
+
+#[test]
+fn heads_are_left_out_of_images() {
+    let dir = unpacked();
+    for (file, head) in [
+        ("keras-2.15/sigmoid_output.h5", Head::Sigmoid),
+        ("keras-2.15/softmax_then_reshape.h5", Head::Softmax),
+    ] {
+        let model = import::load(&dir.path().join(file)).unwrap();
+        let network = convert(&model, &ConvertOptions::default()).unwrap().network;
+        let graph = lower(&network).unwrap();
+        assert_eq!(graph.outputs[0].left_out, Some(head), "{file}");
+        let labels: Vec<&str> = graph.populations.iter().map(|p| p.label.as_str()).collect();
+        assert!(
+            labels.iter().all(|label| !label.starts_with("dense")),
+            "{file}: {labels:?}"
+        );
+    }
+}
+
+#[test]
+fn linear_layers_become_populations_if_their_product_is_larger() {
+    let dir = unpacked();
+    let model = import::load(&dir.path().join("open/pooled.h5")).unwrap();
+    let options = ConvertOptions {
+        inference_only: true,
+        ..ConvertOptions::default()
+    };
+    let network = convert(&model, &options).unwrap().network;
+    // A padded convolution behind a pooling that overlaps.
+    let error = lower(&network).unwrap_err().to_string();
+    assert!(error.contains("too large"), "{error}");
+    let graph = lower_apart(&network).unwrap();
+    let labels: Vec<&str> = graph.populations.iter().map(|p| p.label.as_str()).collect();
+    assert_eq!(labels.len(), 3, "{labels:?}");
+    // Averages of rectified values are not below zero: the population is a rectifier.
+    let graph = integrate_and_fire(&graph).unwrap();
+    assert_eq!(graph.populations.len(), 3);
 }

@@ -162,7 +162,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
     graph
 }
 
-/// Number of networks or events of each sort that the test had, so that none goes untested.
+/// Features that the networks of this test had, so that none goes untested.
 #[derive(Debug, Default)]
 struct Seen {
     recurrent: u64,

@@ -4,9 +4,11 @@
 //! than [`MAX_TOTAL_ELEMENTS`], so that later stages can multiply lengths freely, and a small file
 //! cannot exhaust the memory.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
-use super::model::{Layer, LayerConfig, Model, TensorRef};
+use super::model::{Input, Layer, LayerConfig, Model, TensorRef};
 use super::shape::{self, MAX_TOTAL_ELEMENTS, Shape};
 
 /// The most calls of layers that [`infer_model`] looks at: nested models that call each other several
@@ -263,6 +265,73 @@ fn infer_nested(
     Ok(outputs(&|t: TensorRef| {
         shapes[t.layer][t.call].get(t.tensor).cloned()
     }))
+}
+
+/// Gives a model's inputs these shapes, and all its tensors the shapes that follow.
+///
+/// # Errors
+/// If an input has another shape, or a layer cannot be applied to its inputs.
+pub(super) fn set_inputs(model: &mut Model, shapes: &[Shape]) -> Result<(), ShapeError> {
+    let inputs = model.inputs.clone();
+    for (k, &tensor) in inputs.iter().enumerate() {
+        let layer = &mut model.layers[tensor.layer];
+        let refuse = |layer: &Layer, reason| Err(error(layer, reason));
+        let Some(given) = shapes.get(k).filter(|_| shapes.len() == inputs.len()) else {
+            let reason = format!(
+                "the model has {} inputs, not {}",
+                inputs.len(),
+                shapes.len()
+            );
+            return refuse(layer, reason);
+        };
+        let LayerConfig::Input(Input { shape, .. }) = &mut layer.config else {
+            continue;
+        };
+        let fits = shape.len() == given.len()
+            && (shape.iter().zip(given)).all(|(s, g)| s.is_none() || s == g);
+        if !fits {
+            let (has, given) = (shape::display(shape), shape::display(given));
+            return refuse(
+                layer,
+                format!("its shape is {has}, which {given} does not fit"),
+            );
+        }
+        shape.clone_from(given);
+    }
+    let mut budget = Budget::default();
+    let mut pending: Vec<(usize, usize)> = (model.layers.iter().enumerate())
+        .flat_map(|(l, layer)| (0..layer.calls.len()).map(move |c| (l, c)))
+        .collect();
+    let mut done = BTreeSet::new();
+    // Layers may stand in any order in the file: sweep until nothing is left.
+    while !pending.is_empty() {
+        let before = pending.len();
+        let mut left = Vec::new();
+        for (l, c) in pending {
+            let known = |t: &TensorRef| done.contains(&(t.layer, t.call));
+            if !model.layers[l].calls[c].inputs.iter().all(known) {
+                left.push((l, c));
+                continue;
+            }
+            let given = inputs_of(model, l, c);
+            let layer = &mut model.layers[l];
+            if let (LayerConfig::Model(inner), Some(given), 0) = (&mut layer.config, &given, c) {
+                set_inputs(inner, given)?;
+            }
+            // What the file states of a layer of an unknown class stays.
+            if let Some(given) = given
+                && !matches!(layer.config, LayerConfig::Unknown { .. })
+            {
+                layer.calls[c].output_shapes = infer_within(layer, &given, &mut budget)?;
+            }
+            done.insert((l, c));
+        }
+        if left.len() == before {
+            break;
+        }
+        pending = left;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -22,5 +22,17 @@ mod unknown;
 mod verify;
 mod weight;
 
+impl model::Model {
+    /// Gives the inputs these shapes, without the batch axis, in place of axes of unknown length.
+    ///
+    /// # Errors
+    /// [`ShapeError`], if an input has another shape, or a layer cannot be applied to its inputs.
+    pub fn set_input_shapes(&mut self, shapes: &[Vec<usize>]) -> Result<(), ShapeError> {
+        let known = |shape: &Vec<usize>| shape.iter().map(|&d| Some(d)).collect();
+        let shapes: Vec<shape::Shape> = shapes.iter().map(known).collect();
+        infer::set_inputs(self, &shapes)
+    }
+}
+
 pub use infer::ShapeError;
 pub use verify::{Comparison, Verification, VerifyError, VerifyOptions, verify};

@@ -19,6 +19,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
             "--split-shared-weights gives each use its own weights".into()
         }
         Advice::TemporalModel => "--temporal-model takes the first axis as time".into(),
+        Advice::InputShape => "--input-shape 1000,4 states the lengths of an input's axes".into(),
         Advice::NoSynapse => "--synapse none converts without a filter".into(),
         Advice::Configuration => "give the configuration with --config FILE".into(),
         Advice::Exact => "--exact runs the network's own neurons and synapses".into(),

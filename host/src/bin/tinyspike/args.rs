@@ -85,6 +85,10 @@ pub(crate) struct ConvertFlags {
     /// The JSON text of model.to_json(), for a MODEL that holds only weights.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The shape of an input without the batch axis, such as 1000,4, if the model leaves it open; may be given
+    /// for each input in turn.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    pub(crate) input_shape: Vec<Shape>,
     /// Refuse a layer that has no native form, instead of making a TensorNode of it.
     #[arg(long)]
     no_fallback: bool,
@@ -114,6 +118,18 @@ pub(crate) struct ConvertFlags {
     /// Follow NengoDL to the letter, even if it gives up on a layer that is native here.
     #[arg(long)]
     nengo_dl_compat: bool,
+}
+
+/// The lengths of an input's axes.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape(pub(crate) Vec<usize>);
+
+fn input_shape(text: &str) -> Result<Shape, String> {
+    let lengths: Option<Vec<usize>> = (text.split(','))
+        .map(|length| length.trim().parse().ok().filter(|&n| n > 0))
+        .collect();
+    let lengths = lengths.ok_or("give the length of each axis, such as 1000,4")?;
+    Ok(Shape(lengths))
 }
 
 impl ConvertFlags {

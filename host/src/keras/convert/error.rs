@@ -131,7 +131,7 @@ impl Advised for ConvertError {
                 Advice::AllowFallback,
             ],
             Self::SharedLayer { .. } => vec![Advice::SplitSharedWeights],
-            Self::InputShape { .. } => vec![Advice::TemporalModel],
+            Self::InputShape { .. } => vec![Advice::InputShape, Advice::TemporalModel],
             _ => Vec::new(),
         }
     }

@@ -8,13 +8,14 @@
 //! NengoDL also gives up on layers that Nengo's objects could express. Here they have converters
 //! too, so by default the network differs from NengoDL's in these layers alone:
 //!
-//! - Dropout, noise and ActivityRegularization layers are the identity and leave no object: a
-//!   converted network is never trained here, so `inference_only` makes no difference to them.
+//! - Dropout, noise, random changes of images and ActivityRegularization layers are the identity and leave no
+//!   object: a converted network is never trained here, so `inference_only` makes no difference to them.
 //! - Depthwise, separable, transposed, dilated, grouped and causal convolution, `Dense` on more than one axis,
 //!   `same` average pooling, PReLU, ReLU with a maximum, `relu6`, `leaky_relu`, Subtract, Permute,
-//!   RepeatVector, Cropping, Rescaling, and `Flatten` of channels_first data.
+//!   RepeatVector, Cropping, Rescaling, Normalization, Resizing, CenterCrop, means, slices, and `Flatten` of
+//!   channels_first data. Functions such as `x + y` are the layers that compute the same.
 //! - All unsupported arguments of a layer are named, not the first alone, and a layer of several
-//!   inputs without a native form is an error that says so.
+//!   inputs without a native form is a [`TensorNode`], too.
 //!
 //! [`ConvertOptions::nengo_dl_compat`] turns all of that off.
 //!

@@ -52,10 +52,15 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
 /// Reads a model and converts it.
 fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
     let options = flags.options()?;
-    let model = match &flags.config {
+    let mut model = match &flags.config {
         Some(config) => Model::load_with_config(path, config)?,
         None => Model::load(path).map_err(Failure::of)?,
     };
+    if !flags.input_shape.is_empty() {
+        let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();
+        (model.set_input_shapes(&shapes))
+            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    }
     let conversion = model
         .convert(&options)
         .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
