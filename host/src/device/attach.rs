@@ -1,5 +1,6 @@
 //! Connecting to a chip, and starting it.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use probe_rs::rtt::{Rtt, ScanRegion};
@@ -75,8 +76,43 @@ impl Advised for ConnectError {
     }
 }
 
+/// A session with a chip, watched where it begins, ends, and turns to a core: probe-rs talks with the probe there too.
+pub(super) struct Attached {
+    session: Session,
+    /// Watches the drop of the session, which comes before it.
+    closing: Option<Watch>,
+}
+
+impl Attached {
+    /// The core of a chip.
+    pub(super) fn core(&mut self, chip: &Chip) -> Result<Core<'_>, probe_rs::Error> {
+        let _watch = Watch::new("when its core was asked", OPENING);
+        self.session.core(chip.core())
+    }
+}
+
+impl Deref for Attached {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Attached {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.closing = Some(Watch::new("when it was let go", OPENING));
+    }
+}
+
 /// Connects to a chip, and sees that it is one.
-pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, ConnectError> {
+pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Attached, ConnectError> {
     let probe = probe::open(probe)?;
     let unreached = |source: probe_rs::Error| ConnectError::Attach {
         chip: chip.name().to_owned(),
@@ -99,7 +135,10 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Session, C
             expected,
             found,
         }),
-        _ => Ok(session),
+        _ => Ok(Attached {
+            session,
+            closing: None,
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{Core, CoreStatus};
 
-use super::attach::{ConnectError, attach, restart, scan};
+use super::attach::{Attached, ConnectError, attach, restart, scan};
 use super::chip::Chip;
 use super::firmware::Firmware;
 use super::memory::{Layout, LayoutOptions};
@@ -75,7 +75,7 @@ pub fn talk<T, E: From<ConnectError>>(
     };
     const STARTING: &str = "when its firmware was to start";
     let mut core = session
-        .core(chip.core())
+        .core(chip)
         .map_err(|e| failed(STARTING, Box::new(e)))?;
     if options.restart {
         restart(&mut core, &scan).map_err(|cause| failed(STARTING, cause))?;
@@ -140,7 +140,7 @@ pub(super) fn with_session<T>(
 /// stand still.
 pub(super) fn ask(
     plan: &Plan,
-    session: &mut probe_rs::Session,
+    session: &mut Attached,
 ) -> Result<Option<Identity>, ConnectError> {
     const SOON: Duration = Duration::from_millis(500);
     let lost = |source| ConnectError::Lost {
@@ -149,7 +149,7 @@ pub(super) fn ask(
         source,
     };
     let mut core = session
-        .core(plan.chip.core())
+        .core(&plan.chip)
         .map_err(|e| lost(Box::new(e)))?;
     let found = Connection::attach(&mut core, &plan.rtt, Duration::ZERO);
     let Some(connection) = found.map_err(|Lost(cause)| lost(cause))? else {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use probe_rs::Session;
 use serde::Serialize;
 use tinyspike_shared::slots::Slot;
 
-use super::attach::{ConnectError, attach, restart};
+use super::attach::{Attached, ConnectError, attach, restart};
 use super::connection::{ask, greet, with_session};
 use super::firmware::Segment;
 use super::plan::{Mode, Plan};
@@ -121,7 +120,7 @@ pub fn flash(
 /// the most neurons.
 fn try_out(
     plan: &Plan,
-    session: &mut Session,
+    session: &mut Attached,
     options: &FlashOptions,
 ) -> Result<Trial, FlashError> {
     let failed = |reason: String| FlashError::Image {
@@ -132,7 +131,7 @@ fn try_out(
     let inputs = image.description().inputs.iter();
     let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
     let mut core = session
-        .core(plan.chip.core())
+        .core(&plan.chip)
         .map_err(|e| failed(e.to_string()))?;
     let report = with_session(&mut core, &plan.rtt, options.timeout, |session| {
         compare(
@@ -159,7 +158,7 @@ fn try_out(
 /// Restarts the chip, and asks its firmware what it runs.
 fn start(
     plan: &Plan,
-    session: &mut Session,
+    session: &mut Attached,
     options: &FlashOptions,
 ) -> Result<Option<Identity>, FlashError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Lost {
@@ -168,7 +167,7 @@ fn start(
         source,
     };
     let mut core = session
-        .core(plan.chip.core())
+        .core(&plan.chip)
         .map_err(|e| failed(Box::new(e)))?;
     restart(&mut core, &plan.rtt).map_err(failed)?;
     if !options.greet {

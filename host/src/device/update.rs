@@ -5,13 +5,13 @@
 use std::ops::Range;
 
 use probe_rs::flashing::{FlashProgress, erase};
-use probe_rs::{MemoryInterface as _, Session};
+use probe_rs::MemoryInterface as _;
 use tinyspike_shared::accept::{self, Refusal, Start, Terms};
 use tinyspike_shared::image::{HEADER_LEN, Header, ImageError};
 use tinyspike_shared::signature::TRAILER_LEN;
 use tinyspike_shared::slots::{Flash, Journal, Slot, SlotLayout, State, UpdateError};
 
-use super::attach::ConnectError;
+use super::attach::{Attached, ConnectError};
 use super::firmware::Segment;
 use super::memory::Region;
 use super::plan::{Mode, Plan, PlanError};
@@ -32,7 +32,7 @@ pub(super) struct Updated {
 /// still runs, if it does.
 pub(super) fn update(
     plan: &Plan,
-    session: &mut Session,
+    session: &mut Attached,
     identity: Option<&Identity>,
     tally: &mut Tally<'_>,
 ) -> Result<Updated, FlashError> {
@@ -129,7 +129,7 @@ fn unusable(plan: &Plan, error: UpdateError<FlashError>) -> FlashError {
 /// A chip's flash, behind a probe.
 struct ProbeFlash<'a, 't> {
     plan: &'a Plan,
-    session: &'a mut Session,
+    session: &'a mut Attached,
     tally: &'a mut Tally<'t>,
 }
 
@@ -142,7 +142,7 @@ impl ProbeFlash<'_, '_> {
             during: "while its flash was read",
             source: Box::new(source),
         };
-        let mut core = self.session.core(self.plan.chip.core()).map_err(lost)?;
+        let mut core = self.session.core(&self.plan.chip).map_err(lost)?;
         let mut bytes = vec![0; length];
         let _watch = Watch::new("while flash was read", FLASHING);
         core.read(address.into(), &mut bytes).map_err(|error| {
