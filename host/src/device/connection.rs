@@ -138,19 +138,14 @@ pub(super) fn with_session<T>(
 
 /// Asks the firmware that runs on a chip who it is; `None` if none answers soon. It may be another one, or
 /// stand still.
-pub(super) fn ask(
-    plan: &Plan,
-    session: &mut Attached,
-) -> Result<Option<Identity>, ConnectError> {
+pub(super) fn ask(plan: &Plan, session: &mut Attached) -> Result<Option<Identity>, ConnectError> {
     const SOON: Duration = Duration::from_millis(500);
     let lost = |source| ConnectError::Lost {
         chip: plan.chip().to_owned(),
         during: ASKED,
         source,
     };
-    let mut core = session
-        .core(&plan.chip)
-        .map_err(|e| lost(Box::new(e)))?;
+    let mut core = session.core(&plan.chip).map_err(|e| lost(Box::new(e)))?;
     let found = Connection::attach(&mut core, &plan.rtt, Duration::ZERO);
     let Some(connection) = found.map_err(|Lost(cause)| lost(cause))? else {
         return Ok(None);

@@ -166,9 +166,7 @@ fn start(
         during: "when it was to start",
         source,
     };
-    let mut core = session
-        .core(&plan.chip)
-        .map_err(|e| failed(Box::new(e)))?;
+    let mut core = session.core(&plan.chip).map_err(|e| failed(Box::new(e)))?;
     restart(&mut core, &plan.rtt).map_err(failed)?;
     if !options.greet {
         return Ok(None);

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use probe_rs::flashing::{FlashProgress, erase};
 use probe_rs::MemoryInterface as _;
+use probe_rs::flashing::{FlashProgress, erase};
 use tinyspike_shared::accept::{self, Refusal, Start, Terms};
 use tinyspike_shared::image::{HEADER_LEN, Header, ImageError};
 use tinyspike_shared::signature::TRAILER_LEN;
