@@ -764,7 +764,7 @@ fn a_probe_that_lies_ends_a_command_with_one_paragraph() {
     let folder = TempDir::new().unwrap();
     let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
     let data = test_set();
-    let count = std::env::var("TINYSPIKE_LIES").map_or(18, |n| n.parse().unwrap());
+    let count = std::env::var("TINYSPIKE_LIES").map_or(9, |n| n.parse().unwrap());
     let (mut ended, mut refused) = (0, 0);
     for seed in 0..count {
         let (board, probe) = microbit();
