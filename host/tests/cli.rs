@@ -503,7 +503,10 @@ fn tensor_nodes_run_on_the_host_and_stay_there() {
         assert!(error.contains(word), "{word} is missing in {error}");
     }
     // Another activation without training computes something else.
-    assert!(error.contains("train the network again with relu"), "{error}");
+    assert!(
+        error.contains("train the network again with relu"),
+        "{error}"
+    );
     assert!(!stderr.contains("--swap-activation"), "{stderr}");
     assert!(!image.exists());
 }

@@ -142,6 +142,7 @@ impl<'a> Passing<'a> {
     ) {
         let row = currents.len().max(1);
         let rows = neurons.chunks_mut(row);
+        let (mut p, mut q) = (&mut *self.p, &mut *self.q);
         match self.synapse {
             None => {
                 for neurons in rows {
@@ -151,7 +152,8 @@ impl<'a> Passing<'a> {
                 }
             }
             Some(Synapse::Through) => {
-                for (neurons, p) in rows.zip(self.p.chunks_mut(row)) {
+                for neurons in rows {
+                    let p = first(&mut p, neurons.len());
                     for ((neuron, p), current) in neurons.iter_mut().zip(p).zip(currents) {
                         let shown = *p as i32;
                         *p = 0;
@@ -160,7 +162,8 @@ impl<'a> Passing<'a> {
                 }
             }
             Some(Synapse::Lowpass { decay }) => {
-                for (neurons, p) in rows.zip(self.p.chunks_mut(row)) {
+                for neurons in rows {
+                    let p = first(&mut p, neurons.len());
                     for ((neuron, p), current) in neurons.iter_mut().zip(p).zip(currents) {
                         let shown = *p as i32;
                         *p = scaled(shown, decay) as u32;
@@ -169,9 +172,9 @@ impl<'a> Passing<'a> {
                 }
             }
             Some(Synapse::Alpha { decay, feed }) => {
-                let filters = self.p.chunks_mut(row).zip(self.q.chunks_mut(row));
-                for (neurons, (p, q)) in rows.zip(filters) {
-                    let filters = p.iter_mut().zip(q);
+                for neurons in rows {
+                    let filters = first(&mut p, neurons.len()).iter_mut();
+                    let filters = filters.zip(first(&mut q, neurons.len()));
                     for ((neuron, (p, q)), current) in neurons.iter_mut().zip(filters).zip(currents)
                     {
                         let input = *p as i32;
@@ -191,6 +194,13 @@ impl<'a> Passing<'a> {
             *value = current.wrapping_add(self.shown(at)) as u32;
         }
     }
+}
+
+/// The first values of a list, which keeps the others; none if it has fewer.
+// Two iterators of chunks, zipped, would divide by the chunks' length, with a panic that is not always left out.
+#[inline(always)]
+fn first<'a>(list: &mut &'a mut [u32], count: usize) -> &'a mut [u32] {
+    list.split_off_mut(..count).unwrap_or_default()
 }
 
 /// q of an alpha synapse in the next step.
