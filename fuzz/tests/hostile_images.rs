@@ -89,12 +89,19 @@ impl Batch {
                 beyond,
             } = host;
             let expected = format!("{steps} steps {state:08x} {beyond} beyond");
-            // If potentials leave the bounds that the image states, sums wrap, each kernel's in its own way.
+            // If potentials leave the bounds that the image states, sums wrap, each kernel's in its own way. Plain Rust wraps
+            // alike everywhere.
             let comparable = *comparable && *beyond == 0;
-            for line in lines {
+            for (line, (kernels, alike)) in lines
+                .iter()
+                .zip([("its kernels", comparable), ("plain Rust", true)])
+            {
                 let ended = line.starts_with(&format!("{steps} steps "));
-                let same = ended && (*line == expected || !comparable);
-                assert!(same, "{board}, seed {seed}: {line} instead of {expected}");
+                let same = ended && (*line == expected || !alike);
+                assert!(
+                    same,
+                    "{board}, seed {seed}, {kernels}: {line} instead of {expected}"
+                );
             }
             tally.images += 1;
             tally.compared += usize::from(comparable);
@@ -178,8 +185,8 @@ fn changed_images_never_fault_on_boards() {
         (seed, bytes)
     };
     let board = Board::Mps2An386;
-    let Tally { images, compared } = on_board(board, (first..first + count).map(changed), |_| true);
-    println!("{board}: {images} of {count} changed images run, {compared} compared");
+    // A byte more or less moves all weights: sums of the others may wrap and come back within their bounds.
+    let Tally { images, .. } = on_board(board, (first..first + count).map(changed), |_| false);
+    println!("{board}: {images} of {count} changed images run");
     assert!(8 * images as u64 > count, "{images} of {count} run");
-    assert!(8 * compared > images, "{compared} of {images} compared");
 }
