@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, Readout, SourceMap, Transform, Width,
+    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
 };
 use tinyspike_shared::weights::Weights;
 
@@ -204,11 +204,12 @@ where
             self.clear(whole(area));
         }
         if EXACT && self.exact {
-            self.clear(layout.inboxes() as usize..layout.words() as usize);
+            self.clear(layout.inboxes() as usize..self.arena.len());
             self.settle_inputs();
         }
     }
 
+    #[inline(never)]
     fn clear(&mut self, range: Range<usize>) {
         if let Some(words) = self.arena.get_mut(range) {
             words.fill(0);
@@ -465,7 +466,7 @@ where
             probe.done(Layer::Ensemble(usize::from(index)));
         }
         for (at, (o, area)) in network.outputs.iter().zip(&layout.outputs).enumerate() {
-            if exact && o.readout != Readout::Sum {
+            if exact && !o.sums_up() {
                 self.show(o, area, false);
                 probe.done(Layer::Output(at));
                 continue;

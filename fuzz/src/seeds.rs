@@ -277,9 +277,9 @@ pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
         checksum: 0,
     };
     if let Ok((description, _)) = postcard::take_from_bytes::<Description<'_, 128, 254>>(body)
-        && let Some(layout) = Layout::of(&description)
+        && let Some(arena_bytes) = Layout::arena_bytes(&description)
     {
-        header.arena_bytes = layout.bytes();
+        header.arena_bytes = arena_bytes;
     }
     image[..HEADER_LEN].copy_from_slice(&header.to_bytes());
     header.checksum = checksum(&image);

@@ -116,9 +116,8 @@ pub fn assemble(network: &integers::Network) -> Result<ImageBuf, AssembleError> 
         let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
         let end = HEADER_LEN + encoded.len();
         if aligned(end) <= data.start {
-            let arena_bytes = image::Layout::of(&description)
-                .ok_or(AssembleError::Overflow)?
-                .bytes();
+            let arena_bytes =
+                image::Layout::arena_bytes(&description).ok_or(AssembleError::Overflow)?;
             break ((encoded, arena_bytes), data);
         }
         start = end.max(start + 1);

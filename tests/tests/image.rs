@@ -365,7 +365,7 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
     bytes.resize(start + MOVED as usize, 0);
     bytes.extend(&image[start..]);
     let length = bytes.len() as u32;
-    let arena = Layout::of(&network).map_or(0, |layout| layout.bytes());
+    let arena = Layout::arena_bytes(&network).unwrap_or(0);
     for (at, value) in [(8, length), (12, encoded.len() as u32), (16, arena)] {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }

@@ -40,7 +40,7 @@ where
             });
         }
         for (o, area) in network.outputs.iter().zip(&layout.outputs) {
-            if o.readout != Readout::Sum {
+            if !o.sums_up() {
                 exact = true;
                 let bias = image.output_biases(o);
                 self.settle(area, bias, o.current_shift, |current| current);

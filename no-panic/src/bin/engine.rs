@@ -41,7 +41,7 @@ where
         network.output_label(at()),
         image.bytes(),
         image.header(),
-        image.layout().words(),
+        image.layout().inboxes(),
     ));
     let mut engine = match Engine::<K, E, C>::new(&image, arena) {
         Ok(engine) => engine,

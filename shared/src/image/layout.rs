@@ -7,9 +7,7 @@
 
 use heapless::Vec;
 
-use super::description::{
-    Description, Ensemble, MAX_OUTPUTS, Network, Output, Post, Pre, Readout, Width,
-};
+use super::description::{Description, Ensemble, MAX_OUTPUTS, Network, Output, Post, Pre, Width};
 use super::inbox::Inbox;
 
 /// A run of values in the arena.
@@ -46,20 +44,17 @@ pub struct Layout<const E: usize> {
     pub ensembles: Vec<Area, E>,
     /// Dynamics of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
-    words: u32,
 }
 
 impl<const E: usize> Layout<E> {
-    /// The layout of a network; `None` if it exceeds 32-bit addresses.
+    /// The length of a network's arena in bytes; `None` if it exceeds 32-bit addresses.
     #[must_use]
-    pub fn of<const C: usize>(network: &Description<'_, E, C>) -> Option<Self> {
-        let mut layout = Self::default();
-        layout.fill(&network.network())?;
-        Some(layout)
+    pub fn arena_bytes<const C: usize>(network: &Description<'_, E, C>) -> Option<u32> {
+        Self::default().fill(&network.network())
     }
 
-    /// Fills an empty layout with a network's.
-    pub(super) fn fill(&mut self, network: &Network<'_>) -> Option<()> {
+    /// Fills an empty layout with a network's, and returns the arena's length in bytes.
+    pub(super) fn fill(&mut self, network: &Network<'_>) -> Option<u32> {
         let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
         let mut place = Place { network, next: 0 };
         for (index, e) in (0u8..).zip(network.ensembles) {
@@ -78,8 +73,7 @@ impl<const E: usize> Layout<E> {
                 area.inbox = place.inbox(o.inbox, o.size)?;
             }
         }
-        self.words = place.next;
-        Some(())
+        place.next.checked_mul(4)
     }
 
     /// Start of the inboxes of all parts, in words; they end with the arena.
@@ -89,24 +83,6 @@ impl<const E: usize> Layout<E> {
             (Some(area), _) | (None, Some(area)) => area.end,
             (None, None) => 0,
         }
-    }
-
-    /// True if any part has an inbox.
-    #[must_use]
-    pub fn has_inboxes(&self) -> bool {
-        self.inboxes() < self.words
-    }
-
-    /// The arena's length in 32-bit words.
-    #[must_use]
-    pub const fn words(&self) -> u32 {
-        self.words
-    }
-
-    /// The arena's length in bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> u32 {
-        self.words.saturating_mul(4)
     }
 }
 
@@ -128,7 +104,7 @@ impl Place<'_> {
     }
 
     fn output(&mut self, o: &Output, post: Post) -> Option<Area> {
-        self.area(o.size, o.size, post, o.readout != Readout::Sum)
+        self.area(o.size, o.size, post, !o.sums_up())
     }
 
     /// The area of a part with so many words of current, if it has any, and of state.

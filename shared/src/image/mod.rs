@@ -68,8 +68,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         read::read(body, image.description.room())?;
         let network = image.description.network();
         validate::validate(&network, bytes, &header)?;
-        image.layout.fill(&network).ok_or(ImageError::Arena)?;
-        if image.layout.bytes() != header.arena_bytes {
+        if image.layout.fill(&network) != Some(header.arena_bytes) {
             return Err(ImageError::Arena);
         }
         Ok(image)
@@ -123,6 +122,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
 
     /// A section of bytes; empty if it is out of range, which parsing has excluded.
     #[must_use]
+    #[inline(never)]
     pub fn section(&self, section: Section) -> &'a [u8] {
         section.of(self.bytes).unwrap_or(&[])
     }
@@ -184,9 +184,11 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
 
     /// So many values that start `behind` an offset; none if they are not there, which parsing has excluded.
     fn values<T: AnyBitPattern>(&self, offset: u32, behind: u32, count: usize) -> &'a [T] {
-        let start = (offset + behind) as usize;
-        let bytes = self.bytes.get(start..start + count * size_of::<T>());
-        bytemuck::try_cast_slice(bytes.unwrap_or(&[])).unwrap_or(&[])
+        let section = Section {
+            offset: offset + behind,
+            len: (count * size_of::<T>()) as u32,
+        };
+        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
     }
 }
 

@@ -20,34 +20,28 @@ pub(super) fn read<'a>(bytes: &'a [u8], network: Room<'_, 'a>) -> Result<(), Ima
     let mut reader = Reader::new(bytes);
     *network.labels = reader.text();
     *network.steps = reader.u16();
-    list(&mut reader, network.inputs, Reader::input)?;
-    list(&mut reader, network.ensembles, Reader::ensemble)?;
-    list(&mut reader, network.outputs, Reader::output)?;
-    list(&mut reader, network.connections, Reader::connection)?;
-    if reader.is_done() {
-        Ok(())
-    } else {
-        Err(ImageError::Description)
-    }
+    list(&mut reader, network.inputs, Reader::input);
+    list(&mut reader, network.ensembles, Reader::ensemble);
+    list(&mut reader, network.outputs, Reader::output);
+    list(&mut reader, network.connections, Reader::connection);
+    reader.end()
 }
 
-/// Reads a list into an empty one.
+/// Reads a list into an empty one, up to the first mistake.
 fn list<'a, T>(
     reader: &mut Reader<'a>,
     list: &mut VecView<T>,
     element: impl Fn(&mut Reader<'a>) -> T,
-) -> Result<(), ImageError> {
+) {
     for _ in 0..reader.u32() {
         let element = element(reader);
-        if reader.unbuilt {
-            return Err(ImageError::NotBuilt);
+        if !reader.is_valid() {
+            return;
         }
-        if !reader.valid {
-            return Err(ImageError::Description);
+        if list.push(element).is_err() {
+            reader.fail_with(ImageError::TooLarge);
         }
-        list.push(element).map_err(|_| ImageError::TooLarge)?;
     }
-    Ok(())
 }
 
 impl Reader<'_> {

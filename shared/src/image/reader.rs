@@ -2,15 +2,14 @@
 //!
 //! The code that serde derives for this is several times as large, which a microcontroller's flash has to hold.
 
+use super::error::ImageError;
 use crate::fixed::Scale;
 
 /// The rest of the bytes. From the first mistake on, every value is zero.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// `true` if all that was read was there.
-    pub(super) valid: bool,
-    /// `true` if the mistake is one of this build, which was made without what was read.
-    pub(super) unbuilt: bool,
+    /// The first mistake.
+    mistake: Option<ImageError>,
 }
 
 impl<'a> Reader<'a> {
@@ -18,27 +17,39 @@ impl<'a> Reader<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
-            valid: true,
-            unbuilt: false,
+            mistake: None,
         }
     }
 
-    /// Tells whether nothing is left, and there was no mistake.
-    pub(super) const fn is_done(&self) -> bool {
-        self.valid && self.rest.is_empty()
+    /// Tells whether all that was read was there.
+    pub(super) const fn is_valid(&self) -> bool {
+        self.mistake.is_none()
     }
 
-    /// Ends the reading: what follows means nothing.
+    /// Ends the reading, of which nothing may be left.
+    pub(super) fn end(mut self) -> Result<(), ImageError> {
+        if !self.rest.is_empty() {
+            self.fail();
+        }
+        self.mistake.map_or(Ok(()), Err)
+    }
+
+    /// Ends the reading with a mistake: what follows means nothing.
+    #[inline(never)]
     pub(super) fn fail(&mut self) {
-        self.valid = false;
+        self.fail_with(ImageError::Description);
+    }
+
+    /// Ends the reading as [`fail`](Self::fail) does, for another reason.
+    pub(super) fn fail_with(&mut self, mistake: ImageError) {
+        self.mistake.get_or_insert(mistake);
         self.rest = &[];
     }
 
     /// Tells whether the build has what exact networks need; ends the reading if it has not.
     pub(super) fn exact(&mut self) -> bool {
         if !cfg!(feature = "exact") {
-            self.unbuilt = true;
-            self.fail();
+            self.fail_with(ImageError::NotBuilt);
         }
         cfg!(feature = "exact")
     }
@@ -231,7 +242,7 @@ mod tests {
         ] {
             let mut reader = reader(bytes);
             let found = reader.u16();
-            assert_eq!(reader.valid.then_some(found), number, "{bytes:x?}");
+            assert_eq!(reader.is_valid().then_some(found), number, "{bytes:x?}");
             assert_eq!(postcard::from_bytes(bytes).ok(), number, "{bytes:x?}");
         }
         for (bytes, number) in [
@@ -241,7 +252,7 @@ mod tests {
         ] {
             let mut reader = reader(bytes);
             let found = reader.u32();
-            assert_eq!(reader.valid.then_some(found), number, "{bytes:x?}");
+            assert_eq!(reader.is_valid().then_some(found), number, "{bytes:x?}");
             assert_eq!(postcard::from_bytes(bytes).ok(), number, "{bytes:x?}");
         }
     }

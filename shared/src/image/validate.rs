@@ -174,7 +174,7 @@ fn connection(
         }),
         Post::Output(o) => network.outputs.get(usize::from(o)).map(|o| {
             let size = (o.size, o.size, Width::I32);
-            (size, o.readout == Readout::Sum, o.inbox)
+            (size, o.sums_up(), o.inbox)
         }),
     };
     let (Some(inputs), Some(((outputs, channels, width), direct, inbox))) = (inputs, target) else {

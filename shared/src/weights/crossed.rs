@@ -14,10 +14,8 @@ impl Order for Crossed {
         matches!(transform, Transform::Dense(_))
     }
 
-    fn bytes(transform: &Transform) -> Option<u32> {
-        let (rows, row) = super::shape(transform)?;
-        let stride = u32::try_from(Self::stride(row as usize)).ok()?;
-        rows.div_ceil(2).checked_mul(stride)
+    fn rows(transform: &Transform) -> Option<u32> {
+        super::shape(transform).map(|(rows, _)| rows.div_ceil(2))
     }
 
     fn row(source: usize, stride: usize) -> Option<Place> {

@@ -104,7 +104,9 @@ impl Layout {
     /// The bytes of a transform's weights, those that fill up rows included; `None` above 32 bits.
     #[must_use]
     pub fn bytes(self, transform: &Transform) -> Option<u32> {
-        of!(self, bytes(transform))
+        let (_, row) = shape(transform)?;
+        let stride = self.stride(row as usize).try_into().ok()?;
+        of!(self, rows(transform))?.checked_mul(stride)
     }
 
     /// The smallest and the largest weight that it holds.
@@ -132,10 +134,9 @@ trait Order {
         true
     }
 
-    /// Answers [`Layout::bytes`].
-    fn bytes(transform: &Transform) -> Option<u32> {
-        let (rows, row) = shape(transform)?;
-        rows.checked_mul(Self::stride(row as usize).try_into().ok()?)
+    /// The number of rows of weights, each as long as [`stride`](Self::stride) says.
+    fn rows(transform: &Transform) -> Option<u32> {
+        shape(transform).map(|(rows, _)| rows)
     }
 
     /// Answers [`Layout::range`].

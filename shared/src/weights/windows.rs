@@ -9,11 +9,15 @@ pub(super) struct Windows;
 /// Filters of a block.
 const BLOCK: usize = 8;
 
+/// The values of a row of the kernel, filled up to whole fours.
+fn run(conv: &Convolution) -> Option<u32> {
+    let run = u32::from(conv.kernel[1]).checked_mul(conv.input[2].into())?;
+    run.checked_next_multiple_of(4)
+}
+
 /// Bytes of the weights of a row of the kernel, for a block of filters.
 fn line(conv: &Convolution) -> Option<u32> {
-    let run = u32::from(conv.kernel[1]).checked_mul(conv.input[2].into())?;
-    run.checked_next_multiple_of(4)?
-        .checked_mul(2 * BLOCK as u32)
+    run(conv)?.checked_mul(2 * BLOCK as u32)
 }
 
 impl Order for Windows {
@@ -26,12 +30,13 @@ impl Order for Windows {
         }
     }
 
-    fn bytes(transform: &Transform) -> Option<u32> {
+    fn stride(targets: usize) -> usize {
+        targets.saturating_mul(2)
+    }
+
+    fn rows(transform: &Transform) -> Option<u32> {
         match transform {
-            Transform::Convolution(conv) => {
-                let lines = u32::from(conv.kernel[0]) * u32::from(conv.row()) / BLOCK as u32;
-                line(conv)?.checked_mul(lines)
-            }
+            Transform::Convolution(conv) => run(conv)?.checked_mul(conv.kernel[0].into()),
             Transform::Dense(_) => None,
         }
     }

@@ -148,10 +148,15 @@ fn counts(report: &Report) -> BTreeMap<String, f64> {
         ("steps", report.steps.mean),
         ("reset", report.reset.mean),
         ("bytes of RAM", report.ram_bytes as f64),
+        ("bytes of the parsed image", report.parsed_bytes as f64),
     ]
     .map(|(what, count)| (what.to_owned(), count));
-    let flash = report.flash_bytes.map(|bytes| bytes as f64);
-    let flash = flash.map(|bytes| ("bytes of flash".to_owned(), bytes));
+    let flash = [
+        ("bytes of flash", report.flash_bytes),
+        ("bytes of code", report.code_bytes),
+    ];
+    let flash = (flash.into_iter())
+        .filter_map(|(what, bytes)| bytes.map(|bytes| (what.to_owned(), bytes as f64)));
     let layers = report.layers.iter().map(|layer| {
         let what = format!("instructions of the {} {}", layer.kind, layer.label);
         (what, layer.instructions)
@@ -293,7 +298,7 @@ mod tests {
             let after = board(&now);
             (compare(&stored, &now).map_err(|e| e.to_string()), after)
         };
-        let changes: [Change; 4] = [
+        let changes: [Change; 6] = [
             (
                 "instructions of an inference",
                 |r| r.inference.mean,
@@ -304,6 +309,16 @@ mod tests {
                 "bytes of RAM",
                 |r| r.ram_bytes as f64,
                 |r, by| r.ram_bytes = (r.ram_bytes as f64 * by) as u64,
+            ),
+            (
+                "bytes of the parsed image",
+                |r| r.parsed_bytes as f64,
+                |r, by| r.parsed_bytes = (r.parsed_bytes as f64 * by) as u64,
+            ),
+            (
+                "bytes of code",
+                |r| r.code_bytes.map_or(0.0, |bytes| bytes as f64),
+                |r, by| r.code_bytes = r.code_bytes.map(|bytes| (bytes as f64 * by) as u64),
             ),
             (
                 "instructions of the ensemble dense.0",

@@ -55,7 +55,7 @@ fn is_whole(e: &Ensemble) -> bool {
 }
 
 /// Tells whether an input's windows, from the zero point 0, are summed up to 16 bits.
-#[inline]
+#[inline(never)]
 pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
     let run = usize::from(conv.kernel[1]) * usize::from(conv.input[2]);
     let inside = |axis: usize| {
@@ -72,7 +72,7 @@ pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
 }
 
 /// Tells whether events are scattered over targets of a width.
-#[inline]
+#[inline(never)]
 pub(super) fn scatters(conv: &Convolution, layout: Layout, width: Width) -> bool {
     let expected = match width {
         Width::I16 => Layout::WidePairs,
