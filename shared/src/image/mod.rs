@@ -131,7 +131,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub fn weights(&self, connection: &Connection) -> Weights<'a> {
         Weights {
-            bytes: bytemuck::cast_slice(self.section(connection.weights)),
+            bytes: bytemuck::try_cast_slice(self.section(connection.weights)).unwrap_or(&[]),
             layout: connection.layout,
         }
     }
