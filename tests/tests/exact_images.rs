@@ -195,7 +195,7 @@ const GOLDEN: [&str; 2] = ["mnist_small", "mnist_mlp_nodropout"];
 /// neurons to NengoDL's counts.
 #[test]
 fn spike_counts() {
-    for model in GOLDEN {
+    for model in GOLDEN.into_iter().chain(["mnist_mlp"]) {
         for synapse in ["synNone", "syn5ms"] {
             for voltage in ["zero", "uniform_seed0"] {
                 for (bits, most, mean) in [(8, 3, 1.0), (16, 2, 0.1)] {
