@@ -12,7 +12,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
 
-use crate::seeds::seal;
+use crate::seal::seal;
 
 /// Room for the description in front of the sections.
 const DATA: usize = 2048;

@@ -9,6 +9,7 @@
 pub mod generate;
 pub mod mutate;
 mod parts;
+mod seal;
 pub mod seeds;
 mod targets;
 mod wire;

@@ -20,7 +20,7 @@ use tinyspike_tests::numbers::Numbers;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::{Outcome, parts, seeds};
+use crate::{Outcome, parts, seal};
 
 /// The largest arena that is lent to an image.
 const MAX_ARENA: usize = 4 << 20;
@@ -32,7 +32,7 @@ const MAX_VALUES: usize = 1 << 16;
 /// The bytes as an image with a right header, if they parse and a step ends soon.
 #[must_use]
 pub fn runnable(bytes: &[u8]) -> Option<Vec<u8>> {
-    let bytes = seeds::seal(bytes);
+    let bytes = seal::seal(bytes);
     let sealed = aligned_copy(&bytes);
     let image = Image::parse(&sealed).ok()?;
     let small = image.arena_bytes() <= MAX_ARENA && work(&image) <= MAX_WORK;
@@ -41,7 +41,7 @@ pub fn runnable(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// An image: what parses is run, twice.
 pub(crate) fn image(bytes: &[u8]) -> Outcome {
-    let sealed = aligned_copy(&seeds::seal(bytes));
+    let sealed = aligned_copy(&seal::seal(bytes));
     let Ok(image) = Image::parse(&sealed) else {
         return Outcome::Refused;
     };
@@ -222,7 +222,7 @@ fn zip(files: &[(&str, &[u8])]) -> Option<Vec<u8>> {
 /// A packed SavedModel: the configuration, the checkpoint's table and its values.
 pub(crate) fn savedmodel(bytes: &[u8]) -> Outcome {
     let [metadata, index, values] = parts::split(bytes);
-    let index = seeds::seal_table(index);
+    let index = seal::seal_table(index);
     let files: [(&str, &[u8]); 4] = [
         ("m/saved_model.pb", b""),
         ("m/keras_metadata.pb", metadata),
