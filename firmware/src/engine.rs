@@ -209,7 +209,6 @@ where
         }
     }
 
-    #[inline(never)]
     fn clear(&mut self, range: Range<usize>) {
         if let Some(words) = self.arena.get_mut(range) {
             words.fill(0);

@@ -29,6 +29,7 @@ impl Crc32 {
 
     /// Checksum of these bytes behind those before.
     #[must_use]
+    #[inline(never)]
     pub(crate) fn and(self, bytes: &[u8]) -> Self {
         let four = |crc: u32| (crc >> 4) ^ TABLE[(crc & 15) as usize];
         Self(

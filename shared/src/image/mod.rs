@@ -122,7 +122,6 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
 
     /// A section of bytes; empty if it is out of range, which parsing has excluded.
     #[must_use]
-    #[inline(never)]
     pub fn section(&self, section: Section) -> &'a [u8] {
         section.of(self.bytes).unwrap_or(&[])
     }
@@ -131,7 +130,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub fn weights(&self, connection: &Connection) -> Weights<'a> {
         Weights {
-            bytes: bytemuck::try_cast_slice(self.section(connection.weights)).unwrap_or(&[]),
+            bytes: bytemuck::cast_slice(self.section(connection.weights)),
             layout: connection.layout,
         }
     }
@@ -184,11 +183,14 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
 
     /// So many values that start `behind` an offset; none if they are not there, which parsing has excluded.
     fn values<T: AnyBitPattern>(&self, offset: u32, behind: u32, count: usize) -> &'a [T] {
-        let section = Section {
-            offset: offset + behind,
-            len: (count * size_of::<T>()) as u32,
-        };
-        bytemuck::try_cast_slice(self.section(section)).unwrap_or(&[])
+        let len = (count * size_of::<T>()) as u32;
+        bytemuck::try_cast_slice(self.bytes_at(offset + behind, len)).unwrap_or(&[])
+    }
+
+    /// So many bytes from an offset on, by code that is there once.
+    #[inline(never)]
+    fn bytes_at(&self, offset: u32, len: u32) -> &'a [u8] {
+        self.section(Section { offset, len })
     }
 }
 

@@ -129,6 +129,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An enum without fields, or what stands before the fields of one.
+    #[inline(never)]
     pub(super) fn variant(&mut self, variants: u32) -> u32 {
         let variant = self.u32();
         if variant >= variants {
