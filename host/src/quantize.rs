@@ -112,14 +112,17 @@ impl<'a> Quantizer<'a> {
             }
         });
         let inputs: Vec<Input> = inputs.collect();
-        let populations = charged.iter().enumerate();
-        let populations = populations.map(|(at, charged)| match charged {
-            Some(charged) => charged.events,
-            None => Events {
-                value: theta(at, calibration, options),
-                spikes: (options.count(at).into(), 0),
-            },
-        });
+        let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
+        for (at, charged) in charged.iter().enumerate() {
+            populations.push(match (charged, pool_source(graph, at)) {
+                (_, Some(source)) => populations[source],
+                (Some(charged), None) => charged.events,
+                (None, None) => Events {
+                    value: theta(at, calibration, options),
+                    spikes: (options.count(at).into(), 0),
+                },
+            });
+        }
         let links = graph.links.iter();
         let network = integers::Network {
             target: options.target,
@@ -137,7 +140,7 @@ impl<'a> Quantizer<'a> {
         Ok(Self {
             options,
             sources: Sources {
-                populations: populations.collect(),
+                populations,
                 inputs,
             },
             charged,
@@ -161,6 +164,15 @@ impl<'a> Quantizer<'a> {
         target: Target,
         rounding: &Rounding,
     ) -> Result<(), QuantizeError> {
+        if let Target::Population(at) = target
+            && let Some(source) = pool_source(graph, at)
+        {
+            let events = self.sources.populations[source];
+            self.network.ensembles[at] =
+                neuron::pool::ensemble(&graph.populations[at], events, self.options.steps)?;
+            self.sources.populations[at] = events;
+            return Ok(());
+        }
         let factor = match target {
             Target::Population(p) => self.charged[p].as_ref().map_or(1.0, |c| c.factor),
             Target::Output(_) => 1.0,
@@ -328,7 +340,7 @@ impl<'a> Quantizer<'a> {
         })?;
         let initial = match &population.neuron {
             Neuron::Own { voltage, .. } => neuron::initial(population, voltage)?,
-            Neuron::IntegrateAndFire => Initial::Half,
+            Neuron::IntegrateAndFire | Neuron::Pooled(_) => Initial::Half,
         };
         let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
         let (above, below) = settled.spikes;
@@ -470,6 +482,10 @@ fn charged(
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
     for (at, population) in graph.populations.iter().enumerate() {
+        if let Neuron::Pooled(_) = population.neuron {
+            all.push(None);
+            continue;
+        }
         let Neuron::Own { neuron_type, .. } = &population.neuron else {
             let mut links = graph.links_into(Target::Population(at));
             let inbox = options.steps == 0 || links.any(|(_, l)| l.synapse.is_some());
@@ -495,6 +511,16 @@ fn charged(
             known: neuron::known(),
         })
     }
+}
+
+/// The population that another one pools; `None` if that has neurons. It stands before it.
+fn pool_source(graph: &Graph, at: usize) -> Option<usize> {
+    let pooled = matches!(graph.populations[at].neuron, Neuron::Pooled(_));
+    let mut links = graph.links_into(Target::Population(at));
+    links.find_map(|(_, link)| match link.pre {
+        Source::Population(source) if pooled && source < at => Some(source),
+        _ => None,
+    })
 }
 
 /// The activation that one spike in one step stands for.

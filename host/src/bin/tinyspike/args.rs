@@ -95,7 +95,7 @@ pub(crate) struct ConvertFlags {
     /// Ignore regularizers and constraints, which matter only in training, so that layers become native.
     #[arg(long)]
     inference_only: bool,
-    /// Use average pooling instead of max pooling.
+    /// Use average pooling instead of max pooling, as NengoDL does: the network is no longer the one that was trained.
     #[arg(long)]
     pub(crate) max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
