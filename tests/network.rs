@@ -572,6 +572,7 @@ impl Builder {
                 scale: 1.0 / 255.0,
                 zero_point,
                 max,
+                channels: Vec::new(),
             }],
             ensembles: Vec::new(),
             outputs: Vec::new(),

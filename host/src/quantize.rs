@@ -10,6 +10,7 @@
 pub(crate) mod current;
 pub(crate) mod error;
 pub(crate) mod fan_in;
+pub(crate) mod input;
 pub(crate) mod options;
 
 use tinyspike_shared::image::{Readout as Shows, Width};
@@ -28,6 +29,8 @@ use fan_in::{
 
 pub use error::QuantizeError;
 pub(crate) use fan_in::image_order;
+pub use input::input_encoding;
+pub(crate) use input::{encoded, inputs};
 pub(crate) use options::largest;
 pub use options::{
     LayerOptions, QuantizeOptions, Rounding, Units, WEIGHT_BITS, WEIGHT_BITS_MAX, WEIGHT_BITS_MIN,
@@ -70,8 +73,10 @@ pub fn quantize_with(
     options: &QuantizeOptions,
     rounding: &Rounding,
 ) -> Result<integers::Network, QuantizeError> {
-    let mut quantizer = Quantizer::new(graph, calibration, options)?;
-    quantizer.all(graph, rounding)?;
+    let inputs = inputs(graph, calibration, options);
+    let graph = encoded(graph, &inputs);
+    let mut quantizer = Quantizer::new(&graph, inputs, calibration, options)?;
+    quantizer.all(&graph, rounding)?;
     Ok(quantizer.network)
 }
 
@@ -86,9 +91,10 @@ pub(crate) struct Quantizer<'a> {
 }
 
 impl<'a> Quantizer<'a> {
-    /// A network of which no target has been quantized.
+    /// A network of which no target has been quantized. The graph sees its inputs as [`encoded`] has them.
     pub(crate) fn new(
         graph: &Graph,
+        inputs: Vec<Input>,
         calibration: &Calibration,
         options: &'a QuantizeOptions,
     ) -> Result<Self, QuantizeError> {
@@ -98,20 +104,6 @@ impl<'a> Quantizer<'a> {
             return Err(QuantizeError::Options);
         }
         let charged = charged(graph, calibration, options)?;
-        let ranges = calibration.inputs.iter();
-        let inputs = graph.inputs.iter().zip(ranges).map(|(input, range)| {
-            let max = u8::MAX >> (8 - options.input_bits);
-            let (scale, zero_point) =
-                input_encoding(f64::from(range.min), f64::from(range.max), max);
-            Input {
-                label: input.label.clone(),
-                size: input.size(),
-                scale,
-                zero_point,
-                max,
-            }
-        });
-        let inputs: Vec<Input> = inputs.collect();
         let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
         for (at, charged) in charged.iter().enumerate() {
             populations.push(match (charged, pool_source(graph, at)) {
@@ -537,19 +529,6 @@ fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64
     // A layer that was never active still needs a threshold.
     let clip = if clip > 0.0 { clip } else { 1.0 };
     clip / f64::from(count)
-}
-
-/// The scale and zero point of bytes from 0 to `largest` that cover the range. Zero is always exact, so
-/// that empty places of an input cost nothing.
-#[must_use]
-pub fn input_encoding(min: f64, max: f64, largest: u8) -> (f64, u8) {
-    let (min, max) = (min.min(0.0), max.max(0.0));
-    let steps = f64::from(largest);
-    let scale = (max - min) / steps;
-    if scale <= 0.0 {
-        return (1.0 / steps, 0);
-    }
-    (scale, (-min / scale).round().clamp(0.0, steps) as u8)
 }
 
 /// Raises the units of an output's channels that are so much smaller than the rest that their multipliers

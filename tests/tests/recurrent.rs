@@ -189,6 +189,7 @@ fn check(seed: u64, random: &mut Random, seen: &mut Seen) {
             min: -1.0,
             max: 1.0,
         }],
+        channels: Vec::new(),
         populations: Vec::new(),
         samples: 0,
     };

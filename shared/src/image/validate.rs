@@ -1,7 +1,8 @@
 //! The checks that make a parsed description safe to run.
 
 use super::description::{
-    Connection, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section, SourceMap, Width,
+    Channel, Connection, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section,
+    SourceMap, Width,
 };
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
@@ -63,6 +64,15 @@ pub(super) fn validate(
     }
     for (index, input) in (0u8..).zip(network.inputs) {
         if input.size == 0 || input.size > MAX_SOURCES || input.zero_point > input.max {
+            return Err(ImageError::Input { index });
+        }
+        // Empty, or one for each channel.
+        let Section { offset, len } = input.channels;
+        let whole = len.is_multiple_of(Channel::BYTES as u32)
+            && input
+                .size
+                .is_multiple_of((len / Channel::BYTES as u32).max(1));
+        if !whole || len > 0 && bytes.at(offset, len).is_err() {
             return Err(ImageError::Input { index });
         }
     }
