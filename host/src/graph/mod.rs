@@ -211,6 +211,22 @@ impl Graph {
         self.populations.iter().all(own) && self.outputs.iter().all(shown)
     }
 
+    /// The most populations of neurons that follow one another, without those that pool.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let mut depths = vec![0; self.populations.len()];
+        for (at, population) in self.populations.iter().enumerate() {
+            let before = self.links_into(Target::Population(at));
+            let before = before.filter_map(|(_, link)| match link.pre {
+                Source::Population(pre) if pre < at => Some(depths[pre]),
+                _ => None,
+            });
+            let own = usize::from(!matches!(population.neuron, Neuron::Pooled(_)));
+            depths[at] = before.max().unwrap_or(0) + own;
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+
     /// The links into a target, each with its index.
     pub fn links_into(&self, target: Target) -> impl Iterator<Item = (usize, &Link)> {
         let links = self.links.iter().enumerate();
