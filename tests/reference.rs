@@ -25,7 +25,7 @@ pub struct Reference<'a> {
     currents: Vec<Vec<i64>>,
     /// Filters of each part; an absent inbox shows zero.
     filters: Vec<Filter>,
-    /// What every place of every ensemble that pools has counted.
+    /// The counts of every place of every ensemble that pools.
     places: Vec<Vec<i64>>,
     /// V of every neuron of every ensemble; of one that pools what each window has emitted.
     pub potentials: Vec<Vec<i64>>,
@@ -381,7 +381,7 @@ pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
     }
 }
 
-/// What a connection's weights see of x.
+/// The part of x that a connection's weights see.
 fn seen(c: &Connection, x: &[i64]) -> Vec<i64> {
     match &c.source {
         Seen::Direct => x.to_vec(),

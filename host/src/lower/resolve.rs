@@ -113,7 +113,7 @@ pub(super) struct Resolver<'a> {
     kept: usize,
     /// `true` if linear layers whose products are large shall be populations.
     apart: bool,
-    /// What becomes of each node that pools.
+    /// Factors and offsets behind each node that pools.
     pooled: Vec<Option<Affine>>,
 }
 

@@ -77,38 +77,53 @@ impl Windows {
         ]
     }
 
-    /// The places of a window along an axis.
-    fn span(&self, axis: usize, at: u16) -> Range<usize> {
-        let [input, window, stride, padding] = [self.input, self.window, self.stride, self.padding]
-            .map(|pair| {
-                let value = if axis == 0 { pair[0] } else { pair[1] };
-                usize::from(value)
-            });
-        let start = usize::from(at) * stride;
-        let end = (start + window).saturating_sub(padding).min(input);
-        start.saturating_sub(padding)..end
+    /// The geometry along an axis: vertical, or else horizontal.
+    fn axis(&self, vertical: bool) -> Axis {
+        let of = |[first, second]: [u16; 2]| if vertical { first } else { second }.into();
+        Axis {
+            input: of(self.input),
+            output: of(self.output),
+            window: of(self.window),
+            stride: of(self.stride),
+            padding: of(self.padding),
+        }
     }
 
     /// Tells whether every window has places, and the numbers are those of an ensemble.
     fn fits(&self, places: u32, e: &Ensemble) -> bool {
         let channels = u32::from(self.channels);
         let plane = |[height, width]: [u16; 2]| volume(&[height.into(), width.into(), channels]);
-        let meets = |axis: usize| {
-            let [input, output, window, stride, padding] = [
-                self.input,
-                self.output,
-                self.window,
-                self.stride,
-                self.padding,
-            ]
-            .map(|pair| u32::from(pair[axis]));
-            output > 0 && stride > 0 && padding < window && (output - 1) * stride < input + padding
-        };
         e.channels == channels
             && plane(self.input) == Some(places)
             && plane(self.output) == Some(e.neurons)
-            && meets(0)
-            && meets(1)
+            && self.axis(true).meets()
+            && self.axis(false).meets()
+    }
+}
+
+/// The geometry along an axis.
+struct Axis {
+    input: u32,
+    output: u32,
+    window: u32,
+    stride: u32,
+    padding: u32,
+}
+
+impl Axis {
+    /// Tells whether every window has places.
+    fn meets(&self) -> bool {
+        self.output > 0
+            && self.stride > 0
+            && self.padding < self.window
+            && (self.output - 1) * self.stride < self.input + self.padding
+    }
+
+    /// The places of a window.
+    fn span(&self, at: u32) -> Range<usize> {
+        let start = at * self.stride;
+        let end = (start + self.window).saturating_sub(self.padding);
+        start.saturating_sub(self.padding) as usize..end.min(self.input) as usize
     }
 }
 
@@ -148,10 +163,11 @@ impl Pool {
         let channels = least.len();
         let line = usize::from(windows.input[1]) * channels;
         let mut emitted = (0..=u16::MAX).zip(emitted);
-        for y in 0..windows.output[0] {
-            let lines = windows.span(0, y);
-            for x in 0..windows.output[1] {
-                let columns = windows.span(1, x);
+        let (vertical, horizontal) = (windows.axis(true), windows.axis(false));
+        for y in 0..vertical.output {
+            let lines = vertical.span(y);
+            for x in 0..horizontal.output {
+                let columns = horizontal.span(x);
                 for (channel, &least) in least.iter().enumerate() {
                     let Some((source, emitted)) = emitted.next() else {
                         return;
