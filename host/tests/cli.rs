@@ -587,9 +587,13 @@ fn every_option_of_the_converter_is_a_flag() {
 
     let pool = project("models/mnist_pool_bn.keras");
     assert_eq!(
-        tensor_nodes(&inspected(&pool, &["--inference-only"])),
+        tensor_nodes(&inspected(
+            &pool,
+            &["--inference-only", "--nengo-dl-compat"]
+        )),
         ["max_pooling2d"]
     );
+    assert!(tensor_nodes(&inspected(&pool, &["--inference-only"])).is_empty());
     let average = ["--inference-only", "--max-to-avg-pool"];
     assert!(tensor_nodes(&inspected(&pool, &average)).is_empty());
     let mlp = project("models/mnist_mlp.keras");

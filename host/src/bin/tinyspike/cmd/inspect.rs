@@ -190,6 +190,9 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
         SourceMap::Table(_) => "table; ".to_owned(),
     };
     match t {
+        Transform::Dense(d) if d.outputs == 0 => {
+            return text + &format!("counts of {} places, to pool", d.inputs);
+        }
         Transform::Dense(d) => {
             text += &format!("Dense {} x {}", d.inputs, d.outputs);
             if d.first > 0 {
