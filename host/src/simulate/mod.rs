@@ -15,6 +15,7 @@ mod plan;
 mod random;
 mod run;
 mod seeds;
+mod temporal;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -171,6 +172,8 @@ pub struct SimulateOptions {
     pub watch: Watch,
     /// Limits of ensembles, by their labels: those of an image that runs without end.
     pub limits: BTreeMap<String, Limits>,
+    /// The result of an output, which is compared with targets.
+    pub readout: Readout,
 }
 
 impl Default for SimulateOptions {
@@ -180,6 +183,7 @@ impl Default for SimulateOptions {
             initial_voltage: InitialVoltage::default(),
             watch: Watch::None,
             limits: BTreeMap::new(),
+            readout: Readout::default(),
         }
     }
 }
@@ -259,6 +263,8 @@ pub struct EnsembleData {
     /// Spikes of each neuron in each step (or the output of neurons that do not spike), if watched: `[items,
     /// steps, n_neurons]`.
     pub counts: Option<Tensor>,
+    /// Voltages of current-based neurons after each step, if watched: `[items, steps, n_neurons]`.
+    pub potentials: Option<Tensor>,
 }
 
 impl Run {
@@ -612,6 +618,11 @@ impl Simulator {
                     .then(|| records.iter().map(|r| r.spikes[e]).sum()),
                 counts: if self.watched[e] {
                     join(&|r| &r.counts[e], object.size_out)
+                } else {
+                    None
+                },
+                potentials: if self.watched[e] && object.temporal() {
+                    join(&|r| &r.potentials[e], object.size_out)
                 } else {
                     None
                 },

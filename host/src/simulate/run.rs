@@ -24,6 +24,8 @@ pub(super) struct Record {
     pub(super) probes: Vec<Vec<f32>>,
     /// Counts by ensemble; empty for those that are not watched.
     pub(super) counts: Vec<Vec<f32>>,
+    /// Voltages by ensemble; empty for those that are not watched or not current-based.
+    pub(super) potentials: Vec<Vec<f32>>,
     /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
 }
@@ -34,6 +36,7 @@ impl Record {
         Self {
             probes: vec![Vec::new(); plan.probes.len()],
             counts: vec![Vec::new(); ensembles],
+            potentials: vec![Vec::new(); ensembles],
             spikes: vec![0; ensembles],
         }
     }
@@ -206,6 +209,7 @@ impl Plan {
                 record.spikes[e] += spikes as u64;
             }
             if watched[e] {
+                record.potentials[e].extend(state.populations[e].potentials());
                 let counts = &mut record.counts[e];
                 if object.fixed {
                     counts.extend_from_slice(&fixed[o][row * n..][..n]);
@@ -235,6 +239,17 @@ impl super::plan::Object {
 
     /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
-        matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
+        matches!(&self.kind, Kind::Neurons { neurons, .. } if neurons.spikes())
+    }
+
+    /// Tells whether it is an ensemble of current-based neurons.
+    pub(super) fn temporal(&self) -> bool {
+        matches!(
+            &self.kind,
+            Kind::Neurons {
+                neurons: Neurons::Temporal(_),
+                ..
+            }
+        )
     }
 }
