@@ -209,7 +209,8 @@ impl<'a> Sums<'a> {
     fn add(&mut self, run: &Run, from: usize) {
         for (sum, ensemble) in self.spikes.iter_mut().zip(&run.ensembles) {
             if let Some(spikes) = ensemble.spikes {
-                *sum.get_or_insert(0) += spikes;
+                let sum = sum.get_or_insert(0);
+                *sum = sum.saturating_add(spikes);
             }
         }
         let output = self.output.and_then(|at| run.probes.get(at));

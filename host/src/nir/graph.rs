@@ -511,6 +511,18 @@ impl Graph {
         if waiting.is_empty() {
             return Ok(());
         }
+        // What only follows a cycle is none of it.
+        loop {
+            let before = waiting.len();
+            let left = waiting.clone();
+            waiting.retain(|name, _| {
+                let mut next = targets.get(name).into_iter().flatten();
+                next.any(|next| left.contains_key(next))
+            });
+            if waiting.len() == before {
+                break;
+            }
+        }
         let nodes: Vec<&str> = waiting.into_keys().take(8).collect();
         Err(Problem::Cycle {
             nodes: nodes.join(", "),

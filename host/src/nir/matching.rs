@@ -15,8 +15,10 @@ use crate::tensor::Tensor;
 
 /// Steps that all candidates run first; each that agrees runs four times as many, and so on.
 const FIRST_STEPS: usize = 8;
-/// Steps per second that networks are trained with, and one step as the unit of time.
-const STEPS: [f64; 4] = [1e-4, 1e-3, 1e-2, 1.0];
+/// Seconds per step that networks are trained with, and one step as the unit of time.
+const STEPS: [f64; 11] = [
+    1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 1.0,
+];
 
 /// Samples that a framework has run: what went in, and the spikes of some nodes.
 #[derive(Clone, Debug)]
@@ -204,17 +206,19 @@ pub struct Match {
     pub best: Option<(Candidate, Difference)>,
 }
 
-/// Tries all combinations of choices that can matter in a graph on a trace.
+/// Tries all combinations of choices that can matter in a graph on a trace. Steps are tried from `base`'s on, and no
+/// others if the file itself says its step.
 ///
 /// # Errors
 /// [`Problem`], if the graph has no network at all.
 pub fn search(
     graph: &Graph,
     trace: &Trace,
+    base: &Semantics,
     visit: &(dyn Fn(usize) + Sync),
 ) -> Result<Match, Problem> {
     let traits = Traits::of(graph)?;
-    let mut left = candidates(graph, &traits);
+    let mut left = candidates(graph, &traits, base.dt);
     let tried = left.len();
     let mut steps = FIRST_STEPS.min(trace.steps());
     let mut best: Option<(Candidate, Difference)> = None;
@@ -270,10 +274,11 @@ pub fn search(
 }
 
 /// Every combination of choices that can make a difference in a graph.
-fn candidates(graph: &Graph, traits: &Traits) -> Vec<Candidate> {
-    let mut steps = vec![guess(graph).preset.semantics.dt];
+fn candidates(graph: &Graph, traits: &Traits, first: f64) -> Vec<Candidate> {
+    let known = guess(graph).fixed.contains(&"dt");
+    let mut steps = vec![first];
     for dt in STEPS {
-        if !steps.contains(&dt) {
+        if !known && !steps.contains(&dt) {
             steps.push(dt);
         }
     }

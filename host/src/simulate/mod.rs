@@ -281,7 +281,8 @@ impl Run {
     /// Spikes of all ensembles per item.
     #[must_use]
     pub fn spikes_per_item(&self) -> f64 {
-        let total: u64 = self.ensembles.iter().filter_map(|e| e.spikes).sum();
+        let spikes = self.ensembles.iter().filter_map(|e| e.spikes);
+        let total = spikes.fold(0, u64::saturating_add);
         total as f64 / self.items.max(1) as f64
     }
 
@@ -613,9 +614,11 @@ impl Simulator {
             .map(|(e, object)| EnsembleData {
                 label: object.label.clone(),
                 n_neurons: object.size_out,
-                spikes: object
-                    .spiking()
-                    .then(|| records.iter().map(|r| r.spikes[e]).sum()),
+                spikes: object.spiking().then(|| {
+                    records
+                        .iter()
+                        .fold(0, |n: u64, r| n.saturating_add(r.spikes[e]))
+                }),
                 counts: if self.watched[e] {
                     join(&|r| &r.counts[e], object.size_out)
                 } else {

@@ -206,7 +206,8 @@ impl Plan {
             let n = object.size_out;
             if object.spiking() {
                 let spikes: f32 = scratch.events[o].list.iter().map(|(_, n)| n.abs()).sum();
-                record.spikes[e] += spikes as u64;
+                // What explodes in floats is counted as far as it goes.
+                record.spikes[e] = record.spikes[e].saturating_add(spikes as u64);
             }
             if watched[e] {
                 record.potentials[e].extend(state.populations[e].potentials());

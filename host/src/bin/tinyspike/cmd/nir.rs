@@ -276,7 +276,7 @@ pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<()
     let graph = &nir.graph;
     let trace = Trace::load(path, graph).map_err(failed)?;
     let bar = progress::bar("matching", 1);
-    let found = matching::search(graph, &trace, &|_| ());
+    let found = matching::search(graph, &trace, &nir.choices.all, &|_| ());
     bar.finish_and_clear();
     let found = found.map_err(failed)?;
     let traits = Traits::of(graph).map_err(failed)?;
