@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::Problem;
-use super::graph::{Conv, Graph, Neurons, Node, Schedule, Values};
+use super::graph::{Conv, Graph, Neurons, Node, Schedule, Values, bounded};
 use super::semantics::{Gain, Semantics, Start, guess, presets};
 use crate::network::{
     Connection, Convolution, Diagonal, Ensemble, EnsembleId, Firing, Network, NeuronType,
@@ -253,6 +253,7 @@ impl<'a> Build<'a> {
             }
             Node::Conv(conv) => {
                 let padded = pad(input, &conv.padding);
+                bounded(&padded).map_err(refuse)?;
                 let transform = convolution(conv, &padded, output).map_err(refuse)?;
                 let bias = conv.bias.as_ref().map(|bias| over_places(bias, output));
                 let same = padded == *input;
@@ -271,6 +272,7 @@ impl<'a> Build<'a> {
             } => {
                 let padding = padding.map(|p| (p, p));
                 let padded = pad(input, &padding);
+                bounded(&padded).map_err(refuse)?;
                 let channels = padded[0];
                 let value = if *average {
                     1.0 / (kernel_size[0] * kernel_size[1]) as f32
@@ -535,7 +537,7 @@ fn pad(input: &[usize], padding: &[(usize, usize)]) -> Vec<usize> {
     let axes = axes
         .iter()
         .zip(padding)
-        .map(|(n, (before, after))| n + before + after);
+        .map(|(n, (before, after))| n.saturating_add(*before).saturating_add(*after));
     channels.iter().copied().chain(axes).collect()
 }
 

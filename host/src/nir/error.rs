@@ -2,9 +2,11 @@
 
 use thiserror::Error;
 
+use crate::text::brief;
+
 /// A NIR file without a network: which, and why.
 #[derive(Debug, Error)]
-#[error("{file}: {problem}")]
+#[error("{file}: {}", brief(&problem.to_string()))]
 pub struct NirError {
     /// The file, as the caller named it.
     pub file: String,

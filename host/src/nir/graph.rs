@@ -369,6 +369,20 @@ impl Conv {
     }
 }
 
+/// Most elements that a node takes or brings.
+const MAX_ELEMENTS: usize = 1 << 24;
+
+/// Refuses shapes that no network can have.
+pub(super) fn bounded(shape: &[usize]) -> Result<(), String> {
+    let size = shape
+        .iter()
+        .try_fold(1usize, |n, &axis| n.checked_mul(axis));
+    match size {
+        Some(size) if size <= MAX_ELEMENTS => Ok(()),
+        _ => Err(format!("{shape:?} has more than {MAX_ELEMENTS} elements")),
+    }
+}
+
 /// A graph in the order of a step: what comes before what, and the shapes.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule<'a> {
@@ -567,7 +581,9 @@ impl Graph {
                     .size()
                     .ok_or_else(|| refuse("nothing says how large it is".to_owned()))?,
             };
+            bounded(&input).map_err(refuse)?;
             let output = node.output(&input).map_err(refuse)?;
+            bounded(&output).map_err(refuse)?;
             schedule.shapes.insert(name, [input, output]);
         }
         for &(from, to) in &schedule.delayed {
@@ -593,7 +609,10 @@ impl Graph {
             _ => None,
         });
         for size in wanted {
-            if shape.iter().product::<usize>() != size && shape.len() > 1 && shape.contains(&size) {
+            let whole = shape
+                .iter()
+                .try_fold(1usize, |n, &axis| n.checked_mul(axis));
+            if whole != Some(size) && shape.len() > 1 && shape.contains(&size) {
                 let remark = format!(
                     "the input \"{name}\" of the shape {shape:?} has axes of batch or time: a step takes {size} values"
                 );
