@@ -1126,7 +1126,7 @@ fn what_a_nir_graph_cannot_do_is_said() {
         ),
         (
             vec!["inspect", path(&nir("dangling.nir"))],
-            "names \"lif\", which is no node (is \"lif1\" meant?)",
+            "names \"lif\", which is no node; there are in, lif1, out (is \"lif1\" meant?)",
         ),
     ] {
         let output = tinyspike(&args);

@@ -262,7 +262,7 @@ fn broken_graphs_are_refused_with_the_reason() {
     for (name, part) in [
         (
             "dangling",
-            "names \"lif\", which is no node (is \"lif1\" meant?)",
+            "names \"lif\", which is no node; there are in, lif1, out (is \"lif1\" meant?)",
         ),
         (
             "unknown",

@@ -77,20 +77,15 @@ pub enum Problem {
     },
     /// An edge names a node that is not there.
     #[error(
-        "the edge from \"{from}\" to \"{to}\" names \"{missing}\", which is no node{}; the nodes there are {there}. Mend the \
-         edges before nir.write(): frameworks of before nir 1.0.8 write such files unchecked",
-        nearest.as_ref().map(|name| format!(" (is \"{name}\" meant?)")).unwrap_or_default()
+        "the edge {edge} names \"{missing}\", which is no node; {there}. Mend the edges before nir.write(): frameworks of before \
+         nir 1.0.8 write such files unchecked"
     )]
     Dangling {
-        /// The edge's start.
-        from: String,
-        /// Its end.
-        to: String,
+        /// The edge's ends, in words.
+        edge: String,
         /// The end at fault.
         missing: String,
-        /// The node of a similar name.
-        nearest: Option<String>,
-        /// The nodes that there are.
+        /// The nodes that there are, in words, and which may be meant.
         there: String,
     },
     /// Nodes that need each other within a step.

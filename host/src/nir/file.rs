@@ -187,12 +187,16 @@ impl Reader<'_> {
                 (Some(start), Some(end)) => self.graph.edges.push((start, end)),
                 (start, _) => {
                     let missing = if start.is_none() { from } else { to };
+                    let nearest = nearest(missing, &here);
+                    let nearest = nearest.map(|name| format!(" (is \"{name}\" meant?)"));
                     return Err(Problem::Dangling {
-                        from: format!("{prefix}{from}"),
-                        to: format!("{prefix}{to}"),
+                        edge: format!("from \"{prefix}{from}\" to \"{prefix}{to}\""),
                         missing: missing.clone(),
-                        nearest: nearest(missing, &here),
-                        there: here.join(", "),
+                        there: format!(
+                            "there are {}{}",
+                            here.join(", "),
+                            nearest.unwrap_or_default()
+                        ),
                     });
                 }
             }
