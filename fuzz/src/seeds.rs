@@ -17,7 +17,9 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
 use tinyspike_shared::inputs;
-use tinyspike_tests::network::{self, endless_networks, exact_networks, mixed_networks, networks};
+use tinyspike_tests::network::{
+    self, endless_networks, exact_networks, mixed_networks, networks, pooled_networks,
+};
 use zip::ZipArchive;
 
 use crate::{generate, parts, root};
@@ -113,6 +115,7 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => endless_networks(),
+        1 => pooled_networks(),
     ];
     while images.len() < 64 {
         let tree = all.new_tree(&mut runner);

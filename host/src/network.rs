@@ -5,12 +5,14 @@
 //! signals, a [`Connection`] carries a signal through a [`Transform`] and an optional [`Synapse`], a
 //! [`Probe`] marks what the user wants to see. Connections reach an ensemble's *neurons* directly.
 
+mod max_pool;
 mod neuron_type;
 mod rule;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::max_pool::MaxPool;
 pub use self::neuron_type::{NeuronType, Parameter, PerNeuron, Range};
 pub use self::rule::{Charge, Firing, Reset, Rule};
 use crate::advice::Advice;
@@ -108,6 +110,9 @@ pub enum NodeKind {
     Constant(Tensor),
     /// Hands its input on.
     Passthrough,
+    /// The largest of each window. Of spikes it is the growth of the largest sum over all steps so far, so that over
+    /// several steps it approaches the largest activation.
+    Max(MaxPool),
     /// A function of the front end inside the network.
     Tensor(TensorNode),
 }

@@ -32,7 +32,7 @@ use crate::ops::OpsError;
 use crate::tensor::Tensor;
 use neurons::Population;
 use plan::{Kind, Plan};
-use run::{Record, Scratch, State};
+use run::{Pooling, Record, Scratch, State};
 
 /// The most steps, or items, whose fixed values are computed together.
 const ROWS: usize = 32;
@@ -336,6 +336,8 @@ impl Simulator {
                 p.filter.map_or_else(Default::default, |f| f.state(size))
             })
             .collect();
+        let pools = plan.objects.iter().take(plan.nodes);
+        let pools = pools.map(Pooling::of).collect();
         let watched = (network.ensembles.iter())
             .map(|e| match &options.watch {
                 Watch::None => false,
@@ -351,6 +353,7 @@ impl Simulator {
                 populations,
                 filters,
                 probes,
+                pools,
             },
             states: Vec::new(),
         })

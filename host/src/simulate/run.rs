@@ -3,8 +3,8 @@
 use super::SimulateError;
 use super::filter::FilterState;
 use super::neurons::{self, Events, Neurons, Population};
-use super::plan::{Fixed, Kind, Plan, tensor_node};
-use crate::network::{NeuronType, PerNeuron};
+use super::plan::{Fixed, Kind, Object, Plan, tensor_node};
+use crate::network::{MaxPool, NeuronType, PerNeuron};
 
 /// State of one item of a batch between steps.
 #[derive(Clone, Debug)]
@@ -15,6 +15,46 @@ pub(super) struct State {
     pub(super) filters: Vec<FilterState>,
     /// States by probe; empty for a probe without a filter.
     pub(super) probes: Vec<FilterState>,
+    /// States by node; empty unless it pools.
+    pub(super) pools: Vec<Pooling>,
+}
+
+/// State of max pooling.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pooling {
+    /// The sum of each value over all steps so far.
+    sums: Vec<f32>,
+    /// The largest sum of each window.
+    largest: Vec<f32>,
+}
+
+impl Pooling {
+    /// State of an object at rest.
+    pub(super) fn of(object: &Object) -> Self {
+        match &object.kind {
+            Kind::Max(_) if !object.fixed => Self {
+                sums: vec![0.0; object.size_in],
+                largest: vec![0.0; object.size_out],
+            },
+            _ => Self::default(),
+        }
+    }
+
+    /// Takes up a step's values, and returns what the largest sums have grown by.
+    fn step(&mut self, pool: &MaxPool, values: &[f32]) -> Vec<f32> {
+        for (sum, value) in self.sums.iter_mut().zip(values) {
+            *sum += value;
+        }
+        let mut largest = vec![0.0; self.largest.len()];
+        pool.apply(&self.sums, |_| false, &mut largest);
+        let growth = largest
+            .iter()
+            .zip(&self.largest)
+            .map(|(l, before)| l - before);
+        let growth = growth.collect();
+        self.largest = largest;
+        growth
+    }
 }
 
 /// Record of a chunk of items: each list is item by item, step by step.
@@ -131,6 +171,10 @@ impl Plan {
                 Kind::Tensor(node) => {
                     let input = std::mem::take(&mut scratch.input);
                     scratch.values[o] = tensor_node(object, node, 1, input)?;
+                    scratch.events[o].fill(&scratch.values[o]);
+                }
+                Kind::Max(pool) => {
+                    scratch.values[o] = state.pools[o].step(pool, &scratch.input);
                     scratch.events[o].fill(&scratch.values[o]);
                 }
                 Kind::Passthrough | Kind::Input | Kind::Constant(_) => {

@@ -65,6 +65,7 @@ impl Reader<'_> {
             zero_point: self.u8(),
             max: self.u8(),
             scale: self.scale(),
+            channels: self.section(),
         }
     }
 
@@ -224,8 +225,9 @@ mod tests {
     prop_compose! {
         fn inputs()(
             size in any::<u32>(), zero_point in any::<u8>(), max in any::<u8>(), scale in scales(),
+            channels in sections(),
         ) -> Input {
-            Input { size, zero_point, max, scale }
+            Input { size, zero_point, max, scale, channels }
         }
     }
     prop_compose! {

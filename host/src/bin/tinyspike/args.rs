@@ -95,7 +95,7 @@ pub(crate) struct ConvertFlags {
     /// Ignore regularizers and constraints, which matter only in training, so that layers become native.
     #[arg(long)]
     inference_only: bool,
-    /// Use average pooling instead of max pooling.
+    /// Use average pooling instead of max pooling, as NengoDL does: the network is no longer the one that was trained.
     #[arg(long)]
     pub(crate) max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
@@ -212,8 +212,8 @@ pub(crate) struct Convert {
     /// end].
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
     pub(crate) steps: Option<u16>,
-    /// The most spikes that a neuron emits in one step [default: 15, or as tuning finds; with --exact 63]. With
-    /// --exact, the rest waits for the next step.
+    /// The most spikes that a neuron emits in one step [default: 15, of deep networks 63, or as tuning finds; with
+    /// --exact 63]. With --exact, the rest waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.

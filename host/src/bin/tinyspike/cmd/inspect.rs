@@ -113,12 +113,23 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
     let (network, header) = (image.description(), image.header());
     let sections = sections(image).into_iter();
     let inputs = network.inputs.iter().enumerate().map(|(at, i)| {
-        json!({
+        let channels = image.channels(i).map(|channel| {
+            json!({ "zero_point": channel.zero_point, "scale": scale_value(channel.scale) })
+        });
+        let channels: Vec<Value> = channels.collect();
+        let mut input = json!({
             "label": network.input_label(at),
             "size": i.size,
-            "zero_point": i.zero_point,
-            "scale": scale_value(i.scale),
-        })
+            "resting_byte": i.zero_point,
+        });
+        match channels.as_slice() {
+            [one] => {
+                input["zero_point"] = one["zero_point"].clone();
+                input["scale"] = one["scale"].clone();
+            }
+            _ => input["channels"] = channels.into(),
+        }
+        input
     });
     let ensembles = network.ensembles.iter().enumerate().map(|(at, e)| {
         json!({
