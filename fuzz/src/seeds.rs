@@ -177,6 +177,20 @@ pub(crate) fn models() -> Result<Vec<Vec<u8>>, SeedError> {
     Ok(models)
 }
 
+/// NIR graphs.
+pub(crate) fn graphs() -> Result<Vec<Vec<u8>>, SeedError> {
+    let names = [
+        "subgraph",
+        "delays",
+        "conv2d",
+        "conv1d",
+        "feedback",
+        "norse_watch_ff",
+    ];
+    let graphs = names.map(|name| read(&fixture(&format!("nir/{name}.nir"))));
+    graphs.into_iter().collect()
+}
+
 /// Contents of `.keras` archives: configuration and weights.
 pub(crate) fn archives() -> Result<Vec<Vec<u8>>, SeedError> {
     let mut archives = Vec::new();

@@ -7,12 +7,14 @@
 
 mod max_pool;
 mod neuron_type;
+mod rule;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use self::max_pool::MaxPool;
 pub use self::neuron_type::{NeuronType, Parameter, PerNeuron, Range};
+pub use self::rule::{Charge, Firing, Reset, Rule};
 use crate::advice::Advice;
 use crate::tensor::Tensor;
 
@@ -326,8 +328,16 @@ pub struct Convolution {
 #[expect(missing_docs, reason = "each is the Nengo parameter of that name")]
 #[non_exhaustive]
 pub enum Synapse {
-    Lowpass { tau: f64 },
-    Alpha { tau: f64 },
+    Lowpass {
+        tau: f64,
+    },
+    Alpha {
+        tau: f64,
+    },
+    /// What came in so many steps before; at least one. A Lowpass without a time constant is a delay of one.
+    Delay {
+        steps: u32,
+    },
 }
 
 /// Probe on an object.
@@ -373,6 +383,7 @@ impl fmt::Display for Synapse {
         match self {
             Self::Lowpass { tau } => write!(f, "Lowpass(tau={tau})"),
             Self::Alpha { tau } => write!(f, "Alpha(tau={tau})"),
+            Self::Delay { steps } => write!(f, "Delay(steps={steps})"),
         }
     }
 }

@@ -243,6 +243,13 @@ impl<'a> Quantizer<'a> {
         }
         Ok(match first {
             None => Filter::THROUGH,
+            Some(Synapse::Delay { steps: 2.. }) => {
+                return Err(QuantizeError::Unsupported {
+                    layer: graph.label(target).into(),
+                    what: "a delay of more than one step",
+                    remedy: "simulate it on the host",
+                });
+            }
             Some(synapse) => Filter::of(synapse, self.options.dt),
         })
     }

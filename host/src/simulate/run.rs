@@ -64,6 +64,8 @@ pub(super) struct Record {
     pub(super) probes: Vec<Vec<f32>>,
     /// Counts by ensemble; empty for those that are not watched.
     pub(super) counts: Vec<Vec<f32>>,
+    /// Voltages by ensemble; empty for those that are not watched or not current-based.
+    pub(super) potentials: Vec<Vec<f32>>,
     /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
 }
@@ -74,6 +76,7 @@ impl Record {
         Self {
             probes: vec![Vec::new(); plan.probes.len()],
             counts: vec![Vec::new(); ensembles],
+            potentials: vec![Vec::new(); ensembles],
             spikes: vec![0; ensembles],
         }
     }
@@ -247,9 +250,11 @@ impl Plan {
             let n = object.size_out;
             if object.spiking() {
                 let spikes: f32 = scratch.events[o].list.iter().map(|(_, n)| n.abs()).sum();
-                record.spikes[e] += spikes as u64;
+                // What explodes in floats is counted as far as it goes.
+                record.spikes[e] = record.spikes[e].saturating_add(spikes as u64);
             }
             if watched[e] {
+                record.potentials[e].extend(state.populations[e].potentials());
                 let counts = &mut record.counts[e];
                 if object.fixed {
                     counts.extend_from_slice(&fixed[o][row * n..][..n]);
@@ -279,6 +284,17 @@ impl super::plan::Object {
 
     /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
-        matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
+        matches!(&self.kind, Kind::Neurons { neurons, .. } if neurons.spikes())
+    }
+
+    /// Tells whether it is an ensemble of current-based neurons.
+    pub(super) fn temporal(&self) -> bool {
+        matches!(
+            &self.kind,
+            Kind::Neurons {
+                neurons: Neurons::Temporal(_),
+                ..
+            }
+        )
     }
 }

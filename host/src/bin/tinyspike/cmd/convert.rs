@@ -28,9 +28,10 @@ use tinyspike_firmware::limits::Limits;
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{assign, input_files, joined, scaled};
+use crate::inputs::{assign, input_files, joined};
 use crate::outputs::Output;
 use crate::progress;
+use crate::source::{Source, scaled};
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
@@ -70,7 +71,16 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         )));
     }
     let mut out = output.messages(out);
-    let (model, conversion) = super::converted(&args.model, &args.convert)?;
+    let (model, conversion) = match Source::load(&args.model, &args.convert)? {
+        Source::Keras(model, conversion) => (*model, *conversion),
+        Source::Nir(_) => {
+            return Err(Failure::new(format!(
+                "{}: an image cannot hold the neurons of NIR graphs yet, which keep their state from step to step",
+                args.model.display()
+            ))
+            .hint("`tinyspike simulate` runs them on the host, with data over time"));
+        }
+    };
     show_warnings(&conversion);
     let (deployment, few) = deploy(args, &model, &conversion)?;
     if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
