@@ -5,9 +5,9 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox, Initial,
-    Input, LEAK_PIECES, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified, Section,
-    SourceMap, Synapse, Transform, Width, Window,
+    Channel, Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox,
+    Initial, Input, LEAK_PIECES, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified,
+    Section, SourceMap, Synapse, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
@@ -105,6 +105,19 @@ impl Generator {
             mantissa: self.numbers.draw() as u32,
             exponent: self.range(0, 60) as i16 - 30,
         }
+    }
+
+    /// Encodings of so many channels of an input.
+    fn channels(&mut self, count: u32) -> Section {
+        let channels = (0..count).flat_map(|_| {
+            let channel = Channel {
+                scale: self.scale(),
+                zero_point: self.numbers.draw() as i32,
+            };
+            channel.to_bytes()
+        });
+        let channels: Vec<u8> = channels.collect();
+        self.section(&channels, true)
     }
 
     fn shape(&mut self) -> Shape {
@@ -508,11 +521,21 @@ impl Generator {
             } else {
                 self.below(usize::from(max) + 1) as u8
             };
+            let size = volume(shape) as u32;
+            let channels = match self.chance(20) {
+                true => self.pick(&[1, 2, 3, size]),
+                false => 0,
+            };
+            let channels = match size.checked_rem(channels) {
+                Some(0) => self.channels(channels),
+                _ => Section::default(),
+            };
             let input = Input {
-                size: volume(shape) as u32,
+                size,
                 zero_point,
                 max,
                 scale: self.scale(),
+                channels,
             };
             assert!(network.inputs.push(input).is_ok());
         }

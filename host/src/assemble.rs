@@ -242,6 +242,19 @@ fn describe<'a>(
             zero_point: input.zero_point,
             max: input.max,
             scale: scale(input.scale),
+            channels: match input.channels.as_slice() {
+                [] => image::Section::default(),
+                channels => {
+                    let bytes = channels.iter().flat_map(|channel| {
+                        let channel = image::Channel {
+                            scale: scale(channel.scale),
+                            zero_point: channel.zero_point,
+                        };
+                        channel.to_bytes()
+                    });
+                    data.push(&bytes.collect::<Vec<_>>())?
+                }
+            },
         };
         push(&mut description.inputs, input)?;
     }

@@ -940,6 +940,7 @@ mod tests {
                 scale: 1.0,
                 zero_point: 0,
                 max: 255,
+                channels: Vec::new(),
             }],
             ensembles: vec![Ensemble {
                 label: "hidden".into(),

@@ -165,6 +165,8 @@ impl Blocks for FileBlocks {
 pub struct Calibration {
     /// The range of each input.
     pub inputs: Vec<Range>,
+    /// Values of each input's channels, which lie along its last axis; none if there were no samples.
+    pub channels: Vec<Vec<InputChannel>>,
     /// The activations of each population.
     pub populations: Vec<Activations>,
     /// Samples that it rests on; 0 for bounds from the weights.
@@ -178,6 +180,55 @@ pub struct Range {
     pub min: f32,
     /// The largest.
     pub max: f32,
+}
+
+/// Values of one channel of an input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InputChannel {
+    /// The range.
+    pub range: Range,
+    /// Number of values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+    /// The sum of their squares.
+    pub squares: f64,
+}
+
+impl InputChannel {
+    const NOTHING: Self = Self {
+        range: Range::NOTHING,
+        count: 0,
+        sum: 0.0,
+        squares: 0.0,
+    };
+
+    fn add(&mut self, value: f32) {
+        self.range.add(value);
+        self.count += 1;
+        self.sum += f64::from(value);
+        self.squares += f64::from(value) * f64::from(value);
+    }
+
+    /// The variance of its values.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        let count = self.count.max(1) as f64;
+        let mean = self.sum / count;
+        (self.squares / count - mean * mean).max(0.0)
+    }
+}
+
+impl Range {
+    const NOTHING: Self = Self {
+        min: f32::INFINITY,
+        max: f32::NEG_INFINITY,
+    };
+
+    fn add(&mut self, value: f32) {
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
 }
 
 /// The distribution of a population's activations.
@@ -460,6 +511,7 @@ impl Calibration {
     pub(crate) fn unit(graph: &Graph) -> Self {
         Self {
             inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+            channels: Vec::new(),
             populations: Vec::new(),
             samples: 0,
         }
@@ -480,15 +532,16 @@ impl<'a> Observer<'a> {
     /// An observer that has seen nothing.
     #[must_use]
     pub fn new(graph: &'a Graph) -> Self {
-        let nothing = Range {
-            min: f32::INFINITY,
-            max: f32::NEG_INFINITY,
-        };
         let populations = graph.populations.iter();
+        let channels = graph.inputs.iter().map(|input| {
+            let channels = input.shape.last().copied().unwrap_or(1);
+            vec![InputChannel::NOTHING; channels]
+        });
         Self {
             graph,
             seen: Calibration {
-                inputs: vec![nothing; graph.inputs.len()],
+                inputs: vec![Range::NOTHING; graph.inputs.len()],
+                channels: channels.collect(),
                 populations: populations.map(|p| Activations::new(p.channels)).collect(),
                 samples: 0,
             },
@@ -524,9 +577,17 @@ impl<'a> Observer<'a> {
                 }
             }
         }
-        for (range, values) in self.seen.inputs.iter_mut().zip(&samples.inputs) {
-            range.min = values.iter().copied().fold(range.min, f32::min);
-            range.max = values.iter().copied().fold(range.max, f32::max);
+        let inputs = self.seen.inputs.iter_mut().zip(&mut self.seen.channels);
+        for ((range, channels), values) in inputs.zip(&samples.inputs) {
+            for values in values.chunks(channels.len().max(1)) {
+                for (channel, value) in channels.iter_mut().zip(values) {
+                    channel.add(*value);
+                }
+            }
+            for channel in channels {
+                range.add(channel.range.min);
+                range.add(channel.range.max);
+            }
         }
         self.seen.samples += samples.count;
         Ok(())
@@ -623,7 +684,7 @@ pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values,
         populations: graph
             .populations
             .iter()
-            .map(|p| repeat(&p.bias, p.neurons * batch))
+            .map(|p| repeat(&p.bias, p.size_in() * batch))
             .collect(),
         outputs: graph
             .outputs
@@ -638,10 +699,8 @@ pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values,
         }
     }
     for at in 0..graph.populations.len() {
-        let mut own = std::mem::take(&mut values.populations[at]);
-        for a in &mut own {
-            *a = a.max(0.0);
-        }
+        let currents = std::mem::take(&mut values.populations[at]);
+        let own = graph.populations[at].activations(currents);
         while let Some(link) = links.next_if(|l| l.pre == Source::Population(at)) {
             send(link, &own, batch, &mut values)?;
         }
@@ -691,6 +750,7 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
     let values = forward(&positive, &inputs, 1)?;
     Ok(Calibration {
         inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+        channels: Vec::new(),
         populations: values
             .populations
             .iter()

@@ -12,17 +12,20 @@
 //! than the network; a penalty on each weight's own rounding error, in proportion to weights per row,
 //! pulls it back to the nearest integer.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use tinyspike_firmware::{Event, Probe};
 
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, batch_of, forward};
-use crate::emulate::{EmulateError, HostEngine, byte};
-use crate::graph::{Convolution, Graph, LinearMap, Link, Source, Target};
+use crate::emulate::{EmulateError, HostEngine};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Neuron, Source, Target};
 use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
-    QuantizeError, QuantizeOptions, Quantizer, Rounding, Units, image_order, largest,
+    QuantizeError, QuantizeOptions, Quantizer, Rounding, Units, encoded, image_order, inputs,
+    largest,
 };
 
 /// The most rows of a fit.
@@ -116,8 +119,20 @@ fn places(graph: &Graph, target: Target, size: usize) -> usize {
     }
 }
 
+/// Tells whether a target has no weights of its own, but pools.
+fn is_pooled(graph: &Graph, target: Target) -> bool {
+    matches!(target, Target::Population(p) if matches!(graph.populations[p].neuron, Neuron::Pooled(_)))
+}
+
 impl Rows {
     fn chosen(graph: &Graph, target: Target, size: usize, samples: usize) -> Self {
+        if is_pooled(graph, target) {
+            return Self {
+                at: Vec::new(),
+                values: Vec::new(),
+                groups: 0,
+            };
+        }
         let places = places(graph, target, size);
         let each = ROWS.div_ceil(samples).min(places);
         // Places at even distances, that begin elsewhere in each sample.
@@ -156,6 +171,9 @@ fn batch(
         .targets()
         .zip(rows)
         .map(|((target, size), rows)| {
+            if rows.at.is_empty() {
+                return Ok(Vec::new());
+            }
             let bias = graph.bias(target).iter();
             let mut y: Vec<f32> = bias.copied().cycle().take(size * count).collect();
             for (_, link) in graph.links_into(target) {
@@ -189,16 +207,21 @@ pub fn compensate(
     reference: &Reference,
     round: bool,
 ) -> Result<integers::Network, CompensateError> {
-    let mut graph = graph.clone();
+    let inputs = inputs(graph, calibration, options);
+    let mut graph = encoded(graph, &inputs).into_owned();
+    let samples = &in_units(&inputs, &reference.samples);
     let mut rounding = Rounding {
         units: vec![None; graph.populations.len()],
         offsets: vec![Vec::new(); graph.links.len()],
     };
-    let mut quantizer = Quantizer::new(&graph, calibration, options)?;
+    let mut quantizer = Quantizer::new(&graph, inputs, calibration, options)?;
     quantizer.all(&graph, &rounding)?;
     let all: Vec<(Target, usize)> = graph.targets().collect();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.populations.len()];
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {
+        if is_pooled(&graph, target) {
+            continue;
+        }
         let quantized = &quantizer.network;
         let missing: Vec<usize> = graph
             .links_into(target)
@@ -208,7 +231,7 @@ pub fn compensate(
             })
             .collect();
         if !missing.is_empty() {
-            let shown = shown(quantized, &reference.samples, &missing)?;
+            let shown = shown(quantized, samples, &missing)?;
             for (p, shown) in missing.into_iter().zip(shown) {
                 values[p] = Some(shown);
             }
@@ -217,7 +240,7 @@ pub fn compensate(
         let fit = Fit {
             graph: &graph,
             quantized,
-            samples: &reference.samples,
+            samples,
             values: &values,
             target,
             rows,
@@ -288,7 +311,7 @@ fn shown(
             if let Ok(mut engine) = HostEngine::new(&image, &mut arena) {
                 for sample in from..to {
                     counts.sample = sample - from;
-                    let given = encoded(network, samples, sample);
+                    let given = bytes_of(network, samples, sample);
                     let given: Vec<&[u8]> = given.iter().map(Vec::as_slice).collect();
                     engine.reset();
                     engine.set_inputs(&given).map_err(EmulateError::from)?;
@@ -312,14 +335,39 @@ fn shown(
     Ok(all)
 }
 
+/// Samples as an encoded graph sees them.
+fn in_units<'s>(inputs: &[integers::Input], samples: &'s Samples) -> Cow<'s, Samples> {
+    if inputs.iter().all(|input| input.channels.is_empty()) {
+        return Cow::Borrowed(samples);
+    }
+    let inputs = inputs.iter().zip(&samples.inputs).map(|(input, values)| {
+        let places = (0..input.size).cycle();
+        let units = places.zip(values).map(|(place, &v)| input.unit(place, v));
+        units.collect()
+    });
+    Cow::Owned(Samples {
+        inputs: inputs.collect(),
+        count: samples.count,
+    })
+}
+
+/// The byte of a value that an encoded graph sees.
+fn byte(input: &integers::Input, value: f32) -> u8 {
+    let seen = integers::Channel {
+        scale: input.scale,
+        zero_point: input.zero_point.into(),
+    };
+    seen.byte(value, input.max)
+}
+
 /// A sample as the network gets it.
-fn encoded(network: &integers::Network, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
+fn bytes_of(network: &integers::Network, samples: &Samples, sample: usize) -> Vec<Vec<u8>> {
     let inputs = network.inputs.iter().zip(&samples.inputs);
     inputs
         .map(|(input, values)| {
             values[sample * input.size..(sample + 1) * input.size]
                 .iter()
-                .map(|&v| byte(v, input.scale, input.zero_point, input.max))
+                .map(|&v| byte(input, v))
                 .collect()
         })
         .collect()
@@ -449,12 +497,12 @@ impl Fit<'_> {
     }
 
     /// Values of a source in the quantized network, sample after sample.
-    fn source(&self, pre: Source) -> std::borrow::Cow<'_, [f32]> {
+    fn source(&self, pre: Source) -> Cow<'_, [f32]> {
         match pre {
             Source::Input(i) => {
                 let input = &self.quantized.inputs[i];
                 let values = self.samples.inputs[i].iter().map(|&v| {
-                    let byte = byte(v, input.scale, input.zero_point, input.max);
+                    let byte = byte(input, v);
                     ((f64::from(byte) - f64::from(input.zero_point)) * input.scale) as f32
                 });
                 values.collect::<Vec<_>>().into()

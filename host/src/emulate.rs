@@ -8,7 +8,7 @@ use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{
-    Connection, Convolution, NOWHERE, Pre, Readout, SourceMap, Transform,
+    Connection, Convolution, Input, NOWHERE, Pre, Readout, SourceMap, Transform,
 };
 use tinyspike_shared::weights::Row;
 
@@ -16,6 +16,7 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 use crate::inputs::{fits, reordered};
+use crate::integers::Channel;
 use crate::judge::{Deviation, Figures, Judge, THRESHOLD, Tally};
 
 /// The engine as the host builds it: with room for the largest network.
@@ -185,16 +186,20 @@ pub struct Encoder {
 #[derive(Clone, Debug)]
 struct Encoding {
     size: usize,
-    scale: f64,
+    /// The encoding of each channel; one if all are alike.
+    channels: Vec<Channel>,
+    /// The byte that brings nothing.
     zero_point: u8,
     max: u8,
-    /// Code of each byte of a sample.
+    /// The float that one unit of a sample's byte stands for.
+    byte_scale: f32,
+    /// Code of each byte of a sample if all channels are alike.
     table: [u8; 256],
 }
 
 impl Encoding {
-    fn byte(&self, value: f32) -> u8 {
-        byte(value, self.scale, self.zero_point, self.max)
+    fn byte(&self, place: usize, value: f32) -> u8 {
+        self.channels[place % self.channels.len()].byte(value, self.max)
     }
 }
 
@@ -209,13 +214,14 @@ impl Encoder {
         let inputs = network.inputs.iter().map(|input| {
             let mut encoding = Encoding {
                 size: input.size as usize,
-                scale: scale_value(input.scale),
+                channels: channels(image, input),
+                byte_scale: data.byte_scale(),
                 zero_point: input.zero_point,
                 max: input.max,
                 table: [0; 256],
             };
             encoding.table =
-                std::array::from_fn(|value| encoding.byte(value as f32 * data.byte_scale()));
+                std::array::from_fn(|value| encoding.byte(0, value as f32 * data.byte_scale()));
             encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
@@ -241,7 +247,7 @@ impl Encoder {
         Ok(Self { inputs })
     }
 
-    /// The bytes of a sample: each value in steps of the input's scale, rounded and clamped.
+    /// The bytes of a sample: each value in steps of its channel's scale, rounded and clamped.
     pub fn encode(&self, sample: Sample<'_>, bytes: &mut Vec<u8>) {
         bytes.clear();
         let mut start = 0;
@@ -251,11 +257,16 @@ impl Encoder {
             match sample {
                 Sample::U8(values) => {
                     let values = values.get(part).unwrap_or_default();
-                    bytes.extend(values.iter().map(|&v| input.table[usize::from(v)]));
+                    if let [_] = input.channels.as_slice() {
+                        bytes.extend(values.iter().map(|&v| input.table[usize::from(v)]));
+                    } else {
+                        let values = values.iter().map(|&v| f32::from(v) * input.byte_scale);
+                        bytes.extend((0..).zip(values).map(|(at, v)| input.byte(at, v)));
+                    }
                 }
                 Sample::F32(values) => {
                     let values = values.get(part).unwrap_or_default();
-                    bytes.extend(values.iter().map(|&v| input.byte(v)));
+                    bytes.extend((0..).zip(values).map(|(at, &v)| input.byte(at, v)));
                 }
             }
         }
@@ -274,11 +285,13 @@ fn shape_of_only(image: &Image<'_>) -> Option<Vec<usize>> {
     shapes.next()
 }
 
-/// A value in steps of an input's scale, rounded and clamped.
-pub(crate) fn byte(value: f32, scale: f64, zero_point: u8, max: u8) -> u8 {
-    let steps = (f64::from(value) / scale).round() + f64::from(zero_point);
-    // A cast clamps to the range and takes no number for 0.
-    (steps as u8).min(max)
+/// The encodings of an input's channels; one if all are alike.
+pub(crate) fn channels(image: &Image<'_>, input: &Input) -> Vec<Channel> {
+    let channels = image.channels(input).map(|channel| Channel {
+        scale: scale_value(channel.scale),
+        zero_point: channel.zero_point,
+    });
+    channels.collect()
 }
 
 /// Results of a run, before means are taken.

@@ -44,7 +44,10 @@ impl Steps {
     }
 }
 
-/// A quantized input: value = `scale` (byte - `zero_point`), for bytes up to `max`.
+/// A quantized input, of bytes up to `max`, which connections see as byte - `zero_point`.
+///
+/// A byte's value is `scale` (byte - `zero_point`), or that of its place's channel if there are channels: those of place
+/// i are i mod their number. Then `scale` is 1: the channels' are in the weights.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "said at the type")]
 pub struct Input {
@@ -53,6 +56,30 @@ pub struct Input {
     pub scale: f64,
     pub zero_point: u8,
     pub max: u8,
+    pub channels: Vec<Channel>,
+}
+
+/// The encoding of a channel of an input: value = `scale` (byte - `zero_point`). The zero point may be no byte.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "said at the type")]
+pub struct Channel {
+    pub scale: f64,
+    pub zero_point: i32,
+}
+
+impl Channel {
+    /// The byte of a value, rounded and clamped to at most `max`.
+    pub(crate) fn byte(self, value: f32, max: u8) -> u8 {
+        let steps = (f64::from(value) / self.scale).round() + f64::from(self.zero_point);
+        // A cast clamps to the range and takes no number for 0.
+        (steps as u8).min(max)
+    }
+
+    /// The value of a byte.
+    #[must_use]
+    pub fn value(self, byte: u8) -> f64 {
+        self.scale * (f64::from(byte) - f64::from(self.zero_point))
+    }
 }
 
 impl Input {
@@ -60,6 +87,29 @@ impl Input {
     pub(crate) fn range(&self) -> (i64, i64) {
         let zero = i64::from(self.zero_point);
         (i64::from(self.max) - zero, -zero)
+    }
+
+    /// The encoding of a place.
+    pub(crate) fn channel(&self, place: usize) -> Channel {
+        let own = place.checked_rem(self.channels.len());
+        let own = own.and_then(|channel| self.channels.get(channel)).copied();
+        own.unwrap_or(Channel {
+            scale: self.scale,
+            zero_point: self.zero_point.into(),
+        })
+    }
+
+    /// The value of a byte that connections see as 0.
+    pub(crate) fn offset(&self, place: usize) -> f64 {
+        self.channel(place).value(self.zero_point)
+    }
+
+    /// A value as connections see it, neither rounded nor clamped.
+    pub(crate) fn unit(&self, place: usize, value: f32) -> f32 {
+        match self.channels.len() {
+            0 => value,
+            _ => ((f64::from(value) - self.offset(place)) / self.channel(place).scale) as f32,
+        }
     }
 }
 

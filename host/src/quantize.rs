@@ -10,6 +10,7 @@
 pub(crate) mod current;
 pub(crate) mod error;
 pub(crate) mod fan_in;
+pub(crate) mod input;
 pub(crate) mod options;
 
 use tinyspike_shared::image::{Readout as Shows, Width};
@@ -28,6 +29,8 @@ use fan_in::{
 
 pub use error::QuantizeError;
 pub(crate) use fan_in::image_order;
+pub use input::input_encoding;
+pub(crate) use input::{encoded, inputs};
 pub(crate) use options::largest;
 pub use options::{
     LayerOptions, QuantizeOptions, Rounding, Units, WEIGHT_BITS, WEIGHT_BITS_MAX, WEIGHT_BITS_MIN,
@@ -70,8 +73,10 @@ pub fn quantize_with(
     options: &QuantizeOptions,
     rounding: &Rounding,
 ) -> Result<integers::Network, QuantizeError> {
-    let mut quantizer = Quantizer::new(graph, calibration, options)?;
-    quantizer.all(graph, rounding)?;
+    let inputs = inputs(graph, calibration, options);
+    let graph = encoded(graph, &inputs);
+    let mut quantizer = Quantizer::new(&graph, inputs, calibration, options)?;
+    quantizer.all(&graph, rounding)?;
     Ok(quantizer.network)
 }
 
@@ -86,9 +91,10 @@ pub(crate) struct Quantizer<'a> {
 }
 
 impl<'a> Quantizer<'a> {
-    /// A network of which no target has been quantized.
+    /// A network of which no target has been quantized. The graph sees its inputs as [`encoded`] has them.
     pub(crate) fn new(
         graph: &Graph,
+        inputs: Vec<Input>,
         calibration: &Calibration,
         options: &'a QuantizeOptions,
     ) -> Result<Self, QuantizeError> {
@@ -98,28 +104,17 @@ impl<'a> Quantizer<'a> {
             return Err(QuantizeError::Options);
         }
         let charged = charged(graph, calibration, options)?;
-        let ranges = calibration.inputs.iter();
-        let inputs = graph.inputs.iter().zip(ranges).map(|(input, range)| {
-            let max = u8::MAX >> (8 - options.input_bits);
-            let (scale, zero_point) =
-                input_encoding(f64::from(range.min), f64::from(range.max), max);
-            Input {
-                label: input.label.clone(),
-                size: input.size(),
-                scale,
-                zero_point,
-                max,
-            }
-        });
-        let inputs: Vec<Input> = inputs.collect();
-        let populations = charged.iter().enumerate();
-        let populations = populations.map(|(at, charged)| match charged {
-            Some(charged) => charged.events,
-            None => Events {
-                value: theta(at, calibration, options),
-                spikes: (options.count(at).into(), 0),
-            },
-        });
+        let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
+        for (at, charged) in charged.iter().enumerate() {
+            populations.push(match (charged, pool_source(graph, at)) {
+                (_, Some(source)) => populations[source],
+                (Some(charged), None) => charged.events,
+                (None, None) => Events {
+                    value: theta(at, calibration, options),
+                    spikes: (options.count(at).into(), 0),
+                },
+            });
+        }
         let links = graph.links.iter();
         let network = integers::Network {
             target: options.target,
@@ -137,7 +132,7 @@ impl<'a> Quantizer<'a> {
         Ok(Self {
             options,
             sources: Sources {
-                populations: populations.collect(),
+                populations,
                 inputs,
             },
             charged,
@@ -161,6 +156,15 @@ impl<'a> Quantizer<'a> {
         target: Target,
         rounding: &Rounding,
     ) -> Result<(), QuantizeError> {
+        if let Target::Population(at) = target
+            && let Some(source) = pool_source(graph, at)
+        {
+            let events = self.sources.populations[source];
+            self.network.ensembles[at] =
+                neuron::pool::ensemble(&graph.populations[at], events, self.options.steps)?;
+            self.sources.populations[at] = events;
+            return Ok(());
+        }
         let factor = match target {
             Target::Population(p) => self.charged[p].as_ref().map_or(1.0, |c| c.factor),
             Target::Output(_) => 1.0,
@@ -239,6 +243,13 @@ impl<'a> Quantizer<'a> {
         }
         Ok(match first {
             None => Filter::THROUGH,
+            Some(Synapse::Delay { steps: 2.. }) => {
+                return Err(QuantizeError::Unsupported {
+                    layer: graph.label(target).into(),
+                    what: "a delay of more than one step",
+                    remedy: "simulate it on the host",
+                });
+            }
             Some(synapse) => Filter::of(synapse, self.options.dt),
         })
     }
@@ -328,7 +339,7 @@ impl<'a> Quantizer<'a> {
         })?;
         let initial = match &population.neuron {
             Neuron::Own { voltage, .. } => neuron::initial(population, voltage)?,
-            Neuron::IntegrateAndFire => Initial::Half,
+            Neuron::IntegrateAndFire | Neuron::Pooled(_) => Initial::Half,
         };
         let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
         let (above, below) = settled.spikes;
@@ -470,6 +481,10 @@ fn charged(
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
     for (at, population) in graph.populations.iter().enumerate() {
+        if let Neuron::Pooled(_) = population.neuron {
+            all.push(None);
+            continue;
+        }
         let Neuron::Own { neuron_type, .. } = &population.neuron else {
             let mut links = graph.links_into(Target::Population(at));
             let inbox = options.steps == 0 || links.any(|(_, l)| l.synapse.is_some());
@@ -497,6 +512,16 @@ fn charged(
     }
 }
 
+/// The population that another one pools; `None` if that has neurons. It stands before it.
+fn pool_source(graph: &Graph, at: usize) -> Option<usize> {
+    let pooled = matches!(graph.populations[at].neuron, Neuron::Pooled(_));
+    let mut links = graph.links_into(Target::Population(at));
+    links.find_map(|(_, link)| match link.pre {
+        Source::Population(source) if pooled && source < at => Some(source),
+        _ => None,
+    })
+}
+
 /// The activation that one spike in one step stands for.
 fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64 {
     let count = options.count(at);
@@ -511,19 +536,6 @@ fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64
     // A layer that was never active still needs a threshold.
     let clip = if clip > 0.0 { clip } else { 1.0 };
     clip / f64::from(count)
-}
-
-/// The scale and zero point of bytes from 0 to `largest` that cover the range. Zero is always exact, so
-/// that empty places of an input cost nothing.
-#[must_use]
-pub fn input_encoding(min: f64, max: f64, largest: u8) -> (f64, u8) {
-    let (min, max) = (min.min(0.0), max.max(0.0));
-    let steps = f64::from(largest);
-    let scale = (max - min) / steps;
-    if scale <= 0.0 {
-        return (1.0 / steps, 0);
-    }
-    (scale, (-min / scale).round().clamp(0.0, steps) as u8)
 }
 
 /// Raises the units of an output's channels that are so much smaller than the rest that their multipliers

@@ -9,7 +9,7 @@ use crate::assemble::Image;
 use crate::calibrate::Calibration;
 use crate::graph::{Graph, Source, Target};
 use crate::integers;
-use crate::quantize::image_order;
+use crate::quantize::{encoded, image_order};
 use crate::text::escaped;
 
 /// Effects of quantization.
@@ -34,10 +34,12 @@ pub struct Report {
 pub struct InputReport {
     /// Its label.
     pub label: String,
-    /// The float of one unit.
+    /// The float of one unit; of several channels with units of their own the largest.
     pub scale: f64,
-    /// The byte of 0.0.
+    /// The byte that brings nothing: that of 0.0 if all channels are alike.
     pub zero_point: u8,
+    /// The float of one unit of each channel; none if all are alike.
+    pub channel_scales: Vec<f64>,
     /// The largest byte.
     pub max: u8,
     /// Bits of a byte that are used.
@@ -119,10 +121,15 @@ pub fn report(
     image: &Image<'_>,
 ) -> Report {
     let network = image.description();
+    let graph = &*encoded(graph, &quantized.inputs);
     let inputs = quantized.inputs.iter().map(|input| InputReport {
         label: input.label.clone(),
-        scale: input.scale,
+        scale: match input.channels.as_slice() {
+            [] => input.scale,
+            channels => channels.iter().fold(0.0, |largest, c| c.scale.max(largest)),
+        },
         zero_point: input.zero_point,
+        channel_scales: input.channels.iter().map(|c| c.scale).collect(),
         max: input.max,
         bits: u8::BITS - input.max.leading_zeros(),
     });
@@ -253,14 +260,21 @@ impl Quality {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for i in &self.inputs {
-            writeln!(
-                f,
-                "input {}: {} bits, one unit is {:.6}, zero at {}",
-                escaped(&i.label),
-                i.bits,
-                i.scale,
-                i.zero_point
-            )?;
+            let (label, bits) = (escaped(&i.label), i.bits);
+            let scales = i.channel_scales.iter().copied();
+            match scales.reduce(f64::min) {
+                None => writeln!(
+                    f,
+                    "input {label}: {bits} bits, one unit is {:.6}, zero at {}",
+                    i.scale, i.zero_point
+                )?,
+                Some(least) => writeln!(
+                    f,
+                    "input {label}: {bits} bits, one unit is {least:.6} to {:.6}: each of {} channels has its own",
+                    i.scale,
+                    i.channel_scales.len()
+                )?,
+            }
         }
         writeln!(
             f,

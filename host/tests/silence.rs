@@ -218,16 +218,37 @@ fn sums_in_another_order_pass_verification() {
 }
 
 #[test]
-fn inputs_too_fine_for_bytes_are_named() {
+fn sensors_far_from_zero_have_a_scale_and_a_zero_point_each() {
     let folder = TempDir::new().unwrap();
-    let image = folder.path().join("image.tsp");
+    let [image, moved] = ["image.tsp", "moved.npz"].map(|name| folder.path().join(name));
     let data = fixture("pressure.npz");
-    let (_, said) = convert("pressure.keras", &data, &image, &[]);
-    assert!(
-        said.contains("bytes are too coarse for the input"),
-        "{said}"
-    );
-    assert!(said.contains("channel "), "{said}");
+    let (report, said) = convert("pressure.keras", &data, &image, &[]);
+    assert!(!said.contains("too coarse"), "{said}");
+    let error = report["comparison"]["relative_error"].as_f64().unwrap();
+    // 1.0 with one scale for all.
+    assert!(error < 0.1, "{error}");
+    let described = json(&tinyspike(&["inspect", path(&image), "--json"]));
+    let channels = described["inputs"][0]["channels"].as_array().unwrap();
+    assert_eq!(channels.len(), 8);
+    for channel in channels {
+        assert!(channel["zero_point"].as_i64().unwrap() < -1000, "{channel}");
+    }
+    // A value outside the range of its channel is said to be, though others go as far.
+    let set = DataSet::load(&data).unwrap();
+    let Samples::F32(mut values) = set.samples().clone() else {
+        panic!("floats");
+    };
+    values.chunks_mut(8).for_each(|sample| sample[5] += 10.0);
+    save(&moved, &[8], values, None);
+    let (_, said) = emulate(&image, &moved, &[]);
+    assert!(said.contains("(of channel 5)"), "{said}");
+    // An exact image has them, too.
+    let mut exact = vec!["--exact", "--swap-activation", "relu=spiking-relu"];
+    exact.extend(["--scale-firing-rates", "3000", "--max-count", "255"]);
+    exact.extend(["--steps", "40"]);
+    let (report, _) = convert("pressure.keras", &data, &image, &exact);
+    let agreement = report["comparison"]["image"]["agreement"].as_f64().unwrap();
+    assert!(agreement > 0.9, "{report}");
     // Pictures have what they need.
     let (model, data) = (
         project("models/mnist_mlp.keras"),

@@ -54,6 +54,7 @@ fn network() -> integers::Network {
             scale: 1.0,
             zero_point: 0,
             max: 255,
+            channels: Vec::new(),
         }],
         ensembles: vec![
             Ensemble {

@@ -14,7 +14,8 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks,
+    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
+    pooled_networks,
 };
 
 /// Networks of all kinds.
@@ -23,7 +24,9 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         networks(),
         exact_networks(),
         mixed_networks(),
-        endless_networks()
+        endless_networks(),
+        pooled_networks(),
+        pooled_exact_networks()
     ]
 }
 
@@ -197,6 +200,7 @@ fn mapped() -> integers::Network {
             scale: 1.0,
             zero_point: 0,
             max: 255,
+            channels: Vec::new(),
         }],
         ensembles: vec![ensemble("a", 64), ensemble("b", 4)],
         outputs: vec![Output {
@@ -352,7 +356,12 @@ fn redescribed(alter: impl FnOnce(&mut Parts<'_>)) -> Vec<u8> {
                 _ => None,
             };
             table.into_iter().chain([&mut c.weights.offset])
-        }));
+        }))
+        .chain(
+            (network.inputs.iter_mut())
+                .filter(|i| i.channels.len > 0)
+                .map(|i| &mut i.channels.offset),
+        );
     for offset in offsets {
         *offset += MOVED;
     }
@@ -515,6 +524,22 @@ fn an_input_can_be_addressed() {
     assert_eq!(refusal(above), input);
     let equal = |n: &mut Parts<'_>| (n.inputs[0].zero_point, n.inputs[0].max) = (4, 4);
     assert_eq!(refusal(equal), None);
+    let channels = |count: u32, edit: fn(&mut Section)| {
+        refusal(move |n| {
+            let offset = n.connections[0].weights.offset;
+            let len = count * image::Channel::BYTES as u32;
+            n.inputs[0].channels = Section { offset, len };
+            edit(&mut n.inputs[0].channels);
+        })
+    };
+    // Of 50 places.
+    assert_eq!(channels(2, |_| ()), None);
+    assert_eq!(channels(3, |_| ()), input);
+    assert_eq!(channels(2, |s| s.len += 4), input);
+    assert_eq!(channels(2, |s| s.offset += 2), input);
+    assert_eq!(channels(2, |s| s.offset = 0), input);
+    assert_eq!(channels(2, |s| s.offset = u32::MAX - 3), input);
+    assert_eq!(channels(u32::MAX / 12, |_| ()), input);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::set::{DataSet, Sample, Samples, Targets};
 use tinyspike_shared::image::Neuron;
 
-use crate::assemble::{Image, scale_value};
-use crate::emulate::Run;
+use crate::assemble::Image;
+use crate::emulate::{Run, channels};
 use crate::graph::{Graph, LinearMap, Source, SourceMap};
 use crate::integers;
 
@@ -75,13 +75,15 @@ pub enum Suspicion {
     Clamped {
         /// The input.
         input: String,
+        /// The channel that is the farthest off, if each has a range of its own.
+        channel: Option<usize>,
         /// Number of such values.
         count: usize,
         /// Number of the input's values in all samples.
         values: usize,
-        /// The least and the largest value of the data.
+        /// The least and the largest value of the data, or of the channel.
         found: [f32; 2],
-        /// The range that the image was made for.
+        /// The range that the image was made for, or the channel's.
         range: [f32; 2],
     },
 }
@@ -139,15 +141,17 @@ impl fmt::Display for Suspicion {
             ),
             Self::Clamped {
                 input,
+                channel,
                 count,
                 values,
                 found: [least, largest],
                 range: [from, to],
             } => write!(
                 f,
-                "{count} of {values} values of the input {input:?} lie outside the range {from:.4} to {to:.4} that \
+                "{count} of {values} values of the input {input:?} lie outside the range {}{from:.4} to {to:.4} that \
                  the image was made for, and are clamped to it (the data is {least:.4} to {largest:.4}): is it \
-                 scaled as the calibration data was?"
+                 scaled as the calibration data was?",
+                channel.map_or_else(String::new, |channel| format!("(of channel {channel}) "))
             ),
         }
     }
@@ -285,7 +289,6 @@ pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> 
                 *gain += own;
             }
         }
-        let rounding = input.scale * input.scale / 12.0;
         let (mut noise, mut signal, mut worst) = (0.0, 0.0, (0.0, 0, [0.0; 2]));
         for (channel, gain) in gains.iter().enumerate() {
             let column = || samples().filter_map(|x| x.get(part.start + channel));
@@ -296,6 +299,7 @@ pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> 
             if variance <= 0.0 {
                 continue;
             }
+            let rounding = input.channel(channel).scale.powi(2) / 12.0;
             signal += gain * variance;
             noise += gain * rounding;
             let lost = gain * variance.min(rounding);
@@ -311,7 +315,7 @@ pub fn of_inputs(data: &DataSet, graph: &Graph, network: &integers::Network) -> 
                 input: input.label.clone(),
                 channel: worst.1,
                 found: worst.2,
-                step: input.scale,
+                step: input.channel(worst.1).scale,
             });
         }
     }
@@ -351,10 +355,11 @@ pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
     else {
         return false;
     };
-    let scale = scale_value(input.scale);
-    let to = f64::from(input.max.saturating_sub(input.zero_point)) * scale;
+    let ends = channels(image, input).into_iter();
+    let ends = ends.map(|channel| (channel.value(input.max), channel.scale));
+    let (to, step) = ends.fold((0.0, 0.0), |a: (f64, f64), b| if b.0 > a.0 { b } else { a });
     let largest = f64::from(bytes.iter().copied().max().unwrap_or(0));
-    largest <= to + scale && largest * f64::from(data.byte_scale()) < to * UNUSED
+    largest <= to + step && largest * f64::from(data.byte_scale()) < to * UNUSED
 }
 
 /// Signs that a data set is not what an image was made for. A sample holds the values of each input.
@@ -367,40 +372,56 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     for (at, input) in network.inputs.iter().enumerate() {
         let part = start..start + input.size as usize;
         start = part.end;
-        let scale = scale_value(input.scale);
-        let value = |byte: u8| (f64::from(byte) - f64::from(input.zero_point)) * scale;
-        let (from, to) = (value(0), value(input.max));
-        let (mut count, mut values) = (0, 0);
-        let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
-        let mut take = |v: f32| {
-            values += 1;
-            least = least.min(v);
-            largest = largest.max(v);
+        let channels = channels(image, input);
+        let mut seen = vec![([f32::INFINITY, f32::NEG_INFINITY], 0); channels.len()];
+        let mut take = |at: usize, v: f32| {
+            let channel = channels[at % channels.len()];
+            let (from, to) = (channel.value(0), channel.value(input.max));
+            let ([least, largest], outside) = &mut seen[at % channels.len()];
+            *least = least.min(v);
+            *largest = largest.max(v);
             // Rounding moves a value by half a step.
-            count += usize::from(f64::from(v) < from - scale || f64::from(v) > to + scale);
+            let (value, step) = (f64::from(v), channel.scale);
+            *outside += usize::from(value < from - step || value > to + step);
         };
         for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
             match sample {
                 Sample::U8(v) => {
-                    let v = v.get(part.clone()).unwrap_or_default();
-                    v.iter()
-                        .for_each(|&v| take(f32::from(v) * data.byte_scale()));
+                    let v = v.get(part.clone()).unwrap_or_default().iter();
+                    (0..)
+                        .zip(v)
+                        .for_each(|(at, &v)| take(at, f32::from(v) * data.byte_scale()));
                 }
                 Sample::F32(v) => {
-                    let v = v.get(part.clone()).unwrap_or_default();
-                    v.iter().for_each(|&v| take(v));
+                    let v = v.get(part.clone()).unwrap_or_default().iter();
+                    (0..).zip(v).for_each(|(at, &v)| take(at, v));
                 }
             }
         }
-        let beyond = (from - f64::from(least)).max(f64::from(largest) - to);
-        let few = count * RARE < values && beyond < (to - from) * SLIGHT;
+        let count: usize = seen.iter().map(|(_, outside)| outside).sum();
+        let values = input.size as usize * data.len();
+        // How far each channel goes beyond its range, as a share of it.
+        let beyond = seen
+            .iter()
+            .zip(&channels)
+            .map(|(([least, largest], _), channel)| {
+                let (from, to) = (channel.value(0), channel.value(input.max));
+                let beyond = (from - f64::from(*least)).max(f64::from(*largest) - to);
+                beyond / (to - from)
+            });
+        let Some((worst, beyond)) = beyond.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            continue;
+        };
+        let few = count * RARE < values && beyond < SLIGHT;
         if count > 0 && !few {
+            let ends = [0, input.max].map(|byte| channels[worst].value(byte) as f32);
             found.push(Suspicion::Clamped {
                 input: network.input_label(at).to_owned(),
+                channel: (channels.len() > 1).then_some(worst),
                 count,
                 values,
-                found: [least, largest],
-                range: [from as f32, to as f32],
+                found: seen[worst].0,
+                range: ends,
             });
         }
     }

@@ -44,13 +44,13 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
         self.steps == 0 || taken < self.steps
     }
 
-    /// Tells whether it has anything except integrate-and-fire neurons that events reach directly, outputs that
-    /// sum up, and an end.
+    /// Tells whether it has anything except integrate-and-fire neurons that events reach directly, pools, outputs
+    /// that sum up, and an end.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         cfg!(feature = "exact")
             && (self.steps == 0
-                || !self.ensembles.iter().all(Ensemble::is_direct)
+                || !(self.ensembles.iter()).all(|e| e.is_direct() || e.pools())
                 || !self.outputs.iter().all(Output::sums_up))
     }
 
@@ -169,17 +169,58 @@ impl Width {
 }
 
 /// An input: one byte for each place.
+///
+/// A byte's value is scale (byte - zero point), see [`Image::channels`](super::Image::channels). Connections see
+/// byte - `zero_point`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Input {
     /// Number of places.
     pub size: u32,
-    /// The byte that stands for 0.0; at most `max`.
+    /// The byte that brings nothing; at most `max`.
     pub zero_point: u8,
     /// The largest byte: the bounds of potentials are proven for no larger one.
     pub max: u8,
-    /// The float value of one quantization step: value = scale (byte - zero point).
+    /// The float value of one quantization step.
     pub scale: Scale,
+    /// The [`Channel`] of each of several, if they have encodings of their own; else empty.
+    pub channels: Section,
+}
+
+/// The encoding of an input's channel: value = scale (byte - zero point).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Channel {
+    /// The float value of one quantization step.
+    pub scale: Scale,
+    /// Number that stands for 0.0, which need not be a byte.
+    pub zero_point: i32,
+}
+
+impl Channel {
+    /// Bytes of one in a section: the scale's mantissa, its exponent as `i32`, and the zero point.
+    pub const BYTES: usize = 12;
+
+    /// Its bytes in a section.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..4].copy_from_slice(&self.scale.mantissa.to_le_bytes());
+        bytes[4..8].copy_from_slice(&i32::from(self.scale.exponent).to_le_bytes());
+        bytes[8..].copy_from_slice(&self.zero_point.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn read(bytes: &[u8; Self::BYTES]) -> Self {
+        let [a, b, c, d, e, f, _, _, zero @ ..] = *bytes;
+        Self {
+            scale: Scale {
+                mantissa: u32::from_le_bytes([a, b, c, d]),
+                exponent: i16::from_le_bytes([e, f]),
+            },
+            zero_point: i32::from_le_bytes(zero),
+        }
+    }
 }
 
 /// A population of spiking neurons.
@@ -224,8 +265,17 @@ impl Ensemble {
     /// Tells whether its neurons integrate and fire, and events reach their potentials directly.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
-        !cfg!(feature = "exact")
-            || matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
+        if cfg!(feature = "exact") {
+            matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
+        } else {
+            !self.pools()
+        }
+    }
+
+    /// Tells whether its neurons are windows over places that count.
+    #[must_use]
+    pub const fn pools(&self) -> bool {
+        cfg!(feature = "max-pooling") && matches!(self.neuron, Neuron::Pool(_))
     }
 
     /// Bytes of the thresholds, or of the biases, to the next word.

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The format version that this crate reads and writes.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Reason why [`Image::parse`](super::Image::parse) refuses an image. Small enough to travel over a debug
 /// probe.
@@ -169,7 +169,7 @@ impl fmt::Display for ImageError {
             Self::TooLarge => f.write_str(
                 "the network has more ensembles or connections than this build can hold",
             ),
-            Self::Input { index } => write!(f, "input {index}: its size is zero or too large"),
+            Self::Input { index } => write!(f, "input {index}: its size, zero point or list of channels cannot be right"),
             Self::Ensemble { index, fault } => write!(f, "ensemble {index}: {fault}"),
             Self::Connection { index, fault } => write!(f, "connection {index}: {fault}"),
             Self::Output { index, fault } => write!(f, "output {index}: {fault}"),
@@ -177,7 +177,7 @@ impl fmt::Display for ImageError {
             Self::Labels => f.write_str("the labels do not match the network"),
             Self::Arena => f.write_str("the stated arena size is not what the network needs"),
             Self::NotBuilt => f.write_str(
-                "the network has neurons, filters or outputs that this build was made without; build the firmware with the feature `exact`",
+                "the network has neurons, filters or outputs that this build was made without; build the firmware with the features `exact` and `max-pooling`",
             ),
         }
     }

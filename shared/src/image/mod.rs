@@ -21,15 +21,16 @@ mod validate;
 
 pub use crate::transform::{Axis, Convolution, Dense, Span, Transform};
 pub use description::{
-    Connection, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE, Output, Post, Pre,
-    Readout, Section, SourceMap, Width, Window,
+    Channel, Connection, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE, Output,
+    Post, Pre, Readout, Section, SourceMap, Width, Window,
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
 pub use neuron::{
-    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Rectified, STEP,
+    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
+    Rectified, STEP, Windows,
 };
 
 use bytemuck::AnyBitPattern;
@@ -124,6 +125,22 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     #[must_use]
     pub fn section(&self, section: Section) -> &'a [u8] {
         section.of(self.bytes).unwrap_or(&[])
+    }
+
+    /// The encodings of an input's channels: place i is of channel i mod their number. One if all are alike.
+    pub fn channels(
+        &self,
+        input: &Input,
+    ) -> impl ExactSizeIterator<Item = Channel> + use<'a, E, C> {
+        let own = self.section(input.channels);
+        let own = own.as_chunks::<{ Channel::BYTES }>().0.iter();
+        let all = Channel {
+            scale: input.scale,
+            zero_point: input.zero_point.into(),
+        };
+        let count = own.len().max(1);
+        let mut own = own.map(Channel::read);
+        (0..count).map(move |_| own.next().unwrap_or(all))
     }
 
     /// The weights of a connection.

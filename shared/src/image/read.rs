@@ -59,6 +59,7 @@ impl Reader<'_> {
             zero_point: self.u8(),
             max: self.u8(),
             scale: self.scale(),
+            channels: self.section(),
         }
     }
 
@@ -174,7 +175,7 @@ mod tests {
     use crate::fixed::Scale;
     use crate::image::description::Description;
     use crate::image::inbox::Synapse;
-    use crate::image::neuron::{Lif, Rectified};
+    use crate::image::neuron::{Lif, Pool, Rectified};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -218,8 +219,9 @@ mod tests {
     prop_compose! {
         fn inputs()(
             size in any::<u32>(), zero_point in any::<u8>(), max in any::<u8>(), scale in scales(),
+            channels in sections(),
         ) -> Input {
-            Input { size, zero_point, max, scale }
+            Input { size, zero_point, max, scale, channels }
         }
     }
     prop_compose! {
@@ -266,6 +268,7 @@ mod tests {
             Just(Neuron::IntegrateAndFire),
             any::<u16>().prop_map(|negative_slope| Neuron::Rectified(Rectified { negative_slope })),
             any::<u8>().prop_map(|voltage_bits| Neuron::Lif(Lif { voltage_bits })),
+            any::<u32>().prop_map(|places| Neuron::Pool(Pool { places })),
         ]
     }
     fn inboxes() -> impl Strategy<Value = Option<Inbox>> {

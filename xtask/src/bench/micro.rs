@@ -115,6 +115,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
             scale: 1.0,
             zero_point: 0,
             max: 255,
+            channels: Vec::new(),
         }],
         ensembles: vec![
             ensemble("spiking", size * channels, channels, first, 255),

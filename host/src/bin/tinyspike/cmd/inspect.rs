@@ -18,6 +18,7 @@ use tinyspike_shared::weights::Layout;
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
 use crate::files;
+use crate::source::Source;
 
 pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     if files::is_image(&args.file) {
@@ -36,7 +37,10 @@ struct ModelListing<'a> {
 }
 
 fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let (_, conversion) = super::converted(&args.file, &args.convert)?;
+    let conversion = match Source::load(&args.file, &args.convert)? {
+        Source::Keras(_, conversion) => conversion,
+        Source::Nir(nir) => return super::nir::inspect(&nir, &args.convert, args.json, out),
+    };
     let listing = listing(&conversion.network);
     if args.json {
         let warnings = conversion.warnings.iter().map(ToString::to_string);
@@ -109,12 +113,23 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
     let (network, header) = (image.description(), image.header());
     let sections = sections(image).into_iter();
     let inputs = network.inputs.iter().enumerate().map(|(at, i)| {
-        json!({
+        let channels = image.channels(i).map(|channel| {
+            json!({ "zero_point": channel.zero_point, "scale": scale_value(channel.scale) })
+        });
+        let channels: Vec<Value> = channels.collect();
+        let mut input = json!({
             "label": network.input_label(at),
             "size": i.size,
-            "zero_point": i.zero_point,
-            "scale": scale_value(i.scale),
-        })
+            "resting_byte": i.zero_point,
+        });
+        match channels.as_slice() {
+            [one] => {
+                input["zero_point"] = one["zero_point"].clone();
+                input["scale"] = one["scale"].clone();
+            }
+            _ => input["channels"] = channels.into(),
+        }
+        input
     });
     let ensembles = network.ensembles.iter().enumerate().map(|(at, e)| {
         json!({
@@ -179,6 +194,9 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
         SourceMap::Table(_) => "table; ".to_owned(),
     };
     match t {
+        Transform::Dense(d) if d.outputs == 0 => {
+            return text + &format!("counts of {} places, to pool", d.inputs);
+        }
         Transform::Dense(d) => {
             text += &format!("Dense {} x {}", d.inputs, d.outputs);
             if d.first > 0 {

@@ -12,11 +12,11 @@ use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
 use tinyspike::text::escaped;
 
-use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
 use crate::inputs::input_files;
 use crate::outputs::Output;
+use crate::source::Source;
 use crate::{inputs, progress};
 
 pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
@@ -28,13 +28,13 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let (model, conversion) = super::converted(&args.model, &args.convert)?;
-    show_warnings(&conversion);
-    let network = &conversion.network;
+    let source = Source::load(&args.model, &args.convert)?;
+    source.show_warnings();
+    let network = source.network();
+    let options = args.options(source.dt(), source.readout());
     let inputs = inputs::load(
         &args.data,
-        &model,
-        network,
+        &source,
         args.convert.temporal_model,
         &args.bytes,
         args.limit,
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         None => None,
     };
     let bar = progress::bar("simulating", inputs.len() as u64);
-    let report = simulation::simulate(network, &inputs, asked, &args.options(), &mut |run| {
+    let report = simulation::simulate(network, &inputs, asked, &options, &mut |run| {
         if let Some(record) = &mut record {
             record.add(run);
         }
@@ -97,7 +97,7 @@ impl Record {
         }
         if args.probe.is_some() {
             for e in &network.ensembles {
-                let (what, values) = if !e.neuron_type.is_rate() {
+                let (what, values) = if e.neuron_type.spikes() {
                     ("spikes", NamedValues::I32(Vec::new()))
                 } else {
                     ("activity", NamedValues::F32(Vec::new()))
@@ -106,6 +106,17 @@ impl Record {
                     name: format!("{what}/{}", e.label),
                     shape: vec![images, steps, e.n_neurons],
                     values,
+                });
+            }
+            for e in network
+                .ensembles
+                .iter()
+                .filter(|e| e.neuron_type.rule().is_some())
+            {
+                arrays.push(NamedArray {
+                    name: format!("potentials/{}", e.label),
+                    shape: vec![images, steps, e.n_neurons],
+                    values: NamedValues::F32(Vec::new()),
                 });
             }
         }
@@ -130,10 +141,11 @@ impl Record {
 
     fn add(&mut self, run: &Run) {
         let outputs = run.probes.iter().map(|p| &p.values);
-        let counts = (run.ensembles.iter())
-            .filter(|_| self.ensembles)
-            .filter_map(|e| e.counts.as_ref());
-        for (array, more) in self.arrays.iter_mut().zip(outputs.chain(counts)) {
+        let ensembles = || run.ensembles.iter().filter(|_| self.ensembles);
+        let counts = ensembles().filter_map(|e| e.counts.as_ref());
+        let potentials = ensembles().filter_map(|e| e.potentials.as_ref());
+        let all = outputs.chain(counts).chain(potentials);
+        for (array, more) in self.arrays.iter_mut().zip(all) {
             match &mut array.values {
                 NamedValues::F32(values) => values.extend_from_slice(more.data()),
                 // Counts are whole; leaky neurons count those below zero as negative.
