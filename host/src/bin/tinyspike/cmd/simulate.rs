@@ -7,7 +7,7 @@ use tinyspike::Network;
 use tinyspike::advice::Advised as _;
 use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
 use tinyspike::judge::Figures;
-use tinyspike::network::Pre;
+use tinyspike::network::{Head, Pre};
 use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
 use tinyspike::text::escaped;
@@ -15,7 +15,7 @@ use tinyspike::text::escaped;
 use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
-use crate::inputs::input_files;
+use crate::inputs::{input_files, show_measure};
 use crate::outputs::Output;
 use crate::{inputs, progress};
 
@@ -39,6 +39,8 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         &args.bytes,
         args.limit,
     )?;
+    let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
+    show_measure(simulation::judge(network, &inputs).as_ref(), last);
     let asked = args.steps.map(|n| n as usize);
     let failed = |e: SimulationError| {
         Failure::advised(format!("{}: {e}", args.model.display()), &e.advice())
