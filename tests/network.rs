@@ -7,8 +7,8 @@ use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
 use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
-    Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Readout, Rectified, Synapse, Transform,
-    Width, Window,
+    Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Pool, Readout, Rectified, Synapse,
+    Transform, Width, Window, Windows,
 };
 use tinyspike_shared::weights::Layout;
 
@@ -95,6 +95,30 @@ fn layer() -> impl Strategy<Value = (Before, Layer)> {
 /// some with a second connection that skips a layer. Their weights, thresholds and biases are
 /// arbitrary; potentials never leave the bounds that they state.
 pub fn networks() -> impl Strategy<Value = integers::Network> {
+    layered(false)
+}
+
+/// The same networks with max pooling behind some layers: windows that overlap, reach over the border or leave places
+/// out, one behind another, and of the least count in some channels.
+pub fn pooled_networks() -> impl Strategy<Value = integers::Network> {
+    layered(true).prop_filter("max pooling", pools)
+}
+
+/// The same with the neurons and synapses of exact networks, whose counts may be below zero.
+pub fn pooled_exact_networks() -> impl Strategy<Value = integers::Network> {
+    (pooled_networks(), any::<u64>()).prop_map(|(network, seed)| exact(network, seed))
+}
+
+/// Tells whether some ensemble of a network pools.
+fn pools(network: &integers::Network) -> bool {
+    network.ensembles.iter().any(is_pool)
+}
+
+fn is_pool(e: &Ensemble) -> bool {
+    matches!(e.neuron, Neuron::Pool(_))
+}
+
+fn layered(pools: bool) -> impl Strategy<Value = integers::Network> {
     // Long lines have more columns than a kernel looks up at once.
     let shape = prop_oneof![
         6 => prop::array::uniform3(1usize..9),
@@ -108,8 +132,9 @@ pub fn networks() -> impl Strategy<Value = integers::Network> {
         1u8..20,
         any::<u64>(),
     )
-        .prop_map(|(shape, layers, outputs, steps, max_count, seed)| {
+        .prop_map(move |(shape, layers, outputs, steps, max_count, seed)| {
             Builder {
+                pools,
                 random: Random(seed | 1),
                 steps,
                 max_count,
@@ -121,25 +146,30 @@ pub fn networks() -> impl Strategy<Value = integers::Network> {
 /// The same networks with the neurons and synapses of exact ones: rectified and LIF neurons, inboxes of all
 /// kinds, and any first voltages. Nothing leaves 32 bits in their few steps.
 pub fn exact_networks() -> impl Strategy<Value = integers::Network> {
-    (networks(), any::<u64>()).prop_map(|(mut network, seed)| {
-        let mut random = Random(seed | 1);
-        for at in 0..network.ensembles.len() {
-            let reached = reached(&network.connections, Target::Population(at));
-            let e = &mut network.ensembles[at];
-            e.width = Width::I32;
-            e.max_count = e.max_count.min(3);
-            random.initial(e);
-            let kind = 1 + random.below(4);
-            random.neuron(e, kind);
-            let (inbox, shift) = random.inbox();
-            (e.inbox, e.current_shift) = (reached.then_some(inbox), shift);
+    (networks(), any::<u64>()).prop_map(|(network, seed)| exact(network, seed))
+}
+
+fn exact(mut network: integers::Network, seed: u64) -> integers::Network {
+    let mut random = Random(seed | 1);
+    for at in 0..network.ensembles.len() {
+        if is_pool(&network.ensembles[at]) {
+            continue;
         }
-        for at in 0..network.outputs.len() {
-            let reached = reached(&network.connections, Target::Output(at));
-            random.show(&mut network.outputs[at], reached);
-        }
-        network
-    })
+        let reached = reached(&network.connections, Target::Population(at));
+        let e = &mut network.ensembles[at];
+        e.width = Width::I32;
+        e.max_count = e.max_count.min(3);
+        random.initial(e);
+        let kind = 1 + random.below(4);
+        random.neuron(e, kind);
+        let (inbox, shift) = random.inbox();
+        (e.inbox, e.current_shift) = (reached.then_some(inbox), shift);
+    }
+    for at in 0..network.outputs.len() {
+        let reached = reached(&network.connections, Target::Output(at));
+        random.show(&mut network.outputs[at], reached);
+    }
+    network
 }
 
 /// Networks with neurons of all kinds beside each other, with and without inboxes, and with connections that
@@ -477,6 +507,8 @@ impl Random {
 }
 
 struct Builder {
+    /// `true` if some layers are pooled.
+    pools: bool,
     random: Random,
     steps: u16,
     max_count: u8,
@@ -578,6 +610,11 @@ impl Builder {
             network.ensembles.push(ensemble);
             network.connections.extend(connections);
             sources.push((Source::Population(at), out));
+            while self.pools && self.random.below(2) == 0 {
+                let (pre, shape) = sources[sources.len() - 1];
+                let pooled = self.pool(&mut network, pre, shape);
+                sources.push(pooled);
+            }
         }
         let (pre, shape) = sources[sources.len() - 1];
         let dense = Transform::Dense(Dense {
@@ -604,6 +641,73 @@ impl Builder {
             ..Output::default()
         });
         network
+    }
+
+    /// Makes an ensemble that pools a source of this shape; returns it as a source, and its shape.
+    fn pool(
+        &mut self,
+        network: &mut integers::Network,
+        pre: Source,
+        shape: [usize; 3],
+    ) -> (Source, [usize; 3]) {
+        let at = network.ensembles.len();
+        // Some order of more places, of which some stay empty, or the source as it is.
+        let mut seen = shape;
+        let source = if self.random.below(3) == 0 {
+            seen[0] += self.random.below(3) as usize;
+            let places = seen.iter().product::<usize>();
+            let mut free: Vec<u16> = (0..places as u16).collect();
+            let mut any = || free.swap_remove(self.random.below(free.len() as u64) as usize);
+            Seen::Table((0..shape.iter().product()).map(|_| any()).collect())
+        } else {
+            Seen::Direct
+        };
+        let mut w = Windows {
+            input: [seen[0] as u16, seen[1] as u16],
+            channels: seen[2] as u16,
+            output: [0; 2],
+            window: [0; 2],
+            stride: [0; 2],
+            padding: [0; 2],
+        };
+        for axis in 0..2 {
+            w.window[axis] = 1 + self.random.below(4) as u16;
+            w.stride[axis] = 1 + self.random.below(3) as u16;
+            w.padding[axis] = self.random.below(w.window[axis].into()) as u16;
+            let most = (w.input[axis] + w.padding[axis]).div_ceil(w.stride[axis]);
+            w.output[axis] = 1 + self.random.below(most.into()) as u16;
+        }
+        let out = [w.output[0].into(), w.output[1].into(), seen[2]];
+        let places = seen.iter().product::<usize>() as u32;
+        let most = i32::from(self.max_count) * i32::from(self.steps);
+        network.ensembles.push(Ensemble {
+            label: format!("pool{at}"),
+            neurons: out.iter().product(),
+            width: Width::I16,
+            max_count: self.max_count,
+            threshold: vec![1; seen[2]],
+            bias: (0..seen[2])
+                .map(|_| -i32::from(self.random.below(4) == 0))
+                .collect(),
+            potential_min: -most,
+            potential_max: most,
+            theta: 0.25,
+            neuron: Neuron::Pool(Pool { places }),
+            constants: w.constants().to_vec(),
+            ..Ensemble::default()
+        });
+        network.connections.push(Connection {
+            pre,
+            post: Target::Population(at),
+            source,
+            transform: Transform::Dense(Dense {
+                inputs: places,
+                outputs: 0,
+                first: 0,
+            }),
+            weights: Vec::new(),
+        });
+        (Source::Population(at), out)
     }
 
     /// Makes a layer's view of a source of this shape, and the shape that it sees.

@@ -3,7 +3,7 @@
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Seen};
 use tinyspike_shared::image::{
-    Convolution, Lif, Neuron, Readout, Rectified, Synapse, Transform, Window,
+    Convolution, Lif, Neuron, Readout, Rectified, Synapse, Transform, Window, Windows,
 };
 
 /// The state of an inbox.
@@ -25,7 +25,9 @@ pub struct Reference<'a> {
     currents: Vec<Vec<i64>>,
     /// Filters of each part; an absent inbox shows zero.
     filters: Vec<Filter>,
-    /// V of every neuron of every ensemble.
+    /// The counts of every place of every ensemble that pools.
+    places: Vec<Vec<i64>>,
+    /// V of every neuron of every ensemble; of one that pools what each window has emitted.
     pub potentials: Vec<Vec<i64>>,
     /// The refractory time of every LIF neuron.
     refractory: Vec<Vec<i64>>,
@@ -132,6 +134,12 @@ impl<'a> Reference<'a> {
             network,
             currents: Vec::new(),
             filters: filters.collect(),
+            places: (network.ensembles.iter())
+                .map(|e| match e.neuron {
+                    Neuron::Pool(pool) => vec![0; pool.places as usize],
+                    _ => Vec::new(),
+                })
+                .collect(),
             potentials: potentials.collect(),
             refractory: ensembles.to_vec(),
             sums: outputs.to_vec(),
@@ -175,7 +183,19 @@ impl<'a> Reference<'a> {
         let mut all = Vec::new();
         for (at, e) in network.ensembles.iter().enumerate() {
             let mut counts = vec![0; e.neurons];
+            if let Neuron::Pool(_) = e.neuron {
+                let largest = pooled(e, &self.places[at]);
+                for ((count, emitted), largest) in
+                    counts.iter_mut().zip(&mut self.potentials[at]).zip(largest)
+                {
+                    *count = largest - *emitted;
+                    *emitted = largest;
+                }
+            }
             for (i, count) in counts.iter_mut().enumerate() {
+                if let Neuron::Pool(_) = e.neuron {
+                    break;
+                }
                 let shown = match e.inbox.map(|inbox| inbox.synapse) {
                     None => 0,
                     Some(Synapse::Through) => arrived[at][i],
@@ -194,7 +214,10 @@ impl<'a> Reference<'a> {
                         let scaled: Vec<i64> = counts.iter().map(|n| n << inbox.fraction).collect();
                         send(c, &scaled, &mut arrived[part]);
                     }
-                    (None, Target::Population(p)) => send(c, &counts, &mut self.potentials[p]),
+                    (None, Target::Population(p)) => match network.ensembles[p].neuron {
+                        Neuron::Pool(_) => count(c, &counts, &mut self.places[p]),
+                        _ => send(c, &counts, &mut self.potentials[p]),
+                    },
                     (None, Target::Output(o)) => send(c, &counts, &mut self.sums[o]),
                 }
             }
@@ -247,7 +270,7 @@ impl<'a> Reference<'a> {
         let v = &mut self.potentials[at][i];
         let most = i64::from(e.max_count);
         let (least, j) = match e.neuron {
-            Neuron::IntegrateAndFire => (0, j),
+            Neuron::IntegrateAndFire | Neuron::Pool(_) => (0, j),
             Neuron::Rectified(Rectified { negative_slope }) => {
                 let least = if negative_slope > 0 { -most } else { 0 };
                 (least, j.max(0) - scaled((-j).max(0), negative_slope))
@@ -303,9 +326,64 @@ fn leak(lif: Lif, constants: &[u32], v: &mut i64, time: &mut i64, j: i64, thresh
     }
 }
 
+/// The largest count of each window, or the least in channels whose bias is -1.
+fn pooled(e: &Ensemble, counts: &[i64]) -> Vec<i64> {
+    let w = Windows::of(&e.constants).unwrap();
+    let (channels, [height, width]) = (usize::from(w.channels), w.input.map(i64::from));
+    let mut all = Vec::new();
+    for y in 0..i64::from(w.output[0]) {
+        for x in 0..i64::from(w.output[1]) {
+            for channel in 0..channels {
+                let inside = |row: i64, column: i64| {
+                    let start = [0, 1].map(|axis| {
+                        [y, x][axis] * i64::from(w.stride[axis]) - i64::from(w.padding[axis])
+                    });
+                    [(0, row), (1, column)].iter().all(|&(axis, at)| {
+                        (start[axis]..start[axis] + i64::from(w.window[axis])).contains(&at)
+                    })
+                };
+                let places =
+                    (0..height).flat_map(|row| (0..width).map(move |column| (row, column)));
+                let places = places.filter(|&(row, column)| inside(row, column));
+                let counts = places.map(|(row, column)| {
+                    counts[(row * width + column) as usize * channels + channel]
+                });
+                all.push(match e.bias[channel] {
+                    0 => counts.max().unwrap(),
+                    _ => counts.min().unwrap(),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Adds events of x to the counts of the places that they stand for.
+fn count(c: &Connection, x: &[i64], counts: &mut [i64]) {
+    for (count, x) in counts.iter_mut().zip(seen(c, x)) {
+        *count += x;
+    }
+}
+
 /// Adds what a connection brings from x to y.
 pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
-    let seen = match &c.source {
+    let seen = seen(c, x);
+    match &c.transform {
+        Transform::Dense(d) => {
+            let outputs = d.outputs as usize;
+            for (i, x) in seen.iter().enumerate() {
+                for o in 0..outputs {
+                    y[d.first as usize + o] += x * i64::from(c.weights[i * outputs + o]);
+                }
+            }
+        }
+        Transform::Convolution(conv) => convolve(conv, &c.weights, &seen, y),
+    }
+}
+
+/// The part of x that a connection's weights see.
+fn seen(c: &Connection, x: &[i64]) -> Vec<i64> {
+    match &c.source {
         Seen::Direct => x.to_vec(),
         Seen::Window(window) => through(window, x),
         Seen::Table(table) => {
@@ -319,17 +397,6 @@ pub fn send(c: &Connection, x: &[i64], y: &mut [i64]) {
             };
             (0..n).map(sum).collect()
         }
-    };
-    match &c.transform {
-        Transform::Dense(d) => {
-            let outputs = d.outputs as usize;
-            for (i, x) in seen.iter().enumerate() {
-                for o in 0..outputs {
-                    y[d.first as usize + o] += x * i64::from(c.weights[i * outputs + o]);
-                }
-            }
-        }
-        Transform::Convolution(conv) => convolve(conv, &c.weights, &seen, y),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
 mod exact;
+mod pool;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -21,6 +22,7 @@ const CONVOLUTIONS: bool = Part::Convolutions.is_built();
 const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
 const STEPS: bool = Part::Steps.is_built();
+const MAX_POOLING: bool = Part::MaxPooling.is_built();
 const WIDE: bool = Part::Wide.is_built();
 
 /// Watches a network at work.
@@ -226,6 +228,10 @@ where
         };
         self.clear(current(area));
         let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
+        if MAX_POOLING && e.pools() {
+            words.fill(0);
+            return;
+        }
         if EXACT && self.exact && !e.is_direct() {
             exact::rest(image, e, words);
             return;
@@ -434,7 +440,9 @@ where
                 exact,
             };
             let neurons = e.neurons as usize;
-            if exact && !e.is_direct() {
+            if MAX_POOLING && e.pools() {
+                pool::fire::<K, E, C>(e, own.state, &outgoing, later, probe);
+            } else if exact && !e.is_direct() {
                 exact::fire::<K, E, C>(e, own, &outgoing, later, more, probe);
             } else {
                 let currents = own.currents;
@@ -535,7 +543,7 @@ where
         }
     }
 
-    /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` if there is no such neuron.
+    /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` if there is no such neuron, or it pools.
     /// At rest it holds the bias of the first step already, if events reach the ensemble directly;
     /// after the last step it need not be kept.
     #[must_use]
@@ -543,7 +551,7 @@ where
         let e = self.image.description().ensembles.get(ensemble)?;
         let area = self.image.layout().ensembles.get(ensemble)?;
         let words = self.arena.get(state(area))?;
-        if neuron >= e.neurons as usize {
+        if neuron >= e.neurons as usize || e.pools() {
             return None;
         }
         match e.width {
@@ -812,6 +820,11 @@ where
     K: Kernels<u16> + Kernels<u32>,
 {
     match &c.transform {
+        Transform::Dense(dense) if MAX_POOLING && dense.outputs == 0 => {
+            for event in events {
+                post.add(event.source.into(), event.value.into());
+            }
+        }
         Transform::Dense(dense) => {
             let (first, outputs) = (dense.first as usize, dense.outputs as usize);
             match post.part(first..first.saturating_add(outputs)) {

@@ -29,6 +29,8 @@ pub enum Part {
     Steps,
     /// Ensembles whose potentials have 32 bits, and convolutions onto them or onto an output.
     Wide,
+    /// Max pooling. [`Image::parse`] refuses it if it is missing.
+    MaxPooling,
     /// The portable kernels, for all that those of the processor's family leave to them. With a family that leaves
     /// nothing to a part it is always there.
     Portable,
@@ -36,13 +38,14 @@ pub enum Part {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Exact,
         Self::Convolutions,
         Self::InputMatrices,
         Self::SourceMaps,
         Self::Steps,
         Self::Wide,
+        Self::MaxPooling,
         Self::Portable,
     ];
 
@@ -56,6 +59,7 @@ impl Part {
             Self::SourceMaps => "source-maps",
             Self::Steps => "steps",
             Self::Wide => "wide",
+            Self::MaxPooling => "max-pooling",
             Self::Portable => "portable",
         }
     }
@@ -70,6 +74,7 @@ impl Part {
             Self::SourceMaps => cfg!(feature = "source-maps"),
             Self::Steps => cfg!(feature = "steps"),
             Self::Wide => cfg!(feature = "wide"),
+            Self::MaxPooling => cfg!(feature = "max-pooling"),
             Self::Portable => cfg!(feature = "portable") || NATIVE.leaves.is_none(),
         }
     }
@@ -84,6 +89,7 @@ impl fmt::Display for Part {
             Self::SourceMaps => "windows and tables of sources",
             Self::Steps => "inferences of more than one step",
             Self::Wide => "ensembles of 32 bits",
+            Self::MaxPooling => "max pooling",
             Self::Portable => "kernels for shapes and layouts that have none in assembly",
         })
     }
@@ -108,7 +114,7 @@ impl Parts {
         built
     };
     /// All.
-    pub const ALL: Self = Self((1 << Part::ALL.len()) - 1);
+    pub const ALL: Self = Self(u8::MAX >> (8 - Part::ALL.len()));
 
     /// The parts that a network needs if it runs on the kernels of a family.
     #[must_use]
@@ -122,14 +128,16 @@ impl Parts {
             .and(Part::Exact, dynamic)
             .and(Part::Steps, dynamic || network.steps > 1);
         for e in &network.ensembles {
-            let left = family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
+            let left = !e.pools() && family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
             parts = parts
+                .and(Part::MaxPooling, e.pools())
                 .and(Part::Wide, e.width == Width::I32)
                 .and(Part::Portable, left);
         }
         for c in &network.connections {
             let shape = Shape::of(network, c);
-            let left = |leaves: Leaves| (leaves.connection)(&shape, c.layout);
+            let counts = matches!(c.transform, Transform::Dense(d) if d.outputs == 0);
+            let left = |leaves: Leaves| !counts && (leaves.connection)(&shape, c.layout);
             let convolution = matches!(c.transform, Transform::Convolution(_));
             let driven = matches!(shape.values, Values::Input { .. });
             parts = parts

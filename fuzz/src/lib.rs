@@ -58,7 +58,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "image",
         run: targets::image,
@@ -92,6 +92,13 @@ pub const TARGETS: [Target; 9] = [
         run: targets::savedmodel,
         seeds: seeds::savedmodels,
         smoke: 300,
+        formats: 1,
+    },
+    Target {
+        name: "nir",
+        run: targets::nir,
+        seeds: seeds::graphs,
+        smoke: 400,
         formats: 1,
     },
     Target {

@@ -17,7 +17,9 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_shared::image::{self, Description, HEADER_LEN, Layout, checksum};
 use tinyspike_shared::inputs;
-use tinyspike_tests::network::{self, endless_networks, exact_networks, mixed_networks, networks};
+use tinyspike_tests::network::{
+    self, endless_networks, exact_networks, mixed_networks, networks, pooled_networks,
+};
 use zip::ZipArchive;
 
 use crate::{generate, parts, root};
@@ -113,6 +115,7 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => endless_networks(),
+        1 => pooled_networks(),
     ];
     while images.len() < 64 {
         let tree = all.new_tree(&mut runner);
@@ -172,6 +175,20 @@ pub(crate) fn models() -> Result<Vec<Vec<u8>>, SeedError> {
     models.push(unpack(&fixture("keras/conv1d_series.h5.gz"))?);
     models.push(unpack(&fixture("keras/mnist_unsupported.keras3.h5.gz"))?);
     Ok(models)
+}
+
+/// NIR graphs.
+pub(crate) fn graphs() -> Result<Vec<Vec<u8>>, SeedError> {
+    let names = [
+        "subgraph",
+        "delays",
+        "conv2d",
+        "conv1d",
+        "feedback",
+        "norse_watch_ff",
+    ];
+    let graphs = names.map(|name| read(&fixture(&format!("nir/{name}.nir"))));
+    graphs.into_iter().collect()
 }
 
 /// Contents of `.keras` archives: configuration and weights.

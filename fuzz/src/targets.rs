@@ -10,8 +10,11 @@ use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::device::{Chips, Layout, LayoutOptions, Region};
 use tinyspike::emulate::FanOut;
 use tinyspike::model::Model;
+use tinyspike::nir::Choices;
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike::{data as samples, import, inspect};
+use tinyspike::simulate::{Input, InputData, Simulator};
+use tinyspike::tensor::Tensor;
+use tinyspike::{Network, SimulateOptions, data as samples, import, inspect};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::{Engine, Inputs, Native, Portable, trace};
 use tinyspike_shared::image::{self, Connection, Pre, SourceMap, Transform};
@@ -201,6 +204,39 @@ pub(crate) fn model(bytes: &[u8]) -> Outcome {
     }
 }
 
+/// A NIR graph: what has a network is simulated for some steps.
+pub(crate) fn nir(bytes: &[u8]) -> Outcome {
+    let graph = match tinyspike::nir::from_bytes("fuzz", bytes) {
+        Ok(graph) => graph,
+        Err(error) => return refused(&error),
+    };
+    let converted = Choices::parse(&graph, &[]).and_then(|choices| graph.convert(&choices));
+    let network = match converted {
+        Ok(conversion) => conversion.network,
+        Err(error) => return refused(&error),
+    };
+    let _ = inspect::listing(&network).to_string();
+    if values(&network) > MAX_VALUES {
+        return Outcome::Accepted;
+    }
+    let inputs: Vec<Input> = (network.inputs.iter())
+        .map(|(name, node)| Input {
+            name: name.clone(),
+            data: InputData::Static(Tensor::filled(vec![1, network.nodes[node.0].size_out], 1.0)),
+        })
+        .collect();
+    let simulated = Simulator::new(&network, &SimulateOptions::default())
+        .and_then(|simulator| simulator.predict(&inputs, 3));
+    simulated.map_or_else(|error| refused(&error), |_| Outcome::Accepted)
+}
+
+/// The values that objects of a network have.
+fn values(network: &Network) -> usize {
+    let values = network.nodes.iter().map(|n| n.size_out);
+    let neurons = network.ensembles.iter().map(|e| e.n_neurons);
+    values.chain(neurons).fold(0, usize::saturating_add)
+}
+
 /// A `.keras` archive: the configuration and the weights.
 pub(crate) fn archive(bytes: &[u8]) -> Outcome {
     let [config, weights] = parts::split(bytes);
@@ -258,10 +294,7 @@ fn deploy(model: &Model) {
     };
     let network = &conversion.network;
     let _ = inspect::listing(network).to_string();
-    let values = network.nodes.iter().map(|n| n.size_out);
-    let neurons = network.ensembles.iter().map(|e| e.n_neurons);
-    let values = values.chain(neurons).fold(0usize, usize::saturating_add);
-    if values > MAX_VALUES {
+    if values(network) > MAX_VALUES {
         return;
     }
     let mode = Mode::Plain(QuantizeOptions::default());

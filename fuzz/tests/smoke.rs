@@ -103,6 +103,11 @@ fn data_sets() {
 }
 
 #[test]
+fn graphs() {
+    smoke("nir");
+}
+
+#[test]
 fn chip_descriptions() {
     smoke("chips");
 }

@@ -10,7 +10,9 @@
 //! active. More balance makes errors smaller and events more.
 
 use crate::calibrate::Calibration;
-use crate::graph::{Convolution, Graph, LinearMap, Link, Population, Source, Target};
+use crate::graph::{
+    Convolution, Graph, LinearMap, Link, Neuron, Population, Source, SourceMap, Target,
+};
 
 /// Observations that a channel's own count must outweigh: a channel that is hardly ever active is taken
 /// to be like the others.
@@ -94,10 +96,24 @@ fn scaled(
         .zip(&calibration.populations)
         .enumerate()
     {
-        let period = period(graph, at, population);
-        let Some(columns) = columns(graph, at, population, period) else {
+        // What pools has the channels of its source.
+        if matches!(population.neuron, Neuron::Pooled(_)) {
+            continue;
+        }
+        let Some(group) = with_pools(graph, at) else {
             continue;
         };
+        let periods = group
+            .iter()
+            .map(|&at| period(graph, at, &graph.populations[at]));
+        let period = periods.fold(0, gcd).max(1);
+        let columns = group
+            .iter()
+            .map(|&at| columns(graph, at, &graph.populations[at], period));
+        let Some(columns) = columns.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        let columns = columns.concat();
         let mut squares = vec![0.0; period];
         let mut counts = vec![0.0; period];
         for (channel, activity) in seen.channels.iter().enumerate() {
@@ -108,9 +124,28 @@ fn scaled(
             continue;
         };
         apply(&mut balanced.graph, at, &factors, &columns);
-        balanced.factors[at] = factors;
+        for at in group {
+            balanced.factors[at].clone_from(&factors);
+        }
     }
     balanced
+}
+
+/// A population and those that pool it, and pool these; `None` if one sees it in another order.
+fn with_pools(graph: &Graph, at: usize) -> Option<Vec<usize>> {
+    let mut group = vec![at];
+    for link in &graph.links {
+        if let (Source::Population(pre), Target::Population(post)) = (link.pre, link.post)
+            && group.contains(&pre)
+            && link.map.counts()
+        {
+            if link.source != SourceMap::Direct {
+                return None;
+            }
+            group.push(post);
+        }
+    }
+    Some(group)
 }
 
 /// Channels of a population that can have factors of their own.
@@ -141,7 +176,7 @@ type Columns = Vec<(usize, Vec<Option<usize>>)>;
 fn columns(graph: &Graph, at: usize, population: &Population, period: usize) -> Option<Columns> {
     let links = graph.links.iter().enumerate();
     links
-        .filter(|(_, link)| link.pre == Source::Population(at))
+        .filter(|(_, link)| link.pre == Source::Population(at) && !link.map.counts())
         .map(|(index, link)| {
             let own = match &link.map {
                 LinearMap::Dense(d) => d.weights.shape()[1],

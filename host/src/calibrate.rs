@@ -684,7 +684,7 @@ pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values,
         populations: graph
             .populations
             .iter()
-            .map(|p| repeat(&p.bias, p.neurons * batch))
+            .map(|p| repeat(&p.bias, p.size_in() * batch))
             .collect(),
         outputs: graph
             .outputs
@@ -699,10 +699,8 @@ pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values,
         }
     }
     for at in 0..graph.populations.len() {
-        let mut own = std::mem::take(&mut values.populations[at]);
-        for a in &mut own {
-            *a = a.max(0.0);
-        }
+        let currents = std::mem::take(&mut values.populations[at]);
+        let own = graph.populations[at].activations(currents);
         while let Some(link) = links.next_if(|l| l.pre == Source::Population(at)) {
             send(link, &own, batch, &mut values)?;
         }

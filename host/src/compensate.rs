@@ -20,7 +20,7 @@ use tinyspike_firmware::{Event, Probe};
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, batch_of, forward};
 use crate::emulate::{EmulateError, HostEngine};
-use crate::graph::{Convolution, Graph, LinearMap, Link, Source, Target};
+use crate::graph::{Convolution, Graph, LinearMap, Link, Neuron, Source, Target};
 use crate::integers;
 use crate::ops::OpsError;
 use crate::quantize::{
@@ -119,8 +119,20 @@ fn places(graph: &Graph, target: Target, size: usize) -> usize {
     }
 }
 
+/// Tells whether a target has no weights of its own, but pools.
+fn is_pooled(graph: &Graph, target: Target) -> bool {
+    matches!(target, Target::Population(p) if matches!(graph.populations[p].neuron, Neuron::Pooled(_)))
+}
+
 impl Rows {
     fn chosen(graph: &Graph, target: Target, size: usize, samples: usize) -> Self {
+        if is_pooled(graph, target) {
+            return Self {
+                at: Vec::new(),
+                values: Vec::new(),
+                groups: 0,
+            };
+        }
         let places = places(graph, target, size);
         let each = ROWS.div_ceil(samples).min(places);
         // Places at even distances, that begin elsewhere in each sample.
@@ -159,6 +171,9 @@ fn batch(
         .targets()
         .zip(rows)
         .map(|((target, size), rows)| {
+            if rows.at.is_empty() {
+                return Ok(Vec::new());
+            }
             let bias = graph.bias(target).iter();
             let mut y: Vec<f32> = bias.copied().cycle().take(size * count).collect();
             for (_, link) in graph.links_into(target) {
@@ -204,6 +219,9 @@ pub fn compensate(
     let all: Vec<(Target, usize)> = graph.targets().collect();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.populations.len()];
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {
+        if is_pooled(&graph, target) {
+            continue;
+        }
         let quantized = &quantizer.network;
         let missing: Vec<usize> = graph
             .links_into(target)

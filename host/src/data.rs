@@ -26,6 +26,7 @@ use std::path::Path;
 pub use blocks::{About, about, load_at_most, read_blocks};
 pub use error::DataError;
 pub use file::{MAX_BYTES, labels_beside};
+pub use npz::{FloatArray, arrays};
 pub use set::{BYTE_SCALE, DataSet, Sample, Samples, Targets};
 pub use write::{NamedArray, NamedValues, write_npz};
 

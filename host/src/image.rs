@@ -9,9 +9,9 @@ use crate::advice::{Advice, Advised};
 use crate::file;
 
 /// The most ensembles that the host assembles and emulates. A firmware may be built for fewer.
-pub const MAX_ENSEMBLES: usize = 64;
+pub const MAX_ENSEMBLES: usize = 128;
 /// The most connections that the host assembles and emulates.
-pub const MAX_CONNECTIONS: usize = 128;
+pub const MAX_CONNECTIONS: usize = 254;
 
 /// An image with room for the largest network that the host handles.
 pub type Image<'a> = image::Image<'a, MAX_ENSEMBLES, MAX_CONNECTIONS>;

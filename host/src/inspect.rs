@@ -59,6 +59,7 @@ impl Serialize for Listing<'_> {
 fn class(node: &Node) -> &'static str {
     match node.kind {
         NodeKind::Tensor(_) => "TensorNode",
+        NodeKind::Max(_) => "MaxPool",
         NodeKind::Input { .. } | NodeKind::Constant(_) | NodeKind::Passthrough => "Node",
     }
 }
@@ -85,6 +86,10 @@ fn node(node: &Node) -> Value {
             data["shape_in"] = json!(tensor.shape_in);
             data["shape_out"] = json!(tensor.shape_out);
             data["pass_time"] = json!(false);
+        }
+        NodeKind::Max(pool) => {
+            data["window"] = json!(pool.window);
+            data["strides"] = json!(pool.stride);
         }
     }
     data
@@ -302,6 +307,11 @@ impl fmt::Display for Listing<'_> {
                     let (func, shape_in, shape_out) = (t.func.listed(), &t.shape_in, &t.shape_out);
                     writeln!(f, " {func} {shape_in:?} -> {shape_out:?}")?;
                 }
+                NodeKind::Max(pool) => writeln!(
+                    f,
+                    " {} -> {size}, windows of {:?}, strides of {:?}",
+                    node.size_in, pool.window, pool.stride
+                )?,
                 NodeKind::Passthrough => writeln!(f, " {} -> {size}", node.size_in)?,
                 NodeKind::Input { .. } | NodeKind::Constant(_) => writeln!(f, " -> {size}")?,
             }

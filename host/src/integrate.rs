@@ -35,6 +35,24 @@ pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
     for population in &graph.populations {
         match &population.neuron {
             Neuron::IntegrateAndFire => halves.push(vec![Half::WHOLE]),
+            // The largest of a difference is the largest minuend, less the least of what is taken away.
+            Neuron::Pooled(_) => {
+                let mut links = graph.links_into(Target::Population(halves.len()));
+                let pre = links.find_map(|(_, link)| match link.pre {
+                    Source::Population(p) => halves.get(p),
+                    Source::Input(_) => None,
+                });
+                let pre: Vec<Half> = pre.into_iter().flatten().map(Half::pooled).collect();
+                if pre.iter().skip(1).any(|below| below.factor > 0.0) {
+                    return Err(LowerError::Unsupported {
+                        layer: population.label.clone(),
+                        what: "max pooling of a leaky rectifier with a slope below zero".into(),
+                        advice: "train it with a slope of at least zero",
+                        remedies: Vec::new(),
+                    });
+                }
+                halves.push(pre);
+            }
             Neuron::Own { neuron_type, .. } => halves.push(
                 neuron_type
                     .uniform()
@@ -76,13 +94,17 @@ pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
                 .map(|(at, half)| (Target::Population(at), half.gain))
                 .collect(),
         };
-        for (post, gain) in posts {
+        for (post_half, (post, gain)) in posts.into_iter().enumerate() {
             for (_, link) in graph.links_into(target) {
+                let counts = link.map.counts();
                 let pres: Vec<(Source, f32)> = match link.pre {
                     Source::Input(_) => vec![(link.pre, 1.0)],
                     Source::Population(p) => (first[p]..)
                         .zip(&halves[p])
-                        .map(|(at, half)| (Source::Population(at), half.factor))
+                        .enumerate()
+                        // Each half is pooled apart.
+                        .filter(|(half, _)| !counts || *half == post_half)
+                        .map(|(_, (at, half))| (Source::Population(at), half.factor))
                         .collect(),
                 };
                 links.extend(pres.into_iter().map(|(pre, factor)| {
@@ -163,11 +185,24 @@ impl Half {
         factor: 1.0,
     };
 
+    /// The half of a population that pools this one.
+    fn pooled(&self) -> Self {
+        Self { gain: 1.0, ..*self }
+    }
+
     fn population(&self, whole: &Population) -> Population {
+        let mut neuron = whole.neuron.clone();
+        match &mut neuron {
+            Neuron::Pooled(pooled) if self.factor < 0.0 => {
+                pooled.least.iter_mut().for_each(|least| *least = !*least);
+            }
+            Neuron::Pooled(_) => {}
+            _ => neuron = Neuron::IntegrateAndFire,
+        }
         Population {
             label: format!("{}{}", whole.label, self.suffix),
             bias: whole.bias.iter().map(|b| b * self.gain).collect(),
-            neuron: Neuron::IntegrateAndFire,
+            neuron,
             ..whole.clone()
         }
     }

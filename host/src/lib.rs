@@ -86,6 +86,7 @@ pub mod lower;
 pub mod names;
 pub mod network;
 pub(crate) mod neuron;
+pub mod nir;
 #[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]

@@ -5,12 +5,16 @@
 //! signals, a [`Connection`] carries a signal through a [`Transform`] and an optional [`Synapse`], a
 //! [`Probe`] marks what the user wants to see. Connections reach an ensemble's *neurons* directly.
 
+mod max_pool;
 mod neuron_type;
+mod rule;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::max_pool::MaxPool;
 pub use self::neuron_type::{NeuronType, Parameter, PerNeuron, Range};
+pub use self::rule::{Charge, Firing, Reset, Rule};
 use crate::advice::Advice;
 use crate::tensor::Tensor;
 
@@ -106,6 +110,9 @@ pub enum NodeKind {
     Constant(Tensor),
     /// Hands its input on.
     Passthrough,
+    /// The largest of each window. Of spikes it is the growth of the largest sum over all steps so far, so that over
+    /// several steps it approaches the largest activation.
+    Max(MaxPool),
     /// A function of the front end inside the network.
     Tensor(TensorNode),
 }
@@ -322,8 +329,16 @@ pub struct Convolution {
 #[expect(missing_docs, reason = "each is the Nengo parameter of that name")]
 #[non_exhaustive]
 pub enum Synapse {
-    Lowpass { tau: f64 },
-    Alpha { tau: f64 },
+    Lowpass {
+        tau: f64,
+    },
+    Alpha {
+        tau: f64,
+    },
+    /// What came in so many steps before; at least one. A Lowpass without a time constant is a delay of one.
+    Delay {
+        steps: u32,
+    },
 }
 
 /// Probe on an object.
@@ -369,6 +384,7 @@ impl fmt::Display for Synapse {
         match self {
             Self::Lowpass { tau } => write!(f, "Lowpass(tau={tau})"),
             Self::Alpha { tau } => write!(f, "Alpha(tau={tau})"),
+            Self::Delay { steps } => write!(f, "Delay(steps={steps})"),
         }
     }
 }

@@ -104,14 +104,17 @@ impl<'a> Quantizer<'a> {
             return Err(QuantizeError::Options);
         }
         let charged = charged(graph, calibration, options)?;
-        let populations = charged.iter().enumerate();
-        let populations = populations.map(|(at, charged)| match charged {
-            Some(charged) => charged.events,
-            None => Events {
-                value: theta(at, calibration, options),
-                spikes: (options.count(at).into(), 0),
-            },
-        });
+        let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
+        for (at, charged) in charged.iter().enumerate() {
+            populations.push(match (charged, pool_source(graph, at)) {
+                (_, Some(source)) => populations[source],
+                (Some(charged), None) => charged.events,
+                (None, None) => Events {
+                    value: theta(at, calibration, options),
+                    spikes: (options.count(at).into(), 0),
+                },
+            });
+        }
         let links = graph.links.iter();
         let network = integers::Network {
             target: options.target,
@@ -129,7 +132,7 @@ impl<'a> Quantizer<'a> {
         Ok(Self {
             options,
             sources: Sources {
-                populations: populations.collect(),
+                populations,
                 inputs,
             },
             charged,
@@ -153,6 +156,15 @@ impl<'a> Quantizer<'a> {
         target: Target,
         rounding: &Rounding,
     ) -> Result<(), QuantizeError> {
+        if let Target::Population(at) = target
+            && let Some(source) = pool_source(graph, at)
+        {
+            let events = self.sources.populations[source];
+            self.network.ensembles[at] =
+                neuron::pool::ensemble(&graph.populations[at], events, self.options.steps)?;
+            self.sources.populations[at] = events;
+            return Ok(());
+        }
         let factor = match target {
             Target::Population(p) => self.charged[p].as_ref().map_or(1.0, |c| c.factor),
             Target::Output(_) => 1.0,
@@ -231,6 +243,13 @@ impl<'a> Quantizer<'a> {
         }
         Ok(match first {
             None => Filter::THROUGH,
+            Some(Synapse::Delay { steps: 2.. }) => {
+                return Err(QuantizeError::Unsupported {
+                    layer: graph.label(target).into(),
+                    what: "a delay of more than one step",
+                    remedy: "simulate it on the host",
+                });
+            }
             Some(synapse) => Filter::of(synapse, self.options.dt),
         })
     }
@@ -320,7 +339,7 @@ impl<'a> Quantizer<'a> {
         })?;
         let initial = match &population.neuron {
             Neuron::Own { voltage, .. } => neuron::initial(population, voltage)?,
-            Neuron::IntegrateAndFire => Initial::Half,
+            Neuron::IntegrateAndFire | Neuron::Pooled(_) => Initial::Half,
         };
         let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
         let (above, below) = settled.spikes;
@@ -464,6 +483,10 @@ fn charged(
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
     for (at, population) in graph.populations.iter().enumerate() {
+        if let Neuron::Pooled(_) = population.neuron {
+            all.push(None);
+            continue;
+        }
         let Neuron::Own { neuron_type, .. } = &population.neuron else {
             let mut links = graph.links_into(Target::Population(at));
             let inbox = options.steps == 0 || links.any(|(_, l)| l.synapse.is_some());
@@ -489,6 +512,16 @@ fn charged(
             known: neuron::known(),
         })
     }
+}
+
+/// The population that another one pools; `None` if that has neurons. It stands before it.
+fn pool_source(graph: &Graph, at: usize) -> Option<usize> {
+    let pooled = matches!(graph.populations[at].neuron, Neuron::Pooled(_));
+    let mut links = graph.links_into(Target::Population(at));
+    links.find_map(|(_, link)| match link.pre {
+        Source::Population(source) if pooled && source < at => Some(source),
+        _ => None,
+    })
 }
 
 /// The activation that one spike in one step stands for.

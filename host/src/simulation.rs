@@ -11,7 +11,7 @@ use crate::advice::{Advice, Advised};
 use crate::inputs::{Inputs, InputsError};
 use crate::judge::{self, Deviation, Figures, Judge, Tally};
 use crate::network::{Network, Pre};
-use crate::simulate::{Run, SimulateError, SimulateOptions, Simulator, Watch};
+use crate::simulate::{Readout, Run, SimulateError, SimulateOptions, Simulator, Watch};
 
 /// Most samples that are simulated at a time.
 const BLOCK: usize = 256;
@@ -79,13 +79,13 @@ pub struct Simulation {
     pub steps: usize,
     /// Seconds per step.
     pub dt: f64,
-    /// The share of classes that the first output has right at the last step, see [`Judge`].
+    /// The share of classes that the first output's result has right, see [`Judge`] and [`SimulateOptions::readout`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// The errors of the first output at the last step, if its targets are values.
+    /// The errors of the first output's result, if its targets are values.
     #[serde(flatten)]
     pub error: Option<Deviation>,
-    /// The same of the mean of the last ten steps.
+    /// The accuracy by the mean of the last ten steps, if the result is that of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_mean_10: Option<f64>,
     /// Spikes; `None` if no neurons spike.
@@ -148,7 +148,7 @@ pub fn simulate(
         Some(samples) => samples.min(BLOCK),
         None => BLOCK,
     };
-    let mut sums = Sums::new(network, inputs);
+    let mut sums = Sums::new(network, inputs, options.readout);
     for from in (0..inputs.len()).step_by(block) {
         let samples = from..inputs.len().min(from + block);
         let run = simulator.predict(&inputs.nodes(samples, steps), steps)?;
@@ -192,18 +192,20 @@ struct Sums<'a> {
     output: Option<usize>,
     judge: Option<Judge<'a>>,
     spikes: Vec<Option<u64>>,
-    /// Comparisons of the last step, and of the mean of the last steps.
+    readout: Readout,
+    /// Comparisons of the result, and of the mean of the last steps.
     tallies: [Tally; 2],
     elapsed: Duration,
 }
 
 impl<'a> Sums<'a> {
-    fn new(network: &Network, inputs: &'a Inputs) -> Self {
+    fn new(network: &Network, inputs: &'a Inputs, readout: Readout) -> Self {
         let output = network.outputs.first().map(|(_, probe)| probe.0);
         Self {
             output,
             judge: judge(network, inputs),
             spikes: vec![None; network.ensembles.len()],
+            readout,
             tallies: <[Tally; 2]>::default(),
             elapsed: Duration::ZERO,
         }
@@ -213,7 +215,8 @@ impl<'a> Sums<'a> {
     fn add(&mut self, run: &Run, from: usize) {
         for (sum, ensemble) in self.spikes.iter_mut().zip(&run.ensembles) {
             if let Some(spikes) = ensemble.spikes {
-                *sum.get_or_insert(0) += spikes;
+                let sum = sum.get_or_insert(0);
+                *sum = sum.saturating_add(spikes);
             }
         }
         let output = self.output.and_then(|at| run.probes.get(at));
@@ -224,14 +227,9 @@ impl<'a> Sums<'a> {
             let items = output.values.data().chunks_exact(all * size);
             for (at, item) in items.enumerate() {
                 let steps = &item[..run.steps.min(all) * size];
-                for (tally, window) in self.tallies.iter_mut().zip([1, WINDOW]) {
-                    let last = &steps[steps.len().saturating_sub(window * size)..];
-                    let mean = |place| {
-                        let values = last.iter().skip(place).step_by(size);
-                        let sum: f64 = values.map(|v| f64::from(*v)).sum();
-                        sum / (last.len() / size) as f64
-                    };
-                    judge.add(tally, from + at, (0..size).map(mean));
+                let readouts = [self.readout, Readout::Mean(WINDOW)];
+                for (tally, readout) in self.tallies.iter_mut().zip(readouts) {
+                    judge.add(tally, from + at, readout.of(steps, size).into_iter());
                 }
             }
         }
@@ -251,7 +249,9 @@ impl<'a> Sums<'a> {
             dt,
             accuracy: last.accuracy,
             error: last.error,
-            accuracy_mean_10: mean.accuracy.filter(|_| steps >= WINDOW),
+            accuracy_mean_10: mean
+                .accuracy
+                .filter(|_| self.readout == Readout::Last && steps >= WINDOW),
             spikes_per_image: (self.spikes.iter().flatten())
                 .copied()
                 .reduce(|a, b| a + b)

@@ -88,6 +88,23 @@ impl<W: io::Write> io::Write for Plain<W> {
     }
 }
 
+/// The most bytes of a message: names in a damaged file may be as long as it is.
+const MESSAGE: usize = 2048;
+
+/// A message of bounded length: what is wrong at its start, and what to do at its end, stay.
+#[must_use]
+pub fn brief(text: &str) -> String {
+    if text.len() <= MESSAGE {
+        return text.to_owned();
+    }
+    let half = MESSAGE / 2 - 8;
+    let boundary = |at: &usize| text.is_char_boundary(*at);
+    let start = (0..=half).rev().find(boundary).unwrap_or(0);
+    let end = (text.len() - half..=text.len()).find(boundary);
+    let end = end.unwrap_or(text.len());
+    format!("{} ... {}", &text[..start], &text[end..])
+}
+
 #[cfg(test)]
 mod tests {
     use io::Write as _;

@@ -587,9 +587,13 @@ fn every_option_of_the_converter_is_a_flag() {
 
     let pool = project("models/mnist_pool_bn.keras");
     assert_eq!(
-        tensor_nodes(&inspected(&pool, &["--inference-only"])),
+        tensor_nodes(&inspected(
+            &pool,
+            &["--inference-only", "--nengo-dl-compat"]
+        )),
         ["max_pooling2d"]
     );
+    assert!(tensor_nodes(&inspected(&pool, &["--inference-only"])).is_empty());
     let average = ["--inference-only", "--max-to-avg-pool"];
     assert!(tensor_nodes(&inspected(&pool, &average)).is_empty());
     let mlp = project("models/mnist_mlp.keras");
@@ -1016,4 +1020,133 @@ fn several_inputs_have_a_file_each() {
         &uneven,
         &["digits.npz has 300", "mnist_test10k.npz has 10000"],
     );
+}
+
+/// A NIR graph of the tests' fixtures.
+fn nir(name: &str) -> PathBuf {
+    project(&format!("tests/fixtures/nir/{name}"))
+}
+
+#[test]
+fn a_nir_graph_is_inspected_simulated_and_matched() {
+    let (graph, samples) = (
+        nir("snntorch_watch_rleaky.nir"),
+        nir("snntorch_watch_rleaky.npz"),
+    );
+    let output = tinyspike(&["inspect", path(&graph)]);
+    let listing = text(&output.stdout);
+    for part in [
+        "1.w_rec -> 1.lif  closes a cycle",
+        "likely writer: snntorch (r = tau / dt",
+        "dt               0.0001     file",
+        "reset            subtract   as snntorch",
+    ] {
+        assert!(listing.contains(part), "{part}: {listing}");
+    }
+    let said = text(&output.stderr);
+    assert!(said.contains("taken for semantics snntorch"), "{said}");
+    let choices = json(&tinyspike(&[
+        "inspect",
+        path(&graph),
+        "--json",
+        "--semantics",
+        "snntorch,reset=zero",
+    ]));
+    let reset = choices["semantics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["choice"] == "reset");
+    assert_eq!(reset.unwrap()["from"], "--semantics");
+
+    let folder = TempDir::new().unwrap();
+    let outputs = folder.path().join("out.npz");
+    let mut args = vec!["simulate", path(&graph), "--data", path(&samples), "--json"];
+    args.extend(["--probe", "all", "-o", path(&outputs)]);
+    let report = json(&tinyspike(&args));
+    assert_eq!(
+        (&report["images"], &report["steps"], &report["accuracy"]),
+        (&8.into(), &100.into(), &1.0.into())
+    );
+    let names: Vec<String> = NpzArchive::open(&outputs)
+        .unwrap()
+        .array_names()
+        .map(str::to_owned)
+        .collect();
+    for name in [
+        "output/output",
+        "spikes/1.lif",
+        "potentials/1.lif",
+        "spikes/3",
+    ] {
+        assert!(names.iter().any(|n| n == name), "{names:?}");
+    }
+
+    let found = json(&tinyspike(&[
+        "verify",
+        path(&graph),
+        "--match",
+        path(&samples),
+        "--json",
+    ]));
+    assert_eq!(found["passed"], true);
+    assert!(
+        found["found"]
+            .as_array()
+            .unwrap()
+            .contains(&"snntorch".into()),
+        "{found}"
+    );
+    // What was recorded of another network fits no semantics.
+    let other = tinyspike(&[
+        "verify",
+        path(&nir("norse_watch_ff.nir")),
+        "--match",
+        path(&samples),
+    ]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(text(&other.stderr).contains(
+        "x has the shape [8, 100, 12], but a step of the input \"input\" takes 6 values"
+    ));
+}
+
+#[test]
+fn what_a_nir_graph_cannot_do_is_said() {
+    let graph = nir("rockpool_vowels.nir");
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("image.tsp");
+    for (args, part) in [
+        (
+            vec!["convert", path(&graph), "-o", path(&image)],
+            "an image cannot hold the neurons of NIR graphs yet",
+        ),
+        (
+            vec!["verify", path(&graph)],
+            "has no forward pass of its own to compare with",
+        ),
+        (
+            vec!["inspect", path(&graph), "--semantics", "keras"],
+            "there are nir, snntorch,",
+        ),
+        (
+            vec!["inspect", path(&nir("dangling.nir"))],
+            "names \"lif\", which is no node; there are in, lif1, out (is \"lif1\" meant?)",
+        ),
+    ] {
+        let output = tinyspike(&args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(
+            text(&output.stderr).contains(part),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    assert!(!image.exists());
+    let keras = tinyspike(&[
+        "inspect",
+        path(&project("models/mnist_small.keras")),
+        "--semantics",
+        "norse",
+    ]);
+    assert!(text(&keras.stderr).contains("--semantics is for NIR graphs, which this is none of"));
 }

@@ -19,7 +19,8 @@ use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, spiking,
+    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
+    pooled_networks, spiking,
 };
 
 /// A run on a board; if there can be none, the message says what to do.
@@ -55,6 +56,8 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         1 => exact_networks(),
         2 => mixed_networks(),
         1 => endless_networks(),
+        1 => pooled_networks(),
+        1 => pooled_exact_networks(),
     ]
 }
 

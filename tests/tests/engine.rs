@@ -21,7 +21,8 @@ use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks,
+    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
+    pooled_networks,
 };
 use tinyspike_tests::reference::Reference;
 
@@ -45,6 +46,14 @@ proptest! {
     #[test]
     fn exact_networks_equal_the_reference(
         network in prop_oneof![exact_networks(), mixed_networks(), endless_networks()],
+        seed in any::<u64>(),
+    ) {
+        compare_all(&network, &inputs(&network, seed))?;
+    }
+
+    #[test]
+    fn max_pooling_equals_the_reference(
+        network in prop_oneof![2 => pooled_networks(), 1 => pooled_exact_networks()],
         seed in any::<u64>(),
     ) {
         compare_all(&network, &inputs(&network, seed))?;
@@ -220,7 +229,10 @@ where
                 Neuron::Lif(_) => 0,
                 _ => ensemble.threshold[i % ensemble.threshold.len()],
             };
-            let stored = engine.potential(e, i).unwrap();
+            let Some(stored) = engine.potential(e, i) else {
+                prop_assert!(matches!(ensemble.neuron, Neuron::Pool(_)));
+                continue;
+            };
             let potential = reference.potentials[e][i] - i64::from(threshold);
             prop_assert_eq!(i64::from(stored), potential);
             if network.steps == Steps::Endless {

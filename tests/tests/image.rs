@@ -14,7 +14,8 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks,
+    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
+    pooled_networks,
 };
 
 /// Networks of all kinds.
@@ -23,7 +24,9 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         networks(),
         exact_networks(),
         mixed_networks(),
-        endless_networks()
+        endless_networks(),
+        pooled_networks(),
+        pooled_exact_networks()
     ]
 }
 

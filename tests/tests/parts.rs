@@ -18,7 +18,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks};
+use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks, pooled_networks};
 
 const BOARD: Board = Board::Mps2An386;
 
@@ -68,7 +68,12 @@ fn image_and_inputs(network: &integers::Network) -> (Vec<u8>, Vec<u8>) {
 #[ignore = "needs QEMU and the firmware: cargo xtask test"]
 fn without_a_part_all_else_runs() {
     let mut runner = TestRunner::deterministic();
-    let networks = prop_oneof![4 => networks(), 1 => exact_networks(), 1 => mixed_networks()];
+    let networks = prop_oneof![
+        4 => networks(),
+        1 => exact_networks(),
+        1 => mixed_networks(),
+        1 => pooled_networks(),
+    ];
     let networks: Vec<_> = (0..40)
         .map(|_| networks.new_tree(&mut runner).unwrap().current())
         .map(|network| image_and_inputs(&network))

@@ -150,7 +150,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
             if earlier || synapse.is_some() {
                 // A spike of the network's own neurons counts for a thousand.
                 let spike = match population.neuron {
-                    Neuron::IntegrateAndFire => 1.0,
+                    Neuron::IntegrateAndFire | Neuron::Pooled(_) => 1.0,
                     Neuron::Own { .. } => 0.001,
                 };
                 let pre = Source::Population(pre);

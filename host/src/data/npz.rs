@@ -1,12 +1,14 @@
 //! NumPy archives: `.npz`, a zip of `.npy` files.
 
-use std::io::{Read, Seek};
+use std::io::{Cursor, Read, Seek};
+use std::path::Path;
 
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::array::{Array, Role, array_called, damaged};
+use super::array::{Array, Role, Values, array_called, damaged};
 use super::error::DataError;
+use super::file::{read_file, unpacked_limit};
 use super::npy::parse_npy;
 
 /// A NumPy archive: a zip of `.npy` files.
@@ -61,4 +63,45 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
             found,
         }
     }
+}
+
+/// An array of a file as floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatArray {
+    /// Its name in the file.
+    pub name: String,
+    /// The length along each axis.
+    pub shape: Vec<usize>,
+    /// The values, row-major. Bytes stand for whole numbers.
+    pub values: Vec<f32>,
+}
+
+/// Reads all arrays of a `.npz` whose numbers are floats or integers.
+///
+/// # Errors
+/// [`DataError`], if the file cannot be read, is no archive, or an array is damaged or holds no numbers.
+pub fn arrays(path: &Path) -> Result<Vec<FloatArray>, DataError> {
+    let file = path.display().to_string();
+    let bytes = read_file(path)?;
+    let limit = unpacked_limit(bytes.len() as u64);
+    let mut archive = Archive::open(&file, Cursor::new(&*bytes), limit)?;
+    let names: Vec<String> = (archive.zip.file_names().filter_map(Result::ok))
+        .filter_map(|name| name.strip_suffix(".npy").map(str::to_owned))
+        .collect();
+    let mut arrays = Vec::new();
+    for name in names {
+        let Some(array) = archive.array(&name, Role::Samples)? else {
+            continue;
+        };
+        arrays.push(FloatArray {
+            name,
+            shape: array.shape,
+            values: match array.values {
+                Values::U8(bytes) => bytes.into_iter().map(f32::from).collect(),
+                Values::Int(values) => values.into_iter().map(|v| v as f32).collect(),
+                Values::Float(values) => values,
+            },
+        });
+    }
+    Ok(arrays)
 }

@@ -185,6 +185,22 @@ impl Convolution {
 }
 
 impl LinearMap {
+    /// The map into a population that pools: each of so many places counts for itself, and a matrix without rows
+    /// says so.
+    #[must_use]
+    pub fn counting(places: usize) -> Self {
+        Self::Dense(Dense {
+            weights: Tensor::filled(vec![0, places], 0.0),
+            first: 0,
+        })
+    }
+
+    /// Tells whether places count for themselves, without weights.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        matches!(self, Self::Dense(d) if d.weights.shape()[0] == 0)
+    }
+
     /// The number of places that it sees.
     #[must_use]
     pub fn inputs(&self) -> usize {

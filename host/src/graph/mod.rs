@@ -8,7 +8,7 @@ mod map;
 
 use std::borrow::Cow;
 
-use crate::network::{EnsembleId, Head, NeuronType, PerNeuron, Synapse};
+use crate::network::{EnsembleId, Head, MaxPool, NeuronType, PerNeuron, Synapse};
 use crate::ops::OpsError;
 
 pub use map::{Convolution, Dense, LinearMap, SourceMap, Window};
@@ -66,6 +66,19 @@ pub enum Neuron {
         /// V of each neuron at the start, as a share of the threshold; empty for 0.
         voltage: Vec<f32>,
     },
+    /// No neurons, but windows over the one population that reaches it.
+    Pooled(Pooled),
+}
+
+/// Max pooling: the largest of each window's values, or the least.
+///
+/// Of counts it emits what the largest count of a window has grown by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pooled {
+    /// The windows, channels last.
+    pub pool: MaxPool,
+    /// `true` for each channel of which the least counts.
+    pub least: Vec<bool>,
 }
 
 /// Values that the user reads.
@@ -133,12 +146,12 @@ impl Graph {
         self.inputs.iter().map(Input::size).collect()
     }
 
-    /// All targets, populations first, each with its number of neurons or values.
+    /// All targets, populations first, each with the number of its neurons, places or values that links reach.
     pub fn targets(&self) -> impl Iterator<Item = (Target, usize)> + '_ {
         let populations = self.populations.iter().enumerate();
         let outputs = self.outputs.iter().enumerate();
         populations
-            .map(|(at, p)| (Target::Population(at), p.neurons))
+            .map(|(at, p)| (Target::Population(at), p.size_in()))
             .chain(outputs.map(|(at, o)| (Target::Output(at), o.bias.len())))
     }
 
@@ -166,14 +179,14 @@ impl Graph {
         }
     }
 
-    /// The number of neurons or values of a target.
+    /// The number of neurons, places or values of a target that links reach.
     ///
     /// # Panics
     /// If the graph has no such target.
     #[must_use]
     pub fn target_size(&self, target: Target) -> usize {
         match target {
-            Target::Population(p) => self.populations[p].neurons,
+            Target::Population(p) => self.populations[p].size_in(),
             Target::Output(o) => self.outputs[o].bias.len(),
         }
     }
@@ -193,9 +206,25 @@ impl Graph {
     /// Tells whether all neurons are the network's own and all outputs show a last value, as in an exact image.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        let own = |p: &Population| matches!(p.neuron, Neuron::Own { .. });
+        let own = |p: &Population| !matches!(p.neuron, Neuron::IntegrateAndFire);
         let shown = |o: &Output| matches!(o.readout, Readout::Shown { .. });
         self.populations.iter().all(own) && self.outputs.iter().all(shown)
+    }
+
+    /// The most populations of neurons that follow one another, without those that pool.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let mut depths = vec![0; self.populations.len()];
+        for (at, population) in self.populations.iter().enumerate() {
+            let before = self.links_into(Target::Population(at));
+            let before = before.filter_map(|(_, link)| match link.pre {
+                Source::Population(pre) if pre < at => Some(depths[pre]),
+                _ => None,
+            });
+            let own = usize::from(!matches!(population.neuron, Neuron::Pooled(_)));
+            depths[at] = before.max().unwrap_or(0) + own;
+        }
+        depths.into_iter().max().unwrap_or(0)
     }
 
     /// The links into a target, each with its index.
@@ -213,13 +242,49 @@ impl Input {
     }
 }
 
+impl Population {
+    /// The number of neurons or places that links reach.
+    #[must_use]
+    pub fn size_in(&self) -> usize {
+        match &self.neuron {
+            Neuron::Pooled(pooled) => pooled.pool.size_in(),
+            _ => self.neurons,
+        }
+    }
+
+    /// The activations of rectified neurons, or of windows, for their currents, sample after sample.
+    #[must_use]
+    pub fn activations(&self, mut currents: Vec<f32>) -> Vec<f32> {
+        let Neuron::Pooled(Pooled { pool, least }) = &self.neuron else {
+            for a in &mut currents {
+                *a = a.max(0.0);
+            }
+            return currents;
+        };
+        let size = pool.size_in().max(1);
+        let mut all = vec![0.0; currents.len() / size * self.neurons];
+        for (x, y) in currents
+            .chunks_exact(size)
+            .zip(all.chunks_exact_mut(self.neurons.max(1)))
+        {
+            pool.apply(x, |channel| least[channel], y);
+        }
+        all
+    }
+}
+
 impl Link {
     /// Adds what `batch` sources in `x` bring to as many targets in `y`.
     ///
     /// # Errors
     /// [`OpsError`] if the lengths do not match.
     pub fn apply_batch(&self, batch: usize, x: &[f32], y: &mut [f32]) -> Result<(), OpsError> {
-        self.map.apply_batch(batch, &self.seen(batch, x), y)
+        let seen = self.seen(batch, x);
+        if self.map.counts() {
+            y.iter_mut().zip(&*seen).for_each(|(y, x)| *y += x);
+            return Ok(());
+        }
+        self.map.apply_batch(batch, &seen, y)
     }
 
     /// The part of `batch` sources in `x` that the weights see.

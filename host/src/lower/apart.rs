@@ -7,7 +7,8 @@ use super::attempt;
 use super::error::LowerError;
 use crate::graph::Graph;
 use crate::network::{
-    Ensemble, EnsembleId, Network, NeuronType, NodeId, PerNeuron, Post, Pre, Transform,
+    Connection, Ensemble, EnsembleId, MaxPool, Network, NeuronType, NodeId, NodeKind, PerNeuron,
+    Post, Pre, Transform,
 };
 
 /// Resolves a network as [`lower`](super::lower) does, with populations of its own between linear layers if
@@ -18,6 +19,9 @@ use crate::network::{
 /// As [`lower`](super::lower).
 pub fn lower_apart(network: &Network) -> Result<Graph, LowerError> {
     let mut own = Cow::Borrowed(network);
+    while let Some(rectified) = rectified_before_pooling(&own) {
+        own = Cow::Owned(rectified);
+    }
     loop {
         match attempt(&own, true) {
             Ok(mut graph) => {
@@ -28,7 +32,12 @@ pub fn lower_apart(network: &Network) -> Result<Graph, LowerError> {
                 return Ok(graph);
             }
             Err(refused) => match refused.cut {
-                Some(node) => own = Cow::Owned(with_population(&own, node)),
+                Some(node) => {
+                    own = Cow::Owned(match &own.nodes[node.0].kind {
+                        NodeKind::Max(pool) => with_population_before(&own, node, pool),
+                        _ => with_population(&own, node),
+                    });
+                }
                 None => return Err(refused.error),
             },
         }
@@ -75,6 +84,140 @@ fn with_population(network: &Network, node: NodeId) -> Network {
         }
     }
     network
+}
+
+/// The network with a population before a node that pools, which takes up what the node did.
+fn with_population_before(network: &Network, node: NodeId, pool: &MaxPool) -> Network {
+    let positive = is_positive(network, node);
+    let neuron_type = match positive {
+        true => NeuronType::RectifiedLinear { amplitude: 1.0 },
+        false => NeuronType::LeakyRelu {
+            negative_slope: 1.0,
+            amplitude: 1.0,
+        },
+    };
+    let mut network = network.clone();
+    let ensemble = Ensemble {
+        label: format!("{}.input", network.nodes[node.0].label),
+        n_neurons: pool.size_in(),
+        neuron_type: neuron_type.into(),
+        gain: PerNeuron::Same(1.0),
+        bias: None,
+        bias_trainable: None,
+        shape: seen_by(pool),
+        channels_last: pool.channels_last,
+        initial_voltage: None,
+        subnetwork: None,
+    };
+    let id = EnsembleId(network.ensembles.len());
+    network.ensembles.push(ensemble);
+    for connection in &mut network.connections {
+        if connection.post == Post::Node(node) {
+            connection.post = Post::Neurons(id);
+        }
+    }
+    (network.connections).push(plain(Pre::Neurons(id), Post::Node(node), pool.size_in()));
+    network
+}
+
+/// The shape that a pool sees, as its layer has it.
+fn seen_by(pool: &MaxPool) -> Vec<usize> {
+    let [height, width, channels] = pool.input;
+    match pool.channels_last {
+        true => vec![height, width, channels],
+        false => vec![channels, height, width],
+    }
+}
+
+/// A connection that passes values on.
+fn plain(pre: Pre, post: Post, size: usize) -> Connection {
+    Connection {
+        pre,
+        pre_slice: None,
+        post,
+        post_slice: None,
+        transform: Transform::Identity(size),
+        synapse: None,
+        trainable: Some(false),
+        subnetwork: None,
+    }
+}
+
+/// The network with rectifiers before a node that pools in place of those behind it, if there are: the largest of
+/// rectified values is the largest value, rectified. So no population has to hold both signs.
+fn rectified_before_pooling(network: &Network) -> Option<Network> {
+    let (node, pool, id) = network.nodes.iter().enumerate().find_map(|(at, node)| {
+        let NodeKind::Max(pool) = &node.kind else {
+            return None;
+        };
+        let node = NodeId(at);
+        let mut readers = network
+            .connections
+            .iter()
+            .filter(|c| c.pre == Pre::Node(node));
+        let reader = readers.next()?;
+        let alone =
+            readers.next().is_none() && network.probes.iter().all(|p| p.target != Pre::Node(node));
+        let Post::Neurons(id) = reader.post else {
+            return None;
+        };
+        let ensemble = &network.ensembles[id.0];
+        let passes = matches!(reader.transform, Transform::Identity(_))
+            && reader.pre_slice.is_none()
+            && reader.post_slice.is_none()
+            && reader.synapse.is_none();
+        let into = network.connections.iter();
+        let into = into.filter(|c| c.post == Post::Neurons(id)).count();
+        let plain = matches!(ensemble.gain, PerNeuron::Same(gain) if gain > 0.0)
+            && ensemble.bias.is_none()
+            && ensemble.initial_voltage.is_none()
+            && ensemble.neuron_type.uniform().is_some_and(|n| rises(&n));
+        let mut before = network.connections.iter();
+        let signed = before.any(|c| c.post == Post::Node(node) && matches!(c.pre, Pre::Node(_)));
+        (alone && passes && into == 1 && plain && signed).then_some((node, pool, id))
+    })?;
+    let mut network = network.clone();
+    let ensemble = &mut network.ensembles[id.0];
+    ensemble.n_neurons = pool.size_in();
+    ensemble.shape = seen_by(pool);
+    ensemble.channels_last = pool.channels_last;
+    let behind = network
+        .connections
+        .iter()
+        .position(|c| c.pre == Pre::Node(node))?;
+    network.connections.remove(behind);
+    for connection in &mut network.connections {
+        if connection.pre == Pre::Neurons(id) {
+            connection.pre = Pre::Node(node);
+        }
+        if connection.post == Post::Node(node) {
+            connection.post = Post::Neurons(id);
+        }
+    }
+    for probe in &mut network.probes {
+        if probe.target == Pre::Neurons(id) {
+            probe.target = Pre::Node(node);
+        }
+    }
+    (network.connections).push(plain(Pre::Neurons(id), Post::Node(node), pool.size_in()));
+    Some(network)
+}
+
+/// Tells whether neurons of a type never answer less to more.
+fn rises(neuron_type: &NeuronType) -> bool {
+    match neuron_type {
+        NeuronType::RectifiedLinear { amplitude }
+        | NeuronType::SpikingRectifiedLinear { amplitude } => *amplitude > 0.0,
+        NeuronType::LeakyRelu {
+            negative_slope,
+            amplitude,
+        }
+        | NeuronType::SpikingLeakyRelu {
+            negative_slope,
+            amplitude,
+        } => *amplitude > 0.0 && *negative_slope >= 0.0,
+        _ => false,
+    }
 }
 
 /// The shape of a node's values, as the convolutions around it know it, and `true` if channels come last.

@@ -18,12 +18,15 @@ mod error;
 mod link;
 mod order;
 mod path;
+mod pooling;
 mod resolve;
 mod tensor_nodes;
 mod wiring;
 
-use crate::graph::{Graph, Input, Link, Neuron, Output, Population, Readout, Source, Target};
-use crate::network::{EnsembleId, Network, NodeId, NodeKind, Post, Pre};
+use crate::graph::{
+    Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap, Target,
+};
+use crate::network::{Network, NodeId, NodeKind, Post, Pre};
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
 use device::{device_order, planes};
@@ -54,10 +57,22 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
     }
     let mut resolver = Resolver::new(network, apart);
     let mut order = order::topological(network)?;
-    order.retain(|&id| tensor_nodes::ensemble_head(network, id).is_none());
+    order.retain(|source| match source {
+        Pre::Neurons(id) => tensor_nodes::ensemble_head(network, *id).is_none(),
+        Pre::Node(_) => true,
+    });
     let mut work = Work::new(network, &inputs, &order);
     let mut populations = Vec::with_capacity(order.len());
-    for (at, &id) in order.iter().enumerate() {
+    for (at, &source) in order.iter().enumerate() {
+        let id = match source {
+            Pre::Neurons(id) => id,
+            Pre::Node(node) => {
+                let (population, pre, source) = pooling::pooled(network, node, &mut resolver)?;
+                work.count(&pre, source, &population, at);
+                populations.push(population);
+                continue;
+            }
+        };
         let ensemble = &network.ensembles[id.0];
         let resolved = resolver.sum_into(Post::Neurons(id))?;
         let (shape, order) = device_order(ensemble);
@@ -167,8 +182,8 @@ fn inputs(network: &Network) -> Vec<Input> {
 /// The links so far, and what their ends look like.
 struct Work {
     links: Vec<Link>,
-    /// The index of each input node among the inputs.
-    input_of: Vec<usize>,
+    /// The input or the population that each node is, if it is one.
+    nodes: Vec<Source>,
     /// The population of each ensemble.
     population_of: Vec<usize>,
     /// The shape of each input, and of each population.
@@ -184,30 +199,57 @@ struct Arrival<'a> {
 }
 
 impl Work {
-    fn new(network: &Network, inputs: &[Input], order: &[EnsembleId]) -> Self {
+    fn new(network: &Network, inputs: &[Input], order: &[Pre]) -> Self {
         let mut count = 0;
-        let input_of = network.nodes.iter().map(|node| {
+        let nodes = network.nodes.iter().map(|node| {
             let at = count;
             count += usize::from(matches!(node.kind, NodeKind::Input { .. }));
-            at
+            Source::Input(at)
         });
-        let input_of = input_of.collect();
-        let mut population_of = vec![0; network.ensembles.len()];
-        for (at, id) in order.iter().enumerate() {
-            population_of[id.0] = at;
-        }
-        let device = order
-            .iter()
-            .map(|id| device_order(&network.ensembles[id.0]).0);
-        Self {
+        let mut work = Self {
             links: Vec::new(),
-            input_of,
-            population_of,
+            nodes: nodes.collect(),
+            population_of: vec![0; network.ensembles.len()],
             shapes: [
                 inputs.iter().map(|i| planes(&i.shape)).collect(),
-                device.collect(),
+                Vec::with_capacity(order.len()),
             ],
+        };
+        for (at, source) in order.iter().enumerate() {
+            let shape = match *source {
+                Pre::Neurons(id) => {
+                    work.population_of[id.0] = at;
+                    device_order(&network.ensembles[id.0]).0
+                }
+                Pre::Node(n) => {
+                    work.nodes[n.0] = Source::Population(at);
+                    match &network.nodes[n.0].kind {
+                        NodeKind::Max(pool) => pool.shape(),
+                        _ => planes(&[network.nodes[n.0].size_out]),
+                    }
+                }
+            };
+            work.shapes[1].push(shape);
         }
+        work
+    }
+
+    fn source(&self, pre: Pre) -> Source {
+        match pre {
+            Pre::Node(NodeId(n)) => self.nodes[n],
+            Pre::Neurons(e) => Source::Population(self.population_of[e.0]),
+        }
+    }
+
+    /// Adds the link over which a population's places count.
+    fn count(&mut self, pre: &Pre, source: SourceMap, population: &Population, at: usize) {
+        self.links.push(Link {
+            pre: self.source(*pre),
+            post: Target::Population(at),
+            source,
+            map: LinearMap::counting(population.size_in()),
+            synapse: None,
+        });
     }
 
     fn shape(&self, source: Source) -> [usize; 3] {
@@ -225,10 +267,7 @@ impl Work {
             let Term {
                 pre, path, synapse, ..
             } = term;
-            let pre = match pre {
-                Pre::Node(NodeId(n)) => Source::Input(self.input_of[*n]),
-                Pre::Neurons(e) => Source::Population(self.population_of[e.0]),
-            };
+            let pre = self.source(*pre);
             let made = (path.then(&to.order))
                 .and_then(|path| link::finish(path, self.shape(pre), to.shape));
             let (source, map) = made.map_err(|what| Refused {

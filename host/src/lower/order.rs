@@ -1,9 +1,9 @@
 //! The order of populations: sources before targets.
 
 use super::error::{LowerError, unsupported};
-use crate::network::{EnsembleId, Network, Post, Pre};
+use crate::network::{EnsembleId, Network, NodeId, NodeKind, Post, Pre};
 
-/// Ensembles, one bit for each.
+/// Sources, one bit for each.
 #[derive(Clone)]
 struct Set(Vec<u64>);
 
@@ -21,36 +21,51 @@ impl Set {
     }
 }
 
-/// The ensembles that reach each object through nodes alone: on any way, and without a delay.
+/// The sources that reach each object through other nodes alone: on any way, and without a delay.
 struct Reach {
     nodes: Vec<Option<[Set; 2]>>,
-    ensembles: Vec<[Set; 2]>,
+    sources: Vec<[Set; 2]>,
 }
 
-/// Ensembles in an order in which every connection leads forward, except delayed ones that close a loop.
-pub(super) fn topological(network: &Network) -> Result<Vec<EnsembleId>, LowerError> {
-    let reach = Reach::of(network)?;
-    let n = network.ensembles.len();
-    let mut order: Vec<EnsembleId> = Vec::with_capacity(n);
+/// Ensembles, then nodes that pool: what a graph has as populations.
+fn sources(network: &Network) -> Vec<Pre> {
+    let ensembles = (0..network.ensembles.len()).map(|e| Pre::Neurons(EnsembleId(e)));
+    let nodes = network.nodes.iter().enumerate();
+    let pools = nodes.filter(|(_, node)| matches!(node.kind, NodeKind::Max(_)));
+    let pools = pools.map(|(n, _)| Pre::Node(NodeId(n)));
+    ensembles.chain(pools).collect()
+}
+
+/// Ensembles and nodes that pool, in an order in which every connection leads forward, except delayed ones that close
+/// a loop.
+pub(super) fn topological(network: &Network) -> Result<Vec<Pre>, LowerError> {
+    let sources = sources(network);
+    let reach = Reach::of(network, &sources)?;
+    let n = sources.len();
+    let mut order: Vec<Pre> = Vec::with_capacity(n);
     let mut placed = vec![false; n];
     while order.len() < n {
         let ready = |ways: usize, at: usize| {
-            let waits = &reach.ensembles[at][ways];
+            let waits = &reach.sources[at][ways];
             !placed[at] && (0..n).all(|other| placed[other] || !waits.contains(other))
         };
         // What waits for a delayed connection of its own loop may go ahead.
         let next = (0..2).find_map(|ways| (0..n).find(|&at| ready(ways, at)));
         let Some(at) = next else {
-            let stuck = (0..n).find(|&at| !placed[at]).unwrap_or(0);
-            return Err(looped(&network.ensembles[stuck].label));
+            let stuck = sources.iter().zip(&placed).find(|(_, placed)| !**placed);
+            let label = stuck.map(|(source, _)| match source {
+                Pre::Neurons(e) => &*network.ensembles[e.0].label,
+                Pre::Node(n) => &*network.nodes[n.0].label,
+            });
+            return Err(looped(label.unwrap_or_default()));
         };
         placed[at] = true;
-        order.push(EnsembleId(at));
+        order.push(sources[at]);
     }
     Ok(order)
 }
 
-fn looped(label: &str) -> LowerError {
+pub(super) fn looped(label: &str) -> LowerError {
     unsupported(
         label,
         "a loop of connections without a synapse",
@@ -59,9 +74,9 @@ fn looped(label: &str) -> LowerError {
 }
 
 impl Reach {
-    fn of(network: &Network) -> Result<Self, LowerError> {
+    fn of(network: &Network, sources: &[Pre]) -> Result<Self, LowerError> {
         let nothing = || {
-            let words = network.ensembles.len().div_ceil(64);
+            let words = sources.len().div_ceil(64);
             [(); 2].map(|()| Set(vec![0; words]))
         };
         let mut into: Vec<Vec<usize>> = vec![Vec::new(); network.nodes.len()];
@@ -72,8 +87,15 @@ impl Reach {
         }
         let mut reach = Self {
             nodes: vec![None; network.nodes.len()],
-            ensembles: Vec::new(),
+            sources: Vec::new(),
         };
+        for (at, source) in sources.iter().enumerate() {
+            if let Pre::Node(n) = source {
+                let mut sets = nothing();
+                sets.iter_mut().for_each(|set| set.insert(at));
+                reach.nodes[n.0] = Some(sets);
+            }
+        }
         // Nodes from sources on, each after those before it; a node that is met again on its way is in a
         // loop.
         let mut open = vec![false; network.nodes.len()];
@@ -106,12 +128,22 @@ impl Reach {
                 }
             }
         }
-        reach.ensembles = network.ensembles.iter().map(|_| nothing()).collect();
+        reach.sources = sources.iter().map(|_| nothing()).collect();
+        let mut place = vec![None; network.nodes.len()];
+        for (at, source) in sources.iter().enumerate() {
+            if let Pre::Node(n) = source {
+                place[n.0] = Some(at);
+            }
+        }
         for (at, c) in network.connections.iter().enumerate() {
-            if let Post::Neurons(e) = c.post {
-                let mut sets = std::mem::replace(&mut reach.ensembles[e.0], nothing());
+            let post = match c.post {
+                Post::Neurons(e) => Some(e.0),
+                Post::Node(n) => place[n.0],
+            };
+            if let Some(post) = post {
+                let mut sets = std::mem::replace(&mut reach.sources[post], nothing());
                 reach.follow(network, at, &mut sets);
-                reach.ensembles[e.0] = sets;
+                reach.sources[post] = sets;
             }
         }
         Ok(reach)

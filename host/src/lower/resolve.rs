@@ -113,6 +113,15 @@ pub(super) struct Resolver<'a> {
     kept: usize,
     /// `true` if linear layers whose products are large shall be populations.
     apart: bool,
+    /// Factors and offsets behind each node that pools.
+    pooled: Vec<Option<Affine>>,
+}
+
+/// Factor and offset of each value of a node that pools, behind its windows, and their order on a device.
+pub(super) struct Affine {
+    pub(super) scale: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) order: Wiring,
 }
 
 impl<'a> Resolver<'a> {
@@ -143,7 +152,13 @@ impl<'a> Resolver<'a> {
             asked,
             kept: 0,
             apart,
+            pooled: network.nodes.iter().map(|_| None).collect(),
         }
+    }
+
+    /// States what a node that pools hands on. All that stand before others of its kind must be stated first.
+    pub(super) fn pooled(&mut self, node: NodeId, affine: Affine) {
+        self.pooled[node.0] = Some(affine);
     }
 
     fn ends(&self, post: Post) -> impl Iterator<Item = &'a Connection> + use<'a> {
@@ -213,10 +228,12 @@ impl<'a> Resolver<'a> {
                 waiting.pop();
                 continue;
             }
+            // What pools is a source.
             let before = self.ends(Post::Node(top)).find_map(|c| match c.pre {
                 Pre::Node(n) if self.resolved[n.0].is_none() => Some(n),
                 _ => None,
             });
+            let before = before.filter(|_| self.pooled[top.0].is_none());
             match before {
                 Some(before) => waiting.push(before),
                 None => {
@@ -277,6 +294,19 @@ impl<'a> Resolver<'a> {
                 }
                 Ok(sum)
             }
+            NodeKind::Max(_) => {
+                let Some(affine) = &self.pooled[node.0] else {
+                    // All before it are stated, unless there is a loop.
+                    return Err(super::order::looped(&object.label).into());
+                };
+                let order = affine.order.inverse();
+                // Columns are values in the device's order, rows in the layer's.
+                let factors = Wiring::identity(order.outputs()).scaled(|at| affine.scale[at]);
+                let path = factors.after(&order).unwrap_or(order);
+                let mut resolved = Resolved::source(Pre::Node(node), path);
+                resolved.bias.clone_from(&affine.bias);
+                Ok(resolved)
+            }
             NodeKind::Tensor(t) if is_identity(t) => self.sum(Post::Node(node)),
             NodeKind::Tensor(t) => {
                 Err(
@@ -335,7 +365,7 @@ impl<'a> Resolver<'a> {
         for c in self.ends(post) {
             let from = self.output_of(c.pre);
             if c.synapse.is_some() {
-                check_filter(&from, label)?;
+                check_filter(self.network, &from, label)?;
             }
             let (pre_slice, post_slice) = (c.pre_slice.as_deref(), c.post_slice.as_deref());
             if from.bias.iter().any(|&b| b != 0.0) {
@@ -414,8 +444,11 @@ impl Resolver<'_> {
 }
 
 /// Refuses a filter on what it would have to be told apart from: another filter, a bias, an input.
-fn check_filter(from: &Resolved, label: &str) -> Result<(), LowerError> {
-    let input = |term: &Term| matches!(term.pre, Pre::Node(_));
+fn check_filter(network: &Network, from: &Resolved, label: &str) -> Result<(), LowerError> {
+    let input = |term: &Term| match term.pre {
+        Pre::Node(n) => !matches!(network.nodes[n.0].kind, NodeKind::Max(_)),
+        Pre::Neurons(_) => false,
+    };
     if from.bias.iter().any(|&b| b != 0.0) || from.terms.iter().any(input) {
         return Err(unsupported(
             label,

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::rule::{Firing, Rule};
+
+/// Numbers of a list that are shown; of more, both ends.
+const SHOWN: usize = 8;
+
 /// A parameter of an ensemble's neurons: one value, or one for each neuron.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PerNeuron {
@@ -70,7 +75,13 @@ impl fmt::Display for PerNeuron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Same(value) => write!(f, "{value}"),
-            Self::Each(values) => f.debug_list().entries(values.iter()).finish(),
+            Self::Each(values) if values.len() <= SHOWN => {
+                f.debug_list().entries(values.iter()).finish()
+            }
+            Self::Each(values) => {
+                let last = values.last().copied().unwrap_or(f32::NAN);
+                write!(f, "[{}, {}, ... {last}]", self.at(0), self.at(1))
+            }
         }
     }
 }
@@ -103,8 +114,8 @@ pub struct Parameter<V> {
 macro_rules! neuron_types {
     ($(
         $(#[$doc:meta])*
-        $kind:ident($name:literal, $short:literal) $([$base:ident])? {
-            $($parameter:ident: $range:ident = $default:literal),+
+        $kind:ident($name:literal, $short:literal) $([$base:ident])? $((rule $rule:ident))? {
+            $($parameter:ident: $range:ident = $default:expr),+
         }
     )+) => {
         /// A neuron's way from current J to output. `amplitude` scales the output. Its parameters are numbers
@@ -115,18 +126,21 @@ macro_rules! neuron_types {
         pub enum NeuronType<P = f32> {
             $(
                 $(#[$doc])*
-                $kind { $($base: Box<NeuronType<P>>,)? $($parameter: P),+ },
+                $kind { $($base: Box<NeuronType<P>>,)? $($rule: Rule,)? $($parameter: P),+ },
             )+
         }
 
         impl NeuronType {
-            /// Every type, with Nengo's defaults.
+            /// Every type of Nengo's, with Nengo's defaults.
             #[must_use]
             pub fn all() -> Vec<Self> {
-                vec![$(Self::$kind {
+                let mut all = vec![$(Self::$kind {
                     $($base: Box::new(Self::RectifiedLinear { amplitude: 1.0 }),)?
+                    $($rule: Rule::default(),)?
                     $($parameter: $default),+
-                }),+]
+                }),+];
+                all.retain(|neurons| neurons.rule().is_none());
+                all
             }
         }
 
@@ -150,8 +164,9 @@ macro_rules! neuron_types {
             /// The same type with `f` of each parameter.
             pub fn map<Q>(&self, f: &mut dyn FnMut(&P) -> Q) -> NeuronType<Q> {
                 match self {
-                    $(Self::$kind { $($base,)? $($parameter),+ } => NeuronType::$kind {
+                    $(Self::$kind { $($base,)? $($rule,)? $($parameter),+ } => NeuronType::$kind {
                         $($base: Box::new($base.map(f)),)?
+                        $($rule: *$rule,)?
                         $($parameter: f($parameter)),+
                     }),+
                 }
@@ -228,6 +243,12 @@ neuron_types! {
     StochasticSpiking("StochasticSpiking", "stochastic-spiking") [base] {
         amplitude: AboveZero = 1.0
     }
+    /// A current-based leaky integrator in steps, as NIR's files describe them. `rule` orders the step; `decay` and
+    /// `synapse_decay` are what is left of voltage and current after a step. A spike is 1, whatever the step's length.
+    CubaLif("CubaLIF", "cuba-lif") (rule rule) {
+        decay: Any = 0.9, gain: Any = 1.0, leak: Any = 0.0, threshold: Any = 1.0, reset: Any = 0.0,
+        synapse_decay: Any = 0.0, synapse_gain: Any = 1.0, floor: UpToZero = f32::NEG_INFINITY, start: Any = 0.0
+    }
 }
 
 impl<P> NeuronType<P> {
@@ -242,6 +263,24 @@ impl<P> NeuronType<P> {
                 | Self::Tanh { .. }
                 | Self::LifRate { .. }
         )
+    }
+
+    /// The order of the step of [`CubaLif`](Self::CubaLif); `None` of Nengo's types, which have but one.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Rule> {
+        match self {
+            Self::CubaLif { rule, .. } => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// `true` if the output is spikes.
+    #[must_use]
+    pub fn spikes(&self) -> bool {
+        match self.rule() {
+            Some(rule) => rule.firing != Firing::Never,
+            None => !self.is_rate(),
+        }
     }
 
     /// The type whose rate neurons of this one spike by, if they do.

@@ -4,6 +4,7 @@
 
 pub(crate) mod integrate_and_fire;
 mod lif;
+pub(crate) mod pool;
 mod rectified;
 
 use tinyspike_shared::image::Neuron;

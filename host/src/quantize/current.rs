@@ -44,7 +44,11 @@ pub(crate) struct Filter {
 impl Filter {
     /// The synapse of a connection: as good as none, it still delays.
     pub(crate) fn of(synapse: network::Synapse, dt: f64) -> Self {
-        let (network::Synapse::Lowpass { tau } | network::Synapse::Alpha { tau }) = synapse;
+        let tau = match synapse {
+            network::Synapse::Lowpass { tau } | network::Synapse::Alpha { tau } => tau,
+            // Quantizing refuses longer ones before.
+            network::Synapse::Delay { .. } => 0.0,
+        };
         // Nengo's limit, below which a filter only delays.
         if tau <= 0.03 * dt {
             return Self::lowpass(0.0);
@@ -52,7 +56,9 @@ impl Filter {
         let ratio = dt / tau;
         let decay = (-ratio).exp();
         match synapse {
-            network::Synapse::Lowpass { .. } => Self::lowpass(decay),
+            network::Synapse::Lowpass { .. } | network::Synapse::Delay { .. } => {
+                Self::lowpass(decay)
+            }
             network::Synapse::Alpha { .. } => {
                 // The alpha filter has a double pole at the decay. Of what comes in, a first lowpass
                 // keeps p; y takes in 1 - decay (1 + ratio) of it at once, and this share, of what is

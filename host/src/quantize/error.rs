@@ -45,6 +45,18 @@ pub enum QuantizeError {
         /// The steps; 0 without end.
         steps: u16,
     },
+    /// A sum of counts exceeds 16 bits.
+    #[error(
+        "layer {layer:?}: a place that is pooled could count {bound} spikes within {steps} steps, more than 16 bits hold; fewer steps or fewer spikes in a step make it smaller"
+    )]
+    Counts {
+        /// The layer.
+        layer: String,
+        /// The bound.
+        bound: i64,
+        /// The steps.
+        steps: u16,
+    },
     /// Neurons that images do not have as they are.
     #[error("{}", neurons(foreign, known))]
     Neurons {
@@ -95,6 +107,7 @@ impl QuantizeError {
             Self::Geometry { layer, .. }
             | Self::NotFinite { layer }
             | Self::Overflow { layer, .. }
+            | Self::Counts { layer, .. }
             | Self::Start { layer, .. }
             | Self::Limit { layer, .. }
             | Self::Unsupported { layer, .. } => Some(layer),
@@ -108,6 +121,7 @@ impl Advised for QuantizeError {
             Self::Overflow { steps, .. } if *steps > 0 => {
                 vec![Advice::FewerSteps, Advice::SmallerMaxCount]
             }
+            Self::Counts { .. } => vec![Advice::FewerSteps, Advice::SmallerMaxCount],
             Self::Overflow { .. } => vec![Advice::SmallerMaxCount],
             Self::Neurons { .. } => vec![
                 Advice::SwapActivation {

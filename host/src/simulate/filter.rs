@@ -1,5 +1,7 @@
 //! Synapses: Nengo's filters in discrete time, by zero-order hold.
 
+use std::collections::VecDeque;
+
 use crate::network::Synapse;
 
 /// A filter's coefficients. y is what the filter shows; u is what goes in.
@@ -7,6 +9,8 @@ use crate::network::Synapse;
 pub(super) enum Filter {
     /// y\[t\] = u\[t\].
     Through,
+    /// y\[t\] = u\[t - more\].
+    Delay { more: usize },
     /// y\[t\] = a y\[t-1\] + b u\[t\].
     Lowpass { a: f32, b: f32 },
     /// x\[t\] = A x\[t-1\] + B u\[t\], y\[t\] = c x\[t\]\[1\].
@@ -23,11 +27,20 @@ pub(super) struct FilterState {
     /// Output of the filter.
     pub(super) y: Vec<f32>,
     x: Vec<[f32; 2]>,
+    /// What is still under way, the oldest first.
+    line: VecDeque<Vec<f32>>,
 }
 
 impl Filter {
     pub(super) fn new(synapse: Synapse, dt: f64) -> Self {
-        let (Synapse::Lowpass { tau } | Synapse::Alpha { tau }) = synapse;
+        let tau = match synapse {
+            Synapse::Lowpass { tau } | Synapse::Alpha { tau } => tau,
+            Synapse::Delay { steps: ..=1 } => return Self::Through,
+            Synapse::Delay { steps } => {
+                let more = steps as usize - 1;
+                return Self::Delay { more };
+            }
+        };
         // Nengo's limit, below which a filter only delays.
         if tau <= 0.03 * dt {
             return Self::Through;
@@ -35,7 +48,7 @@ impl Filter {
         let ratio = dt / tau;
         let decay = (-ratio).exp();
         match synapse {
-            Synapse::Lowpass { .. } => Self::Lowpass {
+            Synapse::Lowpass { .. } | Synapse::Delay { .. } => Self::Lowpass {
                 a: decay as f32,
                 b: (1.0 - decay) as f32,
             },
@@ -63,6 +76,10 @@ impl Filter {
                 Self::Alpha { .. } => vec![[0.0; 2]; size],
                 _ => Vec::new(),
             },
+            line: match self {
+                Self::Delay { more } => vec![vec![0.0; size]; more].into(),
+                _ => VecDeque::new(),
+            },
         }
     }
 
@@ -73,6 +90,13 @@ impl Filter {
                 for (y, u) in state.y.iter_mut().zip(input) {
                     *y = *u;
                 }
+            }
+            Self::Delay { .. } => {
+                // A vector goes round, and no other is made.
+                let mut oldest = state.line.pop_front().unwrap_or_default();
+                std::mem::swap(&mut state.y, &mut oldest);
+                oldest.copy_from_slice(input);
+                state.line.push_back(oldest);
             }
             Self::Lowpass { a, b } => {
                 for (y, u) in state.y.iter_mut().zip(input) {
@@ -125,5 +149,11 @@ mod tests {
             assert!((f64::from(*y) - (1.0 - (1.0 + t) * (-t).exp())).abs() < 1e-5);
         }
         assert_eq!(response(Synapse::Lowpass { tau: 0.0 }, 2), [1.0, 1.0]);
+        // What a filter shows is seen a step later, so that one step of delay is none in here.
+        assert_eq!(response(Synapse::Delay { steps: 1 }, 2), [1.0, 1.0]);
+        assert_eq!(
+            response(Synapse::Delay { steps: 3 }, 4),
+            [0.0, 0.0, 1.0, 1.0]
+        );
     }
 }

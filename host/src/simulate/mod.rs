@@ -15,6 +15,7 @@ mod plan;
 mod random;
 mod run;
 mod seeds;
+mod temporal;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use crate::ops::OpsError;
 use crate::tensor::Tensor;
 use neurons::Population;
 use plan::{Kind, Plan};
-use run::{Record, Scratch, State};
+use run::{Pooling, Record, Scratch, State};
 
 /// The most steps, or items, whose fixed values are computed together.
 const ROWS: usize = 32;
@@ -171,6 +172,8 @@ pub struct SimulateOptions {
     pub watch: Watch,
     /// Limits of ensembles, by their labels: those of an image that runs without end.
     pub limits: BTreeMap<String, Limits>,
+    /// The result of an output, which is compared with targets.
+    pub readout: Readout,
 }
 
 impl Default for SimulateOptions {
@@ -180,6 +183,7 @@ impl Default for SimulateOptions {
             initial_voltage: InitialVoltage::default(),
             watch: Watch::None,
             limits: BTreeMap::new(),
+            readout: Readout::default(),
         }
     }
 }
@@ -259,6 +263,8 @@ pub struct EnsembleData {
     /// Spikes of each neuron in each step (or the output of neurons that do not spike), if watched: `[items,
     /// steps, n_neurons]`.
     pub counts: Option<Tensor>,
+    /// Voltages of current-based neurons after each step, if watched: `[items, steps, n_neurons]`.
+    pub potentials: Option<Tensor>,
 }
 
 impl Run {
@@ -275,7 +281,8 @@ impl Run {
     /// Spikes of all ensembles per item.
     #[must_use]
     pub fn spikes_per_item(&self) -> f64 {
-        let total: u64 = self.ensembles.iter().filter_map(|e| e.spikes).sum();
+        let spikes = self.ensembles.iter().filter_map(|e| e.spikes);
+        let total = spikes.fold(0, u64::saturating_add);
         total as f64 / self.items.max(1) as f64
     }
 
@@ -329,6 +336,8 @@ impl Simulator {
                 p.filter.map_or_else(Default::default, |f| f.state(size))
             })
             .collect();
+        let pools = plan.objects.iter().take(plan.nodes);
+        let pools = pools.map(Pooling::of).collect();
         let watched = (network.ensembles.iter())
             .map(|e| match &options.watch {
                 Watch::None => false,
@@ -344,6 +353,7 @@ impl Simulator {
                 populations,
                 filters,
                 probes,
+                pools,
             },
             states: Vec::new(),
         })
@@ -607,11 +617,18 @@ impl Simulator {
             .map(|(e, object)| EnsembleData {
                 label: object.label.clone(),
                 n_neurons: object.size_out,
-                spikes: object
-                    .spiking()
-                    .then(|| records.iter().map(|r| r.spikes[e]).sum()),
+                spikes: object.spiking().then(|| {
+                    records
+                        .iter()
+                        .fold(0, |n: u64, r| n.saturating_add(r.spikes[e]))
+                }),
                 counts: if self.watched[e] {
                     join(&|r| &r.counts[e], object.size_out)
+                } else {
+                    None
+                },
+                potentials: if self.watched[e] && object.temporal() {
+                    join(&|r| &r.potentials[e], object.size_out)
                 } else {
                     None
                 },

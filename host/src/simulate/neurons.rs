@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::limits::Limits;
 use super::random::RandomState;
+use super::temporal::{Cell, Temporal};
 use crate::network::{NeuronType, PerNeuron};
 
 /// Neurons that are looked at together for spikes.
@@ -16,11 +17,16 @@ pub(super) enum Neurons {
     Same(NeuronType),
     /// Each with its own parameters; all of one type.
     Each(Vec<NeuronType>),
+    /// Current-based neurons in steps.
+    Temporal(Arc<Temporal>),
 }
 
 impl Neurons {
     /// `n` neurons.
     pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, n: usize) -> Self {
+        if let Some(temporal) = Temporal::new(neuron_type, n) {
+            return Self::Temporal(Arc::new(temporal));
+        }
         match neuron_type.uniform() {
             Some(same) => Self::Same(same),
             None => Self::Each((0..n).map(|i| neuron_type.at(i)).collect()),
@@ -31,12 +37,24 @@ impl Neurons {
         match self {
             Self::Same(same) => Some(same),
             Self::Each(each) => each.first(),
+            Self::Temporal(_) => None,
         }
     }
 
     /// Tells whether the output is a function of the present current alone.
     pub(super) fn is_rate(&self) -> bool {
-        self.first().is_none_or(NeuronType::is_rate)
+        match self {
+            Self::Temporal(_) => false,
+            _ => self.first().is_none_or(NeuronType::is_rate),
+        }
+    }
+
+    /// Tells whether the output is spikes.
+    pub(super) fn spikes(&self) -> bool {
+        match self {
+            Self::Temporal(temporal) => temporal.spikes(),
+            _ => self.first().is_some_and(NeuronType::spikes),
+        }
     }
 
     /// The base of neurons that spike by a type which is itself a spiking one.
@@ -55,12 +73,14 @@ impl Neurons {
                     rates(one, std::slice::from_mut(j));
                 }
             }
+            Self::Temporal(_) => {}
         }
     }
 
     /// One step: from the currents `j`, which are used up, to what comes out.
     pub(super) fn step(&self, state: &mut Population, j: &mut [f32], dt: f32, out: &mut Events) {
         match self {
+            Self::Temporal(temporal) => temporal.step(&mut state.cells, j, out),
             Self::Same(same) => {
                 step(same, state, j, dt, out);
             }
@@ -126,6 +146,7 @@ pub(super) struct Population {
     voltage: Vec<f32>,
     refractory: Vec<f32>,
     adaptation: Vec<f32>,
+    cells: Vec<Cell>,
     rng: Option<RandomState>,
     limits: Option<Arc<Limits>>,
 }
@@ -153,6 +174,7 @@ impl Population {
             },
             refractory: zeros(adaptive || matches!(neuron_type, NeuronType::Lif { .. })),
             adaptation: zeros(adaptive),
+            cells: Cell::all(neuron_type, n),
             rng: random.then(|| RandomState::new(seed.wrapping_add(1))),
             limits: limits.map(Arc::new),
         }
@@ -167,6 +189,7 @@ impl Population {
             voltage: one(&self.voltage),
             refractory: one(&self.refractory),
             adaptation: one(&self.adaptation),
+            cells: Vec::new(),
             rng: self.rng.take(),
             limits: None,
         }
@@ -196,6 +219,11 @@ impl Population {
     /// Empty for neurons without.
     pub(super) fn voltage(&self) -> &[f32] {
         &self.voltage
+    }
+
+    /// The voltages of current-based neurons; empty for others.
+    pub(super) fn potentials(&self) -> impl Iterator<Item = f32> {
+        self.cells.iter().map(Cell::potential)
     }
 }
 
@@ -423,6 +451,8 @@ fn step(
                 }
             }
         }
+        // They are `Neurons::Temporal`.
+        NeuronType::CubaLif { .. } => out.list.clear(),
         NeuronType::RectifiedLinear { .. }
         | NeuronType::LeakyRelu { .. }
         | NeuronType::Sigmoid { .. }

@@ -11,7 +11,7 @@ use super::SimulateError;
 use super::filter::Filter;
 use super::kernel::Kernel;
 use super::neurons::Neurons;
-use crate::network::{Network, NodeKind, PerNeuron, Post, Pre, TensorNode, Transform};
+use crate::network::{MaxPool, Network, NodeKind, PerNeuron, Post, Pre, TensorNode, Transform};
 use crate::ops;
 use crate::tensor::Tensor;
 
@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Constant(Tensor),
     Passthrough,
     Tensor(TensorNode),
+    Max(MaxPool),
     Neurons {
         neurons: Neurons,
         gain: PerNeuron,
@@ -96,6 +97,7 @@ impl Plan {
                     NodeKind::Constant(value) => Kind::Constant(value.clone()),
                     NodeKind::Passthrough => Kind::Passthrough,
                     NodeKind::Tensor(tensor) => Kind::Tensor(tensor.clone()),
+                    NodeKind::Max(pool) => Kind::Max(pool.clone()),
                 },
                 size_in: node.size_in,
                 size_out: node.size_out,
@@ -243,7 +245,15 @@ impl Plan {
                 Kind::Input => input(o).to_vec(),
                 Kind::Constant(value) => value.data().repeat(rows),
                 Kind::Tensor(node) if object.fixed => tensor_node(object, node, rows, u)?,
-                Kind::Passthrough | Kind::Tensor(_) => u,
+                Kind::Max(pool) if object.fixed => {
+                    let mut y = vec![0.0; rows * object.size_out];
+                    let windows = y.chunks_exact_mut(object.size_out.max(1));
+                    for (u, y) in u.chunks_exact(object.size_in.max(1)).zip(windows) {
+                        pool.apply(u, |_| false, y);
+                    }
+                    y
+                }
+                Kind::Passthrough | Kind::Tensor(_) | Kind::Max(_) => u,
                 Kind::Neurons {
                     neurons,
                     gain,
@@ -335,6 +345,11 @@ fn check_object(object: &Object) -> Result<(), SimulateError> {
             "it passes {} values on as {}",
             object.size_in, object.size_out
         )),
+        Kind::Max(pool)
+            if pool.size_in() != object.size_in || pool.size_out() != object.size_out =>
+        {
+            problem("its windows do not fit its size".to_owned())
+        }
         Kind::Tensor(node)
             if node.shape_in.iter().product::<usize>() != object.size_in
                 || node.shape_out.iter().product::<usize>() != object.size_out =>

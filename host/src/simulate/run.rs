@@ -3,8 +3,8 @@
 use super::SimulateError;
 use super::filter::FilterState;
 use super::neurons::{self, Events, Neurons, Population};
-use super::plan::{Fixed, Kind, Plan, tensor_node};
-use crate::network::{NeuronType, PerNeuron};
+use super::plan::{Fixed, Kind, Object, Plan, tensor_node};
+use crate::network::{MaxPool, NeuronType, PerNeuron};
 
 /// State of one item of a batch between steps.
 #[derive(Clone, Debug)]
@@ -15,6 +15,46 @@ pub(super) struct State {
     pub(super) filters: Vec<FilterState>,
     /// States by probe; empty for a probe without a filter.
     pub(super) probes: Vec<FilterState>,
+    /// States by node; empty unless it pools.
+    pub(super) pools: Vec<Pooling>,
+}
+
+/// State of max pooling.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pooling {
+    /// The sum of each value over all steps so far.
+    sums: Vec<f32>,
+    /// The largest sum of each window.
+    largest: Vec<f32>,
+}
+
+impl Pooling {
+    /// State of an object at rest.
+    pub(super) fn of(object: &Object) -> Self {
+        match &object.kind {
+            Kind::Max(_) if !object.fixed => Self {
+                sums: vec![0.0; object.size_in],
+                largest: vec![0.0; object.size_out],
+            },
+            _ => Self::default(),
+        }
+    }
+
+    /// Takes up a step's values, and returns what the largest sums have grown by.
+    fn step(&mut self, pool: &MaxPool, values: &[f32]) -> Vec<f32> {
+        for (sum, value) in self.sums.iter_mut().zip(values) {
+            *sum += value;
+        }
+        let mut largest = vec![0.0; self.largest.len()];
+        pool.apply(&self.sums, |_| false, &mut largest);
+        let growth = largest
+            .iter()
+            .zip(&self.largest)
+            .map(|(l, before)| l - before);
+        let growth = growth.collect();
+        self.largest = largest;
+        growth
+    }
 }
 
 /// Record of a chunk of items: each list is item by item, step by step.
@@ -24,6 +64,8 @@ pub(super) struct Record {
     pub(super) probes: Vec<Vec<f32>>,
     /// Counts by ensemble; empty for those that are not watched.
     pub(super) counts: Vec<Vec<f32>>,
+    /// Voltages by ensemble; empty for those that are not watched or not current-based.
+    pub(super) potentials: Vec<Vec<f32>>,
     /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
 }
@@ -34,6 +76,7 @@ impl Record {
         Self {
             probes: vec![Vec::new(); plan.probes.len()],
             counts: vec![Vec::new(); ensembles],
+            potentials: vec![Vec::new(); ensembles],
             spikes: vec![0; ensembles],
         }
     }
@@ -130,6 +173,10 @@ impl Plan {
                     scratch.values[o] = tensor_node(object, node, 1, input)?;
                     scratch.events[o].fill(&scratch.values[o]);
                 }
+                Kind::Max(pool) => {
+                    scratch.values[o] = state.pools[o].step(pool, &scratch.input);
+                    scratch.events[o].fill(&scratch.values[o]);
+                }
                 Kind::Passthrough | Kind::Input | Kind::Constant(_) => {
                     std::mem::swap(&mut scratch.values[o], &mut scratch.input);
                     scratch.events[o].fill(&scratch.values[o]);
@@ -203,9 +250,11 @@ impl Plan {
             let n = object.size_out;
             if object.spiking() {
                 let spikes: f32 = scratch.events[o].list.iter().map(|(_, n)| n.abs()).sum();
-                record.spikes[e] += spikes as u64;
+                // What explodes in floats is counted as far as it goes.
+                record.spikes[e] = record.spikes[e].saturating_add(spikes as u64);
             }
             if watched[e] {
+                record.potentials[e].extend(state.populations[e].potentials());
                 let counts = &mut record.counts[e];
                 if object.fixed {
                     counts.extend_from_slice(&fixed[o][row * n..][..n]);
@@ -235,6 +284,17 @@ impl super::plan::Object {
 
     /// Tells whether it is an ensemble of neurons that spike.
     pub(super) fn spiking(&self) -> bool {
-        matches!(&self.kind, Kind::Neurons { neurons, .. } if !neurons.is_rate())
+        matches!(&self.kind, Kind::Neurons { neurons, .. } if neurons.spikes())
+    }
+
+    /// Tells whether it is an ensemble of current-based neurons.
+    pub(super) fn temporal(&self) -> bool {
+        matches!(
+            &self.kind,
+            Kind::Neurons {
+                neurons: Neurons::Temporal(_),
+                ..
+            }
+        )
     }
 }

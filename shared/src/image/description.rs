@@ -44,13 +44,13 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
         self.steps == 0 || taken < self.steps
     }
 
-    /// Tells whether it has anything except integrate-and-fire neurons that events reach directly, outputs that
-    /// sum up, and an end.
+    /// Tells whether it has anything except integrate-and-fire neurons that events reach directly, pools, outputs
+    /// that sum up, and an end.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         let sums = |o: &Output| o.readout == Readout::Sum;
         self.steps == 0
-            || !self.ensembles.iter().all(Ensemble::is_direct)
+            || !(self.ensembles.iter()).all(|e| e.is_direct() || e.pools())
             || !self.outputs.iter().all(sums)
     }
 
@@ -265,8 +265,17 @@ impl Ensemble {
     /// Tells whether its neurons integrate and fire, and events reach their potentials directly.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
-        !cfg!(feature = "exact")
-            || matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
+        if cfg!(feature = "exact") {
+            matches!(self.neuron, Neuron::IntegrateAndFire) && self.inbox.is_none()
+        } else {
+            !self.pools()
+        }
+    }
+
+    /// Tells whether its neurons are windows over places that count.
+    #[must_use]
+    pub const fn pools(&self) -> bool {
+        cfg!(feature = "max-pooling") && matches!(self.neuron, Neuron::Pool(_))
     }
 
     /// Bytes of the thresholds, or of the biases, to the next word.

@@ -11,6 +11,7 @@ use super::description::{
     Description, Ensemble, MAX_OUTPUTS, Network, Output, Post, Pre, Readout, Width,
 };
 use super::inbox::Inbox;
+use super::neuron::Neuron;
 
 /// A run of values in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -123,7 +124,10 @@ impl Place<'_> {
             Width::I16 => e.neurons.div_ceil(2),
             Width::I32 => e.neurons,
         };
-        let state = words.checked_mul(e.neuron.words())?;
+        let state = match e.neuron {
+            Neuron::Pool(pool) if e.pools() => pool.words(e.neurons)?,
+            _ => words.checked_mul(e.neuron.words())?,
+        };
         self.area(words, state, post, !e.is_direct())
     }
 

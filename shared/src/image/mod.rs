@@ -29,7 +29,8 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
 pub use neuron::{
-    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Rectified, STEP,
+    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
+    Rectified, STEP, Windows,
 };
 
 use bytemuck::AnyBitPattern;

@@ -187,7 +187,7 @@ mod tests {
     use crate::fixed::Scale;
     use crate::image::description::Description;
     use crate::image::inbox::Synapse;
-    use crate::image::neuron::{Lif, Rectified};
+    use crate::image::neuron::{Lif, Pool, Rectified};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -283,6 +283,7 @@ mod tests {
             Just(Neuron::IntegrateAndFire),
             any::<u16>().prop_map(|negative_slope| Neuron::Rectified(Rectified { negative_slope })),
             any::<u8>().prop_map(|voltage_bits| Neuron::Lif(Lif { voltage_bits })),
+            any::<u32>().prop_map(|places| Neuron::Pool(Pool { places })),
         ]
     }
     fn inboxes() -> impl Strategy<Value = Option<Inbox>> {

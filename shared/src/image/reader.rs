@@ -36,11 +36,16 @@ impl<'a> Reader<'a> {
 
     /// Tells whether the build has what exact networks need; ends the reading if it has not.
     pub(super) fn exact(&mut self) -> bool {
-        if !cfg!(feature = "exact") {
+        self.built(cfg!(feature = "exact"));
+        cfg!(feature = "exact")
+    }
+
+    /// Ends the reading if the build has not what was read.
+    pub(super) fn built(&mut self, built: bool) {
+        if !built {
             self.unbuilt = true;
             self.fail();
         }
-        cfg!(feature = "exact")
     }
 
     #[inline(never)]

@@ -7,7 +7,7 @@ use super::description::{
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
 use super::inbox::{Inbox, MAX_FRACTION};
-use super::neuron::Initial;
+use super::neuron::{Initial, Neuron};
 use crate::transform::{Convolution, Transform, volume};
 
 /// An event names its source in 16 bits.
@@ -77,7 +77,8 @@ pub(super) fn validate(
         }
     }
     for (index, e) in (0u8..).zip(network.ensembles) {
-        ensemble(e, &bytes).map_err(|fault| ImageError::Ensemble { index, fault })?;
+        ensemble(e, network.steps, &bytes)
+            .map_err(|fault| ImageError::Ensemble { index, fault })?;
     }
     for (index, o) in (0u8..).zip(network.outputs) {
         output(o, network.steps, &bytes).map_err(|fault| ImageError::Output { index, fault })?;
@@ -91,7 +92,7 @@ pub(super) fn validate(
     Ok(())
 }
 
-fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
+fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
     if e.neurons == 0
         || e.neurons > MAX_SOURCES
         || e.channels == 0
@@ -110,10 +111,14 @@ fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
     if e.potential_min > e.potential_max || e.potential_max > max || e.potential_min < -max - 1 {
         return Err(Fault::Bounds);
     }
-    if direct && e.initial != Initial::Half {
+    let pools = e.pools();
+    if (direct || pools) && e.initial != Initial::Half {
         return Err(Fault::Neuron);
     }
-    if !direct && e.width != Width::I32 {
+    if pools && (e.inbox.is_some() || e.current_shift != 0 || steps == 0) {
+        return Err(Fault::Neuron);
+    }
+    if !direct && (e.width == Width::I32) == pools {
         return Err(Fault::Width);
     }
     inbox(e.inbox)?;
@@ -132,8 +137,16 @@ fn ensemble(e: &Ensemble, bytes: &Bytes<'_>) -> Result<(), Fault> {
         return Err(Fault::Threshold);
     }
     let constants = e.params_len() - 4 * e.neuron.constants();
-    let constants = params.get(constants as usize..);
-    e.neuron.validate(constants.unwrap_or(&[]))
+    let constants = params.get(constants as usize..).unwrap_or(&[]);
+    match e.neuron {
+        Neuron::Pool(pool) if pools => {
+            if pool.places > MAX_SOURCES {
+                return Err(Fault::Size);
+            }
+            pool.validate(e, constants)
+        }
+        _ => e.neuron.validate(constants),
+    }
 }
 
 fn inbox(inbox: Option<Inbox>) -> Result<(), Fault> {
@@ -180,14 +193,20 @@ fn connection(
     let target = match c.post {
         Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| {
             let size = (e.neurons, e.channels, e.width);
-            (size, e.is_direct(), e.inbox)
+            let places = match e.neuron {
+                Neuron::Pool(pool) if e.pools() => Some(pool.places),
+                _ => None,
+            };
+            (size, e.is_direct() || e.pools(), e.inbox, places)
         }),
         Post::Output(o) => network.outputs.get(usize::from(o)).map(|o| {
             let size = (o.size, o.size, Width::I32);
-            (size, o.readout == Readout::Sum, o.inbox)
+            (size, o.readout == Readout::Sum, o.inbox, None)
         }),
     };
-    let (Some(inputs), Some(((outputs, channels, width), direct, inbox))) = (inputs, target) else {
+    let (Some(inputs), Some(((outputs, channels, width), direct, inbox, places))) =
+        (inputs, target)
+    else {
         return Err(Fault::Index);
     };
     if let Pre::Ensemble(pre) = c.pre {
@@ -206,10 +225,18 @@ fn connection(
         return Err(Fault::Width);
     }
     match &c.transform {
-        Transform::Dense(_) if c.transform.outputs().is_none_or(|needed| needed > outputs) => {
-            return Err(Fault::Geometry);
+        // What pools has a matrix without targets: places count the events that stand for them.
+        Transform::Dense(d) => {
+            let counts = d.outputs == 0 && d.first == 0 && matches!(c.pre, Pre::Ensemble(_));
+            let fits = match places {
+                Some(places) => counts && d.inputs == places,
+                None => d.outputs > 0 && c.transform.outputs().is_some_and(|n| n <= outputs),
+            };
+            if !fits {
+                return Err(Fault::Geometry);
+            }
         }
-        Transform::Dense(_) => {}
+        Transform::Convolution(_) if places.is_some() => return Err(Fault::Geometry),
         Transform::Convolution(conv) => {
             let per_place = u32::from(conv.output[2]);
             if c.transform.outputs() != Some(outputs)

@@ -23,7 +23,7 @@ use super::keras::{self, Net, conv, dense, layer, pool, relu, weight};
 use super::{golden, messages, without_python};
 
 /// Cases that NengoDL leaves to a TensorNode or refuses, and the default does not.
-pub(crate) const BETTER: [&str; 20] = [
+pub(crate) const BETTER: [&str; 22] = [
     "act_relu6_fn",
     "avgpool_same",
     "concat_0",
@@ -34,7 +34,9 @@ pub(crate) const BETTER: [&str; 20] = [
     "dilated_conv",
     "dropout",
     "gaussnoise",
+    "gmp",
     "grouped_conv",
+    "maxpool",
     "maxpool_same_to_avg",
     "multiply_multi_input",
     "permute",

@@ -55,6 +55,12 @@ impl Evaluation<'_> {
                         value.data().iter().map(|&x| f64::from(x)).collect()
                     }
                     NodeKind::Passthrough => arrived,
+                    NodeKind::Max(pool) => {
+                        let x: Vec<f32> = arrived.iter().map(|&x| x as f32).collect();
+                        let mut y = vec![0.0; pool.size_out()];
+                        pool.apply(&x, |_| false, &mut y);
+                        y.into_iter().map(f64::from).collect()
+                    }
                     NodeKind::Tensor(tensor) => {
                         let shape = [&[1], tensor.shape_in.as_slice()].concat();
                         let data = arrived.iter().map(|&x| x as f32).collect();

@@ -14,7 +14,7 @@ use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
-use tinyspike::simulate::{InitialVoltage, SimulateOptions, Watch};
+use tinyspike::simulate::{InitialVoltage, Readout, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_firmware::kernels::families;
@@ -96,7 +96,7 @@ pub(crate) struct ConvertFlags {
     /// Ignore regularizers and constraints, which matter only in training, so that layers become native.
     #[arg(long)]
     inference_only: bool,
-    /// Use average pooling instead of max pooling.
+    /// Use average pooling instead of max pooling, as NengoDL does: the network is no longer the one that was trained.
     #[arg(long)]
     pub(crate) max_to_avg_pool: bool,
     /// Give each use of a shared layer its own weights.
@@ -116,6 +116,11 @@ pub(crate) struct ConvertFlags {
     /// Take the first axis of the model's inputs as time.
     #[arg(long)]
     pub(crate) temporal_model: bool,
+    /// Semantics of a NIR graph, which its file leaves open: snntorch, norse, sinabs and so on, KEY=VALUE for single
+    /// choices, several with commas between, or NODE:KEY=VALUE for one node [default: those of the file's likely
+    /// writer, which `inspect` shows].
+    #[arg(long, value_name = "CHOICES")]
+    pub(crate) semantics: Vec<String>,
     /// Follow NengoDL to the letter, even if it gives up on a layer that is native here.
     #[arg(long)]
     nengo_dl_compat: bool,
@@ -219,8 +224,8 @@ pub(crate) struct Convert {
     /// end].
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
     pub(crate) steps: Option<u16>,
-    /// The most spikes that a neuron emits in one step [default: 15, or as tuning finds; with --exact 63]. With
-    /// --exact, the rest waits for the next step.
+    /// The most spikes that a neuron emits in one step [default: 15, of deep networks 63, or as tuning finds; with
+    /// --exact 63]. With --exact, the rest waits for the next step.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) max_count: Option<u8>,
     /// Bits of an input's bytes; with fewer, small values become zero and cost nothing.
@@ -373,8 +378,8 @@ pub(crate) struct Simulate {
     /// with several.
     #[arg(long, value_name = "[INPUT=]FILE", required = true)]
     pub(crate) data: Vec<String>,
-    /// Steps of an inference. With --temporal-model, the default is the data's.
-    #[arg(long, value_name = "T", required_unless_present = "temporal_model", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Steps of an inference. With data over time, the default is the data's.
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) steps: Option<u32>,
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -391,9 +396,13 @@ pub(crate) struct Simulate {
     /// Seed of uniform initial voltages and of random neurons, as in Nengo.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u32,
-    /// Seconds per step.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.001)]
-    dt: f64,
+    /// Seconds per step [default: 0.001, or as --semantics has it].
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    dt: Option<f64>,
+    /// The result of an output: last, mean:N of the last N steps, sum, largest, or first to spike [default: the sum
+    /// of a NIR graph's spikes, else last].
+    #[arg(long, value_name = "HOW")]
+    readout: Option<Readout>,
     #[command(flatten)]
     pub(crate) bytes: DataFlags,
     /// Print one JSON object.
@@ -404,15 +413,18 @@ pub(crate) struct Simulate {
 }
 
 impl Simulate {
-    pub(crate) fn options(&self) -> SimulateOptions {
+    /// The options, for a network that may say its step, and whose outputs have a usual read-out.
+    pub(crate) fn options(&self, dt: Option<f64>, readout: Readout) -> SimulateOptions {
+        let default = SimulateOptions::default();
         SimulateOptions {
-            dt: self.dt,
+            dt: self.dt.or(dt).unwrap_or(default.dt),
+            readout: self.readout.unwrap_or(readout),
             initial_voltage: self.initial_voltage.with(self.seed),
             watch: match self.probe {
                 Some(ProbeName::All) => Watch::All,
                 None => Watch::None,
             },
-            ..SimulateOptions::default()
+            ..default
         }
     }
 }
@@ -453,6 +465,10 @@ pub(crate) struct Verify {
     /// Compare only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
+    /// A recorded sample of a NIR graph (.npz with x and the spikes of nodes by their names): find the semantics that
+    /// reproduce it.
+    #[arg(long = "match", value_name = "NPZ", conflicts_with_all = ["data", "limit"])]
+    pub(crate) trace: Option<PathBuf>,
     /// Allowed difference.
     #[arg(long, value_name = "X", default_value_t = VerifyOptions::default().atol, value_parser = tolerance)]
     atol: f64,

@@ -3,37 +3,39 @@
 use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, BYTE_SCALE, DataSet, Samples, suspicion};
+use tinyspike::data::{self, DataSet, suspicion};
 use tinyspike::emulate;
 use tinyspike::inputs::Inputs;
 use tinyspike::judge::Judge;
 use tinyspike::network::Head;
-use tinyspike::{Model, Network};
 
 use crate::args::{ConvertFlags, DataFlags};
 use crate::diagnostics::{Failure, note, warn};
+use crate::source::{Source, as_they_are};
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
-/// samples are kept. In a temporal model, samples have an axis of time before.
+/// samples are kept. In a temporal model, and if that fits a NIR graph, samples have an axis of time before.
 pub(crate) fn load(
     files: &[String],
-    model: &Model,
-    network: &Network,
+    source: &Source,
     temporal: bool,
     bytes: &DataFlags,
     limit: Option<u32>,
 ) -> Result<Inputs, Failure> {
+    let network = source.network();
     let names: Vec<&str> = network.inputs.iter().map(|(n, _)| n.as_str()).collect();
     let paths = assign("--data", files, &names)?;
     let mut sets = Vec::new();
     for (at, path) in paths.iter().enumerate() {
-        let set = scaled(data::load(path)?, bytes, model, at);
+        let set = source.scaled(data::load(path)?, bytes, at);
         sets.push(match limit {
             Some(limit) => set.take(limit as usize),
             None => set,
         });
     }
-    Inputs::new(network, &sets, temporal).map_err(|e| {
+    let over_time = matches!(source, Source::Nir(_))
+        && sets.first().is_some_and(|set| source.over_time(set, 0));
+    Inputs::new(network, &sets, temporal || over_time).map_err(|e| {
         let at = e
             .input()
             .and_then(|input| names.iter().position(|n| *n == input));
@@ -42,26 +44,6 @@ pub(crate) fn load(
             None => e.into(),
         }
     })
-}
-
-/// The data of a model's input, whose bytes stand for what the user says, or else for what the model takes.
-pub(crate) fn scaled(set: DataSet, flags: &DataFlags, model: &Model, input: usize) -> DataSet {
-    let set = flags.targets(set);
-    match flags.byte_scale {
-        Some(scale) => set.with_byte_scale(scale),
-        None if model.takes_bytes(input) => as_they_are(set, "the model scales them itself"),
-        None => set,
-    }
-}
-
-/// The data with bytes that stand for 0 to 255, which is said.
-fn as_they_are(set: DataSet, reason: &str) -> DataSet {
-    if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
-        note(format_args!(
-            "bytes stand for 0 to 255, for {reason}; --byte-scale 1/255 makes them 0 to 1"
-        ));
-    }
-    set.with_byte_scale(1.0)
 }
 
 /// The data of all inputs of an image, one behind the other in a sample: the first `limit` samples. Signs that it

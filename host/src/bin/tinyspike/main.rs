@@ -13,6 +13,7 @@ mod inputs;
 mod names;
 mod outputs;
 mod progress;
+mod source;
 
 use std::process::ExitCode;
 

@@ -4,32 +4,16 @@ use crate::advice::{Advice, Advised};
 use thiserror::Error;
 
 use crate::keras::infer::ShapeError;
+use crate::text::brief;
 
 /// A file that cannot be imported: which, and why.
 #[derive(Debug, Error)]
-#[error("{file}: {}", brief(problem))]
+#[error("{file}: {}", brief(&problem.to_string()))]
 pub struct ImportError {
     /// The file, as the caller named it.
     pub file: String,
     /// The fault. The message contains it, so the source does not repeat it.
     pub problem: Problem,
-}
-
-/// The most bytes of a message: names in a damaged file may be as long as it is.
-const MESSAGE: usize = 2048;
-
-/// A message of bounded length: what is wrong at its start, and what to do at its end, stay.
-fn brief(problem: &Problem) -> String {
-    let text = problem.to_string();
-    if text.len() <= MESSAGE {
-        return text;
-    }
-    let half = MESSAGE / 2 - 8;
-    let boundary = |at: &usize| text.is_char_boundary(*at);
-    let start = (0..=half).rev().find(boundary).unwrap_or(0);
-    let end = (text.len() - half..=text.len()).find(boundary);
-    let end = end.unwrap_or(text.len());
-    format!("{} ... {}", &text[..start], &text[end..])
 }
 
 /// Reason why a file cannot be imported.

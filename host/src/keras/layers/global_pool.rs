@@ -1,7 +1,8 @@
 //! GlobalAveragePooling1D to 3D and GlobalMaxPooling1D to 3D.
 
-use super::pool::{PoolKind, average, convert, convertible, reduce};
+use super::pool::{PoolKind, Spans, average, convert, convertible, largest, reduce};
 use super::prelude::*;
+use crate::ops::Padding;
 
 /// One window over all places.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,12 +93,18 @@ impl LayerKind for GlobalPool {
     }
 
     fn convertible(&self, _: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
-        convertible(self.kind, options)
+        convertible(self.kind, self.rank, options)
     }
 
     fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-        convert(call, self.rank, self.data_format, |spatial| {
-            (spatial.to_vec(), vec![1; self.rank], false)
-        })
+        let windows = |spatial: &[usize]| Spans {
+            window: spatial.to_vec(),
+            strides: vec![1; self.rank],
+            padding: Padding::Valid,
+        };
+        if self.kind == PoolKind::Max && !call.options().max_to_avg_pool {
+            return largest(call, self.rank, self.data_format, windows);
+        }
+        convert(call, self.rank, self.data_format, windows)
     }
 }

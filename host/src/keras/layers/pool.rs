@@ -3,7 +3,7 @@
 use super::prelude::*;
 use crate::keras::convert::index::elements;
 use crate::keras::convert::index::{coordinates, index_of, row_major};
-use crate::network::{Convolution, Sparse, Transform};
+use crate::network::{Convolution, MaxPool, NodeKind, Sparse, Transform};
 use crate::ops::{Axis, OUTSIDE, Padding, Taps};
 
 /// Operation of a pooling layer on its windows.
@@ -118,7 +118,7 @@ impl LayerKind for Pool {
     }
 
     fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
-        convertible(self.kind, options)?;
+        convertible(self.kind, self.rank, options)?;
         let mut arguments = Arguments::of(layer, options);
         if self.padding == Padding::Same && options.nengo_dl_compat {
             arguments.require("padding", "same", "valid");
@@ -127,11 +127,76 @@ impl LayerKind for Pool {
     }
 
     fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-        convert(call, self.rank, self.data_format, |_| {
-            let same = self.padding == Padding::Same;
-            (self.pool_size.clone(), self.strides.clone(), same)
-        })
+        let windows = |_: &[usize]| Spans {
+            window: self.pool_size.clone(),
+            strides: self.strides.clone(),
+            padding: self.padding,
+        };
+        if self.kind == PoolKind::Max && !call.options().max_to_avg_pool {
+            return largest(call, self.rank, self.data_format, windows);
+        }
+        convert(call, self.rank, self.data_format, windows)
     }
+}
+
+/// Windows along each axis.
+pub(super) struct Spans {
+    pub(super) window: Vec<usize>,
+    pub(super) strides: Vec<usize>,
+    pub(super) padding: Padding,
+}
+
+/// Adds a node of max pooling.
+pub(super) fn largest(
+    call: &mut LayerCall<'_, '_>,
+    rank: usize,
+    data_format: DataFormat,
+    windows: impl FnOnce(&[usize]) -> Spans,
+) -> Result<Vec<Pre>, ConvertError> {
+    let shape = call.input_shape(0)?;
+    let channels_last = data_format == DataFormat::ChannelsLast;
+    let (places, channels) = match (&*shape, channels_last) {
+        ([places @ .., channels], true) | ([channels, places @ ..], false)
+            if places.len() == rank =>
+        {
+            (places, *channels)
+        }
+        _ => {
+            return Err(call.shape_error(format!(
+                "{} does not have {rank} axes and channels",
+                tuple(&shape)
+            )));
+        }
+    };
+    let Spans {
+        window,
+        strides,
+        padding,
+    } = windows(places);
+    let pair = |values: &[usize]| match values {
+        [x] => Some([1, *x]),
+        [y, x] => Some([*y, *x]),
+        _ => None,
+    };
+    let pool = pair(places)
+        .zip(pair(&window))
+        .zip(pair(&strides))
+        .and_then(|(([y, x], window), strides)| {
+            MaxPool::new([y, x, channels], window, strides, padding, channels_last)
+        });
+    let Some(pool) = pool else {
+        return Err(call.shape_error(format!(
+            "windows of {} with strides of {} do not fit {}",
+            tuple(&window),
+            tuple(&strides),
+            tuple(places)
+        )));
+    };
+    call.set_channels_last(channels_last);
+    let (size_in, size_out) = (pool.size_in(), pool.size_out());
+    let object = call.add_node(call.label(), size_in, size_out, NodeKind::Max(pool));
+    call.connect(object, Connect::default())?;
+    Ok(vec![object.pre])
 }
 
 /// Adds a convolution with a kernel of 1/n on the diagonal of the channels; for windows that reach over
@@ -140,7 +205,7 @@ pub(super) fn convert(
     call: &mut LayerCall<'_, '_>,
     rank: usize,
     data_format: DataFormat,
-    windows: impl FnOnce(&[usize]) -> (Vec<usize>, Vec<usize>, bool),
+    windows: impl FnOnce(&[usize]) -> Spans,
 ) -> Result<Vec<Pre>, ConvertError> {
     let input_shape = call.input_shape(0)?;
     if input_shape.len() != rank + 1 {
@@ -155,7 +220,12 @@ pub(super) fn convert(
     } else {
         (&input_shape[1..], input_shape[0])
     };
-    let (window, strides, same) = windows(spatial);
+    let Spans {
+        window,
+        strides,
+        padding,
+    } = windows(spatial);
+    let same = padding == Padding::Same;
     if window.len() != rank || strides.len() != rank || window.contains(&0) || strides.contains(&0)
     {
         return Err(call.shape_error(format!(
@@ -228,20 +298,30 @@ pub(super) fn convert(
 }
 
 /// Checks if pooling can be converted.
-pub(super) fn convertible(kind: PoolKind, options: &ConvertOptions) -> Result<(), String> {
-    if kind == PoolKind::Max && !options.max_to_avg_pool {
+pub(super) fn convertible(
+    kind: PoolKind,
+    rank: usize,
+    options: &ConvertOptions,
+) -> Result<(), String> {
+    if kind == PoolKind::Average || options.max_to_avg_pool {
+        return Ok(());
+    }
+    if options.nengo_dl_compat {
         return Err(
             "Cannot convert max pooling layers to native Nengo objects; consider setting \
              max_to_avg_pool=True to use average pooling instead"
                 .into(),
         );
     }
+    if rank > 2 {
+        return Err("Max pooling over three axes has no native form".into());
+    }
     Ok(())
 }
 
 /// The advice if a pooling layer has not been converted.
 pub(super) fn average() -> (String, Option<Advice>) {
-    let advice = "average pooling is native, use it in place of max pooling";
+    let advice = "average pooling is native, and so is max pooling over one or two axes";
     (advice.to_owned(), Some(Advice::AveragePooling))
 }
 

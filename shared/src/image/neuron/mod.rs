@@ -6,6 +6,7 @@
 
 mod integrate_and_fire;
 mod lif;
+mod pool;
 mod rectified;
 
 use core::ops::RangeInclusive;
@@ -19,6 +20,7 @@ use crate::event::Events;
 
 use integrate_and_fire::IntegrateAndFire;
 pub use lif::{LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, STEP};
+pub use pool::{Pool, Windows};
 pub use rectified::Rectified;
 
 /// The neurons of an ensemble. J is their current in a step, V their potential, θ the threshold.
@@ -32,13 +34,16 @@ pub enum Neuron {
     Rectified(Rectified),
     /// Leaky integrate-and-fire neurons.
     Lif(Lif),
+    /// Max pooling.
+    Pool(Pool),
 }
 
 /// Does the same with whichever kind.
 macro_rules! of_kind {
     ($neuron:expr, $kind:ident => $do:expr) => {
         match $neuron {
-            Neuron::IntegrateAndFire => {
+            // A pool has a step of its own, which is none of a kind's.
+            Neuron::IntegrateAndFire | Neuron::Pool(_) => {
                 let $kind = &IntegrateAndFire;
                 $do
             }
@@ -59,7 +64,9 @@ impl Neuron {
     }
 
     /// The number of kinds.
-    const KINDS: u32 = 3;
+    const KINDS: u32 = 4;
+    /// The number of pools among them.
+    const POOL: u32 = 3;
 }
 
 /// A kind of neurons.
@@ -151,15 +158,20 @@ impl Neuron {
         fn constants<K: Kind>(_: &K) -> u32 {
             K::CONSTANTS
         }
-        if cfg!(feature = "exact") {
-            of_kind!(self, kind => constants(kind))
-        } else {
-            0
+        match self {
+            Self::Pool(_) if cfg!(feature = "max-pooling") => pool::CONSTANTS,
+            _ if cfg!(feature = "exact") => of_kind!(self, kind => constants(kind)),
+            _ => 0,
         }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let kind = reader.variant(Self::KINDS);
+        if kind == Self::POOL {
+            reader.built(cfg!(feature = "max-pooling"));
+            let places = reader.u32();
+            return Self::Pool(Pool { places });
+        }
         if kind > 0 && reader.exact() {
             Self::read_kind(kind, reader)
         } else {

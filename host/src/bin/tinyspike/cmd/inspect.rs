@@ -18,6 +18,7 @@ use tinyspike_shared::weights::Layout;
 use crate::args::Inspect;
 use crate::diagnostics::{Failure, warn};
 use crate::files;
+use crate::source::Source;
 
 pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     if files::is_image(&args.file) {
@@ -36,7 +37,10 @@ struct ModelListing<'a> {
 }
 
 fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let (_, conversion) = super::converted(&args.file, &args.convert)?;
+    let conversion = match Source::load(&args.file, &args.convert)? {
+        Source::Keras(_, conversion) => conversion,
+        Source::Nir(nir) => return super::nir::inspect(&nir, &args.convert, args.json, out),
+    };
     let listing = listing(&conversion.network);
     if args.json {
         let warnings = conversion.warnings.iter().map(ToString::to_string);
@@ -190,6 +194,9 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
         SourceMap::Table(_) => "table; ".to_owned(),
     };
     match t {
+        Transform::Dense(d) if d.outputs == 0 => {
+            return text + &format!("counts of {} places, to pool", d.inputs);
+        }
         Transform::Dense(d) => {
             text += &format!("Dense {} x {}", d.inputs, d.outputs);
             if d.first > 0 {

@@ -10,6 +10,7 @@ pub(crate) mod flash;
 mod inspect;
 mod keygen;
 mod monitor;
+mod nir;
 mod probes;
 mod run;
 mod sign;
@@ -18,13 +19,8 @@ mod verify;
 mod verify_image;
 
 use std::io::Write;
-use std::path::Path;
 
-use tinyspike::Model;
-use tinyspike::advice::Advised as _;
-use tinyspike::convert::Conversion;
-
-use crate::args::{Command, ConvertFlags};
+use crate::args::Command;
 use crate::diagnostics::Failure;
 
 /// Runs a command.
@@ -47,22 +43,4 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Verify(args) => verify::run(args, out),
         Command::VerifyImage(args) => verify_image::run(args, out),
     }
-}
-
-/// Reads a model and converts it.
-fn converted(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
-    let options = flags.options()?;
-    let mut model = match &flags.config {
-        Some(config) => Model::load_with_config(path, config)?,
-        None => Model::load(path).map_err(Failure::of)?,
-    };
-    if !flags.input_shape.is_empty() {
-        let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();
-        (model.set_input_shapes(&shapes))
-            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-    }
-    let conversion = model
-        .convert(&options)
-        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
-    Ok((model, conversion))
 }

@@ -7,16 +7,16 @@ use tinyspike::Network;
 use tinyspike::advice::Advised as _;
 use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
 use tinyspike::judge::Figures;
-use tinyspike::network::{Head, Pre};
+use tinyspike::network::Pre;
 use tinyspike::simulate::Run;
 use tinyspike::simulation::{self, Simulation, SimulationError};
 use tinyspike::text::escaped;
 
-use super::convert::show_warnings;
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
 use crate::inputs::{input_files, show_measure};
 use crate::outputs::Output;
+use crate::source::Source;
 use crate::{inputs, progress};
 
 pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
@@ -28,19 +28,18 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let (model, conversion) = super::converted(&args.model, &args.convert)?;
-    show_warnings(&conversion);
-    let network = &conversion.network;
+    let source = Source::load(&args.model, &args.convert)?;
+    source.show_warnings();
+    let network = source.network();
+    let options = args.options(source.dt(), source.readout());
     let inputs = inputs::load(
         &args.data,
-        &model,
-        network,
+        &source,
         args.convert.temporal_model,
         &args.bytes,
         args.limit,
     )?;
-    let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
-    show_measure(simulation::judge(network, &inputs).as_ref(), last);
+    show_measure(simulation::judge(network, &inputs).as_ref(), source.head());
     let asked = args.steps.map(|n| n as usize);
     let failed = |e: SimulationError| {
         Failure::advised(format!("{}: {e}", args.model.display()), &e.advice())
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         None => None,
     };
     let bar = progress::bar("simulating", inputs.len() as u64);
-    let report = simulation::simulate(network, &inputs, asked, &args.options(), &mut |run| {
+    let report = simulation::simulate(network, &inputs, asked, &options, &mut |run| {
         if let Some(record) = &mut record {
             record.add(run);
         }
@@ -99,7 +98,7 @@ impl Record {
         }
         if args.probe.is_some() {
             for e in &network.ensembles {
-                let (what, values) = if !e.neuron_type.is_rate() {
+                let (what, values) = if e.neuron_type.spikes() {
                     ("spikes", NamedValues::I32(Vec::new()))
                 } else {
                     ("activity", NamedValues::F32(Vec::new()))
@@ -108,6 +107,17 @@ impl Record {
                     name: format!("{what}/{}", e.label),
                     shape: vec![images, steps, e.n_neurons],
                     values,
+                });
+            }
+            for e in network
+                .ensembles
+                .iter()
+                .filter(|e| e.neuron_type.rule().is_some())
+            {
+                arrays.push(NamedArray {
+                    name: format!("potentials/{}", e.label),
+                    shape: vec![images, steps, e.n_neurons],
+                    values: NamedValues::F32(Vec::new()),
                 });
             }
         }
@@ -132,10 +142,11 @@ impl Record {
 
     fn add(&mut self, run: &Run) {
         let outputs = run.probes.iter().map(|p| &p.values);
-        let counts = (run.ensembles.iter())
-            .filter(|_| self.ensembles)
-            .filter_map(|e| e.counts.as_ref());
-        for (array, more) in self.arrays.iter_mut().zip(outputs.chain(counts)) {
+        let ensembles = || run.ensembles.iter().filter(|_| self.ensembles);
+        let counts = ensembles().filter_map(|e| e.counts.as_ref());
+        let potentials = ensembles().filter_map(|e| e.potentials.as_ref());
+        let all = outputs.chain(counts).chain(potentials);
+        for (array, more) in self.arrays.iter_mut().zip(all) {
             match &mut array.values {
                 NamedValues::F32(values) => values.extend_from_slice(more.data()),
                 // Counts are whole; leaky neurons count those below zero as negative.

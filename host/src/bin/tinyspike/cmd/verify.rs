@@ -6,9 +6,9 @@ use serde::Serialize;
 use tinyspike::keras::verify;
 use tinyspike::text::escaped;
 
-use super::convert::show_warnings;
 use crate::args::Verify;
 use crate::diagnostics::Failure;
+use crate::source::Source;
 use crate::{inputs, progress};
 
 /// Outcome of a comparison.
@@ -33,18 +33,26 @@ struct OutputReport {
 }
 
 pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
-    let (model, conversion) = super::converted(&args.model, &args.convert)?;
-    show_warnings(&conversion);
+    let source = Source::load(&args.model, &args.convert)?;
+    source.show_warnings();
+    let (model, conversion) = match &source {
+        Source::Keras(model, conversion) => (model, conversion),
+        Source::Nir(nir) => return super::nir::verify(args, nir, out),
+    };
+    if args.trace.is_some() {
+        return Err(Failure::new(
+            "--match is for NIR graphs; a Keras model has a forward pass to compare with",
+        ));
+    }
     let options = args.options();
     let failed = |e| Failure::new(format!("{}: {e}", args.model.display()));
     let (verification, images) = if args.data.is_empty() {
-        let verification = verify(&model, &conversion.network, None, &options).map_err(failed)?;
+        let verification = verify(model, &conversion.network, None, &options).map_err(failed)?;
         (verification, None)
     } else {
         let inputs = inputs::load(
             &args.data,
-            &model,
-            &conversion.network,
+            &source,
             args.convert.temporal_model,
             &args.bytes,
             args.limit,

@@ -1,0 +1,190 @@
+//! A trained network of any front end, as commands take one.
+
+use std::path::Path;
+
+use tinyspike::advice::Advised as _;
+use tinyspike::convert::Conversion;
+use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
+use tinyspike::network::Head;
+use tinyspike::nir::{self, Choices, Graph, Guess, NirError, Problem};
+use tinyspike::simulate::Readout;
+use tinyspike::text::escaped;
+use tinyspike::{Model, Network};
+
+use crate::args::{ConvertFlags, DataFlags};
+use crate::diagnostics::{Failure, note, warn};
+
+/// A Keras model or a NIR graph, and its network.
+pub(crate) enum Source {
+    Keras(Box<Model>, Box<Conversion>),
+    Nir(Box<Nir>),
+}
+
+/// A NIR graph, read by some semantics.
+pub(crate) struct Nir {
+    pub(crate) graph: Graph,
+    pub(crate) guess: Guess,
+    pub(crate) choices: Choices,
+    pub(crate) conversion: nir::Conversion,
+}
+
+impl Source {
+    /// Reads a model as its content tells, and makes a network of it.
+    pub(crate) fn load(path: &Path, flags: &ConvertFlags) -> Result<Self, Failure> {
+        if nir::is_nir(path) {
+            return Ok(Self::Nir(Box::new(Nir::load(path, &flags.semantics)?)));
+        }
+        if !flags.semantics.is_empty() {
+            return Err(Failure::new(format!(
+                "{}: --semantics is for NIR graphs, which this is none of",
+                path.display()
+            )));
+        }
+        let (model, conversion) = keras(path, flags)?;
+        Ok(Self::Keras(Box::new(model), Box::new(conversion)))
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        match self {
+            Self::Keras(_, conversion) => &conversion.network,
+            Self::Nir(nir) => &nir.conversion.network,
+        }
+    }
+
+    /// Prints what was noticed.
+    pub(crate) fn show_warnings(&self) {
+        match self {
+            Self::Keras(_, conversion) => conversion.warnings.iter().for_each(warn),
+            Self::Nir(nir) => nir.conversion.remarks.iter().for_each(|r| warn(escaped(r))),
+        }
+    }
+
+    /// The data of an input, whose bytes stand for what the user says, or else for what the network takes.
+    pub(crate) fn scaled(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
+        match self {
+            Self::Keras(model, _) => scaled(set, flags, model, input),
+            Self::Nir(_) => self.events(flags.targets(set), flags, input),
+        }
+    }
+
+    /// Data for a NIR graph: over time, bytes stand for numbers of events.
+    fn events(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
+        match flags.byte_scale {
+            Some(scale) => set.with_byte_scale(scale),
+            None if self.over_time(&set, input) => {
+                if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
+                    note("bytes over time stand for numbers of events; --byte-scale says else");
+                }
+                set.with_byte_scale(1.0)
+            }
+            None => set,
+        }
+    }
+
+    /// Tells whether samples have an axis of time before those of an input.
+    pub(crate) fn over_time(&self, set: &DataSet, input: usize) -> bool {
+        let network = self.network();
+        let node = network
+            .inputs
+            .get(input)
+            .and_then(|(_, n)| network.nodes.get(n.0));
+        node.is_some_and(|node| set.sample_size() != node.size_out)
+    }
+
+    /// The function that ends a Keras model, if it is a logistic one.
+    pub(crate) fn head(&self) -> Option<Head> {
+        match self {
+            Self::Keras(model, _) => model.ends_in_sigmoid().then_some(Head::Sigmoid),
+            Self::Nir(_) => None,
+        }
+    }
+
+    /// Seconds per step, if the network says them.
+    pub(crate) fn dt(&self) -> Option<f64> {
+        match self {
+            Self::Keras(..) => None,
+            Self::Nir(nir) => Some(nir.choices.all.dt),
+        }
+    }
+
+    /// The result of the first output unless another is asked for: of spikes their sum, else the last value.
+    pub(crate) fn readout(&self) -> Readout {
+        let network = self.network();
+        let probe = network
+            .outputs
+            .first()
+            .and_then(|(_, p)| network.probes.get(p.0));
+        let spikes = probe.is_some_and(|probe| match probe.target {
+            tinyspike::network::Pre::Neurons(e) => {
+                let neurons = network.ensembles.get(e.0).map(|e| &e.neuron_type);
+                neurons.is_some_and(|neurons| neurons.rule().is_some() && neurons.spikes())
+            }
+            tinyspike::network::Pre::Node(_) => false,
+        });
+        if spikes { Readout::Sum } else { Readout::Last }
+    }
+}
+
+impl Nir {
+    fn load(path: &Path, semantics: &[String]) -> Result<Self, Failure> {
+        let graph = nir::load(path)?;
+        let failed = |problem: Problem| NirError {
+            file: path.display().to_string(),
+            problem,
+        };
+        let choices = Choices::parse(&graph, semantics).map_err(failed)?;
+        let conversion = graph.convert(&choices).map_err(failed)?;
+        let guess = nir::guess(&graph);
+        if semantics.is_empty() {
+            note(format_args!(
+                "NIR does not say how a step is taken; taken for semantics {} ({}). `tinyspike inspect` shows what rests on \
+                 it, --semantics sets it, `tinyspike verify --match` finds it",
+                guess.preset.name, guess.reason
+            ));
+        }
+        Ok(Self {
+            graph,
+            guess,
+            choices,
+            conversion,
+        })
+    }
+}
+
+/// Reads a Keras model and converts it.
+pub(crate) fn keras(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
+    let options = flags.options()?;
+    let mut model = match &flags.config {
+        Some(config) => Model::load_with_config(path, config)?,
+        None => Model::load(path).map_err(Failure::of)?,
+    };
+    if !flags.input_shape.is_empty() {
+        let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();
+        (model.set_input_shapes(&shapes))
+            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+    }
+    let conversion = model
+        .convert(&options)
+        .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
+    Ok((model, conversion))
+}
+
+/// The data of a model's input, whose bytes stand for what the user says, or else for what the model takes.
+pub(crate) fn scaled(set: DataSet, flags: &DataFlags, model: &Model, input: usize) -> DataSet {
+    let set = flags.targets(set);
+    match flags.byte_scale {
+        Some(scale) => set.with_byte_scale(scale),
+        None if model.takes_bytes(input) => as_they_are(set, "the model scales them itself"),
+        None => set,
+    }
+}
+
+/// The data with bytes that stand for 0 to 255, which is said.
+pub(crate) fn as_they_are(set: DataSet, reason: &str) -> DataSet {
+    if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
+        note(format_args!(
+            "bytes stand for 0 to 255, for {reason}; --byte-scale 1/255 makes them 0 to 1"
+        ));
+    }
+    set.with_byte_scale(1.0)
+}
