@@ -6,8 +6,8 @@
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
     Channel, Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox,
-    Initial, Input, LEAK_PIECES, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified,
-    Section, SourceMap, Synapse, Transform, Width, Window,
+    Initial, Input, LEAK_PIECES, LeftOut, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout,
+    Rectified, Section, SourceMap, Synapse, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
@@ -317,6 +317,12 @@ impl Generator {
                 self.pick(&[0, 0, 1, 1000, u32::MAX])
             },
             scale: self.scale(),
+            left_out: self.pick(&[
+                LeftOut::Nothing,
+                LeftOut::Softmax,
+                LeftOut::Sigmoid,
+                LeftOut::Tanh,
+            ]),
         }
     }
 

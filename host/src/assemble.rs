@@ -300,6 +300,7 @@ fn describe<'a>(
             inbox: o.inbox.as_ref().map(Inbox::image),
             exit_margin: o.exit_margin,
             scale: scale(o.scale),
+            left_out: o.left_out,
         };
         push(&mut description.outputs, output)?;
     }

@@ -507,10 +507,10 @@ pub(crate) fn input_ranges(
 }
 
 impl Calibration {
-    /// Inputs between 0 and 1, and nothing known of populations.
-    pub(crate) fn unit(graph: &Graph) -> Self {
+    /// Inputs between 0 and their largest value, and nothing known of populations.
+    pub(crate) fn of_inputs(graph: &Graph, largest: &[f32]) -> Self {
         Self {
-            inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+            inputs: ranges(graph, largest).collect(),
             channels: Vec::new(),
             populations: Vec::new(),
             samples: 0,
@@ -726,14 +726,22 @@ fn send(
     link.apply_batch(batch, x, y)
 }
 
-/// Bounds that follow from the weights alone, for inputs between 0 and 1.
+/// The range of each input between 0 and its largest value, which is 1 unless stated.
+fn ranges(graph: &Graph, largest: &[f32]) -> impl Iterator<Item = Range> {
+    let largest = largest.iter().copied().chain(std::iter::repeat(1.0));
+    largest
+        .take(graph.inputs.len())
+        .map(|max| Range { min: 0.0, max })
+}
+
+/// Bounds that follow from the weights alone, for inputs between 0 and their `largest` value, which is 1 unless stated.
 ///
 /// Each neuron's largest activation is bounded by the sum of its positive weights times the bound of
 /// its sources. The bounds hold for every input, and widen with every layer.
 ///
 /// # Errors
 /// Where the graph is inconsistent.
-pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
+pub fn bounds_from_weights(graph: &Graph, largest: &[f32]) -> Result<Calibration, OpsError> {
     let positive = Graph {
         links: graph
             .links
@@ -745,11 +753,13 @@ pub fn bounds_from_weights(graph: &Graph) -> Result<Calibration, OpsError> {
             .collect(),
         ..graph.clone()
     };
-    let ones: Vec<Vec<f32>> = graph.inputs.iter().map(|i| vec![1.0; i.size()]).collect();
-    let inputs: Vec<&[f32]> = ones.iter().map(Vec::as_slice).collect();
+    let ranges: Vec<Range> = ranges(graph, largest).collect();
+    let inputs = graph.inputs.iter().zip(&ranges);
+    let highest: Vec<Vec<f32>> = inputs.map(|(i, r)| vec![r.max; i.size()]).collect();
+    let inputs: Vec<&[f32]> = highest.iter().map(Vec::as_slice).collect();
     let values = forward(&positive, &inputs, 1)?;
     Ok(Calibration {
-        inputs: vec![Range { min: 0.0, max: 1.0 }; graph.inputs.len()],
+        inputs: ranges,
         channels: Vec::new(),
         populations: values
             .populations

@@ -99,11 +99,7 @@ pub fn compare(
     let head = graph.outputs.first().and_then(|o| o.left_out);
     let outcome = |found: &[f32], threshold, head| {
         let judge = Judge::new(&data, size, threshold);
-        let judge = judge.map(|judge| match head {
-            // Values are compared behind the function that the image leaves out.
-            Some(head) if judge.measures() => judge.all(&behind(head, found)),
-            _ => judge.all(found),
-        });
+        let judge = judge.map(|judge| judge.behind(head).all(found));
         Outcome {
             figures: judge.unwrap_or_default(),
             agreement: (size > 1).then(|| agreement(found, &outputs, size)),
@@ -124,16 +120,6 @@ pub fn compare(
         relative_error: shown
             .then(|| relative_error(reference, size, spiking.iter().map(|&v| v.into()))),
     })
-}
-
-/// The values of a head; those before a softmax stay, as no single one makes it.
-fn behind(head: Head, values: &[f32]) -> Vec<f32> {
-    let value = |&v: &f32| match head {
-        Head::Softmax => v,
-        Head::Sigmoid => 1.0 / (1.0 + (-v).exp()),
-        Head::Tanh => v.tanh(),
-    };
-    values.iter().map(value).collect()
 }
 
 /// The number of samples that a comparison takes.
@@ -196,9 +182,17 @@ impl fmt::Display for Comparison {
             } else {
                 "; "
             };
+            let [when, why] = match self.network {
+                Some(_) => ["", ""],
+                // Single spikes make most of it, as they do in a simulation.
+                None => [
+                    "in the last step, ",
+                    ", the noise of single spikes included",
+                ],
+            };
             write!(
                 f,
-                "{by}spiking outputs differ from the float ones by {} of their standard deviation",
+                "{by}{when}spiking outputs differ from the float ones by {} of their standard deviation{why}",
                 percent(error)
             )?;
         }

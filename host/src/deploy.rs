@@ -45,10 +45,12 @@ pub struct DeployOptions<'a> {
     /// The kind of image.
     pub mode: Cow<'a, Mode>,
     /// Real inputs, a few hundred at least. Ranges of activations follow from them, of an exact image the
-    /// ranges of inputs alone. Without any, inputs lie between 0 and 1, and activations have bounds from the
+    /// ranges of inputs alone. Without any, inputs lie between 0 and `largest`, and activations have bounds from the
     /// weights, which can cost much accuracy. Samples of several inputs hold the values of each, one behind
     /// the other.
     pub data: Option<&'a dyn Blocks>,
+    /// The largest value of each input if there is no data; 1 unless stated.
+    pub largest: Vec<f32>,
     /// The most that image and state may take.
     pub budgets: Budgets,
     /// The release of the model, below which devices can refuse to go back.
@@ -68,6 +70,7 @@ impl<'a> DeployOptions<'a> {
         Self {
             mode,
             data: None,
+            largest: Vec::new(),
             budgets: Budgets::default(),
             model_version: 0,
             progress: &|_| {},
@@ -319,7 +322,8 @@ fn plain(
 ) -> Result<Made, DeployError> {
     let graph = integrate_and_fire(lowered)?;
     let Some(data) = options.data else {
-        let calibration = bounds_from_weights(&graph).map_err(CalibrateError::from)?;
+        let calibration =
+            bounds_from_weights(&graph, &options.largest).map_err(CalibrateError::from)?;
         return Ok(Made {
             integers: quantize(&graph, &calibration, settings)?,
             graph,
@@ -377,7 +381,7 @@ fn exact(
     first_voltages(network, &settings.initial_voltage, &mut graph)?;
     let calibration = match options.data {
         Some(data) => input_ranges(&graph, data, options.progress)?,
-        None => Calibration::unit(&graph),
+        None => Calibration::of_inputs(&graph, &options.largest),
     };
     Ok(Made {
         integers: quantize(&graph, &calibration, settings)?,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{
-    Connection, Convolution, Input, NOWHERE, Pre, Readout, SourceMap, Transform,
+    Connection, Convolution, Input, LeftOut, NOWHERE, Pre, Readout, SourceMap, Transform,
 };
 use tinyspike_shared::weights::Row;
 
@@ -18,6 +18,7 @@ use crate::data::{DataSet, Sample};
 use crate::inputs::{fits, reordered};
 use crate::integers::Channel;
 use crate::judge::{Deviation, Figures, Judge, THRESHOLD, Tally};
+use crate::network::Head;
 
 /// The engine as the host builds it: with room for the largest network.
 pub type HostEngine<'a> = Engine<'a, Native, MAX_ENSEMBLES, MAX_CONNECTIONS>;
@@ -117,6 +118,10 @@ pub struct Report {
     /// The errors of the first output, if its targets are values.
     #[serde(flatten)]
     pub error: Option<Deviation>,
+    /// The model's last function, if the image leaves it out: outputs are those before it, and targets that are
+    /// values are compared behind a sigmoid or tanh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Head>,
     /// Accuracy of such an image by the mean of the last ten steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_mean_10: Option<f64>,
@@ -666,7 +671,19 @@ pub fn run(
 #[must_use]
 pub fn judge<'d>(image: &Image<'_>, data: &'d DataSet) -> Option<Judge<'d>> {
     let output = image.description().outputs.first()?;
-    Judge::new(data, output.size as usize, THRESHOLD)
+    let judge = Judge::new(data, output.size as usize, THRESHOLD)?;
+    Some(judge.behind(left_out(image)))
+}
+
+/// The function behind an image's first output that the image leaves out.
+#[must_use]
+pub fn left_out(image: &Image<'_>) -> Option<Head> {
+    match image.description().outputs.first()?.left_out {
+        LeftOut::Nothing => None,
+        LeftOut::Softmax => Some(Head::Softmax),
+        LeftOut::Sigmoid => Some(Head::Sigmoid),
+        LeftOut::Tanh => Some(Head::Tanh),
+    }
 }
 
 /// The values of an image's output after so many steps, in the network's units, from those of the engine.
@@ -720,6 +737,7 @@ pub fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Rep
         images,
         accuracy: figures.accuracy,
         error: figures.error,
+        left_out: left_out(image),
         accuracy_mean_10: data
             .labels()
             .filter(|_| judge.is_some_and(|judge| judge.ranks()))

@@ -3,7 +3,7 @@
 //! Fields that are not explained mean what they mean in the image, see `docs/image-format.md`.
 
 use tinyspike_firmware::kernels::family::Family;
-use tinyspike_shared::image::{self, Neuron, Readout, Synapse, Transform, Width};
+use tinyspike_shared::image::{self, LeftOut, Neuron, Readout, Synapse, Transform, Width};
 
 use crate::graph::{self, Source};
 
@@ -200,6 +200,8 @@ pub struct Output {
     pub current_shift: i8,
     /// Inbox that takes up events.
     pub inbox: Option<Inbox>,
+    /// The model's last function, which is left out.
+    pub left_out: LeftOut,
 }
 
 /// Quantized weights between two parts.

@@ -8,6 +8,8 @@
 //! | 0 or 1 (or -1 or 1) | one | the share of samples on the right side of the threshold |
 //! | a 0 or 1 for each output | several | the same, over all outputs of all samples |
 //! | other values, or other whole numbers for one output | as many | root mean squared error and R² |
+//!
+//! Whoever knows that zeros and ones are values says so with [`DataSet::measured`].
 
 use std::fmt;
 
@@ -27,6 +29,7 @@ pub struct Judge<'a> {
     wanted: Wanted<'a>,
     outputs: usize,
     threshold: f64,
+    head: Option<Head>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,8 +95,13 @@ impl<'a> Judge<'a> {
                 Wanted::Values(classes.iter().map(|&class| class.into()).collect())
             }
             Targets::Values { size, .. } if *size != outputs => return None,
-            Targets::Values { values, bytes, .. } => {
-                let sides = |low: f32| values.iter().all(|v| *v == low || *v == 1.0);
+            Targets::Values {
+                values,
+                bytes,
+                labels,
+                ..
+            } => {
+                let sides = |low: f32| *labels && values.iter().all(|v| *v == low || *v == 1.0);
                 if sides(0.0) && !bytes || outputs == 1 && sides(-1.0) {
                     Wanted::Sides(values.iter().map(|v| *v == 1.0).collect())
                 } else {
@@ -106,7 +114,14 @@ impl<'a> Judge<'a> {
             wanted,
             outputs,
             threshold,
+            head: None,
         })
+    }
+
+    /// The same for outputs before a function that is left out: values are compared behind it.
+    #[must_use]
+    pub fn behind(self, head: Option<Head>) -> Self {
+        Self { head, ..self }
     }
 
     /// `true` if targets are the class of the largest output.
@@ -151,6 +166,7 @@ impl<'a> Judge<'a> {
                 tally.targets.resize(self.outputs, [0.0; 2]);
                 let wanted = values.iter().skip(from).take(self.outputs);
                 for ((output, wanted), sums) in outputs.zip(wanted).zip(&mut tally.targets) {
+                    let output = behind(self.head, output);
                     tally.compared += 1;
                     tally.squares += (output - wanted) * (output - wanted);
                     *sums = [sums[0] + wanted, sums[1] + wanted * wanted];
@@ -194,6 +210,15 @@ impl<'a> Judge<'a> {
             self.add(&mut tally, sample, outputs.iter().map(|&v| v.into()));
         }
         self.figures(&tally)
+    }
+}
+
+/// The value of a head; that before a softmax stays, as no single one makes it.
+fn behind(head: Option<Head>, value: f64) -> f64 {
+    match head {
+        None | Some(Head::Softmax) => value,
+        Some(Head::Sigmoid) => 1.0 / (1.0 + (-value).exp()),
+        Some(Head::Tanh) => value.tanh(),
     }
 }
 
@@ -281,6 +306,7 @@ mod tests {
             size,
             values: values.to_vec(),
             bytes: false,
+            labels: true,
         }
     }
 
@@ -330,11 +356,27 @@ mod tests {
     }
 
     #[test]
+    fn zeros_and_ones_are_values_if_that_is_said() {
+        for targets in [Targets::Classes(vec![0, 1]), values(1, &[0.0, 1.0])] {
+            let data = set(targets, 2);
+            let judge = Judge::new(&data, 1, THRESHOLD).unwrap();
+            assert_eq!(judge.all(&[0.25, 1.25]).accuracy, Some(0.5));
+            let data = data.measured();
+            let judge = Judge::new(&data, 1, THRESHOLD).unwrap();
+            assert_eq!(judge.all(&[0.25, 1.25]).error.unwrap().rms_error, 0.25);
+            // Before a sigmoid, 0 stands for one half.
+            let judge = judge.behind(Some(Head::Sigmoid));
+            assert_eq!(judge.all(&[0.0, 0.0]).error.unwrap().rms_error, 0.5);
+        }
+    }
+
+    #[test]
     fn bytes_of_an_autoencoder_stand_for_what_its_samples_do() {
         let targets = Targets::Values {
             size: 2,
             values: vec![255.0, 0.0],
             bytes: true,
+            labels: true,
         };
         let judge = Judge::of(&targets, 1.0 / 255.0, 2, THRESHOLD).unwrap();
         assert!(judge.all(&[1.0, 0.0]).error.unwrap().rms_error < 1e-7);

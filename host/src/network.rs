@@ -169,7 +169,8 @@ pub enum Effect {
 
 /// A function at the end of a network, which a device leaves out: what it computes from the values before
 /// it, any host can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Head {
     /// A softmax along the only axis, which keeps the ranking.
     Softmax,

@@ -170,6 +170,14 @@ fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
     outputs.chain(watched).fold(0, usize::saturating_add)
 }
 
+/// The judge of a network's first output, if the data has targets that fit.
+#[must_use]
+pub fn judge<'i>(network: &Network, inputs: &'i Inputs) -> Option<Judge<'i>> {
+    let (_, probe) = network.outputs.first()?;
+    let probe = network.probes.get(probe.0)?;
+    inputs.judge(size_of(network, probe.target), judge::threshold(network))
+}
+
 /// Number of values of a source.
 fn size_of(network: &Network, source: Pre) -> usize {
     match source {
@@ -193,11 +201,9 @@ struct Sums<'a> {
 impl<'a> Sums<'a> {
     fn new(network: &Network, inputs: &'a Inputs, readout: Readout) -> Self {
         let output = network.outputs.first().map(|(_, probe)| probe.0);
-        let probe = output.and_then(|at| network.probes.get(at));
-        let size = probe.map_or(0, |probe| size_of(network, probe.target));
         Self {
             output,
-            judge: inputs.judge(size, judge::threshold(network)),
+            judge: judge(network, inputs),
             spikes: vec![None; network.ensembles.len()],
             readout,
             tallies: <[Tally; 2]>::default(),

@@ -103,6 +103,21 @@ fn one_output_is_judged_by_its_sign_or_by_its_error() {
         "{simulated}"
     );
 
+    // Zeros and ones are values if that is said, in every command; how to say it is said.
+    let (report, said) = emulate(&image, &labelled, &[]);
+    assert!(said.contains("--values"), "{said}");
+    assert_eq!(report["rms_error"], Value::Null);
+    let (report, said) = emulate(&image, &labelled, &["--values"]);
+    assert!(!said.contains("--values"), "{said}");
+    assert_eq!(report["accuracy"], Value::Null);
+    let error = report["rms_error"].as_f64().unwrap();
+    // The distance of a sine from its rectangle.
+    assert!((0.5..0.9).contains(&error), "{error}");
+    let simulated = json(&tinyspike(&[&simulate[..], &["--values"]].concat()));
+    assert!(simulated["rms_error"].is_f64(), "{simulated}");
+    let (report, _) = convert("sine.keras", &labelled, &image, &["--values"]);
+    assert!(report["comparison"]["image"]["rms_error"].is_f64());
+
     // Values are calibration data like any other, and have an error.
     let (report, _) = convert("sine.keras", &measured, &image, &["--steps", "8"]);
     let keras = report["comparison"]["model"]["rms_error"].as_f64().unwrap();
@@ -139,6 +154,20 @@ fn bytes_are_scaled_once() {
         ("input_dtype_uint8.keras", "input_dtype_uint8.npz"),
     ] {
         let bytes = fixture(data);
+        // Without calibration data such a model has bytes from 0 to 255 all the same.
+        let file = fixture(model);
+        let output = tinyspike(&[
+            "convert",
+            path(&file),
+            "-o",
+            path(&image),
+            "--inference-only",
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let inspected = json(&tinyspike(&["inspect", path(&image), "--json"]));
+        assert_eq!(inspected["inputs"][0]["scale"], 1.0, "{inspected}");
+        let (_, said) = emulate(&image, &bytes, &[]);
+        assert!(said.contains("bytes stand for 0 to 255"), "{said}");
         let (report, said) = convert(model, &bytes, &image, &["--steps", "4"]);
         assert!(said.contains("bytes stand for 0 to 255"), "{said}");
         assert_eq!(report["comparison"]["model"]["accuracy"], 1.0, "{model}");
@@ -249,6 +278,13 @@ fn sensors_far_from_zero_have_a_scale_and_a_zero_point_each() {
     let (report, _) = convert("pressure.keras", &data, &image, &exact);
     let agreement = report["comparison"]["image"]["agreement"].as_f64().unwrap();
     assert!(agreement > 0.9, "{report}");
+    // A figure of single steps says that it is one.
+    let mut args = vec!["convert", "--inference-only", "--calibration", path(&data)];
+    args.extend(&exact);
+    let model = fixture("pressure.keras");
+    args.extend(["-o", path(&image), path(&model)]);
+    let said = text(&tinyspike(&args).stdout).to_owned();
+    assert!(said.contains("noise of single spikes"), "{said}");
     // Pictures have what they need.
     let (model, data) = (
         project("models/mnist_mlp.keras"),

@@ -98,6 +98,7 @@ pub(super) fn targets_of(
             // Bytes that are as many as the samples' are what an autoencoder should give back.
             bytes: matches!(values, Values::U8(_))
                 && x_shape.iter().skip(1).product::<usize>() == size,
+            labels: true,
         },
     })
 }

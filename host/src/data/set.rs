@@ -22,6 +22,8 @@ pub enum Targets {
         values: Vec<f32>,
         /// `true` if they are bytes as the samples are, whose unit is [`DataSet::byte_scale`].
         bytes: bool,
+        /// `true` if values that are all 0 or 1 are labels, `false` if they are values like others.
+        labels: bool,
     },
 }
 
@@ -243,6 +245,32 @@ impl DataSet {
         Some(joined.with_byte_scale(byte_scale))
     }
 
+    /// The same with targets that are values even if they look like labels: classes become the values of one output,
+    /// and zeros and ones have errors.
+    #[must_use]
+    pub fn measured(mut self) -> Self {
+        self.targets = self.targets.map(|targets| match targets {
+            Targets::Classes(classes) => Targets::Values {
+                size: 1,
+                values: classes.into_iter().map(|class| class as f32).collect(),
+                bytes: false,
+                labels: false,
+            },
+            Targets::Values {
+                size,
+                values,
+                bytes,
+                ..
+            } => Targets::Values {
+                size,
+                values,
+                bytes,
+                labels: false,
+            },
+        });
+        self
+    }
+
     /// Appends samples of the same shape and kind; others are left out.
     pub(super) fn extend(&mut self, other: Self) {
         match (&mut self.samples, other.samples) {
@@ -295,10 +323,12 @@ impl Targets {
                 size,
                 ref values,
                 bytes,
+                labels,
             } => Self::Values {
                 size,
                 values: gather(values, indices, size)?,
                 bytes,
+                labels,
             },
         })
     }

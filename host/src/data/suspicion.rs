@@ -489,6 +489,7 @@ mod tests {
             size: 2,
             values: vec![0.5; 4],
             bytes: false,
+            labels: true,
         };
         let two = set(Samples::U8(vec![1, 2]), 1, None).with_targets(Some(two));
         let (values, outputs) = (2, 3);

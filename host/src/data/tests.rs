@@ -177,6 +177,7 @@ fn targets_that_are_no_classes_are_values() {
         size,
         values: values.to_vec(),
         bytes,
+        labels: true,
     };
     let (all, second) = targets(x(), c(&[2], vec![0.5f32, -2.0]));
     assert_eq!(all, values(1, &[0.5, -2.0], false));

@@ -323,6 +323,23 @@ pub struct Output {
     pub exit_margin: u32,
     /// The float value of one unit after rescaling.
     pub scale: Scale,
+    /// The model's last function, which is left to whoever reads the values.
+    pub left_out: LeftOut,
+}
+
+/// A last function that an image leaves out: the ranking is the same without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LeftOut {
+    /// None.
+    #[default]
+    Nothing,
+    /// A softmax over all values.
+    Softmax,
+    /// A logistic function of each value.
+    Sigmoid,
+    /// A hyperbolic tangent of each value.
+    Tanh,
 }
 
 impl Output {

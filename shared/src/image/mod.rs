@@ -21,8 +21,8 @@ mod validate;
 
 pub use crate::transform::{Axis, Convolution, Dense, Span, Transform};
 pub use description::{
-    Channel, Connection, Description, Ensemble, Input, MAX_INPUTS, MAX_OUTPUTS, NOWHERE, Output,
-    Post, Pre, Readout, Section, SourceMap, Width, Window,
+    Channel, Connection, Description, Ensemble, Input, LeftOut, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
+    Output, Post, Pre, Readout, Section, SourceMap, Width, Window,
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};

@@ -5,8 +5,8 @@
 use heapless::VecView;
 
 use super::description::{
-    Connection, Ensemble, Input, Output, Post, Pre, Readout, Room, Section, SourceMap, Width,
-    Window,
+    Connection, Ensemble, Input, LeftOut, Output, Post, Pre, Readout, Room, Section, SourceMap,
+    Width, Window,
 };
 use super::error::ImageError;
 use super::inbox::Inbox;
@@ -98,6 +98,12 @@ impl Reader<'_> {
             inbox: Inbox::read(self),
             exit_margin: self.u32(),
             scale: self.scale(),
+            left_out: match self.variant(4) {
+                0 => LeftOut::Nothing,
+                1 => LeftOut::Softmax,
+                2 => LeftOut::Sigmoid,
+                _ => LeftOut::Tanh,
+            },
         }
     }
 
@@ -250,10 +256,13 @@ mod tests {
         fn outputs()(
             numbers in any::<[u32; 3]>(), shift in any::<u8>(), shown in any::<Option<bool>>(),
             current_shift in any::<i8>(), inbox in inboxes(), scale in scales(),
+            left_out in 0usize..4,
         ) -> Output {
             let [size, params, exit_margin] = numbers;
             let readout = shown.map_or(Readout::Sum, |delayed| Readout::Shown { delayed });
-            Output { size, params, shift, readout, current_shift, inbox, exit_margin, scale }
+            let all = [LeftOut::Nothing, LeftOut::Softmax, LeftOut::Sigmoid, LeftOut::Tanh];
+            let left_out = all[left_out];
+            Output { size, params, shift, readout, current_shift, inbox, exit_margin, scale, left_out }
         }
     }
     fn initials() -> impl Strategy<Value = Initial> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use emulated_board::Machine;
+use tinyspike::DataSet;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
@@ -189,6 +190,17 @@ pub(crate) struct DataFlags {
     /// input, and for bools; else 1/255, for images that the network saw as 0 to 1].
     #[arg(long, value_name = "X", value_parser = fraction)]
     pub(crate) byte_scale: Option<f32>,
+    /// Read y as values, which have errors, even if all are 0 or 1 [default: those are labels, which have an
+    /// accuracy].
+    #[arg(long)]
+    pub(crate) values: bool,
+}
+
+impl DataFlags {
+    /// The data with its targets as the user has them.
+    pub(crate) fn targets(&self, set: DataSet) -> DataSet {
+        if self.values { set.measured() } else { set }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
 use tinyspike::data::{self, DataSet, suspicion};
+use tinyspike::emulate;
 use tinyspike::inputs::Inputs;
+use tinyspike::judge::Judge;
+use tinyspike::network::Head;
 
 use crate::args::{ConvertFlags, DataFlags};
-use crate::diagnostics::{Failure, warn};
+use crate::diagnostics::{Failure, note, warn};
 use crate::source::{Source, as_they_are};
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
@@ -55,7 +58,7 @@ pub(crate) fn of_image(
     let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
     let labels: Vec<&str> = labels.collect();
     let set = joined("--data", files, &labels, |at, path| {
-        let set = data::load(path)?;
+        let set = flags.targets(data::load(path)?);
         Ok(match flags.byte_scale {
             Some(scale) => set.with_byte_scale(scale),
             None if suspicion::takes_bytes(&set, image, at) => {
@@ -66,7 +69,21 @@ pub(crate) fn of_image(
     })?;
     let set = set.take(limit.map_or(usize::MAX, |limit| limit as usize));
     suspicion::of_image(&set, image).iter().for_each(warn);
+    show_measure(
+        emulate::judge(image, &set).as_ref(),
+        emulate::left_out(image),
+    );
     Ok(set)
+}
+
+/// Says which figure zeros and ones have, unless the model's last function makes it plain.
+pub(crate) fn show_measure(judge: Option<&Judge<'_>>, last: Option<Head>) {
+    if last != Some(Head::Sigmoid) && judge.is_some_and(|judge| judge.sides().is_some()) {
+        note(
+            "y has two values only, taken for labels: the accuracy counts outputs on the right side of 0. \
+             --values takes them for values and shows errors",
+        );
+    }
 }
 
 /// The data of all inputs, from the files that a flag names.

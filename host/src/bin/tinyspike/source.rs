@@ -5,6 +5,7 @@ use std::path::Path;
 use tinyspike::advice::Advised as _;
 use tinyspike::convert::Conversion;
 use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
+use tinyspike::network::Head;
 use tinyspike::nir::{self, Choices, Graph, Guess, NirError, Problem};
 use tinyspike::simulate::Readout;
 use tinyspike::text::escaped;
@@ -62,16 +63,21 @@ impl Source {
     pub(crate) fn scaled(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
         match self {
             Self::Keras(model, _) => scaled(set, flags, model, input),
-            Self::Nir(_) => match flags.byte_scale {
-                Some(scale) => set.with_byte_scale(scale),
-                None if self.over_time(&set, input) => {
-                    if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
-                        note("bytes over time stand for numbers of events; --byte-scale says else");
-                    }
-                    set.with_byte_scale(1.0)
+            Self::Nir(_) => self.events(flags.targets(set), flags, input),
+        }
+    }
+
+    /// Data for a NIR graph: over time, bytes stand for numbers of events.
+    fn events(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
+        match flags.byte_scale {
+            Some(scale) => set.with_byte_scale(scale),
+            None if self.over_time(&set, input) => {
+                if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
+                    note("bytes over time stand for numbers of events; --byte-scale says else");
                 }
-                None => set,
-            },
+                set.with_byte_scale(1.0)
+            }
+            None => set,
         }
     }
 
@@ -83,6 +89,14 @@ impl Source {
             .get(input)
             .and_then(|(_, n)| network.nodes.get(n.0));
         node.is_some_and(|node| set.sample_size() != node.size_out)
+    }
+
+    /// The function that ends a Keras model, if it is a logistic one.
+    pub(crate) fn head(&self) -> Option<Head> {
+        match self {
+            Self::Keras(model, _) => model.ends_in_sigmoid().then_some(Head::Sigmoid),
+            Self::Nir(_) => None,
+        }
     }
 
     /// Seconds per step, if the network says them.
@@ -157,6 +171,7 @@ pub(crate) fn keras(path: &Path, flags: &ConvertFlags) -> Result<(Model, Convers
 
 /// The data of a model's input, whose bytes stand for what the user says, or else for what the model takes.
 pub(crate) fn scaled(set: DataSet, flags: &DataFlags, model: &Model, input: usize) -> DataSet {
+    let set = flags.targets(set);
     match flags.byte_scale {
         Some(scale) => set.with_byte_scale(scale),
         None if model.takes_bytes(input) => as_they_are(set, "the model scales them itself"),

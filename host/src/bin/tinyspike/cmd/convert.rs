@@ -17,8 +17,9 @@ use tinyspike::emulate::{self, EmulateOptions};
 use tinyspike::forward::forward;
 use tinyspike::graph::Graph;
 use tinyspike::inputs::Inputs;
-use tinyspike::judge::{THRESHOLD, THRESHOLD_OF_SIGMOID};
+use tinyspike::judge::{Judge, THRESHOLD, THRESHOLD_OF_SIGMOID};
 use tinyspike::lower::lower_apart;
+use tinyspike::network::Head;
 use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
 use tinyspike::report::Report;
 use tinyspike::tensor::Tensor;
@@ -28,7 +29,7 @@ use tinyspike_firmware::limits::Limits;
 
 use crate::args::Convert;
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{assign, input_files, joined};
+use crate::inputs::{assign, input_files, joined, show_measure};
 use crate::outputs::Output;
 use crate::progress;
 use crate::source::{Source, scaled};
@@ -265,6 +266,9 @@ fn deploy(
     };
     let options = DeployOptions {
         data: blocks.as_deref(),
+        largest: (0..names.len())
+            .map(|input| if model.takes_bytes(input) { 255.0 } else { 1.0 })
+            .collect(),
         budgets: args.budgets(),
         model_version: args.model_version,
         progress: &|n| {
@@ -301,6 +305,8 @@ fn deploy(
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
     if let Some(few) = &few {
         suspicion::of_targets(few, outputs).iter().for_each(warn);
+        let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
+        show_measure(Judge::new(few, outputs, THRESHOLD).as_ref(), last);
         let (graph, integers) = (&deployment.graph, &deployment.integers);
         suspicion::of_inputs(few, graph, integers)
             .iter()

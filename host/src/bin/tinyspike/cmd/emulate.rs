@@ -10,6 +10,7 @@ use tinyspike::assemble::Image;
 use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, suspicion, write_npz};
 use tinyspike::emulate::{self, EmulateOptions, Record, Report, Trial, in_units};
 use tinyspike::judge::Figures;
+use tinyspike::network::Head;
 use tinyspike::text::escaped;
 
 use crate::args::Emulate;
@@ -126,6 +127,17 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     writeln!(out, "samples            {:>12}", report.images)?;
     let (accuracy, error) = (report.accuracy, report.error);
     write!(out, "{}", Figures { accuracy, error })?;
+    if let Some(head) = report.left_out {
+        let behind = match head {
+            _ if error.is_none() => "",
+            Head::Softmax => ", and y was compared with them",
+            Head::Sigmoid | Head::Tanh => ", and y was compared behind it",
+        };
+        writeln!(
+            out,
+            "outputs            those before the {head}, which is left out{behind}"
+        )?;
+    }
     if let Some(accuracy) = report.accuracy_mean_10 {
         writeln!(out, "  mean of 10 steps {:>11.2} %", accuracy * 100.0)?;
     }

@@ -14,7 +14,7 @@ use tinyspike::text::escaped;
 
 use crate::args::Simulate;
 use crate::diagnostics::Failure;
-use crate::inputs::input_files;
+use crate::inputs::{input_files, show_measure};
 use crate::outputs::Output;
 use crate::source::Source;
 use crate::{inputs, progress};
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         &args.bytes,
         args.limit,
     )?;
+    show_measure(simulation::judge(network, &inputs).as_ref(), source.head());
     let asked = args.steps.map(|n| n as usize);
     let failed = |e: SimulationError| {
         Failure::advised(format!("{}: {e}", args.model.display()), &e.advice())
