@@ -591,7 +591,7 @@ fn every_option_of_the_converter_is_a_flag() {
             &pool,
             &["--inference-only", "--nengo-dl-compat"]
         )),
-        ["max_pooling2d"]
+        ["max_pooling2d", "dropout"]
     );
     assert!(tensor_nodes(&inspected(&pool, &["--inference-only"])).is_empty());
     let average = ["--inference-only", "--max-to-avg-pool"];
