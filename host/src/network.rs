@@ -335,7 +335,7 @@ pub enum Synapse {
     Alpha {
         tau: f64,
     },
-    /// What came in so many steps before; at least one. A Lowpass without a time constant is a delay of one.
+    /// Delay of so many steps, at least one. A Lowpass without a time constant is a delay of one.
     Delay {
         steps: u32,
     },

@@ -158,7 +158,7 @@ impl Graph {
 /// The objects that a node became.
 #[derive(Clone, Debug)]
 struct Ends {
-    /// What it takes from others goes here.
+    /// Target of what others bring.
     post: Post,
     /// The map on the way there.
     transform: Transform,

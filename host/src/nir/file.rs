@@ -45,9 +45,12 @@ pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Graph, NirError> {
     parse(bytes.to_vec()).map_err(|problem| problem.in_file(name))
 }
 
-/// Tells whether a file is HDF5 with a graph of NIR in it.
+/// Tells whether a regular file is HDF5 with a graph of NIR in it. What is read of a pipe would be lost.
 #[must_use]
 pub fn is_nir(path: &Path) -> bool {
+    if !path.is_file() {
+        return false;
+    }
     let begins = |start: &[u8]| start == SIGNATURE;
     let Ok(bytes) = file::read_if(path, MAX_FILE_BYTES, begins) else {
         return false;
@@ -124,7 +127,7 @@ fn too_large(what: &'static str, found: usize, limit: usize) -> Result<(), Probl
     Ok(())
 }
 
-/// What is read, and how much of it.
+/// The graph as far as it is read, and its size.
 struct Reader<'a> {
     graph: &'a mut Graph,
     /// Values of all parameters so far.

@@ -73,9 +73,9 @@ impl Values {
 #[expect(missing_docs, reason = "each is NIR's parameter of that name")]
 #[non_exhaustive]
 pub enum Node {
-    /// Where data comes in. The shape is without the batch axis, or so it should be.
+    /// Source of data. The shape is without the batch axis, or so it should be.
     Input { shape: Vec<usize> },
-    /// Where results go out.
+    /// Target of results.
     Output,
     /// W x + b; without b a `Linear`.
     Affine {

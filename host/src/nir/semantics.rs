@@ -209,7 +209,7 @@ pub struct Choice {
     pub key: &'static str,
     /// Value, as it is set.
     pub value: String,
-    /// What it decides.
+    /// Effect, in words.
     pub decides: &'static str,
     /// `false` if it changes nothing in a network.
     pub matters: bool,
@@ -403,7 +403,7 @@ impl Semantics {
         ]
     }
 
-    /// What a decay makes of a time constant in seconds.
+    /// Decay in a step, for a time constant in seconds.
     pub(super) fn decay(&self, tau: f64) -> f64 {
         match self.scheme {
             Scheme::Euler => 1.0 - self.dt / tau,
@@ -497,15 +497,15 @@ impl Traits {
 pub struct Guess {
     /// The preset of the writer.
     pub preset: Preset,
-    /// What betrays it, a sentence.
+    /// Reason for it, a sentence.
     pub reason: String,
     /// Choices that the file itself fixes, by name; others rest on the guess.
     pub fixed: Vec<&'static str>,
-    /// What is still open, a sentence; empty if nothing is.
+    /// Choices that are still open, a sentence; empty if none is.
     pub open: &'static str,
 }
 
-/// Equal but for float32's rounding.
+/// Equality, as exact as float32 is.
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-4 * b.abs()
 }

@@ -27,7 +27,7 @@ pub(super) struct FilterState {
     /// Output of the filter.
     pub(super) y: Vec<f32>,
     x: Vec<[f32; 2]>,
-    /// What is still under way, the oldest first.
+    /// Values that are still under way, the oldest first.
     line: VecDeque<Vec<f32>>,
 }
 

@@ -397,7 +397,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u32,
     /// Seconds per step [default: 0.001, or as --semantics has it].
-    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    #[arg(long, value_name = "SECONDS")]
     dt: Option<f64>,
     /// The result of an output: last, mean:N of the last N steps, sum, largest, or first to spike [default: the sum
     /// of a NIR graph's spikes, else last].

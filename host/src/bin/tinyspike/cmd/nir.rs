@@ -41,7 +41,7 @@ struct NodeListing<'a> {
 struct ChoiceListing {
     choice: &'static str,
     value: String,
-    /// Where it comes from.
+    /// Origin of the value.
     from: String,
     decides: &'static str,
     matters: bool,
