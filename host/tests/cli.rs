@@ -1105,9 +1105,11 @@ fn a_nir_graph_is_inspected_simulated_and_matched() {
         path(&samples),
     ]);
     assert_eq!(other.status.code(), Some(1));
-    assert!(text(&other.stderr).contains(
-        "x has the shape [8, 100, 12], but a step of the input \"input\" takes 6 values"
-    ));
+    assert!(
+        text(&other.stderr).contains(
+            "x has the shape [8, 100, 12]; (steps, ...) or (samples, steps, ...) is needed"
+        )
+    );
 }
 
 #[test]
@@ -1119,6 +1121,21 @@ fn what_a_nir_graph_cannot_do_is_said() {
         (
             vec!["convert", path(&graph), "-o", path(&image)],
             "an image cannot hold the neurons of NIR graphs yet",
+        ),
+        (
+            vec!["inspect", path(&graph), "--synapse", "0.005"],
+            "--synapse is for Keras models, and changes nothing in a NIR graph",
+        ),
+        (
+            vec![
+                "simulate",
+                path(&graph),
+                "--data",
+                path(&graph),
+                "--dt",
+                "0.02",
+            ],
+            "give --semantics dt=0.02 instead of --dt",
         ),
         (
             vec!["verify", path(&graph)],

@@ -317,6 +317,38 @@ fn a_trace_must_fit_its_graph() {
     assert!(error(short).contains("the spikes of \"3_LIFTorch\" have the shape [8, 30, 9]"));
 }
 
+#[test]
+fn a_record_that_decides_nothing_is_refused() {
+    let graph = graph("sinabs_mnist_cnn");
+    let array = |name: &str, shape: &[usize], value: f32| FloatArray {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        values: vec![value; shape.iter().product()],
+    };
+    let new = |x: &[usize], steps: usize, value| {
+        let spikes = array("spike_output", &[steps, 10], value);
+        Trace::new(vec![array("x", x, 0.5), spikes], &graph)
+    };
+    // Axes of the input's own shape, of one that is flat, and of one sample behind time.
+    for x in [
+        &[8, 1, 28, 28][..],
+        &[1, 8, 1, 28, 28],
+        &[8, 784],
+        &[8, 1, 784],
+    ] {
+        assert_eq!(new(x, 8, 1.0).unwrap().cells(), 80, "{x:?}");
+    }
+    for (x, steps, value, part) in [
+        (&[8, 1, 28, 28][..], 8, 0.0, "no neuron of it spikes"),
+        (&[8, 784], 8, 0.3, "holds 0.3, which is no number of spikes"),
+        (&[1, 784], 1, 1.0, "has less than two steps"),
+        (&[28, 28], 8, 1.0, "has to be repeated"),
+    ] {
+        let error = new(x, steps, value).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 /// Files with flipped bits and ends that are cut off give an error or a graph, and never a panic.
 #[test]
 fn damaged_files_do_no_harm() {

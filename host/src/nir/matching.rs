@@ -64,21 +64,29 @@ impl Trace {
                 inputs.len()
             )));
         };
-        let size: usize = schedule.shapes[*input][1].iter().product();
-        let all = x.values.len() / size.max(1);
-        // The axis of samples is there if more axes are than the input's and one of time.
-        let samples = match x.shape.as_slice() {
-            [samples, _, rest @ ..] if rest.iter().product::<usize>() == size => *samples,
-            [_, rest @ ..] if rest.iter().product::<usize>() == size => 1,
-            other => {
+        let shape = &schedule.shapes[*input][1];
+        let size: usize = shape.iter().product();
+        // The axes before the input's own, which may be one.
+        let ahead = x.shape.strip_suffix(shape.as_slice());
+        let ahead = ahead.or_else(|| x.shape.strip_suffix(&[size]));
+        let (samples, steps) = match ahead {
+            Some([steps]) => (1, *steps),
+            // One sample whose axis comes after that of time.
+            Some([steps, 1]) => (1, *steps),
+            Some([samples, steps]) => (*samples, *steps),
+            _ => {
                 return Err(refuse(format!(
-                    "x has the shape {other:?}, but a step of the input \"{input}\" takes {size} values"
+                    "x has the shape {:?}; (steps, ...) or (samples, steps, ...) is needed, of which a step of the input \
+                     \"{input}\" takes {shape:?}. What is shown in every step has to be repeated",
+                    x.shape
                 )));
             }
         };
-        let steps = all / samples.max(1);
-        if steps == 0 {
-            return Err(refuse("x has no steps".into()));
+        if steps < 2 || samples == 0 {
+            return Err(refuse(format!(
+                "x of the shape {:?} has less than two steps, which decide nothing",
+                x.shape
+            )));
         }
         let shape = vec![samples, steps, size];
         let x = Tensor::new(shape, x.values).ok_or_else(|| refuse("x is empty".into()))?;
@@ -90,6 +98,11 @@ impl Trace {
             }
             let neurons: usize = schedule.shapes[name][1].iter().product();
             let found = array.shape.clone();
+            if let Some(odd) = array.values.iter().find(|v| v.fract() != 0.0) {
+                return Err(refuse(format!(
+                    "the array of \"{name}\" holds {odd}, which is no number of spikes; record spikes, not voltages"
+                )));
+            }
             let tensor = Tensor::new(vec![samples, steps, neurons], array.values);
             let tensor = tensor.ok_or_else(|| {
                 refuse(format!(
@@ -109,6 +122,14 @@ impl Trace {
                 "it has no spikes of any node; name arrays after nodes: {}",
                 there.join(", ")
             )));
+        }
+        if spikes
+            .iter()
+            .all(|(_, spikes)| spikes.data().iter().all(|n| *n == 0.0))
+        {
+            return Err(refuse(
+                "no neuron of it spikes, which decides nothing".into(),
+            ));
         }
         Ok(Self { x, spikes })
     }
@@ -255,9 +276,10 @@ pub fn search(
         }
         steps = (steps * 4).min(trace.steps());
     }
+    let writer = guess(graph).preset.name;
     left.sort_by_key(|candidate| {
-        let (_, changes) = nearest(&candidate.semantics, &traits);
-        (candidate.late, changes.len())
+        let (name, changes) = nearest(&candidate.semantics, &traits, writer);
+        (candidate.late, changes.len(), name != writer)
     });
     let best = match best {
         Some((candidate, _)) if left.is_empty() => {
@@ -412,11 +434,17 @@ fn run(network: &Network, options: &SimulateOptions, x: &Tensor, steps: usize) -
 }
 
 /// The preset that is nearest to some semantics, and what it needs changed, as `key=value`. Choices that do not matter
-/// count for nothing.
+/// count for nothing, and of presets that are as near `writer` comes first.
 #[must_use]
-pub fn nearest(semantics: &Semantics, traits: &Traits) -> (&'static str, Vec<String>) {
+pub fn nearest(
+    semantics: &Semantics,
+    traits: &Traits,
+    writer: &str,
+) -> (&'static str, Vec<String>) {
     let wanted = semantics.choices(Some(traits));
-    let each = presets().into_iter().map(|preset| {
+    let mut presets = presets();
+    presets.sort_by_key(|preset| preset.name != writer);
+    let each = presets.into_iter().map(|preset| {
         let own = preset.semantics.choices(Some(traits));
         let changed = wanted
             .iter()
@@ -433,7 +461,7 @@ pub fn nearest(semantics: &Semantics, traits: &Traits) -> (&'static str, Vec<Str
 
 /// Semantics as the command line takes them: the nearest preset, and what is changed of it.
 #[must_use]
-pub fn described(semantics: &Semantics, traits: &Traits) -> String {
-    let (name, changed) = nearest(semantics, traits);
+pub fn described(semantics: &Semantics, traits: &Traits, writer: &str) -> String {
+    let (name, changed) = nearest(semantics, traits, writer);
     [&[name.to_owned()], changed.as_slice()].concat().join(",")
 }

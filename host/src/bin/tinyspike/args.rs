@@ -153,6 +153,25 @@ impl ConvertFlags {
         })
     }
 
+    /// A flag that was given, and is for Keras models alone.
+    pub(crate) fn for_keras(&self) -> Option<&'static str> {
+        let flags = [
+            ("--config", self.config.is_some()),
+            ("--input-shape", !self.input_shape.is_empty()),
+            ("--no-fallback", self.no_fallback),
+            ("--inference-only", self.inference_only),
+            ("--max-to-avg-pool", self.max_to_avg_pool),
+            ("--split-shared-weights", self.split_shared_weights),
+            ("--swap-activation", !self.swap_activation.is_empty()),
+            ("--scale-firing-rates", !self.scale_firing_rates.is_empty()),
+            ("--synapse", self.synapse.0.is_some()),
+            ("--temporal-model", self.temporal_model),
+            ("--nengo-dl-compat", self.nengo_dl_compat),
+        ];
+        let given = flags.iter().find(|(_, given)| *given);
+        given.map(|(flag, _)| *flag)
+    }
+
     fn scale(&self) -> Result<ScaleFiringRates, Failure> {
         match self.scale_firing_rates.as_slice() {
             [] => return Ok(ScaleFiringRates::None),
@@ -396,9 +415,9 @@ pub(crate) struct Simulate {
     /// Seed of uniform initial voltages and of random neurons, as in Nengo.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u32,
-    /// Seconds per step [default: 0.001, or as --semantics has it].
+    /// Seconds per step [default: 0.001]. Of a NIR graph, --semantics says it.
     #[arg(long, value_name = "SECONDS")]
-    dt: Option<f64>,
+    pub(crate) dt: Option<f64>,
     /// The result of an output: last, mean:N of the last N steps, sum, largest, or first to spike [default: the sum
     /// of a NIR graph's spikes, else last].
     #[arg(long, value_name = "HOW")]

@@ -32,6 +32,12 @@ impl Source {
     /// Reads a model as its content tells, and makes a network of it.
     pub(crate) fn load(path: &Path, flags: &ConvertFlags) -> Result<Self, Failure> {
         if nir::is_nir(path) {
+            if let Some(flag) = flags.for_keras() {
+                return Err(Failure::new(format!(
+                    "{}: {flag} is for Keras models, and changes nothing in a NIR graph; leave it out",
+                    path.display()
+                )));
+            }
             return Ok(Self::Nir(Box::new(Nir::load(path, &flags.semantics)?)));
         }
         if !flags.semantics.is_empty() {

@@ -280,7 +280,9 @@ pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<()
     bar.finish_and_clear();
     let found = found.map_err(failed)?;
     let traits = Traits::of(graph).map_err(failed)?;
-    let words = |candidate: &Candidate| matching::described(&candidate.semantics, &traits);
+    let words = |candidate: &Candidate| {
+        matching::described(&candidate.semantics, &traits, nir.guess.preset.name)
+    };
     let late = found.found.first().is_some_and(|candidate| candidate.late);
     let mut names: Vec<String> = found.found.iter().map(words).collect();
     names.dedup();
@@ -316,7 +318,8 @@ pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<()
         )),
         _ => Failure::new(failure),
     }
-    .hint("is x what the network got, in the same order, and does the record hold spikes after each step?"))
+    .hint("is x what the network got, in the same order, and does the record hold the spikes of each step? A step that is no round number of \
+         seconds is tried only with --semantics dt=SECONDS"))
 }
 
 /// Values of a choice that is open: more than one reproduces the record.

@@ -30,6 +30,13 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let source = Source::load(&args.model, &args.convert)?;
     source.show_warnings();
+    if let (Source::Nir(_), Some(dt)) = (&source, args.dt) {
+        return Err(Failure::new(format!(
+            "{}: the step of a NIR graph is one of its semantics, on which its decays rest",
+            args.model.display()
+        ))
+        .hint(format!("give --semantics dt={dt} instead of --dt")));
+    }
     let network = source.network();
     let options = args.options(source.dt(), source.readout());
     let inputs = inputs::load(
