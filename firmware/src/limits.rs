@@ -56,7 +56,7 @@ impl Limits {
         connections: 12,
         start_stack: 6 << 10,
         signature_stack: 17 << 9,
-        plain_stack: 9 << 9,
+        plain_stack: 69 << 6,
         exact_stack: 6 << 10,
     };
     /// Limits on all other cores.

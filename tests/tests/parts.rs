@@ -52,7 +52,7 @@ fn holds(firmware: &Path, built: Parts, image: &[u8], inputs: &[u8]) {
         }
         Some(part) => {
             assert_eq!(outcome.status.code(), Some(1));
-            let feature = format!("the feature `{}`", part.feature());
+            let feature = format!("`{}`", part.feature());
             assert!(outcome.stderr.contains(&feature), "{}", outcome.stderr);
             assert!(!outcome.stdout.contains("step 0"), "{}", outcome.stdout);
         }
