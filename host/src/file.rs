@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
+/// The bytes that every HDF5 file starts with, unless a user block stands before them.
+pub(crate) const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
+
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors

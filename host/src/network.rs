@@ -266,6 +266,23 @@ pub struct Connection {
     pub subnetwork: Option<SubnetworkId>,
 }
 
+impl Connection {
+    /// A connection of all places, without a filter, in the top network.
+    #[must_use]
+    pub const fn new(pre: Pre, post: Post, transform: Transform) -> Self {
+        Self {
+            pre,
+            pre_slice: None,
+            post,
+            post_slice: None,
+            transform,
+            synapse: None,
+            trainable: None,
+            subnetwork: None,
+        }
+    }
+}
+
 /// A linear map on a connection.
 #[derive(Clone, Debug)]
 pub enum Transform {

@@ -186,7 +186,7 @@ fn writers_are_guessed_and_their_semantics_found() {
         }
         let trace = Trace::new(arrays(name), &graph).unwrap();
         let none = Choices::parse(&graph, &[]).unwrap();
-        let found = matching::search(&graph, &trace, &none.all, &|_| ()).unwrap();
+        let found = matching::search(&graph, &trace, &none.all).unwrap();
         assert!(found.best.is_none() && !found.found.is_empty(), "{name}");
         // One of those found is the framework's own.
         let traits = nir::Traits::of(&graph).unwrap();
@@ -217,7 +217,7 @@ fn a_record_that_nothing_reproduces_says_where_it_parts() {
     *cell = 1.0 - *cell;
     let trace = Trace::new(arrays, &graph).unwrap();
     let none = Choices::parse(&graph, &[]).unwrap();
-    let found = matching::search(&graph, &trace, &none.all, &|_| ()).unwrap();
+    let found = matching::search(&graph, &trace, &none.all).unwrap();
     assert!(found.found.is_empty());
     let (_, difference) = found.best.unwrap();
     assert_eq!(difference.cells, 1);

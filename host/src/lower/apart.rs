@@ -47,9 +47,31 @@ pub fn lower_apart(network: &Network) -> Result<Graph, LowerError> {
 /// The network with a population in the place of a node.
 fn with_population(network: &Network, node: NodeId) -> Network {
     let mut network = network.clone();
-    let id = EnsembleId(network.ensembles.len());
-    let (shape, channels_last) = shape(&network, node);
-    let neuron_type = if is_positive(&network, node) {
+    let shape = shape(&network, node);
+    let id = add_linear(&mut network, node, "", shape);
+    move_ends(&mut network, Post::Node(node), Post::Neurons(id));
+    move_starts(&mut network, Pre::Node(node), Pre::Neurons(id));
+    network
+}
+
+/// The network with a population before a node that pools, which takes up what the node did.
+fn with_population_before(network: &Network, node: NodeId, pool: &MaxPool) -> Network {
+    let mut network = network.clone();
+    let shape = (seen_by(pool), pool.channels_last);
+    let id = add_linear(&mut network, node, ".input", shape);
+    move_ends(&mut network, Post::Node(node), Post::Neurons(id));
+    (network.connections).push(plain(Pre::Neurons(id), Post::Node(node), pool.size_in()));
+    network
+}
+
+/// Adds neurons that answer with their currents, those of a node; its name and `suffix` name them.
+fn add_linear(
+    network: &mut Network,
+    node: NodeId,
+    suffix: &str,
+    (shape, channels_last): (Vec<usize>, bool),
+) -> EnsembleId {
+    let neuron_type = if is_positive(network, node) {
         NeuronType::RectifiedLinear { amplitude: 1.0 }
     } else {
         NeuronType::LeakyRelu {
@@ -57,10 +79,10 @@ fn with_population(network: &Network, node: NodeId) -> Network {
             amplitude: 1.0,
         }
     };
-    let replaced = &network.nodes[node.0];
+    let label = format!("{}{suffix}", network.nodes[node.0].label);
     network.ensembles.push(Ensemble {
-        label: replaced.label.clone(),
-        n_neurons: replaced.size_out,
+        label,
+        n_neurons: shape.iter().product(),
         neuron_type: neuron_type.into(),
         gain: PerNeuron::Same(1.0),
         bias: None,
@@ -70,54 +92,30 @@ fn with_population(network: &Network, node: NodeId) -> Network {
         initial_voltage: None,
         subnetwork: None,
     });
+    EnsembleId(network.ensembles.len() - 1)
+}
+
+/// Leads connections to another target.
+fn move_ends(network: &mut Network, from: Post, to: Post) {
     for connection in &mut network.connections {
-        if connection.post == Post::Node(node) {
-            connection.post = Post::Neurons(id);
+        if connection.post == from {
+            connection.post = to;
         }
-        if connection.pre == Pre::Node(node) {
-            connection.pre = Pre::Neurons(id);
+    }
+}
+
+/// Leads connections from another source, and probes it.
+fn move_starts(network: &mut Network, from: Pre, to: Pre) {
+    for connection in &mut network.connections {
+        if connection.pre == from {
+            connection.pre = to;
         }
     }
     for probe in &mut network.probes {
-        if probe.target == Pre::Node(node) {
-            probe.target = Pre::Neurons(id);
+        if probe.target == from {
+            probe.target = to;
         }
     }
-    network
-}
-
-/// The network with a population before a node that pools, which takes up what the node did.
-fn with_population_before(network: &Network, node: NodeId, pool: &MaxPool) -> Network {
-    let positive = is_positive(network, node);
-    let neuron_type = match positive {
-        true => NeuronType::RectifiedLinear { amplitude: 1.0 },
-        false => NeuronType::LeakyRelu {
-            negative_slope: 1.0,
-            amplitude: 1.0,
-        },
-    };
-    let mut network = network.clone();
-    let ensemble = Ensemble {
-        label: format!("{}.input", network.nodes[node.0].label),
-        n_neurons: pool.size_in(),
-        neuron_type: neuron_type.into(),
-        gain: PerNeuron::Same(1.0),
-        bias: None,
-        bias_trainable: None,
-        shape: seen_by(pool),
-        channels_last: pool.channels_last,
-        initial_voltage: None,
-        subnetwork: None,
-    };
-    let id = EnsembleId(network.ensembles.len());
-    network.ensembles.push(ensemble);
-    for connection in &mut network.connections {
-        if connection.post == Post::Node(node) {
-            connection.post = Post::Neurons(id);
-        }
-    }
-    (network.connections).push(plain(Pre::Neurons(id), Post::Node(node), pool.size_in()));
-    network
 }
 
 /// The shape that a pool sees, as its layer has it.
@@ -132,14 +130,8 @@ fn seen_by(pool: &MaxPool) -> Vec<usize> {
 /// A connection that passes values on.
 fn plain(pre: Pre, post: Post, size: usize) -> Connection {
     Connection {
-        pre,
-        pre_slice: None,
-        post,
-        post_slice: None,
-        transform: Transform::Identity(size),
-        synapse: None,
         trainable: Some(false),
-        subnetwork: None,
+        ..Connection::new(pre, post, Transform::Identity(size))
     }
 }
 
@@ -186,19 +178,8 @@ fn rectified_before_pooling(network: &Network) -> Option<Network> {
         .iter()
         .position(|c| c.pre == Pre::Node(node))?;
     network.connections.remove(behind);
-    for connection in &mut network.connections {
-        if connection.pre == Pre::Neurons(id) {
-            connection.pre = Pre::Node(node);
-        }
-        if connection.post == Post::Node(node) {
-            connection.post = Post::Neurons(id);
-        }
-    }
-    for probe in &mut network.probes {
-        if probe.target == Pre::Neurons(id) {
-            probe.target = Pre::Node(node);
-        }
-    }
+    move_starts(&mut network, Pre::Neurons(id), Pre::Node(node));
+    move_ends(&mut network, Post::Node(node), Post::Neurons(id));
     (network.connections).push(plain(Pre::Neurons(id), Post::Node(node), pool.size_in()));
     Some(network)
 }

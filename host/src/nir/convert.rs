@@ -204,16 +204,7 @@ impl<'a> Build<'a> {
     }
 
     fn connect(&mut self, pre: Pre, post: Post, transform: Transform) {
-        self.connection(Connection {
-            pre,
-            pre_slice: None,
-            post,
-            post_slice: None,
-            transform,
-            synapse: None,
-            trainable: None,
-            subnetwork: None,
-        });
+        self.connection(Connection::new(pre, post, transform));
     }
 
     fn connection(&mut self, connection: Connection) {
@@ -412,15 +403,10 @@ impl<'a> Build<'a> {
         let relay = self.relay(format!("{name}.padded"), size(padded));
         self.connect(Pre::Node(relay), ends.post, ends.transform.clone());
         let inner = self.relay(format!("{name}.input"), size(input));
+        let identity = Transform::Identity(size(input));
         self.connection(Connection {
-            pre: Pre::Node(inner),
-            pre_slice: None,
-            post: Post::Node(relay),
             post_slice: Some(inner_places(input, padded, padding)),
-            transform: Transform::Identity(size(input)),
-            synapse: None,
-            trainable: None,
-            subnetwork: None,
+            ..Connection::new(Pre::Node(inner), Post::Node(relay), identity)
         });
         Ends {
             post: Post::Node(inner),
@@ -477,14 +463,8 @@ impl<'a> Build<'a> {
             _ => source.pre,
         };
         let mut connection = Connection {
-            pre,
-            pre_slice: None,
-            post: target.post,
-            post_slice: None,
-            transform: target.transform,
             synapse: delay(late),
-            trainable: None,
-            subnetwork: None,
+            ..Connection::new(pre, target.post, target.transform)
         };
         let mut steps = target.delays.clone();
         steps.sort_unstable();

@@ -12,8 +12,6 @@ use super::graph::{Conv, Graph, KNOWN, NeuronKind, Neurons, Node, Values};
 use crate::file;
 use crate::tensor::Tensor;
 
-/// The bytes that every HDF5 file starts with.
-const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// The longest file that is read: 2 GiB.
 const MAX_FILE_BYTES: u64 = 2 << 30;
 /// Most bytes of one parameter.
@@ -31,9 +29,8 @@ const MAX_DEPTH: usize = 16;
 /// [`NirError`], if it cannot be read, is no NIR graph, or has a node that is not known.
 pub fn load(path: &Path) -> Result<Graph, NirError> {
     let name = path.display().to_string();
-    let begins = |start: &[u8]| start == SIGNATURE;
-    let bytes = file::read_if(path, MAX_FILE_BYTES, begins);
-    let graph = bytes.map_err(Problem::from).and_then(parse);
+    let bytes = read(path).map_err(Problem::from);
+    let graph = bytes.and_then(open).and_then(|file| parse(&file));
     graph.map_err(|problem| problem.in_file(&name))
 }
 
@@ -42,20 +39,40 @@ pub fn load(path: &Path) -> Result<Graph, NirError> {
 /// # Errors
 /// As [`load`].
 pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Graph, NirError> {
-    parse(bytes.to_vec()).map_err(|problem| problem.in_file(name))
+    let graph = open(bytes.to_vec()).and_then(|file| parse(&file));
+    graph.map_err(|problem| problem.in_file(name))
 }
 
-/// Tells whether a regular file is HDF5 with a graph of NIR in it. What is read of a pipe would be lost.
-#[must_use]
-pub fn is_nir(path: &Path) -> bool {
-    if !path.is_file() {
-        return false;
+/// A file with a NIR graph in it.
+pub struct NirFile {
+    name: String,
+    file: Hdf5File,
+}
+
+impl NirFile {
+    /// Opens a regular file if it is HDF5 with a graph of NIR in it; `None` for all others. What is read of a pipe
+    /// would be lost.
+    #[must_use]
+    pub fn open(path: &Path) -> Option<Self> {
+        let bytes = path.is_file().then(|| read(path))?.ok()?;
+        let file = open(bytes).ok()?;
+        file.group("/node").ok()?;
+        let name = path.display().to_string();
+        Some(Self { name, file })
     }
-    let begins = |start: &[u8]| start == SIGNATURE;
-    let Ok(bytes) = file::read_if(path, MAX_FILE_BYTES, begins) else {
-        return false;
-    };
-    bytes.starts_with(SIGNATURE) && open(bytes).is_ok_and(|file| file.group("/node").is_ok())
+
+    /// Reads the graph.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn graph(&self) -> Result<Graph, NirError> {
+        parse(&self.file).map_err(|problem| problem.in_file(&self.name))
+    }
+}
+
+/// Reads a file whole if it may be HDF5, else its start.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    file::read_if(path, MAX_FILE_BYTES, |start| start == file::HDF5)
 }
 
 fn open(bytes: Vec<u8>) -> Result<Hdf5File, Problem> {
@@ -67,8 +84,7 @@ fn open(bytes: Vec<u8>) -> Result<Hdf5File, Problem> {
     })
 }
 
-fn parse(bytes: Vec<u8>) -> Result<Graph, Problem> {
-    let file = open(bytes)?;
+fn parse(file: &Hdf5File) -> Result<Graph, Problem> {
     let root = file.group("/node").map_err(|_| Problem::Format {
         reason: "it has no group \"node\"".to_owned(),
     })?;
@@ -230,9 +246,11 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, group: &Group, path: &str, name: &str, kind: &str) -> Result<Node, Problem> {
+        let (_, names) = group.member_names().map_err(|e| failed(path, &e))?;
         let mut p = Parameters {
             group,
             path,
+            names,
             values: &mut self.values,
         };
         let neurons = NeuronKind::ALL.into_iter().find(|n| n.name() == kind);
@@ -338,6 +356,8 @@ fn text(group: &Group, path: &str, name: &str) -> Result<String, Problem> {
 struct Parameters<'a> {
     group: &'a Group,
     path: &'a str,
+    /// The names of the datasets.
+    names: Vec<String>,
     values: &'a mut usize,
 }
 
@@ -353,13 +373,13 @@ impl Parameters<'_> {
         }
     }
 
+    fn missing(&self, name: &str) -> Problem {
+        self.refuse(name, "it is missing")
+    }
+
     /// The values of a parameter, if it is there.
     fn get(&mut self, name: &str) -> Result<Option<Values>, Problem> {
-        let (_, there) = self
-            .group
-            .member_names()
-            .map_err(|e| failed(self.path, &e))?;
-        if !there.iter().any(|other| other == name) {
+        if !self.names.iter().any(|other| other == name) {
             return Ok(None);
         }
         let at = self.at(name);
@@ -381,15 +401,25 @@ impl Parameters<'_> {
 
     fn needed(&mut self, name: &str) -> Result<Values, Problem> {
         let found = self.get(name)?;
-        found.ok_or_else(|| self.refuse(name, "it is missing"))
+        found.ok_or_else(|| self.missing(name))
     }
 
-    /// A parameter as float32.
+    /// A parameter as float32, if it is there.
     #[expect(clippy::cast_possible_truncation, reason = "weights are float32")]
-    fn tensor(&mut self, name: &str) -> Result<Tensor, Problem> {
-        let Values { shape, data } = self.needed(name)?;
+    fn floats(&mut self, name: &str) -> Result<Option<Tensor>, Problem> {
+        let Some(Values { shape, data }) = self.get(name)? else {
+            return Ok(None);
+        };
         let data = data.iter().map(|v| *v as f32).collect();
-        Tensor::new(shape, data).ok_or_else(|| self.refuse(name, "it is empty"))
+        let tensor = Tensor::new(shape, data);
+        tensor
+            .map(Some)
+            .ok_or_else(|| self.refuse(name, "it is empty"))
+    }
+
+    fn tensor(&mut self, name: &str) -> Result<Tensor, Problem> {
+        let found = self.floats(name)?;
+        found.ok_or_else(|| self.missing(name))
     }
 
     /// A list of whole numbers that are not below zero.
@@ -459,11 +489,7 @@ impl Parameters<'_> {
                 sizes.into_iter().map(|p| (p, p)).collect()
             }
         };
-        let bias = self.get("bias")?;
-        let bias = match bias {
-            Some(_) => Some(self.tensor("bias")?),
-            None => None,
-        };
+        let bias = self.floats("bias")?;
         let stride = self.each("stride", axes)?;
         let groups = self.each("groups", 1)?[0];
         Ok(Conv {

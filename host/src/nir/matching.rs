@@ -232,19 +232,13 @@ pub struct Match {
 ///
 /// # Errors
 /// [`Problem`], if the graph has no network at all.
-pub fn search(
-    graph: &Graph,
-    trace: &Trace,
-    base: &Semantics,
-    visit: &(dyn Fn(usize) + Sync),
-) -> Result<Match, Problem> {
+pub fn search(graph: &Graph, trace: &Trace, base: &Semantics) -> Result<Match, Problem> {
     let traits = Traits::of(graph)?;
     let mut left = candidates(graph, &traits, base.dt);
     let tried = left.len();
     let mut steps = FIRST_STEPS.min(trace.steps());
     let mut best: Option<(Candidate, Difference)> = None;
     loop {
-        visit(left.len());
         let tested: Vec<(Candidate, Option<Difference>)> = left
             .into_par_iter()
             .map(|candidate| {

@@ -13,7 +13,7 @@ mod semantics;
 
 pub use convert::{Choices, Conversion};
 pub use error::{NirError, Problem};
-pub use file::{from_bytes, is_nir, load};
+pub use file::{NirFile, from_bytes, load};
 pub use graph::{Conv, Graph, NeuronKind, Neurons, Node, Values};
 pub use semantics::{
     Choice, Gain, Guess, Preset, Scheme, Semantics, Start, Traits, guess, presets,

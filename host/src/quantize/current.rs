@@ -47,7 +47,7 @@ impl Filter {
         let tau = match synapse {
             network::Synapse::Lowpass { tau } | network::Synapse::Alpha { tau } => tau,
             // Quantizing refuses longer ones before.
-            network::Synapse::Delay { .. } => 0.0,
+            network::Synapse::Delay { .. } => return Self::lowpass(0.0),
         };
         // Nengo's limit, below which a filter only delays.
         if tau <= 0.03 * dt {

@@ -6,7 +6,7 @@ use tinyspike::advice::Advised as _;
 use tinyspike::convert::Conversion;
 use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
 use tinyspike::network::Head;
-use tinyspike::nir::{self, Choices, Graph, Guess, NirError, Problem};
+use tinyspike::nir::{self, Choices, Graph, Guess, NirError, NirFile, Problem};
 use tinyspike::simulate::Readout;
 use tinyspike::text::escaped;
 use tinyspike::{Model, Network};
@@ -31,14 +31,18 @@ pub(crate) struct Nir {
 impl Source {
     /// Reads a model as its content tells, and makes a network of it.
     pub(crate) fn load(path: &Path, flags: &ConvertFlags) -> Result<Self, Failure> {
-        if nir::is_nir(path) {
+        if let Some(file) = NirFile::open(path) {
             if let Some(flag) = flags.for_keras() {
                 return Err(Failure::new(format!(
                     "{}: {flag} is for Keras models, and changes nothing in a NIR graph; leave it out",
                     path.display()
                 )));
             }
-            return Ok(Self::Nir(Box::new(Nir::load(path, &flags.semantics)?)));
+            return Ok(Self::Nir(Box::new(Nir::load(
+                path,
+                &file,
+                &flags.semantics,
+            )?)));
         }
         if !flags.semantics.is_empty() {
             return Err(Failure::new(format!(
@@ -61,7 +65,7 @@ impl Source {
     pub(crate) fn show_warnings(&self) {
         match self {
             Self::Keras(_, conversion) => conversion.warnings.iter().for_each(warn),
-            Self::Nir(nir) => nir.conversion.remarks.iter().for_each(|r| warn(escaped(r))),
+            Self::Nir(nir) => nir.show_remarks(),
         }
     }
 
@@ -132,8 +136,14 @@ impl Source {
 }
 
 impl Nir {
-    fn load(path: &Path, semantics: &[String]) -> Result<Self, Failure> {
-        let graph = nir::load(path)?;
+    /// Prints oddities of the graph.
+    pub(crate) fn show_remarks(&self) {
+        let remarks = self.conversion.remarks.iter();
+        remarks.for_each(|remark| warn(escaped(remark)));
+    }
+
+    fn load(path: &Path, file: &NirFile, semantics: &[String]) -> Result<Self, Failure> {
+        let graph = file.graph()?;
         let failed = |problem: Problem| NirError {
             file: path.display().to_string(),
             problem,

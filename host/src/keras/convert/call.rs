@@ -373,14 +373,9 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         trainable: Option<bool>,
     ) -> Result<(), ConvertError> {
         self.add_connection(Connection {
-            pre,
-            pre_slice: None,
-            post,
-            post_slice: None,
-            transform,
-            synapse: None,
             trainable,
             subnetwork: self.build.subnetwork,
+            ..Connection::new(pre, post, transform)
         })
     }
 
@@ -395,14 +390,10 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         transform: Transform,
     ) -> Result<(), ConvertError> {
         self.add_connection(Connection {
-            pre,
-            pre_slice: None,
-            post,
-            post_slice: None,
-            transform,
             synapse: self.options().synapse,
             trainable: Some(false),
             subnetwork: self.build.subnetwork,
+            ..Connection::new(pre, post, transform)
         })
     }
 

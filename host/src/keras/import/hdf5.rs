@@ -8,9 +8,6 @@ use hdf5_reader::{ByteOrder, Hdf5File, OpenOptions};
 use super::error::Problem;
 use super::weights::unpacked_limit;
 
-/// The bytes that every HDF5 file starts with (Keras writes no user block before them).
-pub(super) const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
-
 /// An open HDF5 file.
 pub(super) struct Hdf5 {
     file: Hdf5File,

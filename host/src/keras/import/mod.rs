@@ -74,7 +74,7 @@ pub fn load_with_config(weights: &Path, config_json: &Path) -> Result<Model, Imp
 /// Reads the weights of a model from an HDF5 file.
 fn weights_only(path: &Path, parsed: Parsed) -> Result<Model, Problem> {
     let bytes = read(path)?;
-    if !bytes.starts_with(hdf5::SIGNATURE) {
+    if !bytes.starts_with(file::HDF5) {
         return Err(Problem::UnknownFormat {
             found: kind(&bytes).to_owned(),
         });
@@ -102,7 +102,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 fn from_bytes(bytes: Vec<u8>) -> Result<Model, Problem> {
-    if bytes.starts_with(hdf5::SIGNATURE) {
+    if bytes.starts_with(file::HDF5) {
         whole_hdf5(bytes)
     } else if bytes.starts_with(b"PK") {
         keras_archive(&bytes)
@@ -126,7 +126,7 @@ fn kind(bytes: &[u8]) -> &'static str {
         [b'{' | b'[', ..] => "JSON text",
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "a NumPy array",
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => "a TensorFlow Lite model",
-        b if b.starts_with(hdf5::SIGNATURE) => "an HDF5 file",
+        b if b.starts_with(file::HDF5) => "an HDF5 file",
         b if b.starts_with(&MAGIC) => "a tinyspike image",
         _ => UNKNOWN,
     }

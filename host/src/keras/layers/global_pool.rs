@@ -1,6 +1,6 @@
 //! GlobalAveragePooling1D to 3D and GlobalMaxPooling1D to 3D.
 
-use super::pool::{PoolKind, Spans, average, convert, convertible, largest, reduce};
+use super::pool::{PoolKind, Spans, average, convert, convertible, reduce};
 use super::prelude::*;
 use crate::ops::Padding;
 
@@ -102,9 +102,6 @@ impl LayerKind for GlobalPool {
             strides: vec![1; self.rank],
             padding: Padding::Valid,
         };
-        if self.kind == PoolKind::Max && !call.options().max_to_avg_pool {
-            return largest(call, self.rank, self.data_format, windows);
-        }
-        convert(call, self.rank, self.data_format, windows)
+        convert(call, self.kind, self.rank, self.data_format, windows)
     }
 }

@@ -132,10 +132,7 @@ impl LayerKind for Pool {
             strides: self.strides.clone(),
             padding: self.padding,
         };
-        if self.kind == PoolKind::Max && !call.options().max_to_avg_pool {
-            return largest(call, self.rank, self.data_format, windows);
-        }
-        convert(call, self.rank, self.data_format, windows)
+        convert(call, self.kind, self.rank, self.data_format, windows)
     }
 }
 
@@ -146,8 +143,23 @@ pub(super) struct Spans {
     pub(super) padding: Padding,
 }
 
+/// Adds pooling as it was trained, or as the options replace it.
+pub(super) fn convert(
+    call: &mut LayerCall<'_, '_>,
+    kind: PoolKind,
+    rank: usize,
+    data_format: DataFormat,
+    windows: impl FnOnce(&[usize]) -> Spans,
+) -> Result<Vec<Pre>, ConvertError> {
+    if kind == PoolKind::Max && !call.options().max_to_avg_pool {
+        largest(call, rank, data_format, windows)
+    } else {
+        averages(call, rank, data_format, windows)
+    }
+}
+
 /// Adds a node of max pooling.
-pub(super) fn largest(
+fn largest(
     call: &mut LayerCall<'_, '_>,
     rank: usize,
     data_format: DataFormat,
@@ -201,7 +213,7 @@ pub(super) fn largest(
 
 /// Adds a convolution with a kernel of 1/n on the diagonal of the channels; for windows that reach over
 /// the border, a sparse matrix.
-pub(super) fn convert(
+fn averages(
     call: &mut LayerCall<'_, '_>,
     rank: usize,
     data_format: DataFormat,

@@ -10,7 +10,6 @@ use tinyspike::text::escaped;
 
 use crate::args::{ConvertFlags, Verify};
 use crate::diagnostics::Failure;
-use crate::progress;
 use crate::source::Nir;
 
 /// A graph as JSON.
@@ -18,9 +17,9 @@ use crate::source::Nir;
 struct Listing<'a> {
     version: Option<&'a str>,
     nodes: Vec<NodeListing<'a>>,
-    edges: Vec<[&'a str; 2]>,
+    edges: &'a [(String, String)],
     /// Edges that carry the value of the step before.
-    delayed: Vec<[&'a str; 2]>,
+    delayed: &'a [(String, String)],
     writer: &'a str,
     reason: &'a str,
     open: &'a str,
@@ -56,12 +55,6 @@ pub(crate) fn inspect(
 ) -> Result<(), Failure> {
     let graph = &nir.graph;
     let choices = choices(nir, flags)?;
-    let edges = |pairs: &'_ [(String, String)]| -> Vec<[String; 2]> {
-        pairs
-            .iter()
-            .map(|(from, to)| [from.clone(), to.clone()])
-            .collect()
-    };
     let nodes = graph.nodes.iter().map(|(name, node)| NodeListing {
         name,
         kind: node.type_name(),
@@ -69,18 +62,11 @@ pub(crate) fn inspect(
     });
     let nodes: Vec<NodeListing<'_>> = nodes.collect();
     if json {
-        let (all, delayed) = (edges(&graph.edges), edges(&nir.conversion.delayed));
         let listing = Listing {
             version: graph.version.as_deref(),
             nodes,
-            edges: all
-                .iter()
-                .map(|pair| pair.each_ref().map(String::as_str))
-                .collect(),
-            delayed: delayed
-                .iter()
-                .map(|pair| pair.each_ref().map(String::as_str))
-                .collect(),
+            edges: &graph.edges,
+            delayed: &nir.conversion.delayed,
             writer: nir.guess.preset.name,
             reason: &nir.guess.reason,
             open: nir.guess.open,
@@ -90,9 +76,7 @@ pub(crate) fn inspect(
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());
     }
-    for remark in &nir.conversion.remarks {
-        crate::diagnostics::warn(escaped(remark));
-    }
+    nir.show_remarks();
     let version = graph.version.as_deref().unwrap_or("unknown");
     writeln!(out, "NIR graph, version {}", escaped(version))?;
     writeln!(out, "nodes ({})", nodes.len())?;
@@ -158,29 +142,19 @@ pub(crate) fn inspect(
 
 /// Each choice, and where it comes from.
 fn choices(nir: &Nir, flags: &ConvertFlags) -> Result<Vec<ChoiceListing>, Failure> {
+    let all = flags.semantics.iter().filter(|text| !text.contains(':'));
+    let parts = all.flat_map(|text| text.split(',')).map(str::trim);
+    let (changes, presets): (Vec<&str>, Vec<&str>) = parts.partition(|part| part.contains('='));
+    let preset = presets.last();
     let given = |choice: &Choice| {
-        let mut parts = flags
-            .semantics
-            .iter()
-            .filter(|text| !text.contains(':'))
-            .flat_map(|text| text.split(','));
-        parts.any(|part| {
-            part.trim()
-                .split_once('=')
-                .is_some_and(|(key, _)| key == choice.key)
-        })
+        let mut keys = changes.iter().filter_map(|change| change.split_once('='));
+        keys.any(|(key, _)| key == choice.key)
     };
-    let mut texts = flags
-        .semantics
-        .iter()
-        .filter(|text| !text.contains(':'))
-        .flat_map(|text| text.split(','));
-    let preset = texts.rfind(|part| !part.contains('='));
     let traits = Traits::of(&nir.graph)?;
     let origin = |choice: &Choice| match preset {
         _ if given(choice) => "--semantics".to_owned(),
         _ if choice.key == "dt" && nir.guess.fixed.contains(&"dt") => "file".to_owned(),
-        Some(preset) => preset.to_owned(),
+        Some(preset) => (*preset).to_owned(),
         None => format!("as {}", nir.guess.preset.name),
     };
     let all = nir.choices.all.choices(Some(&traits));
@@ -275,10 +249,7 @@ pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<()
     };
     let graph = &nir.graph;
     let trace = Trace::load(path, graph).map_err(failed)?;
-    let bar = progress::bar("matching", 1);
-    let found = matching::search(graph, &trace, &nir.choices.all, &|_| ());
-    bar.finish_and_clear();
-    let found = found.map_err(failed)?;
+    let found = matching::search(graph, &trace, &nir.choices.all).map_err(failed)?;
     let traits = Traits::of(graph).map_err(failed)?;
     let words = |candidate: &Candidate| {
         matching::described(&candidate.semantics, &traits, nir.guess.preset.name)
