@@ -2,6 +2,7 @@
 
 mod exact;
 mod pool;
+mod temporal;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -9,7 +10,7 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
+    Area, Connection, CubaLif, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
 };
 use tinyspike_shared::weights::Weights;
 
@@ -23,6 +24,7 @@ const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
 const STEPS: bool = Part::Steps.is_built();
 const MAX_POOLING: bool = Part::MaxPooling.is_built();
+const TEMPORAL: bool = Part::Temporal.is_built();
 const WIDE: bool = Part::Wide.is_built();
 
 /// Watches a network at work.
@@ -232,6 +234,9 @@ where
             words.fill(0);
             return;
         }
+        if TEMPORAL && let Some(kind) = e.temporal() {
+            return temporal::rest(image, e, kind, words);
+        }
         if EXACT && self.exact && !e.is_direct() {
             exact::rest(image, e, words);
             return;
@@ -323,7 +328,9 @@ where
             let Some((area, ..)) = target(image, c.post) else {
                 continue;
             };
-            if STEPS && area.has_current() {
+            if TEMPORAL && temporal_target(image, c.post).is_some() {
+                // What inputs bring is gone after a step.
+            } else if STEPS && area.has_current() {
                 self.clear(current(area));
             } else if let Post::Ensemble(e) = c.post {
                 self.rest(usize::from(e));
@@ -340,6 +347,15 @@ where
         let Some((area, width, shift)) = target(image, c.post) else {
             return;
         };
+        if TEMPORAL && let Some((e, _)) = temporal_target(image, c.post) {
+            let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
+            let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+            let shift = e.current_shift.unsigned_abs();
+            in_buffers(nonzero(values, zero_point), |events| {
+                temporal::take_up::<K, E, C>(image, c, events, shift, words);
+            });
+            return;
+        }
         let range = if STEPS && area.has_current() {
             current(area)
         } else {
@@ -430,9 +446,6 @@ where
                 .count();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
-            let Some((own, later)) = cut(self.arena, area) else {
-                continue;
-            };
             let outgoing = Outgoing {
                 image,
                 ensemble: usize::from(index),
@@ -440,6 +453,14 @@ where
                 exact,
             };
             let neurons = e.neurons as usize;
+            if TEMPORAL && let Some(kind) = e.temporal() {
+                temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
+                probe.done(Layer::Ensemble(usize::from(index)));
+                continue;
+            }
+            let Some((own, later)) = cut(self.arena, area) else {
+                continue;
+            };
             if MAX_POOLING && e.pools() {
                 pool::fire::<K, E, C>(e, own.state, &outgoing, later, probe);
             } else if exact && !e.is_direct() {
@@ -559,6 +580,10 @@ where
                 .unwrap_or_default()
                 .get(neuron)
                 .map(|v| v.value()),
+            Width::I32 if TEMPORAL && let Some(kind) = e.temporal() => {
+                let at = kind.potentials(e.neurons as usize).checked_add(neuron)?;
+                words.get(at).map(|v| *v as i32)
+            }
             Width::I32 if EXACT => {
                 let stored = words.get(neuron).copied();
                 stored.map(|stored| e.neuron.potential(stored))
@@ -612,6 +637,18 @@ fn rest<K: Kernels<P>, P: Potential>(
         *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
     }
     K::repeat(potentials, threshold.len());
+}
+
+/// The current-based neurons that a connection leads to.
+fn temporal_target<'a, const E: usize, const C: usize>(
+    image: &'a Image<'_, E, C>,
+    post: Post,
+) -> Option<(&'a Ensemble, CubaLif)> {
+    let Post::Ensemble(e) = post else {
+        return None;
+    };
+    let e = image.description().ensembles.get(usize::from(e))?;
+    Some((e, e.temporal()?))
 }
 
 /// Area and width of a target, and the bits by which kernels divide an input's currents over a convolution.
@@ -706,6 +743,12 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
             let Some((area, width, _)) = target(self.image, c.post) else {
                 continue;
             };
+            if TEMPORAL && let Some((e, kind)) = temporal_target(self.image, c.post) {
+                let words = later.range(state(area));
+                let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+                temporal::take_up::<K, E, C>(self.image, c, events, kind.event_shift, words);
+                continue;
+            }
             let weights = self.image.weights(c);
             let mut values = Values::of(later.range(state(area)), width);
             deliver::<K, E, C>(self.image, c, weights, events, &mut values);

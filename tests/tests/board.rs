@@ -20,6 +20,7 @@ use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
+    temporal_networks,
     pooled_networks, spiking,
 };
 
@@ -56,6 +57,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         1 => exact_networks(),
         2 => mixed_networks(),
         1 => endless_networks(),
+        2 => temporal_networks(),
         1 => pooled_networks(),
         1 => pooled_exact_networks(),
     ]

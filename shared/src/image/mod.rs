@@ -29,7 +29,7 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
 pub use neuron::{
-    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
+    Charge, CubaLif, Drive, Firing, MAX_EVENT_SHIFT, MAX_SPIKES, Reset, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
     Rectified, STEP, Windows,
 };
 
@@ -182,7 +182,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// The constants of an ensemble's neurons.
     #[must_use]
     pub fn constants(&self, e: &Ensemble) -> &'a [u32] {
-        let count = e.neuron.constants();
+        let count = e.neuron.constants(e.channels);
         self.values(e.params, e.params_len() - 4 * count, count as usize)
     }
 

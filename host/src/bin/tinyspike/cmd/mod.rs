@@ -11,6 +11,7 @@ mod inspect;
 mod keygen;
 mod monitor;
 mod nir;
+mod temporal;
 mod probes;
 mod run;
 mod sign;
