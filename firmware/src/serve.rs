@@ -333,7 +333,10 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                 found,
             },
             // The input is as long as the network's.
-            InputError::Count { .. } | InputError::Length { .. } => RequestError::Outside {
+            InputError::Count { .. }
+            | InputError::Length { .. }
+            | InputError::Place { .. }
+            | InputError::Held { .. } => RequestError::Outside {
                 size: self.input.len() as u32,
             },
         })?;

@@ -64,6 +64,18 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
     }
 }
 
+/// Tells whether a step without events changes nothing.
+#[inline(never)]
+pub(super) fn is_idle<const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    e: &Ensemble,
+    kind: CubaLif,
+    state: &[u32],
+) -> bool {
+    let (count, biases) = (e.neurons as usize, image.biases(e));
+    kind.is_idle(state, count, image.thresholds(e), biases, image.constants(e))
+}
+
 /// Sends events over a connection to current-based neurons, each value times 2^`shift`.
 #[inline(never)]
 pub(super) fn take_up<K, const E: usize, const C: usize>(

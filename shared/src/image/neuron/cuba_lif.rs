@@ -296,6 +296,43 @@ impl CubaLif {
         neuron
     }
 
+    /// Tells whether a step without events changes nothing of so many neurons.
+    #[must_use]
+    pub fn is_idle(
+        self,
+        state: &[u32],
+        count: usize,
+        thresholds: &[i32],
+        bias: &[i32],
+        constants: &[u32],
+    ) -> bool {
+        let constants = Constants::of(self, constants);
+        let (targets, rest) = state.split_at(count.min(state.len()));
+        let potentials = if self.has_current() { count.min(rest.len()) } else { 0 };
+        let (potentials, rest) = rest.split_at(potentials);
+        let kept: &[u8] = bytemuck::cast_slice(rest);
+        let parameters = thresholds.iter().zip(bias).enumerate().cycle();
+        let mut potentials = potentials.iter().copied();
+        let mut kept = kept.iter().copied();
+        targets.iter().zip(parameters).all(|(&target, (at, (&threshold, &bias)))| {
+            let parameters = Parameters {
+                threshold,
+                bias,
+                decays: constants.at(0, at),
+                bounds: constants.at(1, at),
+                leak: if self.has_current() { constants.at(4, at) as i32 } else { 0 },
+            };
+            let before = (target, potentials.next(), kept.next());
+            let (mut target, mut potential, mut kept) = before;
+            let cell = Cell {
+                target: &mut target,
+                potential: potential.as_mut(),
+                kept: kept.as_mut().filter(|_| self.keeps()),
+            };
+            self.step::<true>(cell, 1, &parameters) == 0 && (target, potential, kept) == before
+        })
+    }
+
     /// A step of one neuron: its spikes, or V of one that never spikes. Without `ALL` neurons keep nothing, and spike.
     #[inline(always)]
     fn step<const ALL: bool>(self, cell: Cell<'_>, most: i32, p: &Parameters) -> i32 {
