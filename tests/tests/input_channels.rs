@@ -350,10 +350,8 @@ fn what_skips_neurons_keeps_its_bits() {
     for (into_output, stronger) in [(true, 1.0), (true, 4.0), (false, 1.0), (false, 4.0)] {
         let graph = skipping(into_output, stronger);
         let network = fitted(&graph, &calibrated(&graph, &data), &data);
-        let skips = graph.links.iter().zip(&network.connections);
-        let skip = skips
-            .filter(|(link, _)| link.pre == Source::Input(0))
-            .last();
+        let mut skips = graph.links.iter().zip(&network.connections);
+        let skip = skips.rfind(|(link, _)| link.pre == Source::Input(0));
         let weights = &skip.unwrap().1.weights;
         let largest = weights.iter().map(|w| w.unsigned_abs()).max().unwrap();
         let image = assemble(&network).unwrap();
