@@ -677,7 +677,7 @@ pub(super) fn cast(call: &mut Call<'_>) -> Result<Value, String> {
     }
 }
 
-/// What hands its input through: `Identity`, and `ZipMap`, which names scores.
+/// `Identity`, and `ZipMap`, which names scores.
 pub(super) fn same(call: &mut Call<'_>) -> Result<Value, String> {
     call.value(0)
 }
