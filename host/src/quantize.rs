@@ -13,13 +13,13 @@ pub(crate) mod fan_in;
 pub(crate) mod input;
 pub(crate) mod options;
 
-use tinyspike_shared::image::{LeftOut, Readout as Shows, Width};
+use tinyspike_shared::image::{Readout as Shows, Width};
 
 use crate::calibrate::Calibration;
 use crate::graph::{Graph, Neuron, Output as GraphOutput, Population, Readout, Source, Target};
-use crate::integers::{self, Ensemble, Initial, Input, Output, Steps};
+use crate::integers::{self, Ensemble, Initial, Input, Output, Steps, left_out};
 use crate::lower::ForeignNeurons;
-use crate::network::{Head, NeuronType, PerNeuron, Synapse};
+use crate::network::{NeuronType, PerNeuron, Synapse};
 use crate::neuron::{self, Charged, integrate_and_fire};
 use current::{Filter, Post};
 use fan_in::{
@@ -403,7 +403,7 @@ impl<'a> Quantizer<'a> {
             readout: Shows::Shown { delayed },
             current_shift: fit.current_shift,
             inbox: fit.inbox(filter),
-            left_out: left_out(output),
+            left_out: left_out(output.left_out),
         };
         Ok((output, fit.weights))
     }
@@ -465,7 +465,7 @@ impl<'a> Quantizer<'a> {
                 multiplier,
                 shift,
                 scale,
-                left_out: left_out(output),
+                left_out: left_out(output.left_out),
                 ..Output::default()
             },
             weights,
@@ -538,16 +538,6 @@ fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64
     // A layer that was never active still needs a threshold.
     let clip = if clip > 0.0 { clip } else { 1.0 };
     clip / f64::from(count)
-}
-
-/// The function after an output that is left out, as an image states it.
-fn left_out(output: &GraphOutput) -> LeftOut {
-    match output.left_out {
-        None => LeftOut::Nothing,
-        Some(Head::Softmax) => LeftOut::Softmax,
-        Some(Head::Sigmoid) => LeftOut::Sigmoid,
-        Some(Head::Tanh) => LeftOut::Tanh,
-    }
 }
 
 /// Raises the units of an output's channels that are so much smaller than the rest that their multipliers

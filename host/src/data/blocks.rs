@@ -7,8 +7,9 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::array::{Array, Head, Role, Values, array_called, damaged};
+use super::content::{packable, regular, unpacked_limit};
 use super::error::DataError;
-use super::file::{Format, labels_beside, packable, read_labels, regular, unpacked_limit};
+use super::file::{Format, labels_beside, read_labels};
 use super::idx::idx_head;
 use super::labels::{join, targets_of};
 use super::npy::{npy_head, parse_npy};

@@ -7,8 +7,8 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::array::{Array, Role, Values, array_called, damaged};
+use super::content::{read_file, unpacked_limit};
 use super::error::DataError;
-use super::file::{read_file, unpacked_limit};
 use super::npy::parse_npy;
 
 /// A NumPy archive: a zip of `.npy` files.
