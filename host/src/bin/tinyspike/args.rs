@@ -224,7 +224,7 @@ impl DataFlags {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
-    /// A Keras model: .h5, .keras or a SavedModel.
+    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
     pub(crate) model: PathBuf,
     /// Write the image here.
     #[arg(short, long, value_name = "IMAGE")]
@@ -380,7 +380,7 @@ impl Convert {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// A Keras model or an image.
+    /// A Keras model, an ONNX file or an image.
     pub(crate) file: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -391,7 +391,7 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Simulate {
-    /// A Keras model: .h5, .keras or a SavedModel.
+    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
     pub(crate) model: PathBuf,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a model
     /// with several.
@@ -475,7 +475,7 @@ impl VoltageName {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// A Keras model: .h5, .keras or a SavedModel.
+    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
     pub(crate) model: PathBuf,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too) [default: ones]. INPUT=FILE for each input of a
     /// model with several.
