@@ -87,6 +87,7 @@ pub mod names;
 pub mod network;
 pub(crate) mod neuron;
 pub mod nir;
+pub mod onnx;
 #[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]

@@ -24,7 +24,7 @@ use tinyspike_shared::slots::MINIMUM_LIMIT;
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
 
-/// Deploy a trained network as a spiking network on a microcontroller: one of Keras, or of a framework that writes NIR.
+/// Deploy a trained network as a spiking network on a microcontroller: a Keras model, an ONNX file or a NIR graph.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Args {
@@ -38,10 +38,11 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Convert a Keras model to an image for a device.
     Convert(Convert),
-    /// List the contents of a Keras model (in NengoDL's words), of a NIR graph (with what it leaves open) or of an image.
+    /// List the contents of a Keras or ONNX model (in NengoDL's words), of a NIR graph (with what it leaves open) or of
+    /// an image.
     Inspect(Inspect),
-    /// Run a Keras model or a NIR graph as a spiking network in floats, step by step as NengoDL or the graph's framework
-    /// does.
+    /// Run a Keras or ONNX model, or a NIR graph, as a spiking network in floats, step by step as NengoDL or the graph's
+    /// framework does.
     Simulate(Simulate),
     /// Compare a converted model with its Keras forward pass, or a NIR graph with a recorded sample.
     Verify(Verify),
@@ -236,7 +237,7 @@ impl DataFlags {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Convert {
-    /// A Keras model: .h5, .keras or a SavedModel.
+    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
     pub(crate) model: PathBuf,
     /// Write the image here.
     #[arg(short, long, value_name = "IMAGE")]
@@ -392,7 +393,7 @@ impl Convert {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// A Keras model, a NIR graph or an image.
+    /// A Keras model, an ONNX file, a NIR graph or an image.
     pub(crate) file: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -403,7 +404,7 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Simulate {
-    /// A Keras model (.h5, .keras or a SavedModel) or a NIR graph (.nir).
+    /// A Keras model (.h5, .keras or a SavedModel), an ONNX file or a NIR graph (.nir).
     pub(crate) model: PathBuf,
     /// The samples: .npz with x and y, IDX (-ubyte, .gz too), or .npz with recordings of events (t_us, x, y, p,
     /// offsets, label). INPUT=FILE for each input of a model with several.
@@ -489,7 +490,7 @@ impl VoltageName {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// A Keras model (.h5, .keras or a SavedModel) or a NIR graph (.nir).
+    /// A Keras model (.h5, .keras or a SavedModel), an ONNX file or a NIR graph (.nir).
     pub(crate) model: PathBuf,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too) [default: ones]. INPUT=FILE for each input of a
     /// model with several.

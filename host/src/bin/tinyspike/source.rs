@@ -9,12 +9,12 @@ use tinyspike::network::Head;
 use tinyspike::nir::{self, Choice, Choices, Graph, Guess, NirError, NirFile, Problem, Traits};
 use tinyspike::simulate::Readout;
 use tinyspike::text::escaped;
-use tinyspike::{Model, Network};
+use tinyspike::{Model, Network, onnx};
 
 use crate::args::{ConvertFlags, DataFlags};
 use crate::diagnostics::{Failure, note, warn};
 
-/// A Keras model or a NIR graph, and its network.
+/// A model of layers (from Keras or ONNX) or a NIR graph, and its network.
 pub(crate) enum Source {
     Keras(Box<Model>, Box<Conversion>),
     Nir(Box<Nir>),
@@ -50,7 +50,7 @@ impl Source {
                 path.display()
             )));
         }
-        let loaded = keras(path, flags);
+        let loaded = layers(path, flags);
         if let (Err(_), true) = (&loaded, named_nir(path)) {
             nir::load(path)?;
         }
@@ -219,18 +219,26 @@ pub(crate) fn origin<'a>(choice: &Choice, guess: &Guess, semantics: &'a [String]
         .map_or(Origin::Guess, |preset| Origin::Preset(preset))
 }
 
-/// Reads a Keras model and converts it.
-pub(crate) fn keras(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
+/// Reads a model of Keras or ONNX and converts it.
+fn layers(path: &Path, flags: &ConvertFlags) -> Result<(Model, Conversion), Failure> {
     let options = flags.options()?;
-    let mut model = match &flags.config {
-        Some(config) => Model::load_with_config(path, config)?,
-        None => Model::load(path).map_err(Failure::of)?,
+    let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();
+    let shapes = (!shapes.is_empty()).then_some(&shapes[..]);
+    let model = if flags.config.is_none() && onnx::is_onnx(path) {
+        let import = onnx::load(path, shapes).map_err(Failure::of)?;
+        import.remarks.iter().for_each(|r| note(escaped(r)));
+        import.model
+    } else {
+        let mut model = match &flags.config {
+            Some(config) => Model::load_with_config(path, config)?,
+            None => Model::load(path).map_err(Failure::of)?,
+        };
+        if let Some(shapes) = shapes {
+            (model.set_input_shapes(shapes))
+                .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        }
+        model
     };
-    if !flags.input_shape.is_empty() {
-        let shapes: Vec<Vec<usize>> = flags.input_shape.iter().map(|s| s.0.clone()).collect();
-        (model.set_input_shapes(&shapes))
-            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-    }
     let conversion = model
         .convert(&options)
         .map_err(|e| Failure::advised(format!("{}: {e}", path.display()), &e.advice()))?;
