@@ -59,7 +59,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "image",
         run: targets::image,
@@ -100,6 +100,13 @@ pub const TARGETS: [Target; 10] = [
         run: targets::nir,
         seeds: seeds::graphs,
         smoke: 400,
+        formats: 1,
+    },
+    Target {
+        name: "onnx",
+        run: targets::onnx,
+        seeds: seeds::onnx,
+        smoke: 2000,
         formats: 1,
     },
     Target {

@@ -10,6 +10,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, convert};
+use tinyspike::data::arrays;
 use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::import;
 use tinyspike::quantize::QuantizeOptions;
@@ -190,6 +191,20 @@ pub(crate) fn graphs() -> Result<Vec<Vec<u8>>, SeedError> {
     ];
     let graphs = names.map(|name| read(&fixture(&format!("nir/{name}.nir"))));
     graphs.into_iter().collect()
+}
+
+/// ONNX files: each operator, and whole networks.
+pub(crate) fn onnx() -> Result<Vec<Vec<u8>>, SeedError> {
+    let mut models = Vec::new();
+    for name in ["ops", "networks"] {
+        let path = fixture(&format!("onnx/{name}.npz"));
+        for array in arrays(&path).map_err(content(&path))? {
+            if array.name.ends_with(".model") && array.values.len() < 32 << 10 {
+                models.push(array.values.iter().map(|&byte| byte as u8).collect());
+            }
+        }
+    }
+    Ok(models)
 }
 
 /// Contents of `.keras` archives: configuration and weights.

@@ -205,6 +205,17 @@ pub(crate) fn model(bytes: &[u8]) -> Outcome {
     }
 }
 
+/// An ONNX file: what has a model is converted, and deployed if it is small.
+pub(crate) fn onnx(bytes: &[u8]) -> Outcome {
+    match tinyspike::onnx::load_bytes("fuzz", bytes, None) {
+        Ok(import) => {
+            deploy(&import.model);
+            Outcome::Accepted
+        }
+        Err(error) => refused(&error),
+    }
+}
+
 /// A NIR graph: what has a network is simulated for some steps.
 pub(crate) fn nir(bytes: &[u8]) -> Outcome {
     let graph = match tinyspike::nir::from_bytes("fuzz", bytes) {

@@ -108,6 +108,11 @@ fn graphs() {
 }
 
 #[test]
+fn onnx_files() {
+    smoke("onnx");
+}
+
+#[test]
 fn chip_descriptions() {
     smoke("chips");
 }

@@ -9,7 +9,9 @@
 
 mod array;
 mod blocks;
+mod content;
 mod error;
+mod events;
 mod file;
 mod idx;
 mod labels;
@@ -24,13 +26,16 @@ mod write;
 use std::path::Path;
 
 pub use blocks::{About, about, load_at_most, read_blocks};
+pub use content::MAX_BYTES;
 pub use error::DataError;
-pub use file::{MAX_BYTES, labels_beside};
+pub use events::{Frames, Recordings};
+pub use file::labels_beside;
 pub use npz::{FloatArray, arrays};
 pub use set::{BYTE_SCALE, DataSet, Sample, Samples, Targets};
 pub use write::{NamedArray, NamedValues, write_npz};
 
-use file::{Format, parse, read_file, read_labels};
+use content::read_file;
+use file::{Format, parse, read_labels};
 use labels::join;
 
 /// Reads the data set at `path`.

@@ -26,6 +26,11 @@ use crate::tune::{TuneError, TuneOptions, Tuning, tune};
 
 /// The strength at which channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
+/// Populations in a row from which on rounded counts add up: ResNet-8 of MLPerf Tiny, with seven, agrees with its float
+/// network in 79 % of samples with 15 spikes in a step, and in 95 % with 63.
+const DEEP: usize = 6;
+/// The most spikes in a step of deep networks.
+const DEEP_COUNT: u8 = 63;
 /// Samples that biases and roundings are fitted on.
 const FITTED: usize = 256;
 
@@ -52,6 +57,9 @@ pub struct DeployOptions<'a> {
     pub data: Option<&'a dyn Blocks>,
     /// The largest value of each input if there is no data; 1 unless stated.
     pub largest: Vec<f32>,
+    /// Plain images of deep networks may have more spikes in a step than the mode's settings say, see
+    /// [`Deployment::deep`].
+    pub deepen: bool,
     /// The most that image and state may take.
     pub budgets: Budgets,
     /// The release of the model, below which devices can refuse to go back.
@@ -72,6 +80,7 @@ impl<'a> DeployOptions<'a> {
             mode,
             data: None,
             largest: Vec::new(),
+            deepen: false,
             budgets: Budgets::default(),
             model_version: 0,
             progress: &|_| {},
@@ -81,7 +90,10 @@ impl<'a> DeployOptions<'a> {
     /// Deploys for few steps, with default settings.
     #[must_use]
     pub fn plain() -> Self {
-        Self::of(Cow::Owned(Mode::Plain(QuantizeOptions::default())))
+        Self {
+            deepen: true,
+            ..Self::of(Cow::Owned(Mode::Plain(QuantizeOptions::default())))
+        }
     }
 
     /// Searches for the cheapest image that keeps the accuracy on these samples, with default settings.
@@ -111,6 +123,7 @@ impl fmt::Debug for DeployOptions<'_> {
         f.debug_struct("DeployOptions")
             .field("mode", &self.mode)
             .field("data", &self.data.is_some())
+            .field("deepen", &self.deepen)
             .field("budgets", &self.budgets)
             .field("model_version", &self.model_version)
             .finish_non_exhaustive()
@@ -132,6 +145,9 @@ pub struct Deployment {
     pub report: Report,
     /// Result of a search.
     pub tuning: Option<Tuning>,
+    /// Depth of a network whose neurons may have more spikes in a step than the settings say
+    /// ([`DeployOptions::deepen`]), which rounds less.
+    pub deep: Option<usize>,
 }
 
 /// The stage that failed, and its reason.
@@ -293,8 +309,19 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         Mode::Exact(_) => lower(network)?,
         Mode::Plain(_) | Mode::Tuned(_) => lower_apart(network)?,
     };
+    let mut deep = None;
     let made = match options.mode.as_ref() {
-        Mode::Plain(quantize) => plain(&lowered, quantize, options)?,
+        Mode::Plain(settings) => {
+            deep = Some(lowered.depth()).filter(|&depth| options.deepen && depth >= DEEP);
+            let settings = match deep {
+                Some(_) => Cow::Owned(QuantizeOptions {
+                    max_count: DEEP_COUNT,
+                    ..settings.clone()
+                }),
+                None => Cow::Borrowed(settings),
+            };
+            plain(&lowered, &settings, options)?
+        }
         Mode::Tuned(settings) => tuned(&lowered, settings, options)?,
         Mode::Exact(quantize) => exact(network, lowered, quantize, options)?,
     };
@@ -313,6 +340,7 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         integers,
         image,
         tuning,
+        deep,
     })
 }
 

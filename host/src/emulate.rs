@@ -8,7 +8,7 @@ use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{
-    Connection, Convolution, Input, LeftOut, NOWHERE, Pre, Readout, SourceMap, Transform,
+    Connection, Convolution, Input, NOWHERE, Pre, Readout, SourceMap, Transform,
 };
 use tinyspike_shared::weights::Row;
 
@@ -16,7 +16,7 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::data::{DataSet, Sample};
 use crate::inputs::{fits, reordered};
-use crate::integers::Channel;
+use crate::integers::{self, Channel};
 use crate::judge::{Deviation, Figures, Judge, THRESHOLD, Tally};
 use crate::network::Head;
 
@@ -696,12 +696,7 @@ pub fn judge<'d>(image: &Image<'_>, data: &'d DataSet) -> Option<Judge<'d>> {
 /// The function behind an image's first output that the image leaves out.
 #[must_use]
 pub fn left_out(image: &Image<'_>) -> Option<Head> {
-    match image.description().outputs.first()?.left_out {
-        LeftOut::Nothing => None,
-        LeftOut::Softmax => Some(Head::Softmax),
-        LeftOut::Sigmoid => Some(Head::Sigmoid),
-        LeftOut::Tanh => Some(Head::Tanh),
-    }
+    integers::head(image.description().outputs.first()?.left_out)
 }
 
 /// The values of an image's output after so many steps, in the network's units, from those of the engine.

@@ -6,6 +6,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, LeftOut, Neuron, Readout, Synapse, Transform, Width};
 
 use crate::graph::{self, Source};
+use crate::network::Head;
 
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,6 +203,25 @@ pub struct Output {
     pub inbox: Option<Inbox>,
     /// The model's last function, which is left out.
     pub left_out: LeftOut,
+}
+
+/// Functions that an image can leave out.
+const HEADS: [(Head, LeftOut); 3] = [
+    (Head::Softmax, LeftOut::Softmax),
+    (Head::Sigmoid, LeftOut::Sigmoid),
+    (Head::Tanh, LeftOut::Tanh),
+];
+
+/// The function after an output that is left out, as an image states it.
+pub(crate) fn left_out(head: Option<Head>) -> LeftOut {
+    let of = HEADS.into_iter().find(|(own, _)| Some(*own) == head);
+    of.map_or(LeftOut::Nothing, |(_, stated)| stated)
+}
+
+/// The function that an image states.
+pub(crate) fn head(stated: LeftOut) -> Option<Head> {
+    let of = HEADS.into_iter().find(|(_, own)| *own == stated);
+    of.map(|(head, _)| head)
 }
 
 /// Quantized weights between two parts.

@@ -172,7 +172,7 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
-    /// A softmax along the only axis, which keeps the ranking.
+    /// A softmax along the only axis, or its logarithm, which keep the ranking.
     Softmax,
     /// A logistic function, which has 0.5 at 0.
     Sigmoid,

@@ -13,18 +13,18 @@ pub(crate) mod fan_in;
 pub(crate) mod input;
 pub(crate) mod options;
 
-use tinyspike_shared::image::{LeftOut, Readout as Shows, Width};
+use tinyspike_shared::image::{Readout as Shows, Width};
 
 use crate::calibrate::Calibration;
 use crate::graph::{Graph, Neuron, Output as GraphOutput, Population, Readout, Source, Target};
-use crate::integers::{self, Ensemble, Initial, Input, Output, Steps};
+use crate::integers::{self, Ensemble, Initial, Input, Output, Steps, left_out};
 use crate::lower::ForeignNeurons;
-use crate::network::{Head, NeuronType, PerNeuron, Synapse};
+use crate::network::{NeuronType, PerNeuron, Synapse};
 use crate::neuron::{self, Charged, cuba_lif, integrate_and_fire};
 use current::{Filter, Post};
 use fan_in::{
-    Drive, Events, FanIn, Sources, Weights, check_finite, connection, period, rounded,
-    units_within, whole,
+    Drive, Events, FanIn, Sources, Weights, by_spikes, check_finite, connection, is_input, period,
+    rounded, units_within, whole, wider,
 };
 
 pub use error::QuantizeError;
@@ -454,7 +454,7 @@ impl<'a> Quantizer<'a> {
             readout: Shows::Shown { delayed },
             current_shift: fit.current_shift,
             inbox: fit.inbox(filter),
-            left_out: left_out(output),
+            left_out: left_out(output.left_out),
         };
         Ok((output, fit.weights))
     }
@@ -474,14 +474,61 @@ impl<'a> Quantizer<'a> {
                 remedy: "say how many steps there are",
             });
         }
+        let bits = self.options.bits(layer);
+        let mut wider = wider(fan_in, output.bias.len(), bits);
+        let sums = loop {
+            let sums = self.sums(bits, wider, output, fan_in, rounding);
+            if sums.bound <= i64::from(i32::MAX) {
+                break sums;
+            }
+            wider = wider.checked_sub(1).ok_or(QuantizeError::Overflow {
+                layer: output.label.clone(),
+                bound: sums.bound,
+                steps: self.options.steps,
+            })?;
+        };
+        let Sums {
+            units,
+            bias,
+            weights,
+            bound,
+        } = sums;
+        let Scaling {
+            multiplier,
+            shift,
+            scale,
+        } = Scaling::of(&units, bound);
+        Ok((
+            Output {
+                label: output.label.clone(),
+                bias: bias.into_iter().map(|b| b as i32).collect(),
+                multiplier,
+                shift,
+                scale,
+                left_out: left_out(output.left_out),
+                ..Output::default()
+            },
+            weights,
+        ))
+    }
+
+    /// The sums of an output whose weights of spikes are `wider` by so many bits than those of inputs.
+    fn sums(
+        &self,
+        bits: u8,
+        wider: u8,
+        output: &GraphOutput,
+        fan_in: &[FanIn<'_>],
+        rounding: &Rounding,
+    ) -> Sums {
         let size = output.bias.len();
-        let weight_max = self.options.weight_max(layer);
-        let mut units = units_within(fan_in, size, weight_max, |_| 1.0);
-        let limit = largest(self.options.bits(layer));
+        let scale = |f: &FanIn<'_>| if is_input(f) { 1.0 } else { by_spikes(wider) };
+        let mut units = units_within(fan_in, size, f64::from(largest(bits)), scale);
         keep_digits(&mut units);
         let mut drives = vec![Drive::default(); size];
         let mut weights = Vec::with_capacity(fan_in.len());
         for f in fan_in {
+            let limit = largest(if is_input(f) { bits } else { bits + wider });
             let q = rounded(f, &units, 1.0, limit, rounding.offsets(f.index));
             let drive = f.drive(&q, self.sources.range(f.link.pre), size);
             for (total, d) in drives.iter_mut().zip(drive) {
@@ -497,31 +544,22 @@ impl<'a> Quantizer<'a> {
             bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
             bias.push(b);
         }
-        if bound > i64::from(i32::MAX) {
-            return Err(QuantizeError::Overflow {
-                layer: output.label.clone(),
-                bound,
-                steps: self.options.steps,
-            });
-        }
-        let Scaling {
-            multiplier,
-            shift,
-            scale,
-        } = Scaling::of(&units, bound);
-        Ok((
-            Output {
-                label: output.label.clone(),
-                bias: bias.into_iter().map(|b| b as i32).collect(),
-                multiplier,
-                shift,
-                scale,
-                left_out: left_out(output),
-                ..Output::default()
-            },
+        Sums {
+            units,
+            bias,
             weights,
-        ))
+            bound,
+        }
     }
+}
+
+/// An output that sums up all steps, in units of its channels.
+struct Sums {
+    units: Vec<f64>,
+    bias: Vec<i64>,
+    weights: Weights,
+    /// The largest magnitude after all steps.
+    bound: i64,
 }
 
 /// The neurons of each population that charge a current; `None` for integrate-and-fire neurons that events
@@ -590,16 +628,6 @@ fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64
     // A layer that was never active still needs a threshold.
     let clip = if clip > 0.0 { clip } else { 1.0 };
     clip / f64::from(count)
-}
-
-/// The function after an output that is left out, as an image states it.
-fn left_out(output: &GraphOutput) -> LeftOut {
-    match output.left_out {
-        None => LeftOut::Nothing,
-        Some(Head::Softmax) => LeftOut::Softmax,
-        Some(Head::Sigmoid) => LeftOut::Sigmoid,
-        Some(Head::Tanh) => LeftOut::Tanh,
-    }
 }
 
 /// Raises the units of an output's channels that are so much smaller than the rest that their multipliers

@@ -5,7 +5,7 @@ mod npz;
 use npz::{Npz, path};
 use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
-use tinyspike::deploy::Deployment;
+use tinyspike::deploy::{DeployOptions, Deployment, Mode};
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
 use tinyspike::graph::{Graph, LinearMap, SourceMap};
 use tinyspike::integrate::integrate_and_fire;
@@ -580,6 +580,34 @@ fn what_takes_too_much_memory_is_refused() {
     circle.connections[0].pre = Pre::Node(NodeId(2));
     let circle = refused(&circle);
     assert!(circle.contains("a loop of connections"), "{circle}");
+}
+
+/// The network of so many layers of neurons in a row.
+fn chain(layers: usize) -> Network {
+    let mut b = Builder::new();
+    let mut x = b.input(&[4]);
+    for _ in 0..layers {
+        x = b.dense(x, 4, Activation::Relu);
+    }
+    let out = b.dense(x, 2, Activation::Linear);
+    let model = b.finish(&[out]);
+    convert(&model, &ConvertOptions::default()).unwrap().network
+}
+
+#[test]
+fn deep_networks_have_more_spikes_in_a_step_unless_settings_say_how_many() {
+    let most = |deployment: &Deployment| {
+        let ensembles = deployment.integers.ensembles.iter();
+        ensembles.map(|e| e.max_count).max().unwrap()
+    };
+    for (layers, deep, count) in [(5, None, 15), (6, Some(6), 63)] {
+        let network = chain(layers);
+        let deployment = network.deploy(&DeployOptions::plain()).unwrap();
+        assert_eq!((deployment.deep, most(&deployment)), (deep, count));
+        let mode = Mode::Plain(QuantizeOptions::default());
+        let deployment = network.deploy(&DeployOptions::new(&mode)).unwrap();
+        assert_eq!((deployment.deep, most(&deployment)), (None, 15));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tinyspike_board::shell::{self, Failure};
 /// Arguments of `cargo xtask fuzz`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// The target for libFuzzer: image, inputs, model, archive, savedmodel, nir, data, chips, device or session
+    /// The target for libFuzzer: image, inputs, model, archive, savedmodel, nir, onnx, data, chips, device or session
     target: Option<String>,
     /// Seconds to run libFuzzer
     #[arg(long, default_value_t = 600)]

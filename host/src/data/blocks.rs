@@ -7,8 +7,9 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::array::{Array, Head, Role, Values, array_called, damaged};
+use super::content::{packable, regular, unpacked_limit};
 use super::error::DataError;
-use super::file::{Format, labels_beside, packable, read_labels, regular, unpacked_limit};
+use super::file::{Format, labels_beside, read_labels};
 use super::idx::idx_head;
 use super::labels::{join, targets_of};
 use super::npy::{npy_head, parse_npy};
@@ -61,7 +62,7 @@ pub fn read_blocks<E: From<DataError>>(
     };
     match Format::of(&start[..read]) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(&file, &mut content, limit)?;
+            let mut archive = Archive::open(&file, &mut content, limit)?.samples()?;
             let y = archive.array("y", Role::Labels)?;
             let lacks = archive.lacks("x");
             match archive.zip.by_name("x.npy") {

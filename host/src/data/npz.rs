@@ -7,8 +7,8 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::array::{Array, Role, Values, array_called, damaged};
+use super::content::{read_file, unpacked_limit};
 use super::error::DataError;
-use super::file::{read_file, unpacked_limit};
 use super::npy::parse_npy;
 
 /// A NumPy archive: a zip of `.npy` files.
@@ -31,6 +31,16 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
             Ok(entry) => parse_npy(self.file, name, role, self.limit, entry).map(Some),
             Err(ZipError::FileNotFound) => Ok(None),
             Err(e) => Err(damaged(self.file, &array_called(name), e)),
+        }
+    }
+
+    /// Refuses recordings of events, whose x and y are addresses.
+    pub(super) fn samples(self) -> Result<Self, DataError> {
+        match self.zip.index_for_name("offsets.npy") {
+            None => Ok(self),
+            Some(_) => Err(DataError::Events {
+                file: self.file.into(),
+            }),
         }
     }
 

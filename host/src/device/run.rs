@@ -83,8 +83,8 @@ pub struct Tally {
     pub figures: Figures,
     /// Counts of each ensemble in the last sample.
     pub counts: Vec<Count>,
-    /// The first output for the last sample, in the network's units.
-    pub outputs: Vec<f64>,
+    /// Each output for the last sample, in the network's units.
+    pub outputs: Vec<Vec<f64>>,
 }
 
 /// Outcome of a run on a device. Means are per sample.
@@ -279,9 +279,11 @@ pub fn compare<L: Link>(
             break;
         }
         tally.samples += 1;
-        tally.outputs = first_output(image, &found);
+        let outputs = 0..found.outputs.len();
+        tally.outputs = outputs.map(|at| output(image, &found, at)).collect();
         if let Some(judge) = judge {
-            judge.add(&mut judged, sample, tally.outputs.iter().copied());
+            let first = tally.outputs.first().into_iter().flatten();
+            judge.add(&mut judged, sample, first.copied());
             tally.figures = judge.figures(&judged);
         }
         for (total, count) in totals.iter_mut().zip(&found.counts) {
@@ -336,7 +338,7 @@ pub fn stream<L: Link>(
         let Some(values) = data.sample(sample) else {
             break;
         };
-        let mut shown = Vec::with_capacity(steps * outputs_size);
+        let mut shown = vec![Vec::new(); network.outputs.len()];
         let mut counts = vec![Count::default(); totals.len()];
         for step in 0..steps {
             encoder.encode(values.part(step * size..(step + 1) * size), &mut bytes);
@@ -368,12 +370,16 @@ pub fn stream<L: Link>(
                 total.spikes = total.spikes.saturating_add(count.spikes);
             }
             ticks.push(found.all_ticks());
-            shown.extend(first_output(image, &found).iter().map(|v| *v as f32));
+            for (at, shown) in shown.iter_mut().enumerate() {
+                shown.extend(output(image, &found, at).iter().map(|v| *v as f32));
+            }
         }
         tally.samples += 1;
-        tally.outputs = options.readout.of(&shown, outputs_size);
-        if let Some(judge) = &judge {
-            judge.add(&mut judged, sample, tally.outputs.iter().copied());
+        tally.outputs = (shown.iter().zip(&network.outputs))
+            .map(|(shown, o)| options.readout.of(shown, o.size as usize))
+            .collect();
+        if let (Some(judge), Some(first)) = (&judge, tally.outputs.first()) {
+            judge.add(&mut judged, sample, first.iter().copied());
             tally.figures = judge.figures(&judged);
         }
         for (total, count) in totals.iter_mut().zip(&counts) {
@@ -440,10 +446,10 @@ fn report<L: Link>(
     })
 }
 
-/// The first output of an inference, in the network's units.
-pub(super) fn first_output(image: &Image<'_>, found: &Inference) -> Vec<f64> {
-    let values = found.outputs.first().map_or(&[][..], Vec::as_slice);
-    in_units(image, 0, found.steps.into(), values).collect()
+/// An output of an inference, in the network's units.
+pub(super) fn output(image: &Image<'_>, found: &Inference, at: usize) -> Vec<f64> {
+    let values = found.outputs.get(at).map_or(&[][..], Vec::as_slice);
+    in_units(image, at, found.steps.into(), values).collect()
 }
 
 /// Finds the first step, layer and neuron in which device and emulator differ on an input, of which a whole

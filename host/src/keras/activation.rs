@@ -143,7 +143,7 @@ impl TensorFunc for Activation {
 
     fn effect(&self) -> Effect {
         match self {
-            Self::Softmax => Effect::Head(Head::Softmax),
+            Self::Softmax | Self::LogSoftmax => Effect::Head(Head::Softmax),
             Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid => {
                 Effect::Head(Head::Sigmoid)
             }

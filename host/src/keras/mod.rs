@@ -1,7 +1,7 @@
 //! The front end for Keras: model files → [`Model`](model::Model) →
 //! [`Network`](crate::network::Network).
 //!
-//! Nothing outside this module knows Keras: the other stages meet it at the network. What a network
+//! Nothing outside this module knows Keras: ONNX meets it at the graph of layers, the other stages at the network. What a network
 //! cannot express runs in it as a [`TensorFunc`](crate::network::TensorFunc).
 
 mod activation;

@@ -7,6 +7,7 @@
 //! threads. Input nodes are all that takes data; constant nodes, such as biases, never do.
 
 mod accuracy;
+mod events;
 mod filter;
 mod kernel;
 mod limits;

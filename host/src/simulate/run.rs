@@ -1,8 +1,9 @@
 //! The steps of one item, and what is recorded of them.
 
 use super::SimulateError;
+use super::events::Events;
 use super::filter::FilterState;
-use super::neurons::{self, Events, Neurons, Population};
+use super::neurons::{self, Neurons, Population};
 use super::plan::{Fixed, Kind, Object, Plan, tensor_node};
 use crate::network::{MaxPool, NeuronType, PerNeuron};
 

@@ -1,6 +1,6 @@
 //! Current-based neurons in steps: the state of one, and the step of a population.
 
-use super::neurons::Events;
+use super::events::Events;
 use crate::network::{Charge, Firing, NeuronType, PerNeuron, Reset, Rule};
 
 /// State of one neuron. Frameworks add in float32, each in its own order: here nothing is lost between.

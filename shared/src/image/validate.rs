@@ -143,7 +143,7 @@ fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
             if pool.places > MAX_SOURCES {
                 return Err(Fault::Size);
             }
-            pool.validate(e, constants)
+            pool.validate(e.neurons, e.channels, constants)
         }
         Neuron::CubaLif(kind) if e.temporal().is_some() => {
             if e.initial != Initial::Zero || steps > 0 {

@@ -7,7 +7,6 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::description::Ensemble;
 use super::super::error::Fault;
 use crate::event::Event;
 use crate::transform::volume;
@@ -90,12 +89,11 @@ impl Windows {
     }
 
     /// Tells whether every window has places, and the numbers are those of an ensemble.
-    fn fits(&self, places: u32, e: &Ensemble) -> bool {
-        let channels = u32::from(self.channels);
+    fn fits(&self, places: u32, neurons: u32, channels: u32) -> bool {
         let plane = |[height, width]: [u16; 2]| volume(&[height.into(), width.into(), channels]);
-        e.channels == channels
+        channels == u32::from(self.channels)
             && plane(self.input) == Some(places)
-            && plane(self.output) == Some(e.neurons)
+            && plane(self.output) == Some(neurons)
             && self.axis(true).meets()
             && self.axis(false).meets()
     }
@@ -133,15 +131,20 @@ impl Pool {
         self.places.div_ceil(2).checked_add(neurons.div_ceil(2))
     }
 
-    /// Checks the ensemble and its constants.
-    pub(in super::super) fn validate(self, e: &Ensemble, constants: &[u8]) -> Result<(), Fault> {
+    /// Checks the size of an ensemble, and its constants.
+    pub(in super::super) fn validate(
+        self,
+        neurons: u32,
+        channels: u32,
+        constants: &[u8],
+    ) -> Result<(), Fault> {
         let (words, _) = constants.as_chunks::<4>();
         let mut values = [0; CONSTANTS as usize];
         for (value, word) in values.iter_mut().zip(words) {
             *value = u32::from_le_bytes(*word);
         }
         match Windows::of(&values) {
-            Some(windows) if windows.fits(self.places, e) => Ok(()),
+            Some(windows) if windows.fits(self.places, neurons, channels) => Ok(()),
             _ => Err(Fault::Neuron),
         }
     }

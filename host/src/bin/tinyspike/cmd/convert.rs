@@ -18,7 +18,6 @@ use tinyspike::forward::forward;
 use tinyspike::graph::Graph;
 use tinyspike::inputs::Inputs;
 use tinyspike::judge::{Judge, THRESHOLD, THRESHOLD_OF_SIGMOID};
-use tinyspike::lower::lower_apart;
 use tinyspike::network::Head;
 use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
 use tinyspike::report::Report;
@@ -210,7 +209,7 @@ fn deploy(
     model: &Model,
     conversion: &Conversion,
 ) -> Result<(Deployment, Option<DataSet>), Failure> {
-    let mode = for_depth(args, args.mode(), conversion);
+    let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
     let names = inputs(conversion);
     let tuned = matches!(mode, Mode::Tuned(_));
@@ -266,6 +265,7 @@ fn deploy(
         largest: (0..names.len())
             .map(|input| if model.takes_bytes(input) { 255.0 } else { 1.0 })
             .collect(),
+        deepen: args.steps.is_none() && args.max_count.is_none(),
         budgets: args.budgets(),
         model_version: args.model_version,
         progress: &|n| {
@@ -299,9 +299,18 @@ fn deploy(
     }
     watch.borrow().found(false).iter().for_each(warn);
     let deployment = deployment.map_err(|error| failure(args, &error))?;
+    if let (Some(depth), Mode::Plain(settings)) = (deployment.deep, &mode) {
+        note(format_args!(
+            "{depth} layers of neurons in a row: more spikes in a step, which rounds less (--max-count {} is as for \
+             others)",
+            settings.max_count
+        ));
+    }
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
     if let Some(few) = &few {
-        suspicion::of_targets(few, outputs).iter().for_each(warn);
+        suspicion::of_targets(few.targets(), outputs)
+            .iter()
+            .for_each(warn);
         let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
         show_measure(Judge::new(few, outputs, THRESHOLD).as_ref(), last);
         let (graph, integers) = (&deployment.graph, &deployment.integers);
@@ -311,37 +320,6 @@ fn deploy(
         saturated(&deployment, few).iter().for_each(warn);
     }
     Ok((deployment, few))
-}
-
-/// Populations in a row from which on rounded counts add up: ResNet-8 of MLPerf Tiny, with seven, agrees with its float
-/// network in 79 % of samples with 15 spikes in a step, and in 95 % with 63.
-const DEEP: usize = 6;
-/// The most spikes in a step of deep networks.
-const DEEP_COUNT: u8 = 63;
-
-/// The mode with more spikes in a step if the network is deep, unless the user has chosen.
-fn for_depth(args: &Convert, mode: Mode, conversion: &Conversion) -> Mode {
-    let Mode::Plain(settings) = &mode else {
-        return mode;
-    };
-    if args.steps.is_some() || args.max_count.is_some() {
-        return mode;
-    }
-    match lower_apart(&conversion.network) {
-        Ok(graph) if graph.depth() >= DEEP => {
-            note(format_args!(
-                "{} layers of neurons in a row: up to {DEEP_COUNT} spikes in a step, which rounds less \
-                 (--max-count {} is as for others)",
-                graph.depth(),
-                settings.max_count
-            ));
-            Mode::Plain(QuantizeOptions {
-                max_count: DEEP_COUNT,
-                ..settings.clone()
-            })
-        }
-        _ => mode,
-    }
 }
 
 /// Notes which boards have no room for as many parts as an image has.

@@ -40,8 +40,13 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         stateful: args.stateful,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
-    let mut outputs = Vec::new();
-    let mut visit = |tally: &Tally| outputs.extend(tally.outputs.iter().map(|&v| v as f32));
+    let network = image.description();
+    let mut outputs = vec![Vec::new(); network.outputs.len()];
+    let mut visit = |tally: &Tally| {
+        for (all, values) in outputs.iter_mut().zip(&tally.outputs) {
+            all.extend(values.iter().map(|&v| v as f32));
+        }
+    };
     let report = if over_time {
         on_board(&deployed, &image, &set, &mut visit, |session, show| {
             run::stream(session, &image, &set, streaming, show)
@@ -50,12 +55,16 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         run_on(&deployed, &image, &set, &options, &mut visit)?
     };
     if let Some(output) = output {
-        let array = NamedArray {
-            name: format!("output/{}", image.description().output_label(0)),
-            shape: vec![report.images, outputs.len() / report.images.max(1)],
-            values: NamedValues::F32(outputs),
-        };
-        output.write_with(|file| write_npz(file, &[array]))?;
+        let arrays = outputs
+            .into_iter()
+            .enumerate()
+            .map(|(at, values)| NamedArray {
+                name: format!("output/{}", network.output_label(at)),
+                shape: vec![report.images, network.outputs[at].size as usize],
+                values: NamedValues::F32(values),
+            });
+        let arrays: Vec<NamedArray> = arrays.collect();
+        output.write_with(|file| write_npz(file, &arrays))?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
