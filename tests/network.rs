@@ -8,7 +8,7 @@ use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Out
 use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
     Charge, Convolution, CubaLif, Dense, Firing, LEAK_PIECES, Lif, NOWHERE, Neuron, Pool, Readout,
-    Rectified, Reset, Synapse, Transform, Width, Window, Windows,
+    Rectified, Reset, Synapse, Traits, Transform, Width, Window, Windows,
 };
 use tinyspike_shared::weights::Layout;
 
@@ -197,7 +197,11 @@ fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
         let still = random.below(6) == 0;
         let e = &mut network.ensembles[at];
         (e.width, e.initial, e.inbox) = (Width::I32, Initial::Zero, None);
-        e.max_count = if random.below(2) == 0 { 1 } else { 1 + random.below(5) as u8 };
+        e.max_count = if random.below(2) == 0 {
+            1
+        } else {
+            1 + random.below(5) as u8
+        };
         e.current_shift = random.below(3) as i8;
         (e.potential_min, e.potential_max) = (i16::MIN.into(), i16::MAX.into());
         for threshold in &mut e.threshold {
@@ -233,7 +237,7 @@ fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
         if from == at
             && let Neuron::CubaLif(kind) = &mut network.ensembles[at].neuron
         {
-            kind.recurrent = true;
+            kind.traits = kind.traits.and(Traits::RECURRENT, true);
         }
     }
     for c in &mut network.connections {
@@ -243,7 +247,9 @@ fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
             Source::Input(_) => false,
         };
         let most = if graded { 15 } else { 2000 };
-        c.weights.iter_mut().for_each(|w| *w = (*w).clamp(-most, most));
+        c.weights
+            .iter_mut()
+            .for_each(|w| *w = (*w).clamp(-most, most));
     }
     network.connections.sort_by_key(|c| c.pre);
     for at in 0..network.outputs.len() {
@@ -542,13 +548,16 @@ impl Random {
                 _ => Firing::From,
             },
             reset: if still { Reset::To } else { reset },
-            leaks: self.below(4) > 0,
-            recurrent: false,
-            shared: self.below(3) == 0,
+            traits: Traits::default()
+                .and(Traits::LEAKS, self.below(4) > 0)
+                .and(Traits::SHARED, self.below(3) == 0)
+                .and(Traits::FLOORED, self.below(2) == 0),
         };
         let rows = if charge == Charge::Direct { 3 } else { 5 };
-        let row = if kind.shared { 1 } else { channels };
+        let row = if kind.shared() { 1 } else { channels };
         let constants = (0..rows * row).map(|at| match at / row {
+            // Without a current there is but one decay.
+            0 if rows == 3 => self.below(1 << 16) as u32,
             0 => self.next() as u32,
             1 => {
                 let reset = self.below(400) as i16 - 200;

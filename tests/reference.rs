@@ -3,7 +3,8 @@
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Seen};
 use tinyspike_shared::image::{
-    Charge, Convolution, CubaLif, Firing, Lif, Neuron, Readout, Rectified, Reset, Synapse, Transform, Window, Windows,
+    Charge, Convolution, CubaLif, Firing, Lif, Neuron, Readout, Rectified, Reset, Synapse, Traits,
+    Transform, Window, Windows,
 };
 
 /// The state of an inbox.
@@ -309,7 +310,7 @@ impl<'a> Reference<'a> {
         let channels = e.threshold.len();
         let channel = i % channels;
         let rows = if kind.charge == Charge::Direct { 3 } else { 5 };
-        let constant = |row: usize| match kind.shared {
+        let constant = |row: usize| match kind.shared() {
             true => e.constants[row],
             false => e.constants[row * (e.constants.len() / rows) + channel],
         };
@@ -321,7 +322,7 @@ impl<'a> Reference<'a> {
         let first = !self.started;
         let cell = &mut self.cells[at][i];
         let x = i64::from(e.bias[channel]) + arrived + if first { word(2) } else { 0 };
-        let kept = match kind.leaks {
+        let kept = match kind.leaks() {
             true => scaled(cell.v, of_v),
             false => cell.v,
         };
@@ -341,6 +342,11 @@ impl<'a> Reference<'a> {
                     _ => rest + cell.current,
                 }
             }
+        };
+        let floor = if kind.traits.has(Traits::FLOORED) {
+            floor
+        } else {
+            -32_768
         };
         v = v.clamp(floor, 32_767);
         if cell.marked && kind.reset == Reset::Losing {

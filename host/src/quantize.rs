@@ -109,7 +109,10 @@ impl<'a> Quantizer<'a> {
         let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
         for (at, charged) in charged.iter().enumerate() {
             let population = &graph.populations[at];
-            let reached = calibration.potentials.get(at).map_or(&[][..], Vec::as_slice);
+            let reached = calibration
+                .potentials
+                .get(at)
+                .map_or(&[][..], Vec::as_slice);
             if let Some(events) = cuba_lif::events(population, reached, options) {
                 populations.push(events);
                 continue;

@@ -27,13 +27,19 @@ pub fn is_temporal(image: &Image<'_>) -> bool {
 #[must_use]
 pub fn readout(image: &Image<'_>) -> Readout {
     let network = image.description();
-    let mut into = network.connections.iter().filter(|c| c.post == Post::Output(0));
+    let mut into = network
+        .connections
+        .iter()
+        .filter(|c| c.post == Post::Output(0));
     let (Some(c), None) = (into.next(), into.next()) else {
         return Readout::Last;
     };
     let spikes = match c.pre {
         Pre::Ensemble(e) => {
-            let e = network.ensembles.get(usize::from(e)).and_then(|e| e.temporal());
+            let e = network
+                .ensembles
+                .get(usize::from(e))
+                .and_then(|e| e.temporal());
             e.is_some_and(|kind| kind.firing != Firing::Never)
         }
         Pre::Input(_) => false,
@@ -187,7 +193,11 @@ impl Tape {
                 all.extend(counts);
             }
             for (at, potentials) in self.potentials.iter_mut().enumerate() {
-                potentials.extend((0..).map_while(|n| engine.potential(at, n)).map(|v| v as f32));
+                potentials.extend(
+                    (0..)
+                        .map_while(|n| engine.potential(at, n))
+                        .map(|v| v as f32),
+                );
             }
         }
     }
@@ -220,7 +230,9 @@ fn collect(image: &Image<'_>, tapes: &[Tape], items: usize, steps: usize, began:
         })
     });
     let ensembles = (network.ensembles.iter().enumerate()).map(|(at, e)| {
-        let never = e.temporal().is_some_and(|kind| kind.firing == Firing::Never);
+        let never = e
+            .temporal()
+            .is_some_and(|kind| kind.firing == Firing::Never);
         let size = e.neurons as usize;
         let recorded = tapes.first().is_some_and(|tape| tape.record);
         let join = |part: &dyn Fn(&Tape) -> &[f32]| recorded.then(|| join(part, size)).flatten();

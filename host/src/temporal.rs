@@ -170,7 +170,9 @@ pub(crate) fn quantized(
             max_count: None,
         };
         let mut settings = settings.clone();
-        settings.layers.resize(graph.populations.len(), LayerOptions::default());
+        settings
+            .layers
+            .resize(graph.populations.len(), LayerOptions::default());
         for own in &mut settings.layers {
             own.clip *= layer.clip;
         }
@@ -206,7 +208,10 @@ fn widen(
     network: &Network,
     population: &crate::graph::Population,
 ) {
-    let Some(ensemble) = population.ensemble.and_then(|id| network.ensembles.get(id.0)) else {
+    let Some(ensemble) = population
+        .ensemble
+        .and_then(|id| network.ensembles.get(id.0))
+    else {
         return;
     };
     let places = crate::lower::device_places(ensemble);

@@ -20,8 +20,7 @@ use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    temporal_networks,
-    pooled_networks, spiking,
+    pooled_networks, spiking, temporal_networks,
 };
 
 /// A run on a board; if there can be none, the message says what to do.

@@ -22,8 +22,7 @@ use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    temporal_networks,
-    pooled_networks,
+    pooled_networks, temporal_networks,
 };
 use tinyspike_tests::reference::Reference;
 

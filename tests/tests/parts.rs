@@ -18,7 +18,9 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks, pooled_networks, temporal_networks};
+use tinyspike_tests::network::{
+    exact_networks, inputs, mixed_networks, networks, pooled_networks, temporal_networks,
+};
 
 const BOARD: Board = Board::Mps2An386;
 

@@ -35,7 +35,9 @@ fn deploy(network: &Network, data: &DataSet, bits: u8) -> Deployment {
         weight_bits: bits,
         ..QuantizeOptions::exact()
     });
-    network.deploy(&DeployOptions::new(&mode).with_data(data)).unwrap()
+    network
+        .deploy(&DeployOptions::new(&mode).with_data(data))
+        .unwrap()
 }
 
 fn simulate(network: &Network, data: &DataSet) -> Run {
@@ -116,14 +118,25 @@ fn images_spike_as_the_network_does() {
         let network = network(name, semantics);
         let data = recordings(&format!("{name}.npz"));
         let deployment = deploy(&network, &data, 16);
-        let (float, own) = (simulate(&network, &data), emulate(&deployment.image.image(), &data));
+        let (float, own) = (
+            simulate(&network, &data),
+            emulate(&deployment.image.image(), &data),
+        );
         for (float, own) in float.ensembles.iter().zip(&own.ensembles) {
             assert_eq!(float.label, own.label);
             let (a, b) = (float.counts.as_ref().unwrap(), own.counts.as_ref().unwrap());
-            let differ = a.data().iter().zip(b.data()).filter(|(a, b)| a != b).count();
+            let differ = a
+                .data()
+                .iter()
+                .zip(b.data())
+                .filter(|(a, b)| a != b)
+                .count();
             let spikes = float.spikes.unwrap().max(1);
             let share = differ as f64 / spikes as f64;
-            println!("{name} {semantics} {}: {differ} cells, {spikes} spikes", own.label);
+            println!(
+                "{name} {semantics} {}: {differ} cells, {spikes} spikes",
+                own.label
+            );
             assert!(share < 0.15, "{name} {semantics} {}: {share}", own.label);
         }
     }
@@ -193,7 +206,9 @@ fn events_bring_what_inputs_do() {
     }
     // Without events the network comes to rest.
     assert!(!by_event.is_idle());
-    let steps = (0..2000).take_while(|_| !by_event.is_idle() && by_event.step()).count();
+    let steps = (0..2000)
+        .take_while(|_| !by_event.is_idle() && by_event.step())
+        .count();
     assert!((2..2000).contains(&steps), "{steps}");
     let before = by_event.state().to_vec();
     by_event.step();

@@ -35,19 +35,19 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
     let biases = image.biases(e);
     let mut events = Events::new();
     let count = e.neurons as usize;
-    if kind.recurrent {
+    if kind.recurrent() {
         let own = arena.get_mut(state(area)).unwrap_or(&mut []);
-        kind.update(&mut neurons(image, e, own), biases, 0, &mut events);
+        kind.update(&mut neurons(image, e, own), biases, 0..count, &mut events);
     }
     let mut next = 0;
     while next < count {
         events.clear();
         let own = arena.get_mut(state(area)).unwrap_or(&mut []);
         let mut own = neurons(image, e, own);
-        let reached = if kind.recurrent {
+        let reached = if kind.recurrent() {
             kind.emit(&mut own, next, &mut events)
         } else {
-            kind.update(&mut own, biases, next, &mut events)
+            update::<K>(kind, &mut own, biases, next, &mut events)
         };
         if reached <= next {
             break;
@@ -64,6 +64,28 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
     }
 }
 
+/// Updates neurons from `next` on, and emits their spikes, until all are done or `events` has no room for more;
+/// returns the first that is not done.
+fn update<K: Kernels<u32>>(
+    kind: CubaLif,
+    neurons: &mut Neurons<'_>,
+    biases: &[i32],
+    mut next: usize,
+    events: &mut Events,
+) -> usize {
+    let count = neurons.count;
+    while K::QUIET && next < count {
+        next = K::quiet(kind, neurons, biases, next);
+        // What stopped there goes through all questions, with its neighbours up to the next whole group.
+        let end = next.wrapping_add(4) & !3;
+        next = kind.update(neurons, biases, next..end.min(count), events);
+        if events.is_full() {
+            return next;
+        }
+    }
+    kind.update(neurons, biases, next..count, events)
+}
+
 /// Tells whether a step without events changes nothing.
 #[inline(never)]
 pub(super) fn is_idle<const E: usize, const C: usize>(
@@ -73,7 +95,13 @@ pub(super) fn is_idle<const E: usize, const C: usize>(
     state: &[u32],
 ) -> bool {
     let (count, biases) = (e.neurons as usize, image.biases(e));
-    kind.is_idle(state, count, image.thresholds(e), biases, image.constants(e))
+    kind.is_idle(
+        state,
+        count,
+        image.thresholds(e),
+        biases,
+        image.constants(e),
+    )
 }
 
 /// Sends events over a connection to current-based neurons, each value times 2^`shift`.

@@ -296,7 +296,9 @@ pub fn compare<L: Link>(
         progress(&tally);
     }
     let seconds = start.elapsed().as_secs_f64();
-    report(session, image, &tally, &totals, steps, ticks, seconds, divergence)
+    report(
+        session, image, &tally, &totals, steps, ticks, seconds, divergence,
+    )
 }
 
 /// Recordings on a device and in the emulator, step by step, up to the first difference.
@@ -347,7 +349,9 @@ pub fn stream<L: Link>(
                 engine.reset();
             }
             let refused = |source| RunError::Input { sample, source };
-            engine.set_inputs(&split(&network.inputs, &bytes)).map_err(refused)?;
+            engine
+                .set_inputs(&split(&network.inputs, &bytes))
+                .map_err(refused)?;
             let mut record = Record::new(image);
             engine.step_probed(&mut record);
             let expected = emulator.expected(&record, &engine, driven);
@@ -357,9 +361,12 @@ pub fn stream<L: Link>(
             };
             session.set_input(&bytes).map_err(failed)?;
             let work = emulator.work(&expected);
-            let found = session.advance(from_rest, Watch::Hashes, work).map_err(failed)?;
+            let found = session
+                .advance(from_rest, Watch::Hashes, work)
+                .map_err(failed)?;
             if !expected.is(&found) {
-                let mut place = emulator.difference(session, &engine, &record, &expected, &found)
+                let mut place = emulator
+                    .difference(session, &engine, &record, &expected, &found)
                     .map_err(failed)?;
                 (place.sample, place.step) = (sample, step.min(usize::from(u16::MAX)) as u16);
                 divergence = Some(place);
@@ -391,7 +398,16 @@ pub fn stream<L: Link>(
     }
     let seconds = start.elapsed().as_secs_f64();
     let taken = tally.samples * steps;
-    report(session, image, &tally, &totals, taken as u64, ticks, seconds, divergence)
+    report(
+        session,
+        image,
+        &tally,
+        &totals,
+        taken as u64,
+        ticks,
+        seconds,
+        divergence,
+    )
 }
 
 /// Options of a run over recordings.
@@ -604,7 +620,8 @@ impl Expected {
                 self.operations += reach.map_or(0, |r| u64::from(r.weights));
             }
         }
-        self.hashes.push(record.hashes.layers(image, engine, step).collect());
+        self.hashes
+            .push(record.hashes.layers(image, engine, step).collect());
     }
 
     /// Tells whether a device's inference is this.

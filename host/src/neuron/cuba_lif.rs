@@ -12,7 +12,7 @@
 //! # Bounds
 //! Between two updates a word takes up no more than the bias and one step's events, of which the sum fits 32 bits.
 
-use tinyspike_shared::image::{self, CubaLif, MAX_EVENT_SHIFT, MAX_SPIKES, Neuron, Width};
+use tinyspike_shared::image::{self, CubaLif, MAX_EVENT_SHIFT, MAX_SPIKES, Neuron, Traits, Width};
 
 use crate::graph::{Population, Source};
 use crate::integers::{Ensemble, Initial};
@@ -299,7 +299,10 @@ impl Target<'_> {
         let all = range(true).flat_map(|inputs| range(false).map(move |events| [inputs, events]));
         let best = all.min_by(|a, b| cost(*a).total_cmp(&cost(*b)));
         let shifts = best.unwrap_or([0, 0]);
-        Ok(((0..classes).map(|class| unit(class, shifts)).collect(), shifts))
+        Ok((
+            (0..classes).map(|class| unit(class, shifts)).collect(),
+            shifts,
+        ))
     }
 
     /// The largest magnitude of a neuron's V or charging current that states shall hold.
@@ -317,7 +320,11 @@ impl Target<'_> {
         };
         let known = [low, high, own[0], own[1], least];
         let reach = known.into_iter().fold(0.0, f64::max);
-        if reach.is_finite() { reach } else { threshold * UNSEEN }
+        if reach.is_finite() {
+            reach
+        } else {
+            threshold * UNSEEN
+        }
     }
 
     fn ensemble(
@@ -355,8 +362,7 @@ impl Target<'_> {
                 ));
             }
         };
-        let recurrent = (self.fan_in.iter())
-            .any(|f| f.link.pre == Source::Population(self.at));
+        let recurrent = (self.fan_in.iter()).any(|f| f.link.pre == Source::Population(self.at));
         if recurrent && firing == Firing::Never {
             return Err(self.unsupported(
                 "a loop of neurons that never spike",
@@ -364,6 +370,7 @@ impl Target<'_> {
             ));
         }
         let leaks = (0..channels).any(|n| p.decay.at(n) < 1.0);
+        let mut floored = false;
         let mut threshold = Vec::with_capacity(channels);
         let mut bias = Vec::with_capacity(channels);
         let mut rows: [Vec<u32>; 5] = Default::default();
@@ -392,6 +399,7 @@ impl Target<'_> {
                 None => (whole(arriving + leak)?, whole(start - delayed)?),
                 Some(_) => (whole(arriving)?, whole(-delayed)?),
             };
+            floored |= floor > i16::MIN;
             threshold.push(spike);
             bias.push(arriving);
             rows[0].push(share(own(p.decay)) | share(own(p.synapse_decay)) << 16);
@@ -404,7 +412,9 @@ impl Target<'_> {
             None => &rows[..3],
             Some(_) => &rows[..],
         };
-        let shared = rows.iter().all(|row| row.iter().all(|word| *word == row[0]));
+        let shared = rows
+            .iter()
+            .all(|row| row.iter().all(|word| *word == row[0]));
         let constants = rows.iter().flat_map(|row| match shared {
             true => &row[..1],
             false => row,
@@ -423,9 +433,11 @@ impl Target<'_> {
                 Firing::From => image::Firing::From,
             },
             reset,
-            leaks,
-            recurrent,
-            shared,
+            traits: Traits::default()
+                .and(Traits::LEAKS, leaks)
+                .and(Traits::RECURRENT, recurrent)
+                .and(Traits::SHARED, shared)
+                .and(Traits::FLOORED, floored),
         };
         let (most, _) = match firing {
             Firing::Never => (1, 0),
@@ -481,7 +493,12 @@ impl Target<'_> {
         }
         let most = |values: &mut dyn Iterator<Item = i64>| values.map(i64::abs).max().unwrap_or(0);
         let bias = most(&mut ensemble.bias.iter().map(|b| i64::from(*b)));
-        let constants = most(&mut ensemble.constants.iter().map(|c| i64::from(*c as i32 >> 16)));
+        let constants = most(
+            &mut ensemble
+                .constants
+                .iter()
+                .map(|c| i64::from(*c as i32 >> 16)),
+        );
         let bound = most(&mut sums.into_iter()) + bias + (1 << 17) + constants;
         if bound <= i64::from(i32::MAX) {
             return Ok(());

@@ -8,8 +8,8 @@ use super::graph::{Conv, Graph, Neurons, Node, Schedule, Values, bounded};
 use super::semantics::{Gain, Semantics, Start, guess, presets};
 use crate::network::{
     Connection, Convolution, Diagonal, Ensemble, EnsembleId, Firing, Network, NeuronType,
-    Node as Object, NodeId, NodeKind, PerNeuron, Post, Pre, Probe, ProbeId, Rule, Sparse,
-    Synapse, Transform,
+    Node as Object, NodeId, NodeKind, PerNeuron, Post, Pre, Probe, ProbeId, Rule, Sparse, Synapse,
+    Transform,
 };
 use crate::tensor::Tensor;
 

@@ -20,7 +20,8 @@ impl Limits {
     #[must_use]
     pub fn of(network: &Network) -> BTreeMap<String, Self> {
         let ensembles = network.ensembles.iter();
-        let ensembles = ensembles.filter(|e| !matches!(e.neuron, Neuron::Lif(_) | Neuron::CubaLif(_)));
+        let ensembles =
+            ensembles.filter(|e| !matches!(e.neuron, Neuron::Lif(_) | Neuron::CubaLif(_)));
         ensembles
             .map(|e| (e.label.clone(), Self::of_ensemble(e)))
             .collect()

@@ -29,8 +29,8 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
 pub use neuron::{
-    Charge, CubaLif, Drive, Firing, MAX_EVENT_SHIFT, MAX_SPIKES, Reset, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
-    Rectified, STEP, Windows,
+    Charge, CubaLif, Drive, Firing, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_EVENT_SHIFT,
+    MAX_SPIKES, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool, Rectified, Reset, STEP, Traits, Windows,
 };
 
 use bytemuck::AnyBitPattern;

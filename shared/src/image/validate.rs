@@ -226,7 +226,7 @@ fn connection(
             let anywhere = source.is_some_and(|e| e.temporal().is_some());
             let forward = matches!(c.post, Post::Ensemble(post) if pre < post);
             let own = matches!(c.post, Post::Ensemble(post) if pre == post);
-            if !forward && !anywhere || own && !kind.recurrent {
+            if !forward && !anywhere || own && !kind.recurrent() {
                 return Err(Fault::Order);
             }
         } else if !delayed && matches!(c.post, Post::Ensemble(post) if pre >= post) {

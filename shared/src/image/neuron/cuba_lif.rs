@@ -6,6 +6,8 @@
 //!
 //! V and I are cut off at 16 bits when a neuron is updated, and nowhere else. Events of a step are added in 32 bits.
 
+use core::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::Neurons;
@@ -30,7 +32,7 @@ const MOST_ROWS: usize = 5;
 /// - it is reset as `reset` says;
 /// - V and I decay. V takes the leak of the next step, and what events reach takes the bias of the next step.
 ///
-/// V is no smaller than a floor when the neuron fires. A product with a decay is rounded to nearest, ties up. Constants
+/// V is no smaller than a floor, if there is one, when the neuron fires. A product with a decay is rounded to nearest, ties up. Constants
 /// are rows of a word for each channel:
 /// - the decay of V, and in the upper half that of I: `u16` in parts of 2^16;
 /// - the reset potential, and in the upper half the floor: `i16`;
@@ -47,12 +49,38 @@ pub struct CubaLif {
     pub firing: Firing,
     /// Potential after a spike.
     pub reset: Reset,
-    /// `true` if V decays; else it keeps all that it has.
-    pub leaks: bool,
-    /// `true` if its spikes reach it.
-    pub recurrent: bool,
-    /// `true` if one channel's constants are those of all.
-    pub shared: bool,
+    /// Properties that they have.
+    pub traits: Traits,
+}
+
+/// Properties of current-based neurons, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Traits(u8);
+
+impl Traits {
+    /// V decays; else it keeps all that it has.
+    pub const LEAKS: Self = Self(1);
+    /// The neurons' spikes reach themselves.
+    pub const RECURRENT: Self = Self(2);
+    /// The constants of one channel are those of all.
+    pub const SHARED: Self = Self(4);
+    /// Floors are above the least number of 16 bits.
+    pub const FLOORED: Self = Self(8);
+    /// All there are.
+    pub const ALL: Self = Self(15);
+
+    /// These, and others if `there` says so.
+    #[must_use]
+    pub const fn and(self, other: Self, there: bool) -> Self {
+        Self(self.0 | if there { other.0 } else { 0 })
+    }
+
+    /// Tells whether all of some others are among these.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 /// Current that the potential takes up in a step.
@@ -125,15 +153,13 @@ impl CubaLif {
                 4 => Reset::Blocking,
                 _ => Reset::Nothing,
             },
-            leaks: reader.flag(),
-            recurrent: reader.flag(),
-            shared: reader.flag(),
+            traits: Traits(reader.u8()),
         }
     }
 
     /// Words of constants of so many channels.
     pub(super) const fn constants(self, channels: u32) -> u32 {
-        self.rows() as u32 * if self.shared { 1 } else { channels }
+        self.rows() as u32 * if self.shared() { 1 } else { channels }
     }
 
     /// Words of constants for each channel.
@@ -153,9 +179,36 @@ impl CubaLif {
         !matches!(self.charge, Charge::Direct)
     }
 
+    /// Tells whether V decays.
+    #[must_use]
+    pub const fn leaks(self) -> bool {
+        self.traits.has(Traits::LEAKS)
+    }
+
+    /// Tells whether its spikes reach it.
+    #[must_use]
+    pub const fn recurrent(self) -> bool {
+        self.traits.has(Traits::RECURRENT)
+    }
+
+    /// Tells whether the constants of one channel are those of all.
+    #[must_use]
+    pub const fn shared(self) -> bool {
+        self.traits.has(Traits::SHARED)
+    }
+
+    /// Decays of V, one for each channel or one for all, of neurons without an I.
+    #[must_use]
+    pub fn decays(self, constants: &[u32], channels: usize) -> &[u32] {
+        constants
+            .get(..if self.shared() { 1 } else { channels })
+            .unwrap_or_default()
+    }
+
     /// Tells whether a byte is kept for each neuron.
-    const fn keeps(self) -> bool {
-        self.recurrent || matches!(self.reset, Reset::Losing | Reset::Blocking)
+    #[must_use]
+    pub const fn keeps(self) -> bool {
+        self.recurrent() || matches!(self.reset, Reset::Losing | Reset::Blocking)
     }
 
     /// Checks what the kind asks of the ensemble.
@@ -166,7 +219,7 @@ impl CubaLif {
             return Err(Fault::Shift);
         }
         let still = self.firing == Firing::Never && self.keeps();
-        if counts || still || e.inbox.is_some() {
+        if counts || still || e.inbox.is_some() || !Traits::ALL.has(self.traits) {
             return Err(Fault::Neuron);
         }
         Ok(())
@@ -190,31 +243,27 @@ impl CubaLif {
         }
     }
 
-    /// Updates the neurons from `from` on, and emits their spikes, until all are done or `events` has no room for
+    /// Updates the neurons of `range`, and emits their spikes, until all are done or `events` has no room for
     /// more; returns the first neuron that is not done. Recurrent neurons are all updated, and
     /// [`emit`](Self::emit) has their spikes. `bias` is that of each channel.
     pub fn update(
         self,
         neurons: &mut Neurons<'_>,
         bias: &[i32],
-        from: usize,
+        range: Range<usize>,
         events: &mut Events,
     ) -> usize {
         // The same loop for each that the compiler can do without the questions.
-        let plain = Self {
-            recurrent: false,
-            ..self
-        };
         match (self.keeps() || self.firing == Firing::Never, self.charge) {
             (false, Charge::Direct) => {
                 let charge = Charge::Direct;
-                Self { charge, ..plain }.sweep::<false>(neurons, bias, from, events)
+                Self { charge, ..self }.sweep::<false>(neurons, bias, range, events)
             }
             (false, Charge::Now) => {
                 let charge = Charge::Now;
-                Self { charge, ..plain }.sweep::<false>(neurons, bias, from, events)
+                Self { charge, ..self }.sweep::<false>(neurons, bias, range, events)
             }
-            _ => self.sweep::<true>(neurons, bias, from, events),
+            _ => self.sweep::<true>(neurons, bias, range, events),
         }
     }
 
@@ -223,20 +272,25 @@ impl CubaLif {
         self,
         neurons: &mut Neurons<'_>,
         bias: &[i32],
-        from: usize,
+        range: Range<usize>,
         events: &mut Events,
     ) -> usize {
         let (count, most) = (neurons.count, i32::from(neurons.max_count));
         let constants = Constants::of(self, neurons.constants);
         let channels = neurons.threshold.len();
         let cells = self.cells(neurons.state, count);
-        let mut neuron = from;
-        while neuron < count {
+        let mut neuron = range.start;
+        let end = range.end.min(count);
+        while neuron < end {
             // The neurons up to the last channel.
             let channel = neuron.checked_rem(channels).unwrap_or(0);
             let mut at = channel;
-            let targets = cells.targets.get_mut(neuron..).unwrap_or_default();
-            let mut potentials = cells.potentials.get_mut(neuron..).unwrap_or_default().iter_mut();
+            let targets = cells.targets.get_mut(neuron..end).unwrap_or_default();
+            let mut potentials = cells
+                .potentials
+                .get_mut(neuron..)
+                .unwrap_or_default()
+                .iter_mut();
             let mut kept = cells.kept.get_mut(neuron..).unwrap_or_default().iter_mut();
             let thresholds = neurons.threshold.get(channel..).unwrap_or_default();
             let biases = bias.get(channel..).unwrap_or_default();
@@ -246,15 +300,23 @@ impl CubaLif {
                     bias,
                     decays: constants.at(0, at),
                     bounds: constants.at(1, at),
-                    leak: if self.has_current() { constants.at(4, at) as i32 } else { 0 },
+                    leak: if self.has_current() {
+                        constants.at(4, at) as i32
+                    } else {
+                        0
+                    },
                 };
                 let cell = Cell {
                     target,
-                    potential: if self.has_current() { potentials.next() } else { None },
+                    potential: if self.has_current() {
+                        potentials.next()
+                    } else {
+                        None
+                    },
                     kept: if ALL { kept.next() } else { None },
                 };
                 let value = self.step::<ALL>(cell, most, &parameters);
-                if value != 0 && !self.recurrent {
+                if value != 0 && !(ALL && self.recurrent()) {
                     // There is room: a full buffer ends the loop.
                     let _ = events.push(Event {
                         source: neuron as u16,
@@ -271,7 +333,7 @@ impl CubaLif {
                 break;
             }
         }
-        count
+        end
     }
 
     /// Emits the spikes of recurrent neurons that have all been updated, as [`update`](Self::update) does those of
@@ -308,29 +370,40 @@ impl CubaLif {
     ) -> bool {
         let constants = Constants::of(self, constants);
         let (targets, rest) = state.split_at(count.min(state.len()));
-        let potentials = if self.has_current() { count.min(rest.len()) } else { 0 };
+        let potentials = if self.has_current() {
+            count.min(rest.len())
+        } else {
+            0
+        };
         let (potentials, rest) = rest.split_at(potentials);
         let kept: &[u8] = bytemuck::cast_slice(rest);
         let parameters = thresholds.iter().zip(bias).enumerate().cycle();
         let mut potentials = potentials.iter().copied();
         let mut kept = kept.iter().copied();
-        targets.iter().zip(parameters).all(|(&target, (at, (&threshold, &bias)))| {
-            let parameters = Parameters {
-                threshold,
-                bias,
-                decays: constants.at(0, at),
-                bounds: constants.at(1, at),
-                leak: if self.has_current() { constants.at(4, at) as i32 } else { 0 },
-            };
-            let before = (target, potentials.next(), kept.next());
-            let (mut target, mut potential, mut kept) = before;
-            let cell = Cell {
-                target: &mut target,
-                potential: potential.as_mut(),
-                kept: kept.as_mut().filter(|_| self.keeps()),
-            };
-            self.step::<true>(cell, 1, &parameters) == 0 && (target, potential, kept) == before
-        })
+        targets
+            .iter()
+            .zip(parameters)
+            .all(|(&target, (at, (&threshold, &bias)))| {
+                let parameters = Parameters {
+                    threshold,
+                    bias,
+                    decays: constants.at(0, at),
+                    bounds: constants.at(1, at),
+                    leak: if self.has_current() {
+                        constants.at(4, at) as i32
+                    } else {
+                        0
+                    },
+                };
+                let before = (target, potentials.next(), kept.next());
+                let (mut target, mut potential, mut kept) = before;
+                let cell = Cell {
+                    target: &mut target,
+                    potential: potential.as_mut(),
+                    kept: kept.as_mut().filter(|_| self.keeps()),
+                };
+                self.step::<true>(cell, 1, &parameters) == 0 && (target, potential, kept) == before
+            })
     }
 
     /// A step of one neuron: its spikes, or V of one that never spikes. Without `ALL` neurons keep nothing, and spike.
@@ -350,7 +423,8 @@ impl CubaLif {
             }
         }
         let (reset, floor) = (p.bounds as i16, (p.bounds >> 16) as i16);
-        v = cut(v, floor.into());
+        let floored = self.traits.has(Traits::FLOORED);
+        v = cut(v, if floored { floor } else { i16::MIN }.into());
         let marked = ALL && cell.kept.as_ref().is_some_and(|kept| **kept & MARK != 0);
         if marked && self.reset == Reset::Losing {
             v = reset.into();
@@ -392,8 +466,14 @@ impl CubaLif {
             };
             *kept = value as u8 & !MARK | if mark { MARK } else { 0 };
         }
-        if self.leaks {
-            v = decayed(v, p.decays & 0xffff);
+        if self.leaks() {
+            // Without an I the word has nothing else.
+            let decay = if self.has_current() {
+                p.decays & 0xffff
+            } else {
+                p.decays
+            };
+            v = decayed(v, decay);
         }
         v = v.wrapping_sub(late);
         if let Some(potential) = cell.potential {
@@ -415,7 +495,11 @@ impl CubaLif {
     /// The state of so many neurons.
     fn cells(self, state: &mut [u32], count: usize) -> Cells<'_> {
         let (targets, rest) = state.split_at_mut(count.min(state.len()));
-        let potentials = if self.has_current() { count.min(rest.len()) } else { 0 };
+        let potentials = if self.has_current() {
+            count.min(rest.len())
+        } else {
+            0
+        };
         let (potentials, rest) = rest.split_at_mut(potentials);
         let kept: &mut [u8] = bytemuck::cast_slice_mut(rest);
         let kept = kept.get_mut(..count).unwrap_or_default();
@@ -488,7 +572,7 @@ impl<'c> Constants<'c> {
             rows: [&[]; MOST_ROWS],
             common: [0; MOST_ROWS],
         };
-        if kind.shared {
+        if kind.shared() {
             for (common, word) in all.common.iter_mut().zip(constants) {
                 *common = *word;
             }

@@ -19,7 +19,7 @@ use super::inbox::Passing;
 use super::reader::Reader;
 use crate::event::Events;
 
-pub use cuba_lif::{Charge, CubaLif, Firing, MAX_EVENT_SHIFT, MAX_SPIKES, Reset};
+pub use cuba_lif::{Charge, CubaLif, Firing, MAX_EVENT_SHIFT, MAX_SPIKES, Reset, Traits};
 use integrate_and_fire::IntegrateAndFire;
 pub use lif::{LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, STEP};
 pub use pool::{Pool, Windows};

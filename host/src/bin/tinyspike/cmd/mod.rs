@@ -11,11 +11,11 @@ mod inspect;
 mod keygen;
 mod monitor;
 mod nir;
-mod temporal;
 mod probes;
 mod run;
 mod sign;
 mod simulate;
+mod temporal;
 mod verify;
 mod verify_image;
 

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use tinyspike::assemble::Image;
 use tinyspike::data::{DataSet, NamedArray, NamedValues, write_npz};
-use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
 use tinyspike::device::connection::Connection;
+use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
 use tinyspike::device::session::{Session, SessionError};
 use tinyspike::device::{ConnectError, talk};
 use tinyspike::judge::Figures;
@@ -94,7 +94,10 @@ fn on_board(
     image: &Image<'_>,
     set: &DataSet,
     visit: &mut dyn FnMut(&Tally),
-    work: impl FnOnce(&mut Session<Connection<'_, '_>>, &mut dyn FnMut(&Tally)) -> Result<RunReport, RunError>,
+    work: impl FnOnce(
+        &mut Session<Connection<'_, '_>>,
+        &mut dyn FnMut(&Tally),
+    ) -> Result<RunReport, RunError>,
 ) -> Result<RunReport, Failure> {
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {

@@ -62,7 +62,12 @@ pub(crate) fn convert(
         [] => None,
         files => {
             let path = assign("--calibration", files, &names)?[0];
-            Some((path, source.scaled(data::load(path)?, &args.data, 0).evenly(limit)))
+            Some((
+                path,
+                source
+                    .scaled(data::load(path)?, &args.data, 0)
+                    .evenly(limit),
+            ))
         }
     };
     if let Some((path, set)) = &samples {
@@ -75,7 +80,10 @@ pub(crate) fn convert(
              A hundred real recordings (--calibration FILE) avoid it",
         );
     }
-    let bar = progress::bar("calibrating", samples.as_ref().map_or(0, |(_, s)| s.len()) as u64);
+    let bar = progress::bar(
+        "calibrating",
+        samples.as_ref().map_or(0, |(_, s)| s.len()) as u64,
+    );
     let options = DeployOptions {
         data: samples.as_ref().map(|(_, set)| set as _),
         budgets: args.budgets(),
@@ -97,7 +105,11 @@ pub(crate) fn convert(
     writeln!(out, "{}: {}", args.output.display(), summary(&image))?;
     if let Some((_, set)) = &samples {
         compared(source, &image, set, out)?;
-        writeln!(out, "next: tinyspike emulate {} --data FILE", args.output.display())?;
+        writeln!(
+            out,
+            "next: tinyspike emulate {} --data FILE",
+            args.output.display()
+        )?;
     }
     Ok(())
 }
@@ -230,7 +242,12 @@ pub(crate) fn emulate(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let set = recordings(&args.data, image, &args.bytes, args.limit)?;
-    let size: usize = image.description().inputs.iter().map(|i| i.size as usize).sum();
+    let size: usize = image
+        .description()
+        .inputs
+        .iter()
+        .map(|i| i.size as usize)
+        .sum();
     let has = match set.sample_size() {
         all if all == size => None,
         all => Some(all / size.max(1)),
@@ -238,30 +255,44 @@ pub(crate) fn emulate(
     let asked = args.steps.map(usize::from);
     let steps = match (asked, has) {
         (Some(asked), Some(has)) if asked > has => {
-            return Err(Failure::new(format!("the data has {has} steps, fewer than {asked}"))
-                .hint(format!("give --steps {has}, or leave it out")));
+            return Err(
+                Failure::new(format!("the data has {has} steps, fewer than {asked}"))
+                    .hint(format!("give --steps {has}, or leave it out")),
+            );
         }
         (Some(steps), _) | (None, Some(steps)) => steps,
         (None, None) => {
-            return Err(Failure::new("the data does not say how many steps to run: its samples have no axis of time")
-                .hint("give --steps N"));
+            return Err(Failure::new(
+                "the data does not say how many steps to run: its samples have no axis of time",
+            )
+            .hint("give --steps N"));
         }
     };
     let readout = args.readout.unwrap_or_else(|| stream::readout(image));
     let judge = Judge::new(&set, output_size(image), THRESHOLD);
     let mut tally = Tally::default();
-    let mut record = output.as_ref().map(|_| Record::new(image, set.len(), steps));
+    let mut record = output
+        .as_ref()
+        .map(|_| Record::new(image, set.len(), steps));
     let options = StreamOptions {
         record: record.is_some(),
         stateful: args.stateful,
     };
     let failed = |e: EmulateError| {
-        Failure::new(format!("{} on {}: {e}", args.image.display(), args.data.join(", ")))
+        Failure::new(format!(
+            "{} on {}: {e}",
+            args.image.display(),
+            args.data.join(", ")
+        ))
     };
     let bar = progress::bar("emulating", set.len() as u64);
     let start = Instant::now();
     let mut spikes = vec![0u64; image.description().ensembles.len()];
-    let block = if args.stateful { set.len().max(1) } else { BLOCK };
+    let block = if args.stateful {
+        set.len().max(1)
+    } else {
+        BLOCK
+    };
     for from in (0..set.len()).step_by(block) {
         let samples = from..set.len().min(from + block);
         let run = stream::run(image, &set, samples, steps, options).map_err(failed)?;
@@ -281,7 +312,9 @@ pub(crate) fn emulate(
     if let (Some(output), Some(record)) = (output, record) {
         output.write_with(|file| write_npz(file, &record.0))?;
     }
-    let figures = judge.as_ref().map_or_else(Figures::default, |judge| judge.figures(&tally));
+    let figures = judge
+        .as_ref()
+        .map_or_else(Figures::default, |judge| judge.figures(&tally));
     let network = image.description();
     let per_step = |n: u64| n as f64 / (set.len() * steps).max(1) as f64;
     if args.json {
@@ -309,7 +342,11 @@ pub(crate) fn emulate(
     writeln!(out, "samples            {:>12}", set.len())?;
     writeln!(out, "steps              {steps:>12} (read-out: {readout})")?;
     write!(out, "{figures}")?;
-    writeln!(out, "spikes per step    {:>12.2}", per_step(spikes.iter().sum()))?;
+    writeln!(
+        out,
+        "spikes per step    {:>12.2}",
+        per_step(spikes.iter().sum())
+    )?;
     for (at, n) in spikes.iter().enumerate() {
         writeln!(
             out,
@@ -348,14 +385,23 @@ impl Record {
                 array(name, e.neurons, NamedValues::I32(Vec::new()))
             })
         };
-        Self(outputs.chain(state("spikes")).chain(state("potentials")).collect())
+        Self(
+            outputs
+                .chain(state("spikes"))
+                .chain(state("potentials"))
+                .collect(),
+        )
     }
 
     fn add(&mut self, run: &Run) {
         let outputs = run.probes.iter().map(|p| &p.values);
         let counts = run.ensembles.iter().filter_map(|e| e.counts.as_ref());
         let potentials = run.ensembles.iter().filter_map(|e| e.potentials.as_ref());
-        for (array, more) in self.0.iter_mut().zip(outputs.chain(counts).chain(potentials)) {
+        for (array, more) in self
+            .0
+            .iter_mut()
+            .zip(outputs.chain(counts).chain(potentials))
+        {
             match &mut array.values {
                 NamedValues::F32(values) => values.extend_from_slice(more.data()),
                 NamedValues::I32(values) => values.extend(more.data().iter().map(|n| *n as i32)),
