@@ -39,8 +39,14 @@ struct Recording {
 }
 
 impl Recording {
-    /// Samples of a block, with as many steps as they have values for.
-    fn of(network: &Network, graph: &Graph, samples: &Samples, most: usize) -> Option<Self> {
+    /// Samples of a block, with as many steps as they have values for; those without time are shown for `steps`.
+    fn of(
+        network: &Network,
+        graph: &Graph,
+        samples: &Samples,
+        most: usize,
+        steps: usize,
+    ) -> Option<Self> {
         let sizes = graph.input_sizes();
         let items = samples.count.min(most);
         let [values] = samples.inputs.as_slice() else {
@@ -75,17 +81,15 @@ impl Recording {
                 },
             }],
             items,
-            steps: if is_static { STEPS } else { each / size },
+            steps: if is_static { steps } else { each / size },
             set,
         })
     }
 }
 
-/// Steps of samples without time.
-const STEPS: usize = 32;
-
-/// The network in integers, and the ranges that were observed. Of the ranges that states may hold, those are taken
-/// with which the image spikes most like the network on the calibration's samples.
+/// The network in integers, and the ranges that were observed. Samples without an axis of time are shown for the
+/// settings' steps. Of the ranges that states may hold, and of scales for each neuron or for all, those are taken with
+/// which the image spikes most like the network on the calibration's samples.
 ///
 /// # Errors
 /// [`DeployError`], if the samples do not fit, or the network does not fit an image.
@@ -96,6 +100,7 @@ pub(crate) fn quantized(
     blocks: Option<&dyn Blocks>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(integers::Network, Calibration), DeployError> {
+    let steps = settings.steps.into();
     let settings = QuantizeOptions {
         steps: 0,
         ..settings.clone()
@@ -119,7 +124,7 @@ pub(crate) fn quantized(
         if left == 0 || failed.is_some() {
             return Ok(());
         }
-        let Some(recording) = Recording::of(network, graph, samples, left) else {
+        let Some(recording) = Recording::of(network, graph, samples, left, steps) else {
             return Err(CalibrateError::Steps {
                 expected: graph.input_sizes().iter().sum(),
                 found: samples.inputs.iter().map(Vec::len).sum::<usize>() / samples.count.max(1),
@@ -162,27 +167,56 @@ pub(crate) fn quantized(
     let Some((recording, outputs)) = first else {
         return Ok((plain, calibration));
     };
+    let all = graph.populations.len();
+    let mut layers = settings.layers.clone();
+    layers.resize(all, LayerOptions::default());
+    let scored = |settings: &QuantizeOptions| -> Result<(Score, integers::Network), DeployError> {
+        let network = quantize(graph, &calibration, settings)?;
+        Ok((score(&network, &recording, &outputs)?, network))
+    };
+    let mut chosen = settings;
     let mut best = (score(&plain, &recording, &outputs)?, plain);
-    for clip in &CLIPS[1..] {
-        let layer = LayerOptions {
-            clip: *clip,
-            weight_bits: None,
-            max_count: None,
-        };
-        let mut settings = settings.clone();
-        settings
-            .layers
-            .resize(graph.populations.len(), LayerOptions::default());
-        for own in &mut settings.layers {
-            own.clip *= layer.clip;
+    let mut attempt = |settings: QuantizeOptions, chosen: &mut QuantizeOptions| {
+        let found = scored(&settings)?;
+        if found.0 > best.0 {
+            best = found;
+            *chosen = settings;
         }
-        let network = quantize(graph, &calibration, &settings)?;
-        let score = score(&network, &recording, &outputs)?;
-        if score > best.0 {
-            best = (score, network);
+        Ok::<_, DeployError>(())
+    };
+    // All layers alike first, then each on its own.
+    for shared_scales in [false, true] {
+        for clip in CLIPS {
+            let settings = QuantizeOptions {
+                shared_scales,
+                layers: clipped(&layers, 0..all, clip),
+                ..chosen.clone()
+            };
+            attempt(settings, &mut chosen)?;
+        }
+    }
+    for layer in 0..all {
+        for clip in CLIPS {
+            let mut own = chosen.layers.clone();
+            own.resize(all, LayerOptions::default());
+            own[layer].clip = layers[layer].clip;
+            let settings = QuantizeOptions {
+                layers: clipped(&own, layer..layer + 1, clip),
+                ..chosen.clone()
+            };
+            attempt(settings, &mut chosen)?;
         }
     }
     Ok((best.1, calibration))
+}
+
+/// Settings of layers of which some hold a share of their potentials below zero.
+fn clipped(layers: &[LayerOptions], some: std::ops::Range<usize>, clip: f64) -> Vec<LayerOptions> {
+    let mut layers = layers.to_vec();
+    for own in layers.get_mut(some).into_iter().flatten() {
+        own.clip *= clip;
+    }
+    layers
 }
 
 /// The largest power of two, at most 1, of which all values are multiples, so that bytes can hold them as they are.
@@ -225,13 +259,15 @@ fn widen(
     }
 }
 
-/// Agreement of an image with the network: the more the better. Outputs of all steps count, and of equal ones the
-/// decisions.
+/// Decisions that agree, and of as many the error of the results.
+type Score = (usize, Reverse<u64>);
+
+/// Agreement of an image with the network: the more the better.
 fn score(
     network: &integers::Network,
     recording: &Recording,
     outputs: &[f32],
-) -> Result<(usize, Reverse<u64>), DeployError> {
+) -> Result<Score, DeployError> {
     let image = assemble(network)?;
     let image = image.image();
     let items = recording.items.min(COMPARED);

@@ -12,6 +12,7 @@ use tinyspike::simulate::{Input, InputData, Readout, Run, SimulateOptions, Simul
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike::tensor::Tensor;
 use tinyspike::{DeployOptions, Deployment, Mode, QuantizeOptions};
+use tinyspike_firmware::{Event, Probe};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,17 +64,25 @@ fn emulate(image: &Image<'_>, data: &DataSet) -> Run {
     stream::run(image, data, 0..data.len(), data.shape()[0], options).unwrap()
 }
 
-/// The share of decisions that are right.
-fn accuracy(run: &Run, data: &DataSet, readout: Readout) -> f64 {
+/// The place of the largest result of each sample, the first of equals.
+fn decisions(run: &Run, readout: Readout) -> Vec<usize> {
     let output = &run.probes[0].values;
     let size = output.shape()[2];
-    let items = output.data().chunks(run.steps * size);
-    let right = items.zip(data.labels().unwrap()).filter(|(item, label)| {
+    let class = |item: &[f32]| {
         let values = readout.of(item, size);
-        let first = (0..size).rev();
-        first.max_by(|a, b| values[*a].total_cmp(&values[*b])) == Some(**label as usize)
-    });
-    right.count() as f64 / data.len() as f64
+        let places = (0..size).rev();
+        places
+            .max_by(|a, b| values[*a].total_cmp(&values[*b]))
+            .unwrap()
+    };
+    output.data().chunks(run.steps * size).map(class).collect()
+}
+
+/// The share of decisions that are right.
+fn accuracy(run: &Run, data: &DataSet, readout: Readout) -> f64 {
+    let decisions = decisions(run, readout);
+    let right = decisions.iter().zip(data.labels().unwrap());
+    right.filter(|(a, b)| **a == **b as usize).count() as f64 / data.len() as f64
 }
 
 /// All test samples of three networks of three frameworks, with weights of 8 bits: the float network's accuracies
@@ -124,21 +133,18 @@ fn images_spike_as_the_network_does() {
         );
         for (float, own) in float.ensembles.iter().zip(&own.ensembles) {
             assert_eq!(float.label, own.label);
-            let (a, b) = (float.counts.as_ref().unwrap(), own.counts.as_ref().unwrap());
-            let differ = a
-                .data()
-                .iter()
-                .zip(b.data())
-                .filter(|(a, b)| a != b)
-                .count();
-            let spikes = float.spikes.unwrap().max(1);
-            let share = differ as f64 / spikes as f64;
-            println!(
-                "{name} {semantics} {}: {differ} cells, {spikes} spikes",
+            let [spikes, found] = [float, own].map(|e| e.spikes.unwrap() as f64);
+            println!("{name} {semantics} {}: {spikes} spikes, {found}", own.label);
+            let near = (found - spikes).abs() <= 0.05 * spikes + 8.0;
+            assert!(
+                near,
+                "{name} {semantics} {}: {found}, not {spikes}",
                 own.label
             );
-            assert!(share < 0.15, "{name} {semantics} {}: {share}", own.label);
         }
+        let [float, own] = [float, own].map(|run| decisions(&run, Readout::Sum));
+        let same = float.iter().zip(&own).filter(|(a, b)| a == b).count();
+        assert!(same + 1 >= float.len(), "{name} {semantics}: {same}");
     }
 }
 
@@ -204,17 +210,51 @@ fn events_bring_what_inputs_do() {
         by_event.step();
         assert_eq!(by_vector.state(), by_event.state());
     }
-    // Without events the network comes to rest.
-    assert!(!by_event.is_idle());
-    let steps = (0..2000)
-        .take_while(|_| !by_event.is_idle() && by_event.step())
-        .count();
-    assert!((2..2000).contains(&steps), "{steps}");
-    let before = by_event.state().to_vec();
-    by_event.step();
-    assert_eq!(by_event.state()[..55], before[..55]);
     assert!(by_event.push_event(0, 12, 1).is_err(), "no such place");
     assert!(by_event.push_event(1, 0, 1).is_err(), "no such input");
+}
+
+/// A network without biases comes to rest, says so, and then no step changes it.
+#[test]
+fn networks_come_to_rest() {
+    let mut rested = 0;
+    for (name, semantics) in [
+        ("norse_watch_ff", "norse,dt=0.02"),
+        ("norse_vowels_lifcell", "norse-lif,dt=0.01"),
+        ("rockpool_vowels", "rockpool,counts=false"),
+        ("spikingjelly_vowels_ff", "spikingjelly"),
+    ] {
+        let network = network(name, semantics);
+        let deployment = deploy(&network, &recordings(&format!("{name}.npz")), 8);
+        let image = deployment.image.image();
+        let mut arena = vec![0; image.arena_bytes() / 4];
+        let mut engine = HostEngine::new(&image, &mut arena).unwrap();
+        let max = image.description().inputs[0].max;
+        let size = image.description().inputs[0].size as usize;
+        engine.set_input(&vec![max; size]).unwrap();
+        engine.step();
+        let idle = (0..5000).any(|_| engine.is_idle() || !engine.step());
+        if idle {
+            rested += 1;
+            let before: Vec<_> = (0..64).map(|n| engine.potential(0, n)).collect();
+            for _ in 0..100 {
+                let mut spikes = Spikes(0);
+                engine.step_probed(&mut spikes);
+                assert_eq!(spikes.0, 0, "{name}");
+            }
+            let after: Vec<_> = (0..64).map(|n| engine.potential(0, n)).collect();
+            assert_eq!(before, after, "{name}");
+        }
+    }
+    assert!(rested > 0);
+}
+
+struct Spikes(usize);
+
+impl Probe for Spikes {
+    fn spikes(&mut self, _: usize, events: &[Event]) {
+        self.0 += events.len();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tinyspike_shared::image::{Charge, CubaLif, Firing, Neurons, Traits};
 /// order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Quiet {
+struct Quiet {
     next: *mut u32,
     end: *mut u32,
     thresholds: *const i32,
@@ -37,7 +37,7 @@ const GROUP: usize = 2;
 
 /// Updates neurons from `from` on, as long as none fires, and returns the first that is not updated. `bias` is that of
 /// each channel.
-pub fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
+pub(super) fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
     let mut next = from;
     if kind.charge != Charge::Direct
         || kind.keeps()

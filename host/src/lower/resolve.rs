@@ -475,6 +475,13 @@ fn check_filter(
     let some = |bias: &[f32]| bias.iter().any(|&b| b != 0.0);
     let biased = some(&from.bias) && !delays || some(&from.delayed_bias);
     if biased || from.terms.iter().any(input) {
+        if matches!(synapse, Some(Synapse::Delay { .. })) {
+            return Err(unsupported(
+                label,
+                "a delay of an input, or of more than one step of a bias,",
+                "simulate it on the host",
+            ));
+        }
         return Err(unsupported(
             label,
             "a synapse on something else than neurons",

@@ -299,10 +299,12 @@ impl Target<'_> {
         let all = range(true).flat_map(|inputs| range(false).map(move |events| [inputs, events]));
         let best = all.min_by(|a, b| cost(*a).total_cmp(&cost(*b)));
         let shifts = best.unwrap_or([0, 0]);
-        Ok((
-            (0..classes).map(|class| unit(class, shifts)).collect(),
-            shifts,
-        ))
+        let mut units: Vec<f64> = (0..classes).map(|class| unit(class, shifts)).collect();
+        if self.options.shared_scales && given.is_none() {
+            let widest = units.iter().copied().fold(0.0, f64::max);
+            units.fill(widest);
+        }
+        Ok((units, shifts))
     }
 
     /// The largest magnitude of a neuron's V or charging current that states shall hold.

@@ -24,6 +24,8 @@ use crate::outputs::Output;
 use crate::progress;
 use crate::source::Source;
 
+/// Steps for which samples without an axis of time are shown.
+const STEPS: u16 = 32;
 /// Calibration samples that are used.
 const CALIBRATED: usize = 256;
 /// Samples that run at a time.
@@ -38,7 +40,6 @@ pub(crate) fn convert(
 ) -> Result<(), Failure> {
     let refused = [
         ("--tune", args.tune),
-        ("--steps", args.steps.is_some()),
         ("--percentile", args.percentile.is_some()),
     ];
     if let Some((flag, _)) = refused.iter().find(|(_, given)| *given) {
@@ -50,6 +51,7 @@ pub(crate) fn convert(
     }
     let network = source.network();
     let mode = Mode::Exact(QuantizeOptions {
+        steps: args.steps.unwrap_or(STEPS),
         weight_bits: args.weight_bits.unwrap_or(WEIGHT_BITS),
         max_count: args.max_count.unwrap_or(QuantizeOptions::exact().max_count),
         target: args.target,
@@ -80,6 +82,20 @@ pub(crate) fn convert(
              A hundred real recordings (--calibration FILE) avoid it",
         );
     }
+    match &samples {
+        Some((path, set)) if source.over_time(set, 0) && args.steps.is_some() => {
+            return Err(Failure::new(format!(
+                "--steps says how long a sample without time is shown, and those of {path} have an axis of time"
+            ))
+            .hint("leave --steps out"));
+        }
+        Some((path, set)) if !source.over_time(set, 0) && args.steps.is_none() => {
+            note(format_args!(
+                "the samples of {path} have no axis of time: each is shown for {STEPS} steps; --steps says else"
+            ))
+        }
+        _ => {}
+    }
     let bar = progress::bar(
         "calibrating",
         samples.as_ref().map_or(0, |(_, s)| s.len()) as u64,
@@ -104,7 +120,7 @@ pub(crate) fn convert(
     }
     writeln!(out, "{}: {}", args.output.display(), summary(&image))?;
     if let Some((_, set)) = &samples {
-        compared(source, &image, set, out)?;
+        compared(source, &image, set, args.steps.unwrap_or(STEPS), out)?;
         writeln!(
             out,
             "next: tinyspike emulate {} --data FILE",
@@ -119,14 +135,13 @@ fn compared(
     source: &Source,
     image: &Image<'_>,
     set: &DataSet,
+    steps: u16,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let network = source.network();
     let over_time = source.over_time(set, 0);
     let inputs = Inputs::new(network, std::slice::from_ref(set), over_time)?;
-    let Some(steps) = inputs.steps() else {
-        return Ok(());
-    };
+    let steps = inputs.steps().unwrap_or(usize::from(steps));
     let readout = source.readout();
     let options = SimulateOptions {
         dt: source.dt().unwrap_or(1.0),
@@ -134,7 +149,7 @@ fn compared(
         ..SimulateOptions::default()
     };
     let mut classes = Vec::new();
-    let float = simulation::simulate(network, &inputs, None, &options, &mut |run| {
+    let float = simulation::simulate(network, &inputs, Some(steps), &options, &mut |run| {
         classes.extend(decisions(run, readout));
     });
     let float = float.map_err(|e| Failure::new(e.to_string()))?;
