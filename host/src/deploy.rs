@@ -408,6 +408,7 @@ fn exact(
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
     if temporal::is_temporal(&graph) {
+        graph = temporal::with_small_outputs(graph);
         let (integers, calibration) =
             temporal::quantized(network, &graph, settings, options.data, options.progress)?;
         return Ok(Made {

@@ -6,7 +6,7 @@ use crate::assemble::assemble;
 use crate::calibrate::{Blocks, CalibrateError, Calibration, Samples, input_ranges};
 use crate::data::{self, DataSet};
 use crate::deploy::DeployError;
-use crate::graph::Graph;
+use crate::graph::{Dense, Graph, LinearMap, SourceMap, Target};
 use crate::integers;
 use crate::network::Network;
 use crate::neuron::cuba_lif;
@@ -85,6 +85,35 @@ impl Recording {
             set,
         })
     }
+}
+
+/// Values of an output from which on a matrix of ones is not worth its flash.
+const SMALL: usize = 64;
+
+/// The graph in which small outputs of neurons themselves have a matrix, whose rows kernels add fast.
+pub(crate) fn with_small_outputs(mut graph: Graph) -> Graph {
+    for link in &mut graph.links {
+        let LinearMap::Convolution(c) = &link.map else {
+            continue;
+        };
+        let [height, width, size] = c.input;
+        let alone = c.kernel.shape() == [1, 1, 1, size] && c.groups == size && c.first == 0;
+        let plain = link.source == SourceMap::Direct && c.output == c.input && c.stride == [1, 1];
+        if !alone || !plain || height * width != 1 || size > SMALL {
+            continue;
+        }
+        if let Target::Output(_) = link.post {
+            let weight = |at: usize| match at / size == at % size {
+                true => c.kernel.data()[at % size],
+                false => 0.0,
+            };
+            let weights = (0..size * size).map(weight).collect();
+            if let Some(weights) = Tensor::new(vec![size, size], weights) {
+                link.map = LinearMap::Dense(Dense { weights, first: 0 });
+            }
+        }
+    }
+    graph
 }
 
 /// The network in integers, and the ranges that were observed. Samples without an axis of time are shown for the

@@ -264,9 +264,9 @@ impl Target<'_> {
                 most.max(-least)
             });
             let largest = largest.max()?;
-            (0..=MAX_EVENT_SHIFT)
-                .rev()
-                .find(|shift| largest << shift <= i64::from(i16::MAX))
+            // Kernels add rows for values of a byte the fastest.
+            let fits = |most: i64| (0..=MAX_EVENT_SHIFT).rev().find(|k| largest << k <= most);
+            fits(i64::from(u8::MAX)).or_else(|| fits(i64::from(i16::MAX)))
         };
         let range = |inputs: bool| 0..=most(inputs).unwrap_or(0);
         let unit = |class: usize, shifts: Shifts| {
