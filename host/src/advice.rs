@@ -71,7 +71,7 @@ pub enum Advice {
     Firmware,
     /// Give custom firmware whose image type holds larger networks.
     LargerFirmware,
-    /// Keep more flash for the firmware, if the linker says that something does not fit.
+    /// Keep more flash for the firmware, which does not fit its place.
     FirmwareSize,
     /// Connect a probe, or use an emulated board.
     ConnectProbe,

@@ -436,6 +436,8 @@ struct Weight<'a> {
     /// The weight as an integer, and what one unit of it is in the float network.
     q: i16,
     unit: f32,
+    /// The largest magnitude of the integer.
+    limit: u16,
     /// Distance from the float network's.
     error: f32,
     column: &'a [f32],
@@ -570,6 +572,9 @@ impl Fit<'_> {
     fn collect<'a>(&self, seen: &'a Seen<'_>, groups: &mut [Vec<Weight<'a>>]) {
         let rows = self.rows.at.len();
         let q = &self.quantized.connections[seen.index].weights;
+        // Those of spikes can be wider than others.
+        let limit = q.iter().map(|q| q.unsigned_abs());
+        let limit = limit.fold(self.limit.unsigned_abs(), u16::max);
         let each = seen.weights.iter().zip(q).zip(seen.channels.iter().cycle());
         for (at, ((w, q), channel)) in each.enumerate() {
             let (matrix, column) = seen.column(at);
@@ -580,6 +585,7 @@ impl Fit<'_> {
                 at,
                 q: *q,
                 unit: unit as f32,
+                limit,
                 error: (f64::from(*q) * unit - w) as f32,
                 column: &seen.columns[matrix][column * rows..][..rows],
             });
@@ -640,8 +646,7 @@ impl Fit<'_> {
                     // The other neighbour of the float weight.
                     let step: i16 = if w.error > 0.0 { -1 } else { 1 };
                     let d = f32::from(step) * w.unit;
-                    let held =
-                        w.q.unsigned_abs() >= self.limit.unsigned_abs() && w.q.signum() == step;
+                    let held = w.q.unsigned_abs() >= w.limit && w.q.signum() == step;
                     if square <= 0.0 || held || (w.error + d).abs() >= w.unit.abs() {
                         continue;
                     }

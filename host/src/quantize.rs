@@ -23,8 +23,8 @@ use crate::network::{NeuronType, PerNeuron, Synapse};
 use crate::neuron::{self, Charged, integrate_and_fire};
 use current::{Filter, Post};
 use fan_in::{
-    Drive, Events, FanIn, Sources, Weights, check_finite, connection, period, rounded,
-    units_within, whole,
+    Drive, Events, FanIn, Sources, Weights, by_spikes, check_finite, connection, is_input, period,
+    rounded, units_within, whole, wider,
 };
 
 pub use error::QuantizeError;
@@ -423,36 +423,25 @@ impl<'a> Quantizer<'a> {
                 remedy: "say how many steps there are",
             });
         }
-        let size = output.bias.len();
-        let weight_max = self.options.weight_max(layer);
-        let mut units = units_within(fan_in, size, weight_max, |_| 1.0);
-        let limit = largest(self.options.bits(layer));
-        keep_digits(&mut units);
-        let mut drives = vec![Drive::default(); size];
-        let mut weights = Vec::with_capacity(fan_in.len());
-        for f in fan_in {
-            let q = rounded(f, &units, 1.0, limit, rounding.offsets(f.index));
-            let drive = f.drive(&q, self.sources.range(f.link.pre), size);
-            for (total, d) in drives.iter_mut().zip(drive) {
-                total.up += d.up;
-                total.down += d.down;
+        let bits = self.options.bits(layer);
+        let mut wider = wider(fan_in, output.bias.len(), bits);
+        let sums = loop {
+            let sums = self.sums(bits, wider, output, fan_in, rounding);
+            if sums.bound <= i64::from(i32::MAX) {
+                break sums;
             }
-            weights.push(q);
-        }
-        let mut bound = 0i64;
-        let mut bias = Vec::with_capacity(size);
-        for ((b, unit), drive) in output.bias.iter().zip(&units).zip(&drives) {
-            let b = whole(f64::from(*b) / unit);
-            bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
-            bias.push(b);
-        }
-        if bound > i64::from(i32::MAX) {
-            return Err(QuantizeError::Overflow {
+            wider = wider.checked_sub(1).ok_or(QuantizeError::Overflow {
                 layer: output.label.clone(),
-                bound,
+                bound: sums.bound,
                 steps: self.options.steps,
-            });
-        }
+            })?;
+        };
+        let Sums {
+            units,
+            bias,
+            weights,
+            bound,
+        } = sums;
         let Scaling {
             multiplier,
             shift,
@@ -471,6 +460,55 @@ impl<'a> Quantizer<'a> {
             weights,
         ))
     }
+
+    /// The sums of an output whose weights of spikes are `wider` by so many bits than those of inputs.
+    fn sums(
+        &self,
+        bits: u8,
+        wider: u8,
+        output: &GraphOutput,
+        fan_in: &[FanIn<'_>],
+        rounding: &Rounding,
+    ) -> Sums {
+        let size = output.bias.len();
+        let scale = |f: &FanIn<'_>| if is_input(f) { 1.0 } else { by_spikes(wider) };
+        let mut units = units_within(fan_in, size, f64::from(largest(bits)), scale);
+        keep_digits(&mut units);
+        let mut drives = vec![Drive::default(); size];
+        let mut weights = Vec::with_capacity(fan_in.len());
+        for f in fan_in {
+            let limit = largest(if is_input(f) { bits } else { bits + wider });
+            let q = rounded(f, &units, 1.0, limit, rounding.offsets(f.index));
+            let drive = f.drive(&q, self.sources.range(f.link.pre), size);
+            for (total, d) in drives.iter_mut().zip(drive) {
+                total.up += d.up;
+                total.down += d.down;
+            }
+            weights.push(q);
+        }
+        let mut bound = 0i64;
+        let mut bias = Vec::with_capacity(size);
+        for ((b, unit), drive) in output.bias.iter().zip(&units).zip(&drives) {
+            let b = whole(f64::from(*b) / unit);
+            bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
+            bias.push(b);
+        }
+        Sums {
+            units,
+            bias,
+            weights,
+            bound,
+        }
+    }
+}
+
+/// An output that sums up all steps, in units of its channels.
+struct Sums {
+    units: Vec<f64>,
+    bias: Vec<i64>,
+    weights: Weights,
+    /// The largest magnitude after all steps.
+    bound: i64,
 }
 
 /// The neurons of each population that charge a current; `None` for integrate-and-fire neurons that events

@@ -10,8 +10,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use emulated_board::{Board, Fault, Machine, Options};
+use npyz::npz::NpzArchive;
 use serde_json::Value;
 use tempfile::TempDir;
+use tinyspike::assemble::assemble;
+use tinyspike::calibrate::calibrate;
+use tinyspike::graph::{
+    Dense, Graph, Input, LinearMap, Link, Neuron, Output as GraphOutput, Population, Readout,
+    Source, SourceMap, Target,
+};
+use tinyspike::pipeline::samples;
+use tinyspike::quantize::{QuantizeOptions, quantize};
+use tinyspike::tensor::Tensor;
 
 mod tool;
 
@@ -620,6 +630,98 @@ fn every_kind_of_image(machine: Machine, target: &str) {
         let convert = ["convert", path(&model), "-o", path(&image)];
         succeeds(&[&convert, &scale[..], &flags, &target].concat());
         runs_within_its_stack(machine, path(&image), &[&samples, &scale[..]].concat());
+    }
+}
+
+/// A network of two outputs behind a layer of neurons, which all see much of a picture.
+fn two_outputs() -> Graph {
+    let dense = |outputs: usize, inputs: usize| {
+        let weights = (0..outputs * inputs).map(|at| ((at * 37 % 101) as f32 - 45.0) / 100.0);
+        LinearMap::Dense(Dense {
+            weights: Tensor::new(vec![outputs, inputs], weights.collect()).unwrap(),
+            first: 0,
+        })
+    };
+    let link = |pre, post, map| Link {
+        pre,
+        post,
+        source: SourceMap::Direct,
+        map,
+        synapse: None,
+    };
+    let output = |label: &str, size: usize| GraphOutput {
+        label: label.into(),
+        bias: vec![0.5; size],
+        readout: Readout::Sum,
+        left_out: None,
+    };
+    let hidden = Source::Population(0);
+    Graph {
+        inputs: vec![Input {
+            label: "in".into(),
+            shape: vec![28, 28, 1],
+        }],
+        populations: vec![Population {
+            label: "hidden".into(),
+            neurons: 8,
+            shape: [1, 1, 8],
+            channels: 8,
+            bias: vec![0.0; 8],
+            neuron: Neuron::IntegrateAndFire,
+            ensemble: None,
+        }],
+        outputs: vec![output("classes", 10), output("more", 3)],
+        links: vec![
+            link(Source::Input(0), Target::Population(0), dense(8, 784)),
+            link(hidden, Target::Output(0), dense(10, 8)),
+            link(hidden, Target::Output(1), dense(3, 8)),
+        ],
+    }
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn outputs_of_a_board_are_written_as_the_emulators() {
+    let folder = TempDir::new().unwrap();
+    let graph = two_outputs();
+    let data = tinyspike::data::load(project("data/mnist_test10k.npz")).unwrap();
+    let data = samples(&data, 20).split(&graph.input_sizes());
+    let calibration = calibrate(&graph, &data, &|_| {}).unwrap();
+    let network = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
+    let image = folder.path().join("two.tsp");
+    assemble(&network).unwrap().save(&image).unwrap();
+    let set = test_set();
+    let [device, host] = ["device.npz", "host.npz"].map(|name| folder.path().join(name));
+    let of = |command, file| {
+        [
+            command,
+            path(&image),
+            "--data",
+            &set,
+            "--limit",
+            "5",
+            "-o",
+            path(file),
+        ]
+    };
+    succeeds(&of("emulate", &host));
+    let on = ["--on", "emulated:mps2-an386"];
+    succeeds(&[&of("run", &device)[..], &on].concat());
+    for (name, size) in [("output/classes", 10), ("output/more", 3)] {
+        let [device, host] = [&device, &host].map(|file| {
+            let mut arrays = NpzArchive::open(file).unwrap();
+            let array = arrays.by_name(name).unwrap();
+            let array = array.unwrap_or_else(|| panic!("no {name} in {}", file.display()));
+            assert_eq!(array.shape(), [5, size]);
+            array.into_vec::<f32>().unwrap()
+        });
+        assert_eq!(device, host, "{name}");
+        // Samples differ, or nothing would be compared.
+        let first = &host[..size as usize];
+        assert!(
+            host.chunks(size as usize).any(|other| other != first),
+            "{name}: {host:?}"
+        );
     }
 }
 

@@ -203,6 +203,22 @@ fn what_does_not_fit_is_refused_with_its_bytes() {
     let message = flash(&large, "nRF52832_xxAA", &["--model-only"]);
     assert!(message.contains("nRF52832_xxAA: "), "{message}");
 
+    // Firmware that checks signatures is larger than what is left to it on a small chip. Nothing is built.
+    let [key, image] = [
+        folder.path().join("key"),
+        convert("models/mnist_small.keras", &folder, "cortex-m0"),
+    ];
+    assert!(tinyspike(&["keygen", "-o", path(&key)]).status.success());
+    let sign = tinyspike(&["sign", path(&image), "--key", path(&key)]);
+    assert!(sign.status.success(), "{}", text(&sign.stderr));
+    let public = folder.path().join("key.pub");
+    let message = flash(&image, "STM32F030C8", &["--key", path(&public)]);
+    assert!(
+        message.contains("firmware that checks signatures takes up to 81920")
+            && message.contains("--firmware-size"),
+        "{message}"
+    );
+
     let message = flash(&image, "RP2040", &["--model-only"]);
     assert!(message.contains("external flash"), "{message}");
     let message = flash(&image, "STM32H750VB", &["--model-only"]);

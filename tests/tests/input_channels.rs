@@ -1,4 +1,5 @@
-//! Inputs whose channels have a scale and a zero point each: features of different sizes, and sensors far from zero.
+//! Inputs whose channels have a scale and a zero point each: features of different sizes, and sensors far from zero. Inputs
+//! beside spikes, which keep their bits.
 
 use tinyspike::assemble::assemble;
 use tinyspike::calibrate::{Calibration, calibrate, forward};
@@ -301,5 +302,61 @@ fn one_scale_stays_if_it_does() {
         assert_eq!(network.inputs[0].channels, [], "{channels:?}");
         let same = fitted(&minor, &without_channels(&calibration), &data);
         assert_eq!(network, same);
+    }
+}
+
+/// Places of the input of [`skipping`], all of one size.
+const PLACES: usize = 32;
+
+/// Neurons behind an input, and a target that takes both: an output, or neurons before one. Spikes count `stronger` times
+/// as much as the input.
+fn skipping(into_output: bool, stronger: f32) -> Graph {
+    let mut numbers = Numbers::new(9);
+    let mut random = |outputs, inputs, size: f32| {
+        let weights = values(&mut numbers, outputs * inputs);
+        dense(
+            outputs,
+            inputs,
+            weights.into_iter().map(|w| w * size).collect(),
+        )
+    };
+    let first = random(HIDDEN, PLACES, 1.0);
+    let first = link(Source::Input(0), Target::Population(0), first);
+    let inputs = vec![input("in", &[PLACES])];
+    let mut graph = network(inputs, population([1, 1, HIDDEN]), vec![first]);
+    let out = graph.links.pop();
+    let (target, size) = if into_output {
+        (Target::Output(0), OUTPUTS)
+    } else {
+        graph.populations.push(population([1, 1, HIDDEN]));
+        (Target::Population(1), HIDDEN)
+    };
+    let skip = random(size, PLACES, 1.0);
+    graph.links.push(link(Source::Input(0), target, skip));
+    let spikes = random(size, HIDDEN, stronger);
+    graph
+        .links
+        .push(link(Source::Population(0), target, spikes));
+    if let Some(mut out) = out.filter(|_| !into_output) {
+        out.pre = Source::Population(1);
+        graph.links.push(out);
+    }
+    graph
+}
+
+#[test]
+fn what_skips_neurons_keeps_its_bits() {
+    let data = data(PLACES, &[(1.0, 0.0)]);
+    for (into_output, stronger) in [(true, 1.0), (true, 4.0), (false, 1.0), (false, 4.0)] {
+        let graph = skipping(into_output, stronger);
+        let network = fitted(&graph, &calibrated(&graph, &data), &data);
+        let mut skips = graph.links.iter().zip(&network.connections);
+        let skip = skips.rfind(|(link, _)| link.pre == Source::Input(0));
+        let weights = &skip.unwrap().1.weights;
+        let largest = weights.iter().map(|w| w.unsigned_abs()).max().unwrap();
+        let image = assemble(&network).unwrap();
+        let error = error(&graph, &network, &image, &data);
+        assert!(largest >= 16, "{into_output}, {stronger}: up to {largest}");
+        assert!(error < 0.03, "{into_output}, {stronger}: {error}");
     }
 }

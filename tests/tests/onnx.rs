@@ -375,6 +375,20 @@ fn hostile_and_foreign_files_are_refused_by_name() {
             "the most that is supported",
         ),
         (
+            weights(&[0, 1 << 40, 1 << 40], &[], &[]),
+            "the most that is supported",
+        ),
+        (
+            model(
+                17,
+                &[
+                    info(11, "x", &[1 << 50, 4]),
+                    node("Relu", &["x"], &["y"], &[]),
+                ],
+            ),
+            "its batch axis has the length 1125899906842624",
+        ),
+        (
             weights(&[4, 2], &[0.0; 4], &[]),
             "it has 4 values, but its shape [4, 2] asks for 8",
         ),

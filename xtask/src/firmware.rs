@@ -1,8 +1,11 @@
-//! `cargo xtask firmware`: builds the board binaries, and the engine for every supported core.
+//! `cargo xtask firmware`: builds the board binaries, and engine and application for every supported core. The application
+//! must take as much flash as plans reserve for it, and little less.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
+use tinyspike::device::firmware_bytes;
 use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{self, Board, PACKAGE, Program};
 use tinyspike_board::toolchain::{ALL_TARGETS, THUMBV8M_MAIN, Toolchain};
@@ -12,6 +15,7 @@ use crate::setup;
 
 /// Builds everything that runs on a microcontroller, and prints where it is and how large.
 pub(crate) fn build() -> Result<(), Failure> {
+    applications()?;
     for target in ALL_TARGETS {
         let toolchain = find(target)?;
         library(toolchain.cargo("build", target))?;
@@ -42,6 +46,58 @@ pub(crate) fn build() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A place for the application, in which it has all the flash that it may want.
+const ROOM: &str = "MEMORY
+{
+  FLASH : ORIGIN = 0x00000000, LENGTH = 0x100000
+  RAM : ORIGIN = 0x20000000, LENGTH = 0x40000
+}
+_tinyspike_image = 0x00200000;
+_tinyspike_image_end = 0x00300000;
+_tinyspike_slot_b = 0x00280000;
+_tinyspike_journal = 0x00100000;
+_tinyspike_journal_second = 0x00101000;
+_tinyspike_journal_end = 0x00102000;
+";
+
+/// The most bytes that a reserve may be larger than the largest application in it.
+const SPARE: u64 = 8 << 10;
+
+/// Builds the application for each core, and compares it with what plans reserve.
+fn applications() -> Result<(), Failure> {
+    let mut largest = BTreeMap::new();
+    for target in ALL_TARGETS {
+        find(target)?;
+        for key in [None, Some(&[7; 32])] {
+            let elf = firmware::app(ROOM, target, &["defmt"], key)?;
+            let Size { flash, .. } = Size::read(&elf)?;
+            let reserved = firmware_bytes(target, key.is_some());
+            println!("application, {target}: {flash} of {reserved} bytes of flash");
+            let most = largest.entry(reserved).or_default();
+            *most = flash.max(*most);
+        }
+    }
+    for (reserved, flash) in largest {
+        reserve(reserved.into(), flash)?;
+    }
+    Ok(())
+}
+
+/// Compares a reserve of flash with the largest application in it.
+fn reserve(reserved: u64, flash: u64) -> Result<(), Failure> {
+    let wrong = if flash > reserved {
+        "too little"
+    } else if reserved - flash > SPARE {
+        "too much"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Argument(format!(
+        "{reserved} bytes of flash are {wrong} for an application of {flash}: change `firmware_bytes` in \
+         host/src/device/memory.rs"
+    )))
 }
 
 /// Builds the engine alone.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use tinyspike_shared::wire::{Clock, Watch};
 
-use super::run::{Emulator, RunError, check, first_output};
+use super::run::{Emulator, RunError, check, output};
 use super::session::{Link, Session, StackUse};
 use crate::advice::{Advice, Advised};
 use crate::assemble::Image;
@@ -173,7 +173,7 @@ pub fn measure<L: Link>(
             return Err(DeviceBenchError::Differs { sample });
         }
         if let Some(judge) = &judge {
-            let outputs = first_output(image, &found);
+            let outputs = output(image, &found, 0);
             judge.add(&mut judged, sample, outputs.into_iter());
         }
         whole.push(found.all_ticks());

@@ -407,9 +407,17 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
     .max_by_key(|r| (r.len, std::cmp::Reverse(r.address)))
 }
 
-/// Bytes that hold the firmware for every network, on Armv6-M and on other cores.
-const FIRMWARE_V6M: u32 = 56 << 10;
-const FIRMWARE: u32 = 64 << 10;
+/// Bytes of flash that hold the application for every network on a core of a compiler's target, with the check of signatures
+/// or without. Builds of `cargo xtask firmware` assert them.
+#[must_use]
+pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
+    let small = target.starts_with("thumbv6m");
+    match (signed, small) {
+        (true, _) => 80 << 10,
+        (false, true) => 56 << 10,
+        (false, false) => 64 << 10,
+    }
+}
 
 /// Bytes for the firmware unless somebody says otherwise.
 fn usual_firmware(map: &MemoryMap) -> u32 {
@@ -516,11 +524,7 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let target = chip.processor().target();
         let limits = Limits::of(target);
-        let needed = if target.starts_with("thumbv6m") {
-            FIRMWARE_V6M
-        } else {
-            FIRMWARE
-        };
+        let needed = firmware_bytes(target, false);
         let usual = usual_firmware(map);
         let layout = match options.firmware {
             Some(_) => Self::new(map, options),

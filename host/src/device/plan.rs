@@ -13,7 +13,9 @@ use tinyspike_shared::slots::{Slot, State, fresh};
 use super::attach::scan;
 use super::chip::Chip;
 use super::firmware::{Firmware, FirmwareError, Segment};
-use super::memory::{Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots};
+use super::memory::{
+    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, firmware_bytes,
+};
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
@@ -119,6 +121,18 @@ pub enum PlanError {
         /// The key that was meant.
         expected: KeyId,
     },
+    /// Firmware that checks signatures does not fit its place.
+    #[error(
+        "the firmware's place on {chip} has {room} bytes, and firmware that checks signatures takes up to {needed}"
+    )]
+    NoRoomForSignatures {
+        /// The chip.
+        chip: String,
+        /// Bytes of the place.
+        room: u32,
+        /// Bytes that it may take.
+        needed: u32,
+    },
     /// The application cannot hold the network.
     #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
     TooManyLayers {
@@ -147,6 +161,7 @@ impl Advised for PlanError {
             Self::OtherKey { .. } => Advice::FirmwareOrKey,
             Self::TooManyLayers { .. } => Advice::LargerFirmware,
             Self::OverBudget { .. } => Advice::SmallerImage,
+            Self::NoRoomForSignatures { .. } => Advice::FirmwareSize,
             Self::Misplaced { .. } => return Vec::new(),
         }]
     }
@@ -262,6 +277,19 @@ impl Plan {
         }
         .with_stack_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
+        // Else the linker would say so. Who states a size is believed.
+        let (room, needed) = (
+            layout.firmware.len,
+            firmware_bytes(chip.processor().target(), true),
+        );
+        let builds = firmware.is_none() && !options.model_only && options.layout.firmware.is_none();
+        if builds && key.is_some() && room < needed {
+            return Err(PlanError::NoRoomForSignatures {
+                chip: chip.name().to_owned(),
+                room,
+                needed,
+            });
+        }
         let signed = image.followed_by(trailer_of(image).as_ref().map_or(&[], |t| t));
         let image = &image.image();
         let bytes = signed.bytes().len();

@@ -82,8 +82,8 @@ pub struct Tally {
     pub figures: Figures,
     /// Counts of each ensemble in the last sample.
     pub counts: Vec<Count>,
-    /// The first output for the last sample, in the network's units.
-    pub outputs: Vec<f64>,
+    /// Each output for the last sample, in the network's units.
+    pub outputs: Vec<Vec<f64>>,
 }
 
 /// Outcome of a run on a device. Means are per sample.
@@ -278,9 +278,11 @@ pub fn compare<L: Link>(
             break;
         }
         tally.samples += 1;
-        tally.outputs = first_output(image, &found);
+        let outputs = 0..found.outputs.len();
+        tally.outputs = outputs.map(|at| output(image, &found, at)).collect();
         if let Some(judge) = judge {
-            judge.add(&mut judged, sample, tally.outputs.iter().copied());
+            let first = tally.outputs.first().into_iter().flatten();
+            judge.add(&mut judged, sample, first.copied());
             tally.figures = judge.figures(&judged);
         }
         for (total, count) in totals.iter_mut().zip(&found.counts) {
@@ -328,10 +330,10 @@ struct Count64 {
     spikes: u64,
 }
 
-/// The first output of an inference, in the network's units.
-pub(super) fn first_output(image: &Image<'_>, found: &Inference) -> Vec<f64> {
-    let values = found.outputs.first().map_or(&[][..], Vec::as_slice);
-    in_units(image, 0, found.steps.into(), values).collect()
+/// An output of an inference, in the network's units.
+pub(super) fn output(image: &Image<'_>, found: &Inference, at: usize) -> Vec<f64> {
+    let values = found.outputs.get(at).map_or(&[][..], Vec::as_slice);
+    in_units(image, at, found.steps.into(), values).collect()
 }
 
 /// Finds the first step, layer and neuron in which device and emulator differ on an input, of which a whole

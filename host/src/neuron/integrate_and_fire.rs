@@ -11,7 +11,8 @@
 //! theta / floor(127 theta / max |w theta_pre|), the smallest unit for which the largest weight of the
 //! channel fits int8. With fewer bits 127 becomes 7 (for 4 bits), and if that has the smaller squared
 //! error, the largest weights of a channel are cut off. Weights of a convolution from an input can be finer than
-//! u_c by a power of two, by which its current is divided.
+//! u_c by a power of two, by which its current is divided. Beside those of a matrix from an input, which are charged event by
+//! event, weights of spikes have up to 16 bits where they would leave too few to the input.
 //!
 //! # Bounds
 //! In one step a potential rises at most by P (its positive weights at the largest counts, positive
@@ -28,7 +29,8 @@ use crate::graph::{LinearMap, Population, SourceMap};
 use crate::integers::Ensemble;
 use crate::quantize::error::QuantizeError;
 use crate::quantize::fan_in::{
-    Drive, Events, FanIn, Sources, Weights, is_input, period, rounded, units_within, whole,
+    Drive, Events, FanIn, Sources, Weights, by_spikes, is_input, period, rounded, units_within,
+    whole, wider,
 };
 use crate::quantize::options::{QuantizeOptions, Rounding, largest};
 
@@ -98,10 +100,13 @@ impl Target<'_> {
             let whole = matches!(f.link.map, LinearMap::Dense(_));
             is_input(f) && (whole || f.link.source != SourceMap::Direct)
         });
-        let spare = if needs_32 { 0 } else { self.spare() };
+        let (spare, wide) = match needs_32 {
+            true => (0, wider(fan_in, self.period(), self.options.bits(at))),
+            false => (self.spare(), 0),
+        };
         if let Some(units) = self.rounding.units(at) {
             let (ensemble, weights) =
-                self.ensemble_in(units.shift, &self.units(&units.threshold), true);
+                self.ensemble_in(units.shift, wide, &self.units(&units.threshold), true);
             if ensemble.fits(units.width) && (!needs_32 || units.width == Width::I32) {
                 return Ok((ensemble.finish(population, units.width), weights));
             }
@@ -115,15 +120,20 @@ impl Target<'_> {
                 return Ok((ensemble.finish(population, Width::I16), weights));
             }
         }
-        let units = self.finest(spare, THRESHOLD_MAX_32);
-        let (ensemble, weights) = self.ensemble_in(spare, &units, false);
-        if !ensemble.fits(Width::I32) {
+        let mut all = (0..=wide).rev().map(|wide| {
+            let units = self.finest(spare, wide, THRESHOLD_MAX_32);
+            self.ensemble_in(spare, wide, &units, false)
+        });
+        let fits = |(ensemble, _): &(Wide, Weights)| ensemble.fits(Width::I32);
+        let Some((ensemble, weights)) = all.find(fits) else {
+            let units = self.finest(spare, 0, THRESHOLD_MAX_32);
+            let (ensemble, _) = self.ensemble_in(spare, 0, &units, false);
             return Err(QuantizeError::Overflow {
                 layer: population.label.clone(),
                 bound: ensemble.max.max(-ensemble.min),
                 steps: self.options.steps,
             });
-        }
+        };
         Ok((ensemble.finish(population, Width::I32), weights))
     }
 
@@ -158,10 +168,10 @@ impl Target<'_> {
     /// The ensemble with potentials of 16 bits, if they can have as few: the weights of channels whose
     /// bounds are too wide are made coarser, up to `coarsest` times.
     fn narrow(&self, shift: u8, coarsest: f64) -> Option<(Wide, Weights)> {
-        let finest = self.finest(shift, THRESHOLD_MAX_16);
+        let finest = self.finest(shift, 0, THRESHOLD_MAX_16);
         let mut units = finest.clone();
         for _ in 0..TRIES_16 {
-            let (ensemble, weights) = self.ensemble_in(shift, &units, false);
+            let (ensemble, weights) = self.ensemble_in(shift, 0, &units, false);
             if ensemble.threshold.iter().any(|&t| t < THRESHOLD_MIN_16) {
                 return None;
             }
@@ -192,13 +202,13 @@ impl Target<'_> {
         thresholds.iter().map(unit).collect()
     }
 
-    /// The smallest unit of each channel, of which its threshold is a whole number up to
-    /// `threshold_max`, and that number.
-    fn finest(&self, shift: u8, threshold_max: f64) -> Vec<(f64, i64)> {
+    /// The smallest unit of each channel if weights of spikes are wider by `wide` bits, of which its threshold is a whole
+    /// number up to `threshold_max`, and that number.
+    fn finest(&self, shift: u8, wide: u8, threshold_max: f64) -> Vec<(f64, i64)> {
         let theta = self.theta();
         let scale = f64::exp2(f64::from(shift));
         let weight_max = self.options.weight_max(self.at);
-        let scale = |f: &FanIn<'_>| if is_input(f) { scale } else { 1.0 };
+        let scale = |f: &FanIn<'_>| if is_input(f) { scale } else { by_spikes(wide) };
         units_within(self.fan_in, self.period(), weight_max, scale)
             .into_iter()
             .map(|unit| {
@@ -213,9 +223,15 @@ impl Target<'_> {
             .collect()
     }
 
-    /// The ensemble with input currents divided by 2^`shift`, with a unit and a threshold for each of its
-    /// channels (repeating), and its bounds.
-    fn ensemble_in(&self, shift: u8, units: &[(f64, i64)], offset: bool) -> (Wide, Weights) {
+    /// The ensemble with input currents divided by 2^`shift` and weights of spikes that are wider by `wide` bits, with a unit
+    /// and a threshold for each of its channels (repeating), and its bounds.
+    fn ensemble_in(
+        &self,
+        shift: u8,
+        wide: u8,
+        units: &[(f64, i64)],
+        offset: bool,
+    ) -> (Wide, Weights) {
         let &Self {
             at,
             population,
@@ -227,7 +243,7 @@ impl Target<'_> {
         let thresholds: Vec<i64> = units.iter().map(|u| u.1).collect();
         let units: Vec<f64> = units.iter().map(|u| u.0).collect();
         let period = self.period();
-        let limit = largest(self.options.bits(at));
+        let bits = self.options.bits(at);
         let mut weights = Vec::with_capacity(fan_in.len());
         let mut drives = vec![Drive::default(); period];
         for f in fan_in {
@@ -237,6 +253,7 @@ impl Target<'_> {
             } else {
                 &[]
             };
+            let limit = largest(if is_input(f) { bits } else { bits + wide });
             let q = rounded(f, &units, per_unit, limit, offsets);
             let mut drive = f.drive(&q, self.sources.range(f.link.pre), period);
             if is_input(f) && shift > 0 {

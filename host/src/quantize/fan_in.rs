@@ -4,12 +4,17 @@
 use tinyspike_shared::image::{self, Transform};
 
 use super::error::QuantizeError;
-use super::options::{WEIGHT_BITS, largest};
+use super::options::{WEIGHT_BITS, WEIGHT_BITS_MAX, largest};
 use crate::graph::{self, Convolution, Graph, LinearMap, Link, Source, SourceMap};
 use crate::integers::{Connection, Input, Seen};
 
 /// Shares of the largest weight at which the weights of a channel are cut off; tried below 8 bits.
 const CUTS: [f64; 8] = [1.0, 0.92, 0.85, 0.78, 0.71, 0.64, 0.57, 0.5];
+
+/// Ratio of an input's weights to their errors, both squared, from which on more bits are not worth their place: 30 dB.
+const ENOUGH: f64 = 1000.0;
+/// Factor in squared errors below which as well: a bit.
+const BIT: f64 = 4.0;
 
 /// The events of one population.
 #[derive(Clone, Copy, Debug)]
@@ -263,6 +268,41 @@ pub(crate) fn units_within(
         }
     }
     units
+}
+
+/// Bits by which weights of spikes have to be wider than `bits`, so that those of inputs beside them keep theirs: both have
+/// one unit, and a byte stands for much less than a spike.
+pub(crate) fn wider(fan_in: &[FanIn<'_>], period: usize, bits: u8) -> u8 {
+    let weight_max = f64::from(largest(bits));
+    let units = |spikes: f64| {
+        let scale = |f: &FanIn<'_>| if is_input(f) { 1.0 } else { spikes };
+        units_within(fan_in, period, weight_max, scale)
+    };
+    let shared = units(1.0);
+    // Each channel counts by its largest weight.
+    let error = |units: &[f64]| {
+        let weights = fan_in.iter().filter(|f| is_input(f)).flat_map(|f| {
+            let channels = f.channels.iter().cycle();
+            channels.map(|channel| channel % period).zip(&f.weights)
+        });
+        let errors = weights.filter(|(channel, w)| **w != 0.0 && shared[*channel] > 0.0);
+        let errors = errors.map(|(channel, w)| {
+            let unit = units[channel].max(f64::MIN_POSITIVE);
+            let q = (w / unit).round().clamp(-weight_max, weight_max);
+            ((w - q * unit) / shared[channel]).powi(2)
+        });
+        errors.sum::<f64>()
+    };
+    let weights = error(&vec![0.0; period]);
+    let enough = (weights / ENOUGH).max(BIT * error(&units(0.0)));
+    let most = WEIGHT_BITS_MAX.saturating_sub(bits);
+    let narrower = |wider: &u8| error(&units(by_spikes(*wider))) <= enough;
+    (0..most).find(narrower).unwrap_or(most)
+}
+
+/// Factor of the weights of spikes that are so many bits wider than those of inputs, for [`units_within`].
+pub(crate) fn by_spikes(wider: u8) -> f64 {
+    f64::exp2(-f64::from(wider))
 }
 
 /// The weights of so many bits in units of their channels; `per_unit` of them make one unit of the potential.

@@ -34,7 +34,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         }
         Advice::KernelFamily(name) => format!("convert with --target {name}"),
         Advice::RunSteps(Some(steps)) => format!("give --steps {steps} at most"),
-        Advice::RunSteps(None) => "--steps must say how long to run".into(),
+        Advice::RunSteps(None) => "--steps 50 shows each sample for 50 steps; samples over time have the shape (samples, steps, ...)".into(),
         Advice::FewerSamples => "run fewer samples with --limit".into(),
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()
@@ -50,7 +50,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
         Advice::Firmware => "give firmware that is made for the chip with --firmware ELF".into(),
         Advice::LargerFirmware => "give custom firmware with --firmware ELF, whose Image holds more".into(),
-        Advice::FirmwareSize => "if the linker says that something will not fit, keep more flash with --firmware-size BYTES".into(),
+        Advice::FirmwareSize => "if the firmware does not fit its place, keep more flash for it with --firmware-size BYTES".into(),
         Advice::ConnectProbe => "connect one, or use an emulated board with --on emulated:microbit; on Linux, probes need udev rules".into(),
         Advice::ChooseProbe => "choose one with --probe VID:PID:SERIAL".into(),
         Advice::ListProbes => "`tinyspike probes` lists the connected probes".into(),

@@ -63,12 +63,13 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
                 let report = run::run(session, image, &one, &options, &mut |tally| {
                     seen = tally.clone();
                 })?;
+                let first = seen.outputs.first().map_or(&[][..], Vec::as_slice);
                 if let Some(judge) = &judge {
-                    judge.add(&mut judged, sample, seen.outputs.iter().copied());
+                    judge.add(&mut judged, sample, first.iter().copied());
                     seen.figures = judge.figures(&judged);
                 }
                 log.show(session)?;
-                let answer = match seen.outputs.as_slice() {
+                let answer = match first {
                     [value] => format!("output {value:.4}"),
                     values => format!("class {}", judge::largest(values.iter().copied())),
                 };

@@ -29,17 +29,24 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         bisect: args.bisect,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
-    let mut outputs = Vec::new();
+    let network = image.description();
+    let mut outputs = vec![Vec::new(); network.outputs.len()];
     let report = run_on(&deployed, &image, &set, &options, &mut |tally| {
-        outputs.extend(tally.outputs.iter().map(|&v| v as f32));
+        for (all, values) in outputs.iter_mut().zip(&tally.outputs) {
+            all.extend(values.iter().map(|&v| v as f32));
+        }
     })?;
     if let Some(output) = output {
-        let array = NamedArray {
-            name: format!("output/{}", image.description().output_label(0)),
-            shape: vec![report.images, outputs.len() / report.images.max(1)],
-            values: NamedValues::F32(outputs),
-        };
-        output.write_with(|file| write_npz(file, &[array]))?;
+        let arrays = outputs
+            .into_iter()
+            .enumerate()
+            .map(|(at, values)| NamedArray {
+                name: format!("output/{}", network.output_label(at)),
+                shape: vec![report.images, network.outputs[at].size as usize],
+                values: NamedValues::F32(values),
+            });
+        let arrays: Vec<NamedArray> = arrays.collect();
+        output.write_with(|file| write_npz(file, &arrays))?;
     }
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
