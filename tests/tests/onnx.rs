@@ -374,6 +374,7 @@ fn hostile_and_foreign_files_are_refused_by_name() {
             weights(&[1 << 40, 1 << 40], &[0.0; 4], &[]),
             "the most that is supported",
         ),
+        (weights(&[1; 70], &[0.0], &[]), "a constant of 70 axes"),
         (
             weights(&[0, 1 << 40, 1 << 40], &[], &[]),
             "the most that is supported",
