@@ -10,7 +10,7 @@ use probe_rs::probe::list::Lister;
 use probe_rs::{Permissions, Session};
 use tinyspike::ImageBuf;
 use tinyspike::data::DataSet;
-use tinyspike::device::run::{self, RunError, RunOptions, RunReport};
+use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOptions};
 use tinyspike::device::session::{Identity, SessionError};
 use tinyspike::device::{
     Chip, Chips, ConnectError, Firmware, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
@@ -214,6 +214,26 @@ impl Bench {
             let count = session.link().log(&mut bytes).map_err(SessionError::from)?;
             log.extend(reader.read(&bytes[..count]));
             Ok((report, log))
+        })
+    }
+}
+
+impl Bench {
+    /// Runs recordings on the device, held to the emulator step by step.
+    ///
+    /// # Errors
+    /// [`Ended`], if it does not run them.
+    pub fn stream(
+        &self,
+        image: &[u8],
+        set: &DataSet,
+        options: StreamOptions,
+    ) -> Result<RunReport, Ended> {
+        let bytes = ImageBuf::new(image).unwrap();
+        let parsed = bytes.image();
+        talk(&self.chip, Some(&self.firmware), &self.talk(true), |session| {
+            run::check(session, &parsed)?;
+            Ok(run::stream(session, &parsed, set, options, &mut |_| ())?)
         })
     }
 }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use emulated_board::{Fault, Machine};
 use tinyspike::data::{self, DataSet};
 use tinyspike::device::ConnectError;
-use tinyspike::device::run::RunError;
+use tinyspike::device::run::{RunError, StreamOptions};
 use tinyspike::device::session::SessionError;
 use tinyspike::quantize::QuantizeOptions;
+use tinyspike::simulate::Readout;
+use tinyspike::{DeployOptions, Mode};
 use tinyspike_board::firmware::{embed, family};
 use tinyspike_board::toolchain::{THUMBV6M, THUMBV7EM, Toolchain};
 use tinyspike_shared::accept::Refusal;
@@ -78,6 +80,54 @@ fn an_image_runs_on_a_board_to_the_bit() {
             matches!(error, Ended::Run(RunError::OtherImage { .. })),
             "{error}"
         );
+    }
+}
+
+/// Networks that were trained with spikes, through the application and over the probe: spikes, potentials and
+/// outputs of every step, from rest for each recording, and as one stream.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn streams_run_on_a_board_to_the_bit() {
+    for machine in MACHINES {
+        let bench = Bench::new(machine, None);
+        for (at, (name, semantics)) in [
+            ("snntorch_watch_rleaky", "snntorch"),
+            ("norse_vowels_lifcell", "norse-lif,dt=0.01"),
+            ("rockpool_vowels", "rockpool,counts=false"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let fixture = |end| {
+                let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+                root.join("fixtures/nir").join(format!("{name}.{end}"))
+            };
+            let graph = tinyspike::nir::load(&fixture("nir")).unwrap();
+            let choices = tinyspike::nir::Choices::parse(&graph, &[semantics.to_owned()]).unwrap();
+            let network = graph.convert(&choices).unwrap().network;
+            let set = data::load(fixture("npz")).unwrap().with_byte_scale(1.0);
+            let mode = Mode::Exact(QuantizeOptions {
+                target: family(machine),
+                weight_bits: 8,
+                ..QuantizeOptions::exact()
+            });
+            let deployed = network.deploy(&DeployOptions::new(&mode).with_data(&set)).unwrap();
+            let built = deployed.image.bytes().to_vec();
+            bench.flash(&built, at == 0);
+            let set = set.take(4);
+            for stateful in [false, true] {
+                let options = StreamOptions {
+                    readout: Readout::Sum,
+                    stateful,
+                };
+                let report = bench.stream(&built, &set, options).unwrap();
+                assert_eq!(report.divergence, None, "{machine} {name}");
+                assert_eq!(report.images, 4);
+                assert_eq!(report.steps_mean, set.shape()[0] as f64, "{machine}");
+                assert!(report.spikes_per_image > 10.0, "{machine} {name}: {report:?}");
+                assert!(report.ticks.mean > 0.0, "{machine}");
+            }
+        }
     }
 }
 

@@ -65,6 +65,10 @@ where
         black_box(engine.step_probed(&mut Last::default()));
         black_box(engine.infer(&mut ()));
         black_box(engine.decided());
+        let _ = black_box(engine.push_event(at(), at() as u16, at() as i16));
+        black_box(engine.is_idle());
+        black_box(engine.state());
+        black_box(engine.restore(black_box(&[0; 3])));
         black_box(engine.potential(at(), at()));
         let output = engine.output(at());
         black_box((output.sums(), output.scale()));
