@@ -11,6 +11,7 @@ use crate::keras::import::{self, ImportError};
 use crate::keras::model::Model;
 use crate::keras::{self, Verification, VerifyError, VerifyOptions};
 use crate::network::Network;
+use crate::nir;
 use crate::simulate::SimulateOptions;
 use crate::simulation::{self, Simulation, SimulationError};
 
@@ -125,8 +126,8 @@ impl Network {
     /// Simulates the network in floats, step by step as NengoDL does, on all samples.
     ///
     /// The samples of a network with several inputs hold the values of each, see
-    /// [`DataSet::side_by_side`]. [`simulation::simulate`] also takes data over time, and hands out what each
-    /// neuron did.
+    /// [`DataSet::side_by_side`]. Those of a network with one input may have an axis of time before that of the
+    /// input; `steps` of them are run. [`simulation::simulate`] hands out what each neuron did.
     ///
     /// ```
     /// use tinyspike::{ConvertOptions, DataSet, Model, SimulateOptions};
@@ -153,8 +154,41 @@ impl Network {
         steps: usize,
         options: &SimulateOptions,
     ) -> Result<Simulation, SimulationError> {
-        let inputs = Inputs::new(self, std::slice::from_ref(data), false)?;
+        let over_time = self.inputs.len() == 1 && Inputs::over_time(self, 0, data.shape());
+        let inputs = Inputs::new(self, std::slice::from_ref(data), over_time)?;
         simulation::simulate(self, &inputs, Some(steps), options, &mut |_| ())
+    }
+}
+
+impl nir::Graph {
+    /// Reads a NIR graph, as frameworks for spiking networks export them.
+    ///
+    /// A file does not say how a step is taken; [`nir::Choices`] do, by the name of a framework or one by one.
+    ///
+    /// ```
+    /// use tinyspike::nir::{Choices, Graph};
+    /// use tinyspike::simulate::Readout;
+    /// use tinyspike::{DataSet, SimulateOptions};
+    ///
+    /// let graph = Graph::load("../tests/fixtures/nir/snntorch_watch_rleaky.nir")?;
+    /// let choices = Choices::parse(&graph, &["snntorch".to_owned()])?;
+    /// let network = graph.convert(&choices)?.network;
+    /// // Bytes stand for numbers of events.
+    /// let test = DataSet::load("../tests/fixtures/nir/snntorch_watch_rleaky.npz")?.with_byte_scale(1.0);
+    /// let options = SimulateOptions {
+    ///     dt: choices.all.dt,
+    ///     readout: Readout::Sum,
+    ///     ..SimulateOptions::default()
+    /// };
+    /// let simulation = network.simulate(&test, 100, &options)?;
+    /// assert_eq!(simulation.accuracy, Some(1.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`nir::NirError`], if the file cannot be read or holds no graph.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, nir::NirError> {
+        nir::load(path.as_ref())
     }
 }
 

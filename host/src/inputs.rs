@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::{DataSet, Targets};
+use crate::data::{DataSet, Frames, Targets};
 use crate::judge::Judge;
 use crate::network::{Network, NodeKind};
 use crate::simulate::{Input, InputData};
@@ -13,11 +13,38 @@ use crate::tensor::Tensor;
 pub struct Inputs {
     /// The input nodes' labels.
     labels: Vec<String>,
-    /// Arrays of shape `[samples, ..]`, or in a temporal model `[samples, steps, ..]`.
-    tensors: Vec<Tensor>,
+    data: Vec<Data>,
     targets: Option<Targets>,
     byte_scale: f32,
     temporal: bool,
+}
+
+/// Data of one input.
+#[derive(Clone, Debug)]
+enum Data {
+    /// An array of shape `[samples, ..]`, or in a temporal model `[samples, steps, ..]`.
+    Dense(Tensor),
+    /// Recordings of events over time, which stay events until they are asked for.
+    Events(Frames),
+}
+
+impl Data {
+    /// The first `axes` axes of the array: samples, or samples and steps.
+    fn axes(&self, axes: usize) -> Vec<usize> {
+        match self {
+            Self::Dense(tensor) => tensor.shape().iter().take(axes).copied().collect(),
+            Self::Events(frames) => vec![frames.len(), frames.steps()],
+        }
+    }
+
+    /// Some of the samples, in the first steps if there are more.
+    fn rows(&self, samples: Range<usize>, steps: Option<usize>) -> Tensor {
+        match (self, steps) {
+            (Self::Dense(tensor), None) => rows(tensor, samples),
+            (Self::Dense(tensor), Some(steps)) => first_steps(&rows(tensor, samples), steps),
+            (Self::Events(frames), steps) => frames.dense(samples, steps.unwrap_or(usize::MAX)),
+        }
+    }
 }
 
 /// Mismatch of data and a network's inputs.
@@ -96,7 +123,7 @@ impl Inputs {
         }
         let mut all = Self {
             labels: Vec::new(),
-            tensors: Vec::new(),
+            data: Vec::new(),
             targets: None,
             byte_scale: 1.0,
             temporal,
@@ -105,6 +132,39 @@ impl Inputs {
             all.add(input, set)?;
         }
         Ok(all)
+    }
+
+    /// Takes recordings of events, in steps, as the data of a network's only input.
+    ///
+    /// # Errors
+    /// [`InputsError`], if the network has other inputs.
+    pub fn of_events(network: &Network, frames: Frames) -> Result<Self, InputsError> {
+        let mut inputs = Place::all(network);
+        let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
+            return Err(InputsError::Count {
+                names: network
+                    .inputs
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .collect(),
+                found: 1,
+            });
+        };
+        if frames.shape() != input.shape {
+            return Err(InputsError::Shape {
+                input: input.name,
+                found: frames.shape().to_vec(),
+                expected: input.shape,
+                temporal: true,
+            });
+        }
+        Ok(Self {
+            labels: vec![input.label],
+            targets: frames.targets().cloned(),
+            data: vec![Data::Events(frames)],
+            byte_scale: 1.0,
+            temporal: true,
+        })
     }
 
     fn add(&mut self, input: Place, set: &DataSet) -> Result<(), InputsError> {
@@ -127,13 +187,14 @@ impl Inputs {
         }
         shape.extend(&input.shape);
         let tensor = Tensor::new(shape, set.to_floats()).ok_or_else(refuse)?;
-        if let Some(first) = self.tensors.first() {
-            let (first, found) = (&first.shape()[..axes], &tensor.shape()[..axes]);
+        let data = Data::Dense(tensor);
+        if let Some(first) = self.data.first() {
+            let (first, found) = (first.axes(axes), data.axes(axes));
             if first != found {
                 return Err(InputsError::Samples {
                     input: input.name,
-                    found: found.to_vec(),
-                    first: first.to_vec(),
+                    found,
+                    first,
                 });
             }
         }
@@ -142,8 +203,27 @@ impl Inputs {
             self.byte_scale = set.byte_scale();
         }
         self.labels.push(input.label);
-        self.tensors.push(tensor);
+        self.data.push(data);
         Ok(())
+    }
+
+    /// Tells whether samples of this shape have an axis of time before those of a network's input, by its number.
+    #[must_use]
+    pub fn over_time(network: &Network, at: usize, shape: &[usize]) -> bool {
+        let input = Place::all(network).into_iter().nth(at);
+        input.is_some_and(|input| {
+            let each = shape.split_first().map(|(_, each)| each);
+            !fits(shape, &input.shape) && each.is_some_and(|each| fits(each, &input.shape))
+        })
+    }
+
+    /// The shape of a network's input, by its number.
+    #[must_use]
+    pub fn shape(network: &Network, at: usize) -> Option<Vec<usize>> {
+        Place::all(network)
+            .into_iter()
+            .nth(at)
+            .map(|input| input.shape)
     }
 
     /// Checks the shape of samples for an input of a network, by its number.
@@ -165,11 +245,11 @@ impl Inputs {
     /// Number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tensors
+        let first = self
+            .data
             .first()
-            .and_then(|t| t.shape().first())
-            .copied()
-            .unwrap_or(0)
+            .and_then(|data| data.axes(1).first().copied());
+        first.unwrap_or(0)
     }
 
     /// Tells whether there is no sample, as for a network without inputs.
@@ -181,8 +261,26 @@ impl Inputs {
     /// Number of steps of a temporal model's data.
     #[must_use]
     pub fn steps(&self) -> Option<usize> {
-        let shape = self.tensors.first().filter(|_| self.temporal)?.shape();
-        shape.get(1).copied()
+        let first = self.data.first().filter(|_| self.temporal)?;
+        first.axes(2).get(1).copied()
+    }
+
+    /// The most samples to hold at a time, so that events that become dense take no more than 256 MiB in so many
+    /// steps.
+    pub(crate) fn block(&self, steps: usize) -> usize {
+        const MOST: usize = 1 << 26;
+        let sizes = self.data.iter().map(|data| match data {
+            Data::Events(frames) => frames.shape().iter().product::<usize>(),
+            Data::Dense(_) => 0,
+        });
+        let each = sizes.sum::<usize>().saturating_mul(steps);
+        MOST.checked_div(each).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// The results that the network should have, if known.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
     }
 
     /// The judge of a first output of so many values, if there are targets that fit.
@@ -194,27 +292,23 @@ impl Inputs {
     /// Some of the samples, for a Keras model; none of those past the end.
     #[must_use]
     pub fn tensors(&self, samples: Range<usize>) -> Vec<Tensor> {
-        (self.tensors.iter())
-            .map(|t| rows(t, samples.clone()))
-            .collect()
+        let data = self.data.iter();
+        data.map(|data| data.rows(samples.clone(), None)).collect()
     }
 
     /// Some of the samples, for a simulation of so many steps, if the data has as many.
     #[must_use]
     pub fn nodes(&self, samples: Range<usize>, steps: usize) -> Vec<Input> {
-        (self.labels.iter().zip(&self.tensors))
-            .map(|(label, tensor)| {
-                let x = rows(tensor, samples.clone());
-                Input {
-                    name: label.clone(),
-                    data: if self.temporal {
-                        InputData::Steps(first_steps(&x, steps))
-                    } else {
-                        InputData::Static(x)
-                    },
-                }
-            })
-            .collect()
+        let all = self.labels.iter().zip(&self.data);
+        all.map(|(label, data)| Input {
+            name: label.clone(),
+            data: if self.temporal {
+                InputData::Steps(data.rows(samples.clone(), Some(steps)))
+            } else {
+                InputData::Static(data.rows(samples.clone(), None))
+            },
+        })
+        .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Deploys a trained Keras network as a spiking network on a microcontroller.
+//! Deploys trained networks as spiking networks on microcontrollers: those of Keras, and of frameworks that write NIR.
 //!
 //! # From a model to an image
 //!

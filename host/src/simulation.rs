@@ -52,8 +52,10 @@ pub enum SimulationError {
         /// Most values that are held.
         limit: usize,
     },
-    /// Neither the data nor anybody says how many steps.
-    #[error("the data does not say how many steps to run")]
+    /// The data is the same in all steps, and nobody says how many.
+    #[error(
+        "the samples have no axis of time, and are shown in every step: it is open for how many"
+    )]
     NoSteps,
 }
 
@@ -148,6 +150,7 @@ pub fn simulate(
         Some(samples) => samples.min(BLOCK),
         None => BLOCK,
     };
+    let block = block.min(inputs.block(steps));
     let mut sums = Sums::new(network, inputs, options.readout);
     for from in (0..inputs.len()).step_by(block) {
         let samples = from..inputs.len().min(from + block);
@@ -173,9 +176,15 @@ fn values_in_a_step(network: &Network, options: &SimulateOptions) -> usize {
 /// The judge of a network's first output, if the data has targets that fit.
 #[must_use]
 pub fn judge<'i>(network: &Network, inputs: &'i Inputs) -> Option<Judge<'i>> {
+    inputs.judge(outputs(network)?, judge::threshold(network))
+}
+
+/// Number of values of a network's first output.
+#[must_use]
+pub fn outputs(network: &Network) -> Option<usize> {
     let (_, probe) = network.outputs.first()?;
     let probe = network.probes.get(probe.0)?;
-    inputs.judge(size_of(network, probe.target), judge::threshold(network))
+    Some(size_of(network, probe.target))
 }
 
 /// Number of values of a source.

@@ -7,6 +7,7 @@ use flate2::read::GzDecoder;
 use npyz::npz::NpzArchive;
 use serde_json::Value;
 use tempfile::TempDir;
+use tinyspike::data::{self, NamedArray, NamedValues, write_npz};
 
 mod tool;
 
@@ -1166,4 +1167,215 @@ fn what_a_nir_graph_cannot_do_is_said() {
         "norse",
     ]);
     assert!(text(&keras.stderr).contains("--semantics is for NIR graphs, which this is none of"));
+}
+
+/// Writes whole numbers as arrays of an archive.
+fn write_arrays(path: &Path, arrays: Vec<(&str, Vec<usize>, Vec<i32>)>) {
+    let arrays: Vec<NamedArray> = (arrays.into_iter())
+        .map(|(name, shape, values)| NamedArray {
+            name: name.to_owned(),
+            shape,
+            values: NamedValues::I32(values),
+        })
+        .collect();
+    write_npz(std::fs::File::create(path).unwrap(), &arrays).unwrap();
+}
+
+#[test]
+fn what_a_figure_of_a_nir_graph_hides_is_said() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data.npz");
+    let graph = nir("norse_watch_ff.nir");
+    let zeros = ("x", vec![2, 100, 6], vec![0; 1200]);
+    write_arrays(&data, vec![zeros, ("y", vec![2], vec![1, 9])]);
+    // So short a step leaves neurons below their thresholds.
+    let output = tinyspike(&[
+        "simulate",
+        path(&graph),
+        "--data",
+        path(&data),
+        "--semantics",
+        "norse,dt=0.000001",
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for part in [
+        "warning: 1 labels (the largest is 9) have no output: the network has 7",
+        "no neuron of [\"1\", \"3\"] spiked in 2 samples of 100 steps",
+    ] {
+        let said = text(&output.stderr).replace("\n         ", " ");
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Neurons have the names of their equations.
+    let report = json(&tinyspike(&[
+        "simulate",
+        path(&nir("norse_vowels_lifcell.nir")),
+        "--data",
+        path(&nir("norse_vowels_lifcell.npz")),
+        "--semantics",
+        "norse-lif,dt=0.01",
+        "--json",
+    ]));
+    let named = |report: &Value| -> Vec<String> {
+        let ensembles = report["ensembles"].as_array().unwrap().iter();
+        let names = ensembles.map(|e| e["neuron_type"].as_str().unwrap().to_owned());
+        names
+            .map(|name| name.split('(').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(named(&report), ["CubaLIF", "CubaLIF"]);
+    let report = json(&tinyspike(&[
+        "simulate",
+        path(&nir("sinabs_mnist_cnn.nir")),
+        "--data",
+        path(&nir("sinabs_mnist_cnn.npz")),
+        "--steps",
+        "2",
+        "--json",
+    ]));
+    assert!(named(&report).iter().all(|name| name == "IF"), "{report}");
+}
+
+#[test]
+fn semantics_that_are_still_guessed_are_named() {
+    let graph = nir("norse_watch_ff.nir");
+    for (semantics, part) in [
+        (None, Some("taken for semantics norse (")),
+        (
+            Some("reset=subtract"),
+            Some("taken for semantics norse in dt, scheme, "),
+        ),
+        (Some("norse,dt=0.02"), None),
+        // Numbers in the file tell the step of this one alone.
+        (Some("lif1:reset=subtract"), None),
+    ] {
+        let mut args = vec!["inspect", path(&graph)];
+        args.extend(semantics.iter().flat_map(|text| ["--semantics", text]));
+        let said = text(&tinyspike(&args).stderr).replace("\n      ", " ");
+        match part {
+            Some(part) => assert!(said.contains(part), "{part}: {said}"),
+            None => assert!(!said.contains("taken for semantics"), "{said}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_are_called_nir_get_nirs_reasons() {
+    let folder = TempDir::new().unwrap();
+    let notes = folder.path().join("net.nir");
+    std::fs::write(&notes, "a network").unwrap();
+    for semantics in [&[][..], &["--semantics", "norse"]] {
+        let output = tinyspike(&[&["inspect", path(&notes)], semantics].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("net.nir: is no NIR graph: "), "{said}");
+    }
+    for command in [
+        "--help",
+        "simulate --help",
+        "inspect --help",
+        "verify --help",
+    ] {
+        let args: Vec<&str> = command.split(' ').collect();
+        assert!(text(&tinyspike(&args).stdout).contains("NIR"), "{command}");
+    }
+    let picture = tinyspike(&[
+        "simulate",
+        path(&nir("spikingjelly_mnist_cnn.nir")),
+        "--data",
+        path(&nir("spikingjelly_mnist_cnn.npz")),
+    ]);
+    let said = text(&picture.stderr).replace("\n      ", " ");
+    assert!(
+        said.contains("--steps 50 shows each sample for 50 steps; samples over time"),
+        "{said}"
+    );
+}
+
+#[test]
+fn recordings_of_events_are_simulated_as_their_counts() {
+    let folder = TempDir::new().unwrap();
+    let graph = nir("snntorch_watch_rleaky.nir");
+    let arrays = data::arrays(&nir("snntorch_watch_rleaky.npz")).unwrap();
+    let find = |name: &str| arrays.iter().find(|array| array.name == name).unwrap();
+    let (x, y) = (find("x"), find("y"));
+    let [samples, steps, channels] = x.shape[..] else {
+        panic!("{:?}", x.shape);
+    };
+    // Recordings begin with their first event, so each gets one in its first step, and one in a step more.
+    let mut dense: Vec<i32> = x.values.iter().map(|v| *v as i32).collect();
+    let (mut offsets, mut times, mut places) = (vec![0], Vec::new(), Vec::new());
+    for sample in dense.chunks_exact_mut(steps * channels) {
+        sample[0] = sample[0].max(1);
+        for (step, counts) in sample.chunks_exact(channels).enumerate() {
+            for (channel, count) in counts.iter().enumerate() {
+                let events = *count as usize;
+                times.extend(vec![step as i32 * 20_000; events]);
+                places.extend(vec![channel as i32; events]);
+            }
+        }
+        times.push(steps as i32 * 20_000);
+        places.push(0);
+        offsets.push(times.len() as i32);
+    }
+    let labels: Vec<i32> = y.values.iter().map(|v| *v as i32).collect();
+    let (events, counts) = (
+        folder.path().join("events.npz"),
+        folder.path().join("counts.npz"),
+    );
+    let column = |name, values: Vec<i32>| (name, vec![values.len()], values);
+    write_arrays(
+        &events,
+        vec![
+            column("offsets", offsets),
+            column("t_us", times),
+            column("x", places),
+            column("label", labels.clone()),
+        ],
+    );
+    write_arrays(
+        &counts,
+        vec![
+            ("x", vec![samples, steps, channels], dense),
+            column("y", labels),
+        ],
+    );
+    let run = |file: &Path, more: &[&str]| {
+        let out = folder.path().join("out.npz");
+        let mut args = vec!["simulate", path(&graph), "--data", path(file), "--json"];
+        args.extend(["--probe", "all", "-o", path(&out)]);
+        let mut report = json(&tinyspike(&[&args, more].concat()));
+        report["image_steps_per_second"] = Value::Null;
+        (report, data::arrays(&out).unwrap())
+    };
+    let expected = run(&counts, &[]);
+    assert_eq!(expected.0["steps"], steps);
+    assert_eq!(run(&events, &["--bin", "0.02"]), expected);
+    let (padded, _) = run(&events, &["--bin", "0.02", "--steps", "130"]);
+    assert_eq!(padded["steps"], 130);
+    let unused = tinyspike(&[
+        "simulate",
+        path(&graph),
+        "--data",
+        path(&counts),
+        "--bin",
+        "0.02",
+    ]);
+    assert!(text(&unused.stderr).contains("--bin is for recordings of events"));
+
+    // One recording without end is its parts one behind the other.
+    let (stream, _) = run(&counts, &["--limit", "1"]);
+    let one = folder.path().join("one.npz");
+    let first = x.values[..steps * channels].iter().map(|v| *v as i32);
+    let mut first: Vec<i32> = first.collect();
+    first[0] = first[0].max(1);
+    write_arrays(&one, vec![("x", vec![steps, channels], first)]);
+    let (found, _) = run(&one, &["--stream"]);
+    assert_eq!(
+        (
+            &found["images"],
+            &found["steps"],
+            &found["spikes_per_image"]
+        ),
+        (&1.into(), &steps.into(), &stream["spikes_per_image"])
+    );
 }

@@ -32,6 +32,29 @@ pub(super) enum Values {
     Float(Vec<f32>),
 }
 
+impl Array {
+    /// The error for an array of a shape that does not fit.
+    pub(super) fn refused(&self, reason: String) -> DataError {
+        DataError::Shape {
+            file: self.file.clone(),
+            array: self.name.clone(),
+            shape: self.shape.clone(),
+            reason,
+        }
+    }
+}
+
+impl Values {
+    /// Number of values.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::Int(values) => values.len(),
+            Self::Float(values) => values.len(),
+        }
+    }
+}
+
 pub(super) fn array_called(name: &str) -> String {
     format!("array {name}")
 }

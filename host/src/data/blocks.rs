@@ -62,7 +62,7 @@ pub fn read_blocks<E: From<DataError>>(
     };
     match Format::of(&start[..read]) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(&file, &mut content, limit)?;
+            let mut archive = Archive::open(&file, &mut content, limit)?.samples()?;
             let y = archive.array("y", Role::Labels)?;
             let lacks = archive.lacks("x");
             match archive.zip.by_name("x.npy") {

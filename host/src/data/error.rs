@@ -48,6 +48,14 @@ pub enum DataError {
         /// The names of its arrays, comma-separated.
         found: String,
     },
+    /// Recordings of events, for a reader of samples.
+    #[error(
+        "{file}: recordings of events, which `simulate` reads; for anything else count them in steps, and save x of the shape (samples, steps, ...)"
+    )]
+    Events {
+        /// The file.
+        file: String,
+    },
     /// Bytes that the format does not allow, or that end too early.
     #[error("{file}: {what}: {reason}; the file is damaged, or was cut short: write it again")]
     Damaged {

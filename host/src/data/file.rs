@@ -75,7 +75,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), 
     let limit = unpacked_limit(bytes.len() as u64);
     match Format::of(bytes) {
         Some(Format::Npz) => {
-            let mut archive = Archive::open(file, Cursor::new(bytes), limit)?;
+            let mut archive = Archive::open(file, Cursor::new(bytes), limit)?.samples()?;
             let x = archive
                 .array("x", Role::Samples)?
                 .ok_or_else(|| archive.lacks("x"))?;

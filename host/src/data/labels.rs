@@ -9,12 +9,7 @@ const ROUNDING: f32 = 1e-3;
 
 /// Checks the samples and their targets against each other.
 pub(super) fn join(x: Array, y: Option<Array>) -> Result<DataSet, DataError> {
-    let refused = |reason: &str| DataError::Shape {
-        file: x.file.clone(),
-        array: x.name.clone(),
-        shape: x.shape.clone(),
-        reason: reason.into(),
-    };
+    let refused = |reason: &str| x.refused(reason.into());
     let [count, shape @ ..] = x.shape.as_slice() else {
         return Err(refused(
             "a single value; put the samples along a first axis",
@@ -56,23 +51,15 @@ pub(super) fn targets_of(
     x_name: &str,
     x_shape: &[usize],
 ) -> Result<Targets, DataError> {
-    let refused = |reason: String| DataError::Shape {
-        file: y.file.clone(),
-        array: y.name.clone(),
-        shape: y.shape.clone(),
-        reason,
-    };
     let [count, rest @ ..] = y.shape.as_slice() else {
-        return Err(refused("a single value; give one for each sample".into()));
+        return Err(y.refused("a single value; give one for each sample".into()));
     };
     let size: usize = rest.iter().product();
     if size == 0 {
-        return Err(refused(
-            "there are no values; no axis may have length 0".into(),
-        ));
+        return Err(y.refused("there are no values; no axis may have length 0".into()));
     }
     if Some(count) != x_shape.first() {
-        return Err(refused(format!(
+        return Err(y.refused(format!(
             "it must have one label, or one row of values, for each sample, and {x_name} in {x_file} has shape \
              {x_shape:?}"
         )));

@@ -34,6 +34,16 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
         }
     }
 
+    /// Refuses recordings of events, whose x and y are addresses.
+    pub(super) fn samples(self) -> Result<Self, DataError> {
+        match self.zip.index_for_name("offsets.npy") {
+            None => Ok(self),
+            Some(_) => Err(DataError::Events {
+                file: self.file.into(),
+            }),
+        }
+    }
+
     /// The error for an array that is not there: it names what is.
     pub(super) fn lacks(&self, array: &str) -> DataError {
         let mut names: Vec<_> = self

@@ -271,6 +271,14 @@ impl DataSet {
         self
     }
 
+    /// All samples as the steps of one that has no targets: a recording without end, from its first sample on.
+    #[must_use]
+    pub fn as_stream(mut self) -> Self {
+        self.shape.insert(0, self.len());
+        self.targets = None;
+        self
+    }
+
     /// Appends samples of the same shape and kind; others are left out.
     pub(super) fn extend(&mut self, other: Self) {
         match (&mut self.samples, other.samples) {

@@ -13,6 +13,7 @@ use crate::assemble::Image;
 use crate::emulate::{Run, channels};
 use crate::graph::{Graph, LinearMap, Source, SourceMap};
 use crate::integers;
+use crate::simulation::Simulation;
 
 /// A sign that data is not what a network was made for.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,15 @@ pub enum Suspicion {
         values: usize,
         /// Number of outputs.
         outputs: usize,
+    },
+    /// Ensembles whose neurons never spiked.
+    Silent {
+        /// The ensembles.
+        ensembles: Vec<String>,
+        /// Number of samples.
+        samples: usize,
+        /// Number of steps of each.
+        steps: usize,
     },
     /// Neurons of an exact image that had more spikes in a step than an event may have.
     Saturated {
@@ -116,6 +126,15 @@ impl fmt::Display for Suspicion {
                 f,
                 "y has {values} values for each sample, and the network has {outputs} outputs: neither accuracy nor \
                  error can be told. Classes are whole numbers from 0 on"
+            ),
+            Self::Silent {
+                ensembles,
+                samples,
+                steps,
+            } => write!(
+                f,
+                "no neuron of {ensembles:?} spiked in {samples} samples of {steps} steps, so that nothing behind them sees the \
+                 data: are the data's scale and the step those of training, and are there enough steps?"
             ),
             Self::Saturated {
                 ensemble,
@@ -231,8 +250,8 @@ pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
 
 /// Signs that targets are not those of a network with so many outputs.
 #[must_use]
-pub fn of_targets(data: &DataSet, outputs: usize) -> Option<Suspicion> {
-    let labels = match data.targets()? {
+pub fn of_targets(targets: Option<&Targets>, outputs: usize) -> Option<Suspicion> {
+    let labels = match targets? {
         // One output of whole numbers has an error.
         Targets::Classes(_) if outputs == 1 => return None,
         Targets::Classes(labels) => labels,
@@ -246,6 +265,21 @@ pub fn of_targets(data: &DataSet, outputs: usize) -> Option<Suspicion> {
         count,
         largest,
         outputs,
+    })
+}
+
+/// Signs that spikes end in the middle of a network.
+#[must_use]
+pub fn of_simulation(simulation: &Simulation) -> Option<Suspicion> {
+    let silent = simulation
+        .ensembles
+        .iter()
+        .filter(|e| e.spikes_per_image == Some(0.0));
+    let ensembles: Vec<String> = silent.map(|e| e.label.clone()).collect();
+    (!ensembles.is_empty()).then_some(Suspicion::Silent {
+        ensembles,
+        samples: simulation.images,
+        steps: simulation.steps,
     })
 }
 
@@ -367,7 +401,7 @@ pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
-    let mut found: Vec<Suspicion> = of_targets(data, outputs).into_iter().collect();
+    let mut found: Vec<Suspicion> = of_targets(data.targets(), outputs).into_iter().collect();
     let mut start = 0;
     for (at, input) in network.inputs.iter().enumerate() {
         let part = start..start + input.size as usize;
@@ -477,14 +511,14 @@ mod tests {
     #[test]
     fn labels_without_an_output_are_counted() {
         let of = |labels: Vec<u32>| set(Samples::U8(vec![1; labels.len()]), 1, Some(labels));
-        assert_eq!(of_targets(&of(vec![0, 9, 4]), 10), None);
+        assert_eq!(of_targets(of(vec![0, 9, 4]).targets(), 10), None);
         let beyond = Suspicion::Labels {
             count: 2,
             largest: 11,
             outputs: 10,
         };
-        assert_eq!(of_targets(&of(vec![1, 10, 11]), 10), Some(beyond));
-        assert_eq!(of_targets(&of(vec![0, 1, 2]), 1), None);
+        assert_eq!(of_targets(of(vec![1, 10, 11]).targets(), 10), Some(beyond));
+        assert_eq!(of_targets(of(vec![0, 1, 2]).targets(), 1), None);
         let two = Targets::Values {
             size: 2,
             values: vec![0.5; 4],
@@ -493,9 +527,9 @@ mod tests {
         };
         let two = set(Samples::U8(vec![1, 2]), 1, None).with_targets(Some(two));
         let (values, outputs) = (2, 3);
-        assert_eq!(of_targets(&two, 2), None);
+        assert_eq!(of_targets(two.targets(), 2), None);
         let others = Suspicion::Targets { values, outputs };
-        assert_eq!(of_targets(&two, outputs), Some(others));
+        assert_eq!(of_targets(two.targets(), outputs), Some(others));
     }
 
     #[test]
@@ -504,6 +538,6 @@ mod tests {
         let labels = (0..20).map(|i| i % 3).collect();
         let data = set(Samples::U8(values), 4, Some(labels));
         assert_eq!(of_calibration(&data, true), []);
-        assert_eq!(of_targets(&data, 3), None);
+        assert_eq!(of_targets(data.targets(), 3), None);
     }
 }

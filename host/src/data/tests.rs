@@ -423,3 +423,128 @@ proptest! {
         }
     }
 }
+
+/// An archive of two recordings on inputs of two polarities, two rows and three columns.
+fn recordings(change: impl Fn(&mut Vec<(&'static str, Vec<i32>)>)) -> tempfile::NamedTempFile {
+    let mut arrays = vec![
+        ("offsets", vec![0, 5, 7]),
+        ("t_us", vec![500, 900, 1499, 3000, 3700, 0, 2000]),
+        ("x", vec![2, 2, 2, 0, 1, 1, 1]),
+        ("y", vec![1, 1, 1, 0, 0, 0, 0]),
+        ("p", vec![0, 0, 0, 1, 1, 0, 0]),
+        ("label", vec![4, 3]),
+    ];
+    change(&mut arrays);
+    let arrays = arrays.into_iter();
+    let arrays: Vec<(&str, Vec<u8>)> = arrays
+        .map(|(name, values)| (name, c(&[values.len() as u64], values)))
+        .collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&npz(&arrays)).unwrap();
+    file
+}
+
+#[test]
+fn recordings_are_counted_in_steps() {
+    let file = recordings(|_| ());
+    let open = || Recordings::open(file.path()).unwrap().unwrap();
+    // A step is 1 ms from the first event on; the fourth of the first recording is not over.
+    let frames = open().frames(&[2, 2, 3], 0.001, None).unwrap();
+    assert_eq!((frames.len(), frames.steps()), (2, 3));
+    assert_eq!(frames.targets(), Some(&Targets::Classes(vec![4, 3])));
+    let events = |samples, steps| {
+        let dense = frames.dense(samples, steps);
+        let values = dense.data().iter().enumerate();
+        let found: Vec<(usize, f32)> = values
+            .filter(|(_, v)| **v != 0.0)
+            .map(|(at, v)| (at, *v))
+            .collect();
+        (dense.shape().to_vec(), found)
+    };
+    let (first, second) = ([(5, 3.0), (2 * 12 + 6, 1.0)], [(36 + 1, 1.0)]);
+    let all = [first.as_slice(), &second].concat();
+    assert_eq!(events(0..9, 99), (vec![2, 3, 2, 2, 3], all));
+    assert_eq!(events(0..1, 2), (vec![1, 2, 2, 2, 3], first[..1].to_vec()));
+    // Longer steps, and steps that are padded or cut.
+    let frames = open().frames(&[2, 2, 3], 0.0016, Some(4)).unwrap();
+    assert_eq!(frames.dense(0..2, 4).data().iter().sum::<f32>(), 5.0);
+    let one = open().take(1).frames(&[2, 2, 3], 0.001, Some(1)).unwrap();
+    assert_eq!(one.dense(0..2, 4).data().iter().sum::<f32>(), 3.0);
+    assert_eq!(one.targets(), Some(&Targets::Classes(vec![4])));
+    // Other data is not taken for events, and events are not taken for other data.
+    let other = recordings(|arrays| arrays.retain(|(name, _)| *name != "offsets"));
+    assert_eq!(Recordings::open(other.path()).unwrap(), None);
+    for refused in [load(file.path()).err(), about(file.path()).err()] {
+        let refused = refused.unwrap().to_string();
+        assert!(refused.contains("recordings of events"), "{refused}");
+    }
+}
+
+#[test]
+fn recordings_that_contradict_themselves_are_refused() {
+    fn set(arrays: &mut [(&'static str, Vec<i32>)], name: &str, values: &[i32]) {
+        let array = arrays.iter_mut().find(|(own, _)| *own == name).unwrap();
+        array.1 = values.to_vec();
+    }
+    type Change = fn(&mut Vec<(&'static str, Vec<i32>)>);
+    let cases: [(Change, &str); 7] = [
+        (
+            |a| set(a, "offsets", &[0, 5, 8]),
+            "ascend from 0 to the number of events, which is 7",
+        ),
+        (|a| set(a, "offsets", &[0, 0, 7]), "no recording is empty"),
+        (
+            |a| set(a, "t_us", &[500, 900, 899, 3000, 3700, 0, 2000]),
+            "sample 0: times go back",
+        ),
+        (|a| set(a, "x", &[2]), "one value for each of 7 events"),
+        (|a| set(a, "label", &[4]), "one label"),
+        (
+            |a| a.retain(|(name, _)| *name != "t_us"),
+            "no array \"t_us\"",
+        ),
+        (|a| a.retain(|(name, _)| *name != "x"), "no array \"x\""),
+    ];
+    for (change, part) in cases {
+        let error = Recordings::open(recordings(change).path()).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let cases: [(Change, &[usize], f64, &str); 5] = [
+        (
+            |_| (),
+            &[2, 2, 2],
+            0.001,
+            "array x, sample 0: an event at 2, and the input has 2 places there",
+        ),
+        (
+            |a| set(a, "p", &[0, 0, 0, 1, 1, -1, 0]),
+            &[2, 2, 3],
+            0.001,
+            "array p, sample 1: an event at -1",
+        ),
+        (
+            |_| (),
+            &[12],
+            0.001,
+            "addresses have the parts p, y, x, and the input has the axes [12]",
+        ),
+        (
+            |a| a.retain(|(name, _)| *name != "p"),
+            &[2, 2, 3],
+            0.001,
+            "addresses have the parts y, x",
+        ),
+        (|_| (), &[2, 2, 3], 1e-12, "give longer steps"),
+    ];
+    for (change, shape, seconds, part) in cases {
+        let open = Recordings::open(recordings(change).path())
+            .unwrap()
+            .unwrap();
+        let error = open.frames(shape, seconds, None).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    // An axis of length 1 needs no part.
+    let flat = recordings(|a| a.retain(|(name, _)| *name != "p"));
+    let open = Recordings::open(flat.path()).unwrap().unwrap();
+    assert!(open.frames(&[1, 2, 3], 0.001, None).is_ok());
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::rule::{Firing, Rule};
+use super::rule::{Firing, Reset, Rule};
 
 /// Numbers of a list that are shown; of more, both ends.
 const SHOWN: usize = 8;
@@ -312,6 +312,28 @@ impl<P> NeuronType<P> {
     }
 }
 
+impl<P: PartialEq<f32>> NeuronType<P> {
+    /// NIR's name of the equation that neurons with a rule have; `None` of Nengo's types.
+    fn equation(&self) -> Option<&'static str> {
+        let Self::CubaLif {
+            rule, decay, leak, ..
+        } = self
+        else {
+            return None;
+        };
+        let names = if rule.charge.is_some() {
+            ["CubaLIF", "CubaLI"]
+        } else if *decay == 0.0 && rule.reset == Reset::Nothing {
+            ["Threshold", "LI"]
+        } else if *decay == 1.0 && *leak == 0.0 {
+            ["IF", "I"]
+        } else {
+            ["LIF", "LI"]
+        };
+        Some(names[usize::from(rule.firing == Firing::Never)])
+    }
+}
+
 impl NeuronType<PerNeuron> {
     /// The type with the parameters of all neurons; `None` if they differ.
     #[must_use]
@@ -341,13 +363,18 @@ impl From<NeuronType> for NeuronType<PerNeuron> {
 
 impl<P: fmt::Display + PartialEq<f32>> fmt::Display for NeuronType<P> {
     /// Writes it as Nengo does: the arguments that differ from Nengo's defaults, such as
-    /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown.
+    /// `SpikingRectifiedLinear(amplitude=0.01)`. A leaky slope is always shown. Neurons with a rule have NIR's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = self.base().map(|base| format!("base_type={base}"));
-        let shown = |p: &Parameter<&P>| *p.value != p.default || p.name == "negative_slope";
+        let name = self.equation().unwrap_or(self.name());
+        // Their names say the decay.
+        let fixed = ["IF", "I", "Threshold"].contains(&name);
+        let shown = |p: &Parameter<&P>| {
+            (*p.value != p.default || p.name == "negative_slope") && !(fixed && p.name == "decay")
+        };
         let parameters = self.parameters().into_iter().filter(shown);
         let own = parameters.map(|p| format!("{}={}", p.name, p.value));
         let arguments: Vec<String> = base.into_iter().chain(own).collect();
-        write!(f, "{}({})", self.name(), arguments.join(", "))
+        write!(f, "{name}({})", arguments.join(", "))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         }
         Advice::KernelFamily(name) => format!("convert with --target {name}"),
         Advice::RunSteps(Some(steps)) => format!("give --steps {steps} at most"),
-        Advice::RunSteps(None) => "--steps must say how long to run".into(),
+        Advice::RunSteps(None) => "--steps 50 shows each sample for 50 steps; samples over time have the shape (samples, steps, ...)".into(),
         Advice::FewerSamples => "run fewer samples with --limit".into(),
         Advice::ModelVersion => {
             "`tinyspike convert --model-version N` says which version a model is".into()

@@ -24,7 +24,7 @@ use tinyspike_shared::slots::MINIMUM_LIMIT;
 use crate::diagnostics::Failure;
 use crate::names::{self, FiringRate, SynapseName};
 
-/// Deploy a trained Keras network as a spiking network on a microcontroller.
+/// Deploy a trained network as a spiking network on a microcontroller: a Keras model, an ONNX file or a NIR graph.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Args {
@@ -38,11 +38,13 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Convert a Keras model to an image for a device.
     Convert(Convert),
-    /// List the contents of a Keras model (in NengoDL's words) or of an image.
+    /// List the contents of a Keras or ONNX model (in NengoDL's words), of a NIR graph (with what it leaves open) or of
+    /// an image.
     Inspect(Inspect),
-    /// Run a model as a spiking network in floats, step by step as NengoDL does.
+    /// Run a Keras or ONNX model, or a NIR graph, as a spiking network in floats, step by step as NengoDL or the graph's
+    /// framework does.
     Simulate(Simulate),
-    /// Compare a converted model with its Keras forward pass.
+    /// Compare a converted model with its Keras forward pass, or a NIR graph with a recorded sample.
     Verify(Verify),
     /// Run an image on this machine, with the engine that devices run.
     Emulate(Emulate),
@@ -215,6 +217,17 @@ pub(crate) struct DataFlags {
     pub(crate) values: bool,
 }
 
+/// Options for data over time.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct TimeFlags {
+    /// Seconds of a step in which recorded events are counted [default: 0.001].
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub(crate) bin: Option<f64>,
+    /// Take x as one recording of many steps, of the shape (steps, ...), instead of as samples.
+    #[arg(long, conflicts_with_all = ["bin", "limit"])]
+    pub(crate) stream: bool,
+}
+
 impl DataFlags {
     /// The data with its targets as the user has them.
     pub(crate) fn targets(&self, set: DataSet) -> DataSet {
@@ -380,7 +393,7 @@ impl Convert {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
-    /// A Keras model, an ONNX file or an image.
+    /// A Keras model, an ONNX file, a NIR graph or an image.
     pub(crate) file: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -391,10 +404,10 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Simulate {
-    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
+    /// A Keras model (.h5, .keras or a SavedModel), an ONNX file or a NIR graph (.nir).
     pub(crate) model: PathBuf,
-    /// The samples: .npz with x and y, or IDX (-ubyte, .gz too). INPUT=FILE for each input of a model
-    /// with several.
+    /// The samples: .npz with x and y, IDX (-ubyte, .gz too), or .npz with recordings of events (t_us, x, y, p,
+    /// offsets, label). INPUT=FILE for each input of a model with several.
     #[arg(long, value_name = "[INPUT=]FILE", required = true)]
     pub(crate) data: Vec<String>,
     /// Steps of an inference. With data over time, the default is the data's.
@@ -422,6 +435,8 @@ pub(crate) struct Simulate {
     /// of a NIR graph's spikes, else last].
     #[arg(long, value_name = "HOW")]
     readout: Option<Readout>,
+    #[command(flatten)]
+    pub(crate) time: TimeFlags,
     #[command(flatten)]
     pub(crate) bytes: DataFlags,
     /// Print one JSON object.
@@ -475,7 +490,7 @@ impl VoltageName {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// A Keras model (.h5, .keras or a SavedModel) or an ONNX file.
+    /// A Keras model (.h5, .keras or a SavedModel), an ONNX file or a NIR graph (.nir).
     pub(crate) model: PathBuf,
     /// The samples: .npz with x and y, or IDX (-ubyte, .gz too) [default: ones]. INPUT=FILE for each input of a
     /// model with several.

@@ -3,31 +3,69 @@
 use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, DataSet, suspicion};
+use tinyspike::data::{self, DataSet, Recordings, suspicion};
 use tinyspike::emulate;
 use tinyspike::inputs::Inputs;
 use tinyspike::judge::Judge;
 use tinyspike::network::Head;
 
-use crate::args::{ConvertFlags, DataFlags};
+use crate::args::{ConvertFlags, DataFlags, TimeFlags};
 use crate::diagnostics::{Failure, note, warn};
 use crate::source::{Source, as_they_are};
 
+/// Seconds of a step in which events are counted, unless the user says.
+const BIN: f64 = 0.001;
+
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
-/// samples are kept. In a temporal model, and if that fits a NIR graph, samples have an axis of time before.
+/// samples are kept. In a temporal model, and if that fits a NIR graph, samples have an axis of time before. Recordings of
+/// events get so many steps, if that is given, of the length that the flags say.
 pub(crate) fn load(
     files: &[String],
     source: &Source,
     temporal: bool,
+    (time, steps): (&TimeFlags, Option<u32>),
     bytes: &DataFlags,
     limit: Option<u32>,
 ) -> Result<Inputs, Failure> {
     let network = source.network();
     let names: Vec<&str> = network.inputs.iter().map(|(n, _)| n.as_str()).collect();
     let paths = assign("--data", files, &names)?;
+    if let [path] = paths.as_slice()
+        && let Some(recordings) = Recordings::open(path)?
+    {
+        if matches!(source, Source::Keras(..)) && !temporal {
+            return Err(Failure::new(format!(
+                "{path}: recordings of events, and the model takes pictures"
+            ))
+            .hint("--temporal-model takes the first axis as time"));
+        }
+        let seconds = time.bin.unwrap_or(BIN);
+        if time.bin.is_none() {
+            note(format_args!(
+                "events are counted in steps of {seconds} s; --bin says else"
+            ));
+        }
+        let recordings = recordings.take(limit.map_or(usize::MAX, |n| n as usize));
+        let shape = Inputs::shape(network, 0).unwrap_or_default();
+        let frames = recordings.frames(&shape, seconds, steps.map(|n| n as usize))?;
+        return Ok(Inputs::of_events(network, frames)?);
+    }
+    if time.bin.is_some() {
+        return Err(Failure::new(format!(
+            "--bin is for recordings of events, and {} holds samples",
+            files.join(", ")
+        )));
+    }
     let mut sets = Vec::new();
     for (at, path) in paths.iter().enumerate() {
-        let set = source.scaled(data::load(path)?, bytes, at);
+        let mut set = data::load(path)?;
+        if time.stream {
+            if set.targets().is_some() {
+                note("y is not compared: a stream has no end at which to judge");
+            }
+            set = set.as_stream();
+        }
+        let set = source.scaled(set, bytes, at);
         sets.push(match limit {
             Some(limit) => set.take(limit as usize),
             None => set,

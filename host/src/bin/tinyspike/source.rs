@@ -6,7 +6,7 @@ use tinyspike::advice::Advised as _;
 use tinyspike::convert::Conversion;
 use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
 use tinyspike::network::Head;
-use tinyspike::nir::{self, Choices, Graph, Guess, NirError, NirFile, Problem};
+use tinyspike::nir::{self, Choice, Choices, Graph, Guess, NirError, NirFile, Problem, Traits};
 use tinyspike::simulate::Readout;
 use tinyspike::text::escaped;
 use tinyspike::{Model, Network, onnx};
@@ -44,13 +44,17 @@ impl Source {
                 &flags.semantics,
             )?)));
         }
-        if !flags.semantics.is_empty() {
+        if !flags.semantics.is_empty() && !named_nir(path) {
             return Err(Failure::new(format!(
                 "{}: --semantics is for NIR graphs, which this is none of",
                 path.display()
             )));
         }
-        let (model, conversion) = layers(path, flags)?;
+        let loaded = layers(path, flags);
+        if let (Err(_), true) = (&loaded, named_nir(path)) {
+            nir::load(path)?;
+        }
+        let (model, conversion) = loaded?;
         Ok(Self::Keras(Box::new(model), Box::new(conversion)))
     }
 
@@ -151,10 +155,21 @@ impl Nir {
         let choices = Choices::parse(&graph, semantics).map_err(failed)?;
         let conversion = graph.convert(&choices).map_err(failed)?;
         let guess = nir::guess(&graph);
-        if semantics.is_empty() {
+        let all = choices
+            .all
+            .choices(Some(&Traits::of(&graph).map_err(failed)?));
+        let open = all
+            .iter()
+            .filter(|choice| choice.matters && origin(choice, &guess, semantics) == Origin::Guess);
+        let open: Vec<&str> = open.map(|choice| choice.key).collect();
+        if !open.is_empty() {
+            let open = match semantics.is_empty() {
+                true => String::new(),
+                false => format!(" in {}, which --semantics leaves open", open.join(", ")),
+            };
             note(format_args!(
-                "NIR does not say how a step is taken; taken for semantics {} ({}). `tinyspike inspect` shows what rests on \
-                 it, --semantics sets it, `tinyspike verify --match` finds it",
+                "NIR does not say how a step is taken; taken for semantics {}{open} ({}). `tinyspike inspect` shows what \
+                 rests on it, --semantics sets it, `tinyspike verify --match` finds it",
                 guess.preset.name, guess.reason
             ));
         }
@@ -165,6 +180,43 @@ impl Nir {
             conversion,
         })
     }
+}
+
+/// Tells whether a file's name is that of a NIR graph.
+fn named_nir(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("nir"))
+}
+
+/// Origin of a choice's value.
+#[derive(PartialEq)]
+pub(crate) enum Origin<'a> {
+    /// A change in `--semantics`.
+    Flag,
+    /// The file's own numbers.
+    File,
+    /// The preset of this name in `--semantics`.
+    Preset(&'a str),
+    /// The file's likely writer.
+    Guess,
+}
+
+/// The origin of a choice of all nodes, by what `--semantics` says.
+pub(crate) fn origin<'a>(choice: &Choice, guess: &Guess, semantics: &'a [String]) -> Origin<'a> {
+    let all = semantics.iter().filter(|text| !text.contains(':'));
+    let mut parts = all.flat_map(|text| text.split(',')).map(str::trim);
+    let (changes, presets): (Vec<&str>, Vec<&str>) =
+        parts.by_ref().partition(|part| part.contains('='));
+    let mut keys = changes.iter().filter_map(|change| change.split_once('='));
+    if keys.any(|(key, _)| key == choice.key) {
+        return Origin::Flag;
+    }
+    if choice.key == "dt" && guess.fixed.contains(&"dt") {
+        return Origin::File;
+    }
+    presets
+        .last()
+        .map_or(Origin::Guess, |preset| Origin::Preset(preset))
 }
 
 /// Reads a model of Keras or ONNX and converts it.

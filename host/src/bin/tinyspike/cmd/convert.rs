@@ -311,7 +311,9 @@ fn deploy(
     }
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
     if let Some(few) = &few {
-        suspicion::of_targets(few, outputs).iter().for_each(warn);
+        suspicion::of_targets(few.targets(), outputs)
+            .iter()
+            .for_each(warn);
         let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
         show_measure(Judge::new(few, outputs, THRESHOLD).as_ref(), last);
         let (graph, integers) = (&deployment.graph, &deployment.integers);

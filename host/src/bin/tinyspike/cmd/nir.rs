@@ -10,7 +10,7 @@ use tinyspike::text::escaped;
 
 use crate::args::{ConvertFlags, Verify};
 use crate::diagnostics::Failure;
-use crate::source::Nir;
+use crate::source::{Nir, Origin, origin};
 
 /// A graph as JSON.
 #[derive(Serialize)]
@@ -142,24 +142,16 @@ pub(crate) fn inspect(
 
 /// Each choice, and where it comes from.
 fn choices(nir: &Nir, flags: &ConvertFlags) -> Result<Vec<ChoiceListing>, Failure> {
-    let all = flags.semantics.iter().filter(|text| !text.contains(':'));
-    let parts = all.flat_map(|text| text.split(',')).map(str::trim);
-    let (changes, presets): (Vec<&str>, Vec<&str>) = parts.partition(|part| part.contains('='));
-    let preset = presets.last();
-    let given = |choice: &Choice| {
-        let mut keys = changes.iter().filter_map(|change| change.split_once('='));
-        keys.any(|(key, _)| key == choice.key)
-    };
     let traits = Traits::of(&nir.graph)?;
-    let origin = |choice: &Choice| match preset {
-        _ if given(choice) => "--semantics".to_owned(),
-        _ if choice.key == "dt" && nir.guess.fixed.contains(&"dt") => "file".to_owned(),
-        Some(preset) => (*preset).to_owned(),
-        None => format!("as {}", nir.guess.preset.name),
+    let from = |choice: &Choice| match origin(choice, &nir.guess, &flags.semantics) {
+        Origin::Flag => "--semantics".to_owned(),
+        Origin::File => "file".to_owned(),
+        Origin::Preset(preset) => preset.to_owned(),
+        Origin::Guess => format!("as {}", nir.guess.preset.name),
     };
     let all = nir.choices.all.choices(Some(&traits));
     let listed = all.into_iter().map(|choice| ChoiceListing {
-        from: origin(&choice),
+        from: from(&choice),
         choice: choice.key,
         value: choice.value,
         decides: choice.decides,

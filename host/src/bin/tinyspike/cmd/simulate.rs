@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tinyspike::Network;
 use tinyspike::advice::Advised as _;
-use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, write_npz};
+use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, suspicion, write_npz};
 use tinyspike::judge::Figures;
 use tinyspike::network::Pre;
 use tinyspike::simulate::Run;
@@ -13,7 +13,7 @@ use tinyspike::simulation::{self, Simulation, SimulationError};
 use tinyspike::text::escaped;
 
 use crate::args::Simulate;
-use crate::diagnostics::Failure;
+use crate::diagnostics::{Failure, warn};
 use crate::inputs::{input_files, show_measure};
 use crate::outputs::Output;
 use crate::source::Source;
@@ -43,9 +43,13 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         &args.data,
         &source,
         args.convert.temporal_model,
+        (&args.time, args.steps),
         &args.bytes,
         args.limit,
     )?;
+    let outputs = simulation::outputs(network).unwrap_or(0);
+    let targets = suspicion::of_targets(inputs.targets(), outputs);
+    targets.iter().for_each(warn);
     show_measure(simulation::judge(network, &inputs).as_ref(), source.head());
     let asked = args.steps.map(|n| n as usize);
     let failed = |e: SimulationError| {
@@ -68,6 +72,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     if let (Some(output), Some(record)) = (output, record) {
         output.write_with(|file| write_npz(file, &record.arrays))?;
     }
+    suspicion::of_simulation(&report).iter().for_each(warn);
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {

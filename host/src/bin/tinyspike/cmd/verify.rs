@@ -6,7 +6,7 @@ use serde::Serialize;
 use tinyspike::keras::verify;
 use tinyspike::text::escaped;
 
-use crate::args::Verify;
+use crate::args::{TimeFlags, Verify};
 use crate::diagnostics::Failure;
 use crate::source::Source;
 use crate::{inputs, progress};
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
             &args.data,
             &source,
             args.convert.temporal_model,
+            (&TimeFlags::default(), None),
             &args.bytes,
             args.limit,
         )?;
