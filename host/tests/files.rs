@@ -212,7 +212,14 @@ fn inputs_are_not_overwritten() {
             "-o",
             path(&public),
         ]),
-        run(&["--firmware", path(&model), "-o", path(&model)]),
+        run(&[
+            "--firmware",
+            path(&model),
+            "--on",
+            "emulated:mps2-an386",
+            "-o",
+            path(&model),
+        ]),
         run(&[
             "--chip-description",
             path(&model),

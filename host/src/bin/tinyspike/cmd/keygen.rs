@@ -12,11 +12,12 @@ use crate::outputs::Output;
 
 pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
     let beside = public_beside(&args.output);
-    let fresh = |path, mode| {
-        Output::fresh(path, mode).map_err(|e| {
-            e.hint(
+    let fresh = |path: &Path, mode| {
+        Output::fresh(path, mode).map_err(|e| match path.symlink_metadata() {
+            Ok(_) => e.hint(
                 "a key is never overwritten: images that it has signed would have no key any more",
-            )
+            ),
+            Err(_) => e,
         })
     };
     let (private, other) = (fresh(&args.output, 0o600)?, fresh(&beside, 0o666)?);
