@@ -10,7 +10,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use tinyspike::assemble::assemble;
 use tinyspike::convert::{ConvertOptions, convert};
-use tinyspike::data::arrays;
+use tinyspike::data::{NamedArray, NamedValues, arrays, write_npz};
 use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::import;
 use tinyspike::quantize::QuantizeOptions;
@@ -272,6 +272,22 @@ pub(crate) fn data() -> Result<Vec<Vec<u8>>, SeedError> {
         }
         sets.push(bytes);
     }
+    let whole = |name: &str, values: &[i32]| NamedArray {
+        name: name.into(),
+        shape: vec![values.len()],
+        values: NamedValues::I32(values.to_vec()),
+    };
+    let recordings = [
+        whole("offsets", &[0, 5, 7]),
+        whole("t_us", &[500, 900, 1499, 3000, 3700, 0, 2000]),
+        whole("x", &[2, 2, 2, 0, 1, 1, 1]),
+        whole("y", &[1, 1, 1, 0, 0, 0, 0]),
+        whole("p", &[0, 0, 0, 1, 1, 0, 0]),
+        whole("label", &[4, 3]),
+    ];
+    let mut events = Cursor::new(Vec::new());
+    write_npz(&mut events, &recordings).map_err(content(Path::new("events")))?;
+    sets.push(events.into_inner());
     // A small array that is whole.
     let mut npy = b"\x93NUMPY\x01\x00".to_vec();
     let header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n";

@@ -379,8 +379,24 @@ pub(crate) fn chips(bytes: &[u8]) -> Outcome {
     outcome
 }
 
-/// A data set: NumPy's or IDX.
+/// A data set: recordings of events, NumPy's or IDX.
 pub(crate) fn data(bytes: &[u8]) -> Outcome {
+    match samples::Recordings::from_bytes("fuzz", bytes) {
+        Ok(Some(recordings)) => {
+            let count = recordings.len().min(64);
+            return match recordings.frames(&[2, 2, 3], 0.001, Some(4)) {
+                Ok(frames) => {
+                    let dense = frames.dense(0..count, 9);
+                    assert_eq!(dense.shape(), [count, 4, 2, 2, 3]);
+                    assert!(dense.data().iter().all(|count| *count >= 0.0));
+                    Outcome::Accepted
+                }
+                Err(error) => refused(&error),
+            };
+        }
+        Ok(None) => {}
+        Err(error) => return refused(&error),
+    }
     match samples::load_bytes("fuzz", bytes) {
         Ok(set) => {
             let size = set.sample_size();

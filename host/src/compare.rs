@@ -141,7 +141,7 @@ fn agreement(a: &[f32], b: &[f32], size: usize) -> f64 {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut all = vec![("Keras", &self.model), ("spiking", &self.image)];
+        let mut all = vec![("model", &self.model), ("spiking", &self.image)];
         if let Some(network) = &self.network {
             all.insert(1, ("converted", network));
         }
@@ -170,7 +170,7 @@ impl fmt::Display for Comparison {
                 r2 => write!(f, "; R² {r2}")?,
             }
         } else if let Some(share) = self.image.agreement {
-            write!(f, "spiking has Keras' class for {}", percent(share))?;
+            write!(f, "spiking has the model's class for {}", percent(share))?;
             if let Some(share) = self.network.and_then(|network| network.agreement) {
                 write!(f, ", converted for {}", percent(share))?;
             }

@@ -1169,6 +1169,38 @@ fn what_a_nir_graph_cannot_do_is_said() {
     assert!(text(&keras.stderr).contains("--semantics is for NIR graphs, which this is none of"));
 }
 
+#[test]
+fn an_onnx_file_goes_where_a_keras_file_goes() {
+    let folder = TempDir::new().unwrap();
+    // The content tells what it is, not its name.
+    let model = folder.path().join("network");
+    let file = project("tests/fixtures/onnx/keras/mnist_small_torch.onnx");
+    std::fs::copy(file, &model).unwrap();
+    let listing = tinyspike(&["inspect", path(&model)]);
+    assert!(text(&listing.stdout).contains("<Node 'input'> -> 784"));
+    let verified = tinyspike(&["verify", path(&model)]);
+    assert!(verified.status.success(), "{}", text(&verified.stdout));
+    let image = convert(path(&model), &folder, &[]);
+    assert!(emulate(&image, &[])["accuracy"].as_f64().unwrap() > 0.98);
+
+    let refused = |args: &[&str], part: &str| {
+        let output = tinyspike(args);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(part), "{said}");
+    };
+    refused(
+        &["inspect", path(&model), "--semantics", "snntorch"],
+        "--semantics is for NIR graphs",
+    );
+    refused(
+        &["inspect", path(&model), "--input-shape", "28,28,1"],
+        "its shape without the batch axis is (1, 28, 28)",
+    );
+    let lite = folder.path().join("net.tflite");
+    std::fs::write(&lite, b"\x1c\0\0\0TFL3....").unwrap();
+    refused(&["inspect", path(&lite)], "export the float network");
+}
+
 /// Writes whole numbers as arrays of an archive.
 fn write_arrays(path: &Path, arrays: Vec<(&str, Vec<usize>, Vec<i32>)>) {
     let arrays: Vec<NamedArray> = (arrays.into_iter())

@@ -116,28 +116,24 @@ fn networks_of_exporters_compute_what_onnxruntime_does() {
     check_all("networks.npz", 22);
 }
 
-/// The bundled networks through tf2onnx give the classes that they give through Keras.
+/// The bundled networks through tf2onnx and PyTorch give the classes that they give through Keras.
 #[test]
 fn bundled_networks_are_as_through_keras() {
     let data = data::load(project("data/mnist_test10k.npz")).expect("the bundled set is read");
-    let floats = data.take(2000);
-    for name in ["mnist_small", "mnist_pool_bn"] {
-        let keras = Model::load(project(&format!("models/{name}.keras"))).expect("it is read");
+    let data = data.take(2000);
+    let files = [
+        ("mnist_small", "mnist_small"),
+        ("mnist_pool_bn", "mnist_pool_bn"),
+        ("mnist_small", "mnist_small_torch"),
+    ];
+    for (keras, name) in files {
+        let keras = Model::load(project(&format!("models/{keras}.keras"))).expect("it is read");
         let onnx = onnx::load(&fixture(&format!("keras/{name}.onnx")), None).expect("it is read");
-        let shape = |model: &Model| {
-            let shape = model.shape_of(model.inputs[0]).expect("it is known");
-            shape
-                .iter()
-                .copied()
-                .collect::<Option<Vec<usize>>>()
-                .expect("it is known")
-        };
-        let item = shape(&keras);
-        assert_eq!(shape(&onnx.model), item, "{name}");
-        let x = Tensor::new([&[floats.len()], &item[..]].concat(), floats.to_floats())
-            .expect("the size fits");
         let [expected, found] = [&keras, &onnx.model].map(|model| {
-            let mut outputs = forward(model, std::slice::from_ref(&x)).expect("it runs");
+            let shape = model.shape_of(model.inputs[0]).expect("it is known");
+            let shape: Vec<usize> = shape.iter().map(|d| d.expect("it is known")).collect();
+            let x = Tensor::new([&[data.len()], &shape[..]].concat(), data.to_floats());
+            let mut outputs = forward(model, &[x.expect("the size fits")]).expect("it runs");
             outputs.swap_remove(0)
         });
         assert!(difference(&expected, &found) < 1e-5, "{name}");
@@ -377,6 +373,21 @@ fn hostile_and_foreign_files_are_refused_by_name() {
         (
             weights(&[1 << 40, 1 << 40], &[0.0; 4], &[]),
             "the most that is supported",
+        ),
+        (weights(&[1; 70], &[0.0], &[]), "a constant of 70 axes"),
+        (
+            weights(&[0, 1 << 40, 1 << 40], &[], &[]),
+            "the most that is supported",
+        ),
+        (
+            model(
+                17,
+                &[
+                    info(11, "x", &[1 << 50, 4]),
+                    node("Relu", &["x"], &["y"], &[]),
+                ],
+            ),
+            "its batch axis has the length 1125899906842624",
         ),
         (
             weights(&[4, 2], &[0.0; 4], &[]),

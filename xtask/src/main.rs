@@ -12,6 +12,7 @@
 
 mod bench;
 mod firmware;
+mod frameworks;
 mod fuzz;
 mod lint;
 mod no_panic;
@@ -58,6 +59,8 @@ enum Command {
     PowerCuts(test::PowerCuts),
     /// Take a million steps on the host and ten thousand on an emulated board
     Soak,
+    /// Export networks from other frameworks, and find the semantics of each
+    TestFrameworks(frameworks::Args),
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -85,5 +88,6 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Package => package::check(),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::TestFrameworks(args) => frameworks::test(&args),
     }
 }

@@ -21,8 +21,8 @@ use crate::tensor::Tensor;
 /// Parts of an address, the slowest first.
 const PARTS: [&str; 3] = ["p", "y", "x"];
 
-/// The most steps of a recording: its frames would else be a claim that exhausts the memory.
-const MAX_STEPS: i64 = 1 << 24;
+/// The most values of a recording in steps, 1 GiB as floats: more is a claim that exhausts the memory.
+const MAX_VALUES: f64 = 268_435_456.0;
 
 /// Recordings of events.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,16 +48,24 @@ impl Recordings {
         if !path.is_file() {
             return Ok(None);
         }
-        let bytes = read_file(path)?;
-        if !matches!(Format::of(&bytes), Some(Format::Npz)) {
+        Self::from_bytes(&file, &read_file(path)?)
+    }
+
+    /// Reads recordings from the content of a file; `None` if it is another kind of data. `name` stands for the file in
+    /// messages.
+    ///
+    /// # Errors
+    /// [`DataError`], if arrays are damaged or contradict each other.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Option<Self>, DataError> {
+        if !matches!(Format::of(bytes), Some(Format::Npz)) {
             return Ok(None);
         }
         let limit = unpacked_limit(bytes.len() as u64);
-        let mut archive = Archive::open(&file, Cursor::new(&*bytes), limit)?;
+        let mut archive = Archive::open(name, Cursor::new(bytes), limit)?;
         let Some(offsets) = archive.array("offsets", Role::Labels)? else {
             return Ok(None);
         };
-        Self::read(&mut archive, &file, &offsets).map(Some)
+        Self::read(&mut archive, name, &offsets).map(Some)
     }
 
     fn read<R: Read + Seek>(
@@ -134,6 +142,7 @@ impl Recordings {
         let axes = self.axes(shape)?;
         let step_us = seconds * 1e6;
         let step_of = |t: i64, start: i64| (t.saturating_sub(start)) as f64 / step_us;
+        let size: usize = shape.iter().product();
         let mut longest = 1;
         let mut frames = Frames {
             shape: shape.to_vec(),
@@ -146,12 +155,13 @@ impl Recordings {
             let times = &self.times[pair[0]..pair[1]];
             let (start, end) = (times[0], times[times.len() - 1]);
             let full = step_of(end, start).floor();
-            if full > MAX_STEPS as f64 {
+            let needed = steps.map_or(full, |steps| steps as f64);
+            if needed * size as f64 > MAX_VALUES {
                 return Err(self.value(
                     "t_us",
                     k,
                     format!(
-                        "{full} steps of {seconds} s; give longer steps (is t_us in microseconds?)"
+                        "{needed} steps of {seconds} s, of {size} values each, are more than are held; give longer or fewer steps (is t_us in microseconds?)"
                     ),
                 ));
             }

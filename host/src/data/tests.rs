@@ -534,7 +534,7 @@ fn recordings_that_contradict_themselves_are_refused() {
             0.001,
             "addresses have the parts y, x",
         ),
-        (|_| (), &[2, 2, 3], 1e-12, "give longer steps"),
+        (|_| (), &[2, 2, 3], 1e-12, "give longer or fewer steps"),
     ];
     for (change, shape, seconds, part) in cases {
         let open = Recordings::open(recordings(change).path())

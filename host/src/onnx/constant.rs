@@ -7,6 +7,9 @@ use crate::tensor::Tensor;
 /// The most elements of one constant.
 pub(super) const MAX_ELEMENTS: usize = 1 << 26;
 
+/// The most axes of one constant.
+const MAX_RANK: usize = 64;
+
 /// The numbers of `TensorProto.DataType`.
 mod types {
     pub(super) const FLOAT: i32 = 1;
@@ -62,11 +65,19 @@ pub(super) enum Data {
     Integers(Vec<i64>),
 }
 
-/// The number of elements of a shape, if a constant may have as many.
+/// The number of elements of a shape, if a constant may have as many. Axes of length 0 do not make room for longer ones:
+/// strides stay in range.
 pub(super) fn size(shape: &[usize]) -> Result<usize, String> {
+    if shape.len() > MAX_RANK {
+        return Err(format!(
+            "a constant of {} axes; at most {MAX_RANK} are supported",
+            shape.len()
+        ));
+    }
     (shape.iter())
-        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .try_fold(1usize, |n, &d| n.checked_mul(d.max(1)))
         .filter(|&n| n <= MAX_ELEMENTS)
+        .map(|n| if shape.contains(&0) { 0 } else { n })
         .ok_or_else(|| {
             format!("a constant of shape {shape:?} has more than {MAX_ELEMENTS} elements, the most that is supported")
         })

@@ -313,6 +313,11 @@ fn inputs(
                 ));
             }
             (Some([first, item @ ..]), _) => {
+                if let Some(n) = first.filter(|&n| n > MAX_BATCH) {
+                    return Err(refuse(format!(
+                        "its batch axis has the length {n}, above the limit of {MAX_BATCH}"
+                    )));
+                }
                 if let Some(n) = *first
                     && batch.replace(n).is_some_and(|other| other != n)
                 {
@@ -356,6 +361,9 @@ fn inputs(
     }
     Ok(batch.unwrap_or(1))
 }
+
+/// The longest batch axis of a file.
+const MAX_BATCH: usize = 1 << 20;
 
 /// The most axes of an input.
 const MAX_RANK: usize = 16;

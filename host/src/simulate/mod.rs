@@ -279,14 +279,6 @@ impl Run {
             .map(|n| n as f64 / seconds)
     }
 
-    /// Spikes of all ensembles per item.
-    #[must_use]
-    pub fn spikes_per_item(&self) -> f64 {
-        let spikes = self.ensembles.iter().filter_map(|e| e.spikes);
-        let total = spikes.fold(0, u64::saturating_add);
-        total as f64 / self.items.max(1) as f64
-    }
-
     /// Items times steps per second of computation.
     #[must_use]
     pub fn item_steps_per_second(&self) -> f64 {

@@ -397,6 +397,20 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         })
     }
 
+    /// Adds the object of a call that is nothing but a transform of its input, and returns its output.
+    ///
+    /// # Errors
+    /// If the lengths do not fit.
+    pub fn through(&mut self, transform: Transform) -> Result<Vec<Pre>, ConvertError> {
+        let object = self.add_object(None, None)?;
+        let connect = Connect {
+            transform: Some(transform),
+            ..Connect::default()
+        };
+        self.connect(object, connect)?;
+        Ok(vec![object.pre])
+    }
+
     /// Connects one of the call's inputs to an object. The output of an ensemble gets the filter of
     /// the options.
     ///

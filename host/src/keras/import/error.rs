@@ -26,7 +26,7 @@ pub enum Problem {
     /// The content is of no kind that is supported.
     #[error(
         "is {found}, not a Keras model; give a .keras or .h5 file or a SavedModel directory that \
-         Keras's model.save() has written"
+         Keras's model.save() has written, or an .onnx file"
     )]
     UnknownFormat {
         /// The likely kind of the content.

@@ -125,7 +125,9 @@ fn kind(bytes: &[u8]) -> &'static str {
         [b'P', b'K', ..] => "a zip archive",
         [b'{' | b'[', ..] => "JSON text",
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "a NumPy array",
-        [_, _, _, _, b'T', b'F', b'L', b'3', ..] => "a TensorFlow Lite model",
+        [_, _, _, _, b'T', b'F', b'L', b'3', ..] => {
+            "a TensorFlow Lite model (export the float network that it was made of)"
+        }
         b if b.starts_with(file::HDF5) => "an HDF5 file",
         b if b.starts_with(&MAGIC) => "a tinyspike image",
         _ => UNKNOWN,

@@ -298,15 +298,7 @@ fn averages(
         })
     };
     call.set_channels_last(channels_last);
-    let object = call.add_object(None, None)?;
-    call.connect(
-        object,
-        Connect {
-            transform: Some(transform),
-            ..Connect::default()
-        },
-    )?;
-    Ok(vec![object.pre])
+    call.through(transform)
 }
 
 /// Checks if pooling can be converted.

@@ -135,14 +135,6 @@ impl LayerKind for Reduce {
             values: Tensor::filled(vec![indices.len()], share),
             indices: indices.into(),
         });
-        let object = call.add_object(None, None)?;
-        call.connect(
-            object,
-            Connect {
-                transform: Some(transform),
-                ..Connect::default()
-            },
-        )?;
-        Ok(vec![object.pre])
+        call.through(transform)
     }
 }

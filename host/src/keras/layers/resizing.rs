@@ -136,20 +136,12 @@ impl LayerKind for Resizing {
             }
         }
         call.set_channels_last(last);
-        let object = call.add_object(None, None)?;
         let transform = Transform::Sparse(Sparse {
             size_out: output.iter().product(),
             size_in: input.iter().product(),
             indices: indices.into(),
             values: Tensor::vector(values),
         });
-        call.connect(
-            object,
-            Connect {
-                transform: Some(transform),
-                ..Connect::default()
-            },
-        )?;
-        Ok(vec![object.pre])
+        call.through(transform)
     }
 }

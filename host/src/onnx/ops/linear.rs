@@ -134,12 +134,14 @@ pub(super) fn conv_transpose(call: &mut Call<'_>) -> Result<Value, String> {
         // A window shorter than the stride leaves places behind it in the full result.
         let extra = strides[axis].saturating_sub(reach);
         let (before, after) = pads[axis];
-        let after = (after + extra).checked_sub(more[axis]).ok_or_else(|| {
-            format!(
-                "its output_padding of {} is more than its pads of {after}",
-                more[axis]
-            )
-        })?;
+        let after = (after.saturating_add(extra))
+            .checked_sub(more[axis])
+            .ok_or_else(|| {
+                format!(
+                    "its output_padding of {} is more than its pads of {after}",
+                    more[axis]
+                )
+            })?;
         cropping.push((before, after));
     }
     let filters = kernel.weights.shape[1];

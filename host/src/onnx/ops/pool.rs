@@ -80,7 +80,6 @@ pub(super) fn average(call: &mut Call<'_>) -> Result<Value, String> {
     let all = call.node.flag("count_include_pad", false)?;
     let rectified = live.rectified;
     let size: usize = windows.kernel.iter().product();
-    let counts = windows.counts(all);
     let whole = windows.reached()?.iter().all(|&pads| pads == (0, 0));
     let (live, padding) = match windows.padding()? {
         Some(padding) if whole || !all => (live, padding),
@@ -92,6 +91,8 @@ pub(super) fn average(call: &mut Call<'_>) -> Result<Value, String> {
         Vec::new(),
         &[&live],
     )?;
+    // The output is known to be of a size that can be held.
+    let counts = windows.counts(all);
     if padding == Padding::Valid && counts.iter().any(|&count| count != size) {
         let factors = counts
             .iter()

@@ -69,7 +69,8 @@ pub(super) fn reshape(call: &mut Call<'_>) -> Result<Value, String> {
         });
     }
     let total: usize = from.iter().product();
-    let known = size(&shape)?;
+    let known = (shape.iter()).try_fold(1usize, |n, &d| n.checked_mul(d));
+    let known = known.ok_or_else(refuse)?;
     match open {
         Some(at) if known > 0 && total.is_multiple_of(known) => shape[at] = total / known,
         None if known == total => {}

@@ -158,7 +158,7 @@ impl Windows {
             (0..self.places[axis])
                 .map(|place| {
                     let start = place * self.strides[axis];
-                    (start + self.kernel[axis])
+                    (start.saturating_add(self.kernel[axis]))
                         .min(most)
                         .saturating_sub(start.max(least))
                 })
