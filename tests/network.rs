@@ -7,8 +7,8 @@ use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Input, Output, Seen, Steps};
 use tinyspike_firmware::kernels::families;
 use tinyspike_shared::image::{
-    Convolution, Dense, LEAK_PIECES, Lif, NOWHERE, Neuron, Pool, Readout, Rectified, Synapse,
-    Transform, Width, Window, Windows,
+    Charge, Convolution, CubaLif, Dense, Firing, LEAK_PIECES, Lif, NOWHERE, Neuron, Pool, Readout,
+    Rectified, Reset, Synapse, Traits, Transform, Width, Window, Windows,
 };
 use tinyspike_shared::weights::Layout;
 
@@ -181,6 +181,92 @@ pub fn mixed_networks() -> impl Strategy<Value = integers::Network> {
 /// The same as streams, whose states have bounds for any number of steps.
 pub fn endless_networks() -> impl Strategy<Value = integers::Network> {
     (networks(), any::<u64>()).prop_map(|(network, seed)| mixed(network, seed, true))
+}
+
+/// Networks of current-based neurons of all kinds, without end, with connections that lead back to earlier
+/// ensembles or to their own source.
+pub fn temporal_networks() -> impl Strategy<Value = integers::Network> {
+    (layered(false), any::<u64>()).prop_map(|(network, seed)| temporal(network, seed))
+}
+
+fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
+    let mut random = Random(seed | 1);
+    network.steps = Steps::Endless;
+    let count = network.ensembles.len();
+    for at in 0..count {
+        let still = random.below(6) == 0;
+        let e = &mut network.ensembles[at];
+        (e.width, e.initial, e.inbox) = (Width::I32, Initial::Zero, None);
+        e.max_count = if random.below(2) == 0 {
+            1
+        } else {
+            1 + random.below(5) as u8
+        };
+        e.current_shift = random.below(3) as i8;
+        (e.potential_min, e.potential_max) = (i16::MIN.into(), i16::MAX.into());
+        for threshold in &mut e.threshold {
+            *threshold = 1 + random.below(3000) as i32;
+        }
+        for bias in &mut e.bias {
+            *bias = random.below(400) as i32 - 200;
+        }
+        let (kind, constants) = random.cells(e.threshold.len(), still);
+        (e.neuron, e.constants) = (Neuron::CubaLif(kind), constants);
+    }
+    let spikes = |e: &Ensemble| matches!(e.neuron, Neuron::CubaLif(k) if k.firing != Firing::Never);
+    for at in 0..count {
+        if random.below(2) == 0 {
+            continue;
+        }
+        let from = at + random.below((count - at) as u64) as usize;
+        if from == at && !spikes(&network.ensembles[at]) {
+            continue;
+        }
+        let (size, targets) = (
+            network.ensembles[from].neurons,
+            network.ensembles[at].neurons,
+        );
+        let dense = Transform::Dense(Dense {
+            inputs: size as u32,
+            outputs: targets as u32,
+            first: 0,
+        });
+        let post = Target::Population(at);
+        let back = random.connect(Source::Population(from), post, Seen::Direct, dense);
+        network.connections.push(back);
+        if from == at
+            && let Neuron::CubaLif(kind) = &mut network.ensembles[at].neuron
+        {
+            kind.traits = kind.traits.and(Traits::RECURRENT, true);
+        }
+    }
+    for c in &mut network.connections {
+        // Sums of potentials as events must fit 32 bits, too.
+        let graded = match c.pre {
+            Source::Population(p) => !spikes(&network.ensembles[p]),
+            Source::Input(_) => false,
+        };
+        let most = if graded { 15 } else { 2000 };
+        c.weights
+            .iter_mut()
+            .for_each(|w| *w = (*w).clamp(-most, most));
+    }
+    network.connections.sort_by_key(|c| c.pre);
+    for at in 0..network.outputs.len() {
+        let o = &mut network.outputs[at];
+        o.exit_margin = 0;
+        o.readout = Readout::Shown { delayed: false };
+        (o.inbox, o.current_shift) = (None, 0);
+        if reached(&network.connections, Target::Output(at)) {
+            network.outputs[at].inbox = Some(Inbox {
+                synapse: Synapse::Through,
+                fraction: 0,
+                min: i32::MIN,
+                max: i32::MAX,
+            });
+        }
+    }
+    network
 }
 
 fn mixed(mut network: integers::Network, seed: u64, endless: bool) -> integers::Network {
@@ -434,6 +520,57 @@ impl Random {
             }
         };
         (e.neuron, e.constants) = (neuron, constants);
+    }
+
+    /// Current-based neurons of so many channels; `still` ones never spike.
+    fn cells(&mut self, channels: usize, still: bool) -> (CubaLif, Vec<u32>) {
+        let charge = match self.below(5) {
+            0 => Charge::Last,
+            1 => Charge::Decayed,
+            2 => Charge::Now,
+            _ => Charge::Direct,
+        };
+        let reset = match self.below(6) {
+            0 => Reset::To,
+            1 => Reset::Losing,
+            2 => Reset::Subtract,
+            3 => Reset::Late,
+            4 => Reset::Blocking,
+            _ => Reset::Nothing,
+        };
+        let kind = CubaLif {
+            // Potentials as events leave little room.
+            event_shift: 0,
+            charge,
+            firing: match self.below(2) {
+                _ if still => Firing::Never,
+                0 => Firing::Above,
+                _ => Firing::From,
+            },
+            reset: if still { Reset::To } else { reset },
+            traits: Traits::default()
+                .and(Traits::LEAKS, self.below(4) > 0)
+                .and(Traits::SHARED, self.below(3) == 0)
+                .and(Traits::FLOORED, self.below(2) == 0),
+        };
+        let rows = if charge == Charge::Direct { 3 } else { 5 };
+        let row = if kind.shared() { 1 } else { channels };
+        let constants = (0..rows * row).map(|at| match at / row {
+            // Without a current there is but one decay.
+            0 if rows == 3 => self.below(1 << 16) as u32,
+            0 => self.next() as u32,
+            1 => {
+                let reset = self.below(400) as i16 - 200;
+                let floor = match self.below(2) {
+                    0 => i16::MIN,
+                    _ => -(self.below(3000) as i16) - 200,
+                };
+                u32::from(reset as u16) | u32::from(floor as u16) << 16
+            }
+            _ => (self.below(2000) as i32 - 1000) as u32,
+        });
+        let constants = constants.collect();
+        (kind, constants)
     }
 
     /// Makes an output show its values.

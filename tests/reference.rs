@@ -3,7 +3,8 @@
 use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Connection, Ensemble, Inbox, Initial, Seen};
 use tinyspike_shared::image::{
-    Convolution, Lif, Neuron, Readout, Rectified, Synapse, Transform, Window, Windows,
+    Charge, Convolution, CubaLif, Firing, Lif, Neuron, Readout, Rectified, Reset, Synapse, Traits,
+    Transform, Window, Windows,
 };
 
 /// The state of an inbox.
@@ -15,6 +16,16 @@ struct Filter {
     q: Vec<i64>,
     /// Values that it shows at the end of a step.
     shown: Vec<i64>,
+}
+
+/// A current-based neuron as a step has left it, before anything decays.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    v: i64,
+    current: i64,
+    /// Subtracted from V in the next step.
+    late: i64,
+    marked: bool,
 }
 
 /// A network at work. Parts are its ensembles and then its outputs.
@@ -31,6 +42,12 @@ pub struct Reference<'a> {
     pub potentials: Vec<Vec<i64>>,
     /// The refractory time of every LIF neuron.
     refractory: Vec<Vec<i64>>,
+    /// The cells of current-based neurons, and what reaches each in the next step.
+    cells: Vec<Vec<Cell>>,
+    /// Events that current-based neurons see in the next step.
+    carried: Vec<Vec<i64>>,
+    /// `true` after the first step.
+    started: bool,
     /// The sums, or the values shown, of every output.
     pub sums: Vec<Vec<i64>>,
     /// The extremes of each part's p, q and y.
@@ -130,8 +147,15 @@ impl<'a> Reference<'a> {
             q: zeros.clone(),
             shown: zeros.clone(),
         });
+        let cells = (network.ensembles.iter()).map(|e| match e.neuron {
+            Neuron::CubaLif(_) => vec![Cell::default(); e.neurons],
+            _ => Vec::new(),
+        });
         let mut reference = Self {
             network,
+            cells: cells.collect(),
+            carried: ensembles.to_vec(),
+            started: false,
             currents: Vec::new(),
             filters: filters.collect(),
             places: (network.ensembles.iter())
@@ -181,8 +205,18 @@ impl<'a> Reference<'a> {
         // What reaches the inbox of each part in this step.
         let mut arrived: Vec<Vec<i64>> = before.iter().map(|b| vec![0; b.len()]).collect();
         let mut all = Vec::new();
+        // What reaches current-based neurons in this step.
+        let mut seen = std::mem::take(&mut self.carried);
+        self.carried = seen.iter().map(|seen| vec![0; seen.len()]).collect();
         for (at, e) in network.ensembles.iter().enumerate() {
             let mut counts = vec![0; e.neurons];
+            if let Neuron::CubaLif(kind) = e.neuron {
+                for (i, count) in counts.iter_mut().enumerate() {
+                    // What inputs bring is gone after a step.
+                    let current = std::mem::take(&mut self.currents[at][i]);
+                    *count = self.cell(at, kind, i, current + seen[at][i]);
+                }
+            }
             if let Neuron::Pool(_) = e.neuron {
                 let largest = pooled(e, &self.places[at]);
                 for ((count, emitted), largest) in
@@ -193,7 +227,7 @@ impl<'a> Reference<'a> {
                 }
             }
             for (i, count) in counts.iter_mut().enumerate() {
-                if let Neuron::Pool(_) = e.neuron {
+                if matches!(e.neuron, Neuron::Pool(_) | Neuron::CubaLif(_)) {
                     break;
                 }
                 let shown = match e.inbox.map(|inbox| inbox.synapse) {
@@ -216,6 +250,12 @@ impl<'a> Reference<'a> {
                     }
                     (None, Target::Population(p)) => match network.ensembles[p].neuron {
                         Neuron::Pool(_) => count(c, &counts, &mut self.places[p]),
+                        Neuron::CubaLif(kind) => {
+                            let shifted: Vec<i64> =
+                                counts.iter().map(|n| n << kind.event_shift).collect();
+                            let to = if at < p { &mut seen } else { &mut self.carried };
+                            send(c, &shifted, &mut to[p]);
+                        }
                         _ => send(c, &counts, &mut self.potentials[p]),
                     },
                     (None, Target::Output(o)) => send(c, &counts, &mut self.sums[o]),
@@ -223,6 +263,7 @@ impl<'a> Reference<'a> {
             }
             all.push(counts);
         }
+        self.started = true;
         for (part, arrived) in arrived.iter().enumerate() {
             if let Some(inbox) = inbox_of(network, part) {
                 self.take_up(part, inbox.synapse, arrived);
@@ -263,6 +304,82 @@ impl<'a> Reference<'a> {
         }
     }
 
+    /// The step of a current-based neuron that so much reaches; returns its event's value.
+    fn cell(&mut self, at: usize, kind: CubaLif, i: usize, arrived: i64) -> i64 {
+        let e = &self.network.ensembles[at];
+        let channels = e.threshold.len();
+        let channel = i % channels;
+        let rows = if kind.charge == Charge::Direct { 3 } else { 5 };
+        let constant = |row: usize| match kind.shared() {
+            true => e.constants[row],
+            false => e.constants[row * (e.constants.len() / rows) + channel],
+        };
+        let word = |row: usize| i64::from(constant(row) as i32);
+        let cut = |x: i64| x.clamp(-32_768, 32_767);
+        let [of_v, of_i] = [constant(0) as u16, (constant(0) >> 16) as u16];
+        let [reset, floor] = [constant(1), constant(1) >> 16].map(|w| i64::from(w as u16 as i16));
+        let threshold = threshold(e, i);
+        let first = !self.started;
+        let cell = &mut self.cells[at][i];
+        let x = i64::from(e.bias[channel]) + arrived + if first { word(2) } else { 0 };
+        let kept = match kind.leaks() {
+            true => scaled(cell.v, of_v),
+            false => cell.v,
+        };
+        let kept = if first { 0 } else { kept - cell.late };
+        let before = cell.current;
+        let mut v = match kind.charge {
+            Charge::Direct => kept + x,
+            charge => {
+                let rest = if first { word(3) } else { kept } + word(4);
+                // Of a current whose decay comes first the state has decayed already.
+                let decays = charge != Charge::Decayed;
+                let left = if decays { scaled(before, of_i) } else { before };
+                let sum = cut(left + x);
+                cell.current = if decays { sum } else { scaled(sum, of_i) };
+                match charge {
+                    Charge::Last => rest + before,
+                    _ => rest + cell.current,
+                }
+            }
+        };
+        let floor = if kind.traits.has(Traits::FLOORED) {
+            floor
+        } else {
+            -32_768
+        };
+        v = v.clamp(floor, 32_767);
+        if cell.marked && kind.reset == Reset::Losing {
+            v = reset;
+        }
+        let mut late = 0;
+        let mut value = 0;
+        if kind.firing == Firing::Never {
+            value = v;
+        } else {
+            let needed = match cell.marked && kind.reset == Reset::Blocking {
+                true => 2 * threshold,
+                false => threshold,
+            };
+            if v > needed || v == needed && kind.firing == Firing::From {
+                value = ((v - needed + threshold) / threshold).min(e.max_count.into());
+                match kind.reset {
+                    Reset::To => v = reset,
+                    Reset::Subtract | Reset::Blocking => v -= value * threshold,
+                    Reset::Late => late = value * threshold,
+                    Reset::Losing | Reset::Nothing => {}
+                }
+            }
+        }
+        cell.marked = match kind.reset {
+            Reset::Losing => value > 0,
+            Reset::Blocking => v > threshold,
+            _ => false,
+        };
+        (cell.v, cell.late) = (v, late);
+        value
+    }
+
     /// A neuron's step with a current; returns its count.
     fn fire(&mut self, at: usize, i: usize, j: i64) -> i64 {
         let e = &self.network.ensembles[at];
@@ -270,7 +387,7 @@ impl<'a> Reference<'a> {
         let v = &mut self.potentials[at][i];
         let most = i64::from(e.max_count);
         let (least, j) = match e.neuron {
-            Neuron::IntegrateAndFire | Neuron::Pool(_) => (0, j),
+            Neuron::IntegrateAndFire | Neuron::Pool(_) | Neuron::CubaLif(_) => (0, j),
             Neuron::Rectified(Rectified { negative_slope }) => {
                 let least = if negative_slope > 0 { -most } else { 0 };
                 (least, j.max(0) - scaled((-j).max(0), negative_slope))

@@ -67,7 +67,8 @@ pub fn measure<T>(meter: &mut impl Meter, work: impl FnOnce() -> T) -> Measured<
 }
 
 /// Runs all inputs through an image, whose parsing was measured, each from rest and for the image's
-/// number of steps or until the outputs are decided, and writes the measurements to `out`.
+/// number of steps or until the outputs are decided. In a network without end each input is set for one step, and only
+/// the first is set at rest. Writes the measurements to `out`.
 ///
 /// # Errors
 /// [`RunError`] if the network cannot run here or on these inputs, or `out` fails.
@@ -98,13 +99,18 @@ where
     let mut engine: Engine<'_, K, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
         let parts = trace::split(&network.inputs, input);
-        let reset = measure(meter, || engine.reset());
+        let rests = network.steps > 0 || number == 0;
+        let reset = measure(meter, || {
+            if rests {
+                engine.reset();
+            }
+        });
         write!(out, "input {number} reset {}", reset.ticks)?;
         let set = measure(meter, || engine.set_inputs(&parts));
         set.result?;
         write!(out, " input {} steps", set.ticks)?;
         let mut stack = reset.stack.max(set.stack);
-        for _ in 0..network.steps {
+        for _ in 0..network.steps.max(1) {
             let step = measure(meter, || {
                 engine.step();
                 engine.decided()
@@ -162,12 +168,14 @@ where
     let mut engine: Engine<'_, K, E, C> = Engine::new(image, arena)?;
     for (number, input) in inputs.iter().enumerate() {
         let parts = trace::split(&network.inputs, input);
-        engine.reset();
+        if network.steps > 0 || number == 0 {
+            engine.reset();
+        }
         write!(out, "input {number} set")?;
         watch.start();
         engine.set_inputs_probed(&parts, &mut watch)?;
         watch.write(out)?;
-        for _ in 0..network.steps {
+        for _ in 0..network.steps.max(1) {
             write!(out, " step")?;
             watch.start();
             engine.step_probed(&mut watch);

@@ -2,6 +2,7 @@
 
 mod exact;
 mod pool;
+mod temporal;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -9,7 +10,7 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
+    Area, Connection, CubaLif, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
 };
 use tinyspike_shared::weights::Weights;
 
@@ -23,6 +24,7 @@ const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
 const STEPS: bool = Part::Steps.is_built();
 const MAX_POOLING: bool = Part::MaxPooling.is_built();
+const TEMPORAL: bool = Part::Temporal.is_built();
 const WIDE: bool = Part::Wide.is_built();
 
 /// Watches a network at work.
@@ -112,6 +114,18 @@ pub enum InputError {
         /// The length that the caller gave.
         found: usize,
     },
+    /// An event at a place that the input does not have, or at an input that the network does not have.
+    Place {
+        /// Index of the input.
+        input: usize,
+        /// Place that the caller gave.
+        place: u16,
+    },
+    /// An event at an input that keeps its values until they are set again.
+    Held {
+        /// Index of the input.
+        input: usize,
+    },
     /// A byte above the largest that the network's bounds are proven for.
     Range {
         /// Index of the input.
@@ -136,6 +150,11 @@ impl fmt::Display for InputError {
             } => write!(
                 f,
                 "input {input} has {expected} places, {found} values were given"
+            ),
+            Self::Place { input, place } => write!(f, "input {input} has no place {place}"),
+            Self::Held { input } => write!(
+                f,
+                "input {input} keeps its values and takes no events; set it as a whole"
             ),
             Self::Range { input, max, found } => write!(
                 f,
@@ -232,6 +251,9 @@ where
             words.fill(0);
             return;
         }
+        if TEMPORAL && let Some(kind) = e.temporal() {
+            return temporal::rest(image, e, kind, words);
+        }
         if EXACT && self.exact && !e.is_direct() {
             exact::rest(image, e, words);
             return;
@@ -314,6 +336,88 @@ where
         Ok(())
     }
 
+    /// Adds an event to what an input of current-based neurons brings in the next step: so often its place, as a byte
+    /// less the input's zero point. It costs its weights alone.
+    ///
+    /// # Errors
+    /// [`InputError`], if there is no such place, if the count is more than the network's bounds are proven for, or if
+    /// the input leads to other parts than current-based neurons; nothing has changed then. That the events of a step
+    /// at one place are together no more than one may have is left to the caller; more give wrong numbers.
+    pub fn push_event(&mut self, input: usize, place: u16, count: i16) -> Result<(), InputError> {
+        let image = self.image;
+        let network = image.description();
+        let there = network.inputs.get(input);
+        let there = there.filter(|i| u32::from(place) < i.size);
+        let Some(properties) = there else {
+            return Err(InputError::Place { input, place });
+        };
+        let zero = i16::from(properties.zero_point);
+        let byte = zero.saturating_add(count);
+        if byte > i16::from(properties.max) || byte < 0 {
+            return Err(InputError::Range {
+                input,
+                max: properties.max,
+                found: byte.clamp(0, u8::MAX.into()) as u8,
+            });
+        }
+        let own = |c: &&Connection| matches!(c.pre, Pre::Input(i) if usize::from(i) == input);
+        let mut connections = network.connections.iter().filter(own);
+        if !TEMPORAL || !connections.all(|c| temporal_target(image, c.post).is_some()) {
+            return Err(InputError::Held { input });
+        }
+        let event = Event {
+            source: place,
+            value: count,
+        };
+        for c in network.connections.iter().filter(own) {
+            self.feed(c, &[event]);
+        }
+        Ok(())
+    }
+
+    /// Sends events of an input to current-based neurons.
+    fn feed(&mut self, c: &Connection, events: &[Event]) {
+        let image = self.image;
+        if let (Some((e, _)), Some((area, ..))) =
+            (temporal_target(image, c.post), target(image, c.post))
+        {
+            let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
+            let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+            let shift = e.current_shift.unsigned_abs();
+            temporal::take_up::<K, E, C>(image, c, events, shift, words);
+        }
+    }
+
+    /// The whole state of a network without end, to be put aside, as through a deep sleep.
+    #[must_use]
+    pub fn state(&self) -> &[u32] {
+        self.arena
+    }
+
+    /// Brings back a state that [`state`](Self::state) has given, of this image; `false`, and nothing has changed, if its
+    /// length is another or the network has an end.
+    pub fn restore(&mut self, state: &[u32]) -> bool {
+        let fits = self.image.description().steps == 0 && state.len() == self.arena.len();
+        if fits {
+            self.arena.copy_from_slice(state);
+            self.driven = true;
+        }
+        fits
+    }
+
+    /// Tells whether steps without events change nothing until the next event: a core may sleep for so long, and leave
+    /// the steps out. Of networks with other parts than current-based neurons and outputs it tells `false`.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let image = self.image;
+        let ensembles = image.description().ensembles.iter();
+        ensembles.zip(&image.layout().ensembles).all(|(e, area)| {
+            let state = self.arena.get(state(area)).unwrap_or(&[]);
+            let kind = if TEMPORAL { e.temporal() } else { None };
+            kind.is_some_and(|kind| temporal::is_idle(image, e, kind, state))
+        })
+    }
+
     /// Takes back what inputs have brought.
     fn clear_inputs(&mut self) {
         let image = self.image;
@@ -323,7 +427,9 @@ where
             let Some((area, ..)) = target(image, c.post) else {
                 continue;
             };
-            if STEPS && area.has_current() {
+            if TEMPORAL && temporal_target(image, c.post).is_some() {
+                // What inputs bring is gone after a step.
+            } else if STEPS && area.has_current() {
                 self.clear(current(area));
             } else if let Post::Ensemble(e) = c.post {
                 self.rest(usize::from(e));
@@ -336,6 +442,10 @@ where
     /// Adds the current that one connection brings from an input.
     fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
         let image = self.image;
+        if TEMPORAL && temporal_target(image, c.post).is_some() {
+            in_buffers(nonzero(values, zero_point), |events| self.feed(c, events));
+            return;
+        }
         let weights = image.weights(c);
         let Some((area, width, shift)) = target(image, c.post) else {
             return;
@@ -430,9 +540,6 @@ where
                 .count();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
-            let Some((own, later)) = cut(self.arena, area) else {
-                continue;
-            };
             let outgoing = Outgoing {
                 image,
                 ensemble: usize::from(index),
@@ -440,6 +547,14 @@ where
                 exact,
             };
             let neurons = e.neurons as usize;
+            if TEMPORAL && let Some(kind) = e.temporal() {
+                temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
+                probe.done(Layer::Ensemble(usize::from(index)));
+                continue;
+            }
+            let Some((own, later)) = cut(self.arena, area) else {
+                continue;
+            };
             if MAX_POOLING && e.pools() {
                 pool::fire::<K, E, C>(e, own.state, &outgoing, later, probe);
             } else if exact && !e.is_direct() {
@@ -559,6 +674,10 @@ where
                 .unwrap_or_default()
                 .get(neuron)
                 .map(|v| v.value()),
+            Width::I32 if TEMPORAL && let Some(kind) = e.temporal() => {
+                let at = kind.potentials(e.neurons as usize).checked_add(neuron)?;
+                words.get(at).map(|v| *v as i32)
+            }
             Width::I32 if EXACT => {
                 let stored = words.get(neuron).copied();
                 stored.map(|stored| e.neuron.potential(stored))
@@ -612,6 +731,18 @@ fn rest<K: Kernels<P>, P: Potential>(
         *v = P::store((threshold / 2 - threshold).wrapping_add(bias.into()));
     }
     K::repeat(potentials, threshold.len());
+}
+
+/// The current-based neurons that a connection leads to.
+fn temporal_target<'a, const E: usize, const C: usize>(
+    image: &'a Image<'_, E, C>,
+    post: Post,
+) -> Option<(&'a Ensemble, CubaLif)> {
+    let Post::Ensemble(e) = post else {
+        return None;
+    };
+    let e = image.description().ensembles.get(usize::from(e))?;
+    Some((e, e.temporal()?))
 }
 
 /// Area and width of a target, and the bits by which kernels divide an input's currents over a convolution.
@@ -706,6 +837,12 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
             let Some((area, width, _)) = target(self.image, c.post) else {
                 continue;
             };
+            if TEMPORAL && let Some((e, kind)) = temporal_target(self.image, c.post) {
+                let words = later.range(state(area));
+                let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+                temporal::take_up::<K, E, C>(self.image, c, events, kind.event_shift, words);
+                continue;
+            }
             let weights = self.image.weights(c);
             let mut values = Values::of(later.range(state(area)), width);
             deliver::<K, E, C>(self.image, c, weights, events, &mut values);

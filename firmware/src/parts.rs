@@ -31,6 +31,8 @@ pub enum Part {
     Wide,
     /// Max pooling. [`Image::parse`] refuses it if it is missing.
     MaxPooling,
+    /// Current-based neurons. [`Image::parse`] refuses them if it is missing.
+    Temporal,
     /// The portable kernels, for all that those of the processor's family leave to them. With a family that leaves
     /// nothing to a part it is always there.
     Portable,
@@ -38,7 +40,7 @@ pub enum Part {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Exact,
         Self::Convolutions,
         Self::InputMatrices,
@@ -46,6 +48,7 @@ impl Part {
         Self::Steps,
         Self::Wide,
         Self::MaxPooling,
+        Self::Temporal,
         Self::Portable,
     ];
 
@@ -60,6 +63,7 @@ impl Part {
             Self::Steps => "steps",
             Self::Wide => "wide",
             Self::MaxPooling => "max-pooling",
+            Self::Temporal => "temporal",
             Self::Portable => "portable",
         }
     }
@@ -75,6 +79,7 @@ impl Part {
             Self::Steps => cfg!(feature = "steps"),
             Self::Wide => cfg!(feature = "wide"),
             Self::MaxPooling => cfg!(feature = "max-pooling"),
+            Self::Temporal => cfg!(feature = "temporal"),
             Self::Portable => cfg!(feature = "portable") || NATIVE.leaves.is_none(),
         }
     }
@@ -90,6 +95,7 @@ impl fmt::Display for Part {
             Self::Steps => "inferences of more than one step",
             Self::Wide => "ensembles of 32 bits",
             Self::MaxPooling => "max pooling",
+            Self::Temporal => "current-based neurons",
             Self::Portable => "kernels for shapes and layouts that have none in assembly",
         })
     }
@@ -97,7 +103,7 @@ impl fmt::Display for Part {
 
 /// Some parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parts(u8);
+pub struct Parts(u16);
 
 impl Parts {
     /// Parts that this build has.
@@ -114,7 +120,7 @@ impl Parts {
         built
     };
     /// All.
-    pub const ALL: Self = Self(u8::MAX >> (8 - Part::ALL.len()));
+    pub const ALL: Self = Self(u16::MAX >> (16 - Part::ALL.len()));
 
     /// The parts that a network needs if it runs on the kernels of a family.
     #[must_use]
@@ -131,6 +137,7 @@ impl Parts {
             let left = !e.pools() && family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
             parts = parts
                 .and(Part::MaxPooling, e.pools())
+                .and(Part::Temporal, e.temporal().is_some())
                 .and(Part::Wide, e.width == Width::I32)
                 .and(Part::Portable, left);
         }
@@ -153,7 +160,7 @@ impl Parts {
     /// Adds one more part if `more` says so.
     #[must_use]
     const fn and(self, part: Part, more: bool) -> Self {
-        Self(self.0 | (more as u8) << part as u8)
+        Self(self.0 | (more as u16) << part as u16)
     }
 
     /// Features of these parts.
@@ -165,19 +172,19 @@ impl Parts {
     /// Leaves out one part.
     #[must_use]
     pub const fn without(self, part: Part) -> Self {
-        Self(self.0 & !(1 << part as u8))
+        Self(self.0 & !(1 << part as u16))
     }
 
     /// A number that no other parts have.
     #[must_use]
-    pub const fn bits(self) -> u8 {
+    pub const fn bits(self) -> u16 {
         self.0
     }
 
     /// Tells whether a part is among them.
     #[must_use]
     pub const fn has(self, part: Part) -> bool {
-        self.0 & (1 << part as u8) != 0
+        self.0 & (1 << part as u16) != 0
     }
 
     /// The first of them that is not among others.

@@ -245,7 +245,7 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
         match request {
             Request::SetInput { offset, bytes } => self.store(offset, bytes),
             Request::Infer { watch } => {
-                let set_up = self.set_up(answer)?;
+                let set_up = self.set_up(true, answer)?;
                 let mut watcher = Watcher::new(watch);
                 while let Some(ticks) = self.step(&mut watcher, answer) {
                     self.tell(&watcher, ticks, answer);
@@ -263,10 +263,18 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                 }
                 let mut set_up = 0;
                 if self.taken != Some(at) {
-                    set_up = self.set_up(answer)?;
+                    set_up = self.set_up(true, answer)?;
                     let mut quiet = Watcher::new(Watch::Nothing);
                     while self.taken < Some(at) && self.step(&mut quiet, answer).is_some() {}
                 }
+                let mut watcher = Watcher::new(watch);
+                if let Some(ticks) = self.step(&mut watcher, answer) {
+                    self.tell(&watcher, ticks, answer);
+                }
+                Ok(self.finish(&watcher, set_up, answer))
+            }
+            Request::Advance { from_rest, watch } => {
+                let set_up = self.set_up(from_rest, answer)?;
                 let mut watcher = Watcher::new(watch);
                 if let Some(ticks) = self.step(&mut watcher, answer) {
                     self.tell(&watcher, ticks, answer);
@@ -304,11 +312,17 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
         Ok(Response::Accepted { offset, length })
     }
 
-    /// Brings the network to rest and sets its input: the ticks that it took.
-    fn set_up<'r>(&mut self, answer: &Answer<'_, impl Board>) -> Result<u32, RequestError<'r>> {
+    /// Brings the network to rest if that is asked for, and sets its input: the ticks that it took.
+    fn set_up<'r>(
+        &mut self,
+        from_rest: bool,
+        answer: &Answer<'_, impl Board>,
+    ) -> Result<u32, RequestError<'r>> {
         let inputs = split(&self.image.description().inputs, self.input);
         let start = answer.board.ticks();
-        self.engine.reset();
+        if from_rest {
+            self.engine.reset();
+        }
         let set = self.engine.set_inputs(&inputs);
         let ticks = answer.board.ticks().wrapping_sub(start);
         self.taken = None;
@@ -319,7 +333,10 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                 found,
             },
             // The input is as long as the network's.
-            InputError::Count { .. } | InputError::Length { .. } => RequestError::Outside {
+            InputError::Count { .. }
+            | InputError::Length { .. }
+            | InputError::Place { .. }
+            | InputError::Held { .. } => RequestError::Outside {
                 size: self.input.len() as u32,
             },
         })?;

@@ -19,6 +19,7 @@ use tinyspike_board::firmware::Board;
 use tinyspike_shared::inputs;
 use tinyspike_tests::network::{
     self, endless_networks, exact_networks, mixed_networks, networks, pooled_networks,
+    temporal_networks,
 };
 use zip::ZipArchive;
 
@@ -115,6 +116,7 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => endless_networks(),
+        1 => temporal_networks(),
         1 => pooled_networks(),
     ];
     while images.len() < 64 {

@@ -8,7 +8,7 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::Layout;
 
-use crate::graph::{self, Source};
+use crate::graph::{self, Source, Target};
 use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
 pub use crate::image::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
@@ -65,7 +65,14 @@ fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layou
         values: match c.pre {
             Source::Input(input) => {
                 let zero_point = network.inputs[input].zero_point;
-                Values::of_input(zero_point, c.source == Seen::Direct)
+                // Current-based neurons take inputs event by event.
+                let by_event = match c.post {
+                    Target::Population(p) => {
+                        matches!(network.ensembles[p].neuron, image::Neuron::CubaLif(_))
+                    }
+                    Target::Output(_) => false,
+                };
+                Values::of_input(zero_point, c.source == Seen::Direct && !by_event)
             }
             Source::Population(_) => Values::Counts,
         },

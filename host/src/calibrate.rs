@@ -169,6 +169,9 @@ pub struct Calibration {
     pub channels: Vec<Vec<InputChannel>>,
     /// The activations of each population.
     pub populations: Vec<Activations>,
+    /// The least and the largest potential of each current-based neuron before resets, by population; empty if it
+    /// is not known.
+    pub potentials: Vec<Vec<[f32; 2]>>,
     /// Samples that it rests on; 0 for bounds from the weights.
     pub samples: usize,
 }
@@ -404,6 +407,16 @@ pub enum CalibrateError {
         /// The data's arrays.
         found: usize,
     },
+    /// Samples of a network of current-based neurons that are no steps of its input.
+    #[error(
+        "a sample of the calibration data has {found} values, which are no steps of the network's only input of {expected}"
+    )]
+    Steps {
+        /// Values in a step.
+        expected: usize,
+        /// Values in a sample that was given.
+        found: usize,
+    },
     /// An activation is infinite or not a number.
     #[error("layer {layer:?}: an activation is not finite; look for a huge weight or input")]
     NotFinite {
@@ -513,6 +526,7 @@ impl Calibration {
             inputs: ranges(graph, largest).collect(),
             channels: Vec::new(),
             populations: Vec::new(),
+            potentials: Vec::new(),
             samples: 0,
         }
     }
@@ -543,6 +557,7 @@ impl<'a> Observer<'a> {
                 inputs: vec![Range::NOTHING; graph.inputs.len()],
                 channels: channels.collect(),
                 populations: populations.map(|p| Activations::new(p.channels)).collect(),
+                potentials: Vec::new(),
                 samples: 0,
             },
         }
@@ -780,6 +795,7 @@ pub fn bounds_from_weights(graph: &Graph, largest: &[f32]) -> Result<Calibration
                 bins: Vec::new(),
             })
             .collect(),
+        potentials: Vec::new(),
         samples: 0,
     })
 }

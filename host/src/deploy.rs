@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets, Report, report};
 use crate::simulate::SimulateError;
+use crate::temporal;
 use crate::tune::{TuneError, TuneOptions, Tuning, tune};
 
 /// The strength at which channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
@@ -406,6 +407,17 @@ fn exact(
     settings: &QuantizeOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
+    if temporal::is_temporal(&graph) {
+        graph = temporal::with_small_outputs(graph);
+        let (integers, calibration) =
+            temporal::quantized(network, &graph, settings, options.data, options.progress)?;
+        return Ok(Made {
+            integers,
+            graph,
+            calibration,
+            tuning: None,
+        });
+    }
     first_voltages(network, &settings.initial_voltage, &mut graph)?;
     let calibration = match options.data {
         Some(data) => input_ranges(&graph, data, options.progress)?,

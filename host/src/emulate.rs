@@ -97,6 +97,20 @@ pub enum EmulateError {
     Input(#[from] InputError),
 }
 
+impl EmulateError {
+    /// The refusal of samples of another size.
+    pub(crate) fn size(image: &Image<'_>, data: &DataSet) -> Self {
+        let network = image.description();
+        let labels = (0..network.inputs.len()).map(|at| format!("{:?}", network.input_label(at)));
+        Self::Size {
+            inputs: labels.collect::<Vec<_>>().join(" with "),
+            expected: network.inputs.iter().map(|input| input.size as usize).sum(),
+            found: data.sample_size(),
+            shape: data.shape().to_vec(),
+        }
+    }
+}
+
 impl Advised for EmulateError {
     fn advice(&self) -> Vec<Advice> {
         match self {
@@ -215,6 +229,25 @@ impl Encoder {
     /// # Errors
     /// Where samples have another size than all inputs together.
     pub fn new(image: &Image<'_>, data: &DataSet) -> Result<Self, EmulateError> {
+        let encoder = Self::of_steps(image, data, data.sample_size())?;
+        if let ([_], Some(expected)) = (encoder.inputs.as_slice(), shape_of_only(image))
+            && !fits(data.shape(), &expected)
+        {
+            return Err(EmulateError::Axes {
+                input: format!("{:?}", image.description().input_label(0)),
+                found: data.shape().to_vec(),
+                expected,
+            });
+        }
+        Ok(encoder)
+    }
+
+    /// The same for parts of samples that have so many values.
+    pub(crate) fn of_steps(
+        image: &Image<'_>,
+        data: &DataSet,
+        size: usize,
+    ) -> Result<Self, EmulateError> {
         let network = image.description();
         let inputs = network.inputs.iter().map(|input| {
             let mut encoding = Encoding {
@@ -230,24 +263,9 @@ impl Encoder {
             encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
-        let expected = inputs.iter().map(|input| input.size).sum();
-        if data.sample_size() != expected {
-            let labels = (0..inputs.len()).map(|at| format!("{:?}", network.input_label(at)));
-            return Err(EmulateError::Size {
-                inputs: labels.collect::<Vec<_>>().join(" with "),
-                expected,
-                found: data.sample_size(),
-                shape: data.shape().to_vec(),
-            });
-        }
-        if let ([_], Some(expected)) = (inputs.as_slice(), shape_of_only(image))
-            && !fits(data.shape(), &expected)
-        {
-            return Err(EmulateError::Axes {
-                input: format!("{:?}", network.input_label(0)),
-                found: data.shape().to_vec(),
-                expected,
-            });
+        let expected: usize = inputs.iter().map(|input| input.size).sum();
+        if size != expected {
+            return Err(EmulateError::size(image, data));
         }
         Ok(Self { inputs })
     }

@@ -202,6 +202,7 @@ impl Half {
         Population {
             label: format!("{}{}", whole.label, self.suffix),
             bias: whole.bias.iter().map(|b| b * self.gain).collect(),
+            delayed_bias: Vec::new(),
             neuron,
             ..whole.clone()
         }

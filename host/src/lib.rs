@@ -98,6 +98,8 @@ pub mod report;
 pub mod sign;
 pub mod simulate;
 pub mod simulation;
+pub mod stream;
+mod temporal;
 #[doc(hidden)]
 pub mod tensor;
 #[doc(hidden)]

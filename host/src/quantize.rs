@@ -20,7 +20,7 @@ use crate::graph::{Graph, Neuron, Output as GraphOutput, Population, Readout, So
 use crate::integers::{self, Ensemble, Initial, Input, Output, Steps, left_out};
 use crate::lower::ForeignNeurons;
 use crate::network::{NeuronType, PerNeuron, Synapse};
-use crate::neuron::{self, Charged, integrate_and_fire};
+use crate::neuron::{self, Charged, cuba_lif, integrate_and_fire};
 use current::{Filter, Post};
 use fan_in::{
     Drive, Events, FanIn, Sources, Weights, by_spikes, check_finite, connection, is_input, period,
@@ -86,6 +86,8 @@ pub(crate) struct Quantizer<'a> {
     sources: Sources,
     /// The neurons of each population that charge a current.
     charged: Vec<Option<Charged>>,
+    /// The extremes of the potentials of current-based neurons, by population.
+    potentials: Vec<Vec<[f32; 2]>>,
     /// The network so far.
     pub(crate) network: integers::Network,
 }
@@ -106,6 +108,15 @@ impl<'a> Quantizer<'a> {
         let charged = charged(graph, calibration, options)?;
         let mut populations: Vec<Events> = Vec::with_capacity(charged.len());
         for (at, charged) in charged.iter().enumerate() {
+            let population = &graph.populations[at];
+            let reached = calibration
+                .potentials
+                .get(at)
+                .map_or(&[][..], Vec::as_slice);
+            if let Some(events) = cuba_lif::events(population, reached, options) {
+                populations.push(events);
+                continue;
+            }
             populations.push(match (charged, pool_source(graph, at)) {
                 (_, Some(source)) => populations[source],
                 (Some(charged), None) => charged.events,
@@ -136,6 +147,7 @@ impl<'a> Quantizer<'a> {
                 inputs,
             },
             charged,
+            potentials: calibration.potentials.clone(),
             network,
         })
     }
@@ -175,6 +187,18 @@ impl<'a> Quantizer<'a> {
             Target::Population(at) => {
                 let population = &graph.populations[at];
                 let (ensemble, weights) = match &self.charged[at] {
+                    _ if cuba_lif::is_current_based(population) => {
+                        self.delays(graph, target)?;
+                        let target = cuba_lif::Target {
+                            at,
+                            population,
+                            fan_in: &fan_in,
+                            sources: &self.sources,
+                            reached: self.potentials.get(at).map_or(&[], Vec::as_slice),
+                            options: self.options,
+                        };
+                        target.quantize()?
+                    }
                     Some(charged) => {
                         let filter = match self.filter(graph, target)? {
                             // Without an inbox their currents would be those of the neurons of few steps.
@@ -221,6 +245,36 @@ impl<'a> Quantizer<'a> {
         };
         for (f, weights) in fan_in.iter().zip(weights) {
             self.network.connections[f.index].weights = weights;
+        }
+        Ok(())
+    }
+
+    /// Checks that events come to current-based neurons when their connections say so: those of a population before
+    /// them in the same step, all others in the next.
+    fn delays(&self, graph: &Graph, target: Target) -> Result<(), QuantizeError> {
+        for (_, link) in graph.links_into(target) {
+            let later = match (link.pre, target) {
+                (Source::Population(pre), Target::Population(at)) => pre >= at,
+                _ => false,
+            };
+            let delayed = match link.synapse {
+                None => false,
+                Some(Synapse::Delay { steps: 1 }) => true,
+                Some(_) => {
+                    return Err(QuantizeError::Unsupported {
+                        layer: graph.label(target).into(),
+                        what: "a filter or a delay of more than one step into current-based neurons",
+                        remedy: "simulate it on the host",
+                    });
+                }
+            };
+            if delayed != later {
+                return Err(QuantizeError::Unsupported {
+                    layer: graph.label(target).into(),
+                    what: "a delay that is not in a loop, or a loop without a delay, into current-based neurons",
+                    remedy: "simulate it on the host",
+                });
+            }
         }
         Ok(())
     }
@@ -521,7 +575,8 @@ fn charged(
     let mut foreign = Vec::new();
     let mut all = Vec::with_capacity(graph.populations.len());
     for (at, population) in graph.populations.iter().enumerate() {
-        if let Neuron::Pooled(_) = population.neuron {
+        if matches!(population.neuron, Neuron::Pooled(_)) || cuba_lif::is_current_based(population)
+        {
             all.push(None);
             continue;
         }

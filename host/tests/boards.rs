@@ -667,6 +667,7 @@ fn two_outputs() -> Graph {
             shape: [1, 1, 8],
             channels: 8,
             bias: vec![0.0; 8],
+            delayed_bias: Vec::new(),
             neuron: Neuron::IntegrateAndFire,
             ensemble: None,
         }],

@@ -94,6 +94,14 @@ pub enum Request<'a> {
     },
     /// Asks for the depth of the stack. Answer: [`Response::Stack`].
     Stack,
+    /// One step on the input from where the last one has left the network, as a stream takes it. Answer: as for
+    /// [`Infer`](Self::Infer), of this step alone, which counts as step 0.
+    Advance {
+        /// `true` to begin at rest.
+        from_rest: bool,
+        /// Further things to report.
+        watch: Watch,
+    },
 }
 
 /// Report of an inference beside its outputs.

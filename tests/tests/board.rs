@@ -20,7 +20,7 @@ use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, spiking,
+    pooled_networks, spiking, temporal_networks,
 };
 
 /// A run on a board; if there can be none, the message says what to do.
@@ -56,6 +56,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         1 => exact_networks(),
         2 => mixed_networks(),
         1 => endless_networks(),
+        2 => temporal_networks(),
         1 => pooled_networks(),
         1 => pooled_exact_networks(),
     ]

@@ -183,6 +183,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                     shape: [1, 1, neurons],
                     channels: neurons,
                     bias: bias.weights.data().to_vec(),
+                    delayed_bias: Vec::new(),
                     neuron: Neuron::IntegrateAndFire,
                     ensemble: None,
                 });

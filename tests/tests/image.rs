@@ -15,7 +15,7 @@ use tinyspike_shared::image::{
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{
     endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks,
+    pooled_networks, temporal_networks,
 };
 
 /// Networks of all kinds.
@@ -25,6 +25,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         exact_networks(),
         mixed_networks(),
         endless_networks(),
+        temporal_networks(),
         pooled_networks(),
         pooled_exact_networks()
     ]

@@ -62,6 +62,7 @@ fn population(shape: [usize; 3]) -> Population {
         shape,
         channels: shape[2],
         bias: vec![0.2; shape[2]],
+        delayed_bias: Vec::new(),
         neuron: Neuron::IntegrateAndFire,
         ensemble: None,
     }

@@ -18,7 +18,9 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::{exact_networks, inputs, mixed_networks, networks, pooled_networks};
+use tinyspike_tests::network::{
+    exact_networks, inputs, mixed_networks, networks, pooled_networks, temporal_networks,
+};
 
 const BOARD: Board = Board::Mps2An386;
 
@@ -73,6 +75,7 @@ fn without_a_part_all_else_runs() {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => pooled_networks(),
+        1 => temporal_networks(),
     ];
     let networks: Vec<_> = (0..40)
         .map(|_| networks.new_tree(&mut runner).unwrap().current())

@@ -72,6 +72,7 @@ fn small() -> Graph {
             shape: [1, 1, hidden],
             channels: hidden,
             bias: vec![0.1; hidden],
+            delayed_bias: Vec::new(),
             neuron: Neuron::IntegrateAndFire,
             ensemble: None,
         }],

@@ -88,6 +88,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
             shape: [1, 1, neurons],
             channels: neurons,
             bias: (0..neurons).map(|_| random.signed() * current).collect(),
+            delayed_bias: Vec::new(),
             neuron: neuron.clone(),
             ensemble: None,
         });
@@ -191,6 +192,7 @@ fn check(seed: u64, random: &mut Random, seen: &mut Seen) {
         }],
         channels: Vec::new(),
         populations: Vec::new(),
+        potentials: Vec::new(),
         samples: 0,
     };
     let network = quantize(&graph, &calibration, &options)

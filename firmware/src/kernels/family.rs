@@ -86,6 +86,12 @@ impl<'a> Shape<'a> {
             Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.width),
             Post::Output(_) => None,
         };
+        let by_event = match connection.post {
+            Post::Ensemble(e) => {
+                (network.ensembles.get(usize::from(e))).is_some_and(|e| e.temporal().is_some())
+            }
+            Post::Output(_) => false,
+        };
         let zero_point = match connection.pre {
             Pre::Input(index) => {
                 let input = network.inputs.get(usize::from(index));
@@ -98,7 +104,8 @@ impl<'a> Shape<'a> {
             width: width.unwrap_or(Width::I32),
             values: match zero_point {
                 Some(zero_point) => {
-                    Values::of_input(zero_point, connection.source == SourceMap::Direct)
+                    let direct = connection.source == SourceMap::Direct;
+                    Values::of_input(zero_point, direct && !by_event)
                 }
                 None if network.is_exact() => Values::Events,
                 None => Values::Counts,

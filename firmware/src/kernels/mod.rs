@@ -18,6 +18,12 @@ mod helium;
 #[cfg(not(target_os = "none"))]
 mod lanes;
 mod portable;
+#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
+#[expect(
+    unsafe_code,
+    reason = "kernels in assembly, each call with its argument"
+)]
+mod quiet;
 #[expect(
     unsafe_code,
     reason = "kernels in assembly, each call with its argument; their twins elsewhere have the same signatures"
@@ -30,7 +36,7 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 pub use tinyspike_shared::event::{EVENTS, Events};
-use tinyspike_shared::image::{Convolution, Width};
+use tinyspike_shared::image::{Convolution, CubaLif, Neurons, Width};
 use tinyspike_shared::weights::Weights;
 
 use family::Family;
@@ -289,6 +295,16 @@ pub trait Kernels<P: Potential> {
     /// Adds the step's bias and the input's current to all neurons, before they fire.
     fn settle(population: &mut Population<'_, P>) {
         portable::settle(population);
+    }
+
+    /// `true` if [`quiet`](Self::quiet) does anything.
+    const QUIET: bool = false;
+
+    /// Updates current-based neurons from `from` on, as long as none fires, and returns the first that is not
+    /// updated. It may stop at any neuron.
+    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
+        let _ = (kind, neurons, bias);
+        from
     }
 
     /// Repeats the potentials of the first `channels` neurons over all others.

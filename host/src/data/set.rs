@@ -48,6 +48,16 @@ pub enum Sample<'a> {
     F32(&'a [f32]),
 }
 
+impl<'a> Sample<'a> {
+    /// Some of the values, of those that there are.
+    pub(crate) fn part(self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::U8(values) => Self::U8(values.get(range).unwrap_or_default()),
+            Self::F32(values) => Self::F32(values.get(range).unwrap_or_default()),
+        }
+    }
+}
+
 impl DataSet {
     /// A data set of samples of `shape` (without the batch axis), with one label for each.
     ///

@@ -11,7 +11,7 @@ mod attach;
 pub mod bench;
 mod chip;
 mod chips;
-mod connection;
+pub mod connection;
 mod families;
 mod firmware;
 mod flash;

@@ -17,6 +17,7 @@ use crate::bench::Spread;
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine, in_units, judge};
 use crate::judge::{self, Deviation, Figures, Judge};
+use crate::simulate::Readout;
 
 /// Options of a run on a device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -294,9 +295,151 @@ pub fn compare<L: Link>(
         tally.counts = found.counts;
         progress(&tally);
     }
-    let images = tally.samples.max(1) as f64;
     let seconds = start.elapsed().as_secs_f64();
+    report(
+        session, image, &tally, &totals, steps, ticks, seconds, divergence,
+    )
+}
+
+/// Recordings on a device and in the emulator, step by step, up to the first difference.
+///
+/// `data` has samples of the shape `[steps, ..]`. Each begins at rest, unless the run is `stateful`. Spike counts,
+/// outputs and hashes of all states are compared after each step. In the report, ticks are those of a step with
+/// its input, and events and spikes those of a sample.
+///
+/// # Errors
+/// [`RunError`], if the data does not fit the image or the device does not answer.
+pub fn stream<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+    data: &DataSet,
+    options: StreamOptions,
+    progress: &mut dyn FnMut(&Tally),
+) -> Result<RunReport, RunError> {
+    let network = image.description();
+    let size: usize = network.inputs.iter().map(|input| input.size as usize).sum();
+    let encoder = Encoder::of_steps(image, data, size)?;
+    let steps = data.sample_size() / size.max(1);
+    if steps * size != data.sample_size() {
+        return Err(EmulateError::size(image, data).into());
+    }
+    let emulator = Emulator::new(image)?;
+    let driven = emulator.driven();
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let mut engine = HostEngine::new(image, &mut arena)?;
+    let outputs_size = network.outputs.first().map_or(0, |o| o.size as usize);
+    let judge = Judge::new(data, outputs_size, judge::THRESHOLD);
+    let mut judged = judge::Tally::default();
+    let mut tally = Tally::default();
+    let mut totals = vec![Count64::default(); network.ensembles.len()];
+    let mut ticks = Vec::new();
+    let mut divergence = None;
+    let start = Instant::now();
+    let mut bytes = Vec::new();
+    'samples: for sample in 0..data.len() {
+        let Some(values) = data.sample(sample) else {
+            break;
+        };
+        let mut shown = vec![Vec::new(); network.outputs.len()];
+        let mut counts = vec![Count::default(); totals.len()];
+        for step in 0..steps {
+            encoder.encode(values.part(step * size..(step + 1) * size), &mut bytes);
+            let from_rest = step == 0 && (sample == 0 || !options.stateful);
+            if from_rest {
+                engine.reset();
+            }
+            let refused = |source| RunError::Input { sample, source };
+            engine
+                .set_inputs(&split(&network.inputs, &bytes))
+                .map_err(refused)?;
+            let mut record = Record::new(image);
+            engine.step_probed(&mut record);
+            let expected = emulator.expected(&record, &engine, driven);
+            let failed = |source| RunError::Session {
+                sample: Some(sample),
+                source,
+            };
+            session.set_input(&bytes).map_err(failed)?;
+            let work = emulator.work(&expected);
+            let found = session
+                .advance(from_rest, Watch::Hashes, work)
+                .map_err(failed)?;
+            if !expected.is(&found) {
+                let mut place = emulator
+                    .difference(session, &engine, &record, &expected, &found)
+                    .map_err(failed)?;
+                (place.sample, place.step) = (sample, step.min(usize::from(u16::MAX)) as u16);
+                divergence = Some(place);
+                break 'samples;
+            }
+            for (total, count) in counts.iter_mut().zip(&found.counts) {
+                total.events = total.events.saturating_add(count.events);
+                total.spikes = total.spikes.saturating_add(count.spikes);
+            }
+            ticks.push(found.all_ticks());
+            for (at, shown) in shown.iter_mut().enumerate() {
+                shown.extend(output(image, &found, at).iter().map(|v| *v as f32));
+            }
+        }
+        tally.samples += 1;
+        tally.outputs = (shown.iter().zip(&network.outputs))
+            .map(|(shown, o)| options.readout.of(shown, o.size as usize))
+            .collect();
+        if let (Some(judge), Some(first)) = (&judge, tally.outputs.first()) {
+            judge.add(&mut judged, sample, first.iter().copied());
+            tally.figures = judge.figures(&judged);
+        }
+        for (total, count) in totals.iter_mut().zip(&counts) {
+            total.events += u64::from(count.events);
+            total.spikes += u64::from(count.spikes);
+        }
+        tally.counts = counts;
+        progress(&tally);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let taken = tally.samples * steps;
+    report(
+        session,
+        image,
+        &tally,
+        &totals,
+        taken as u64,
+        ticks,
+        seconds,
+        divergence,
+    )
+}
+
+/// Options of a run over recordings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The result of the first output.
+    pub readout: Readout,
+    /// `true` to go on from sample to sample, instead of from rest.
+    pub stateful: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count64 {
+    events: u64,
+    spikes: u64,
+}
+
+#[expect(clippy::too_many_arguments, reason = "all that a run has gathered")]
+fn report<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+    tally: &Tally,
+    totals: &[Count64],
+    steps: u64,
+    ticks: Vec<u64>,
+    seconds: f64,
+    divergence: Option<Divergence>,
+) -> Result<RunReport, RunError> {
+    let images = tally.samples.max(1) as f64;
     let sum = |of: fn(&Count64) -> u64| totals.iter().map(of).sum::<u64>() as f64 / images;
+    let network = image.description();
+    let ensembles = network.ensembles.iter().zip(totals).enumerate();
     Ok(RunReport {
         images: tally.samples,
         accuracy: tally.figures.accuracy,
@@ -304,30 +447,19 @@ pub fn compare<L: Link>(
         steps_mean: steps as f64 / images,
         events_per_image: sum(|t| t.events),
         spikes_per_image: sum(|t| t.spikes),
-        ensembles: (image
-            .description()
-            .ensembles
-            .iter()
-            .zip(&totals)
-            .enumerate())
-        .map(|(index, (ensemble, total))| EnsembleActivity {
-            label: image.description().ensemble_label(index).to_owned(),
-            neurons: ensemble.neurons,
-            events_per_image: total.events as f64 / images,
-            spikes_per_image: total.spikes as f64 / images,
-        })
-        .collect(),
+        ensembles: ensembles
+            .map(|(index, (ensemble, total))| EnsembleActivity {
+                label: network.ensemble_label(index).to_owned(),
+                neurons: ensemble.neurons,
+                events_per_image: total.events as f64 / images,
+                spikes_per_image: total.spikes as f64 / images,
+            })
+            .collect(),
         ticks: Spread::of(ticks),
         stack: session.stack()?,
-        images_per_second: tally.samples as f64 / seconds,
+        images_per_second: tally.samples as f64 / seconds.max(1e-9),
         divergence,
     })
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Count64 {
-    events: u64,
-    spikes: u64,
 }
 
 /// An output of an inference, in the network's units.
@@ -469,6 +601,29 @@ impl Expected {
         self.hashes.len() as u16
     }
 
+    /// Adds the step that an engine has just taken.
+    fn add(
+        &mut self,
+        record: &Record,
+        engine: &HostEngine<'_>,
+        image: &Image<'_>,
+        fan_out: &FanOut,
+    ) {
+        let step = self.steps();
+        for ((ensemble, count), events) in (self.counts.iter_mut().enumerate()).zip(&record.spikes)
+        {
+            count.events += events.len() as u32;
+            for event in events {
+                count.spikes += u32::from(event.value.unsigned_abs());
+                let reach = fan_out.ensembles.get(ensemble);
+                let reach = reach.and_then(|e| e.get(usize::from(event.source)));
+                self.operations += reach.map_or(0, |r| u64::from(r.weights));
+            }
+        }
+        self.hashes
+            .push(record.hashes.layers(image, engine, step).collect());
+    }
+
     /// Tells whether a device's inference is this.
     fn is(&self, found: &Inference) -> bool {
         found.steps == self.steps()
@@ -513,11 +668,8 @@ impl<'i> Emulator<'i> {
             counts: vec![Count::default(); self.image.description().ensembles.len()],
             ..Expected::default()
         };
+        expected.operations = self.driven();
         let (image, fan_out) = (self.image, &self.fan_out);
-        let driven: u64 = (fan_out.inputs.iter().flatten())
-            .map(|reach| u64::from(reach.weights))
-            .sum();
-        expected.operations = driven;
         let Ok(mut engine) = HostEngine::new(image, &mut self.arena) else {
             return Ok(expected);
         };
@@ -527,20 +679,7 @@ impl<'i> Emulator<'i> {
             if !engine.step_probed(&mut record) {
                 break;
             }
-            let step = expected.steps();
-            for ((ensemble, count), events) in
-                (expected.counts.iter_mut().enumerate()).zip(&record.spikes)
-            {
-                count.events += events.len() as u32;
-                for event in events {
-                    count.spikes += u32::from(event.value.unsigned_abs());
-                    let reach = fan_out.ensembles.get(ensemble);
-                    let reach = reach.and_then(|e| e.get(usize::from(event.source)));
-                    expected.operations += reach.map_or(0, |r| u64::from(r.weights));
-                }
-            }
-            let hashes = record.hashes.layers(image, &engine, step);
-            expected.hashes.push(hashes.collect());
+            expected.add(&record, &engine, image, fan_out);
             // Of a stream a device takes one step.
             if engine.decided() || image.description().steps == 0 {
                 break;
@@ -548,6 +687,67 @@ impl<'i> Emulator<'i> {
         }
         expected.outputs = outputs(image, &engine);
         Ok(expected)
+    }
+
+    /// Weights that all places of the inputs reach.
+    fn driven(&self) -> u64 {
+        let reaches = self.fan_out.inputs.iter().flatten();
+        reaches.map(|reach| u64::from(reach.weights)).sum()
+    }
+
+    /// A step of an engine, which is to be a device's.
+    fn expected(&self, record: &Record, engine: &HostEngine<'_>, driven: u64) -> Expected {
+        let mut expected = Expected {
+            counts: vec![Count::default(); self.image.description().ensembles.len()],
+            operations: driven,
+            ..Expected::default()
+        };
+        expected.add(record, engine, self.image, &self.fan_out);
+        expected.outputs = outputs(self.image, engine);
+        expected
+    }
+
+    /// The first difference of a device's step from an engine's.
+    fn difference<L: Link>(
+        &self,
+        session: &mut Session<L>,
+        engine: &HostEngine<'_>,
+        record: &Record,
+        expected: &Expected,
+        found: &Inference,
+    ) -> Result<Divergence, SessionError> {
+        let network = self.image.description();
+        let place = |layer: String, quantity, neuron, device, host| Divergence {
+            sample: 0,
+            step: 0,
+            layer,
+            quantity,
+            neuron,
+            device,
+            host,
+        };
+        for (at, (here, count)) in record.spikes.iter().zip(&found.counts).enumerate() {
+            let label = network.ensemble_label(at).to_owned();
+            let host: u32 = here.iter().map(|e| u32::from(e.value.unsigned_abs())).sum();
+            if (here.len() as u32, host) != (count.events, count.spikes) {
+                let (device, host) = (count.spikes.into(), host.into());
+                return Ok(place(label, Quantity::Spikes, 0, device, host));
+            }
+            let there = session.potentials(at as u8)?;
+            let here: Vec<i32> = (0..).map_while(|n| engine.potential(at, n)).collect();
+            if let Some((neuron, device, host)) = first_value(&there, &here) {
+                return Ok(place(label, Quantity::Potential, neuron, device, host));
+            }
+        }
+        for (at, (device, host)) in found.outputs.iter().zip(&expected.outputs).enumerate() {
+            if let Some((neuron, device, host)) = first_value(device, host) {
+                let label = network.output_label(at).to_owned();
+                return Ok(place(label, Quantity::Value, neuron, device, host));
+            }
+        }
+        let hash = |hashes: &[Vec<u32>]| hashes.iter().flatten().next().map_or(0, |&h| h.into());
+        let (device, host) = (hash(&found.hashes), hash(&expected.hashes));
+        Ok(place(String::new(), Quantity::Hash, 0, device, host))
     }
 
     /// One step on an input, which the engine has taken before; `None` if there is none.

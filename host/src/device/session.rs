@@ -390,6 +390,22 @@ impl<L: Link> Session<L> {
         read_inference(&parts, at)
     }
 
+    /// One step on the input from where the last one has left the network, or from rest, for which the device may
+    /// take `work`.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn advance(
+        &mut self,
+        from_rest: bool,
+        watch: Watch,
+        work: Duration,
+    ) -> Result<Inference, SessionError> {
+        let request = Request::Advance { from_rest, watch };
+        let parts = self.ask(&request, self.patience.and(work))?;
+        read_inference(&parts, 0)
+    }
+
     /// The potentials of an ensemble as they are, less the threshold.
     ///
     /// # Errors
@@ -435,7 +451,7 @@ impl<L: Link> Session<L> {
         let mut to_send = frame;
         // Only what is watched step by step takes more than one part.
         let most = match request {
-            Request::Infer { .. } | Request::Step { .. } => MAX_PARTS,
+            Request::Infer { .. } | Request::Step { .. } | Request::Advance { .. } => MAX_PARTS,
             _ => 1,
         };
         let mut answer = Parts::default();

@@ -48,6 +48,8 @@ pub struct Population {
     pub channels: usize,
     /// The bias current of each channel.
     pub bias: Vec<f32>,
+    /// The part of the bias of each channel that comes from the second step on; empty if all of it comes at once.
+    pub delayed_bias: Vec<f32>,
     /// Answer of its neurons to J.
     pub neuron: Neuron,
     /// The network's ensemble that it stands for; `None` in a graph that comes from no network.

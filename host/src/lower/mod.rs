@@ -26,7 +26,7 @@ mod wiring;
 use crate::graph::{
     Graph, Input, LinearMap, Link, Neuron, Output, Population, Readout, Source, SourceMap, Target,
 };
-use crate::network::{Network, NodeId, NodeKind, Post, Pre};
+use crate::network::{Ensemble, Network, NodeId, NodeKind, Post, Pre};
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
 use device::{device_order, planes};
@@ -85,6 +85,13 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
             *c += own;
         }
         let bias: Vec<f32> = places.iter().map(|&at| current[at]).collect();
+        let delayed_bias: Vec<f32> = (places.iter())
+            .map(|&at| resolved.delayed_bias[at] * gain(at))
+            .collect();
+        let delays = delayed_bias.iter().any(|b| *b != 0.0);
+        if delays && ensemble.neuron_type.rule().is_none() {
+            return Err(delayed_bias_refused(&ensemble.label).into());
+        }
         let to = Arrival {
             post: Target::Population(at),
             label: &ensemble.label,
@@ -92,7 +99,8 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
             order: order.scaled(gain),
         };
         work.link(&resolved, &to)?;
-        let channels = if is_periodic(&bias, shape[2]) {
+        let periodic = |values: &[f32]| is_periodic(values, shape[2]);
+        let channels = if periodic(&bias) && periodic(&delayed_bias) {
             shape[2]
         } else {
             ensemble.n_neurons
@@ -103,6 +111,11 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
             shape,
             channels,
             bias: bias[..channels].to_vec(),
+            delayed_bias: if delays {
+                delayed_bias[..channels].to_vec()
+            } else {
+                Vec::new()
+            },
             neuron: Neuron::Own {
                 neuron_type: ensemble.neuron_type.map(&mut |p| p.ordered(&places)),
                 voltage: Vec::new(),
@@ -114,6 +127,9 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
     for (at, probe) in network.probes.iter().enumerate() {
         let (resolved, left_out) = resolver.output(probe.target)?;
         let size = resolved.bias.len();
+        if resolved.delayed_bias.iter().any(|b| *b != 0.0) {
+            return Err(delayed_bias_refused(&probe.label).into());
+        }
         let to = Arrival {
             post: Target::Output(at),
             label: &probe.label,
@@ -140,6 +156,14 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
     })
 }
 
+fn delayed_bias_refused(label: &str) -> LowerError {
+    unsupported(
+        label,
+        "a delay of a bias into it",
+        "add the bias behind the delay",
+    )
+}
+
 /// Gives the neurons of a graph the first voltages that a simulation would give those of its network.
 ///
 /// # Errors
@@ -163,6 +187,12 @@ pub fn first_voltages(
         *voltage = in_order.map(|v| v.unwrap_or(0.0)).collect();
     }
     Ok(())
+}
+
+/// The place in an ensemble of each neuron of its population.
+pub(crate) fn device_places(ensemble: &Ensemble) -> Vec<usize> {
+    let (_, order) = device_order(ensemble);
+    order.rows().map(|row| row[0].0 as usize).collect()
 }
 
 /// The inputs of a network.

@@ -62,6 +62,7 @@ pub(super) fn pooled(
         shape: pool.shape(),
         channels,
         bias: vec![0.0; channels],
+        delayed_bias: Vec::new(),
         neuron: Neuron::Pooled(Pooled {
             least: counted.scale.iter().map(|scale| *scale < 0.0).collect(),
             pool: MaxPool {

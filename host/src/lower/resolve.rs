@@ -27,6 +27,8 @@ const MAX_TERMS: usize = 128;
 pub(super) struct Resolved {
     pub(super) terms: Vec<Term>,
     pub(super) bias: Vec<f32>,
+    /// The part of the bias that a delay keeps from the first step.
+    pub(super) delayed_bias: Vec<f32>,
 }
 
 /// One way from a source to an object.
@@ -60,6 +62,7 @@ impl Resolved {
     fn source(pre: Pre, path: Wiring) -> Self {
         Self {
             bias: vec![0.0; path.outputs()],
+            delayed_bias: vec![0.0; path.outputs()],
             terms: vec![Term {
                 pre,
                 path: Path::of(path),
@@ -276,6 +279,7 @@ impl<'a> Resolver<'a> {
             NodeKind::Constant(value) => Ok(Resolved {
                 terms: Vec::new(),
                 bias: value.data().to_vec(),
+                delayed_bias: vec![0.0; value.len()],
             }),
             NodeKind::Passthrough => {
                 let mut sum = self.sum(Post::Node(node))?;
@@ -339,6 +343,7 @@ impl<'a> Resolver<'a> {
                     Rc::new(Resolved {
                         terms: Vec::new(),
                         bias: vec![0.0; self.network.nodes[n.0].size_out],
+                        delayed_bias: vec![0.0; self.network.nodes[n.0].size_out],
                     })
                 })
             }
@@ -361,17 +366,28 @@ impl<'a> Resolver<'a> {
         let mut sum = Resolved {
             terms: Vec::new(),
             bias: vec![0.0; size],
+            delayed_bias: vec![0.0; size],
         };
         for c in self.ends(post) {
             let from = self.output_of(c.pre);
             if c.synapse.is_some() {
-                check_filter(self.network, &from, label)?;
+                check_filter(self.network, &from, label, c.synapse)?;
             }
             let (pre_slice, post_slice) = (c.pre_slice.as_deref(), c.post_slice.as_deref());
-            if from.bias.iter().any(|&b| b != 0.0) {
+            let delayed = match c.synapse {
+                Some(_) => &from.bias,
+                None => &from.delayed_bias,
+            };
+            for (bias, total) in [
+                (&from.bias, &mut sum.bias),
+                (delayed, &mut sum.delayed_bias),
+            ] {
+                if bias.iter().all(|&b| b == 0.0) {
+                    continue;
+                }
                 let seen: Vec<f32> = match pre_slice {
-                    Some(places) => places.iter().map(|&at| from.bias[at]).collect(),
-                    None => from.bias.clone(),
+                    Some(places) => places.iter().map(|&at| bias[at]).collect(),
+                    None => bias.clone(),
                 };
                 let mut through = vec![0.0; c.transform.size_out()];
                 ops::apply(&c.transform, &seen, &mut through).map_err(|source: OpsError| {
@@ -382,7 +398,7 @@ impl<'a> Resolver<'a> {
                 })?;
                 for (i, b) in through.iter().enumerate() {
                     let at = post_slice.map_or(i, |places| places[i]);
-                    sum.bias[at] += b;
+                    total[at] += b;
                 }
             }
             let before =
@@ -443,13 +459,29 @@ impl Resolver<'_> {
     }
 }
 
-/// Refuses a filter on what it would have to be told apart from: another filter, a bias, an input.
-fn check_filter(network: &Network, from: &Resolved, label: &str) -> Result<(), LowerError> {
+/// Refuses a filter on what it would have to be told apart from: another filter, a bias that it does more to than
+/// delay it by a step, an input.
+fn check_filter(
+    network: &Network,
+    from: &Resolved,
+    label: &str,
+    synapse: Option<Synapse>,
+) -> Result<(), LowerError> {
     let input = |term: &Term| match term.pre {
         Pre::Node(n) => !matches!(network.nodes[n.0].kind, NodeKind::Max(_)),
         Pre::Neurons(_) => false,
     };
-    if from.bias.iter().any(|&b| b != 0.0) || from.terms.iter().any(input) {
+    let delays = matches!(synapse, Some(Synapse::Delay { steps: 1 }));
+    let some = |bias: &[f32]| bias.iter().any(|&b| b != 0.0);
+    let biased = some(&from.bias) && !delays || some(&from.delayed_bias);
+    if biased || from.terms.iter().any(input) {
+        if matches!(synapse, Some(Synapse::Delay { .. })) {
+            return Err(unsupported(
+                label,
+                "a delay of an input, or of more than one step of a bias,",
+                "simulate it on the host",
+            ));
+        }
         return Err(unsupported(
             label,
             "a synapse on something else than neurons",

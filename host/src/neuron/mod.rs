@@ -2,6 +2,7 @@
 //!
 //! A kind that charges a current as a whole, and has no recurrence, is one file here and a line in [`KINDS`].
 
+pub(crate) mod cuba_lif;
 pub(crate) mod integrate_and_fire;
 mod lif;
 pub(crate) mod pool;

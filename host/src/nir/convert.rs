@@ -8,7 +8,7 @@ use super::graph::{Conv, Graph, Neurons, Node, Schedule, Values, bounded};
 use super::semantics::{Gain, Semantics, Start, guess, presets};
 use crate::network::{
     Connection, Convolution, Diagonal, Ensemble, EnsembleId, Firing, Network, NeuronType,
-    Node as Object, NodeId, NodeKind, PerNeuron, Post, Pre, Probe, ProbeId, Rule, Synapse,
+    Node as Object, NodeId, NodeKind, PerNeuron, Post, Pre, Probe, ProbeId, Rule, Sparse, Synapse,
     Transform,
 };
 use crate::tensor::Tensor;
@@ -264,23 +264,13 @@ impl<'a> Build<'a> {
                 let padding = padding.map(|p| (p, p));
                 let padded = pad(input, &padding);
                 bounded(&padded).map_err(refuse)?;
-                let channels = padded[0];
                 let value = if *average {
                     1.0 / (kernel_size[0] * kernel_size[1]) as f32
                 } else {
                     1.0
                 };
-                let kernel = Tensor::filled([&kernel_size[..], &[1, channels]].concat(), value);
-                let transform = Transform::Convolution(Convolution {
-                    input_shape: padded.clone(),
-                    output_shape: output.clone(),
-                    kernel,
-                    strides: stride.to_vec(),
-                    dilation: vec![1; 2],
-                    same_padding: false,
-                    groups: channels,
-                    channels_last: false,
-                });
+                let transform = pooling(&padded, output, *kernel_size, *stride, value)
+                    .ok_or_else(|| refuse("its size".into()))?;
                 let same = padded == *input;
                 let ends = self.linear(name, transform, None);
                 if same {
@@ -553,6 +543,37 @@ fn diagonal(scale: &Values, shape: &[usize]) -> Option<Transform> {
     Some(Transform::Diagonal(Diagonal {
         size,
         factor: Tensor::vector(factor),
+    }))
+}
+
+/// The sum over each window of a picture that has its zeros already, times a value.
+fn pooling(
+    input: &[usize],
+    output: &[usize],
+    window: [usize; 2],
+    stride: [usize; 2],
+    value: f32,
+) -> Option<Transform> {
+    let (&[_, height, width], &[channels, rows, columns]) = (input, output) else {
+        return None;
+    };
+    let mut indices = Vec::new();
+    for at in 0..channels * rows * columns {
+        let (place, channel) = (at % (rows * columns), at / (rows * columns));
+        let [top, left] = [place / columns * stride[0], place % columns * stride[1]];
+        for y in (top..top + window[0]).take_while(|y| *y < height) {
+            for x in (left..left + window[1]).take_while(|x| *x < width) {
+                let from = (channel * height + y) * width + x;
+                indices.push((u32::try_from(at).ok()?, u32::try_from(from).ok()?));
+            }
+        }
+    }
+    let values = Tensor::filled(vec![indices.len()], value);
+    Some(Transform::Sparse(Sparse {
+        size_out: size(output),
+        size_in: size(input),
+        indices: indices.into(),
+        values,
     }))
 }
 

@@ -34,6 +34,8 @@ pub struct QuantizeOptions {
     /// Options of single layers, in the order of the graph's populations and then its outputs; layers beyond
     /// the end have the defaults.
     pub layers: Vec<LayerOptions>,
+    /// `true` if the weights of all neurons of a current-based layer share a scale; else each neuron has its own.
+    pub shared_scales: bool,
     /// Seconds per step of exact networks.
     pub dt: f64,
     /// The voltages at the start of exact networks.
@@ -130,6 +132,7 @@ impl Default for QuantizeOptions {
             input_bits: 8,
             weight_bits: WEIGHT_BITS,
             layers: Vec::new(),
+            shared_scales: false,
             dt: 0.001,
             initial_voltage: InitialVoltage::default(),
         }

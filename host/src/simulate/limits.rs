@@ -16,11 +16,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of all ensembles, by their labels. LIF neurons need none.
+    /// The limits of all ensembles, by their labels. Those that leak need none.
     #[must_use]
     pub fn of(network: &Network) -> BTreeMap<String, Self> {
         let ensembles = network.ensembles.iter();
-        let ensembles = ensembles.filter(|e| !matches!(e.neuron, Neuron::Lif(_)));
+        let ensembles =
+            ensembles.filter(|e| !matches!(e.neuron, Neuron::Lif(_) | Neuron::CubaLif(_)));
         ensembles
             .map(|e| (e.label.clone(), Self::of_ensemble(e)))
             .collect()

@@ -266,6 +266,9 @@ pub struct EnsembleData {
     pub counts: Option<Tensor>,
     /// Voltages of current-based neurons after each step, if watched: `[items, steps, n_neurons]`.
     pub potentials: Option<Tensor>,
+    /// The least and the largest voltage of each current-based neuron, over all items and steps and before resets, or
+    /// current that charges it; empty for others.
+    pub reached: Vec<[f32; 2]>,
 }
 
 impl Run {
@@ -550,6 +553,7 @@ impl Simulator {
                 }
                 from = to;
             }
+            record.end(state);
         }
         Ok(record)
     }
@@ -625,6 +629,10 @@ impl Simulator {
                 } else {
                     None
                 },
+                reached: records.iter().fold(Vec::new(), |mut all, r| {
+                    run::widen(&mut all, r.reached[e].iter().copied());
+                    all
+                }),
             })
             .collect();
         Run {

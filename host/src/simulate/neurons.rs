@@ -184,6 +184,11 @@ impl Population {
         &self.voltage
     }
 
+    /// The extremes of current-based neurons so far, each the least and the largest; empty for others.
+    pub(super) fn reached(&self) -> impl Iterator<Item = [f32; 2]> {
+        self.cells.iter().map(Cell::reached)
+    }
+
     /// The voltages of current-based neurons; empty for others.
     pub(super) fn potentials(&self) -> impl Iterator<Item = f32> {
         self.cells.iter().map(Cell::potential)

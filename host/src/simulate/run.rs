@@ -69,6 +69,8 @@ pub(super) struct Record {
     pub(super) potentials: Vec<Vec<f32>>,
     /// Number of spikes by ensemble.
     pub(super) spikes: Vec<u64>,
+    /// The least and the largest voltage of each current-based neuron, by ensemble.
+    pub(super) reached: Vec<Vec<[f32; 2]>>,
 }
 
 impl Record {
@@ -79,7 +81,26 @@ impl Record {
             counts: vec![Vec::new(); ensembles],
             potentials: vec![Vec::new(); ensembles],
             spikes: vec![0; ensembles],
+            reached: vec![Vec::new(); ensembles],
         }
+    }
+
+    /// Ends an item: its extremes.
+    pub(super) fn end(&mut self, state: &State) {
+        for (reached, population) in self.reached.iter_mut().zip(&state.populations) {
+            widen(reached, population.reached());
+        }
+    }
+}
+
+/// Widens extremes by others; empty ones are theirs.
+pub(super) fn widen(all: &mut Vec<[f32; 2]>, more: impl Iterator<Item = [f32; 2]>) {
+    if all.is_empty() {
+        all.extend(more);
+        return;
+    }
+    for ([low, high], [least, most]) in all.iter_mut().zip(more) {
+        (*low, *high) = (low.min(least), high.max(most));
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) struct Cell {
     current: f64,
     /// Spikes of the step before.
     last: f64,
+    /// The least and the largest of the voltage before its reset, and of the current that charges it, so far.
+    reached: [f64; 2],
 }
 
 impl Cell {
@@ -23,6 +25,12 @@ impl Cell {
             ..Self::default()
         };
         (0..n).map(cell).collect()
+    }
+
+    /// The least and the largest voltage so far, before resets, or current that charged it.
+    #[expect(clippy::cast_possible_truncation, reason = "what is shown is float32")]
+    pub(super) fn reached(&self) -> [f32; 2] {
+        self.reached.map(|v| v as f32)
     }
 
     /// Voltage as the last step has left it.
@@ -130,6 +138,12 @@ impl Rule {
         if due && self.reset == Reset::Subtract {
             v -= threshold * cell.last;
         }
+        let charged = match self.charge {
+            Some(_) => neuron.gain * cell.current,
+            None => 0.0,
+        };
+        let [low, high] = cell.reached;
+        cell.reached = [low.min(v).min(charged), high.max(v).max(charged)];
         if self.firing == Firing::Never {
             cell.voltage = v;
             return v;

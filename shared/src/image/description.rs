@@ -4,7 +4,7 @@ use heapless::{Vec, VecView};
 use serde::{Deserialize, Serialize};
 
 use super::inbox::Inbox;
-use super::neuron::{Initial, Neuron};
+use super::neuron::{CubaLif, Initial, Neuron};
 use crate::fixed::Scale;
 use crate::transform::Transform;
 use crate::weights::Layout;
@@ -278,6 +278,15 @@ impl Ensemble {
         cfg!(feature = "max-pooling") && matches!(self.neuron, Neuron::Pool(_))
     }
 
+    /// Its neurons, if they are current-based and events reach them directly, each once.
+    #[must_use]
+    pub const fn temporal(&self) -> Option<CubaLif> {
+        match self.neuron {
+            Neuron::CubaLif(kind) if cfg!(feature = "temporal") => Some(kind),
+            _ => None,
+        }
+    }
+
     /// Bytes of the thresholds, or of the biases, to the next word.
     #[must_use]
     pub const fn row(&self) -> u32 {
@@ -295,7 +304,7 @@ impl Ensemble {
     /// Bytes of all parameters, which the ensemble's size bounds.
     #[must_use]
     pub fn params_len(&self) -> u32 {
-        2 * self.row() + self.shares() + 4 * self.neuron.constants()
+        2 * self.row() + self.shares() + 4 * self.neuron.constants(self.channels)
     }
 }
 

@@ -29,8 +29,8 @@ pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
 pub use layout::{Area, Layout};
 pub use neuron::{
-    Drive, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool,
-    Rectified, STEP, Windows,
+    Charge, CubaLif, Drive, Firing, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_EVENT_SHIFT,
+    MAX_SPIKES, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool, Rectified, Reset, STEP, Traits, Windows,
 };
 
 use bytemuck::AnyBitPattern;
@@ -182,7 +182,7 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// The constants of an ensemble's neurons.
     #[must_use]
     pub fn constants(&self, e: &Ensemble) -> &'a [u32] {
-        let count = e.neuron.constants();
+        let count = e.neuron.constants(e.channels);
         self.values(e.params, e.params_len() - 4 * count, count as usize)
     }
 

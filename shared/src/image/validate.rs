@@ -136,7 +136,7 @@ fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
     if !positive {
         return Err(Fault::Threshold);
     }
-    let constants = e.params_len() - 4 * e.neuron.constants();
+    let constants = e.params_len() - 4 * e.neuron.constants(e.channels);
     let constants = params.get(constants as usize..).unwrap_or(&[]);
     match e.neuron {
         Neuron::Pool(pool) if pools => {
@@ -144,6 +144,12 @@ fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
                 return Err(Fault::Size);
             }
             pool.validate(e.neurons, e.channels, constants)
+        }
+        Neuron::CubaLif(kind) if e.temporal().is_some() => {
+            if e.initial != Initial::Zero || steps > 0 {
+                return Err(Fault::Neuron);
+            }
+            kind.validate(e)
         }
         _ => e.neuron.validate(constants),
     }
@@ -197,14 +203,16 @@ fn connection(
                 Neuron::Pool(pool) if e.pools() => Some(pool.places),
                 _ => None,
             };
-            (size, e.is_direct() || e.pools(), e.inbox, places)
+            let temporal = e.temporal();
+            let direct = e.is_direct() || e.pools() || temporal.is_some();
+            (size, direct, e.inbox, places, temporal)
         }),
         Post::Output(o) => network.outputs.get(usize::from(o)).map(|o| {
             let size = (o.size, o.size, Width::I32);
-            (size, o.sums_up(), o.inbox, None)
+            (size, o.sums_up(), o.inbox, None, None)
         }),
     };
-    let (Some(inputs), Some(((outputs, channels, width), direct, inbox, places))) =
+    let (Some(inputs), Some(((outputs, channels, width), direct, inbox, places, temporal))) =
         (inputs, target)
     else {
         return Err(Fault::Index);
@@ -212,7 +220,16 @@ fn connection(
     if let Pre::Ensemble(pre) = c.pre {
         // What shows the step before may take up events of any ensemble.
         let delayed = inbox.is_some_and(|inbox| inbox.synapse.is_delayed());
-        if !delayed && matches!(c.post, Post::Ensemble(post) if pre >= post) {
+        if let Some(kind) = temporal {
+            // Only current-based neurons send their events anywhere, and to themselves if all have been updated.
+            let source = network.ensembles.get(usize::from(pre));
+            let anywhere = source.is_some_and(|e| e.temporal().is_some());
+            let forward = matches!(c.post, Post::Ensemble(post) if pre < post);
+            let own = matches!(c.post, Post::Ensemble(post) if pre == post);
+            if !forward && !anywhere || own && !kind.recurrent() {
+                return Err(Fault::Order);
+            }
+        } else if !delayed && matches!(c.post, Post::Ensemble(post) if pre >= post) {
             return Err(Fault::Order);
         }
         if !direct && inbox.is_none() {

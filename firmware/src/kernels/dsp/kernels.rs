@@ -3,10 +3,10 @@
 use core::arch::global_asm;
 
 use tinyspike_shared::Event;
-use tinyspike_shared::image::Convolution;
+use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
-use super::super::{Events, Kernels, Population, Potential, Values, portable};
+use super::super::{Events, Kernels, Population, Potential, Values, portable, quiet};
 use super::{dense, input, neurons, scatter};
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
@@ -20,6 +20,8 @@ global_asm!(
     include_str!("input.s"),
     include_str!("neurons.s"),
     include_str!("scatter.s"),
+    #[cfg(feature = "temporal")]
+    include_str!("temporal.s"),
     options(raw)
 );
 
@@ -91,6 +93,12 @@ impl<P: Potential> Kernels<P> for Dsp {
         if neurons::settle(population).is_none() && PORTABLE {
             portable::settle(population);
         }
+    }
+
+    const QUIET: bool = cfg!(feature = "temporal");
+
+    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
+        quiet::quiet(kind, neurons, bias, from)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

@@ -14,6 +14,8 @@ mod scatter;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::Convolution;
+#[cfg(tinyspike_kernels = "swar")]
+use tinyspike_shared::image::{CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::{Events, Kernels, Population, Values, portable};
@@ -30,6 +32,8 @@ core::arch::global_asm!(
     include_str!("input.s"),
     include_str!("neurons.s"),
     include_str!("scatter.s"),
+    #[cfg(feature = "temporal")]
+    include_str!("temporal.s"),
     options(raw)
 );
 
@@ -92,6 +96,14 @@ impl<P: Taker + Neuron> Kernels<P> for Swar {
         if neurons::settle(population).is_none() {
             portable::settle(population);
         }
+    }
+
+    #[cfg(tinyspike_kernels = "swar")]
+    const QUIET: bool = cfg!(feature = "temporal");
+
+    #[cfg(tinyspike_kernels = "swar")]
+    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
+        super::quiet::quiet(kind, neurons, bias, from)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

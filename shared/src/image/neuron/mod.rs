@@ -4,6 +4,7 @@
 //! words at the end of the ensemble's parameters. Sums and products of a step wrap, for the host has proven that
 //! they never leave their words.
 
+mod cuba_lif;
 mod integrate_and_fire;
 mod lif;
 mod pool;
@@ -18,6 +19,7 @@ use super::inbox::Passing;
 use super::reader::Reader;
 use crate::event::Events;
 
+pub use cuba_lif::{Charge, CubaLif, Firing, MAX_EVENT_SHIFT, MAX_SPIKES, Reset, Traits};
 use integrate_and_fire::IntegrateAndFire;
 pub use lif::{LEAK_BITS, LEAK_PIECES, Lif, MAX_VOLTAGE_BITS, STEP};
 pub use pool::{Pool, Windows};
@@ -36,14 +38,16 @@ pub enum Neuron {
     Lif(Lif),
     /// Max pooling.
     Pool(Pool),
+    /// Current-based leaky neurons, which events reach directly.
+    CubaLif(CubaLif),
 }
 
 /// Does the same with whichever kind.
 macro_rules! of_kind {
     ($neuron:expr, $kind:ident => $do:expr) => {
         match $neuron {
-            // A pool has a step of its own, which is none of a kind's.
-            Neuron::IntegrateAndFire | Neuron::Pool(_) => {
+            // Pools and current-based neurons have steps of their own, which are none of a kind's.
+            Neuron::IntegrateAndFire | Neuron::Pool(_) | Neuron::CubaLif(_) => {
                 let $kind = &IntegrateAndFire;
                 $do
             }
@@ -64,9 +68,11 @@ impl Neuron {
     }
 
     /// The number of kinds.
-    const KINDS: u32 = 4;
+    const KINDS: u32 = 5;
     /// The number of pools among them.
     const POOL: u32 = 3;
+    /// The number of current-based neurons among them.
+    const CUBA_LIF: u32 = 4;
 }
 
 /// A kind of neurons.
@@ -152,14 +158,15 @@ impl Neuron {
         }
     }
 
-    /// Words of constants.
+    /// Words of constants for so many channels.
     #[must_use]
-    pub fn constants(&self) -> u32 {
+    pub fn constants(&self, channels: u32) -> u32 {
         fn constants<K: Kind>(_: &K) -> u32 {
             K::CONSTANTS
         }
         match self {
             Self::Pool(_) if cfg!(feature = "max-pooling") => pool::CONSTANTS,
+            Self::CubaLif(kind) if cfg!(feature = "temporal") => kind.constants(channels),
             _ if cfg!(feature = "exact") => of_kind!(self, kind => constants(kind)),
             _ => 0,
         }
@@ -171,6 +178,14 @@ impl Neuron {
             reader.built(cfg!(feature = "max-pooling"));
             let places = reader.u32();
             return Self::Pool(Pool { places });
+        }
+        if kind == Self::CUBA_LIF {
+            reader.built(cfg!(feature = "temporal"));
+            return if cfg!(feature = "temporal") {
+                Self::CubaLif(CubaLif::read(reader))
+            } else {
+                Self::IntegrateAndFire
+            };
         }
         if kind > 0 && reader.exact() {
             Self::read_kind(kind, reader)

@@ -21,7 +21,22 @@ use crate::{files, inputs, progress};
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
-    let data = inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?;
+    let data = if tinyspike::stream::is_temporal(&image) {
+        if let BenchTarget::Chip(chip) = &args.on {
+            return Err(Failure::new(format!(
+                "{}: bench does not run networks over time on {chip} yet",
+                args.image.display()
+            ))
+            .hint("`tinyspike run` states the ticks of a step there"));
+        }
+        let recording = super::temporal::recordings(&args.data, &image, &args.bytes, Some(1))?;
+        let steps = super::temporal::as_steps(&image, &recording);
+        steps
+            .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?
+            .take(args.limit as usize)
+    } else {
+        inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?
+    };
     match &args.on {
         BenchTarget::Emulated(board) => {
             let report = emulated(args, *board, &bytes, &data)?;

@@ -73,12 +73,9 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     let mut out = output.messages(out);
     let (model, conversion) = match Source::load(&args.model, &args.convert)? {
         Source::Keras(model, conversion) => (*model, *conversion),
-        Source::Nir(_) => {
-            return Err(Failure::new(format!(
-                "{}: an image cannot hold the neurons of NIR graphs yet, which keep their state from step to step",
-                args.model.display()
-            ))
-            .hint("`tinyspike simulate` runs them on the host, with data over time"));
+        source @ Source::Nir(_) => {
+            source.show_warnings();
+            return super::temporal::convert(args, &source, output, &mut *out);
         }
     };
     show_warnings(&conversion);
@@ -326,7 +323,7 @@ fn deploy(
 }
 
 /// Notes which boards have no room for as many parts as an image has.
-fn show_boards(image: &Image<'_>) {
+pub(crate) fn show_boards(image: &Image<'_>) {
     let network = image.description();
     let (ensembles, connections) = (network.ensembles.len(), network.connections.len());
     let holds = |limits: Limits| ensembles <= limits.ensembles && connections <= limits.connections;
@@ -364,7 +361,7 @@ fn saturated(deployment: &Deployment, few: &DataSet) -> Vec<Suspicion> {
     run.map_or_else(|_| Vec::new(), |run| suspicion::of_run(&image, &run))
 }
 
-fn failure(args: &Convert, error: &DeployError) -> Failure {
+pub(crate) fn failure(args: &Convert, error: &DeployError) -> Failure {
     let failure = Failure::new(format!("{}: {error}", args.model.display()));
     match error {
         DeployError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {

@@ -26,6 +26,9 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
+    if tinyspike::stream::is_temporal(&image) {
+        return super::temporal::emulate(args, &image, output, &mut *out);
+    }
     let set = inputs::of_image(&args.data, &image, &args.bytes, args.limit)?;
     let options = EmulateOptions {
         steps: args.steps,

@@ -15,6 +15,7 @@ mod probes;
 mod run;
 mod sign;
 mod simulate;
+mod temporal;
 mod verify;
 mod verify_image;
 

@@ -4,10 +4,12 @@ use std::io::Write;
 
 use tinyspike::assemble::Image;
 use tinyspike::data::{DataSet, NamedArray, NamedValues, write_npz};
-use tinyspike::device::run::{self, RunError, RunOptions, RunReport, Tally};
-use tinyspike::device::session::SessionError;
+use tinyspike::device::connection::Connection;
+use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
+use tinyspike::device::session::{Session, SessionError};
 use tinyspike::device::{ConnectError, talk};
 use tinyspike::judge::Figures;
+use tinyspike::stream;
 use tinyspike::text::escaped;
 
 use super::emulate::output;
@@ -25,18 +27,34 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let set = inputs::of_image(&args.data, &image, &args.bytes, args.limit)?;
+    let over_time = stream::is_temporal(&image);
+    let set = if over_time {
+        super::temporal::recordings(&args.data, &image, &args.bytes, args.limit)?
+    } else {
+        inputs::of_image(&args.data, &image, &args.bytes, args.limit)?
+    };
     let options = RunOptions {
         bisect: args.bisect,
+    };
+    let streaming = StreamOptions {
+        readout: args.readout.unwrap_or_else(|| stream::readout(&image)),
+        stateful: args.stateful,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
     let network = image.description();
     let mut outputs = vec![Vec::new(); network.outputs.len()];
-    let report = run_on(&deployed, &image, &set, &options, &mut |tally| {
+    let mut visit = |tally: &Tally| {
         for (all, values) in outputs.iter_mut().zip(&tally.outputs) {
             all.extend(values.iter().map(|&v| v as f32));
         }
-    })?;
+    };
+    let report = if over_time {
+        on_board(&deployed, &image, &set, &mut visit, |session, show| {
+            run::stream(session, &image, &set, streaming, show)
+        })?
+    } else {
+        run_on(&deployed, &image, &set, &options, &mut visit)?
+    };
     if let Some(output) = output {
         let arrays = outputs
             .into_iter()
@@ -66,6 +84,22 @@ pub(crate) fn run_on(
     options: &RunOptions,
     visit: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, Failure> {
+    on_board(deployed, image, set, visit, |session, show| {
+        run::run(session, image, set, options, show)
+    })
+}
+
+/// Does a run on a board, and shows how far it is.
+fn on_board(
+    deployed: &Deployed,
+    image: &Image<'_>,
+    set: &DataSet,
+    visit: &mut dyn FnMut(&Tally),
+    work: impl FnOnce(
+        &mut Session<Connection<'_, '_>>,
+        &mut dyn FnMut(&Tally),
+    ) -> Result<RunReport, RunError>,
+) -> Result<RunReport, Failure> {
     let bar = progress::live("running", set.len() as u64);
     let mut show = |tally: &Tally| {
         bar.set_position(tally.samples as u64);
@@ -78,7 +112,7 @@ pub(crate) fn run_on(
         &deployed.talk(),
         |session| {
             run::check(session, image)?;
-            Ok(run::run(session, image, set, options, &mut show)?)
+            Ok(work(session, &mut show)?)
         },
     );
     bar.finish_and_clear();

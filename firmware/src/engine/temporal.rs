@@ -1,0 +1,146 @@
+//! The step of current-based neurons, and what inputs bring them.
+//!
+//! Their events go anywhere, also back: what has been updated in this step sees them in the next.
+
+use tinyspike_shared::Event;
+use tinyspike_shared::image::{Area, Connection, CubaLif, Ensemble, Image, Neurons};
+
+use super::{Later, Outgoing, Probe, deliver, state};
+use crate::kernels::{Events, Kernels, Values};
+
+/// Brings an ensemble to rest.
+#[inline(never)]
+pub(super) fn rest<const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    e: &Ensemble,
+    kind: CubaLif,
+    state: &mut [u32],
+) {
+    kind.rest(neurons(image, e, state), image.biases(e));
+}
+
+/// Updates an ensemble, and sends its events on.
+#[inline(never)]
+pub(super) fn fire<K, const E: usize, const C: usize>(
+    e: &Ensemble,
+    kind: CubaLif,
+    area: &Area,
+    arena: &mut [u32],
+    outgoing: &Outgoing<'_, E, C>,
+    probe: &mut impl Probe,
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let image = outgoing.image;
+    let biases = image.biases(e);
+    let mut events = Events::new();
+    let count = e.neurons as usize;
+    if kind.recurrent() {
+        let own = arena.get_mut(state(area)).unwrap_or(&mut []);
+        kind.update(&mut neurons(image, e, own), biases, 0..count, &mut events);
+    }
+    let mut next = 0;
+    while next < count {
+        events.clear();
+        let own = arena.get_mut(state(area)).unwrap_or(&mut []);
+        let mut own = neurons(image, e, own);
+        let reached = if kind.recurrent() {
+            kind.emit(&mut own, next, &mut events)
+        } else {
+            update::<K>(kind, &mut own, biases, next, &mut events)
+        };
+        if reached <= next {
+            break;
+        }
+        next = reached;
+        if !events.is_empty() {
+            probe.spikes(outgoing.ensemble, &events);
+            let mut all = Later {
+                words: &mut *arena,
+                start: 0,
+            };
+            outgoing.send::<K>(&events, &mut all);
+        }
+    }
+}
+
+/// Updates neurons from `next` on, and emits their spikes, until all are done or `events` has no room for more;
+/// returns the first that is not done.
+fn update<K: Kernels<u32>>(
+    kind: CubaLif,
+    neurons: &mut Neurons<'_>,
+    biases: &[i32],
+    mut next: usize,
+    events: &mut Events,
+) -> usize {
+    let count = neurons.count;
+    while K::QUIET && next < count {
+        next = K::quiet(kind, neurons, biases, next);
+        // What stopped there goes through all questions, with its neighbours up to the next whole group.
+        let end = next.wrapping_add(4) & !3;
+        next = kind.update(neurons, biases, next..end.min(count), events);
+        if events.is_full() {
+            return next;
+        }
+    }
+    kind.update(neurons, biases, next..count, events)
+}
+
+/// Tells whether a step without events changes nothing.
+#[inline(never)]
+pub(super) fn is_idle<const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    e: &Ensemble,
+    kind: CubaLif,
+    state: &[u32],
+) -> bool {
+    let (count, biases) = (e.neurons as usize, image.biases(e));
+    kind.is_idle(
+        state,
+        count,
+        image.thresholds(e),
+        biases,
+        image.constants(e),
+    )
+}
+
+/// Sends events over a connection to current-based neurons, each value times 2^`shift`.
+#[inline(never)]
+pub(super) fn take_up<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    events: &[Event],
+    shift: u8,
+    words: &mut [u32],
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let weights = image.weights(c);
+    let mut values = Values::Wide(words);
+    if shift == 0 {
+        return deliver::<K, E, C>(image, c, weights, events, &mut values);
+    }
+    let mut shifted = Events::new();
+    for event in events {
+        // There is room: events come in buffers of this size.
+        let _ = shifted.push(Event {
+            source: event.source,
+            value: event.value.wrapping_shl(shift.into()),
+        });
+    }
+    deliver::<K, E, C>(image, c, weights, &shifted, &mut values);
+}
+
+fn neurons<'a, const E: usize, const C: usize>(
+    image: &Image<'a, E, C>,
+    e: &Ensemble,
+    state: &'a mut [u32],
+) -> Neurons<'a> {
+    Neurons {
+        state,
+        count: e.neurons as usize,
+        threshold: image.thresholds(e),
+        max_count: e.max_count,
+        constants: image.constants(e),
+    }
+}
