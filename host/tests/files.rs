@@ -177,13 +177,17 @@ fn inputs_are_not_overwritten() {
     let (hard, soft) = (folder.at("hard"), folder.at("soft"));
     fs::hard_link(&model, &hard).unwrap();
     symlink(&samples, &soft).unwrap();
-    let files = [&model, &samples, &image, &key];
+    let public = folder.at("key.pub");
+    let files = [&model, &samples, &image, &key, &public];
     let before = files.map(|file| fs::read(file).unwrap());
     let names = folder.names();
 
     let calibrated = ["--calibration", path(&samples)];
     let named = format!("flatten_input={}", path(&samples));
     let reported = ["--report", path(&model)];
+    let run = |more: &[&str]| {
+        tinyspike(&[&["run", path(&image), "--data", path(&samples)], more].concat())
+    };
     let simulated = [
         "simulate",
         path(&model),
@@ -200,6 +204,30 @@ fn inputs_are_not_overwritten() {
         convert(&model, &samples, &["--calibration", &named]),
         convert(&model, &image, &reported),
         tinyspike(&["sign", path(&image), "--key", path(&key), "-o", path(&key)]),
+        tinyspike(&[
+            "sign",
+            path(&image),
+            "--key",
+            path(&key),
+            "-o",
+            path(&public),
+        ]),
+        run(&[
+            "--firmware",
+            path(&model),
+            "--on",
+            "emulated:mps2-an386",
+            "-o",
+            path(&model),
+        ]),
+        run(&[
+            "--chip-description",
+            path(&model),
+            "--chip",
+            "none",
+            "-o",
+            path(&hard),
+        ]),
         tinyspike(&[&simulated[..], &[path(&samples), "-o", path(&samples)]].concat()),
     ] {
         refused(&output, &["would be overwritten", "another name"]);
@@ -212,7 +240,6 @@ fn inputs_are_not_overwritten() {
 
     // Only what is signed is what is written.
     succeeded(&tinyspike(&["sign", path(&image), "--key", path(&key)]));
-    let public = folder.at("key.pub");
     succeeded(&tinyspike(&[
         "verify-image",
         path(&image),

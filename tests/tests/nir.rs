@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tinyspike::data::{self, FloatArray};
 use tinyspike::network::Network;
 use tinyspike::nir::matching::{self, Trace};
-use tinyspike::nir::{self, Choices, Graph};
+use tinyspike::nir::{self, Choices, Graph, Node, Values};
 use tinyspike::simulate::{Input, InputData, Run, SimulateOptions, Simulator, Watch};
 use tinyspike::tensor::Tensor;
 
@@ -292,6 +292,45 @@ fn broken_graphs_are_refused_with_the_reason() {
         let error = graph.convert(&choices).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// Nodes that take no bytes in a file can be as large as their input.
+#[test]
+fn nodes_that_are_too_large_together_are_refused() {
+    let chain = |length: usize, size: usize| {
+        let names: Vec<String> = (0..length).map(|at| format!("n{at}")).collect();
+        let nodes = names.iter().enumerate().map(|(at, name)| {
+            let node = match at {
+                0 => Node::Input { shape: vec![size] },
+                _ => Node::Scale {
+                    scale: Values {
+                        shape: Vec::new(),
+                        data: vec![2.0],
+                    },
+                },
+            };
+            (name.clone(), node)
+        });
+        let graph = Graph {
+            version: None,
+            nodes: nodes.collect(),
+            edges: names
+                .windows(2)
+                .map(|w| (w[0].clone(), w[1].clone()))
+                .collect(),
+            remarks: Vec::new(),
+        };
+        let choices = Choices::parse(&graph, &[]).unwrap();
+        graph.convert(&choices).map(|_| ())
+    };
+    assert!(chain(5, 100).is_ok());
+    let error = chain(5, 1 << 24).unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "the node \"n4\" (Scale): with its output [16777216] all nodes bring more than 67108864"
+        ),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! must take as much flash as plans reserve for it, and little less.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tinyspike::device::firmware_bytes;
+use tinyspike::device::{Firmware, firmware_bytes, firmware_variables};
 use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{self, Board, PACKAGE, Program};
 use tinyspike_board::toolchain::{ALL_TARGETS, THUMBV8M_MAIN, Toolchain};
@@ -62,8 +62,13 @@ _tinyspike_journal_second = 0x00101000;
 _tinyspike_journal_end = 0x00102000;
 ";
 
-/// The most bytes that a reserve may be larger than the largest application in it.
-const SPARE: u64 = 8 << 10;
+/// Bytes of RAM there.
+const ROOM_RAM: u32 = 0x40000;
+
+/// The most bytes that a reserve of flash may be larger than the largest application in it.
+const SPARE: u64 = 10 << 10;
+/// The same of variables.
+const SPARE_VARIABLES: u64 = 512;
 
 /// Builds the application for each core, and compares it with what plans reserve.
 fn applications() -> Result<(), Failure> {
@@ -74,29 +79,45 @@ fn applications() -> Result<(), Failure> {
             let elf = firmware::app(ROOM, target, &["defmt"], key)?;
             let Size { flash, .. } = Size::read(&elf)?;
             let reserved = firmware_bytes(target, key.is_some());
-            println!("application, {target}: {flash} of {reserved} bytes of flash");
-            let most = largest.entry(reserved).or_default();
-            *most = flash.max(*most);
+            let variables = variables(&elf)?;
+            let own = firmware_variables(target);
+            println!(
+                "application, {target}: {flash} of {reserved} bytes of flash, {variables} of {own} bytes of variables"
+            );
+            for (what, reserved, taken, spare) in [
+                ("flash", reserved, flash, SPARE),
+                ("variables", own, variables, SPARE_VARIABLES),
+            ] {
+                let most = largest.entry((what, reserved)).or_insert((0, spare));
+                most.0 = taken.max(most.0);
+            }
         }
     }
-    for (reserved, flash) in largest {
-        reserve(reserved.into(), flash)?;
+    for ((what, reserved), (taken, spare)) in largest {
+        reserve(what, reserved.into(), taken, spare)?;
     }
     Ok(())
 }
 
-/// Compares a reserve of flash with the largest application in it.
-fn reserve(reserved: u64, flash: u64) -> Result<(), Failure> {
-    let wrong = if flash > reserved {
+/// Bytes of RAM that the application in [`ROOM`] neither lends to a network nor uses as its stack.
+fn variables(elf: &Path) -> Result<u64, Failure> {
+    let firmware = Firmware::read(elf).map_err(|e| Failure::Argument(e.to_string()))?;
+    let others = [firmware.memory, firmware.stack].into_iter().flatten();
+    let others: u32 = others.map(|region| region.len).sum();
+    Ok(u64::from(ROOM_RAM.saturating_sub(others)))
+}
+
+/// Compares a reserve with the most that applications take of it.
+fn reserve(what: &str, reserved: u64, taken: u64, spare: u64) -> Result<(), Failure> {
+    let wrong = if taken > reserved {
         "too little"
-    } else if reserved - flash > SPARE {
+    } else if reserved - taken > spare {
         "too much"
     } else {
         return Ok(());
     };
     Err(Failure::Argument(format!(
-        "{reserved} bytes of flash are {wrong} for an application of {flash}: change `firmware_bytes` in \
-         host/src/device/memory.rs"
+        "{reserved} bytes of {what} are {wrong} for an application of {taken}: change host/src/device/memory.rs"
     )))
 }
 
@@ -114,4 +135,19 @@ pub(crate) fn build_program(board: Board, program: Program) -> Result<PathBuf, F
 /// Finds what is installed for `target`, or can be installed now.
 pub(crate) fn find(target: &str) -> Result<Toolchain, Failure> {
     Toolchain::find(target).map_or_else(|| setup::toolchain_for(target), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reserve;
+
+    #[test]
+    fn a_reserve_holds_what_is_taken_and_little_more() {
+        assert!(reserve("flash", 100, 100, 5).is_ok());
+        assert!(reserve("flash", 100, 95, 5).is_ok());
+        for (taken, wrong) in [(101, "too little"), (94, "too much")] {
+            let error = reserve("flash", 100, taken, 5).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
 }

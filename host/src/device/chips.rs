@@ -6,7 +6,7 @@ use probe_rs::config::{Chip as Variant, ChipFamily, Registry};
 use serde::Serialize;
 
 use super::chip::{Chip, ChipError};
-use super::memory::{Layout, LayoutOptions, MemoryMap};
+use super::memory::{Layout, LayoutOptions, MemoryError, MemoryMap, firmware_ram};
 use super::processor::Processor;
 use crate::file;
 
@@ -173,11 +173,14 @@ impl Chips {
                 let options = LayoutOptions::default();
                 let chip = found.as_ref().ok();
                 let layout = chip.map(|chip| Layout::divide(chip, &map, &options));
-                let refused = layout.and_then(Result::err);
+                let refused = layout.and_then(Result::err).map(|e| e.source);
+                let needed = chip.map_or(0, |chip| firmware_ram(chip.processor().target()));
+                let ram = map.ram.len;
+                let little = (ram < needed).then_some(MemoryError::LittleRam { ram, needed });
                 (
                     map.flash.len,
-                    map.ram.len,
-                    refused.map(|e| e.source.to_string()),
+                    ram,
+                    refused.or(little).map(|e| e.to_string()),
                 )
             }
             Some(Err(error)) => (0, 0, Some(error.to_string())),

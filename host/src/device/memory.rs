@@ -95,6 +95,14 @@ pub enum MemoryError {
     /// No RAM that a program could use.
     #[error("its description has no RAM for variables")]
     NoRam,
+    /// The RAM is too small for the application.
+    #[error("its RAM has {ram} bytes, and the firmware takes {needed} before it has a network")]
+    LittleRam {
+        /// Its length in bytes.
+        ram: u32,
+        /// Bytes that the application needs.
+        needed: u32,
+    },
     /// The flash is too small for a firmware and an image.
     #[error(
         "its flash has {flash} bytes in {blocks} sectors, which leave no room for an image behind {firmware} bytes of firmware"
@@ -416,6 +424,23 @@ pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
         (true, _) => 80 << 10,
         (false, true) => 56 << 10,
         (false, false) => 64 << 10,
+    }
+}
+
+/// Bytes of RAM that the application takes on a core of a compiler's target before it has a network: variables, stack, and what
+/// it reads the image on. Builds of `cargo xtask firmware` assert the variables.
+#[must_use]
+pub fn firmware_ram(target: &str) -> u32 {
+    let limits = Limits::of(target);
+    firmware_variables(target) + limits.stack(false) + limits.stack_to_start(false)
+}
+
+/// Bytes of the application's variables.
+#[must_use]
+pub fn firmware_variables(target: &str) -> u32 {
+    match Limits::of(target) {
+        Limits::BASELINE => 3200,
+        _ => 6400,
     }
 }
 

@@ -36,7 +36,7 @@ pub use flash::{FlashOptions, Flashed, Trial, flash};
 pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{
     Layout, LayoutError, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots,
-    firmware_bytes,
+    firmware_bytes, firmware_variables,
 };
 pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
 pub use probe::{ProbeError, ProbeInfo, Selector, probes};

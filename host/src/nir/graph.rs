@@ -371,6 +371,8 @@ impl Conv {
 
 /// Most elements that a node takes or brings.
 const MAX_ELEMENTS: usize = 1 << 24;
+/// Most elements that all nodes bring together.
+const MAX_ALL: usize = 1 << 26;
 
 /// Refuses shapes that no network can have.
 pub(super) fn bounded(shape: &[usize]) -> Result<(), String> {
@@ -545,6 +547,7 @@ impl Graph {
 
     /// Finds the shape of what comes into each node and goes out of it.
     fn shape<'a>(&'a self, schedule: &mut Schedule<'a>) -> Result<(), Problem> {
+        let mut all = 0;
         for &name in &schedule.order {
             let node = &self.nodes[name];
             let refuse = |reason: String| Problem::Node {
@@ -584,6 +587,12 @@ impl Graph {
             bounded(&input).map_err(refuse)?;
             let output = node.output(&input).map_err(refuse)?;
             bounded(&output).map_err(refuse)?;
+            all += output.iter().product::<usize>();
+            if all > MAX_ALL {
+                return Err(refuse(format!(
+                    "with its output {output:?} all nodes bring more than {MAX_ALL} elements, the most that is supported"
+                )));
+            }
             schedule.shapes.insert(name, [input, output]);
         }
         for &(from, to) in &schedule.delayed {

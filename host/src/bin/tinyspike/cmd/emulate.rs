@@ -21,7 +21,7 @@ use crate::{files, inputs, progress};
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
-    let output = output(args.output.as_deref(), &args.image, &args.data)?;
+    let output = output(args.output.as_deref(), &args.image, &args.data, [])?;
     let mut out = match &output {
         Some(output) => output.messages(out),
         None => Box::new(out),
@@ -61,13 +61,15 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The file for what a command on an image computes, which is none of those that it reads.
-pub(crate) fn output(
+/// The file for what a command on an image computes, which is none of those that it reads, `more` among them.
+pub(crate) fn output<'a>(
     path: Option<&Path>,
     image: &Path,
     data: &[String],
+    more: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Result<Option<Output>, Failure> {
-    let files = inputs::data_files(image, data);
+    let mut files = inputs::data_files(image, data);
+    files.extend(more.into_iter().cloned());
     path.map(|path| Output::new(path, files.iter().map(PathBuf::as_path)))
         .transpose()
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tinyspike::sign::PrivateKey;
 
@@ -11,14 +11,13 @@ use crate::diagnostics::Failure;
 use crate::outputs::Output;
 
 pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut beside = args.output.clone().into_os_string();
-    beside.push(".pub");
-    let beside = PathBuf::from(beside);
-    let fresh = |path, mode| {
-        Output::fresh(path, mode).map_err(|e| {
-            e.hint(
+    let beside = public_beside(&args.output);
+    let fresh = |path: &Path, mode| {
+        Output::fresh(path, mode).map_err(|e| match path.symlink_metadata() {
+            Ok(_) => e.hint(
                 "a key is never overwritten: images that it has signed would have no key any more",
-            )
+            ),
+            Err(_) => e,
         })
     };
     let (private, other) = (fresh(&args.output, 0o600)?, fresh(&beside, 0o666)?);
@@ -38,4 +37,11 @@ pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
         beside.display(),
     )?;
     Ok(())
+}
+
+/// The file of the public key beside a private one.
+pub(crate) fn public_beside(key: &Path) -> PathBuf {
+    let mut beside = key.as_os_str().to_owned();
+    beside.push(".pub");
+    beside.into()
 }

@@ -21,7 +21,8 @@ use crate::{files, inputs, progress};
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
-    let output = output(args.output.as_deref(), &args.image, &args.data)?;
+    let more = (args.firmware.iter()).chain(&args.board.chip_description);
+    let output = output(args.output.as_deref(), &args.image, &args.data, more)?;
     let mut out = match &output {
         Some(output) => output.messages(out),
         None => Box::new(out),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::keygen::public_beside;
 use crate::args::Sign;
 use crate::diagnostics::Failure;
 use crate::files;
@@ -12,8 +13,9 @@ pub(crate) fn run(args: &Sign, out: &mut dyn Write) -> Result<(), Failure> {
     let image = files::read_image(&args.image)?;
     let signed = key.sign(&image);
     let path = args.output.as_ref().unwrap_or(&args.image);
-    // Its own image alone is replaced.
-    let output = Output::new(path, [args.key.as_path()])?;
+    // Its own image alone is replaced, and neither the key nor the one for the firmware beside it.
+    let public = public_beside(&args.key);
+    let output = Output::new(path, [args.key.as_path(), &public])?;
     let mut out = output.messages(out);
     output.write(signed.bytes())?;
     writeln!(
