@@ -231,10 +231,15 @@ impl Bench {
     ) -> Result<RunReport, Ended> {
         let bytes = ImageBuf::new(image).unwrap();
         let parsed = bytes.image();
-        talk(&self.chip, Some(&self.firmware), &self.talk(true), |session| {
-            run::check(session, &parsed)?;
-            Ok(run::stream(session, &parsed, set, options, &mut |_| ())?)
-        })
+        talk(
+            &self.chip,
+            Some(&self.firmware),
+            &self.talk(true),
+            |session| {
+                run::check(session, &parsed)?;
+                Ok(run::stream(session, &parsed, set, options, &mut |_| ())?)
+            },
+        )
     }
 }
 

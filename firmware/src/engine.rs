@@ -831,18 +831,21 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         K: Kernels<u16> + Kernels<u32>,
     {
         for c in self.connections {
+            if TEMPORAL
+                && let Some((e, kind)) = temporal_target(self.image, c.post)
+                && let Some((area, ..)) = target(self.image, c.post)
+            {
+                let words = later.range(state(area));
+                let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
+                temporal::take_up::<K, E, C>(self.image, c, events, kind.event_shift, words);
+                continue;
+            }
             if EXACT && self.exact && exact::take_up::<K, E, C>(self.image, c, events, later) {
                 continue;
             }
             let Some((area, width, _)) = target(self.image, c.post) else {
                 continue;
             };
-            if TEMPORAL && let Some((e, kind)) = temporal_target(self.image, c.post) {
-                let words = later.range(state(area));
-                let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
-                temporal::take_up::<K, E, C>(self.image, c, events, kind.event_shift, words);
-                continue;
-            }
             let weights = self.image.weights(c);
             let mut values = Values::of(later.range(state(area)), width);
             deliver::<K, E, C>(self.image, c, weights, events, &mut values);

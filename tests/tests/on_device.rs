@@ -111,7 +111,9 @@ fn streams_run_on_a_board_to_the_bit() {
                 weight_bits: 8,
                 ..QuantizeOptions::exact()
             });
-            let deployed = network.deploy(&DeployOptions::new(&mode).with_data(&set)).unwrap();
+            let deployed = network
+                .deploy(&DeployOptions::new(&mode).with_data(&set))
+                .unwrap();
             let built = deployed.image.bytes().to_vec();
             bench.flash(&built, at == 0);
             let set = set.take(4);
@@ -124,7 +126,10 @@ fn streams_run_on_a_board_to_the_bit() {
                 assert_eq!(report.divergence, None, "{machine} {name}");
                 assert_eq!(report.images, 4);
                 assert_eq!(report.steps_mean, set.shape()[0] as f64, "{machine}");
-                assert!(report.spikes_per_image > 10.0, "{machine} {name}: {report:?}");
+                assert!(
+                    report.spikes_per_image > 10.0,
+                    "{machine} {name}: {report:?}"
+                );
                 assert!(report.ticks.mean > 0.0, "{machine}");
             }
         }

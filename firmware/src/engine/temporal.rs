@@ -3,7 +3,9 @@
 //! Their events go anywhere, also back: what has been updated in this step sees them in the next.
 
 use tinyspike_shared::Event;
-use tinyspike_shared::image::{Area, Connection, CubaLif, Ensemble, Image, Neurons};
+use tinyspike_shared::image::{
+    Area, Charge, Connection, CubaLif, Ensemble, Firing, Image, Neurons,
+};
 
 use super::{Later, Outgoing, Probe, deliver, state};
 use crate::kernels::{Events, Kernels, Values};
@@ -74,16 +76,21 @@ fn update<K: Kernels<u32>>(
     events: &mut Events,
 ) -> usize {
     let count = neurons.count;
-    while K::QUIET && next < count {
+    if !K::QUIET || kind.charge != Charge::Direct || kind.keeps() || kind.firing == Firing::Never {
+        return kind.update(neurons, biases, next..count, events);
+    }
+    while next < count {
         next = K::quiet(kind, neurons, biases, next);
-        // What stopped there goes through all questions, with its neighbours up to the next whole group.
-        let end = next.wrapping_add(4) & !3;
-        next = kind.update(neurons, biases, next..end.min(count), events);
+        // What stopped there goes through all questions.
+        if next < count {
+            kind.update_one(neurons, biases, next, events);
+            next = next.wrapping_add(1);
+        }
         if events.is_full() {
-            return next;
+            break;
         }
     }
-    kind.update(neurons, biases, next..count, events)
+    next
 }
 
 /// Tells whether a step without events changes nothing.

@@ -267,6 +267,53 @@ impl CubaLif {
         }
     }
 
+    /// Updates one neuron that keeps nothing, has no I, and spikes.
+    pub fn update_one(
+        self,
+        neurons: &mut Neurons<'_>,
+        bias: &[i32],
+        neuron: usize,
+        events: &mut Events,
+    ) {
+        let own = Self {
+            charge: Charge::Direct,
+            ..self
+        };
+        let channel = neuron.checked_rem(neurons.threshold.len()).unwrap_or(0);
+        let word = |row: usize| {
+            let row = row.wrapping_mul(neurons.constants.len() / 3);
+            let own = if self.shared() { 0 } else { channel };
+            neurons
+                .constants
+                .get(row.wrapping_add(own))
+                .copied()
+                .unwrap_or(0)
+        };
+        let parameters = Parameters {
+            threshold: neurons.threshold.get(channel).copied().unwrap_or(1),
+            bias: bias.get(channel).copied().unwrap_or(0),
+            decays: word(0),
+            bounds: word(1),
+            leak: 0,
+        };
+        let Some(target) = neurons.state.get_mut(neuron) else {
+            return;
+        };
+        let cell = Cell {
+            target,
+            potential: None,
+            kept: None,
+        };
+        let value = own.step::<false>(cell, neurons.max_count.into(), &parameters);
+        if value != 0 {
+            // There is room: whoever calls has looked.
+            let _ = events.push(Event {
+                source: neuron as u16,
+                value: value as i16,
+            });
+        }
+    }
+
     #[inline(always)]
     fn sweep<const ALL: bool>(
         self,
