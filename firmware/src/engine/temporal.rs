@@ -3,9 +3,7 @@
 //! Their events go anywhere, also back: what has been updated in this step sees them in the next.
 
 use tinyspike_shared::Event;
-use tinyspike_shared::image::{
-    Area, Charge, Connection, CubaLif, Ensemble, Firing, Image, Neurons,
-};
+use tinyspike_shared::image::{Area, Connection, CubaLif, Ensemble, Image, Neurons};
 
 use super::{Later, Outgoing, Probe, deliver, state};
 use crate::kernels::{Events, Kernels, Values};
@@ -39,7 +37,12 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
     let count = e.neurons as usize;
     if kind.recurrent() {
         let own = arena.get_mut(state(area)).unwrap_or(&mut []);
-        kind.update(&mut neurons(image, e, own), biases, 0..count, &mut events);
+        let mut own = neurons(image, e, own);
+        if <K as Kernels<u32>>::QUIET && kind.is_simple() {
+            // Kernels leave what neurons keep as it is.
+            kind.forget(&mut own);
+        }
+        update::<K>(kind, &mut own, biases, 0, &mut events);
     }
     let mut next = 0;
     while next < count {
@@ -76,7 +79,7 @@ fn update<K: Kernels<u32>>(
     events: &mut Events,
 ) -> usize {
     let count = neurons.count;
-    if !K::QUIET || kind.charge != Charge::Direct || kind.keeps() || kind.firing == Firing::Never {
+    if !K::QUIET || !kind.is_simple() {
         return kind.update(neurons, biases, next..count, events);
     }
     while next < count {

@@ -197,12 +197,27 @@ impl CubaLif {
         self.traits.has(Traits::SHARED)
     }
 
-    /// Decays of V, one for each channel or one for all, of neurons without an I.
+    /// Decays and leaks, for each of so many channels or for all; leaks only with an I.
     #[must_use]
-    pub fn decays(self, constants: &[u32], channels: usize) -> &[u32] {
-        constants
-            .get(..if self.shared() { 1 } else { channels })
-            .unwrap_or_default()
+    pub fn decays(self, constants: &[u32], channels: usize) -> (&[u32], &[u32]) {
+        let row = if self.shared() { 1 } else { channels };
+        let leaks = row.wrapping_mul(MOST_ROWS.wrapping_sub(1));
+        (
+            constants.get(..row).unwrap_or_default(),
+            constants.get(leaks..).unwrap_or_default(),
+        )
+    }
+
+    /// Tells whether neurons that do not fire need nothing but sums and decays: the current of this step, no
+    /// floor, and no marks.
+    #[must_use]
+    pub const fn is_simple(self) -> bool {
+        let leaks = matches!(self.charge, Charge::Direct) || self.leaks();
+        matches!(self.charge, Charge::Direct | Charge::Now)
+            && leaks
+            && !self.traits.has(Traits::FLOORED)
+            && !matches!(self.firing, Firing::Never)
+            && !matches!(self.reset, Reset::Losing | Reset::Blocking)
     }
 
     /// Tells whether a byte is kept for each neuron.
@@ -267,7 +282,7 @@ impl CubaLif {
         }
     }
 
-    /// Updates one neuron that keeps nothing, has no I, and spikes.
+    /// Updates one neuron, and emits its spikes, for which `events` has room; a recurrent one keeps them.
     pub fn update_one(
         self,
         neurons: &mut Neurons<'_>,
@@ -275,43 +290,47 @@ impl CubaLif {
         neuron: usize,
         events: &mut Events,
     ) {
-        let own = Self {
-            charge: Charge::Direct,
-            ..self
-        };
         let channel = neuron.checked_rem(neurons.threshold.len()).unwrap_or(0);
-        let word = |row: usize| {
-            let row = row.wrapping_mul(neurons.constants.len() / 3);
-            let own = if self.shared() { 0 } else { channel };
-            neurons
-                .constants
-                .get(row.wrapping_add(own))
-                .copied()
-                .unwrap_or(0)
+        let row = neurons.constants.len() / self.rows();
+        let first = if self.shared() { 0 } else { channel };
+        let word = |at: usize| {
+            let at = row.wrapping_mul(at).wrapping_add(first);
+            neurons.constants.get(at).copied().unwrap_or(0)
         };
         let parameters = Parameters {
             threshold: neurons.threshold.get(channel).copied().unwrap_or(1),
             bias: bias.get(channel).copied().unwrap_or(0),
             decays: word(0),
             bounds: word(1),
-            leak: 0,
+            leak: if self.has_current() {
+                word(4) as i32
+            } else {
+                0
+            },
         };
-        let Some(target) = neurons.state.get_mut(neuron) else {
+        let most = neurons.max_count.into();
+        let cells = self.cells(neurons.state, neurons.count);
+        let Some(target) = cells.targets.get_mut(neuron) else {
             return;
         };
         let cell = Cell {
             target,
-            potential: None,
-            kept: None,
+            potential: cells.potentials.get_mut(neuron),
+            kept: cells.kept.get_mut(neuron),
         };
-        let value = own.step::<false>(cell, neurons.max_count.into(), &parameters);
-        if value != 0 {
+        let value = self.step::<true>(cell, most, &parameters);
+        if value != 0 && !self.recurrent() {
             // There is room: whoever calls has looked.
             let _ = events.push(Event {
                 source: neuron as u16,
                 value: value as i16,
             });
         }
+    }
+
+    /// Forgets the spikes of recurrent neurons.
+    pub fn forget(self, neurons: &mut Neurons<'_>) {
+        self.cells(neurons.state, neurons.count).kept.fill(0);
     }
 
     #[inline(always)]
@@ -549,7 +568,14 @@ impl CubaLif {
         };
         let (potentials, rest) = rest.split_at_mut(potentials);
         let kept: &mut [u8] = bytemuck::cast_slice_mut(rest);
-        let kept = kept.get_mut(..count).unwrap_or_default();
+        let kept = if self.keeps() {
+            count.min(kept.len())
+        } else {
+            0
+        };
+        let kept = bytemuck::cast_slice_mut(rest)
+            .get_mut(..kept)
+            .unwrap_or_default();
         Cells {
             targets,
             potentials,
