@@ -421,9 +421,9 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
 pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
     let small = target.starts_with("thumbv6m");
     match (signed, small) {
-        (true, _) => 80 << 10,
-        (false, true) => 56 << 10,
-        (false, false) => 64 << 10,
+        (true, _) => 88 << 10,
+        (false, true) => 64 << 10,
+        (false, false) => 68 << 10,
     }
 }
 
