@@ -69,7 +69,7 @@ pub fn readout(image: &Image<'_>) -> Readout {
     }
 }
 
-/// What a run keeps of each sample.
+/// Settings of a run over recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
     /// `true` to keep the spikes and potentials of each step.

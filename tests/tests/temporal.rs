@@ -104,14 +104,13 @@ fn trained_networks_keep_their_accuracy() {
         let image = deployment.image.image();
         assert_eq!(stream::readout(&image), Readout::Sum);
         let found = accuracy(&emulate(&image, &data), &data, Readout::Sum);
-        println!("{name}: {float:.4} in floats, {found:.4} as an image");
         assert!(float - found <= 0.01, "{name}: {float} became {found}");
         lost += float - found;
     }
     assert!(lost / 3.0 <= 0.004, "{lost}");
 }
 
-/// With weights of 16 bits an image spikes when the network does, but for what states of 16 bits round.
+/// With weights of 16 bits an image spikes when the network does, except for what states of 16 bits round.
 #[test]
 fn images_spike_as_the_network_does() {
     for (name, semantics) in [
@@ -134,7 +133,6 @@ fn images_spike_as_the_network_does() {
         for (float, own) in float.ensembles.iter().zip(&own.ensembles) {
             assert_eq!(float.label, own.label);
             let [spikes, found] = [float, own].map(|e| e.spikes.unwrap() as f64);
-            println!("{name} {semantics} {}: {spikes} spikes, {found}", own.label);
             let near = (found - spikes).abs() <= 0.05 * spikes + 8.0;
             assert!(
                 near,

@@ -542,11 +542,11 @@ pub(crate) struct Emulate {
     /// Run fewer steps than the image states, or the data has.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
-    /// Of an image that runs over time, the result of an output: last, mean:N of the last N steps, sum, largest, or
-    /// first to spike [default: the sum of spikes, else last].
+    /// The result of an output over time: last, mean:N of the last N steps, sum, largest, or first to spike [default:
+    /// the sum of spikes, else last].
     #[arg(long, value_name = "HOW")]
     pub(crate) readout: Option<Readout>,
-    /// Of an image that runs over time, go on from sample to sample instead of from rest.
+    /// Go on from recording to recording instead of from rest.
     #[arg(long)]
     pub(crate) stateful: bool,
     /// Write outputs, spikes and potentials of each sample here, for numpy.load: the last ones, or over time those of
@@ -631,11 +631,11 @@ pub(crate) struct Run {
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// Of an image that runs over time, the result of an output: last, mean:N of the last N steps, sum, largest, or
-    /// first to spike [default: the sum of spikes, else last].
+    /// The result of an output over time: last, mean:N of the last N steps, sum, largest, or first to spike [default:
+    /// the sum of spikes, else last].
     #[arg(long, value_name = "HOW")]
     pub(crate) readout: Option<Readout>,
-    /// Of an image that runs over time, go on from sample to sample instead of from rest.
+    /// Go on from recording to recording instead of from rest.
     #[arg(long)]
     pub(crate) stateful: bool,
     /// Also compare every potential and every sum after every step, to find the first difference.

@@ -596,7 +596,7 @@ fn cut(value: i32, floor: i32) -> i32 {
     value.min(i16::MAX.into()).max(floor)
 }
 
-/// What is left of a value of 16 bits.
+/// A value of 16 bits, decayed.
 #[inline(always)]
 const fn decayed(value: i32, decay: u32) -> i32 {
     // At most 2^15 (2^16 - 1) + 2^15.
