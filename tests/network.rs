@@ -203,7 +203,7 @@ fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
             1 + random.below(5) as u8
         };
         e.current_shift = random.below(3) as i8;
-        (e.potential_min, e.potential_max) = (i16::MIN.into(), i16::MAX.into());
+        (e.potential_min, e.potential_max) = (-(1 << 30), 1 << 30);
         for threshold in &mut e.threshold {
             *threshold = 1 + random.below(3000) as i32;
         }

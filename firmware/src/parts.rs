@@ -1,6 +1,6 @@
 //! The parts of the engine that firmware can be built without, and which of them a network needs.
 //!
-//! Each part is a feature of this package, and all are on by default. An engine that was built without a part
+//! Each part is a feature of this package, and all but current-based neurons are on by default. An engine that was built without a part
 //! refuses the networks that need it. `tinyspike bench` builds a firmware of what one image needs and states its
 //! size beside that of the whole engine's.
 

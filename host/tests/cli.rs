@@ -1113,6 +1113,54 @@ fn a_nir_graph_is_inspected_simulated_and_matched() {
     );
 }
 
+/// From a NIR graph to an image, and that over recordings: the figures of floats and integers side by side, spikes of each
+/// step, and the same as one stream.
+#[test]
+fn a_nir_graph_becomes_an_image() {
+    let folder = TempDir::new().unwrap();
+    let [image, record] = ["net.tsp", "out.npz"].map(|name| folder.path().join(name));
+    let samples = nir("vowels_test.npz");
+    let output = tinyspike(&[
+        "convert",
+        path(&nir("norse_vowels_lifcell.nir")),
+        "-o",
+        path(&image),
+        "--semantics",
+        "norse-lif,dt=0.01",
+        "--calibration",
+        path(&samples),
+        "--calibration-samples",
+        "64",
+    ]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(said.contains("decides as the float network in"), "{said}");
+    assert!(said.contains("% in floats,"), "{said}");
+    let emulate = |more: &[&str]| {
+        let args = ["emulate", path(&image), "--data", path(&samples), "--json"];
+        let output = tinyspike(&[&args, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let report = emulate(&["-o", path(&record)]);
+    assert!(report["accuracy"].as_f64().unwrap() > 0.97, "{report}");
+    assert_eq!(report["steps"], 30);
+    assert_eq!(report["readout"], "sum");
+    let arrays = data::arrays(&record).unwrap();
+    let spikes = arrays
+        .iter()
+        .find(|a| a.name.starts_with("spikes/"))
+        .unwrap();
+    assert_eq!(spikes.shape[..2], [370, 30]);
+    let last = emulate(&["--readout", "last", "--limit", "20"]);
+    assert_eq!(last["readout"], "last");
+    let stream = emulate(&["--stream"]);
+    assert_eq!(
+        (&stream["samples"], &stream["steps"]),
+        (&1.into(), &11_100.into())
+    );
+}
+
 #[test]
 fn what_a_nir_graph_cannot_do_is_said() {
     let graph = nir("rockpool_vowels.nir");
@@ -1120,8 +1168,19 @@ fn what_a_nir_graph_cannot_do_is_said() {
     let image = folder.path().join("image.tsp");
     for (args, part) in [
         (
-            vec!["convert", path(&graph), "-o", path(&image)],
-            "an image cannot hold the neurons of NIR graphs yet",
+            vec!["convert", path(&nir("delays.nir")), "-o", path(&image)],
+            "cannot deploy the network: layer \"d\": a delay of an input",
+        ),
+        (
+            vec![
+                "convert",
+                path(&graph),
+                "-o",
+                path(&image),
+                "--percentile",
+                "0.9",
+            ],
+            "leave --percentile out",
         ),
         (
             vec!["inspect", path(&graph), "--synapse", "0.005"],

@@ -87,7 +87,10 @@ fn extremes(network: &integers::Network, at: usize) -> [i64; 2] {
         let channel = i % e.threshold.len();
         let threshold = i64::from(e.threshold[channel]);
         let bias = i64::from(e.bias[channel]);
-        for (first, then) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
+        let pushes = [(0, 0), (1, 1), (0, 1), (1, 0)];
+        // Bounds hold for any order of additions.
+        for ((first, then), bias_first) in pushes.into_iter().flat_map(|p| [(p, true), (p, false)])
+        {
             let mut v = threshold / 2 - threshold;
             for step in 0..network.steps.limit().unwrap() {
                 let end = if step == 0 { first } else { then };
@@ -95,10 +98,16 @@ fn extremes(network: &integers::Network, at: usize) -> [i64; 2] {
                 watch(v);
                 v += reach.events[i][end];
                 watch(v);
-                v += bias;
-                watch(v);
-                v += reach.current[i][end];
-                watch(v);
+                let current = reach.current[i][end];
+                let parts = if bias_first {
+                    [bias, current]
+                } else {
+                    [current, bias]
+                };
+                for part in parts {
+                    v += part;
+                    watch(v);
+                }
                 if v >= 0 {
                     v -= threshold * (v / threshold + 1).min(i64::from(e.max_count));
                 }

@@ -212,7 +212,11 @@ pub fn build(
         });
     }
     let memory = layout.memory_x();
-    let elf = boards::app(&memory, target, &["defmt"], key.map(PublicKey::bytes))?;
+    let features: &[&str] = match layout.temporal {
+        true => &["defmt", "temporal"],
+        false => &["defmt"],
+    };
+    let elf = boards::app(&memory, target, features, key.map(PublicKey::bytes))?;
     Ok(Firmware {
         limits: Some(Limits::of(target)),
         ..Firmware::read(&elf)?

@@ -421,11 +421,14 @@ fn longest<'a>(runs: impl Iterator<Item = &'a std::ops::Range<u64>>) -> Option<R
 pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
     let small = target.starts_with("thumbv6m");
     match (signed, small) {
-        (true, _) => 88 << 10,
-        (false, true) => 64 << 10,
-        (false, false) => 68 << 10,
+        (true, _) => 80 << 10,
+        (false, true) => 56 << 10,
+        (false, false) => 64 << 10,
     }
 }
+
+/// Bytes of flash that current-based neurons take of the application besides.
+pub const TEMPORAL_BYTES: u32 = 9 << 10;
 
 /// Bytes of RAM that the application takes on a core of a compiler's target before it has a network: variables, stack, and what
 /// it reads the image on. Builds of `cargo xtask firmware` assert the variables.
@@ -529,6 +532,8 @@ pub struct Layout {
     pub ram: Region,
     /// Bytes of the RAM that are the stack of a firmware that is built for it.
     pub stack: u32,
+    /// `true` if such a firmware runs current-based neurons.
+    pub temporal: bool,
 }
 
 impl Layout {
@@ -605,6 +610,7 @@ impl Layout {
             slots,
             ram: map.ram,
             stack: Limits::MAINLINE.stack(false),
+            temporal: false,
         })
     }
 

@@ -14,7 +14,8 @@ use super::attach::scan;
 use super::chip::Chip;
 use super::firmware::{Firmware, FirmwareError, Segment};
 use super::memory::{
-    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, firmware_bytes,
+    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, TEMPORAL_BYTES,
+    firmware_bytes,
 };
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
@@ -133,6 +134,18 @@ pub enum PlanError {
         /// Bytes that it may take.
         needed: u32,
     },
+    /// Firmware with current-based neurons does not fit its place.
+    #[error(
+        "the firmware's place on {chip} has {room} bytes, and firmware for networks that were trained with spikes takes up to {needed}"
+    )]
+    NoRoomForNeurons {
+        /// The chip.
+        chip: String,
+        /// Bytes of the place.
+        room: u32,
+        /// Bytes that it may take.
+        needed: u32,
+    },
     /// The application cannot hold the network.
     #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
     TooManyLayers {
@@ -161,7 +174,9 @@ impl Advised for PlanError {
             Self::OtherKey { .. } => Advice::FirmwareOrKey,
             Self::TooManyLayers { .. } => Advice::LargerFirmware,
             Self::OverBudget { .. } => Advice::SmallerImage,
-            Self::NoRoomForSignatures { .. } => Advice::FirmwareSize,
+            Self::NoRoomForSignatures { .. } | Self::NoRoomForNeurons { .. } => {
+                Advice::FirmwareSize
+            }
             Self::Misplaced { .. } => return Vec::new(),
         }]
     }
@@ -283,6 +298,15 @@ impl Plan {
             firmware_bytes(chip.processor().target(), true),
         );
         let builds = firmware.is_none() && !options.model_only && options.layout.firmware.is_none();
+        let unsigned = firmware_bytes(chip.processor().target(), false) + TEMPORAL_BYTES;
+        if builds && layout.temporal && key.is_none() && room < unsigned {
+            return Err(PlanError::NoRoomForNeurons {
+                chip: chip.name().to_owned(),
+                room,
+                needed: unsigned,
+            });
+        }
+        let needed = needed + if layout.temporal { TEMPORAL_BYTES } else { 0 };
         if builds && key.is_some() && room < needed {
             return Err(PlanError::NoRoomForSignatures {
                 chip: chip.name().to_owned(),
@@ -539,7 +563,16 @@ impl Layout {
     pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
         let limits = Limits::of(chip.processor().target());
         let stack = limits.stack(image.description().is_exact());
-        Self { stack, ..self }
+        let temporal = image
+            .description()
+            .ensembles
+            .iter()
+            .any(|e| e.temporal().is_some());
+        Self {
+            stack,
+            temporal,
+            ..self
+        }
     }
 }
 

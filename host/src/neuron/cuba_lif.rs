@@ -205,8 +205,9 @@ impl Target<'_> {
         let weights: Weights = (self.fan_in.iter())
             .map(|f| quantized(f, &units, per_unit(f), bits))
             .collect();
-        let ensemble = self.ensemble(&p, channels, &units, shifts)?;
-        self.check(&ensemble, &weights, classes, shifts)?;
+        let mut ensemble = self.ensemble(&p, channels, &units, shifts)?;
+        let bound = self.bound(&ensemble, &weights, classes, shifts)?;
+        (ensemble.potential_min, ensemble.potential_max) = (-bound, bound);
         Ok((ensemble, weights))
     }
 
@@ -477,14 +478,14 @@ impl Target<'_> {
         })
     }
 
-    /// Checks that what arrives between two updates fits 32 bits.
-    fn check(
+    /// The largest magnitude of a word between two updates, which must fit 32 bits.
+    fn bound(
         &self,
         ensemble: &Ensemble,
         weights: &Weights,
         classes: usize,
         shifts: Shifts,
-    ) -> Result<(), QuantizeError> {
+    ) -> Result<i32, QuantizeError> {
         let mut sums = vec![0i64; classes];
         for (f, q) in self.fan_in.iter().zip(weights) {
             let shift = shifts[usize::from(!is_input(f))];
@@ -495,17 +496,19 @@ impl Target<'_> {
         }
         let most = |values: &mut dyn Iterator<Item = i64>| values.map(i64::abs).max().unwrap_or(0);
         let bias = most(&mut ensemble.bias.iter().map(|b| i64::from(*b)));
-        let constants = most(
-            &mut ensemble
-                .constants
-                .iter()
-                .map(|c| i64::from(*c as i32 >> 16)),
-        );
+        // Starts and leaks, which lie behind two rows of decays and of resets.
+        let rows = if self.parameters()?.rule.charge.is_some() {
+            5
+        } else {
+            3
+        };
+        let numbers = ensemble
+            .constants
+            .iter()
+            .skip(ensemble.constants.len() / rows * 2);
+        let constants = 2 * most(&mut numbers.map(|c| i64::from(*c as i32)));
         let bound = most(&mut sums.into_iter()) + bias + (1 << 17) + constants;
-        if bound <= i64::from(i32::MAX) {
-            return Ok(());
-        }
-        Err(QuantizeError::Overflow {
+        i32::try_from(bound).map_err(|_| QuantizeError::Overflow {
             layer: self.population.label.clone(),
             bound,
             steps: 0,

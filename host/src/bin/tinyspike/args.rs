@@ -252,6 +252,9 @@ pub(crate) struct Convert {
     pub(crate) calibration_samples: Option<u32>,
     #[command(flatten)]
     pub(crate) data: DataFlags,
+    /// Seconds of a step in which recorded events are counted [default: 0.001].
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub(crate) bin: Option<f64>,
     /// Steps of an inference [default: 2, or as tuning finds; with --exact 50, where 0 makes a network without
     /// end].
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
@@ -546,6 +549,11 @@ pub(crate) struct Emulate {
     /// the sum of spikes, else last].
     #[arg(long, value_name = "HOW")]
     pub(crate) readout: Option<Readout>,
+    #[command(flatten)]
+    pub(crate) time: TimeFlags,
+    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    pub(crate) input_shape: Option<Shape>,
     /// Go on from recording to recording instead of from rest.
     #[arg(long)]
     pub(crate) stateful: bool,
@@ -635,6 +643,11 @@ pub(crate) struct Run {
     /// the sum of spikes, else last].
     #[arg(long, value_name = "HOW")]
     pub(crate) readout: Option<Readout>,
+    #[command(flatten)]
+    pub(crate) time: TimeFlags,
+    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    pub(crate) input_shape: Option<Shape>,
     /// Go on from recording to recording instead of from rest.
     #[arg(long)]
     pub(crate) stateful: bool,

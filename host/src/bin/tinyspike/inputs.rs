@@ -14,7 +14,7 @@ use crate::diagnostics::{Failure, note, warn};
 use crate::source::{Source, as_they_are};
 
 /// Seconds of a step in which events are counted, unless the user says.
-const BIN: f64 = 0.001;
+pub(crate) const BIN: f64 = 0.001;
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
 /// samples are kept. In a temporal model, and if that fits a NIR graph, samples have an axis of time before. Recordings of

@@ -13,7 +13,7 @@ use tinyspike::device::talk;
 use tinyspike_board::firmware::{Board, Program, build_here};
 
 use super::run::Broken;
-use crate::args::{Bench, BenchTarget, BoardFlags};
+use crate::args::{Bench, BenchTarget, BoardFlags, TimeFlags};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
 use crate::{files, inputs, progress};
@@ -29,7 +29,13 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
             ))
             .hint("`tinyspike run` states the ticks of a step there"));
         }
-        let recording = super::temporal::recordings(&args.data, &image, &args.bytes, Some(1))?;
+        let recording = super::temporal::recordings(
+            &args.data,
+            &image,
+            &args.bytes,
+            (&TimeFlags::default(), None),
+            Some(1),
+        )?;
         let steps = super::temporal::as_steps(&image, &recording);
         steps
             .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?

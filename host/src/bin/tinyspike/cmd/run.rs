@@ -29,7 +29,13 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let over_time = stream::is_temporal(&image);
     let set = if over_time {
-        super::temporal::recordings(&args.data, &image, &args.bytes, args.limit)?
+        super::temporal::recordings(
+            &args.data,
+            &image,
+            &args.bytes,
+            (&args.time, args.input_shape.as_ref()),
+            args.limit,
+        )?
     } else {
         inputs::of_image(&args.data, &image, &args.bytes, args.limit)?
     };

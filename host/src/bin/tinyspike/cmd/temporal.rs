@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, DataSet, NamedArray, NamedValues, Samples, write_npz};
+use tinyspike::data::{self, DataSet, NamedArray, NamedValues, Recordings, Samples, write_npz};
 use tinyspike::deploy::{DeployOptions, Mode};
 use tinyspike::emulate::EmulateError;
 use tinyspike::inputs::Inputs;
@@ -17,9 +17,9 @@ use tinyspike::stream::{self, StreamOptions};
 use tinyspike::text::escaped;
 
 use super::convert::summary;
-use crate::args::{Convert, DataFlags, Emulate};
+use crate::args::{Convert, DataFlags, Emulate, Shape, TimeFlags};
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::assign;
+use crate::inputs::{BIN, assign};
 use crate::outputs::Output;
 use crate::progress;
 use crate::source::Source;
@@ -64,12 +64,14 @@ pub(crate) fn convert(
         [] => None,
         files => {
             let path = assign("--calibration", files, &names)?[0];
-            Some((
-                path,
-                source
-                    .scaled(data::load(path)?, &args.data, 0)
-                    .evenly(limit),
-            ))
+            let set = match Recordings::open(path)? {
+                Some(events) => {
+                    let shape = Inputs::shape(network, 0).unwrap_or_default();
+                    counted(events.take(limit), &shape, args.bin)?
+                }
+                None => source.scaled(data::load(path)?, &args.data, 0),
+            };
+            Some((path, set.evenly(limit)))
         }
     };
     if let Some((path, set)) = &samples {
@@ -211,11 +213,13 @@ fn judged(judge: &Judge<'_>, tally: &mut Tally, run: &Run, from: usize, readout:
     }
 }
 
-/// The recordings for an image: bytes stand for numbers of events unless the user says else.
+/// The recordings for an image: bytes stand for numbers of events unless the user says else. Addresses of recorded
+/// events are those of an input of this shape.
 pub(crate) fn recordings(
     files: &[String],
     image: &Image<'_>,
     flags: &DataFlags,
+    (time, shape): (&TimeFlags, Option<&Shape>),
     limit: Option<u32>,
 ) -> Result<DataSet, Failure> {
     let network = image.description();
@@ -223,8 +227,45 @@ pub(crate) fn recordings(
     let labels: Vec<&str> = labels.collect();
     let path = assign("--data", files, &labels)?[0];
     let size = network.inputs.first().map_or(0, |i| i.size as usize);
-    let set = of_events(data::load(path)?, flags, size);
-    Ok(set.take(limit.map_or(usize::MAX, |limit| limit as usize)))
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    if let Some(events) = Recordings::open(path)? {
+        let shape = shape.map_or_else(|| vec![size], |shape| shape.0.clone());
+        if shape.iter().product::<usize>() != size {
+            return Err(Failure::new(format!(
+                "--input-shape {shape:?} is no shape of the network's input of {size} places"
+            )));
+        }
+        return counted(events.take(limit), &shape, time.bin);
+    }
+    let mut set = data::load(path)?;
+    if time.stream {
+        set = set.as_stream();
+    }
+    Ok(of_events(set, flags, size).take(limit))
+}
+
+/// Recorded events as counts in steps.
+fn counted(events: Recordings, shape: &[usize], bin: Option<f64>) -> Result<DataSet, Failure> {
+    let seconds = bin.unwrap_or(BIN);
+    if bin.is_none() {
+        note(format_args!(
+            "events are counted in steps of {seconds} s; --bin says else"
+        ));
+    }
+    let frames = events.frames(shape, seconds, None)?;
+    let (count, steps) = (frames.len(), frames.steps());
+    let mut bytes = Vec::with_capacity(count * steps * shape.iter().product::<usize>());
+    for recording in 0..count {
+        let counts = frames.dense(recording..recording + 1, steps);
+        // What is more than a byte holds is cut off; a step has a few events at a place.
+        bytes.extend(counts.data().iter().map(|count| *count as u8));
+    }
+    let shape = [&[steps], shape].concat();
+    let set = DataSet::new(shape, Samples::U8(bytes), None);
+    let set = set.ok_or_else(|| Failure::new("the recordings have no step"))?;
+    Ok(set
+        .with_byte_scale(1.0)
+        .with_targets(frames.targets().cloned()))
 }
 
 /// Recordings as one input after another, each a step.
@@ -256,7 +297,8 @@ pub(crate) fn emulate(
     output: Option<Output>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let set = recordings(&args.data, image, &args.bytes, args.limit)?;
+    let over_time = (&args.time, args.input_shape.as_ref());
+    let set = recordings(&args.data, image, &args.bytes, over_time, args.limit)?;
     let size: usize = image
         .description()
         .inputs
