@@ -50,7 +50,13 @@ impl Bench {
     /// A board with blank flash, and firmware that asks for the key's signature, if there is one.
     #[must_use]
     pub fn new(machine: Machine, key: Option<&PublicKey>) -> Self {
-        Self::start(machine, key, &Options::default())
+        Self::start(machine, key, &Options::default(), None)
+    }
+
+    /// A board with blank flash, and firmware that is built for an image.
+    #[must_use]
+    pub fn for_image(machine: Machine, image: &[u8]) -> Self {
+        Self::start(machine, None, &Options::default(), Some(image))
     }
 
     /// The same, with a clock that counts instructions: each takes 64 ns.
@@ -60,16 +66,25 @@ impl Bench {
             icount_shift: Some(6),
             ..Options::default()
         };
-        Self::start(machine, key, &options)
+        Self::start(machine, key, &options, None)
     }
 
-    fn start(machine: Machine, key: Option<&PublicKey>, options: &Options) -> Self {
+    fn start(
+        machine: Machine,
+        key: Option<&PublicKey>,
+        options: &Options,
+        image: Option<&[u8]>,
+    ) -> Self {
         let mut chips = Chips::builtin();
         if let Some(text) = machine.chip_description() {
             chips.add_yaml(machine.name(), text).unwrap();
         }
         let chip = chips.find(machine.chip()).unwrap();
         let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
+        let layout = match image.map(|image| ImageBuf::new(image).unwrap()) {
+            Some(image) => layout.with_stack_for(&chip, &image.image()),
+            None => layout,
+        };
         let firmware = build(&chip, &layout, key).unwrap_or_else(|e| panic!("{e}"));
         let board = Board::start(machine, options).unwrap_or_else(|e| panic!("{e}"));
         Self {

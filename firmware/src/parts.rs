@@ -169,10 +169,14 @@ impl Parts {
         parts.map(Part::feature)
     }
 
-    /// Leaves out one part.
+    /// Leaves out one part, and what needs it.
     #[must_use]
     pub const fn without(self, part: Part) -> Self {
-        Self(self.0 & !(1 << part as u16))
+        let rest = Self(self.0 & !(1 << part as u16));
+        match part {
+            Part::Exact => rest.without(Part::Temporal),
+            _ => rest,
+        }
     }
 
     /// A number that no other parts have.

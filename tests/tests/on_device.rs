@@ -89,15 +89,12 @@ fn an_image_runs_on_a_board_to_the_bit() {
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
 fn streams_run_on_a_board_to_the_bit() {
     for machine in MACHINES {
-        let bench = Bench::new(machine, None);
-        for (at, (name, semantics)) in [
+        let mut bench: Option<Bench> = None;
+        for (name, semantics) in [
             ("snntorch_watch_rleaky", "snntorch"),
             ("norse_vowels_lifcell", "norse-lif,dt=0.01"),
             ("rockpool_vowels", "rockpool,counts=false"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        ] {
             let fixture = |end| {
                 let root = Path::new(env!("CARGO_MANIFEST_DIR"));
                 root.join("fixtures/nir").join(format!("{name}.{end}"))
@@ -115,7 +112,9 @@ fn streams_run_on_a_board_to_the_bit() {
                 .deploy(&DeployOptions::new(&mode).with_data(&set))
                 .unwrap();
             let built = deployed.image.bytes().to_vec();
-            bench.flash(&built, at == 0);
+            let first = bench.is_none();
+            let bench = bench.get_or_insert_with(|| Bench::for_image(machine, &built));
+            bench.flash(&built, first);
             let set = set.take(4);
             for stateful in [false, true] {
                 let options = StreamOptions {
