@@ -384,7 +384,7 @@ where
             let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
             let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
             let shift = e.current_shift.unsigned_abs();
-            temporal::take_up::<K, E, C>(image, c, events, shift, words);
+            deliver_shifted::<K, E, C>(image, c, events, shift, words);
         }
     }
 
@@ -837,10 +837,14 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
             {
                 let words = later.range(state(area));
                 let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
-                temporal::take_up::<K, E, C>(self.image, c, events, kind.event_shift, words);
+                deliver_shifted::<K, E, C>(self.image, c, events, kind.event_shift, words);
                 continue;
             }
-            if EXACT && self.exact && exact::take_up::<K, E, C>(self.image, c, events, later) {
+            if EXACT
+                && self.exact
+                && let Some((words, shift)) = exact::inbox(self.image, c, later)
+            {
+                deliver_shifted::<K, E, C>(self.image, c, events, shift, words);
                 continue;
             }
             let Some((area, width, _)) = target(self.image, c.post) else {
@@ -893,6 +897,34 @@ fn fire<K, const E: usize, const C: usize>(
         probe.spikes(outgoing.ensemble, &events);
         outgoing.send::<K>(&events, &mut later);
     }
+}
+
+/// Sends events over a connection into wide words, each value times 2^`shift`. It is not inlined, so that networks
+/// without such words pay no stack for its buffer.
+#[inline(never)]
+fn deliver_shifted<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    events: &[Event],
+    shift: u8,
+    words: &mut [u32],
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let weights = image.weights(c);
+    let mut values = Values::Wide(words);
+    if shift == 0 {
+        return deliver::<K, E, C>(image, c, weights, events, &mut values);
+    }
+    let mut shifted = Events::new();
+    for event in events {
+        // There is room: events come in buffers of this size.
+        let _ = shifted.push(Event {
+            source: event.source,
+            value: event.value.wrapping_shl(shift.into()),
+        });
+    }
+    deliver::<K, E, C>(image, c, weights, &shifted, &mut values);
 }
 
 /// Sends events over a connection, through the map of its source.

@@ -267,19 +267,11 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                     let mut quiet = Watcher::new(Watch::Nothing);
                     while self.taken < Some(at) && self.step(&mut quiet, answer).is_some() {}
                 }
-                let mut watcher = Watcher::new(watch);
-                if let Some(ticks) = self.step(&mut watcher, answer) {
-                    self.tell(&watcher, ticks, answer);
-                }
-                Ok(self.finish(&watcher, set_up, answer))
+                Ok(self.take_step(watch, set_up, answer))
             }
             Request::Advance { from_rest, watch } => {
                 let set_up = self.set_up(from_rest, answer)?;
-                let mut watcher = Watcher::new(watch);
-                if let Some(ticks) = self.step(&mut watcher, answer) {
-                    self.tell(&watcher, ticks, answer);
-                }
-                Ok(self.finish(&watcher, set_up, answer))
+                Ok(self.take_step(watch, set_up, answer))
             }
             Request::Potentials { ensemble, first } => {
                 let ensembles = self.image.description().ensembles.len();
@@ -342,6 +334,20 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
         })?;
         self.taken = Some(0);
         Ok(ticks)
+    }
+
+    /// Takes one step, if there is one to take, and tells of it; returns what ends the answer.
+    fn take_step<'r>(
+        &mut self,
+        watch: Watch,
+        set_up: u32,
+        answer: &mut Answer<'_, impl Board>,
+    ) -> Response<'r> {
+        let mut watcher = Watcher::new(watch);
+        if let Some(ticks) = self.step(&mut watcher, answer) {
+            self.tell(&watcher, ticks, answer);
+        }
+        self.finish(&watcher, set_up, answer)
     }
 
     /// Takes a step, if there is one to take: its ticks.

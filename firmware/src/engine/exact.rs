@@ -6,7 +6,6 @@
 //!
 //! Nothing here is inlined, so that networks without such parts pay neither time nor stack for it.
 
-use tinyspike_shared::Event;
 use tinyspike_shared::fixed::shifted;
 use tinyspike_shared::image::{
     Area, Connection, Drive, Ensemble, Image, Initial, Neurons, Output, Passing, Post, Readout,
@@ -196,17 +195,13 @@ fn charge<K, const E: usize, const C: usize>(
     e.neuron.charge(&mut neurons, drive);
 }
 
-/// Sends events, counted as their target counts them, over one connection into its inbox; `false` if that has none.
+/// The inbox to which a connection leads, and the bits by which it counts events finer; `None` if there is none.
 #[inline(never)]
-pub(super) fn take_up<K, const E: usize, const C: usize>(
+pub(super) fn inbox<'w, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
     c: &Connection,
-    events: &Events,
-    later: &mut Later<'_>,
-) -> bool
-where
-    K: Kernels<u16> + Kernels<u32>,
-{
+    later: &'w mut Later<'_>,
+) -> Option<(&'w mut [u32], u8)> {
     let (network, layout) = (image.description(), image.layout());
     let post = match c.post {
         Post::Ensemble(e) => {
@@ -220,22 +215,10 @@ where
             part.zip(layout.outputs.get(usize::from(o)))
         }
     };
-    let Some(((Some(inbox), size), area)) = post else {
-        return false;
-    };
+    let ((inbox, size), area) = post?;
     let words = later.from(area.inbox as usize);
     let words = words.get_mut(..size as usize).unwrap_or(&mut []);
-    let mut counted = Events::new();
-    for event in events {
-        // There is room: one buffer is as large as the other.
-        let _ = counted.push(Event {
-            source: event.source,
-            value: event.value.wrapping_shl(inbox.fraction.into()),
-        });
-    }
-    let weights = image.weights(c);
-    super::deliver::<K, E, C>(image, c, weights, &counted, &mut Values::Wide(words));
-    true
+    Some((words, inbox?.fraction))
 }
 
 fn is_delayed(e: &Ensemble) -> bool {
@@ -251,7 +234,8 @@ fn currents_or<'a>(kept: &'a [u32], bias: &'a [i32]) -> &'a [i32] {
     }
 }
 
-fn neurons<'a, const E: usize, const C: usize>(
+/// The neurons of an ensemble, with what its image says of them.
+pub(super) fn neurons<'a, const E: usize, const C: usize>(
     image: &Image<'a, E, C>,
     e: &Ensemble,
     state: &'a mut [u32],

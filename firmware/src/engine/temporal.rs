@@ -2,11 +2,11 @@
 //!
 //! Their events go anywhere, also back: what has been updated in this step sees them in the next.
 
-use tinyspike_shared::Event;
-use tinyspike_shared::image::{Area, Connection, CubaLif, Ensemble, Image, Neurons};
+use tinyspike_shared::image::{Area, CubaLif, Ensemble, Image, Neurons};
 
-use super::{Later, Outgoing, Probe, deliver, state};
-use crate::kernels::{Events, Kernels, Values};
+use super::exact::neurons;
+use super::{Later, Outgoing, Probe, state};
+use crate::kernels::{Events, Kernels};
 
 /// Brings an ensemble to rest.
 #[inline(never)]
@@ -112,45 +112,4 @@ pub(super) fn is_idle<const E: usize, const C: usize>(
         biases,
         image.constants(e),
     )
-}
-
-/// Sends events over a connection to current-based neurons, each value times 2^`shift`.
-#[inline(never)]
-pub(super) fn take_up<K, const E: usize, const C: usize>(
-    image: &Image<'_, E, C>,
-    c: &Connection,
-    events: &[Event],
-    shift: u8,
-    words: &mut [u32],
-) where
-    K: Kernels<u16> + Kernels<u32>,
-{
-    let weights = image.weights(c);
-    let mut values = Values::Wide(words);
-    if shift == 0 {
-        return deliver::<K, E, C>(image, c, weights, events, &mut values);
-    }
-    let mut shifted = Events::new();
-    for event in events {
-        // There is room: events come in buffers of this size.
-        let _ = shifted.push(Event {
-            source: event.source,
-            value: event.value.wrapping_shl(shift.into()),
-        });
-    }
-    deliver::<K, E, C>(image, c, weights, &shifted, &mut values);
-}
-
-fn neurons<'a, const E: usize, const C: usize>(
-    image: &Image<'a, E, C>,
-    e: &Ensemble,
-    state: &'a mut [u32],
-) -> Neurons<'a> {
-    Neurons {
-        state,
-        count: e.neurons as usize,
-        threshold: image.thresholds(e),
-        max_count: e.max_count,
-        constants: image.constants(e),
-    }
 }

@@ -297,17 +297,9 @@ impl CubaLif {
             let at = row.wrapping_mul(at).wrapping_add(first);
             neurons.constants.get(at).copied().unwrap_or(0)
         };
-        let parameters = Parameters {
-            threshold: neurons.threshold.get(channel).copied().unwrap_or(1),
-            bias: bias.get(channel).copied().unwrap_or(0),
-            decays: word(0),
-            bounds: word(1),
-            leak: if self.has_current() {
-                word(4) as i32
-            } else {
-                0
-            },
-        };
+        let threshold = neurons.threshold.get(channel).copied().unwrap_or(1);
+        let bias = bias.get(channel).copied().unwrap_or(0);
+        let parameters = Parameters::of(self, threshold, bias, word);
         let most = neurons.max_count.into();
         let cells = self.cells(neurons.state, neurons.count);
         let Some(target) = cells.targets.get_mut(neuron) else {
@@ -361,17 +353,8 @@ impl CubaLif {
             let thresholds = neurons.threshold.get(channel..).unwrap_or_default();
             let biases = bias.get(channel..).unwrap_or_default();
             for ((target, &threshold), &bias) in targets.iter_mut().zip(thresholds).zip(biases) {
-                let parameters = Parameters {
-                    threshold,
-                    bias,
-                    decays: constants.at(0, at),
-                    bounds: constants.at(1, at),
-                    leak: if self.has_current() {
-                        constants.at(4, at) as i32
-                    } else {
-                        0
-                    },
-                };
+                let word = |row| constants.at(row, at);
+                let parameters = Parameters::of(self, threshold, bias, word);
                 let cell = Cell {
                     target,
                     potential: if self.has_current() {
@@ -450,17 +433,8 @@ impl CubaLif {
             .iter()
             .zip(parameters)
             .all(|(&target, (at, (&threshold, &bias)))| {
-                let parameters = Parameters {
-                    threshold,
-                    bias,
-                    decays: constants.at(0, at),
-                    bounds: constants.at(1, at),
-                    leak: if self.has_current() {
-                        constants.at(4, at) as i32
-                    } else {
-                        0
-                    },
-                };
+                let word = |row| constants.at(row, at);
+                let parameters = Parameters::of(self, threshold, bias, word);
                 let before = (target, potentials.next(), kept.next());
                 let (mut target, mut potential, mut kept) = before;
                 let cell = Cell {
@@ -568,14 +542,12 @@ impl CubaLif {
         };
         let (potentials, rest) = rest.split_at_mut(potentials);
         let kept: &mut [u8] = bytemuck::cast_slice_mut(rest);
-        let kept = if self.keeps() {
+        let bytes = if self.keeps() {
             count.min(kept.len())
         } else {
             0
         };
-        let kept = bytemuck::cast_slice_mut(rest)
-            .get_mut(..kept)
-            .unwrap_or_default();
+        let kept = kept.get_mut(..bytes).unwrap_or_default();
         Cells {
             targets,
             potentials,
@@ -629,6 +601,24 @@ struct Parameters {
     /// Reset and floor.
     bounds: u32,
     leak: i32,
+}
+
+impl Parameters {
+    /// Those of a neuron of a kind, whose constants are `word` of each row.
+    #[inline(always)]
+    fn of(kind: CubaLif, threshold: i32, bias: i32, word: impl Fn(usize) -> u32) -> Self {
+        Self {
+            threshold,
+            bias,
+            decays: word(0),
+            bounds: word(1),
+            leak: if kind.has_current() {
+                word(4) as i32
+            } else {
+                0
+            },
+        }
+    }
 }
 
 /// Constants of all channels.
