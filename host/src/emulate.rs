@@ -104,7 +104,7 @@ impl EmulateError {
         let labels = (0..network.inputs.len()).map(|at| format!("{:?}", network.input_label(at)));
         Self::Size {
             inputs: labels.collect::<Vec<_>>().join(" with "),
-            expected: network.inputs.iter().map(|input| input.size as usize).sum(),
+            expected: input_size(image),
             found: data.sample_size(),
             shape: data.shape().to_vec(),
         }
@@ -263,8 +263,7 @@ impl Encoder {
             encoding
         });
         let inputs: Vec<Encoding> = inputs.collect();
-        let expected: usize = inputs.iter().map(|input| input.size).sum();
-        if size != expected {
+        if size != input_size(image) {
             return Err(EmulateError::size(image, data));
         }
         Ok(Self { inputs })
@@ -683,6 +682,13 @@ pub fn run(
         }
     }
     Ok(all)
+}
+
+/// Number of values of all inputs of an image together.
+#[must_use]
+pub fn input_size(image: &Image<'_>) -> usize {
+    let inputs = image.description().inputs.iter();
+    inputs.map(|input| input.size as usize).sum()
 }
 
 /// The judge of an image's first output on a data set, if it has targets that fit.

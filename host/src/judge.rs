@@ -175,6 +175,13 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Compares the outputs for samples from `from` on.
+    pub fn add_all(&self, tally: &mut Tally, from: usize, outputs: impl Iterator<Item = Vec<f64>>) {
+        for (sample, outputs) in (from..).zip(outputs) {
+            self.add(tally, sample, outputs.into_iter());
+        }
+    }
+
     /// The figures of all comparisons; none of none.
     #[must_use]
     pub fn figures(&self, tally: &Tally) -> Figures {

@@ -87,7 +87,7 @@ pub(crate) struct Quantizer<'a> {
     /// The neurons of each population that charge a current.
     charged: Vec<Option<Charged>>,
     /// The extremes of the potentials of current-based neurons, by population.
-    potentials: Vec<Vec<[f32; 2]>>,
+    potentials: &'a [Vec<[f32; 2]>],
     /// The network so far.
     pub(crate) network: integers::Network,
 }
@@ -97,7 +97,7 @@ impl<'a> Quantizer<'a> {
     pub(crate) fn new(
         graph: &Graph,
         inputs: Vec<Input>,
-        calibration: &Calibration,
+        calibration: &'a Calibration,
         options: &'a QuantizeOptions,
     ) -> Result<Self, QuantizeError> {
         let mut readouts = graph.outputs.iter().map(|o| o.readout);
@@ -147,7 +147,7 @@ impl<'a> Quantizer<'a> {
                 inputs,
             },
             charged,
-            potentials: calibration.potentials.clone(),
+            potentials: &calibration.potentials,
             network,
         })
     }

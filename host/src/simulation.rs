@@ -32,8 +32,8 @@ pub enum SimulationError {
     /// The network cannot be simulated.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
-    /// A temporal model's data has fewer steps.
-    #[error("the data of this temporal model has {found} steps, fewer than {asked}")]
+    /// The data has fewer steps.
+    #[error("the data has {found} steps, fewer than {asked}")]
     Steps {
         /// Number of steps that were asked for.
         asked: usize,
@@ -113,12 +113,12 @@ pub struct EnsembleSimulation {
     pub spikes_per_image: Option<f64>,
 }
 
-/// The number of steps to run: those that are asked for, or as many as the data has.
+/// The number of steps to run: those that are asked for, or as many as the data is found to have.
 ///
 /// # Errors
 /// [`SimulationError::Steps`] and [`SimulationError::NoSteps`].
-pub fn steps(asked: Option<usize>, inputs: &Inputs) -> Result<usize, SimulationError> {
-    match (asked, inputs.steps()) {
+pub fn steps(asked: Option<usize>, found: Option<usize>) -> Result<usize, SimulationError> {
+    match (asked, found) {
         (Some(asked), Some(found)) if asked > found => Err(SimulationError::Steps { asked, found }),
         (Some(steps), _) | (None, Some(steps)) => Ok(steps),
         (None, None) => Err(SimulationError::NoSteps),
@@ -136,7 +136,7 @@ pub fn simulate(
     options: &SimulateOptions,
     visit: &mut dyn FnMut(&Run),
 ) -> Result<Simulation, SimulationError> {
-    let steps = steps(asked, inputs)?;
+    let steps = steps(asked, inputs.steps())?;
     let simulator = Simulator::new(network, options)?;
     let values = values_in_a_step(network, options);
     let block = match MAX_VALUES.checked_div(values.saturating_mul(steps)) {
@@ -229,17 +229,10 @@ impl<'a> Sums<'a> {
             }
         }
         let output = self.output.and_then(|at| run.probes.get(at));
-        if let (Some(judge), Some(output)) = (&self.judge, output)
-            && let &[_, all, size] = output.values.shape()
-            && size > 0
-        {
-            let items = output.values.data().chunks_exact(all * size);
-            for (at, item) in items.enumerate() {
-                let steps = &item[..run.steps.min(all) * size];
-                let readouts = [self.readout, Readout::Mean(WINDOW)];
-                for (tally, readout) in self.tallies.iter_mut().zip(readouts) {
-                    judge.add(tally, from + at, readout.of(steps, size).into_iter());
-                }
+        if let (Some(judge), Some(output)) = (&self.judge, output) {
+            let readouts = [self.readout, Readout::Mean(WINDOW)];
+            for (tally, readout) in self.tallies.iter_mut().zip(readouts) {
+                judge.add_all(tally, from, output.results(readout));
             }
         }
         self.elapsed += run.elapsed;

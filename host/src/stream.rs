@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use rayon::prelude::*;
+use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Event, Probe};
 use tinyspike_shared::image::{Firing, Post, Pre, Readout as Shows, Transform};
 
 use crate::assemble::{Image, scale_value};
 use crate::data::DataSet;
-use crate::emulate::{EmulateError, Encoder, HostEngine, plain_weights};
+use crate::emulate::{EmulateError, Encoder, HostEngine, input_size, plain_weights};
 use crate::simulate::{EnsembleData, ProbeData, Readout, Run};
 use crate::tensor::Tensor;
 
@@ -93,13 +94,11 @@ pub fn run(
     options: StreamOptions,
 ) -> Result<Run, EmulateError> {
     let began = Instant::now();
-    let sizes: Vec<usize> = (image.description().inputs.iter())
-        .map(|input| input.size as usize)
-        .collect();
-    let size: usize = sizes.iter().sum();
+    let inputs = &image.description().inputs;
+    let size = input_size(image);
     let over_time = data.sample_size() != size;
     let fits = !over_time || data.sample_size() >= size.saturating_mul(steps);
-    if !fits || sizes.len() != 1 && over_time {
+    if !fits || inputs.len() != 1 && over_time {
         return Err(EmulateError::size(image, data));
     }
     let encoder = Encoder::of_steps(image, data, size)?;
@@ -121,11 +120,7 @@ pub fn run(
             for step in 0..steps {
                 let from = if over_time { step * size } else { 0 };
                 encoder.encode(sample.part(from..from + size), &mut bytes);
-                let mut rest = bytes.as_slice();
-                let inputs: Vec<&[u8]> = (sizes.iter())
-                    .map(|size| rest.split_off(..*size).unwrap_or_default())
-                    .collect();
-                engine.set_inputs(&inputs)?;
+                engine.set_inputs(&split(inputs, &bytes))?;
                 tape.start();
                 engine.step_probed(&mut tape);
                 tape.end(image, &engine);

@@ -8,10 +8,12 @@ use crate::data::{self, DataSet};
 use crate::deploy::DeployError;
 use crate::graph::{Dense, Graph, LinearMap, SourceMap, Target};
 use crate::integers;
+use crate::judge;
+use crate::lower::device_places;
 use crate::network::Network;
 use crate::neuron::cuba_lif;
 use crate::quantize::{LayerOptions, QuantizeOptions, quantize};
-use crate::simulate::{Input, InputData, SimulateOptions, Simulator};
+use crate::simulate::{Input, InputData, ProbeData, Readout, SimulateOptions, Simulator, widen};
 use crate::stream::{self, StreamOptions};
 use crate::tensor::Tensor;
 
@@ -29,13 +31,11 @@ pub(crate) fn is_temporal(graph: &Graph) -> bool {
     graph.populations.iter().any(cuba_lif::is_current_based)
 }
 
-/// Samples over time, in the order of the network's inputs.
+/// Samples over time of the network's only input.
 struct Recording {
-    inputs: Vec<Input>,
+    input: Input,
     items: usize,
     steps: usize,
-    /// The same for the engine.
-    set: DataSet,
 }
 
 impl Recording {
@@ -62,28 +62,25 @@ impl Recording {
         }
         let values = values.get(..items * each)?.to_vec();
         let (_, node) = network.inputs.first()?;
-        let shape = |items| match is_static {
-            true => vec![items, size],
-            false => vec![items, each / size, size],
+        let data = match is_static {
+            true => InputData::Static(Tensor::new(vec![items, size], values)?),
+            false => InputData::Steps(Tensor::new(vec![items, each / size, size], values)?),
         };
-        let set = DataSet::new(
-            shape(items)[1..].to_vec(),
-            data::Samples::F32(values.clone()),
-            None,
-        )?;
-        let tensor = Tensor::new(shape(items), values)?;
         Some(Self {
-            inputs: vec![Input {
+            input: Input {
                 name: network.nodes.get(node.0)?.label.clone(),
-                data: match is_static {
-                    true => InputData::Static(tensor),
-                    false => InputData::Steps(tensor),
-                },
-            }],
+                data,
+            },
             items,
             steps: if is_static { steps } else { each / size },
-            set,
         })
+    }
+
+    /// The same for the engine.
+    fn set(&self) -> Option<DataSet> {
+        let tensor = self.input.data.tensor();
+        let shape = tensor.shape().get(1..)?.to_vec();
+        DataSet::new(shape, data::Samples::F32(tensor.data().to_vec()), None)
     }
 }
 
@@ -146,7 +143,7 @@ pub(crate) fn quantized(
         },
     )?;
     let mut potentials: Vec<Vec<[f32; 2]>> = vec![Vec::new(); graph.populations.len()];
-    let mut first: Option<(Recording, Vec<f32>)> = None;
+    let mut first: Option<(Recording, ProbeData)> = None;
     let mut left = LOOKED_AT;
     let mut failed = None;
     blocks.for_each(&mut |samples| {
@@ -160,17 +157,23 @@ pub(crate) fn quantized(
             });
         };
         left -= recording.items;
-        match simulator.predict(&recording.inputs, recording.steps) {
+        match simulator.predict(std::slice::from_ref(&recording.input), recording.steps) {
             Ok(run) => {
                 for (seen, population) in potentials.iter_mut().zip(&graph.populations) {
-                    let data = population.ensemble.and_then(|id| run.ensembles.get(id.0));
-                    let Some(data) = data else { continue };
-                    widen(seen, &data.reached, network, population);
+                    let Some(id) = population.ensemble else {
+                        continue;
+                    };
+                    // A population's neurons have another order.
+                    let reached = &run.ensembles[id.0].reached;
+                    let places = device_places(&network.ensembles[id.0]);
+                    widen(
+                        seen,
+                        places.iter().filter_map(|&at| reached.get(at).copied()),
+                    );
                 }
                 if first.is_none() {
-                    let outputs = run.probes.into_iter().next();
-                    let outputs = outputs.map(|p| p.values.data().to_vec());
-                    first = Some((recording, outputs.unwrap_or_default()));
+                    let output = run.probes.into_iter().next();
+                    first = output.map(|output| (recording, output));
                 }
             }
             Err(error) => failed = Some(error),
@@ -192,20 +195,39 @@ pub(crate) fn quantized(
         range.max = range.min + BYTES * grid;
         calibration.channels = Vec::new();
     }
-    let plain = quantize(graph, &calibration, &settings)?;
-    let Some((recording, outputs)) = first else {
-        return Ok((plain, calibration));
+    let sample = first.and_then(|(recording, wanted)| Some((recording.set()?, recording, wanted)));
+    let Some((set, recording, wanted)) = sample else {
+        return Ok((quantize(graph, &calibration, &settings)?, calibration));
+    };
+    let samples = 0..recording.items.min(COMPARED);
+    let scored = |settings: &QuantizeOptions| -> Result<(Score, integers::Network), DeployError> {
+        let network = quantize(graph, &calibration, settings)?;
+        let image = assemble(&network)?;
+        let run = stream::run(
+            &image.image(),
+            &set,
+            samples.clone(),
+            recording.steps,
+            StreamOptions::default(),
+        );
+        // What calibrates the image fits it.
+        let found = run.ok().and_then(|run| run.probes.into_iter().next());
+        let readout = stream::readout(&image.image());
+        let score = found.map_or(Score::default(), |found| score(&found, &wanted, readout));
+        Ok((score, network))
     };
     let all = graph.populations.len();
     let mut layers = settings.layers.clone();
-    layers.resize(all, LayerOptions::default());
-    let scored = |settings: &QuantizeOptions| -> Result<(Score, integers::Network), DeployError> {
-        let network = quantize(graph, &calibration, settings)?;
-        Ok((score(&network, &recording, &outputs)?, network))
+    layers.resize(layers.len().max(all), LayerOptions::default());
+    let mut chosen = QuantizeOptions {
+        layers: layers.clone(),
+        ..settings
     };
-    let mut chosen = settings;
-    let mut best = (score(&plain, &recording, &outputs)?, plain);
+    let mut best = scored(&chosen)?;
     let mut attempt = |settings: QuantizeOptions, chosen: &mut QuantizeOptions| {
+        if settings == *chosen {
+            return Ok(());
+        }
         let found = scored(&settings)?;
         if found.0 > best.0 {
             best = found;
@@ -224,10 +246,9 @@ pub(crate) fn quantized(
             attempt(settings, &mut chosen)?;
         }
     }
-    for layer in 0..all {
+    for layer in (0..all).filter(|_| all > 1) {
         for clip in CLIPS {
             let mut own = chosen.layers.clone();
-            own.resize(all, LayerOptions::default());
             own[layer].clip = layers[layer].clip;
             let settings = QuantizeOptions {
                 layers: clipped(&own, layer..layer + 1, clip),
@@ -264,72 +285,22 @@ fn grid(blocks: &dyn Blocks) -> Result<Option<f32>, CalibrateError> {
     Ok(grid)
 }
 
-/// Widens the extremes of a population by those of a network's ensemble, whose neurons have another order.
-fn widen(
-    seen: &mut Vec<[f32; 2]>,
-    reached: &[[f32; 2]],
-    network: &Network,
-    population: &crate::graph::Population,
-) {
-    let Some(ensemble) = population
-        .ensemble
-        .and_then(|id| network.ensembles.get(id.0))
-    else {
-        return;
-    };
-    let places = crate::lower::device_places(ensemble);
-    let ordered = places.iter().filter_map(|&at| reached.get(at).copied());
-    if seen.is_empty() {
-        seen.extend(ordered);
-        return;
-    }
-    for ([low, high], [least, most]) in seen.iter_mut().zip(ordered) {
-        (*low, *high) = (low.min(least), high.max(most));
-    }
-}
-
 /// Decisions that agree, and of as many the error of the results.
 type Score = (usize, Reverse<u64>);
 
-/// Agreement of an image with the network: the more the better.
-fn score(
-    network: &integers::Network,
-    recording: &Recording,
-    outputs: &[f32],
-) -> Result<Score, DeployError> {
-    let image = assemble(network)?;
-    let image = image.image();
-    let items = recording.items.min(COMPARED);
-    let run = stream::run(
-        &image,
-        &recording.set,
-        0..items,
-        recording.steps,
-        StreamOptions::default(),
-    );
-    // What calibrates the image fits it.
-    let Some(probe) = run.as_ref().ok().and_then(|run| run.probes.first()) else {
-        return Ok((0, Reverse(0)));
-    };
-    let size = probe.values.shape().last().copied().unwrap_or(1).max(1);
-    let all = recording.steps * size;
-    let readout = stream::readout(&image);
+/// Agreement of an image's output with the network's: the more the better.
+fn score(found: &ProbeData, wanted: &ProbeData, readout: Readout) -> Score {
     let (mut agree, mut error, mut largest) = (0, 0.0, f64::MIN_POSITIVE);
-    for (found, wanted) in (probe.values.data().chunks(all.max(1))).zip(outputs.chunks(all.max(1)))
-    {
-        let class = |values: &[f32]| {
-            let values = readout.of(values, size);
-            let first = (0..values.len()).rev();
-            first.max_by(|a, b| values[*a].total_cmp(&values[*b]))
-        };
-        agree += usize::from(class(found) == class(wanted));
-        for (found, wanted) in readout.of(found, size).iter().zip(readout.of(wanted, size)) {
+    for (found, wanted) in found.results(readout).zip(wanted.results(readout)) {
+        let class = |results: &[f64]| judge::largest(results.iter().copied());
+        agree += usize::from(class(&found) == class(&wanted));
+        for (found, wanted) in found.iter().zip(&wanted) {
             error += (found - wanted).powi(2);
             largest = f64::max(largest, wanted.abs());
         }
     }
     let error = (error / (largest * largest) * 1e9).min(1e18);
-    Ok((agree, Reverse(error as u64)))
+    (agree, Reverse(error as u64))
 }
 
 /// Samples over time as samples of the inputs alone.

@@ -8,7 +8,9 @@ use tinyspike::data::{self, DataSet, Samples};
 use tinyspike::emulate::HostEngine;
 use tinyspike::network::Network;
 use tinyspike::nir::{self, Choices};
-use tinyspike::simulate::{Input, InputData, Readout, Run, SimulateOptions, Simulator, Watch};
+use tinyspike::simulate::{
+    self, Input, InputData, Readout, Run, SimulateOptions, Simulator, Watch,
+};
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike::tensor::Tensor;
 use tinyspike::{DeployOptions, Deployment, Mode, QuantizeOptions};
@@ -41,7 +43,7 @@ fn deploy(network: &Network, data: &DataSet, bits: u8) -> Deployment {
         .unwrap()
 }
 
-fn simulate(network: &Network, data: &DataSet) -> Run {
+fn in_floats(network: &Network, data: &DataSet) -> Run {
     let size: usize = data.shape()[1..].iter().product();
     let shape = vec![data.len(), data.shape()[0], size];
     let input = Input {
@@ -64,25 +66,14 @@ fn emulate(image: &Image<'_>, data: &DataSet) -> Run {
     stream::run(image, data, 0..data.len(), data.shape()[0], options).unwrap()
 }
 
-/// The place of the largest result of each sample, the first of equals.
 fn decisions(run: &Run, readout: Readout) -> Vec<usize> {
-    let output = &run.probes[0].values;
-    let size = output.shape()[2];
-    let class = |item: &[f32]| {
-        let values = readout.of(item, size);
-        let places = (0..size).rev();
-        places
-            .max_by(|a, b| values[*a].total_cmp(&values[*b]))
-            .unwrap()
-    };
-    output.data().chunks(run.steps * size).map(class).collect()
+    run.probes[0].decisions(readout).collect()
 }
 
 /// The share of decisions that are right.
 fn accuracy(run: &Run, data: &DataSet, readout: Readout) -> f64 {
-    let decisions = decisions(run, readout);
-    let right = decisions.iter().zip(data.labels().unwrap());
-    right.filter(|(a, b)| **a == **b as usize).count() as f64 / data.len() as f64
+    let output = &run.probes[0].values;
+    simulate::accuracy(output, data.labels().unwrap(), run.steps, readout).unwrap()
 }
 
 /// All test samples of three networks of three frameworks, with weights of 8 bits: the float network's accuracies
@@ -98,7 +89,7 @@ fn trained_networks_keep_their_accuracy() {
         ("rockpool_vowels", "rockpool,counts=false", 344),
     ] {
         let network = network(name, semantics);
-        let float = accuracy(&simulate(&network, &data), &data, Readout::Sum);
+        let float = accuracy(&in_floats(&network, &data), &data, Readout::Sum);
         assert_eq!((float * 370.0).round() as usize, framework, "{name}");
         let deployment = deploy(&network, &calibration, 8);
         let image = deployment.image.image();
@@ -127,7 +118,7 @@ fn images_spike_as_the_network_does() {
         let data = recordings(&format!("{name}.npz"));
         let deployment = deploy(&network, &data, 16);
         let (float, own) = (
-            simulate(&network, &data),
+            in_floats(&network, &data),
             emulate(&deployment.image.image(), &data),
         );
         for (float, own) in float.ensembles.iter().zip(&own.ensembles) {

@@ -50,7 +50,7 @@ pub enum DataError {
     },
     /// Recordings of events, for a reader of samples.
     #[error(
-        "{file}: recordings of events, which `simulate` reads; for anything else count them in steps, and save x of the shape (samples, steps, ...)"
+        "{file}: recordings of events, which NIR graphs and their images take, and temporal models in `simulate`; for anything else count them in steps, and save x of the shape (samples, steps, ...)"
     )]
     Events {
         /// The file.

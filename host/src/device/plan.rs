@@ -22,6 +22,7 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
 use crate::image::{Image, ImageBuf};
 use crate::sign::{PublicKey, trailer_of};
+use crate::stream::is_temporal;
 
 /// Options of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -563,14 +564,9 @@ impl Layout {
     pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
         let limits = Limits::of(chip.processor().target());
         let stack = limits.stack(image.description().is_exact());
-        let temporal = image
-            .description()
-            .ensembles
-            .iter()
-            .any(|e| e.temporal().is_some());
         Self {
             stack,
-            temporal,
+            temporal: is_temporal(image),
             ..self
         }
     }

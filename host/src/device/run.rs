@@ -15,7 +15,7 @@ use super::session::{Identity, Inference, Link, Session, SessionError, StackUse}
 use crate::assemble::{Image, MAX_ENSEMBLES};
 use crate::bench::Spread;
 use crate::data::DataSet;
-use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine, in_units, judge};
+use crate::emulate::{EmulateError, Encoder, FanOut, HostEngine, in_units, input_size, judge};
 use crate::judge::{self, Deviation, Figures, Judge};
 use crate::simulate::Readout;
 
@@ -254,13 +254,7 @@ pub fn compare<L: Link>(
 ) -> Result<RunReport, RunError> {
     let watch = if bisect { Watch::Hashes } else { Watch::Counts };
     let mut emulator = Emulator::new(image)?;
-    let mut tally = Tally::default();
-    let mut judged = judge::Tally::default();
-    let ensembles = image.description().ensembles.len();
-    let mut totals = vec![Count64::default(); ensembles];
-    let (mut steps, mut ticks) = (0u64, Vec::new());
-    let mut divergence = None;
-    let start = Instant::now();
+    let mut so_far = SoFar::new(image, judge);
     for (sample, input) in inputs.into_iter().enumerate() {
         let refused = |source| RunError::Input { sample, source };
         let expected = emulator.infer(&input).map_err(refused)?;
@@ -275,30 +269,15 @@ pub fn compare<L: Link>(
             let place = locate(session, &mut emulator, &input, work, &expected, &found);
             let mut place = place.map_err(failed)?;
             place.sample = sample;
-            divergence = Some(place);
+            so_far.divergence = Some(place);
             break;
         }
-        tally.samples += 1;
+        so_far.ticks.push(found.all_ticks());
         let outputs = 0..found.outputs.len();
-        tally.outputs = outputs.map(|at| output(image, &found, at)).collect();
-        if let Some(judge) = judge {
-            let first = tally.outputs.first().into_iter().flatten();
-            judge.add(&mut judged, sample, first.copied());
-            tally.figures = judge.figures(&judged);
-        }
-        for (total, count) in totals.iter_mut().zip(&found.counts) {
-            total.events += u64::from(count.events);
-            total.spikes += u64::from(count.spikes);
-        }
-        steps += u64::from(found.steps);
-        ticks.push(found.all_ticks());
-        tally.counts = found.counts;
-        progress(&tally);
+        let outputs = outputs.map(|at| output(image, &found, at)).collect();
+        progress(so_far.add(found.steps.into(), outputs, found.counts));
     }
-    let seconds = start.elapsed().as_secs_f64();
-    report(
-        session, image, &tally, &totals, steps, ticks, seconds, divergence,
-    )
+    so_far.report(session, image)
 }
 
 /// Recordings on a device and in the emulator, step by step, up to the first difference.
@@ -317,7 +296,7 @@ pub fn stream<L: Link>(
     progress: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, RunError> {
     let network = image.description();
-    let size: usize = network.inputs.iter().map(|input| input.size as usize).sum();
+    let size = input_size(image);
     let encoder = Encoder::of_steps(image, data, size)?;
     let steps = data.sample_size() / size.max(1);
     if steps * size != data.sample_size() {
@@ -327,21 +306,15 @@ pub fn stream<L: Link>(
     let driven = emulator.driven();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
-    let outputs_size = network.outputs.first().map_or(0, |o| o.size as usize);
-    let judge = Judge::new(data, outputs_size, judge::THRESHOLD);
-    let mut judged = judge::Tally::default();
-    let mut tally = Tally::default();
-    let mut totals = vec![Count64::default(); network.ensembles.len()];
-    let mut ticks = Vec::new();
-    let mut divergence = None;
-    let start = Instant::now();
+    let judge = judge(image, data);
+    let mut so_far = SoFar::new(image, judge.as_ref());
     let mut bytes = Vec::new();
     'samples: for sample in 0..data.len() {
         let Some(values) = data.sample(sample) else {
             break;
         };
         let mut shown = vec![Vec::new(); network.outputs.len()];
-        let mut counts = vec![Count::default(); totals.len()];
+        let mut counts = vec![Count::default(); network.ensembles.len()];
         for step in 0..steps {
             encoder.encode(values.part(step * size..(step + 1) * size), &mut bytes);
             let from_rest = step == 0 && (sample == 0 || !options.stateful);
@@ -366,48 +339,27 @@ pub fn stream<L: Link>(
                 .map_err(failed)?;
             if !expected.is(&found) {
                 let mut place = emulator
-                    .difference(session, &engine, &record, &expected, &found)
+                    .difference(session, &engine, &expected, &found)
                     .map_err(failed)?;
                 (place.sample, place.step) = (sample, step.min(usize::from(u16::MAX)) as u16);
-                divergence = Some(place);
+                so_far.divergence = Some(place);
                 break 'samples;
             }
             for (total, count) in counts.iter_mut().zip(&found.counts) {
                 total.events = total.events.saturating_add(count.events);
                 total.spikes = total.spikes.saturating_add(count.spikes);
             }
-            ticks.push(found.all_ticks());
+            so_far.ticks.push(found.all_ticks());
             for (at, shown) in shown.iter_mut().enumerate() {
                 shown.extend(output(image, &found, at).iter().map(|v| *v as f32));
             }
         }
-        tally.samples += 1;
-        tally.outputs = (shown.iter().zip(&network.outputs))
+        let outputs = (shown.iter().zip(&network.outputs))
             .map(|(shown, o)| options.readout.of(shown, o.size as usize))
             .collect();
-        if let (Some(judge), Some(first)) = (&judge, tally.outputs.first()) {
-            judge.add(&mut judged, sample, first.iter().copied());
-            tally.figures = judge.figures(&judged);
-        }
-        for (total, count) in totals.iter_mut().zip(&counts) {
-            total.events += u64::from(count.events);
-            total.spikes += u64::from(count.spikes);
-        }
-        tally.counts = counts;
-        progress(&tally);
+        progress(so_far.add(steps, outputs, counts));
     }
-    let seconds = start.elapsed().as_secs_f64();
-    let taken = tally.samples * steps;
-    report(
-        session,
-        image,
-        &tally,
-        &totals,
-        taken as u64,
-        ticks,
-        seconds,
-        divergence,
-    )
+    so_far.report(session, image)
 }
 
 /// Options of a run over recordings.
@@ -425,41 +377,84 @@ struct Count64 {
     spikes: u64,
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a run has gathered")]
-fn report<L: Link>(
-    session: &mut Session<L>,
-    image: &Image<'_>,
-    tally: &Tally,
-    totals: &[Count64],
-    steps: u64,
+/// Samples so far, in which device and emulator agree.
+struct SoFar<'d> {
+    judge: Option<&'d Judge<'d>>,
+    judged: judge::Tally,
+    tally: Tally,
+    totals: Vec<Count64>,
+    /// Steps of all samples.
+    steps: usize,
+    /// Ticks of each inference, or over time of each step.
     ticks: Vec<u64>,
-    seconds: f64,
+    start: Instant,
     divergence: Option<Divergence>,
-) -> Result<RunReport, RunError> {
-    let images = tally.samples.max(1) as f64;
-    let sum = |of: fn(&Count64) -> u64| totals.iter().map(of).sum::<u64>() as f64 / images;
-    let network = image.description();
-    let ensembles = network.ensembles.iter().zip(totals).enumerate();
-    Ok(RunReport {
-        images: tally.samples,
-        accuracy: tally.figures.accuracy,
-        error: tally.figures.error,
-        steps_mean: steps as f64 / images,
-        events_per_image: sum(|t| t.events),
-        spikes_per_image: sum(|t| t.spikes),
-        ensembles: ensembles
-            .map(|(index, (ensemble, total))| EnsembleActivity {
-                label: network.ensemble_label(index).to_owned(),
-                neurons: ensemble.neurons,
-                events_per_image: total.events as f64 / images,
-                spikes_per_image: total.spikes as f64 / images,
-            })
-            .collect(),
-        ticks: Spread::of(ticks),
-        stack: session.stack()?,
-        images_per_second: tally.samples as f64 / seconds.max(1e-9),
-        divergence,
-    })
+}
+
+impl<'d> SoFar<'d> {
+    fn new(image: &Image<'_>, judge: Option<&'d Judge<'d>>) -> Self {
+        Self {
+            judge,
+            judged: judge::Tally::default(),
+            tally: Tally::default(),
+            totals: vec![Count64::default(); image.description().ensembles.len()],
+            steps: 0,
+            ticks: Vec::new(),
+            start: Instant::now(),
+            divergence: None,
+        }
+    }
+
+    /// Takes up a sample of so many steps: its outputs, and the counts of each ensemble.
+    fn add(&mut self, steps: usize, outputs: Vec<Vec<f64>>, counts: Vec<Count>) -> &Tally {
+        if let (Some(judge), Some(first)) = (self.judge, outputs.first()) {
+            let sample = self.tally.samples;
+            judge.add(&mut self.judged, sample, first.iter().copied());
+            self.tally.figures = judge.figures(&self.judged);
+        }
+        for (total, count) in self.totals.iter_mut().zip(&counts) {
+            total.events += u64::from(count.events);
+            total.spikes += u64::from(count.spikes);
+        }
+        self.steps += steps;
+        self.tally.samples += 1;
+        self.tally.outputs = outputs;
+        self.tally.counts = counts;
+        &self.tally
+    }
+
+    fn report<L: Link>(
+        self,
+        session: &mut Session<L>,
+        image: &Image<'_>,
+    ) -> Result<RunReport, RunError> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let (tally, totals) = (&self.tally, &self.totals);
+        let images = tally.samples.max(1) as f64;
+        let sum = |of: fn(&Count64) -> u64| totals.iter().map(of).sum::<u64>() as f64 / images;
+        let network = image.description();
+        let ensembles = network.ensembles.iter().zip(totals).enumerate();
+        Ok(RunReport {
+            images: tally.samples,
+            accuracy: tally.figures.accuracy,
+            error: tally.figures.error,
+            steps_mean: self.steps as f64 / images,
+            events_per_image: sum(|t| t.events),
+            spikes_per_image: sum(|t| t.spikes),
+            ensembles: ensembles
+                .map(|(index, (ensemble, total))| EnsembleActivity {
+                    label: network.ensemble_label(index).to_owned(),
+                    neurons: ensemble.neurons,
+                    events_per_image: total.events as f64 / images,
+                    spikes_per_image: total.spikes as f64 / images,
+                })
+                .collect(),
+            ticks: Spread::of(self.ticks),
+            stack: session.stack()?,
+            images_per_second: tally.samples as f64 / seconds.max(1e-9),
+            divergence: self.divergence,
+        })
+    }
 }
 
 /// An output of an inference, in the network's units.
@@ -480,14 +475,10 @@ fn locate<L: Link>(
 ) -> Result<Divergence, SessionError> {
     let image = emulator.image;
     let ensembles = image.description().ensembles.len();
-    let label = |layer: usize| match layer.checked_sub(ensembles) {
-        None => image.description().ensemble_label(layer).to_owned(),
-        Some(output) => image.description().output_label(output).to_owned(),
-    };
     let divergence = |step: u16, layer, quantity, neuron, device, host| Divergence {
         sample: 0,
         step,
-        layer: label(layer),
+        layer: label(image, layer),
         quantity,
         neuron,
         device,
@@ -559,6 +550,15 @@ fn locate<L: Link>(
         }
     }
     Ok(divergence(step, ensembles, Quantity::Hash, 0, 0, 0))
+}
+
+/// The label of a layer: ensembles come first, then outputs.
+fn label(image: &Image<'_>, layer: usize) -> String {
+    let network = image.description();
+    match layer.checked_sub(network.ensembles.len()) {
+        None => network.ensemble_label(layer).to_owned(),
+        Some(output) => network.output_label(output).to_owned(),
+    }
 }
 
 /// The first place at which two lists differ, and what they have there; 0 if one ends.
@@ -707,47 +707,51 @@ impl<'i> Emulator<'i> {
         expected
     }
 
-    /// The first difference of a device's step from an engine's.
+    /// The first difference of a device's step from an engine's. The divergence is of step 0 of sample 0.
     fn difference<L: Link>(
         &self,
         session: &mut Session<L>,
         engine: &HostEngine<'_>,
-        record: &Record,
         expected: &Expected,
         found: &Inference,
     ) -> Result<Divergence, SessionError> {
-        let network = self.image.description();
-        let place = |layer: String, quantity, neuron, device, host| Divergence {
+        let place = |layer, quantity, neuron, device, host| Divergence {
             sample: 0,
             step: 0,
-            layer,
+            layer: label(self.image, layer),
             quantity,
             neuron,
             device,
             host,
         };
-        for (at, (here, count)) in record.spikes.iter().zip(&found.counts).enumerate() {
-            let label = network.ensemble_label(at).to_owned();
-            let host: u32 = here.iter().map(|e| u32::from(e.value.unsigned_abs())).sum();
-            if (here.len() as u32, host) != (count.events, count.spikes) {
-                let (device, host) = (count.spikes.into(), host.into());
-                return Ok(place(label, Quantity::Spikes, 0, device, host));
+        let ensembles = expected.counts.len();
+        for (layer, (device, host)) in found.counts.iter().zip(&expected.counts).enumerate() {
+            if device != host {
+                let (device, host) = (device.spikes.into(), host.spikes.into());
+                return Ok(place(layer, Quantity::Spikes, 0, device, host));
             }
-            let there = session.potentials(at as u8)?;
-            let here: Vec<i32> = (0..).map_while(|n| engine.potential(at, n)).collect();
-            if let Some((neuron, device, host)) = first_value(&there, &here) {
-                return Ok(place(label, Quantity::Potential, neuron, device, host));
+            let device = session.potentials(layer as u8)?;
+            let host: Vec<i32> = (0..).map_while(|n| engine.potential(layer, n)).collect();
+            if let Some((neuron, device, host)) = first_value(&device, &host) {
+                return Ok(place(layer, Quantity::Potential, neuron, device, host));
             }
         }
-        for (at, (device, host)) in found.outputs.iter().zip(&expected.outputs).enumerate() {
+        for (output, (device, host)) in found.outputs.iter().zip(&expected.outputs).enumerate() {
             if let Some((neuron, device, host)) = first_value(device, host) {
-                let label = network.output_label(at).to_owned();
-                return Ok(place(label, Quantity::Value, neuron, device, host));
+                let layer = ensembles + output;
+                return Ok(place(layer, Quantity::Value, neuron, device, host));
             }
         }
-        let hash = |hashes: &[Vec<u32>]| hashes.iter().flatten().next().map_or(0, |&h| h.into());
-        let (device, host) = (hash(&found.hashes), hash(&expected.hashes));
-        Ok(place(String::new(), Quantity::Hash, 0, device, host))
+        let hashes = found
+            .hashes
+            .iter()
+            .flatten()
+            .zip(expected.hashes.iter().flatten());
+        let differs = hashes
+            .enumerate()
+            .find(|(_, (device, host))| device != host);
+        let (layer, (&device, &host)) = differs.unwrap_or((ensembles, (&0, &0)));
+        Ok(place(layer, Quantity::Hash, 0, device.into(), host.into()))
     }
 
     /// One step on an input, which the engine has taken before; `None` if there is none.

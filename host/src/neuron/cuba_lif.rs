@@ -83,6 +83,15 @@ pub(crate) struct Target<'a> {
     pub(crate) options: &'a QuantizeOptions,
 }
 
+/// Tells whether all neurons have the parameters of their channel's first.
+fn repeat(population: &Population) -> bool {
+    let parameters = neurons(population).map_or_else(Vec::new, NeuronType::parameters);
+    parameters.iter().all(|parameter| {
+        let bits = |neuron: usize| parameter.value.at(neuron).to_bits();
+        (0..population.neurons).all(|n| bits(n) == bits(n % population.channels))
+    })
+}
+
 /// Parameters of neurons.
 struct Parameters<'a> {
     rule: Rule,
@@ -105,24 +114,6 @@ impl Parameters<'_> {
             Some(_) => gain * f64::from(self.synapse_gain.at(neuron)),
             None => gain,
         }
-    }
-
-    /// Tells whether all of so many neurons have the parameters of their channel's first.
-    fn repeat(&self, neurons: usize, channels: usize) -> bool {
-        let all = [
-            self.decay,
-            self.gain,
-            self.leak,
-            self.threshold,
-            self.reset,
-            self.synapse_decay,
-            self.synapse_gain,
-            self.floor,
-            self.start,
-        ];
-        all.iter().all(|values| {
-            (0..neurons).all(|n| values.at(n).to_bits() == values.at(n % channels).to_bits())
-        })
     }
 }
 
@@ -171,7 +162,7 @@ impl Target<'_> {
     pub(crate) fn quantize(&self) -> Result<(Ensemble, Weights), QuantizeError> {
         let p = self.parameters()?;
         let population = self.population;
-        let channels = if p.repeat(population.neurons, population.channels) {
+        let channels = if repeat(population) {
             population.channels
         } else {
             population.neurons

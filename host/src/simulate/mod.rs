@@ -28,11 +28,13 @@ pub use accuracy::{Readout, accuracy};
 pub use limits::Limits;
 pub use random::RandomState;
 
+use crate::judge;
 use crate::network::Network;
 use crate::ops::OpsError;
 use crate::tensor::Tensor;
 use neurons::Population;
 use plan::{Kind, Plan};
+pub(crate) use run::widen;
 use run::{Pooling, Record, Scratch, State};
 
 /// The most steps, or items, whose fixed values are computed together.
@@ -220,7 +222,7 @@ pub enum InputData {
 }
 
 impl InputData {
-    fn tensor(&self) -> &Tensor {
+    pub(crate) fn tensor(&self) -> &Tensor {
         let (Self::Static(tensor) | Self::Steps(tensor)) = self;
         tensor
     }
@@ -269,6 +271,23 @@ pub struct EnsembleData {
     /// The least and the largest voltage of each current-based neuron, over all items and steps and before resets, or
     /// current that charges it; empty for others.
     pub reached: Vec<[f32; 2]>,
+}
+
+impl ProbeData {
+    /// The result of each value, item by item.
+    pub fn results(&self, readout: Readout) -> impl Iterator<Item = Vec<f64>> {
+        let axes = self.values.shape().get(1..).unwrap_or_default();
+        let each = axes.iter().product::<usize>().max(1);
+        let size = axes.last().copied().unwrap_or(0);
+        let items = self.values.data().chunks_exact(each);
+        items.map(move |steps| readout.of(steps, size))
+    }
+
+    /// The place of the largest result of each item, the first of equals.
+    pub fn decisions(&self, readout: Readout) -> impl Iterator<Item = usize> {
+        self.results(readout)
+            .map(|results| judge::largest(results.into_iter()))
+    }
 }
 
 impl Run {
@@ -630,7 +649,7 @@ impl Simulator {
                     None
                 },
                 reached: records.iter().fold(Vec::new(), |mut all, r| {
-                    run::widen(&mut all, r.reached[e].iter().copied());
+                    widen(&mut all, r.reached[e].iter().copied());
                     all
                 }),
             })

@@ -94,7 +94,7 @@ impl Record {
 }
 
 /// Widens extremes by others; empty ones are theirs.
-pub(super) fn widen(all: &mut Vec<[f32; 2]>, more: impl Iterator<Item = [f32; 2]>) {
+pub(crate) fn widen(all: &mut Vec<[f32; 2]>, more: impl Iterator<Item = [f32; 2]>) {
     if all.is_empty() {
         all.extend(more);
         return;

@@ -228,6 +228,30 @@ pub(crate) struct TimeFlags {
     pub(crate) stream: bool,
 }
 
+/// Options for recordings that an image runs.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct RecordingFlags {
+    #[command(flatten)]
+    pub(crate) time: TimeFlags,
+    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    pub(crate) input_shape: Option<Shape>,
+}
+
+/// Options of a run over recordings.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StreamFlags {
+    /// The result of an output over time: last, mean:N of the last N steps, sum, largest, or first to spike [default:
+    /// the sum of spikes, else last].
+    #[arg(long, value_name = "HOW")]
+    pub(crate) readout: Option<Readout>,
+    #[command(flatten)]
+    pub(crate) recordings: RecordingFlags,
+    /// Go on from recording to recording instead of from rest.
+    #[arg(long)]
+    pub(crate) stateful: bool,
+}
+
 impl DataFlags {
     /// The data with its targets as the user has them.
     pub(crate) fn targets(&self, set: DataSet) -> DataSet {
@@ -545,18 +569,8 @@ pub(crate) struct Emulate {
     /// Run fewer steps than the image states, or the data has.
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) steps: Option<u16>,
-    /// The result of an output over time: last, mean:N of the last N steps, sum, largest, or first to spike [default:
-    /// the sum of spikes, else last].
-    #[arg(long, value_name = "HOW")]
-    pub(crate) readout: Option<Readout>,
     #[command(flatten)]
-    pub(crate) time: TimeFlags,
-    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
-    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
-    pub(crate) input_shape: Option<Shape>,
-    /// Go on from recording to recording instead of from rest.
-    #[arg(long)]
-    pub(crate) stateful: bool,
+    pub(crate) streams: StreamFlags,
     /// Write outputs, spikes and potentials of each sample here, for numpy.load: the last ones, or over time those of
     /// each step.
     #[arg(short, long, value_name = "NPZ")]
@@ -639,18 +653,8 @@ pub(crate) struct Run {
     /// Run only the first N samples.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
-    /// The result of an output over time: last, mean:N of the last N steps, sum, largest, or first to spike [default:
-    /// the sum of spikes, else last].
-    #[arg(long, value_name = "HOW")]
-    pub(crate) readout: Option<Readout>,
     #[command(flatten)]
-    pub(crate) time: TimeFlags,
-    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
-    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
-    pub(crate) input_shape: Option<Shape>,
-    /// Go on from recording to recording instead of from rest.
-    #[arg(long)]
-    pub(crate) stateful: bool,
+    pub(crate) streams: StreamFlags,
     /// Also compare every potential and every sum after every step, to find the first difference.
     #[arg(long)]
     pub(crate) bisect: bool,

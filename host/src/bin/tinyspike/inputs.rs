@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, DataSet, Recordings, suspicion};
+use tinyspike::data::{self, DataSet, Frames, Recordings, Samples, suspicion};
 use tinyspike::emulate;
 use tinyspike::inputs::Inputs;
 use tinyspike::judge::Judge;
 use tinyspike::network::Head;
 
-use crate::args::{ConvertFlags, DataFlags, TimeFlags};
+use crate::args::{ConvertFlags, DataFlags, RecordingFlags, TimeFlags};
 use crate::diagnostics::{Failure, note, warn};
-use crate::source::{Source, as_they_are};
+use crate::source::{Source, as_they_are, events};
 
 /// Seconds of a step in which events are counted, unless the user says.
-pub(crate) const BIN: f64 = 0.001;
+const BIN: f64 = 0.001;
 
 /// Reads `[INPUT=]FILE` for each input, and shapes the samples as the inputs are. At most `limit`
 /// samples are kept. In a temporal model, and if that fits a NIR graph, samples have an axis of time before. Recordings of
@@ -39,15 +39,9 @@ pub(crate) fn load(
             ))
             .hint("--temporal-model takes the first axis as time"));
         }
-        let seconds = time.bin.unwrap_or(BIN);
-        if time.bin.is_none() {
-            note(format_args!(
-                "events are counted in steps of {seconds} s; --bin says else"
-            ));
-        }
         let recordings = recordings.take(limit.map_or(usize::MAX, |n| n as usize));
         let shape = Inputs::shape(network, 0).unwrap_or_default();
-        let frames = recordings.frames(&shape, seconds, steps.map(|n| n as usize))?;
+        let frames = frames(recordings, &shape, time.bin, steps)?;
         return Ok(Inputs::of_events(network, frames)?);
     }
     if time.bin.is_some() {
@@ -92,10 +86,7 @@ pub(crate) fn of_image(
     flags: &DataFlags,
     limit: Option<u32>,
 ) -> Result<DataSet, Failure> {
-    let network = image.description();
-    let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
-    let labels: Vec<&str> = labels.collect();
-    let set = joined("--data", files, &labels, |at, path| {
+    let set = joined("--data", files, &labels(image), |at, path| {
         let set = flags.targets(data::load(path)?);
         Ok(match flags.byte_scale {
             Some(scale) => set.with_byte_scale(scale),
@@ -112,6 +103,85 @@ pub(crate) fn of_image(
         emulate::left_out(image),
     );
     Ok(set)
+}
+
+/// The recordings for an image of neurons that keep their state. Addresses of recorded events are those of an input of
+/// the shape that the flags say.
+pub(crate) fn recordings(
+    files: &[String],
+    image: &Image<'_>,
+    bytes: &DataFlags,
+    flags: &RecordingFlags,
+    limit: Option<u32>,
+) -> Result<DataSet, Failure> {
+    let path = assign("--data", files, &labels(image))?[0];
+    let size = image
+        .description()
+        .inputs
+        .first()
+        .map_or(0, |i| i.size as usize);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    if let Some(events) = Recordings::open(path)? {
+        let shape = flags.input_shape.as_ref();
+        let shape = shape.map_or_else(|| vec![size], |shape| shape.0.clone());
+        if shape.iter().product::<usize>() != size {
+            return Err(Failure::new(format!(
+                "--input-shape {shape:?} is no shape of the network's input of {size} places"
+            )));
+        }
+        return counted(events.take(limit), &shape, flags.time.bin);
+    }
+    let mut set = data::load(path)?;
+    if flags.time.stream {
+        set = set.as_stream();
+    }
+    let over_time = set.sample_size() != size;
+    Ok(events(set, bytes, over_time).take(limit))
+}
+
+/// Recorded events as counts in steps.
+pub(crate) fn counted(
+    events: Recordings,
+    shape: &[usize],
+    bin: Option<f64>,
+) -> Result<DataSet, Failure> {
+    let frames = frames(events, shape, bin, None)?;
+    let (count, steps) = (frames.len(), frames.steps());
+    let mut bytes = Vec::with_capacity(count * steps * shape.iter().product::<usize>());
+    for recording in 0..count {
+        let counts = frames.dense(recording..recording + 1, steps);
+        // What is more than a byte holds is cut off; a step has a few events at a place.
+        bytes.extend(counts.data().iter().map(|count| *count as u8));
+    }
+    let shape = [&[steps], shape].concat();
+    let set = DataSet::new(shape, Samples::U8(bytes), None);
+    let set = set.ok_or_else(|| Failure::new("the recordings have no step"))?;
+    Ok(set
+        .with_byte_scale(1.0)
+        .with_targets(frames.targets().cloned()))
+}
+
+/// Recorded events in steps of so many seconds, or else of a usual length, which is said.
+fn frames(
+    events: Recordings,
+    shape: &[usize],
+    bin: Option<f64>,
+    steps: Option<u32>,
+) -> Result<Frames, Failure> {
+    let seconds = bin.unwrap_or(BIN);
+    if bin.is_none() {
+        note(format_args!(
+            "events are counted in steps of {seconds} s; --bin says else"
+        ));
+    }
+    Ok(events.frames(shape, seconds, steps.map(|n| n as usize))?)
+}
+
+/// The names of an image's inputs.
+fn labels<'i>(image: &'i Image<'_>) -> Vec<&'i str> {
+    let network = image.description();
+    let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
+    labels.collect()
 }
 
 /// Says which figure zeros and ones have, unless the model's last function makes it plain.

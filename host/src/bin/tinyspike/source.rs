@@ -77,21 +77,10 @@ impl Source {
     pub(crate) fn scaled(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
         match self {
             Self::Keras(model, _) => scaled(set, flags, model, input),
-            Self::Nir(_) => self.events(flags.targets(set), flags, input),
-        }
-    }
-
-    /// Data for a NIR graph: over time, bytes stand for numbers of events.
-    fn events(&self, set: DataSet, flags: &DataFlags, input: usize) -> DataSet {
-        match flags.byte_scale {
-            Some(scale) => set.with_byte_scale(scale),
-            None if self.over_time(&set, input) => {
-                if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
-                    note("bytes over time stand for numbers of events; --byte-scale says else");
-                }
-                set.with_byte_scale(1.0)
+            Self::Nir(_) => {
+                let over_time = self.over_time(&set, input);
+                events(set, flags, over_time)
             }
-            None => set,
         }
     }
 
@@ -251,6 +240,22 @@ pub(crate) fn scaled(set: DataSet, flags: &DataFlags, model: &Model, input: usiz
     match flags.byte_scale {
         Some(scale) => set.with_byte_scale(scale),
         None if model.takes_bytes(input) => as_they_are(set, "the model scales them itself"),
+        None => set,
+    }
+}
+
+/// The data of neurons that keep their state, whose bytes stand for what the user says, or else over time for numbers
+/// of events, which is said.
+pub(crate) fn events(set: DataSet, flags: &DataFlags, over_time: bool) -> DataSet {
+    let set = flags.targets(set);
+    match flags.byte_scale {
+        Some(scale) => set.with_byte_scale(scale),
+        None if over_time => {
+            if set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_)) {
+                note("bytes over time stand for numbers of events; --byte-scale says else");
+            }
+            set.with_byte_scale(1.0)
+        }
         None => set,
     }
 }

@@ -4,16 +4,18 @@ use std::io::Write;
 
 use tinyspike::ImageBuf;
 use tinyspike::advice::Advised as _;
+use tinyspike::assemble::Image;
 use tinyspike::bench::{BenchError, BenchOptions, bench, code};
 use tinyspike::data::DataSet;
 use tinyspike::device::bench::{
     DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure,
 };
 use tinyspike::device::talk;
+use tinyspike::emulate::input_size;
 use tinyspike_board::firmware::{Board, Program, build_here};
 
 use super::run::Broken;
-use crate::args::{Bench, BenchTarget, BoardFlags, TimeFlags};
+use crate::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
 use crate::deployed::deploy;
 use crate::diagnostics::Failure;
 use crate::{files, inputs, progress};
@@ -29,15 +31,9 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
             ))
             .hint("`tinyspike run` states the ticks of a step there"));
         }
-        let recording = super::temporal::recordings(
-            &args.data,
-            &image,
-            &args.bytes,
-            (&TimeFlags::default(), None),
-            Some(1),
-        )?;
-        let steps = super::temporal::as_steps(&image, &recording);
-        steps
+        let flags = RecordingFlags::default();
+        let recording = inputs::recordings(&args.data, &image, &args.bytes, &flags, Some(1))?;
+        as_steps(&image, &recording)
             .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?
             .take(args.limit as usize)
     } else {
@@ -53,6 +49,12 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
             print(args, &report, out)
         }
     }
+}
+
+/// A recording as one input after another, each a step.
+fn as_steps(image: &Image<'_>, set: &DataSet) -> Option<DataSet> {
+    let steps = DataSet::new(vec![input_size(image)], set.samples().clone(), None)?;
+    Some(steps.with_byte_scale(set.byte_scale()))
 }
 
 fn print(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -41,12 +42,47 @@ const COMPARED: usize = 512;
 
 /// Output of `--json`.
 #[derive(Serialize)]
-struct Json<'a> {
+struct Json<'a, C> {
     report: &'a Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<&'a Tuning>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    comparison: Option<&'a Comparison>,
+    comparison: Option<&'a C>,
+}
+
+/// Files that are written: the image and, if it is asked for, its report.
+pub(crate) struct Files {
+    image: Output,
+    report: Option<Output>,
+}
+
+impl Files {
+    /// Makes sure that both can be written, and that they are no inputs and not one file.
+    fn new(args: &Convert) -> Result<Self, Failure> {
+        let read = input_files(&args.model, &args.convert, &args.calibration);
+        let claim = |path| Output::new(path, read.iter().map(PathBuf::as_path));
+        let image = claim(&args.output)?;
+        let report = args.report.as_deref().map(claim).transpose()?;
+        if report.as_ref().is_some_and(|report| report.is(&image)) {
+            return Err(Failure::new(format!(
+                "the image and the report would both be {}",
+                args.output.display()
+            )));
+        }
+        Ok(Self { image, report })
+    }
+
+    /// Writes both, and shows which boards hold the image.
+    pub(crate) fn write(self, deployment: &Deployment) -> Result<(), Failure> {
+        if let Some(output) = self.report {
+            let mut json = serde_json::to_string_pretty(&deployment.report)?;
+            json.push('\n');
+            output.write(json.as_bytes())?;
+        }
+        self.image.write(deployment.image.bytes())?;
+        show_boards(&deployment.image.image());
+        Ok(())
+    }
 }
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
@@ -57,25 +93,13 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             "--weight-bits {bits}: weights of more than {WEIGHT_BITS} bits need --exact"
         )));
     }
-    let files = input_files(&args.model, &args.convert, &args.calibration);
-    let claim = |path| Output::new(path, files.iter().map(PathBuf::as_path));
-    let output = claim(&args.output)?;
-    let report_output = args.report.as_deref().map(claim).transpose()?;
-    if report_output
-        .as_ref()
-        .is_some_and(|report| report.is(&output))
-    {
-        return Err(Failure::new(format!(
-            "the image and the report would both be {}",
-            args.output.display()
-        )));
-    }
-    let mut out = output.messages(out);
+    let files = Files::new(args)?;
+    let mut out = files.image.messages(out);
     let (model, conversion) = match Source::load(&args.model, &args.convert)? {
         Source::Keras(model, conversion) => (*model, *conversion),
         source @ Source::Nir(_) => {
             source.show_warnings();
-            return super::temporal::convert(args, &source, output, &mut *out);
+            return super::temporal::convert(args, &source, files, &mut *out);
         }
     };
     show_warnings(&conversion);
@@ -91,20 +115,24 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
              hundred real inputs (--calibration FILE) avoid it",
         );
     }
-    let report = &deployment.report;
-    if let Some(report_output) = report_output {
-        let mut json = serde_json::to_string_pretty(report)?;
-        json.push('\n');
-        report_output.write(json.as_bytes())?;
-    }
-    output.write(deployment.image.bytes())?;
-    show_boards(&deployment.image.image());
+    files.write(&deployment)?;
     let comparison = few.and_then(|few| compared(&model, &conversion, &deployment, few));
+    show(args, &deployment, comparison.as_ref(), &mut out)
+}
+
+/// Shows the image that was written, what was compared, and what comes next.
+pub(crate) fn show<C: Serialize + fmt::Display>(
+    args: &Convert,
+    deployment: &Deployment,
+    comparison: Option<&C>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let report = &deployment.report;
     if args.json {
         let all = Json {
             report,
             tuning: deployment.tuning.as_ref(),
-            comparison: comparison.as_ref(),
+            comparison,
         };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(());
@@ -323,7 +351,7 @@ fn deploy(
 }
 
 /// Notes which boards have no room for as many parts as an image has.
-pub(crate) fn show_boards(image: &Image<'_>) {
+fn show_boards(image: &Image<'_>) {
     let network = image.description();
     let (ensembles, connections) = (network.ensembles.len(), network.connections.len());
     let holds = |limits: Limits| ensembles <= limits.ensembles && connections <= limits.connections;

@@ -12,6 +12,7 @@ mod keygen;
 mod monitor;
 mod nir;
 mod probes;
+mod record;
 mod run;
 mod sign;
 mod simulate;

@@ -29,13 +29,8 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let over_time = stream::is_temporal(&image);
     let set = if over_time {
-        super::temporal::recordings(
-            &args.data,
-            &image,
-            &args.bytes,
-            (&args.time, args.input_shape.as_ref()),
-            args.limit,
-        )?
+        let flags = &args.streams.recordings;
+        inputs::recordings(&args.data, &image, &args.bytes, flags, args.limit)?
     } else {
         inputs::of_image(&args.data, &image, &args.bytes, args.limit)?
     };
@@ -43,8 +38,8 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         bisect: args.bisect,
     };
     let streaming = StreamOptions {
-        readout: args.readout.unwrap_or_else(|| stream::readout(&image)),
-        stateful: args.stateful,
+        readout: (args.streams.readout).unwrap_or_else(|| stream::readout(&image)),
+        stateful: args.streams.stateful,
     };
     let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
     let network = image.description();

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use tinyspike::Network;
 use tinyspike::advice::Advised as _;
-use tinyspike::data::{MAX_BYTES, NamedArray, NamedValues, suspicion, write_npz};
+use tinyspike::data::{NamedValues, suspicion};
 use tinyspike::judge::Figures;
-use tinyspike::network::Pre;
-use tinyspike::simulate::Run;
+use tinyspike::network::{Ensemble, Pre};
 use tinyspike::simulation::{self, Simulation, SimulationError};
 use tinyspike::text::escaped;
 
+use super::record::{Kind, Record};
 use crate::args::Simulate;
 use crate::diagnostics::{Failure, warn};
 use crate::inputs::{input_files, show_measure};
@@ -55,9 +55,9 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     let failed = |e: SimulationError| {
         Failure::advised(format!("{}: {e}", args.model.display()), &e.advice())
     };
-    let steps = simulation::steps(asked, &inputs).map_err(failed)?;
+    let steps = simulation::steps(asked, inputs.steps()).map_err(failed)?;
     let mut record = match args.output {
-        Some(_) => Some(Record::new(args, network, inputs.len(), steps)?),
+        Some(_) => Some(Record::new(inputs.len(), steps, arrays(args, network))?),
         None => None,
     };
     let bar = progress::bar("simulating", inputs.len() as u64);
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     bar.finish_and_clear();
     let report = report.map_err(failed)?;
     if let (Some(output), Some(record)) = (output, record) {
-        output.write_with(|file| write_npz(file, &record.arrays))?;
+        record.write(output)?;
     }
     suspicion::of_simulation(&report).iter().for_each(warn);
     if args.json {
@@ -81,91 +81,34 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Arrays that are written to a file.
-struct Record {
-    arrays: Vec<NamedArray>,
-    /// True if ensembles follow the outputs.
-    ensembles: bool,
-}
-
-impl Record {
-    /// Empty arrays of the shapes that they will have.
-    fn new(
-        args: &Simulate,
-        network: &Network,
-        images: usize,
-        steps: usize,
-    ) -> Result<Self, Failure> {
-        let mut arrays = Vec::new();
-        for probe in &network.probes {
-            let size = match probe.target {
-                Pre::Node(n) => network.nodes[n.0].size_out,
-                Pre::Neurons(e) => network.ensembles[e.0].n_neurons,
-            };
-            arrays.push(NamedArray {
-                name: format!("output/{}", probe.label),
-                shape: vec![images, steps, size],
-                values: NamedValues::F32(Vec::new()),
-            });
-        }
-        if args.probe.is_some() {
-            for e in &network.ensembles {
-                let (what, values) = if e.neuron_type.spikes() {
-                    ("spikes", NamedValues::I32(Vec::new()))
-                } else {
-                    ("activity", NamedValues::F32(Vec::new()))
-                };
-                arrays.push(NamedArray {
-                    name: format!("{what}/{}", e.label),
-                    shape: vec![images, steps, e.n_neurons],
-                    values,
-                });
-            }
-            for e in network
-                .ensembles
-                .iter()
-                .filter(|e| e.neuron_type.rule().is_some())
-            {
-                arrays.push(NamedArray {
-                    name: format!("potentials/{}", e.label),
-                    shape: vec![images, steps, e.n_neurons],
-                    values: NamedValues::F32(Vec::new()),
-                });
-            }
-        }
-        let values: u128 = (arrays.iter())
-            .map(|a| a.shape.iter().map(|n| *n as u128).product::<u128>())
-            .sum();
-        if values * 4 > u128::from(MAX_BYTES) {
-            return Err(Failure::new(format!(
-                "{} values at {steps} steps of {images} samples take {} MiB, and at most {} are \
-                 written",
-                values / (images * steps).max(1) as u128,
-                (values * 4) >> 20,
-                MAX_BYTES >> 20
-            ))
-            .hint("run fewer samples with --limit"));
-        }
-        Ok(Self {
-            arrays,
-            ensembles: args.probe.is_some(),
-        })
+/// The arrays of a network's outputs, and of its neurons if they are asked for.
+fn arrays(args: &Simulate, network: &Network) -> Vec<Kind> {
+    let mut arrays = Vec::new();
+    for probe in &network.probes {
+        let size = match probe.target {
+            Pre::Node(n) => network.nodes[n.0].size_out,
+            Pre::Neurons(e) => network.ensembles[e.0].n_neurons,
+        };
+        let name = format!("output/{}", probe.label);
+        arrays.push((name, size, NamedValues::F32(Vec::new())));
     }
-
-    fn add(&mut self, run: &Run) {
-        let outputs = run.probes.iter().map(|p| &p.values);
-        let ensembles = || run.ensembles.iter().filter(|_| self.ensembles);
-        let counts = ensembles().filter_map(|e| e.counts.as_ref());
-        let potentials = ensembles().filter_map(|e| e.potentials.as_ref());
-        let all = outputs.chain(counts).chain(potentials);
-        for (array, more) in self.arrays.iter_mut().zip(all) {
-            match &mut array.values {
-                NamedValues::F32(values) => values.extend_from_slice(more.data()),
-                // Counts are whole; leaky neurons count those below zero as negative.
-                NamedValues::I32(values) => values.extend(more.data().iter().map(|n| *n as i32)),
-            }
-        }
+    if args.probe.is_none() {
+        return arrays;
     }
+    for e in &network.ensembles {
+        let (what, values) = if e.neuron_type.spikes() {
+            ("spikes", NamedValues::I32(Vec::new()))
+        } else {
+            ("activity", NamedValues::F32(Vec::new()))
+        };
+        arrays.push((format!("{what}/{}", e.label), e.n_neurons, values));
+    }
+    let temporal = |e: &&Ensemble| e.neuron_type.rule().is_some();
+    for e in network.ensembles.iter().filter(temporal) {
+        let name = format!("potentials/{}", e.label);
+        arrays.push((name, e.n_neurons, NamedValues::F32(Vec::new())));
+    }
+    arrays
 }
 
 fn print(report: &Simulation, out: &mut dyn Write) -> Result<(), Failure> {

@@ -1,25 +1,30 @@
 //! Networks of current-based neurons as images: `convert` and `emulate` over time.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Write;
 use std::time::Instant;
 
+use serde::Serialize;
+use tinyspike::advice::Advised as _;
 use tinyspike::assemble::Image;
-use tinyspike::data::{self, DataSet, NamedArray, NamedValues, Recordings, Samples, write_npz};
+use tinyspike::compare::Outcome;
+use tinyspike::data::{self, DataSet, NamedValues, Recordings};
 use tinyspike::deploy::{DeployOptions, Mode};
-use tinyspike::emulate::EmulateError;
+use tinyspike::emulate::{self, EmulateError};
 use tinyspike::inputs::Inputs;
-use tinyspike::judge::{Figures, Judge, THRESHOLD, Tally};
+use tinyspike::judge::{Figures, Tally};
 use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
-use tinyspike::simulate::{Readout, Run, SimulateOptions};
+use tinyspike::simulate::SimulateOptions;
 use tinyspike::simulation;
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike::text::escaped;
 
-use super::convert::summary;
-use crate::args::{Convert, DataFlags, Emulate, Shape, TimeFlags};
+use super::convert::Files;
+use super::record::{Kind, Record};
+use crate::args::{Convert, Emulate};
 use crate::diagnostics::{Failure, note, warn};
-use crate::inputs::{BIN, assign};
+use crate::inputs::{self, assign};
 use crate::outputs::Output;
 use crate::progress;
 use crate::source::Source;
@@ -31,11 +36,39 @@ const CALIBRATED: usize = 256;
 /// Samples that run at a time.
 const BLOCK: usize = 256;
 
+/// First output of the network in floats and of its image, on the same samples.
+#[derive(Serialize)]
+struct Comparison {
+    samples: usize,
+    network: Outcome,
+    image: Outcome,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "on {} calibration samples: the image decides as the float network in {:.1} %",
+            self.samples,
+            100.0 * self.image.agreement.unwrap_or_default()
+        )?;
+        match (self.network.figures.accuracy, self.image.figures.accuracy) {
+            (Some(network), Some(image)) => write!(
+                f,
+                "\naccuracy: {:.2} % in floats, {:.2} % as an image",
+                network * 100.0,
+                image * 100.0
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Writes the image of a NIR graph.
 pub(crate) fn convert(
     args: &Convert,
     source: &Source,
-    output: Output,
+    files: Files,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let refused = [
@@ -67,7 +100,7 @@ pub(crate) fn convert(
             let set = match Recordings::open(path)? {
                 Some(events) => {
                     let shape = Inputs::shape(network, 0).unwrap_or_default();
-                    counted(events.take(limit), &shape, args.bin)?
+                    inputs::counted(events.take(limit), &shape, args.bin)?
                 }
                 None => source.scaled(data::load(path)?, &args.data, 0),
             };
@@ -112,34 +145,24 @@ pub(crate) fn convert(
     let deployment = network.deploy(&options);
     bar.finish_and_clear();
     let deployment = deployment.map_err(|error| super::convert::failure(args, &error))?;
-    let image = deployment.image.image();
-    output.write(deployment.image.bytes())?;
-    super::convert::show_boards(&image);
-    if let Some(path) = &args.report {
-        let mut json = serde_json::to_string_pretty(&deployment.report)?;
-        json.push('\n');
-        std::fs::write(path, json).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-    }
-    writeln!(out, "{}: {}", args.output.display(), summary(&image))?;
-    if let Some((_, set)) = &samples {
-        compared(source, &image, set, args.steps.unwrap_or(STEPS), out)?;
-        writeln!(
-            out,
-            "next: tinyspike emulate {} --data FILE",
-            args.output.display()
-        )?;
-    }
-    Ok(())
+    files.write(&deployment)?;
+    let comparison = match &samples {
+        Some((_, set)) => {
+            let steps = args.steps.unwrap_or(STEPS);
+            Some(compared(source, &deployment.image.image(), set, steps)?)
+        }
+        None => None,
+    };
+    super::convert::show(args, &deployment, comparison.as_ref(), out)
 }
 
-/// Shows accuracies of the network in floats and of its image.
+/// Compares the network in floats and its image.
 fn compared(
     source: &Source,
     image: &Image<'_>,
     set: &DataSet,
     steps: u16,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<Comparison, Failure> {
     let network = source.network();
     let over_time = source.over_time(set, 0);
     let inputs = Inputs::new(network, std::slice::from_ref(set), over_time)?;
@@ -150,144 +173,37 @@ fn compared(
         readout,
         ..SimulateOptions::default()
     };
-    let mut classes = Vec::new();
+    let mut wanted = Vec::new();
     let float = simulation::simulate(network, &inputs, Some(steps), &options, &mut |run| {
-        classes.extend(decisions(run, readout));
+        let output = run.probes.first();
+        wanted.extend(output.into_iter().flat_map(|o| o.decisions(readout)));
     });
     let float = float.map_err(|e| Failure::new(e.to_string()))?;
     let run = stream::run(image, set, 0..set.len(), steps, StreamOptions::default())?;
-    let own = decisions(&run, readout);
-    let agree = own.iter().zip(&classes).filter(|(a, b)| a == b).count();
-    writeln!(
-        out,
-        "on {} calibration samples: the image decides as the float network in {:.1} %",
-        set.len(),
-        100.0 * agree as f64 / own.len().max(1) as f64
-    )?;
-    let size = output_size(image);
-    if let (Some(accuracy), Some(judge)) = (float.accuracy, Judge::new(set, size, THRESHOLD)) {
-        let mut tally = Tally::default();
-        judged(&judge, &mut tally, &run, 0, readout);
-        if let Some(found) = judge.figures(&tally).accuracy {
-            writeln!(
-                out,
-                "accuracy: {:.2} % in floats, {:.2} % as an image",
-                accuracy * 100.0,
-                found * 100.0
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn output_size(image: &Image<'_>) -> usize {
-    let outputs = &image.description().outputs;
-    outputs.first().map_or(0, |o| o.size as usize)
-}
-
-/// The place of the largest result of the first output, for each item.
-fn decisions(run: &Run, readout: Readout) -> Vec<Option<usize>> {
-    let results = results(run, readout);
-    let class = |values: Vec<f64>| {
-        let places = (0..values.len()).rev();
-        places.max_by(|a, b| values[*a].total_cmp(&values[*b]))
-    };
-    results.into_iter().map(class).collect()
-}
-
-/// The results of the first output, for each item.
-fn results(run: &Run, readout: Readout) -> Vec<Vec<f64>> {
-    let Some(probe) = run.probes.first() else {
-        return Vec::new();
-    };
-    let &[_, steps, size] = probe.values.shape() else {
-        return Vec::new();
-    };
-    let items = probe.values.data().chunks_exact((steps * size).max(1));
-    items.map(|item| readout.of(item, size)).collect()
-}
-
-fn judged(judge: &Judge<'_>, tally: &mut Tally, run: &Run, from: usize, readout: Readout) {
-    for (at, values) in results(run, readout).into_iter().enumerate() {
-        judge.add(tally, from + at, values.into_iter());
-    }
-}
-
-/// The recordings for an image: bytes stand for numbers of events unless the user says else. Addresses of recorded
-/// events are those of an input of this shape.
-pub(crate) fn recordings(
-    files: &[String],
-    image: &Image<'_>,
-    flags: &DataFlags,
-    (time, shape): (&TimeFlags, Option<&Shape>),
-    limit: Option<u32>,
-) -> Result<DataSet, Failure> {
-    let network = image.description();
-    let labels = (0..network.inputs.len()).map(|at| network.input_label(at));
-    let labels: Vec<&str> = labels.collect();
-    let path = assign("--data", files, &labels)?[0];
-    let size = network.inputs.first().map_or(0, |i| i.size as usize);
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    if let Some(events) = Recordings::open(path)? {
-        let shape = shape.map_or_else(|| vec![size], |shape| shape.0.clone());
-        if shape.iter().product::<usize>() != size {
-            return Err(Failure::new(format!(
-                "--input-shape {shape:?} is no shape of the network's input of {size} places"
-            )));
-        }
-        return counted(events.take(limit), &shape, time.bin);
-    }
-    let mut set = data::load(path)?;
-    if time.stream {
-        set = set.as_stream();
-    }
-    Ok(of_events(set, flags, size).take(limit))
-}
-
-/// Recorded events as counts in steps.
-fn counted(events: Recordings, shape: &[usize], bin: Option<f64>) -> Result<DataSet, Failure> {
-    let seconds = bin.unwrap_or(BIN);
-    if bin.is_none() {
-        note(format_args!(
-            "events are counted in steps of {seconds} s; --bin says else"
-        ));
-    }
-    let frames = events.frames(shape, seconds, None)?;
-    let (count, steps) = (frames.len(), frames.steps());
-    let mut bytes = Vec::with_capacity(count * steps * shape.iter().product::<usize>());
-    for recording in 0..count {
-        let counts = frames.dense(recording..recording + 1, steps);
-        // What is more than a byte holds is cut off; a step has a few events at a place.
-        bytes.extend(counts.data().iter().map(|count| *count as u8));
-    }
-    let shape = [&[steps], shape].concat();
-    let set = DataSet::new(shape, Samples::U8(bytes), None);
-    let set = set.ok_or_else(|| Failure::new("the recordings have no step"))?;
-    Ok(set
-        .with_byte_scale(1.0)
-        .with_targets(frames.targets().cloned()))
-}
-
-/// Recordings as one input after another, each a step.
-pub(crate) fn as_steps(image: &Image<'_>, set: &DataSet) -> Option<DataSet> {
-    let inputs = image.description().inputs.iter();
-    let size = inputs.map(|input| input.size as usize).sum();
-    let steps = DataSet::new(vec![size], set.samples().clone(), None)?;
-    Some(steps.with_byte_scale(set.byte_scale()))
-}
-
-fn of_events(set: DataSet, flags: &DataFlags, size: usize) -> DataSet {
-    let set = flags.targets(set);
-    match flags.byte_scale {
-        Some(scale) => set.with_byte_scale(scale),
-        None if set.sample_size() != size => {
-            if matches!(set.samples(), Samples::U8(_)) {
-                note("bytes over time stand for numbers of events; --byte-scale says else");
-            }
-            set.with_byte_scale(1.0)
-        }
-        None => set,
-    }
+    let output = run.probes.first();
+    let found = output.into_iter().flat_map(|o| o.decisions(readout));
+    let agree = found.zip(&wanted).filter(|(a, b)| a == *b).count();
+    let figures = emulate::judge(image, set)
+        .zip(output)
+        .map(|(judge, output)| {
+            let mut tally = Tally::default();
+            judge.add_all(&mut tally, 0, output.results(readout));
+            judge.figures(&tally)
+        });
+    Ok(Comparison {
+        samples: set.len(),
+        network: Outcome {
+            figures: Figures {
+                accuracy: float.accuracy,
+                error: float.error,
+            },
+            agreement: None,
+        },
+        image: Outcome {
+            figures: figures.unwrap_or_default(),
+            agreement: Some(agree as f64 / wanted.len().max(1) as f64),
+        },
+    })
 }
 
 /// Runs an image over recordings.
@@ -297,43 +213,25 @@ pub(crate) fn emulate(
     output: Option<Output>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let over_time = (&args.time, args.input_shape.as_ref());
-    let set = recordings(&args.data, image, &args.bytes, over_time, args.limit)?;
-    let size: usize = image
-        .description()
-        .inputs
-        .iter()
-        .map(|i| i.size as usize)
-        .sum();
+    let flags = &args.streams.recordings;
+    let set = inputs::recordings(&args.data, image, &args.bytes, flags, args.limit)?;
+    let size = emulate::input_size(image);
     let has = match set.sample_size() {
         all if all == size => None,
         all => Some(all / size.max(1)),
     };
-    let asked = args.steps.map(usize::from);
-    let steps = match (asked, has) {
-        (Some(asked), Some(has)) if asked > has => {
-            return Err(
-                Failure::new(format!("the data has {has} steps, fewer than {asked}"))
-                    .hint(format!("give --steps {has}, or leave it out")),
-            );
-        }
-        (Some(steps), _) | (None, Some(steps)) => steps,
-        (None, None) => {
-            return Err(Failure::new(
-                "the data does not say how many steps to run: its samples have no axis of time",
-            )
-            .hint("give --steps N"));
-        }
-    };
-    let readout = args.readout.unwrap_or_else(|| stream::readout(image));
-    let judge = Judge::new(&set, output_size(image), THRESHOLD);
+    let steps = simulation::steps(args.steps.map(usize::from), has)
+        .map_err(|e| Failure::advised(e.to_string(), &e.advice()))?;
+    let readout = (args.streams.readout).unwrap_or_else(|| stream::readout(image));
+    let judge = emulate::judge(image, &set);
     let mut tally = Tally::default();
-    let mut record = output
-        .as_ref()
-        .map(|_| Record::new(image, set.len(), steps));
+    let mut record = match &output {
+        Some(_) => Some(Record::new(set.len(), steps, arrays(image))?),
+        None => None,
+    };
     let options = StreamOptions {
         record: record.is_some(),
-        stateful: args.stateful,
+        stateful: args.streams.stateful,
     };
     let failed = |e: EmulateError| {
         Failure::new(format!(
@@ -345,7 +243,7 @@ pub(crate) fn emulate(
     let bar = progress::bar("emulating", set.len() as u64);
     let start = Instant::now();
     let mut spikes = vec![0u64; image.description().ensembles.len()];
-    let block = if args.stateful {
+    let block = if args.streams.stateful {
         set.len().max(1)
     } else {
         BLOCK
@@ -353,8 +251,8 @@ pub(crate) fn emulate(
     for from in (0..set.len()).step_by(block) {
         let samples = from..set.len().min(from + block);
         let run = stream::run(image, &set, samples, steps, options).map_err(failed)?;
-        if let Some(judge) = &judge {
-            judged(judge, &mut tally, &run, from, readout);
+        if let (Some(judge), Some(output)) = (&judge, run.probes.first()) {
+            judge.add_all(&mut tally, from, output.results(readout));
         }
         for (sum, e) in spikes.iter_mut().zip(&run.ensembles) {
             *sum += e.spikes.unwrap_or(0);
@@ -367,7 +265,7 @@ pub(crate) fn emulate(
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     if let (Some(output), Some(record)) = (output, record) {
-        output.write_with(|file| write_npz(file, &record.0))?;
+        record.write(output)?;
     }
     let figures = judge
         .as_ref()
@@ -421,48 +319,19 @@ pub(crate) fn emulate(
     Ok(())
 }
 
-/// Arrays of outputs, spikes and potentials, step by step.
-struct Record(Vec<NamedArray>);
-
-impl Record {
-    fn new(image: &Image<'_>, samples: usize, steps: usize) -> Self {
-        let network = image.description();
-        let array = |name: String, size: u32, values| NamedArray {
-            name,
-            shape: vec![samples, steps, size as usize],
-            values,
-        };
-        let outputs = network.outputs.iter().enumerate().map(|(at, o)| {
-            let name = format!("output/{}", network.output_label(at));
-            array(name, o.size, NamedValues::F32(Vec::new()))
-        });
-        let state = |what: &'static str| {
-            network.ensembles.iter().enumerate().map(move |(at, e)| {
-                let name = format!("{what}/{}", network.ensemble_label(at));
-                array(name, e.neurons, NamedValues::I32(Vec::new()))
-            })
-        };
-        Self(
-            outputs
-                .chain(state("spikes"))
-                .chain(state("potentials"))
-                .collect(),
-        )
-    }
-
-    fn add(&mut self, run: &Run) {
-        let outputs = run.probes.iter().map(|p| &p.values);
-        let counts = run.ensembles.iter().filter_map(|e| e.counts.as_ref());
-        let potentials = run.ensembles.iter().filter_map(|e| e.potentials.as_ref());
-        for (array, more) in self
-            .0
-            .iter_mut()
-            .zip(outputs.chain(counts).chain(potentials))
-        {
-            match &mut array.values {
-                NamedValues::F32(values) => values.extend_from_slice(more.data()),
-                NamedValues::I32(values) => values.extend(more.data().iter().map(|n| *n as i32)),
-            }
-        }
-    }
+/// The arrays of an image's outputs, spikes and potentials.
+fn arrays(image: &Image<'_>) -> Vec<Kind> {
+    let network = image.description();
+    let outputs = network.outputs.iter().enumerate().map(|(at, o)| {
+        let name = format!("output/{}", network.output_label(at));
+        (name, o.size as usize, NamedValues::F32(Vec::new()))
+    });
+    let state = |what: &'static str| {
+        network.ensembles.iter().enumerate().map(move |(at, e)| {
+            let name = format!("{what}/{}", network.ensemble_label(at));
+            (name, e.neurons as usize, NamedValues::I32(Vec::new()))
+        })
+    };
+    let neurons = state("spikes").chain(state("potentials"));
+    outputs.chain(neurons).collect()
 }
