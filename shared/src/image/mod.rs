@@ -35,6 +35,7 @@ pub use neuron::{
 
 use bytemuck::AnyBitPattern;
 
+use crate::quantize::Quantizer;
 use crate::weights::Weights;
 
 /// A checked image over borrowed bytes.
@@ -141,6 +142,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let count = own.len().max(1);
         let mut own = own.map(Channel::read);
         (0..count).map(move |_| own.next().unwrap_or(all))
+    }
+
+    /// An input's way from values to bytes; `None` if there is no such input.
+    #[must_use]
+    pub fn input(&self, index: usize) -> Option<Quantizer<'a>> {
+        let input = *self.description.inputs.get(index)?;
+        Some(Quantizer::new(input, self.section(input.channels)))
     }
 
     /// The weights of a connection.
