@@ -842,8 +842,12 @@ pub(crate) struct Export {
     /// recorded. INPUT=FILE for each input of a network with several.
     #[arg(long, value_name = "[INPUT=]FILE")]
     pub(crate) data: Vec<String>,
-    #[command(flatten)]
-    pub(crate) recordings: RecordingFlags,
+    /// Seconds of a step in which recorded events are counted [default: 0.001].
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    bin: Option<f64>,
+    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    input_shape: Option<Shape>,
     #[command(flatten)]
     pub(crate) bytes: DataFlags,
     /// The model's name, of which files, variables and macros are made.
@@ -884,6 +888,16 @@ fn cores_help() -> String {
 }
 
 impl Export {
+    pub(crate) fn recordings(&self) -> RecordingFlags {
+        RecordingFlags {
+            time: TimeFlags {
+                bin: self.bin,
+                stream: false,
+            },
+            input_shape: self.input_shape.clone(),
+        }
+    }
+
     pub(crate) fn options(&self) -> ExportOptions {
         let mut cores = Vec::new();
         let host = CoreChoice::One(&CORES[0]);

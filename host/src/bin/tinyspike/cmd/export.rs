@@ -44,7 +44,7 @@ fn sample(args: &Export, image: &Image<'_>) -> Result<Sample, Failure> {
         return Ok(Sample::made_up(image));
     }
     let set = if is_temporal(image) {
-        inputs::recordings(&args.data, image, &args.bytes, &args.recordings, Some(1))?
+        inputs::recordings(&args.data, image, &args.bytes, &args.recordings(), Some(1))?
     } else {
         inputs::of_image(&args.data, image, &args.bytes, Some(1))?
     };
