@@ -5,14 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tinyspike::bench;
 use tinyspike::data::{self, DataSet};
-use tinyspike::export::{self, ExportError, ExportOptions, Libraries, Sample};
+use tinyspike::export::{self, ExportError, ExportOptions, Kind, Libraries, Sample};
 use tinyspike::nir::{self, Choices};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{DeployOptions, ImageBuf, Mode};
+use tinyspike_board::elf::Size;
+use tinyspike_board::firmware::{Board, Program, build_of, family};
 use tinyspike_board::library::Core;
+use tinyspike_board::qemu;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
+use tinyspike_firmware::parts::Parts;
+use tinyspike_tests::boards::block;
 use tinyspike_tests::mnist::{self, project};
 
 /// A network with data of its kind.
@@ -89,7 +95,7 @@ fn options(cores: &[&str], libraries: Libraries) -> ExportOptions {
 
 /// Exports a network into a folder.
 fn exported(folder: &Path, image: &ImageBuf, sample: &Sample, options: &ExportOptions) {
-    let project = export::c(image, sample, options).unwrap_or_else(|e| panic!("{e}"));
+    let project = export::export(image, sample, Kind::C, options).unwrap_or_else(|e| panic!("{e}"));
     project.write(folder).unwrap();
 }
 
@@ -228,7 +234,7 @@ fn a_project_of_another_name_has_its_own_library() {
     // What is the user's stays at the next export.
     fs::write(folder.join("main.c"), "int main(void) { return 0; }\n").unwrap();
     fs::write(folder.join("sample.h"), "").unwrap();
-    let project = export::c(&image, &sample, &named).unwrap();
+    let project = export::export(&image, &sample, Kind::C, &named).unwrap();
     assert_eq!(project.kept(folder), [folder.join("main.c")]);
     project.write(folder).unwrap();
     assert!(
@@ -247,11 +253,11 @@ fn a_project_of_another_name_has_its_own_library() {
             name: name.into(),
             ..named.clone()
         };
-        let error = export::c(&image, &sample, &wrong).unwrap_err();
+        let error = export::export(&image, &sample, Kind::C, &wrong).unwrap_err();
         assert!(matches!(error, ExportError::Name { .. }), "{error}");
     }
     let missing = options(&["host"], Libraries::Folder(folder.join("nowhere")));
-    let error = export::c(&image, &sample, &missing)
+    let error = export::export(&image, &sample, Kind::C, &missing)
         .unwrap_err()
         .to_string();
     assert!(
@@ -330,6 +336,118 @@ fn projects_run_on_emulated_boards() {
             fs::write(&path, changed).unwrap();
             built(folder, board, toolchain, "");
             assert!(!tested(folder, board).status.success(), "{board}");
+        }
+    }
+}
+
+/// Replaces a project's example and builds it for an emulated board with a Cortex-M4.
+fn rebuilt(folder: &Path, main: &str) -> PathBuf {
+    fs::copy(project(main), folder.join("main.c")).unwrap();
+    built(folder, "mps2-an386", "arm-none-eabi", "")
+}
+
+/// What a program has printed behind a name, summed up.
+fn printed(text: &str, name: &str) -> u64 {
+    let numbers = text.lines().filter_map(|line| line.strip_prefix(name));
+    numbers
+        .map(|number| number.trim().parse::<u64>().unwrap())
+        .sum()
+}
+
+/// The most that a program has printed behind a name.
+fn most(text: &str, name: &str) -> u64 {
+    let numbers = text.lines().filter_map(|line| line.strip_prefix(name));
+    numbers
+        .map(|number| number.trim().parse().unwrap())
+        .max()
+        .unwrap()
+}
+
+/// A library that is built for an image takes at most 5 % more flash than Rust's firmware with the same parts, and an
+/// inference at most 1 % more instructions. Stacks are what the header says.
+#[test]
+#[ignore = "needs CMake, GCC for microcontrollers and QEMU: cargo xtask test"]
+fn c_costs_what_rust_costs() {
+    let board = Board::Mps2An386;
+    for network in NETWORKS {
+        let image = network.image(family(board));
+        let sample = network.sample(&image);
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        exported(
+            folder,
+            &image,
+            &sample,
+            &options(&["cortex-m4"], Libraries::Built),
+        );
+        let size = Size::read(&rebuilt(folder, "c/tests/minimal.c")).unwrap();
+        let data = image.bytes().len() as u64 + sample.frames.concat().len() as u64;
+        let code = size.flash - data;
+        let parts = Parts::needed(&image.image(), family(board));
+        let firmware = build_of(board, Program::Minimal, parts).unwrap();
+        let rust = Size::read(&firmware).unwrap().flash;
+        println!("{network:?}: {code} bytes of code in C, {rust} in Rust");
+
+        let program = rebuilt(folder, "c/tests/measure.c");
+        let output = passes(
+            Command::new("qemu-system-arm")
+                .args([
+                    "-machine",
+                    "mps2-an386",
+                    "-display",
+                    "none",
+                    "-monitor",
+                    "none",
+                ])
+                .args(["-semihosting-config", "enable=on,target=native"])
+                .args(["-icount", "shift=7,sleep=off", "-kernel"])
+                .arg(program),
+        );
+        let instructions = |name: &str| {
+            let count = output.lines().filter(|line| line.starts_with(name)).count() as u64;
+            let ticks = printed(&output, name) - count * printed(&output, "empty ticks ");
+            ticks * 1_000_000_000 / 25_000_000 / qemu::INSTRUCTION_NS
+        };
+        let c = instructions("input ticks ") + instructions("infer ticks ");
+        let bench = bench::BenchOptions {
+            firmware: Some(build_of(board, Program::Bench, parts).unwrap()),
+            ..bench::BenchOptions::default()
+        };
+        let measured = bench::measure_block(&image, &block(&sample.frames), &bench).unwrap();
+        let rust_instructions: u64 = measured
+            .inferences
+            .iter()
+            .map(|i| i.input + i.all_steps())
+            .sum();
+        println!(
+            "{network:?}: {c} instructions in C, {rust_instructions} in Rust; open {} ; class {} ; quantize {}\n{output}",
+            instructions("open ticks "),
+            instructions("class ticks "),
+            instructions("quantize ticks "),
+        );
+        assert!(
+            100 * code <= 105 * rust,
+            "{network:?}: {code} bytes of code, {rust} in Rust"
+        );
+        assert!(
+            100 * c <= 101 * rust_instructions,
+            "{network:?}: {c} {rust_instructions}"
+        );
+        for (what, names) in [
+            ("open", &["open"][..]),
+            (
+                "step",
+                &["reset", "input", "infer", "class", "output", "quantize"],
+            ),
+        ] {
+            let allowed = printed(&output, &format!("{what} allowed "));
+            for name in names {
+                let stack = most(&output, &format!("{name} stack "));
+                assert!(
+                    8 * stack <= 7 * allowed,
+                    "{network:?}: {name} {stack} of {allowed}"
+                );
+            }
         }
     }
 }

@@ -93,6 +93,12 @@ pub(super) fn add_sources(project: &mut Project, folder: &str, model: &Model<'_>
     }
 }
 
+/// The text of a file that is the same for every model.
+pub(super) fn source_of(path: &str) -> &'static str {
+    let found = COMMON.iter().find(|(other, _)| *other == path);
+    found.map_or("", |(_, text)| text)
+}
+
 /// A text of a file with a model's name in it.
 pub(super) fn named(text: &str, name: &str) -> String {
     text.replace("@NAME@", name)

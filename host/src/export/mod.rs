@@ -4,7 +4,9 @@
 //! an image, a sample with the emulator's results, and static libraries.
 
 mod c;
+mod layouts;
 mod project;
+mod rust;
 pub mod sample;
 
 use std::path::PathBuf;
@@ -54,6 +56,14 @@ pub enum ExportError {
         ensembles: usize,
         /// Connections of the network.
         connections: usize,
+    },
+    /// No core that a kind of project is for.
+    #[error("{what} needs a library for {cores}: choose it with --core")]
+    NoCore {
+        /// The kind of project.
+        what: &'static str,
+        /// Cores that it is for.
+        cores: &'static str,
     },
     /// A name that C does not take.
     #[error(
@@ -174,15 +184,50 @@ impl<'a> Model<'a> {
     }
 }
 
-/// A C project for CMake, which checks itself on the host and on emulated boards.
+/// A kind of project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// C with CMake, which checks itself on the host and on emulated boards.
+    C,
+    /// A library for the Arduino IDE.
+    Arduino,
+    /// A module of Zephyr's.
+    Zephyr,
+    /// A component of ESP-IDF's.
+    EspIdf,
+    /// A library of PlatformIO's.
+    PlatformIo,
+    /// A pack of CMSIS.
+    CmsisPack,
+    /// A crate in Rust for a Cortex-M.
+    Rust,
+}
+
+/// A project around an image.
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn c(
+pub fn export(
     image: &ImageBuf,
     sample: &Sample,
+    kind: Kind,
     options: &ExportOptions,
 ) -> Result<Project, ExportError> {
     let image = image.image();
-    c::project(&Model::new(&image, sample, options)?)
+    let model = Model::new(&image, sample, options)?;
+    match kind {
+        Kind::C => c::project(&model),
+        Kind::Arduino => layouts::arduino(&model),
+        Kind::Zephyr => layouts::zephyr(&model),
+        Kind::EspIdf => layouts::esp_idf(&model),
+        Kind::PlatformIo => layouts::platformio(&model),
+        Kind::CmsisPack => layouts::cmsis_pack(&model),
+        Kind::Rust => Ok(rust::project(&model)),
+    }
+}
+
+/// The name of a model's pack of CMSIS, which its rules fix.
+#[must_use]
+pub fn pack_name(name: &str) -> String {
+    layouts::pack_name(name)
 }

@@ -88,7 +88,7 @@ impl Project {
         Ok(())
     }
 
-    /// The files as a ZIP archive, below one folder. The same files give the same bytes.
+    /// The files as a ZIP archive, below one folder unless its name is empty. The same files give the same bytes.
     ///
     /// # Errors
     /// [`io::Error`], if a file is too large for an archive.
@@ -98,7 +98,11 @@ impl Project {
             .last_modified_time(zip::DateTime::default())
             .unix_permissions(0o644);
         for (path, bytes) in self.files() {
-            archive.start_file(format!("{folder}/{path}"), options)?;
+            let path = match folder {
+                "" => path.to_owned(),
+                folder => format!("{folder}/{path}"),
+            };
+            archive.start_file(path, options)?;
             archive.write_all(bytes)?;
         }
         Ok(archive.finish()?.into_inner())

@@ -1,7 +1,7 @@
 //! Raw arguments, and the typed options that they become.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -11,7 +11,7 @@ use tinyspike::DataSet;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
-use tinyspike::export::{ExportOptions, Libraries};
+use tinyspike::export::{ExportOptions, Kind, Libraries};
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
@@ -833,7 +833,25 @@ pub(crate) struct Export {
     pub(crate) image: PathBuf,
     /// Write a C project for CMake into this folder. Files of an earlier export that are yours to change stay.
     #[arg(long, value_name = "DIR", group = "kind")]
-    pub(crate) c: Option<PathBuf>,
+    c: Option<PathBuf>,
+    /// Write a library for the Arduino IDE, as a .zip file.
+    #[arg(long, value_name = "ZIP", group = "kind")]
+    arduino: Option<PathBuf>,
+    /// Write a module of Zephyr's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    zephyr: Option<PathBuf>,
+    /// Write a component of ESP-IDF's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    esp_idf: Option<PathBuf>,
+    /// Write a library of PlatformIO's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    platformio: Option<PathBuf>,
+    /// Write a pack of CMSIS into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    cmsis_pack: Option<PathBuf>,
+    /// Write a crate in Rust for a Cortex-M into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    rust: Option<PathBuf>,
     /// A core that gets a library, such as cortex-m4hf; may be given several times, or `all` for those that can be built
     /// here [default: this machine]. `--help` lists them.
     #[arg(long, value_name = "NAME", value_parser = cores(), long_help = cores_help())]
@@ -888,6 +906,23 @@ fn cores_help() -> String {
 }
 
 impl Export {
+    /// The kind of project, and its place.
+    pub(crate) fn kind(&self) -> Option<(Kind, &Path)> {
+        let kinds = [
+            (Kind::C, &self.c),
+            (Kind::Arduino, &self.arduino),
+            (Kind::Zephyr, &self.zephyr),
+            (Kind::EspIdf, &self.esp_idf),
+            (Kind::PlatformIo, &self.platformio),
+            (Kind::CmsisPack, &self.cmsis_pack),
+            (Kind::Rust, &self.rust),
+        ];
+        let mut given = kinds
+            .into_iter()
+            .filter_map(|(kind, path)| Some((kind, path.as_deref()?)));
+        given.next()
+    }
+
     pub(crate) fn recordings(&self) -> RecordingFlags {
         RecordingFlags {
             time: TimeFlags {
