@@ -9,6 +9,7 @@
     reason = "builds are announced, as cargo announces its own"
 )]
 
+pub mod archive;
 pub mod elf;
 pub mod firmware;
 pub mod library;

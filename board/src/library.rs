@@ -6,6 +6,7 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::Parts;
 
+use crate::archive;
 use crate::firmware::{lock, target_directory, toolchain_here};
 use crate::shell::{self, Failure};
 use crate::toolchain::{Toolchain, add_flag};
@@ -271,7 +272,9 @@ pub fn build(core: &Core, contents: Contents) -> Result<PathBuf, Failure> {
     shell::run(&mut command)?;
     let built = (target_directory().join(&target).join(profile)).join("libtinyspike_c.a");
     let library = folder.join("libtinyspike.a");
-    std::fs::copy(&built, &library).map_err(Failure::file(&built))?;
+    let bytes = std::fs::read(&built).map_err(Failure::file(&built))?;
+    let own = archive::reached(&bytes, "ts_").unwrap_or(bytes);
+    std::fs::write(&library, own).map_err(Failure::file(&library))?;
     Ok(library)
 }
 

@@ -80,7 +80,7 @@ unsafe fn image<'a>(state: *const State) -> Result<&'a ParsedImage, Status> {
     // SAFETY: the caller's promise.
     let state = unsafe { opened(state)? };
     // SAFETY: an open state has an image, and only `ts_open` writes to it.
-    Ok(unsafe { &(*state).image })
+    Ok(unsafe { (*state).image.assume_init_ref() })
 }
 
 /// The arena of an open state.
@@ -95,21 +95,25 @@ unsafe fn arena(state: *const State) -> Result<Piece, Status> {
     Ok(Piece::of(arena, words))
 }
 
-/// Puts an engine together, lets `work` have it, and takes it apart. Meanwhile the state is busy.
+/// Work of a call on an engine. It is handed over as a value, so that the code around it is there once.
+type Work<'w> = &'w mut dyn FnMut(&mut CEngine<'_>, &mut Watcher) -> Result<(), Status>;
+
+/// Puts an engine together, lets `work` have it, and takes it apart. Meanwhile the state is busy. The arena and what `work` reads or
+/// writes must not overlap.
 ///
 /// # Safety
 /// As [`opened`]; the arena that the state was opened with is there and nothing else refers to it.
-unsafe fn with<T>(
-    state: *mut State,
-    work: impl FnOnce(&mut CEngine<'_>, &mut Watcher) -> Result<T, Status>,
-) -> Result<T, Status> {
+#[inline(never)]
+unsafe fn with_buffer(state: *mut State, buffer: Piece, work: Work<'_>) -> Result<(), Status> {
     // SAFETY: the caller's promise.
     unsafe { opened(state)? };
     // SAFETY: the fields of an open state have been written. What is shared with `work` is the image, which stays; other calls on this
     // state see its mark, and end.
     unsafe {
+        buffer.apart(Piece::of((*state).arena, (*state).words))?;
         let words = memory::write((*state).arena, (*state).words)?;
-        let mut engine = CEngine::resume(&(*state).image, words, (*state).paused)?;
+        let image = (*state).image.assume_init_ref();
+        let mut engine = CEngine::resume(image, words, (*state).paused)?;
         let mut watcher = Watcher {
             spikes: (*state).spikes,
             context: (*state).context,
@@ -122,16 +126,22 @@ unsafe fn with<T>(
     }
 }
 
-/// An engine to look at.
+/// The same without a buffer.
 ///
 /// # Safety
-/// As [`with`].
-unsafe fn look<T>(
-    state: *const State,
-    work: impl FnOnce(&CEngine<'_>) -> Result<T, Status>,
-) -> Result<T, Status> {
+/// As [`with_buffer`].
+unsafe fn with(state: *mut State, work: Work<'_>) -> Result<(), Status> {
+    // SAFETY: the caller's promise.
+    unsafe { with_buffer(state, Piece::NONE, work) }
+}
+
+/// Looks at an engine.
+///
+/// # Safety
+/// As [`with_buffer`].
+unsafe fn look(state: *const State, work: Work<'_>) -> Result<(), Status> {
     // SAFETY: the caller's promise; `work` changes nothing, so what is written back is what was there.
-    unsafe { with(state.cast_mut(), |engine, _| work(engine)) }
+    unsafe { with(state.cast_mut(), work) }
 }
 
 /// A step. It is here once, for all calls.
@@ -208,23 +218,17 @@ pub unsafe extern "C" fn ts_open(
         let words = arena_bytes / size_of::<u32>();
         let image = memory::one(image.cast::<u8>())?;
         let arena = memory::one_mut(arena)?;
-        let pieces = [
-            Piece::of(state, 1),
-            Piece::of(image, image_bytes),
-            Piece::of(arena, words),
-        ];
-        for (at, piece) in pieces.iter().enumerate() {
-            for other in pieces.iter().skip(at + 1) {
-                piece.apart(*other)?;
-            }
-        }
-        // SAFETY: the caller says that the bytes are there and stay.
-        let parsed = Image::parse(unsafe { memory::read(image, image_bytes)? })?;
-        // SAFETY: the memory is the state's, and nothing refers to it. The caller says that the arena is there and its own.
+        let (own, lent) = (Piece::of(state, 1), Piece::of(arena, words));
+        Piece::of(image, image_bytes).apart(own)?;
+        Piece::of(image, image_bytes).apart(lent)?;
+        own.apart(lent)?;
+        // SAFETY: the memory is the state's, and nothing refers to it. The caller says that image and arena are there, and the
+        // arena is its own.
         unsafe {
-            (&raw mut (*state).image).write(parsed);
+            let bytes = memory::read(image, image_bytes)?;
+            let image = Image::parse_into(&mut (*state).image, bytes)?;
             let words = memory::write(arena, words)?;
-            let engine = CEngine::new(&(*state).image, words)?;
+            let engine = CEngine::new(image, words)?;
             (&raw mut (*state).words).write(engine.state().len());
             (&raw mut (*state).paused).write(engine.pause());
             (&raw mut (*state).arena).write(arena);
@@ -248,7 +252,7 @@ pub unsafe extern "C" fn ts_open(
 pub unsafe extern "C" fn ts_reset(state: *mut State) -> Status {
     // SAFETY: the caller's promise.
     status(unsafe {
-        with(state, |engine, _| {
+        with(state, &mut |engine, _| {
             engine.reset();
             Ok(())
         })
@@ -297,13 +301,15 @@ pub unsafe extern "C" fn ts_set_input(
     count: usize,
 ) -> Status {
     status((|| {
-        // SAFETY: the caller's promise.
-        let arena = unsafe { arena(state)? };
-        arena.apart(Piece::of(values, count))?;
+        let buffer = Piece::of(values, count);
         // SAFETY: the caller's promise; the arena is elsewhere.
         unsafe {
             let values = memory::read(memory::one(values)?, count)?;
-            with(state, |engine, _| Ok(engine.set_input(values)?))
+            with_buffer(
+                state,
+                buffer,
+                &mut |engine, _| Ok(engine.set_input(values)?),
+            )
         }
     })())
 }
@@ -342,7 +348,7 @@ pub unsafe extern "C" fn ts_set_inputs(
             *slice = unsafe { memory::read(memory::one(pointer)?, count)? };
         }
         // SAFETY: the caller's promise.
-        unsafe { with(state, |engine, _| Ok(engine.set_inputs(slices)?)) }
+        unsafe { with(state, &mut |engine, _| Ok(engine.set_inputs(slices)?)) }
     })())
 }
 
@@ -359,7 +365,7 @@ pub unsafe extern "C" fn ts_set_inputs(
 pub unsafe extern "C" fn ts_step(state: *mut State) -> Status {
     // SAFETY: the caller's promise.
     status(unsafe {
-        with(state, |engine, watcher| match step(engine, watcher) {
+        with(state, &mut |engine, watcher| match step(engine, watcher) {
             true => Ok(()),
             false => Err(Status::Finished),
         })
@@ -382,13 +388,15 @@ pub unsafe extern "C" fn ts_infer(state: *mut State, steps: *mut u16) -> Status 
         }
         // SAFETY: the caller's promise.
         let endless = unsafe { image(state)? }.description().steps == 0;
+        let mut taken = 0;
         // SAFETY: the caller's promise.
-        let taken = unsafe {
-            with(state, |engine, watcher| {
+        unsafe {
+            with(state, &mut |engine, watcher| {
                 while step(engine, watcher) && !engine.decided() && !endless {}
-                Ok(engine.taken())
-            })?
-        };
+                taken = engine.taken();
+                Ok(())
+            })?;
+        }
         if !steps.is_null() {
             // SAFETY: the pointer is aligned, and the caller says that it can be written.
             unsafe { steps.write(taken) };
@@ -407,8 +415,14 @@ pub unsafe extern "C" fn ts_infer(state: *mut State, steps: *mut u16) -> Status 
 pub unsafe extern "C" fn ts_decided(state: *const State, decided: *mut bool) -> Status {
     status((|| {
         let decided = memory::one_mut(decided)?;
+        let mut found = false;
         // SAFETY: the caller's promise.
-        let found = unsafe { look(state, |engine| Ok(engine.decided()))? };
+        unsafe {
+            look(state, &mut |engine, _| {
+                found = engine.decided();
+                Ok(())
+            })?;
+        }
         // SAFETY: the pointer is not NULL, and the caller says that it can be written.
         unsafe { decided.write(found) };
         Ok(())
@@ -478,15 +492,13 @@ unsafe fn fill<T>(
     output: usize,
     values: *mut T,
     count: usize,
-    how: impl FnOnce(&tinyspike_firmware::Output<'_>, &mut [T]),
+    how: impl Fn(&tinyspike_firmware::Output<'_>, &mut [T]),
 ) -> Result<(), Status> {
-    // SAFETY: the caller's promise.
-    let arena = unsafe { arena(state)? };
     let values = memory::one_mut(values)?;
-    arena.apart(Piece::of(values, count))?;
-    // SAFETY: the caller's promise; the arena is elsewhere.
+    let buffer = Piece::of(values, count);
+    // SAFETY: the caller's promise; the arena is elsewhere, and `how` changes nothing of the engine.
     unsafe {
-        look(state, |engine| {
+        with_buffer(state.cast_mut(), buffer, &mut |engine, _| {
             let output = engine.output(output);
             if output.sums().is_empty() {
                 return Err(Status::OutputIndex);
@@ -516,16 +528,18 @@ pub unsafe extern "C" fn ts_class(
 ) -> Status {
     status((|| {
         let class_index = memory::one_mut(class_index)?;
+        let mut class = 0;
         // SAFETY: the caller's promise.
-        let class = unsafe {
-            look(state, |engine| {
+        unsafe {
+            look(state, &mut |engine, _| {
                 let output = engine.output(output);
                 if output.sums().is_empty() {
                     return Err(Status::OutputIndex);
                 }
-                Ok(output.class())
-            })?
-        };
+                class = output.class();
+                Ok(())
+            })?;
+        }
         // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
         unsafe { class_index.write(class) };
         Ok(())
@@ -609,7 +623,7 @@ pub unsafe extern "C" fn ts_push_events(
                 return Err(Status::InputIndex);
             }
             let events = memory::read(events, count)?;
-            with(state, |engine, _| {
+            with(state, &mut |engine, _| {
                 for event in events {
                     engine.push_event(input, event.source, event.value)?;
                 }
@@ -650,12 +664,12 @@ pub unsafe extern "C" fn ts_push_samples(
         let size = (input.size as usize).max(1);
         // SAFETY: the caller's promise; the arena is elsewhere.
         unsafe {
-            let mut samples = memory::read(values, count)?.chunks_exact(size);
+            let samples = memory::read(values, count)?.chunks_exact(size);
             if !samples.remainder().is_empty() {
                 return Err(Status::InputLength);
             }
-            with(state, |engine, watcher| {
-                samples.try_for_each(|sample| {
+            with(state, &mut |engine, watcher| {
+                samples.clone().try_for_each(|sample| {
                     engine.set_input(sample)?;
                     step(engine, watcher);
                     Ok(())
@@ -675,8 +689,14 @@ pub unsafe extern "C" fn ts_push_samples(
 pub unsafe extern "C" fn ts_is_idle(state: *const State, idle: *mut bool) -> Status {
     status((|| {
         let idle = memory::one_mut(idle)?;
+        let mut found = false;
         // SAFETY: the caller's promise.
-        let found = unsafe { look(state, |engine| Ok(engine.is_idle()))? };
+        unsafe {
+            look(state, &mut |engine, _| {
+                found = engine.is_idle();
+                Ok(())
+            })?;
+        }
         // SAFETY: the pointer is not NULL, and the caller says that it can be written.
         unsafe { idle.write(found) };
         Ok(())
@@ -733,7 +753,7 @@ pub unsafe extern "C" fn ts_save(state: *const State, buffer: *mut u32, words: u
         }
         // SAFETY: the caller's promise; the arena is elsewhere.
         unsafe {
-            look(state, |engine| {
+            look(state, &mut |engine, _| {
                 let own = engine.state();
                 match memory::write(buffer, words)? {
                     [checksum, hash, saved @ ..] if saved.len() == own.len() => {
@@ -780,7 +800,7 @@ pub unsafe extern "C" fn ts_restore(state: *mut State, buffer: *const u32, words
         }
         // SAFETY: the caller's promise.
         unsafe {
-            with(state, |engine, _| match engine.restore(saved) {
+            with(state, &mut |engine, _| match engine.restore(saved) {
                 true => Ok(()),
                 false => Err(Status::NoStream),
             })

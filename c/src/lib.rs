@@ -16,6 +16,9 @@
     reason = "the calls of C, whose pointers are checked as far as they can be"
 )]
 pub mod calls;
+#[cfg(all(feature = "static", target_arch = "arm", target_os = "none"))]
+#[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
+mod copy;
 #[cfg(feature = "calls")]
 #[expect(unsafe_code, reason = "memory that C lends")]
 mod memory;

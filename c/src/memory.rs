@@ -61,11 +61,15 @@ pub(crate) fn one_mut<T>(pointer: *mut T) -> Result<*mut T, Status> {
 pub(crate) struct Piece(usize, usize);
 
 impl Piece {
+    /// No bytes.
+    pub(crate) const NONE: Self = Self(0, 0);
+
     pub(crate) fn of<T>(pointer: *const T, count: usize) -> Self {
         Self(pointer.addr(), count.saturating_mul(size_of::<T>()))
     }
 
     /// Refuses pieces that share a byte.
+    #[inline(never)]
     pub(crate) fn apart(self, other: Self) -> Result<(), Status> {
         let ends = [self, other].map(|Self(start, bytes)| start.saturating_add(bytes));
         if self.0 < ends[1] && other.0 < ends[0] {

@@ -1,6 +1,7 @@
 //! State of an open network, in memory that C lends.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use tinyspike_firmware::{Image, Paused};
 
@@ -21,7 +22,7 @@ pub struct State {
     pub(crate) words: usize,
     pub(crate) spikes: Spikes,
     pub(crate) context: *mut c_void,
-    pub(crate) image: ParsedImage,
+    pub(crate) image: MaybeUninit<ParsedImage>,
 }
 
 /// Mark of an open state.

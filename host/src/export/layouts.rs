@@ -70,9 +70,13 @@ fn add_check(project: &mut Project, model: &Model<'_>, folder: &str) {
     project.add(format!("{folder}check.c"), text, Keep::Keep);
 }
 
-/// Adds each core's library as `lib/CORE/libtinyspike.a`.
-fn add_libraries(project: &mut Project, model: &Model<'_>) -> Result<(), ExportError> {
-    for core in &model.options.cores {
+/// Adds the library of each core that `serves` accepts as `lib/CORE/libtinyspike.a`.
+fn add_libraries(
+    project: &mut Project,
+    model: &Model<'_>,
+    serves: impl Fn(&Core) -> bool,
+) -> Result<(), ExportError> {
+    for core in model.options.cores.iter().filter(|core| serves(core)) {
         let library = model.options.libraries.library(core, model.image)?;
         let path = format!("lib/{}/libtinyspike.a", core.name);
         project.add(path, library, Keep::Replace);
@@ -177,7 +181,7 @@ pub(super) fn zephyr(model: &Model<'_>) -> Result<Project, ExportError> {
     }
     add_model(&mut project, model, "include/", "src/");
     add_check(&mut project, model, "samples/check/src/");
-    add_libraries(&mut project, model)?;
+    add_libraries(&mut project, model, |core| core.target.is_some())?;
     Ok(project)
 }
 
@@ -233,7 +237,7 @@ pub(super) fn esp_idf(model: &Model<'_>) -> Result<Project, ExportError> {
     }
     add_model(&mut project, model, "include/", "src/");
     add_check(&mut project, model, "examples/check/main/");
-    add_libraries(&mut project, model)?;
+    add_libraries(&mut project, model, |core| !esp_targets(core).is_empty())?;
     Ok(project)
 }
 
@@ -268,7 +272,7 @@ pub(super) fn platformio(model: &Model<'_>) -> Result<Project, ExportError> {
     project.add("examples/check/main.c", main, Keep::Keep);
     add_model(&mut project, model, "include/", "src/");
     add_check(&mut project, model, "examples/check/");
-    add_libraries(&mut project, model)?;
+    add_libraries(&mut project, model, |_| true)?;
     Ok(project)
 }
 
