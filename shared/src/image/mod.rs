@@ -55,24 +55,51 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// # Errors
     /// An [`ImageError`] that says what is wrong and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let mut image = Self::whole(bytes)?;
+        image.read()?;
+        Ok(image)
+    }
+
+    /// Parses and validates an image as [`parse`](Self::parse) does, where it is to stay: that takes less of a stack.
+    ///
+    /// # Errors
+    /// An [`ImageError`] that says what is wrong and where; `room` is empty then.
+    pub fn parse_into(bytes: &'a [u8], room: &mut Option<Self>) -> Result<(), ImageError> {
+        *room = None;
+        let image = room.insert(Self::whole(bytes)?);
+        let read = image.read();
+        if read.is_err() {
+            *room = None;
+        }
+        read
+    }
+
+    /// An image whose checksum is right, and whose description is yet to be read.
+    fn whole(bytes: &'a [u8]) -> Result<Self, ImageError> {
         const { assert!(E <= 128 && C <= 254, "indices are bytes") };
         let (header, bytes) = whole(bytes)?;
-        let body = bytes
-            .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
-            .ok_or(ImageError::Description)?;
-        let mut image = Self {
+        Ok(Self {
             bytes,
             header,
             description: Description::default(),
             layout: Layout::default(),
-        };
-        read::read(body, image.description.room())?;
-        let network = image.description.network();
-        validate::validate(&network, bytes, &header)?;
-        if image.layout.fill(&network) != Some(header.arena_bytes) {
+        })
+    }
+
+    /// Reads the description, and checks all of it.
+    fn read(&mut self) -> Result<(), ImageError> {
+        let header = self.header;
+        let body = self
+            .bytes
+            .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
+            .ok_or(ImageError::Description)?;
+        read::read(body, self.description.room())?;
+        let network = self.description.network();
+        validate::validate(&network, self.bytes, &header)?;
+        if self.layout.fill(&network) != Some(header.arena_bytes) {
             return Err(ImageError::Arena);
         }
-        Ok(image)
+        Ok(())
     }
 
     /// The image's bytes, without what follows them in memory.
