@@ -126,7 +126,7 @@ pub fn build_checked(board: Board, program: Program) -> Result<PathBuf, Failure>
 }
 
 /// Waits until nobody else builds what has one place for all.
-fn lock(name: &str) -> Result<File, Failure> {
+pub(crate) fn lock(name: &str) -> Result<File, Failure> {
     let path = target_directory().join(name);
     let lock = File::create(&path).map_err(Failure::file(&path))?;
     lock.lock().map_err(Failure::file(&path))?;
@@ -251,7 +251,7 @@ pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
 }
 
 /// Finds the installed toolchain for a target, if the firmware's sources are there, too.
-fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
+pub(crate) fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
     let sources = shell::root().join("firmware/Cargo.toml");
     if !sources.is_file() {
         return Err(Failure::Missing {

@@ -68,6 +68,8 @@ pub mod deploy;
 #[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
+#[cfg(feature = "boards")]
+pub mod export;
 #[doc(hidden)]
 pub mod file;
 mod front;

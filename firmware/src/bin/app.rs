@@ -195,7 +195,7 @@ fn accept(
     let terms = Terms::version(minimum);
     #[cfg(feature = "signature")]
     let terms = terms.signed(BUILD.key.copied());
-    Image::parse_into(terms.admit(bytes)?, room)?;
+    Image::parse_kept(room, terms.admit(bytes)?)?;
     let stack = size::LIMITS.stack(
         room.as_ref()
             .is_some_and(|image| image.description().is_exact()),
