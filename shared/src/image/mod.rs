@@ -5,7 +5,8 @@
 //! thresholds, each aligned to four bytes.
 //!
 //! # Invariants
-//! [`Image::parse`] and its twin [`Image::parse_into`] are the only ways to an [`Image`], and check everything: after them, no accessor
+//! [`Image::parse`] and its twins [`Image::parse_into`] and [`Image::parse_kept`] are the only ways to an [`Image`], and check
+//! everything: after them, no accessor
 //! fails, every index and section is in range, connections lead forward or to a target with a delay, and every
 //! threshold is positive. The time that it takes grows linearly with the image.
 
@@ -74,6 +75,18 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let image = place.write(Self::empty());
         image.read(bytes)?;
         Ok(image)
+    }
+
+    /// Parses an image as [`parse`](Self::parse) does, where it is kept, so that no second one is on the stack.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); nothing is kept then.
+    pub fn parse_kept(kept: &mut Option<Self>, bytes: &'a [u8]) -> Result<(), ImageError> {
+        let read = kept.insert(Self::empty()).read(bytes);
+        if read.is_err() {
+            *kept = None;
+        }
+        read
     }
 
     /// Room for an image, which is none yet.
