@@ -397,7 +397,8 @@ fn a_pack_describes_every_file_that_it_has() {
     assert!(places.is_sorted());
     // "name: name of the file, with its path from the pack's root": each is there, and each file is described.
     let attribute = |name: &str| -> BTreeSet<String> {
-        let parts = description.split(&format!(" {name}=\"")).skip(1);
+        let start = format!(" {name}=\"");
+        let parts = description.split(&start).skip(1);
         parts
             .map(|part| part.split('"').next().unwrap().to_owned())
             .collect()
