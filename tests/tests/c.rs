@@ -364,7 +364,10 @@ fn most(text: &str, name: &str) -> u64 {
         .unwrap()
 }
 
-/// A library that is built for an image takes at most 5 % more flash than Rust's firmware with the same parts, and an
+/// Bytes of code that the checks of C's arguments, and calls that nothing is inlined into, may take beside Rust's firmware.
+const CALLS: u64 = 1408;
+
+/// A library that is built for an image takes little more flash than Rust's firmware with the same parts, whatever these are, and an
 /// inference at most 1 % more instructions. Stacks are what the header says.
 #[test]
 #[ignore = "needs CMake, GCC for microcontrollers and QEMU: cargo xtask test"]
@@ -427,7 +430,7 @@ fn c_costs_what_rust_costs() {
             instructions("quantize ticks "),
         );
         assert!(
-            100 * code <= 105 * rust,
+            code <= rust + CALLS,
             "{network:?}: {code} bytes of code, {rust} in Rust"
         );
         assert!(
