@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod ecosystems;
 mod firmware;
 mod frameworks;
 mod fuzz;
@@ -64,6 +65,8 @@ enum Command {
     Soak,
     /// Export networks from other frameworks, and find the semantics of each
     TestFrameworks(frameworks::Args),
+    /// Validate exported projects with the packages of their ecosystems
+    TestEcosystems,
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -92,6 +95,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Package => package::check(),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::TestEcosystems => ecosystems::test(),
         Command::TestFrameworks(args) => frameworks::test(&args),
     }
 }
