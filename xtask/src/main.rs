@@ -12,6 +12,7 @@
 
 mod bench;
 mod ecosystems;
+mod examples;
 mod firmware;
 mod frameworks;
 mod fuzz;
@@ -65,6 +66,8 @@ enum Command {
     Soak,
     /// Export networks from other frameworks, and find the semantics of each
     TestFrameworks(frameworks::Args),
+    /// Build the examples for embassy and RTIC, and run the latter
+    Examples,
     /// Validate exported projects with the packages of their ecosystems
     TestEcosystems,
     /// Show which functions execute the instructions of an inference
@@ -95,6 +98,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Package => package::check(),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Examples => examples::build(),
         Command::TestEcosystems => ecosystems::test(),
         Command::TestFrameworks(args) => frameworks::test(&args),
     }
