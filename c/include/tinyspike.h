@@ -54,7 +54,7 @@ typedef struct ts_state {
 #define TINYSPIKE_OPEN_STACK_BYTES 1536U
 
 /* Bytes of stack that all other calls take at most, on a microcontroller. The callback's own come on top. */
-#define TINYSPIKE_STEP_STACK_BYTES 3072U
+#define TINYSPIKE_STEP_STACK_BYTES 4096U
 
 
 /**
