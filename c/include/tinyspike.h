@@ -159,7 +159,7 @@ enum ts_status
      */
     TS_STATUS_NO_STREAM = 22,
     /**
-     * What was saved belongs to another image, or is damaged.
+     * Words that were saved from another image, or are damaged.
      */
     TS_STATUS_OTHER_IMAGE = 23,
     /**

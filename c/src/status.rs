@@ -56,7 +56,7 @@ pub enum Status {
     Finished = 21,
     /// The network is no stream: it ends after some steps.
     NoStream = 22,
-    /// What was saved belongs to another image, or is damaged.
+    /// Words that were saved from another image, or are damaged.
     OtherImage = 23,
     /// The state is at work: a callback may not call it.
     Busy = 24,

@@ -375,7 +375,7 @@ fn rebuilt(folder: &Path, main: &str) -> PathBuf {
     built(folder, "mps2-an386", "arm-none-eabi", "")
 }
 
-/// What a program has printed behind a name, summed up.
+/// The sum of all that a program has printed behind a name.
 fn printed(text: &str, name: &str) -> u64 {
     let numbers = text.lines().filter_map(|line| line.strip_prefix(name));
     numbers

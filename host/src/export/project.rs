@@ -11,9 +11,9 @@ use crate::file;
 /// The fate of a file that is there before an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It is replaced: it follows from the image.
+    /// Replaced: it follows from the image.
     Replace,
-    /// It stays: it is the user's to change.
+    /// Kept: it is the user's to change.
     Keep,
 }
 
