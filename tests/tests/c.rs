@@ -1,6 +1,8 @@
 //! The engine from C: exported projects check themselves on the host and on emulated boards, tests in C pass under the host's
 //! sanitizers, and what C costs beside Rust is bounded.
 
+#![expect(clippy::print_stdout, reason = "figures for docs/c.md")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
