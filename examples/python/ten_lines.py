@@ -4,6 +4,7 @@ pip install tinyspike keras jax matplotlib; KERAS_BACKEND=jax python ten_lines.p
 """
 
 import keras
+from matplotlib import pyplot
 
 import tinyspike
 from tinyspike import plot
@@ -22,4 +23,5 @@ image = network.deploy(x, y, goal="tuned", max_drop=0.01)
 emulation = image.emulate(test, classes, record=True)
 print(image, emulation.accuracy)
 print(image.run(test[:20], classes[:20], on="emulated:mps2-an386").accuracy)
-plot.raster(emulation).figure.savefig("raster.png")
+plot.raster(emulation)
+pyplot.savefig("raster.png")

@@ -83,7 +83,8 @@ def _all(x: Any) -> Iterable[Any]:
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
         return [x[at] for at in range(len(x))]
     try:
-        return iter(x)
+        batches: Iterable[Any] = iter(x)
+        return batches
     except TypeError:
         raise DataError(
             f"samples must be an array, a dictionary of arrays or batches, and this is {type(x).__name__}"

@@ -14,10 +14,12 @@ def bar(what: str, total: Optional[int], wanted: Optional[bool]) -> Iterator[Opt
     tqdm: Any = None
     if shown:
         try:
-            from tqdm.auto import tqdm
+            from tqdm import auto
         except ImportError:
             if wanted:
                 raise
+        else:
+            tqdm = auto.tqdm
     if tqdm is None:
         yield None
         return

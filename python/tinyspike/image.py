@@ -120,7 +120,7 @@ class Image:
 
         >>> import tinyspike
         >>> tinyspike.demo.image().notes
-        ['the softmax of "dense_1" is left out of the image: ...']
+        []
         """
         return list(self._notes)
 
@@ -273,7 +273,8 @@ class Image:
 
         >>> import tinyspike
         >>> x, y = tinyspike.demo.samples(10)
-        >>> image = tinyspike.demo.network().deploy(x, goal="exact", steps=0)
+        >>> network = tinyspike.demo.network(swap_activations={"relu": "spiking-relu"}, scale_firing_rates=200)
+        >>> image = network.deploy(x, goal="exact", steps=0)
         >>> image.stream(x, steps=5).outputs["dense_1"].shape
         (10, 5, 10)
         """

@@ -61,7 +61,7 @@ class Connection:
     """A connection, in Nengo's words.
 
     >>> import tinyspike
-    >>> tinyspike.demo.network().connections[0].transform["type"]
+    >>> tinyspike.demo.network().connections[2].transform["type"]
     'Convolution'
     """
 
@@ -256,7 +256,7 @@ class Network:
 
         >>> import tinyspike
         >>> len(tinyspike.demo.network().nodes)
-        5
+        7
         """
         known = ("label", "class", "size_in", "size_out", "repr")
         return [
@@ -286,8 +286,8 @@ class Network:
         """All connections.
 
         >>> import tinyspike
-        >>> {c.synapse for c in tinyspike.demo.network(synapse=0.005).connections}
-        {'None', 'Lowpass(tau=0.005)'}
+        >>> sorted({c.synapse for c in tinyspike.demo.network(synapse=0.005).connections})
+        ['Lowpass(tau=0.005)', 'None']
         """
         keys = ("pre", "post", "transform", "synapse", "trainable")
         return [Connection(*(connection[key] for key in keys)) for connection in self.listing["connections"]]
@@ -380,7 +380,7 @@ class Network:
         >>> import tinyspike
         >>> x, y = tinyspike.demo.samples(20)
         >>> network = tinyspike.demo.network(swap_activations={"relu": "spiking-relu"}, scale_firing_rates=100)
-        >>> network.simulate(x, y, steps=50).accuracy > 0.9
+        >>> network.simulate(x, y, steps=50).accuracy > 0.8
         True
         """
         data = self._data(x, labels, byte_scale, values)

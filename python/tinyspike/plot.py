@@ -59,7 +59,7 @@ def raster(
 ) -> "Axes":
     """Shows which neurons spiked, and when.
 
-    Spikes over time are those of one sample. Of an image of few steps every sample is a column; darker is more spikes.
+    Spikes over time are those of one sample. Of an image of few steps every sample is a column, and darker is more spikes.
 
     :param result: a simulation or an emulation with ``record=True``.
     :param sample: the sample, if there are steps.
@@ -74,30 +74,35 @@ def raster(
     'time in ms'
     """
     spikes = _chosen(result.spikes, ensembles)
+    over_time = next(iter(spikes.values())).ndim == 3
     counts = {label: _of_sample(values, sample) for label, values in spikes.items()}
     neurons = [values.shape[-1] for values in counts.values()]
     axes = _axes(axes, (8.0, min(8.0, 2.5 + 0.9 * len(counts))))
-    over_time = next(iter(spikes.values())).ndim == 3
+    from matplotlib.colors import LinearSegmentedColormap
+
     unit = 1000.0 * result.dt if isinstance(result, Simulation) else 1.0
-    # Ensembles are as high as the fourth root of their size, so that small ones are seen.
+    # Ensembles are as high as the root of their size, so that small ones are seen.
     heights = [float(n) ** 0.5 for n in neurons]
     base, ticks, columns = 0.0, [], 0
     for at, ((label, values), size, height) in enumerate(zip(counts.items(), neurons, heights)):
         columns = values.shape[0]
-        column, neuron = np.nonzero(values)
-        most = max(1, int(np.abs(values).max(initial=1)))
-        strength = np.abs(values[column, neuron]) / most
-        place = base + (neuron + 0.5) / size * height
-        axes.scatter(
-            (column + (0.5 if not over_time else 1.0)) * (unit if over_time else 1.0),
-            place,
-            s=max(2.0, min(18.0, 700.0 / max(columns, 1))),
-            c=_colour(at),
-            alpha=0.35 + 0.65 * strength,
-            marker="|" if over_time else "s",
-            linewidths=0.9 if over_time else 0.0,
-            rasterized=column.size > 20_000,
-        )
+        if over_time:
+            step, neuron = np.nonzero(values)
+            axes.scatter(
+                (step + 1) * unit,
+                base + (neuron + 0.5) / size * height,
+                s=max(2.0, min(18.0, 700.0 / max(columns, 1))),
+                color=_colour(at),
+                marker="|",
+                linewidths=0.9,
+                rasterized=step.size > 20_000,
+            )
+        else:
+            shades = LinearSegmentedColormap.from_list(label, ["#ffffff", _colour(at)])
+            extent = (0.0, float(columns), base, base + height)
+            axes.imshow(
+                np.abs(values).T, cmap=shades, vmin=0, extent=extent, aspect="auto", interpolation="nearest", origin="lower"
+            )
         ticks.append((base + height / 2, f"{label}\n{size:,} neurons"))
         base += height
         if at + 1 < len(counts):
@@ -111,7 +116,7 @@ def raster(
     else:
         axes.set_xlim(0.0, float(columns))
         axes.set_xlabel("sample")
-        axes.set_title("Neurons that spiked, sample by sample")
+        axes.set_title("Spikes of each neuron, sample by sample (darker: more)")
     axes.tick_params(axis="y", length=0)
     _plain(axes)
     return axes
