@@ -20,7 +20,7 @@ use tinyspike_board::firmware::{Board, Program, build_here};
 
 use crate::data::{Data, array};
 use crate::fault::Fault;
-use crate::image::{Image, of_image, recordings};
+use crate::image::{Image, Said, of_image, recordings};
 use crate::network::{given, json};
 use crate::work::{Monitor, work};
 
@@ -148,11 +148,11 @@ pub(crate) fn run<'py>(
     let bytes: Arc<ImageBuf> = image.bytes.clone();
     let own = bytes.clone();
     let given = given(&data);
-    let (report, outputs, count, warnings) = work(py, progress, move |monitor| {
+    let (report, outputs, count, said) = work(py, progress, move |monitor| {
         let image = bytes.image();
         let over_time = stream::is_temporal(&image);
-        let (set, warnings) = if over_time {
-            (recordings(&image, &given)?, Vec::new())
+        let (set, said) = if over_time {
+            (recordings(&image, &given)?, Said::default())
         } else {
             of_image(&image, &given)?
         };
@@ -190,11 +190,11 @@ pub(crate) fn run<'py>(
             let message = format!("device and emulator part at {divergence}");
             return Err(Fault::new(CLASS, message));
         }
-        Ok((json(&report)?, outputs, report.images, warnings))
+        Ok((json(&report)?, outputs, report.images, said))
     })?;
     let result = PyDict::new(py);
     result.set_item("report", report)?;
-    result.set_item("warnings", warnings)?;
+    said.show(&result)?;
     let all = PyDict::new(py);
     let image = own.image();
     let network = image.description();

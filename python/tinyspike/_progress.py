@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
@@ -14,7 +15,10 @@ def bar(what: str, total: Optional[int], wanted: Optional[bool]) -> Iterator[Opt
     tqdm: Any = None
     if shown:
         try:
-            from tqdm import auto
+            with warnings.catch_warnings():
+                # Without the packages for its widgets it shows text, and says so each time.
+                warnings.simplefilter("ignore")
+                from tqdm import auto
         except ImportError:
             if wanted:
                 raise

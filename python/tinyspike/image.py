@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import warnings as _warnings
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from tinyspike import _html, _native
 from tinyspike._arrays import Samples, arrays_of, data_of
 from tinyspike._progress import bar
-from tinyspike.errors import DataError, TinyspikeWarning
+from tinyspike._said import note, warn
+from tinyspike.errors import DataError
 from tinyspike.results import Bench, BoardRun, Emulation, Report, Tuning
 
 __all__ = ["Image", "keygen", "public_key"]
@@ -238,7 +238,8 @@ class Image:
         asked = _steps(steps)
         with bar("emulating", len(data[0]), progress) as show:
             result = self._native.emulate(data, asked, bool(early_exit), bool(record), show)
-        _warn(result["warnings"])
+        warn(result["warnings"])
+        note(result)
         return Emulation(
             result["outputs"],
             result["classes"],
@@ -282,7 +283,8 @@ class Image:
         asked = _steps(steps)
         with bar("emulating", len(data[0]), progress) as show:
             result = self._native.stream(data, asked, bool(stateful), bool(record), readout, show)
-        _warn(result["warnings"])
+        warn(result["warnings"])
+        note(result)
         report = json.loads(result["report"])
         first = next(iter(result["outputs"].values()))
         ran = np.full(first.shape[0], first.shape[1], dtype=np.int64)
@@ -387,7 +389,8 @@ class Image:
         target = _target(on, probe, chip_description, firmware)
         with bar("running", len(data[0]), progress) as show:
             result = _native.run(self._native, data, target, bool(bisect), bool(stateful), show)
-        _warn(result["warnings"])
+        warn(result["warnings"])
+        note(result)
         return BoardRun(result["outputs"], json.loads(result["report"]))
 
     def bench(
@@ -481,11 +484,6 @@ def _decided(values: Any, readout: str) -> Any:
     else:
         results = values[:, -(int(window) if kind == "mean" else 1) :].mean(axis=1, dtype=np.float64)
     return results.argmax(axis=1).astype(np.int64)
-
-
-def _warn(messages: Iterable[str]) -> None:
-    for message in messages:
-        _warnings.warn(message, TinyspikeWarning, stacklevel=3)
 
 
 def keygen() -> Tuple[str, str]:

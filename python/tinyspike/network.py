@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import warnings as _warnings
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from tinyspike import _html, _map, _models, _native
 from tinyspike._arrays import Samples, arrays_of, data_of
 from tinyspike._progress import bar
-from tinyspike.errors import OptionError, TinyspikeWarning
+from tinyspike._said import note, warn
+from tinyspike.errors import OptionError
 from tinyspike.image import Image
 from tinyspike.results import Report, Simulation, Tuning
 
@@ -151,7 +151,7 @@ def convert(
     }
     native, content = _models.loaded(model, options, config)
     network = Network(native, content, options)
-    _warn(network.warnings)
+    warn(network.warnings)
     return network
 
 
@@ -394,7 +394,8 @@ class Network:
         }
         with bar("simulating", len(data[0]), progress) as show:
             result = self._native.simulate(data, options, show)
-        _warn(result["warnings"])
+        warn(result["warnings"])
+        note(result)
         return Simulation(
             result["outputs"],
             result["spikes"],
@@ -501,7 +502,7 @@ class Network:
         if calibration is None and labels is not None:
             raise OptionError("labels are given without calibration samples", option="labels")
         if max_drop > 0.1:
-            _warn([f"max_drop={max_drop} gives up {max_drop * 100:g} percentage points of accuracy; 0.002 is 0.2 points"])
+            warn([f"max_drop={max_drop} gives up {max_drop * 100:g} percentage points of accuracy; 0.002 is 0.2 points"])
         options = {
             "goal": goal or "plain",
             "steps": _count(steps, "steps", 0, 0xFFFF),
@@ -529,7 +530,8 @@ class Network:
         total = None if tuned or not data else 2 * len(data[0])
         with bar("tuning" if tuned else "calibrating", total, progress) as show:
             native, made = self._native.deploy(data, options, run, show)
-        _warn(made["warnings"])
+        warn(made["warnings"])
+        note(made)
         tuning = None
         if made["tuning"] is not None:
             tuning = Tuning(json.loads(made["tuning"]), made["tuning_text"])
@@ -569,11 +571,6 @@ class Network:
 
 def _restored(content: _models.Content, options: Dict[str, Any]) -> Network:
     return Network(_models.restored(content, options), content, options)
-
-
-def _warn(messages: Iterable[str]) -> None:
-    for message in messages:
-        _warnings.warn(message, TinyspikeWarning, stacklevel=3)
 
 
 def _count(value: Any, option: str, least: int = 1, most: int = 0xFFFF_FFFF) -> Optional[int]:

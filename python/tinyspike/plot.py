@@ -91,7 +91,7 @@ def raster(
             axes.scatter(
                 (step + 1) * unit,
                 base + (neuron + 0.5) / size * height,
-                s=max(2.0, min(18.0, 700.0 / max(columns, 1))),
+                s=max(6.0, min(24.0, 900.0 / max(columns, 1))),
                 color=_colour(at),
                 marker="|",
                 linewidths=0.9,

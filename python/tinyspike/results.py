@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = ["Bench", "BoardRun", "Emulation", "Report", "Simulation", "Tuning"]
 Arrays = Dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Simulation:
     """A simulation in floats, step by step.
 
@@ -79,6 +79,9 @@ class Simulation:
         all_of = self.report["ensembles"]
         return {e["label"]: e["rate_hz"] for e in all_of if e["rate_hz"] is not None}
 
+    def __repr__(self) -> str:
+        return _brief("Simulation", self.report["images"], self.report["steps"], self.accuracy)
+
     def _repr_html_(self) -> str:
         rows = [
             [e["label"], e["neurons"], e["neuron_type"], _html.number(e["rate_hz"]), _html.number(e["spikes_per_image"])]
@@ -90,7 +93,7 @@ class Simulation:
         return _html.page("Simulation", facts, [_html.table(head, rows)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Emulation:
     """A run of an image with the engine that devices run.
 
@@ -128,6 +131,10 @@ class Emulation:
         """
         return _share(self.report)
 
+    def __repr__(self) -> str:
+        samples, most = self.steps.shape[0], int(self.steps.max(initial=0))
+        return _brief("Emulation", samples, most, self.accuracy)
+
     def _repr_html_(self) -> str:
         facts = _html.accuracy(self.accuracy)
         keys = [
@@ -144,7 +151,7 @@ class Emulation:
         return _html.page("Emulation", facts, [_html.table(head, rows)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoardRun:
     """A run on a board, of which every spike count and output was the emulator's.
 
@@ -171,6 +178,9 @@ class BoardRun:
         """
         return _share(self.report)
 
+    def __repr__(self) -> str:
+        return _brief("BoardRun", self.report.get("images", 0), None, self.accuracy)
+
     def _repr_html_(self) -> str:
         keys = [
             ("samples", "images"),
@@ -183,7 +193,7 @@ class BoardRun:
         return _html.page("Run on a board", facts, [])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bench:
     """Instructions of inferences on an emulated board, to the instruction.
 
@@ -198,7 +208,7 @@ class Bench:
     """
 
     report: Dict[str, Any]
-    text: str = field(repr=False)
+    text: str
 
     @property
     def instructions(self) -> float:
@@ -209,6 +219,9 @@ class Bench:
         3.0
         """
         return float(self.report["instructions_per_inference"])
+
+    def __repr__(self) -> str:
+        return f"<Bench on {self.report.get('board')}: {self.instructions:,.0f} instructions of an inference>"
 
     def __str__(self) -> str:
         return self.text
@@ -225,7 +238,7 @@ class Bench:
         return _html.page("Instructions", facts, [_html.table(["layer", *map(_html.words, keys)], rows)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Effects of quantization on each layer, and the bytes of an image.
 
@@ -239,7 +252,7 @@ class Report:
     """
 
     data: Dict[str, Any]
-    text: str = field(repr=False)
+    text: str
 
     @property
     def layers(self) -> List[Dict[str, Any]]:
@@ -261,6 +274,9 @@ class Report:
         """
         return list(self.data["connections"])
 
+    def __repr__(self) -> str:
+        return f"<Report on {len(self.layers)} layers and {len(self.connections)} connections>"
+
     def __str__(self) -> str:
         return self.text
 
@@ -281,7 +297,7 @@ class Report:
         return _html.page("Report", facts, tables)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tuning:
     """Result of a search for the cheapest image that keeps the accuracy.
 
@@ -296,7 +312,7 @@ class Tuning:
     """
 
     data: Dict[str, Any]
-    text: str = field(repr=False)
+    text: str
 
     @property
     def front(self) -> List[Dict[str, Any]]:
@@ -328,6 +344,9 @@ class Tuning:
         """
         return bool(self.data["kept"])
 
+    def __repr__(self) -> str:
+        return f"<Tuning with {len(self.front)} candidates on the front>"
+
     def __str__(self) -> str:
         return self.text
 
@@ -336,6 +355,15 @@ class Tuning:
         rows = [[_html.number(point[key]) for key in keys] for point in self.front]
         facts = [("candidates", _html.number(self.data["candidates"])), ("kept", "yes" if self.kept else "no")]
         return _html.page("Tuning", facts, [_html.table([_html.words(key) for key in keys], rows)])
+
+
+def _brief(name: str, samples: int, steps: Optional[int], accuracy: Optional[float]) -> str:
+    parts = [f"{samples} samples"]
+    if steps is not None:
+        parts.append(f"{steps} steps")
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy * 100:.2f} %")
+    return f"<{name} of {', '.join(parts)}>"
 
 
 def _share(report: Dict[str, Any]) -> Optional[float]:

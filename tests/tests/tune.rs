@@ -16,9 +16,7 @@ use tinyspike::lower::lower;
 use tinyspike::pipeline::{float_accuracy, samples};
 use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::report::{Budgets, report};
-use tinyspike::tune::{
-    Candidate, Elsewhere, Point, Task, TuneError, TuneOptions, Tuned, tune,
-};
+use tinyspike::tune::{Candidate, Elsewhere, Point, Task, TuneError, TuneOptions, Tuned, tune};
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::{Reference, send};
 

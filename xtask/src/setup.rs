@@ -40,7 +40,9 @@ pub(crate) fn setup() -> Result<(), Failure> {
     if !shell::works("python3", &python) {
         return Err(Failure::Missing {
             what: "Python with its module venv".into(),
-            advice: "install Python 3.9 or newer (Debian and Ubuntu: apt install python3 python3-venv)".into(),
+            advice:
+                "install Python 3.9 or newer (Debian and Ubuntu: apt install python3 python3-venv)"
+                    .into(),
         });
     }
     if qemu::version().is_none() {
