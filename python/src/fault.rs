@@ -24,7 +24,10 @@ use crate::{advice, work};
 
 /// An exception before it is one: threads that do not hold Python's lock make it.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct Fault(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     class: &'static str,
     message: String,
     advice: Vec<Advice>,
@@ -35,13 +38,13 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(class: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             class,
             message: message.into(),
             advice: Vec::new(),
             attributes: Vec::new(),
             own: None,
-        }
+        }))
     }
 
     /// An error and its causes, each only if it says something new.
@@ -70,33 +73,35 @@ impl Fault {
 
     #[must_use]
     pub(crate) fn with(mut self, advice: Vec<Advice>) -> Self {
-        self.advice.extend(advice);
+        self.0.advice.extend(advice);
         self
     }
 
     /// The same with an attribute of the exception.
     #[must_use]
     pub(crate) fn at(mut self, name: &'static str, value: Option<&str>) -> Self {
-        self.attributes
-            .extend(value.map(|value| (name, value.to_owned())));
+        let value = value.map(|value| (name, value.to_owned()));
+        self.0.attributes.extend(value);
         self
     }
 
     /// The same with words before the message.
     #[must_use]
     pub(crate) fn of_what(mut self, what: &str) -> Self {
-        self.message = format!("{what}: {}", self.message);
+        self.0.message = format!("{what}: {}", self.0.message);
         self
     }
 
     /// The exception.
     pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
-        match self.own {
+        match self.0.own {
             Some(own) => own,
-            None => self.exception(py).unwrap_or_else(|error| error),
+            None => self.0.exception(py).unwrap_or_else(|error| error),
         }
     }
+}
 
+impl Parts {
     fn exception(&self, py: Python<'_>) -> PyResult<PyErr> {
         let class = py.import("tinyspike.errors")?.getattr(self.class)?;
         let advice: Vec<String> = self.advice.iter().map(advice::hint).collect();
@@ -112,10 +117,9 @@ impl Fault {
 
 impl From<PyErr> for Fault {
     fn from(own: PyErr) -> Self {
-        Self {
-            own: Some(own),
-            ..Self::new("InternalError", "")
-        }
+        let mut fault = Self::new("InternalError", "");
+        fault.0.own = Some(own);
+        fault
     }
 }
 

@@ -28,6 +28,9 @@ use crate::work::{Monitor, work};
 /// Samples that run at a time, if neurons keep their state.
 const BLOCK: usize = 256;
 
+/// A part of a record: values of each ensemble's neurons.
+type State = fn(&Record) -> &Vec<Vec<i32>>;
+
 /// A packed image.
 #[pyclass(frozen, module = "tinyspike._native")]
 pub(crate) struct Image {
@@ -201,7 +204,7 @@ impl Image {
             }
         }
         result.set_item("outputs", outputs)?;
-        let states: [(&str, fn(&Record) -> &Vec<Vec<i32>>); 2] =
+        let states: [(&str, State); 2] =
             [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
         for (name, of) in states {
             let all = PyDict::new(py);

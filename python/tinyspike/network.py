@@ -379,8 +379,10 @@ class Network:
 
         >>> import tinyspike
         >>> x, y = tinyspike.demo.samples(20)
-        >>> network = tinyspike.demo.network(swap_activations={"relu": "spiking-relu"}, scale_firing_rates=100)
-        >>> network.simulate(x, y, steps=50).accuracy > 0.8
+        >>> network = tinyspike.demo.network(
+        ...     swap_activations={"relu": "spiking-relu"}, scale_firing_rates=100, synapse=0.005
+        ... )
+        >>> network.simulate(x, y, steps=50).accuracy > 0.9
         True
         """
         data = self._data(x, labels, byte_scale, values)

@@ -159,10 +159,10 @@ class BoardRun:
     :ivar report: means per sample, as ``tinyspike run --json`` prints them.
 
     >>> import tinyspike
-    >>> x, y = tinyspike.demo.samples(5)
-    >>> image = tinyspike.demo.image()
-    >>> image.run(x, y, on="emulated:mps2-an386").accuracy  # doctest: +SKIP
-    1.0
+    >>> x, y = tinyspike.demo.samples(2)
+    >>> run = tinyspike.demo.image().run(x, y, on="emulated:mps2-an386")
+    >>> run.outputs["dense_1"].shape, run.report["divergence"]
+    ((2, 10), None)
     """
 
     outputs: Arrays
@@ -201,10 +201,9 @@ class Bench:
     :ivar text: the same as text.
 
     >>> import tinyspike
-    >>> x, _ = tinyspike.demo.samples(5)
-    >>> bench = tinyspike.demo.image().bench(x)  # doctest: +SKIP
-    >>> bench.instructions  # doctest: +SKIP
-    84102.7
+    >>> report = {"board": "mps2-an386", "instructions_per_inference": 84102.7}
+    >>> tinyspike.Bench(report, "")
+    <Bench on mps2-an386: 84,103 instructions of an inference>
     """
 
     report: Dict[str, Any]
