@@ -450,8 +450,8 @@ fn tuned(
     })
 }
 
-/// What a candidate of a search rests on: for processes that run candidates for a search elsewhere, with the same
-/// network, data and options.
+/// Prepares what candidates of a search rest on: for processes that run candidates for a search elsewhere, with the
+/// same network, data and options.
 ///
 /// # Errors
 /// [`DeployError`]: the first stage that fails.

@@ -48,7 +48,7 @@ struct Place<'a> {
     shape: Vec<usize>,
 }
 
-/// What a simulation hands out, by label.
+/// Arrays that a run hands out, by label.
 #[derive(Default)]
 pub(crate) struct Recorded {
     pub(crate) outputs: Vec<Values>,

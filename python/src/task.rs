@@ -15,7 +15,7 @@ use crate::network::{Network, given, samples};
 use crate::options::Deploy;
 use crate::work::work;
 
-/// What candidates of a search rest on.
+/// Base on which candidates of a search run.
 #[pyclass(frozen, module = "tinyspike._native")]
 pub(crate) struct Task(Arc<tune::Task>);
 
