@@ -353,7 +353,7 @@ fn tuning_works_on_series() {
         evaluations: 8,
         ..TuneOptions::default()
     };
-    let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
+    let found = tune(&graph, &set(seen), &options, &|_| {}, None).unwrap();
     assert!(found.tuning.kept, "{}", found.tuning);
     // Against the float network on series that tuning has not seen.
     let values = forward(&graph, &[unseen], unseen.len() / size).unwrap();
@@ -402,7 +402,7 @@ fn tuning_keeps_the_error_of_a_single_value() {
             max_error,
             ..TuneOptions::default()
         };
-        let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
+        let found = tune(&graph, &set(seen), &options, &|_| {}, None).unwrap();
         assert!(found.tuning.scalar && found.tuning.kept, "{}", found.tuning);
         assert!(found.tuning.to_string().contains("standard deviation"));
         let values = forward(&graph, &[unseen], 200)

@@ -20,6 +20,7 @@ mod no_panic;
 mod package;
 mod profile;
 mod prose;
+mod python;
 mod setup;
 mod test;
 mod tree;
@@ -64,6 +65,10 @@ enum Command {
     Soak,
     /// Export networks from other frameworks, and find the semantics of each
     TestFrameworks(frameworks::Args),
+    /// Build the Python package as a wheel, with the command-line tool in it
+    Wheel(python::WheelArgs),
+    /// Install the wheel into a clean virtual environment, and run the tests of the Python package
+    TestPython(python::TestArgs),
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -92,6 +97,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Package => package::check(),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Wheel(args) => python::build(&args),
+        Command::TestPython(args) => python::test(&args),
         Command::TestFrameworks(args) => frameworks::test(&args),
     }
 }
