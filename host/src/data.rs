@@ -26,6 +26,7 @@ mod write;
 
 use std::path::Path;
 
+pub(crate) use blocks::Evenly;
 pub use blocks::{About, about, load_at_most, read_blocks};
 pub use content::MAX_BYTES;
 pub use error::DataError;

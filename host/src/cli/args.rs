@@ -274,7 +274,7 @@ pub(crate) struct Convert {
     /// tune. INPUT=FILE for each input of a model with several.
     #[arg(long, value_name = "[INPUT=]FILE")]
     pub(crate) calibration: Vec<String>,
-    /// Use at most this many calibration samples [default: all]. They are read from the file in blocks. Tuning
+    /// Use at most this many calibration samples, at even distances [default: all]. They are read in blocks. Tuning
     /// uses up to 12,288.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibration_samples: Option<u32>,

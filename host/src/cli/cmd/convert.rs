@@ -275,7 +275,7 @@ fn deploy(
         }
         _ => {
             let set = calibration(args, model, conversion, |path| data::load(path))?;
-            whole(set.take(limit.unwrap_or(usize::MAX)))
+            whole(set.evenly(limit.unwrap_or(usize::MAX)))
         }
     };
     let count = count.min(limit.unwrap_or(count)) as u64;

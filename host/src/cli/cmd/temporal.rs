@@ -100,7 +100,7 @@ pub(crate) fn convert(
             let set = match Recordings::open(path)? {
                 Some(events) => {
                     let shape = Inputs::shape(network, 0).unwrap_or_default();
-                    inputs::counted(events.take(limit), &shape, args.bin)?
+                    inputs::counted(events.evenly(limit), &shape, args.bin)?
                 }
                 None => source.scaled(data::load(path)?, &args.data, 0),
             };
