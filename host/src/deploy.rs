@@ -10,6 +10,7 @@ use crate::calibrate::{
     Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks, calibrate_keeping,
     input_ranges,
 };
+use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
 use crate::data::suspicion::{self, Suspicion};
@@ -23,6 +24,7 @@ use crate::network::Network;
 use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets, Report, report};
 use crate::simulate::SimulateError;
+use crate::split::split;
 use crate::temporal;
 use crate::tune::{Elsewhere, Task, TuneError, TuneOptions, Tuning, tune};
 
@@ -400,7 +402,7 @@ fn plain(
     settings: &QuantizeOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let graph = integrate_and_fire(lowered)?;
+    let mut graph = split(integrate_and_fire(lowered)?);
     let Some(data) = options.data else {
         let calibration =
             bounds_from_weights(&graph, &options.largest).map_err(CalibrateError::from)?;
@@ -412,6 +414,7 @@ fn plain(
         });
     };
     let (mut calibration, first) = calibrate_keeping(&graph, data, FITTED, options.progress)?;
+    drop_unreached(&mut graph, &calibration);
     let levelled = level(&graph, &calibration);
     if let Some(levelled) = &levelled {
         calibration = calibrate_blocks(levelled, data, options.progress)?;
@@ -436,7 +439,7 @@ fn tuned(
     settings: &TuneOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let graph = integrate_and_fire(lowered)?;
+    let graph = split(integrate_and_fire(lowered)?);
     let set = options.data.and_then(|data| data.set());
     let set = set.ok_or(DeployError::NoData)?;
     let settings = settings.within(options.budgets);
@@ -484,6 +487,7 @@ fn exact(
         });
     }
     first_voltages(network, &settings.initial_voltage, &mut graph)?;
+    let graph = split(graph);
     let calibration = match options.data {
         Some(data) => input_ranges(&graph, data, options.progress)?,
         None => Calibration::of_inputs(&graph, &options.largest),

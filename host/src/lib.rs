@@ -59,6 +59,7 @@ pub mod bench;
 pub mod calibrate;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod clip;
 pub mod compare;
 #[doc(hidden)]
 pub mod compensate;
@@ -69,6 +70,8 @@ pub mod deploy;
 #[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
+#[cfg(feature = "boards")]
+pub mod export;
 #[doc(hidden)]
 pub mod file;
 mod front;
@@ -100,6 +103,7 @@ pub mod report;
 pub mod sign;
 pub mod simulate;
 pub mod simulation;
+pub mod split;
 pub mod stream;
 mod temporal;
 #[doc(hidden)]

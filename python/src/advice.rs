@@ -45,7 +45,6 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; chip_description= adds one".into(),
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
         Advice::Firmware => "firmware= takes an ELF file that is made for the chip".into(),
-        Advice::LargerFirmware => "firmware= takes custom firmware, whose Image holds more".into(),
         Advice::FirmwareSize => "if the firmware does not fit its place, keep more flash for it with `tinyspike flash --firmware-size BYTES`".into(),
         Advice::ConnectProbe => "connect one, or use an emulated board with on=\"emulated:microbit\"; on Linux, probes need udev rules".into(),
         Advice::ChooseProbe => "choose one with probe=\"VID:PID:SERIAL\"".into(),

@@ -79,7 +79,7 @@ fn deploy(
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default());
             let layout = layout.map_err(|e| Fault::advised(CLASS, &e))?;
-            build(&chip, &layout.with_stack_for(&chip, &image.image()), key)
+            build(&chip, &layout.built_for(&chip, &image.image()), key)
         }
     };
     let firmware = firmware.map_err(|e| Fault::advised(CLASS, &e))?;

@@ -8,6 +8,7 @@
 mod advice;
 mod board;
 mod data;
+mod export;
 mod fault;
 mod image;
 mod network;
@@ -25,6 +26,8 @@ mod _native {
     use crate::board::{bench, flash, run};
     #[pymodule_export]
     use crate::data::Data;
+    #[pymodule_export]
+    use crate::export::export_c;
     #[pymodule_export]
     use crate::image::{Image, keygen, public_key};
     #[pymodule_export]
