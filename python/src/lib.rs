@@ -62,6 +62,14 @@ mod _native {
         Some(PyBytes::new(py, content))
     }
 
+    /// Panics at work: for the test of what becomes of a panic.
+    #[pyfunction]
+    fn panic(py: Python<'_>) -> PyResult<()> {
+        super::work::work(py, None, |_| -> Result<(), crate::fault::Fault> {
+            panic!("a panic on purpose")
+        })
+    }
+
     /// Runs the command-line tool with these arguments, of which the first is the program's name; returns the exit code.
     #[pyfunction]
     fn main(py: Python<'_>, args: Vec<std::ffi::OsString>) -> u8 {
