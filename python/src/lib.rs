@@ -8,6 +8,7 @@
 mod advice;
 mod board;
 mod data;
+mod export;
 mod fault;
 mod image;
 mod network;
@@ -25,6 +26,8 @@ mod _native {
     use crate::board::{bench, flash, run};
     #[pymodule_export]
     use crate::data::Data;
+    #[pymodule_export]
+    use crate::export::export_c;
     #[pymodule_export]
     use crate::image::{Image, keygen, public_key};
     #[pymodule_export]
@@ -57,6 +60,14 @@ mod _native {
             _ => return None,
         };
         Some(PyBytes::new(py, content))
+    }
+
+    /// Panics at work: for the test of what becomes of a panic.
+    #[pyfunction]
+    fn panic(py: Python<'_>) -> PyResult<()> {
+        super::work::work(py, None, |_| -> Result<(), crate::fault::Fault> {
+            panic!("a panic on purpose")
+        })
     }
 
     /// Runs the command-line tool with these arguments, of which the first is the program's name; returns the exit code.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,6 +29,19 @@ def test_instructions_are_counted() -> None:
     axes = tinyspike.plot.instructions(bench)
     widths = sum(bar.get_width() for bar in axes.patches)
     assert widths == pytest.approx(sum(layer["instructions"] for layer in bench.report["layers"]))
+
+
+@pytest.mark.slow
+def test_a_c_project_is_the_tools(tmp_path: Path, tool: Any, saved: Any) -> None:
+    x, y = tinyspike.demo.samples(1)
+    image = tinyspike.demo.image()
+    image.save(tmp_path / "model.tsp")
+    tool("export", tmp_path / "model.tsp", "--c", tmp_path / "tool", "--data", saved(x, y))
+    assert len(image.to_c(tmp_path / "own", x)) == 1
+    files = sorted(path.relative_to(tmp_path / "tool") for path in (tmp_path / "tool").rglob("*") if path.is_file())
+    assert len(files) > 5
+    for file in files:
+        assert (tmp_path / "own" / file).read_bytes() == (tmp_path / "tool" / file).read_bytes(), file
 
 
 def test_boards_that_there_are_not() -> None:

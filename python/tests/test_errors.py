@@ -141,6 +141,16 @@ def test_no_file_makes_a_panic(models: Path, tmp_path: Path) -> None:
             tinyspike.Image.from_bytes(bytes(damaged))
 
 
+def test_a_panic_is_an_exception(capfd: pytest.CaptureFixture[str]) -> None:
+    from tinyspike import _native
+
+    with pytest.raises(tinyspike.InternalError, match="a panic on purpose") as caught:
+        _native.panic()
+    # It says where, and prints nothing.
+    assert "src/lib.rs" in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
 def test_errors_of_progress_are_the_users() -> None:
     """An exception in a callback comes out as it is."""
     network, (x, y) = tinyspike.demo.network(), tinyspike.demo.samples(300)

@@ -12,6 +12,7 @@ __all__ = [
     "ConvertError",
     "DataError",
     "DeployError",
+    "ExportError",
     "ImageError",
     "InternalError",
     "ModelError",
@@ -164,6 +165,17 @@ class SignError(TinyspikeError, ValueError):
     >>> tinyspike.public_key("no key")
     Traceback (most recent call last):
     tinyspike.errors.SignError: this is no Ed25519 private key in PKCS#8 PEM form ...
+    """
+
+
+class ExportError(TinyspikeError, RuntimeError):
+    """A project cannot be made of an image, or a library for it cannot be built.
+
+    >>> import tempfile, tinyspike
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tinyspike.demo.image().to_c(folder, name="1st model")
+    Traceback (most recent call last):
+    tinyspike.errors.ExportError: "1st model" is no name for a model: ...
     """
 
 

@@ -393,6 +393,35 @@ class Image:
         note(result)
         return BoardRun(result["outputs"], json.loads(result["report"]))
 
+    def to_c(
+        self,
+        folder: Union[str, "os.PathLike[str]"],
+        x: Samples = None,
+        *,
+        cores: Sequence[str] = (),
+        name: str = "model",
+        byte_scale: Optional[float] = None,
+    ) -> List[str]:
+        """Writes a C project around the image, as ``tinyspike export --c`` does, and returns the cores of its libraries.
+
+        Files of an earlier project that are yours to change stay. Libraries are built, which takes the checkout that this
+        package was built in.
+
+        :param folder: the project's folder.
+        :param x: samples, as :meth:`emulate` takes them: the project carries the first, with the emulator's results.
+        :param cores: cores that get a library, such as ``"cortex-m4"``; by default this machine.
+        :param name: the model's name, of which files, variables and macros are made.
+        :raises ExportError: a library cannot be built, or the name is none for C.
+        :raises OptionError: a core is not known.
+
+        >>> import tempfile, tinyspike
+        >>> tinyspike.demo.image().to_c(tempfile.gettempdir(), cores=["z80"])
+        Traceback (most recent call last):
+        tinyspike.errors.OptionError: cores: "z80" is none of host, ...
+        """
+        data = [] if x is None else self._data(x, None, byte_scale, False)
+        return _native.export_c(self._native, Path(os.fspath(folder)), data, name, list(cores))
+
     def bench(
         self,
         x: Samples,

@@ -122,7 +122,11 @@ impl Elsewhere for Other {
 
 #[test]
 fn candidates_that_run_elsewhere_change_nothing() {
-    let (data, options) = (calibration(), options());
+    let data = calibration().take(200);
+    let options = TuneOptions {
+        steps: Some(2),
+        ..options()
+    };
     let here = tuned(&data, &options);
     let other = Other {
         task: Task::new(&graph(), &data, &options).unwrap(),

@@ -103,6 +103,10 @@ fn wheel(dev: bool) -> Result<PathBuf, Failure> {
         .arg(&python)
         .arg("--out")
         .arg(&out);
+    if dev {
+        // Else cargo would build most of the workspace once more.
+        maturin.args(["--features", "tested"]);
+    }
     shell::run(&mut maturin)?;
     let files = fs::read_dir(&out).map_err(Failure::file(&out))?;
     let mut wheels = files.flatten().map(|file| file.path());
