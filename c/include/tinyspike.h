@@ -50,8 +50,8 @@ typedef struct ts_state {
     uintptr_t words[(TINYSPIKE_STATE_BYTES + sizeof(uintptr_t) - 1U) / sizeof(uintptr_t)];
 } ts_state;
 
-/* Bytes of stack that ts_open takes at most, on a microcontroller: a parsed image, and the work on it. */
-#define TINYSPIKE_OPEN_STACK_BYTES (1024U + 2U * TINYSPIKE_STATE_BYTES)
+/* Bytes of stack that ts_open takes at most, on a microcontroller. */
+#define TINYSPIKE_OPEN_STACK_BYTES 1536U
 
 /* Bytes of stack that all other calls take at most, on a microcontroller. The callback's own come on top. */
 #define TINYSPIKE_STEP_STACK_BYTES 3072U

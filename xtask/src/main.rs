@@ -11,6 +11,8 @@
 )]
 
 mod bench;
+mod ecosystems;
+mod examples;
 mod firmware;
 mod frameworks;
 mod fuzz;
@@ -69,6 +71,10 @@ enum Command {
     Wheel(python::WheelArgs),
     /// Install the wheel into a clean virtual environment, and run the tests of the Python package
     TestPython(python::TestArgs),
+    /// Build the examples for embassy and RTIC, and run the latter
+    Examples,
+    /// Validate exported projects with the packages of their ecosystems
+    TestEcosystems,
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -99,6 +105,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Profile(args) => profile::run(&args),
         Command::Wheel(args) => python::build(&args),
         Command::TestPython(args) => python::test(&args),
+        Command::Examples => examples::build(),
+        Command::TestEcosystems => ecosystems::test(),
         Command::TestFrameworks(args) => frameworks::test(&args),
     }
 }

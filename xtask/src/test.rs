@@ -27,6 +27,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         "--test=board",
         "--test=boards",
         "--test=c",
+        "--test=deep",
         "--test=flash",
         "--test=hostile_images",
         "--test=on_device",

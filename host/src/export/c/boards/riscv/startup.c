@@ -14,7 +14,8 @@ __attribute__((naked, section(".start"), used)) void _start(void)
 {
     __asm__ volatile("la sp, __stack_top\n"
                      "la t0, trap\n"
-                     "csrw mtvec, t0\n"
+                     /* csrw mtvec, t0: some assemblers ask for an extension's name before they know it. */
+                     ".4byte 0x30529073\n"
                      "j start\n");
 }
 
