@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::data::DataSet;
+use crate::data::{DataSet, Evenly};
 use crate::graph::{Graph, Source, Target};
 use crate::ops::OpsError;
 
@@ -112,7 +112,7 @@ pub struct FileBlocks {
     pub path: std::path::PathBuf,
     /// The float that one unit of a byte stands for; `None` for what the file says.
     pub byte_scale: Option<f32>,
-    /// Most samples that are used; `None` for all.
+    /// Most samples that are used, at even distances; `None` for all.
     pub limit: Option<usize>,
 }
 
@@ -135,13 +135,11 @@ impl FileBlocks {
         let block = (BLOCK_VALUES / size)
             .clamp(1, BLOCK)
             .next_multiple_of(BATCH);
-        let mut left = self.limit.unwrap_or(usize::MAX);
-        crate::data::read_blocks(&self.path, block, &mut |_, block| {
-            if left == 0 {
+        let mut evenly = Evenly::new(self.limit.unwrap_or(usize::MAX));
+        crate::data::read_blocks(&self.path, block, &mut |about, block| {
+            let Some(mut block) = block.select(&evenly.of_block(about.count, block.len())) else {
                 return Ok(());
-            }
-            let mut block = block.take(left);
-            left -= block.len();
+            };
             if let Some(scale) = self.byte_scale {
                 block = block.with_byte_scale(scale);
             }

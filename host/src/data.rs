@@ -13,6 +13,7 @@ mod content;
 mod error;
 mod events;
 mod file;
+mod given;
 mod idx;
 mod labels;
 mod npy;
@@ -25,11 +26,13 @@ mod write;
 
 use std::path::Path;
 
+pub(crate) use blocks::Evenly;
 pub use blocks::{About, about, load_at_most, read_blocks};
 pub use content::MAX_BYTES;
 pub use error::DataError;
 pub use events::{Frames, Recordings};
 pub use file::labels_beside;
+pub use given::{GivenArray, GivenValues, of_arrays};
 pub use npz::{FloatArray, arrays};
 pub use set::{BYTE_SCALE, DataSet, Sample, Samples, Targets};
 pub use write::{NamedArray, NamedValues, write_npz};

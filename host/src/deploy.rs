@@ -13,6 +13,8 @@ use crate::calibrate::{
 use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::data::DataSet;
+use crate::data::suspicion::{self, Suspicion};
+use crate::emulate::{self, EmulateOptions};
 use crate::graph::Graph;
 use crate::image::ImageBuf;
 use crate::integers;
@@ -24,7 +26,7 @@ use crate::report::{BudgetError, Budgets, Report, report};
 use crate::simulate::SimulateError;
 use crate::split::split;
 use crate::temporal;
-use crate::tune::{TuneError, TuneOptions, Tuning, tune};
+use crate::tune::{Elsewhere, Task, TuneError, TuneOptions, Tuning, tune};
 
 /// The strength at which channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
@@ -68,6 +70,8 @@ pub struct DeployOptions<'a> {
     pub model_version: u32,
     /// Is told how many more samples are done (twice as many as there are), or candidates of a search.
     pub progress: &'a (dyn Fn(u64) + Sync),
+    /// A place where a search's candidates run.
+    pub elsewhere: Option<&'a dyn Elsewhere>,
 }
 
 impl<'a> DeployOptions<'a> {
@@ -86,6 +90,7 @@ impl<'a> DeployOptions<'a> {
             budgets: Budgets::default(),
             model_version: 0,
             progress: &|_| {},
+            elsewhere: None,
         }
     }
 
@@ -291,6 +296,52 @@ impl Network {
     pub fn deploy(&self, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
         deploy(self, options)
     }
+
+    /// Makes an image as [`Network::deploy`] does. An exact one is made again with up to 255 spikes in a step, if
+    /// neurons have more on a few samples than it counts; then the second value is `true`.
+    ///
+    /// # Errors
+    /// [`DeployError`]: the first stage that fails.
+    pub fn deploy_with_room(
+        &self,
+        options: &DeployOptions<'_>,
+        few: Option<&DataSet>,
+    ) -> Result<(Deployment, bool), DeployError> {
+        let first = deploy(self, options)?;
+        if let (Some(few), Mode::Exact(settings)) = (few, options.mode.as_ref())
+            && !first.saturated(few).is_empty()
+        {
+            let mode = Mode::Exact(QuantizeOptions {
+                max_count: u8::MAX,
+                ..settings.clone()
+            });
+            let wider = DeployOptions {
+                mode: Cow::Borrowed(&mode),
+                ..options.clone()
+            };
+            if let Ok(wider) = deploy(self, &wider) {
+                return Ok((wider, true));
+            }
+        }
+        Ok((first, false))
+    }
+}
+
+/// Samples on which spikes of exact images are counted.
+const COUNTED: usize = 32;
+
+impl Deployment {
+    /// Neurons of an exact image that have more spikes in a step than it counts, on the first of these samples.
+    #[must_use]
+    pub fn saturated(&self, few: &DataSet) -> Vec<Suspicion> {
+        if !self.graph.is_exact() {
+            return Vec::new();
+        }
+        let image = self.image.image();
+        let some = 0..few.len().min(COUNTED);
+        let run = emulate::run(&image, few, some, &EmulateOptions::default(), &|_| ());
+        run.map_or_else(|_| Vec::new(), |run| suspicion::of_run(&image, &run))
+    }
 }
 
 /// A network in integers, and what it came from.
@@ -391,17 +442,31 @@ fn tuned(
     let graph = split(integrate_and_fire(lowered)?);
     let set = options.data.and_then(|data| data.set());
     let set = set.ok_or(DeployError::NoData)?;
-    let settings = TuneOptions {
-        budgets: options.budgets,
-        ..*settings
-    };
-    let tuned = tune(&graph, set, &settings, options.progress)?;
+    let settings = settings.within(options.budgets);
+    let (progress, elsewhere) = (options.progress, options.elsewhere);
+    let tuned = tune(&graph, set, &settings, progress, elsewhere)?;
     Ok(Made {
         graph: tuned.graph,
         calibration: tuned.calibration,
         integers: tuned.integers,
         tuning: Some(tuned.tuning),
     })
+}
+
+/// Prepares what candidates of a search rest on: for processes that run candidates for a search elsewhere, with the
+/// same network, data and options.
+///
+/// # Errors
+/// [`DeployError`]: the first stage that fails.
+pub fn task(
+    network: &Network,
+    settings: &TuneOptions,
+    options: &DeployOptions<'_>,
+) -> Result<Task, DeployError> {
+    let graph = integrate_and_fire(&lower_apart(network)?)?;
+    let set = options.data.and_then(|data| data.set());
+    let set = set.ok_or(DeployError::NoData)?;
+    Ok(Task::new(&graph, set, &settings.within(options.budgets))?)
 }
 
 fn exact(

@@ -57,6 +57,8 @@ pub mod balance;
 pub mod bench;
 #[doc(hidden)]
 pub mod calibrate;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clip;
 pub mod compare;
 #[doc(hidden)]

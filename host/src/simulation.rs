@@ -187,6 +187,21 @@ pub fn outputs(network: &Network) -> Option<usize> {
     Some(size_of(network, probe.target))
 }
 
+/// The result of a network's first output unless another is asked for: of spikes their sum, else the last value.
+#[must_use]
+pub fn readout(network: &Network) -> Readout {
+    let probe = network.outputs.first();
+    let probe = probe.and_then(|(_, probe)| network.probes.get(probe.0));
+    let spikes = probe.is_some_and(|probe| match probe.target {
+        Pre::Neurons(e) => {
+            let neurons = network.ensembles.get(e.0).map(|e| &e.neuron_type);
+            neurons.is_some_and(|neurons| neurons.rule().is_some() && neurons.spikes())
+        }
+        Pre::Node(_) => false,
+    });
+    if spikes { Readout::Sum } else { Readout::Last }
+}
+
 /// Number of values of a source.
 fn size_of(network: &Network, source: Pre) -> usize {
     match source {

@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::Pre;
@@ -137,6 +137,13 @@ impl Default for TuneOptions {
     }
 }
 
+impl TuneOptions {
+    /// The same with these budgets.
+    pub(crate) fn within(self, budgets: Budgets) -> Self {
+        Self { budgets, ..self }
+    }
+}
+
 /// Reason why tuning failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each is the error of the stage of that name")]
@@ -177,7 +184,7 @@ impl From<CompensateError> for TuneError {
 }
 
 /// One choice of everything that the search varies.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// Steps of an inference, at most.
     pub steps: u16,
@@ -216,7 +223,7 @@ impl Setting {
 }
 
 /// Accuracies of two networks on the same samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
     /// Number of samples.
     pub samples: usize,
@@ -251,8 +258,17 @@ impl Paired {
     }
 }
 
+/// A candidate before it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Setting that is tried.
+    pub setting: Setting,
+    /// Number of held-out samples, from the first on.
+    pub samples: usize,
+}
+
 /// A candidate that ran.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Setting that was chosen.
     pub setting: Setting,
@@ -320,7 +336,17 @@ pub struct Tuned {
     pub image: ImageBuf,
 }
 
-/// Searches. `progress` is told how many candidates have run.
+/// A place where candidates run, many at a time: other processes, or other machines.
+///
+/// It decides how long a search takes, and never what it finds.
+pub trait Elsewhere: Sync {
+    /// Runs candidates as [`Task::run`] does, and returns the outcome of each in turn. `None` in place of an outcome
+    /// leaves the candidate to the search itself.
+    fn run(&self, candidates: &[Candidate]) -> Vec<Option<Option<Point>>>;
+}
+
+/// Searches. `progress` is told how many candidates have run. Those that are likely to be wanted run elsewhere first, if
+/// there is such a place.
 ///
 /// # Errors
 /// Where the samples do not fit or are too few, or nothing fits the budgets.
@@ -329,82 +355,18 @@ pub fn tune(
     data: &DataSet,
     options: &TuneOptions,
     progress: &(dyn Fn(u64) + Sync),
+    elsewhere: Option<&dyn Elsewhere>,
 ) -> Result<Tuned, TuneError> {
-    if data.len() < MIN_SAMPLES {
-        return Err(TuneError::TooFew(data.len()));
-    }
-    let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
-    if classes == 0 {
-        return Err(TuneError::Shape);
-    }
-    let mut random = Random(options.seed);
-    let mut order: Vec<usize> = (0..data.len()).collect();
-    random.shuffle(&mut order);
-    let (fit, held) = order.split_at((data.len() / 4).min(MAX_FIT));
-    let held = &held[..held.len().min(MAX_HELD)];
-    let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
-        return Err(TuneError::TooFew(data.len()));
-    };
-    let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
-    let mut graph = Cow::Borrowed(graph);
-    let mut calibration = calibrate(&graph, &fit_samples, &|_| {})?;
-    if graph.populations.iter().any(|p| p.ceiling.is_some()) {
-        drop_unreached(graph.to_mut(), &calibration);
-    }
-    let levelled = level(&graph, &calibration);
-    if let Some(levelled) = &levelled {
-        calibration = calibrate(levelled, &fit_samples, &|_| {})?;
-    }
-    let graph = levelled.as_ref().unwrap_or(&graph);
-    let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
-    let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
-    let variants = BALANCES
-        .iter()
-        .map(|&strength| {
-            let graph = balance(graph, &calibration, strength).graph;
-            Ok(Variant {
-                calibration: calibrate(&graph, &fit_samples, &|_| {})?,
-                reference: Reference::new(&graph, correct_on.clone())?,
-                graph,
-            })
-        })
-        .collect::<Result<Vec<_>, TuneError>>()?;
-    let outputs = float_outputs(graph, &held)?;
-    let judge = Judge::new(&held, classes, THRESHOLD);
-    let sides = judge
-        .as_ref()
-        .and_then(Judge::sides)
-        .filter(|_| classes == 1);
-    let by_error = match &judge {
-        Some(judge) => !judge.ranks() && sides.is_none(),
-        None => classes == 1 || held.targets().is_some(),
-    };
-    let class = |output: &[f32]| match sides {
-        Some(_) => usize::from(f64::from(output[0]) > THRESHOLD),
-        None => argmax(output),
-    };
-    let float: Vec<usize> = outputs.chunks(classes).map(class).collect();
-    let wanted = match (sides, held.labels().filter(|_| !by_error)) {
-        (Some(sides), _) => sides.iter().map(|&side| side.into()).collect(),
-        (None, Some(labels)) => labels.iter().map(|&l| l as usize).collect(),
-        (None, None) => float.clone(),
-    };
+    let (task, mut random) = Task::prepare(graph, data, options)?;
     let mut search = Search {
-        variants,
-        options,
-        labelled: sides.is_some() || held.labels().is_some_and(|_| !by_error),
-        by_error,
-        classes,
-        wanted,
-        float,
-        outputs,
-        held,
-        sizes,
+        task,
         candidates: 0,
         progress,
+        elsewhere,
+        known: Vec::new(),
     };
     let points = search.points(&mut random)?;
-    search.finish(points, fit.len())
+    search.finish(points)
 }
 
 /// The float network's outputs, sample after sample.
@@ -427,11 +389,14 @@ struct Variant {
     reference: Reference,
 }
 
-struct Search<'a> {
+/// All that a candidate's outcome rests on: networks, held-out samples, and the float network's results on them.
+pub struct Task {
     /// One for each of [`BALANCES`].
     variants: Vec<Variant>,
-    options: &'a TuneOptions,
+    options: TuneOptions,
     held: DataSet,
+    /// Number of samples that ranges follow from.
+    fit: usize,
     /// `true` if the right classes are known.
     labelled: bool,
     /// `true` if outputs are values, whose error is judged and not a class.
@@ -445,8 +410,15 @@ struct Search<'a> {
     /// Its outputs, sample after sample.
     outputs: Vec<f32>,
     sizes: Sizes,
+}
+
+struct Search<'a> {
+    task: Task,
     candidates: usize,
     progress: &'a (dyn Fn(u64) + Sync),
+    elsewhere: Option<&'a dyn Elsewhere>,
+    /// Outcomes of candidates that ran elsewhere.
+    known: Vec<(Candidate, Option<Point>)>,
 }
 
 /// Sizes that the search can afford.
@@ -508,7 +480,7 @@ fn shares(image: &Image<'_>) -> Vec<f64> {
     macs.iter().map(|m| m / f64::max(all, 1.0)).collect()
 }
 
-/// A candidate with the network itself.
+/// A candidate that ran, with the network itself.
 struct Made {
     point: Point,
     graph: Graph,
@@ -517,7 +489,105 @@ struct Made {
     image: ImageBuf,
 }
 
-impl Search<'_> {
+impl Task {
+    /// Splits the samples, and prepares what candidates are made of.
+    ///
+    /// # Errors
+    /// [`TuneError`], if the samples do not fit the network or are too few.
+    pub fn new(graph: &Graph, data: &DataSet, options: &TuneOptions) -> Result<Self, TuneError> {
+        Self::prepare(graph, data, options).map(|(task, _)| task)
+    }
+
+    /// Prepares, and returns the random numbers that follow those of the split.
+    fn prepare(
+        graph: &Graph,
+        data: &DataSet,
+        options: &TuneOptions,
+    ) -> Result<(Self, Random), TuneError> {
+        if data.len() < MIN_SAMPLES {
+            return Err(TuneError::TooFew(data.len()));
+        }
+        let classes = graph.outputs.first().map_or(0, |o| o.bias.len());
+        if classes == 0 {
+            return Err(TuneError::Shape);
+        }
+        let mut random = Random(options.seed);
+        let mut order: Vec<usize> = (0..data.len()).collect();
+        random.shuffle(&mut order);
+        let (fit, held) = order.split_at((data.len() / 4).min(MAX_FIT));
+        let held = &held[..held.len().min(MAX_HELD)];
+        let (Some(fit), Some(held)) = (data.select(fit), data.select(held)) else {
+            return Err(TuneError::TooFew(data.len()));
+        };
+        let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
+        let mut graph = Cow::Borrowed(graph);
+        let mut calibration = calibrate(&graph, &fit_samples, &|_| {})?;
+        if graph.populations.iter().any(|p| p.ceiling.is_some()) {
+            drop_unreached(graph.to_mut(), &calibration);
+        }
+        let levelled = level(&graph, &calibration);
+        if let Some(levelled) = &levelled {
+            calibration = calibrate(levelled, &fit_samples, &|_| {})?;
+        }
+        let graph = levelled.as_ref().unwrap_or(&graph);
+        let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
+        let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
+        let variants = BALANCES
+            .iter()
+            .map(|&strength| {
+                let graph = balance(graph, &calibration, strength).graph;
+                Ok(Variant {
+                    calibration: calibrate(&graph, &fit_samples, &|_| {})?,
+                    reference: Reference::new(&graph, correct_on.clone())?,
+                    graph,
+                })
+            })
+            .collect::<Result<Vec<_>, TuneError>>()?;
+        let outputs = float_outputs(graph, &held)?;
+        let judge = Judge::new(&held, classes, THRESHOLD);
+        let sides = judge
+            .as_ref()
+            .and_then(Judge::sides)
+            .filter(|_| classes == 1);
+        let by_error = match &judge {
+            Some(judge) => !judge.ranks() && sides.is_none(),
+            None => classes == 1 || held.targets().is_some(),
+        };
+        let class = |output: &[f32]| match sides {
+            Some(_) => usize::from(f64::from(output[0]) > THRESHOLD),
+            None => argmax(output),
+        };
+        let float: Vec<usize> = outputs.chunks(classes).map(class).collect();
+        let wanted = match (sides, held.labels().filter(|_| !by_error)) {
+            (Some(sides), _) => sides.iter().map(|&side| side.into()).collect(),
+            (None, Some(labels)) => labels.iter().map(|&l| l as usize).collect(),
+            (None, None) => float.clone(),
+        };
+        let task = Self {
+            variants,
+            options: *options,
+            labelled: sides.is_some() || held.labels().is_some_and(|_| !by_error),
+            by_error,
+            classes,
+            wanted,
+            float,
+            outputs,
+            fit: fit.len(),
+            held,
+            sizes,
+        };
+        Ok((task, random))
+    }
+
+    /// Runs a candidate; `None` if it cannot be built within 32 bits.
+    ///
+    /// # Errors
+    /// [`TuneError`], if it cannot be built or run for another reason.
+    pub fn run(&self, candidate: &Candidate) -> Result<Option<Point>, TuneError> {
+        let made = self.make(&candidate.setting, candidate.samples)?;
+        Ok(made.map(|made| made.point))
+    }
+
     fn first(&self, steps: u16, count: u8) -> Setting {
         // What costs next to nothing may be as exact as it can be.
         let fine = |share: &f64| match self.options.max_count {
@@ -584,6 +654,12 @@ impl Search<'_> {
         p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
     }
 
+    /// Tells whether a screening promises less than another.
+    fn is_cheaper(&self, a: &Point, b: &Point) -> bool {
+        let price = |p: &Point| self.price(p, self.excess_by_margins(p));
+        price(a) < price(b)
+    }
+
     /// Tells whether `a` is to be preferred: what keeps the bounds, then what is cheap; if neither keeps them,
     /// what comes closer.
     fn better(&self, a: &Point, b: &Point) -> bool {
@@ -593,73 +669,6 @@ impl Search<'_> {
             std::cmp::Ordering::Equal => self.excess(a) < self.excess(b),
             order => order.is_gt(),
         }
-    }
-
-    /// All points that ran on the full part.
-    fn points(&mut self, random: &mut Random) -> Result<Vec<Point>, TuneError> {
-        let mut screened: Vec<Point> = Vec::new();
-        let mut cheapest = f64::INFINITY;
-        for (steps, counts) in self.grid() {
-            let before = cheapest;
-            for count in counts {
-                let setting = self.first(steps, count);
-                let Some(made) = self.run(&setting, self.sizes.screen)? else {
-                    continue;
-                };
-                if self.hopeful(&made.point) {
-                    cheapest = cheapest.min(made.point.instructions);
-                }
-                let fine = self.is_fine(&made.point);
-                screened.push(made.point);
-                // Larger counts would only cost more.
-                if fine {
-                    break;
-                }
-            }
-            // As would more steps, once they do not pay.
-            if before < f64::INFINITY && cheapest >= before {
-                break;
-            }
-        }
-        // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
-        let hopeful = |p: &Point| self.hopeful(p);
-        let mut starts: Vec<Point> = screened.iter().filter(|p| hopeful(p)).cloned().collect();
-        starts.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
-        screened.sort_by(|a, b| a.risk.total_cmp(&b.risk));
-        starts.extend(screened);
-        let mut points: Vec<Point> = Vec::new();
-        let mut begun = Vec::new();
-        // The cheapest that also hold on the full part, or nearly.
-        for start in &starts {
-            if begun.len() == STARTS || points.len() >= self.sizes.evaluations / 2 {
-                break;
-            }
-            if points
-                .iter()
-                .any(|p| same_but_exit(&p.setting, &start.setting))
-            {
-                continue;
-            }
-            if let Some(made) = self.run(&start.setting, self.sizes.full)? {
-                if self.excess(&made.point) <= self.options.max_drop * NEAR_MISS {
-                    begun.push(made.point.clone());
-                }
-                points.push(made.point);
-            }
-        }
-        if begun.is_empty() {
-            let best = points
-                .iter()
-                .cloned()
-                .reduce(|a, b| if self.better(&b, &a) { b } else { a });
-            begun.extend(best);
-        }
-        for (at, start) in begun.iter().enumerate() {
-            let left = self.sizes.evaluations.saturating_sub(points.len());
-            let share = points.len() + left / (begun.len() - at);
-            self.refine(start, share, random, &mut points)?;
-        }
-        Ok(points)
     }
 
     /// Tells whether a screening leaves hope that a candidate keeps the bound on all held-out samples.
@@ -696,53 +705,6 @@ impl Search<'_> {
             )
         };
         steps.into_iter().map(of).collect()
-    }
-
-    /// Improves a setting, one thing at a time, until nothing helps or `until` points have run.
-    fn refine(
-        &mut self,
-        start: &Point,
-        until: usize,
-        random: &mut Random,
-        points: &mut Vec<Point>,
-    ) -> Result<(), TuneError> {
-        let mut best = start.clone();
-        let mut best_screened = match self.run(&best.setting, self.sizes.screen)? {
-            Some(made) => made.point,
-            None => return Ok(()),
-        };
-        loop {
-            let mut moves = self.moves(&best.setting);
-            random.shuffle(&mut moves);
-            let mut improved = false;
-            for setting in moves {
-                if points.len() >= until {
-                    return Ok(());
-                }
-                let Some(screened) = self.run(&setting, self.sizes.screen)? else {
-                    continue;
-                };
-                let screened = screened.point;
-                let screened_price = |p: &Point| self.price(p, self.excess_by_margins(p));
-                if screened_price(&screened) >= screened_price(&best_screened) {
-                    continue;
-                }
-                let Some(made) = self.run(&setting, self.sizes.full)? else {
-                    continue;
-                };
-                points.push(made.point.clone());
-                let price = |p: &Point| self.price(p, self.excess(p));
-                if price(&made.point) < price(&best) {
-                    best = made.point;
-                    best_screened = screened;
-                    improved = true;
-                    break;
-                }
-            }
-            if !improved {
-                return Ok(());
-            }
-        }
     }
 
     /// The settings next to one.
@@ -805,9 +767,7 @@ impl Search<'_> {
 
     /// Builds a candidate and runs it on the first `count` held-out samples; `None` if it cannot be
     /// built within 32 bits.
-    fn run(&mut self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
-        self.candidates += 1;
-        (self.progress)(1);
+    fn make(&self, setting: &Setting, count: usize) -> Result<Option<Made>, TuneError> {
         let options = setting.options(self.options.target);
         let at = BALANCES.iter().position(|b| *b == setting.balance);
         let variant = &self.variants[at.unwrap_or(0)];
@@ -967,36 +927,217 @@ impl Search<'_> {
             })
             .unwrap_or(0)
     }
+}
 
-    fn finish(&mut self, mut points: Vec<Point>, fit: usize) -> Result<Tuned, TuneError> {
+impl Search<'_> {
+    /// Has candidates run elsewhere, if there is such a place, so that their outcomes are known when they are asked for.
+    fn prefetch<'s>(&mut self, settings: impl IntoIterator<Item = &'s Setting>, samples: usize) {
+        let Some(elsewhere) = self.elsewhere else {
+            return;
+        };
+        let new = settings
+            .into_iter()
+            .filter(|setting| self.known(setting, samples).is_none());
+        let new: Vec<Candidate> = new
+            .map(|setting| Candidate {
+                setting: setting.clone(),
+                samples,
+            })
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        let outcomes = elsewhere.run(&new);
+        let known = new.into_iter().zip(outcomes);
+        self.known
+            .extend(known.filter_map(|(candidate, outcome)| Some((candidate, outcome?))));
+    }
+
+    /// Runs a candidate, unless it is known.
+    fn run(&mut self, setting: &Setting, samples: usize) -> Result<Option<Point>, TuneError> {
+        self.candidates += 1;
+        (self.progress)(1);
+        match self.known(setting, samples) {
+            Some(outcome) => Ok(outcome.cloned()),
+            None => Ok(self.task.make(setting, samples)?.map(|made| made.point)),
+        }
+    }
+
+    /// The outcome of a candidate that ran elsewhere.
+    fn known(&self, setting: &Setting, samples: usize) -> Option<Option<&Point>> {
+        let mut known = self.known.iter();
+        let known = known
+            .find(|(candidate, _)| candidate.samples == samples && candidate.setting == *setting);
+        known.map(|(_, outcome)| outcome.as_ref())
+    }
+
+    /// The settings that are known to be worth a full run.
+    fn promising(&self, moves: &[Setting], best: &Point) -> Vec<Setting> {
+        let better = moves.iter().filter(|setting| {
+            let screened = self.known(setting, self.task.sizes.screen).flatten();
+            screened.is_some_and(|screened| self.task.is_cheaper(screened, best))
+        });
+        better.cloned().collect()
+    }
+
+    /// All points that ran on the full part.
+    fn points(&mut self, random: &mut Random) -> Result<Vec<Point>, TuneError> {
+        let mut screened: Vec<Point> = Vec::new();
+        let mut cheapest = f64::INFINITY;
+        for (steps, counts) in self.task.grid() {
+            let before = cheapest;
+            let settings = counts.iter().map(|&count| self.task.first(steps, count));
+            let settings: Vec<Setting> = settings.collect();
+            self.prefetch(&settings, self.task.sizes.screen);
+            for setting in settings {
+                let Some(point) = self.run(&setting, self.task.sizes.screen)? else {
+                    continue;
+                };
+                if self.task.hopeful(&point) {
+                    cheapest = cheapest.min(point.instructions);
+                }
+                let fine = self.task.is_fine(&point);
+                screened.push(point);
+                // Larger counts would only cost more.
+                if fine {
+                    break;
+                }
+            }
+            // As would more steps, once they do not pay.
+            if before < f64::INFINITY && cheapest >= before {
+                break;
+            }
+        }
+        // What is clearly too inaccurate is left out, then the cheapest and the most accurate start.
+        let hopeful = |p: &Point| self.task.hopeful(p);
+        let mut starts: Vec<Point> = screened.iter().filter(|p| hopeful(p)).cloned().collect();
+        starts.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
+        screened.sort_by(|a, b| a.risk.total_cmp(&b.risk));
+        starts.extend(screened);
+        let mut points: Vec<Point> = Vec::new();
+        let mut begun = Vec::new();
+        let first = starts.iter().take(STARTS).map(|p| &p.setting);
+        self.prefetch(first, self.task.sizes.full);
+        // The cheapest that also hold on the full part, or nearly.
+        for start in &starts {
+            if begun.len() == STARTS || points.len() >= self.task.sizes.evaluations / 2 {
+                break;
+            }
+            if points
+                .iter()
+                .any(|p| same_but_exit(&p.setting, &start.setting))
+            {
+                continue;
+            }
+            if let Some(point) = self.run(&start.setting, self.task.sizes.full)? {
+                if self.task.excess(&point) <= self.task.options.max_drop * NEAR_MISS {
+                    begun.push(point.clone());
+                }
+                points.push(point);
+            }
+        }
+        if begun.is_empty() {
+            let best = points
+                .iter()
+                .cloned()
+                .reduce(|a, b| if self.task.better(&b, &a) { b } else { a });
+            begun.extend(best);
+        }
+        for (at, start) in begun.iter().enumerate() {
+            let left = self.task.sizes.evaluations.saturating_sub(points.len());
+            let share = points.len() + left / (begun.len() - at);
+            self.refine(start, share, random, &mut points)?;
+        }
+        Ok(points)
+    }
+
+    /// Improves a setting, one thing at a time, until nothing helps or `until` points have run.
+    fn refine(
+        &mut self,
+        start: &Point,
+        until: usize,
+        random: &mut Random,
+        points: &mut Vec<Point>,
+    ) -> Result<(), TuneError> {
+        let mut best = start.clone();
+        let mut best_screened = match self.run(&best.setting, self.task.sizes.screen)? {
+            Some(point) => point,
+            None => return Ok(()),
+        };
+        loop {
+            let mut moves = self.task.moves(&best.setting);
+            random.shuffle(&mut moves);
+            let mut improved = false;
+            self.prefetch(&moves, self.task.sizes.screen);
+            let promising = self.promising(&moves, &best_screened);
+            let left = until.saturating_sub(points.len());
+            self.prefetch(promising.iter().take(left), self.task.sizes.full);
+            for setting in moves {
+                if points.len() >= until {
+                    return Ok(());
+                }
+                let Some(screened) = self.run(&setting, self.task.sizes.screen)? else {
+                    continue;
+                };
+                if !self.task.is_cheaper(&screened, &best_screened) {
+                    continue;
+                }
+                let Some(point) = self.run(&setting, self.task.sizes.full)? else {
+                    continue;
+                };
+                points.push(point.clone());
+                let price = |p: &Point| self.task.price(p, self.task.excess(p));
+                if price(&point) < price(&best) {
+                    best = point;
+                    best_screened = screened;
+                    improved = true;
+                    break;
+                }
+            }
+            if !improved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(&mut self, mut points: Vec<Point>) -> Result<Tuned, TuneError> {
         points.sort_by(|a, b| a.instructions.total_cmp(&b.instructions));
         let chosen = points
             .iter()
             .cloned()
-            .reduce(|a, b| if self.better(&b, &a) { b } else { a })
+            .reduce(|a, b| if self.task.better(&b, &a) { b } else { a })
             .ok_or(TuneError::Shape)?;
         let mut plain = chosen.setting.clone();
         plain.exit_margin = 0;
-        let made = self.run(&plain, self.sizes.full)?.ok_or(TuneError::Shape)?;
+        self.candidates += 1;
+        (self.progress)(1);
+        let made = self.task.make(&plain, self.task.sizes.full)?;
+        let made = made.ok_or(TuneError::Shape)?;
         let image = made.image.image();
-        self.options.budgets.check(&image)?;
+        self.task.options.budgets.check(&image)?;
         let front = points
             .iter()
             .filter(|p| **p == chosen || !points.iter().any(|q| dominates(q, p)))
             .cloned()
             .collect();
-        let right = self.float.iter().zip(&self.wanted).take(self.sizes.full);
+        let right = self
+            .task
+            .float
+            .iter()
+            .zip(&self.task.wanted)
+            .take(self.task.sizes.full);
         let right = right.filter(|(f, w)| f == w).count();
         let tuning = Tuning {
-            options: *self.options,
-            kept: self.passes(&made.point),
-            scalar: self.by_error,
+            options: self.task.options,
+            kept: self.task.passes(&made.point),
+            scalar: self.task.by_error,
             chosen: made.point,
             front,
-            float_accuracy: (self.labelled).then(|| right as f64 / self.sizes.full.max(1) as f64),
-            fit,
+            float_accuracy: (self.task.labelled)
+                .then(|| right as f64 / self.task.sizes.full.max(1) as f64),
+            fit: self.task.fit,
             candidates: self.candidates,
-            dense_instructions: cost::dense_instructions(&self.options.target.cost, &image),
+            dense_instructions: cost::dense_instructions(&self.task.options.target.cost, &image),
         };
         Ok(Tuned {
             tuning,

@@ -11,7 +11,7 @@ use npz::{Npz, path};
 use tinyspike::assemble::assemble;
 use tinyspike::balance::balance;
 use tinyspike::calibrate::{
-    Blocks, CalibrateError, FileBlocks, Samples, calibrate, calibrate_blocks, forward,
+    Blocks, CalibrateError, Calibration, FileBlocks, Samples, calibrate, calibrate_blocks, forward,
 };
 use tinyspike::compensate::{Reference, compensate};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
@@ -177,6 +177,18 @@ fn a_hundred_thousand_samples_are_calibrated_on_in_blocks_as_in_memory() {
     let few = data::load_at_most(&deflated, 1000).unwrap();
     let every: Vec<usize> = (0..1000).map(|k| k * 100).collect();
     assert_eq!(few, whole.select(&every).unwrap());
+    // A limit chooses the same, for a file that is sorted by class has other classes at its end.
+    let blocks = FileBlocks {
+        path: deflated.clone(),
+        byte_scale: Some(BYTE),
+        limit: Some(1000),
+    };
+    let limited = calibrate_blocks(&graph, &blocks, &|_| {}).unwrap();
+    assert_eq!(limited.samples, 1000);
+    assert_eq!(
+        limited,
+        calibrate(&graph, &samples(&few, 1000), &|_| {}).unwrap()
+    );
     assert_eq!(data::load_at_most(&stored, MANY * 2).unwrap(), whole);
 }
 
@@ -199,15 +211,14 @@ fn what_is_wrong_with_a_file_is_found_in_blocks_too() {
         CalibrateError::Data(DataError::Damaged { .. })
     ));
     assert_eq!(data::about(&file).unwrap().count, MANY);
-    // What is used is there.
+    // A few samples are at even distances: they need the whole file, too.
     let limit = Some(500);
-    let mut seen = 0;
     let few = FileBlocks { limit, ..blocks };
-    let _ = few.for_each(&mut |block| {
-        seen += block.count;
-        Ok(())
-    });
-    assert_eq!(seen, 500);
+    let error = calibrate_blocks(&small(), &few, &|_| {}).unwrap_err();
+    assert!(matches!(
+        error,
+        CalibrateError::Data(DataError::Damaged { .. })
+    ));
 }
 
 fn mnist(name: &str) -> Graph {
@@ -353,7 +364,7 @@ fn tuning_works_on_series() {
         evaluations: 8,
         ..TuneOptions::default()
     };
-    let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
+    let found = tune(&graph, &set(seen), &options, &|_| {}, None).unwrap();
     assert!(found.tuning.kept, "{}", found.tuning);
     // Against the float network on series that tuning has not seen.
     let values = forward(&graph, &[unseen], unseen.len() / size).unwrap();
@@ -402,7 +413,7 @@ fn tuning_keeps_the_error_of_a_single_value() {
             max_error,
             ..TuneOptions::default()
         };
-        let found = tune(&graph, &set(seen), &options, &|_| {}).unwrap();
+        let found = tune(&graph, &set(seen), &options, &|_| {}, None).unwrap();
         assert!(found.tuning.scalar && found.tuning.kept, "{}", found.tuning);
         assert!(found.tuning.to_string().contains("standard deviation"));
         let values = forward(&graph, &[unseen], 200)

@@ -160,7 +160,7 @@ fn tuned(found: &mut String) {
             evaluations: 8,
             ..TuneOptions::default()
         };
-        let tuned = tune(&graph, &calibration(500), &options, &|_| {}).unwrap();
+        let tuned = tune(&graph, &calibration(500), &options, &|_| {}, None).unwrap();
         note(found, &format!("{name} tuned"), tuned.image.bytes(), 20);
     }
 }

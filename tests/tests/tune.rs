@@ -1,5 +1,7 @@
 //! Tuning, early exit, budgets, reports and NeuroBench's columns, end to end.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use proptest::prelude::*;
 use tinyspike::assemble::assemble;
 use tinyspike::calibrate::calibrate;
@@ -14,7 +16,7 @@ use tinyspike::lower::lower;
 use tinyspike::pipeline::{float_accuracy, samples};
 use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::report::{Budgets, report};
-use tinyspike::tune::{TuneError, TuneOptions, Tuned, tune};
+use tinyspike::tune::{Candidate, Elsewhere, Point, Task, TuneError, TuneOptions, Tuned, tune};
 use tinyspike_tests::network::{inputs, networks};
 use tinyspike_tests::reference::{Reference, send};
 
@@ -48,7 +50,7 @@ fn options() -> TuneOptions {
 }
 
 fn tuned(data: &DataSet, options: &TuneOptions) -> Tuned {
-    tune(&graph(), data, options, &|_| {}).unwrap()
+    tune(&graph(), data, options, &|_| {}, None).unwrap()
 }
 
 #[test]
@@ -99,6 +101,44 @@ fn tuning_keeps_the_accuracy_on_other_data_and_is_reproducible() {
     }
 }
 
+/// Runs candidates as another process would, and leaves every third to the search.
+struct Other {
+    task: Task,
+    asked: AtomicUsize,
+}
+
+impl Elsewhere for Other {
+    fn run(&self, candidates: &[Candidate]) -> Vec<Option<Option<Point>>> {
+        let outcomes = candidates.iter().map(|candidate| {
+            // What travels between processes comes back as it was.
+            let bytes = postcard::to_stdvec(candidate).unwrap();
+            let candidate: Candidate = postcard::from_bytes(&bytes).unwrap();
+            let run = !self.asked.fetch_add(1, Relaxed).is_multiple_of(3);
+            run.then(|| self.task.run(&candidate).unwrap())
+        });
+        outcomes.collect()
+    }
+}
+
+#[test]
+fn candidates_that_run_elsewhere_change_nothing() {
+    let data = calibration().take(200);
+    let options = TuneOptions {
+        steps: Some(2),
+        ..options()
+    };
+    let here = tuned(&data, &options);
+    let other = Other {
+        task: Task::new(&graph(), &data, &options).unwrap(),
+        asked: AtomicUsize::new(0),
+    };
+    let there = tune(&graph(), &data, &options, &|_| {}, Some(&other)).unwrap();
+    assert_eq!(here.image.bytes(), there.image.bytes());
+    assert_eq!(here.tuning.front, there.tuning.front);
+    assert_eq!(here.tuning.candidates, there.tuning.candidates);
+    assert!(other.asked.into_inner() > options.evaluations);
+}
+
 #[test]
 fn fixed_settings_stay_fixed() {
     let options = TuneOptions {
@@ -134,7 +174,7 @@ fn budgets_are_kept_or_refused_with_the_largest_parts() {
         budgets,
         ..options()
     };
-    let error = tune(&graph(), &calibration(), &options, &|_| {}).unwrap_err();
+    let error = tune(&graph(), &calibration(), &options, &|_| {}, None).unwrap_err();
     assert!(matches!(error, TuneError::Budget(_)));
     let text = error.to_string();
     assert!(
@@ -187,7 +227,7 @@ fn a_report_describes_every_layer() {
 
 #[test]
 fn too_few_samples_are_refused() {
-    let error = tune(&graph(), &calibration().take(50), &options(), &|_| {}).unwrap_err();
+    let error = tune(&graph(), &calibration().take(50), &options(), &|_| {}, None).unwrap_err();
     assert!(error.to_string().contains("there are 50"), "{error}");
 }
 

@@ -22,6 +22,7 @@ mod no_panic;
 mod package;
 mod profile;
 mod prose;
+mod python;
 mod setup;
 mod test;
 mod tree;
@@ -66,6 +67,10 @@ enum Command {
     Soak,
     /// Export networks from other frameworks, and find the semantics of each
     TestFrameworks(frameworks::Args),
+    /// Build the Python package as a wheel, with the command-line tool in it
+    Wheel(python::WheelArgs),
+    /// Install the wheel into a clean virtual environment, and run the tests of the Python package
+    TestPython(python::TestArgs),
     /// Build the examples for embassy and RTIC, and run the latter
     Examples,
     /// Validate exported projects with the packages of their ecosystems
@@ -98,6 +103,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Package => package::check(),
         Command::Bench(args) => bench::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Wheel(args) => python::build(&args),
+        Command::TestPython(args) => python::test(&args),
         Command::Examples => examples::build(),
         Command::TestEcosystems => ecosystems::test(),
         Command::TestFrameworks(args) => frameworks::test(&args),

@@ -8,7 +8,7 @@ use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 
 /// Makes sure that firmware can be built, checked and run: formatter, linter and cargo-deny, a toolchain for each
-/// target, and QEMU.
+/// target, Python, and QEMU.
 ///
 /// # Errors
 /// [`Failure::Missing`] for what is not there and cannot be installed, with what to do by hand.
@@ -32,6 +32,18 @@ pub(crate) fn setup() -> Result<(), Failure> {
             ),
         };
         println!("target {target}: {how}");
+    }
+    let python = ["-c", "import ensurepip, venv; print(1)"];
+    if !shell::works("python3", &python) {
+        install(&["python3", "python3-venv"]);
+    }
+    if !shell::works("python3", &python) {
+        return Err(Failure::Missing {
+            what: "Python with its module venv".into(),
+            advice:
+                "install Python 3.9 or newer (Debian and Ubuntu: apt install python3 python3-venv)"
+                    .into(),
+        });
     }
     if qemu::version().is_none() {
         install(&["qemu-system-arm"]);

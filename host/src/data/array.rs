@@ -273,14 +273,8 @@ impl Head {
                 Values::Float(v) => {
                     for value in elements.map(|e| element.float(e)) {
                         if !value.is_finite() {
-                            return Err(DataError::Value {
-                                file: file.into(),
-                                array: name.into(),
-                                sample: before + v.len() / self.sample_size(),
-                                reason: format!(
-                                    "the value {value} is not finite as float32; replace or drop the sample"
-                                ),
-                            });
+                            let sample = before + v.len() / self.sample_size();
+                            return Err(DataError::not_finite(file, name, sample, value));
                         }
                         v.push(value);
                     }

@@ -115,6 +115,39 @@ impl From<DataError> for Stop {
     }
 }
 
+/// Choice of some samples at even distances, a block after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evenly {
+    most: usize,
+    next: usize,
+    seen: usize,
+}
+
+impl Evenly {
+    /// A choice of at most so many samples.
+    pub(crate) fn new(most: usize) -> Self {
+        let (next, seen) = (0, 0);
+        Self { most, next, seen }
+    }
+
+    /// The samples of the next block that are chosen, of a file of `count` samples.
+    pub(crate) fn of_block(&mut self, count: usize, block: usize) -> Vec<usize> {
+        let most = self.most.clamp(1, count);
+        let mut chosen = Vec::new();
+        // Sample number k of the chosen is k · count / most of the file.
+        while self.next < most {
+            let at = (self.next as u128 * count as u128 / most as u128) as usize;
+            if at >= self.seen + block {
+                break;
+            }
+            chosen.push(at - self.seen);
+            self.next += 1;
+        }
+        self.seen += block;
+        chosen
+    }
+}
+
 /// Reads the data set at `path`; of more than `most` samples, so many at even distances. What is held
 /// at a time is those, and a block.
 ///
@@ -122,21 +155,9 @@ impl From<DataError> for Stop {
 /// [`DataError`], if the file cannot be read or is no data set.
 pub fn load_at_most(path: impl AsRef<Path>, most: usize) -> Result<DataSet, DataError> {
     let mut kept: Option<DataSet> = None;
-    let (mut next, mut seen) = (0, 0);
+    let mut evenly = Evenly::new(most);
     let about = read_blocks::<DataError>(path, BLOCK, &mut |about, block| {
-        let most = most.clamp(1, about.count);
-        let mut chosen = Vec::new();
-        // Sample number k of the chosen is k · count / most of the file.
-        while next < most {
-            let at = (next as u128 * about.count as u128 / most as u128) as usize;
-            if at >= seen + block.len() {
-                break;
-            }
-            chosen.push(at - seen);
-            next += 1;
-        }
-        seen += block.len();
-        if let Some(part) = block.select(&chosen) {
+        if let Some(part) = block.select(&evenly.of_block(about.count, block.len())) {
             match &mut kept {
                 Some(kept) => kept.extend(part),
                 None => kept = Some(part),

@@ -103,3 +103,17 @@ pub enum DataError {
         reason: String,
     },
 }
+
+impl DataError {
+    /// The refusal of a value that is no number.
+    pub(super) fn not_finite(file: &str, array: &str, sample: usize, value: f32) -> Self {
+        Self::Value {
+            file: file.into(),
+            array: array.into(),
+            sample,
+            reason: format!(
+                "the value {value} is not finite as float32; replace or drop the sample"
+            ),
+        }
+    }
+}

@@ -255,6 +255,37 @@ impl Recordings {
         self.offsets.len() - 1
     }
 
+    /// So many recordings at even distances; all of them if there are fewer. At least one stays.
+    #[must_use]
+    pub fn evenly(self, most: usize) -> Self {
+        let (most, all) = (most.clamp(1, self.len()), self.len());
+        if most == all {
+            return self;
+        }
+        let chosen: Vec<usize> = (0..most).map(|k| k * all / most).collect();
+        let events = chosen.iter().map(|&k| self.offsets[k]..self.offsets[k + 1]);
+        let of_chosen = |values: &[i64]| -> Vec<i64> {
+            let events = events.clone();
+            events
+                .flat_map(|events| values[events].iter().copied())
+                .collect()
+        };
+        let mut offsets = vec![0];
+        for events in events.clone() {
+            offsets.push(offsets[offsets.len() - 1] + events.len());
+        }
+        let parts = self.parts.iter();
+        Self {
+            offsets,
+            times: of_chosen(&self.times),
+            parts: parts
+                .map(|(name, values)| (*name, of_chosen(values)))
+                .collect(),
+            targets: self.targets.and_then(|targets| targets.select(&chosen)),
+            file: self.file,
+        }
+    }
+
     /// The first `n` recordings; all of them if there are fewer. At least one stays.
     #[must_use]
     pub fn take(mut self, n: usize) -> Self {

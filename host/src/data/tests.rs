@@ -471,6 +471,28 @@ fn recordings_are_counted_in_steps() {
     let one = open().take(1).frames(&[2, 2, 3], 0.001, Some(1)).unwrap();
     assert_eq!(one.dense(0..2, 4).data().iter().sum::<f32>(), 3.0);
     assert_eq!(one.targets(), Some(&Targets::Classes(vec![4])));
+    // At even distances: of six recordings the first and the fourth.
+    let six = recordings(|arrays| {
+        for (name, values) in arrays {
+            *values = match *name {
+                "offsets" => (0..=6).collect(),
+                "label" => (0..6).collect(),
+                "t_us" => vec![0; 6],
+                "x" => vec![0, 1, 2, 0, 1, 2],
+                _ => vec![0; 6],
+            };
+        }
+    });
+    let two = Recordings::open(six.path()).unwrap().unwrap().evenly(2);
+    let frames = two.frames(&[2, 2, 3], 0.001, Some(1)).unwrap();
+    assert_eq!(frames.targets(), Some(&Targets::Classes(vec![0, 3])));
+    let dense = frames.dense(0..2, 1);
+    let places = dense.data().iter().enumerate();
+    let places: Vec<usize> = places
+        .filter(|(_, v)| **v != 0.0)
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(places, [0, 12]);
     // Other data is not taken for events, and events are not taken for other data.
     let other = recordings(|arrays| arrays.retain(|(name, _)| *name != "offsets"));
     assert_eq!(Recordings::open(other.path()).unwrap(), None);

@@ -116,6 +116,26 @@ pub enum ConvertError {
     },
 }
 
+impl ConvertError {
+    /// The layer at fault, if it is one.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            Self::NotConvertible { layer, .. }
+            | Self::UnsupportedActivation { layer, .. }
+            | Self::SpikingActivation { layer, .. }
+            | Self::SharedLayer { layer, .. }
+            | Self::InputShape { layer, .. }
+            | Self::Validation { layer, .. }
+            | Self::Unknown { layer, .. }
+            | Self::Shape { layer, .. }
+            | Self::Weight { layer, .. } => Some(layer),
+            Self::ScaleFiringRates { layer, .. } => layer.as_deref(),
+            Self::Graph { .. } => None,
+        }
+    }
+}
+
 impl Advised for ConvertError {
     fn advice(&self) -> Vec<Advice> {
         match self {

@@ -1,0 +1,54 @@
+//! The board that a command works on: a real one, or one that is emulated meanwhile.
+
+use crate::device::{Chip, Chips, Selector};
+use emulated_board::{Board as Emulated, Options};
+
+use crate::cli::args::BoardFlags;
+use crate::cli::diagnostics::Failure;
+
+/// A chip, and what selects its probe.
+pub(crate) struct Board {
+    pub(crate) chip: Chip,
+    pub(crate) probe: Option<Selector>,
+    /// An emulated board lives as long as this.
+    _emulated: Option<Emulated>,
+}
+
+/// The chip that is meant; nothing is connected to it.
+pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
+    let mut chips = Chips::builtin();
+    if let Some(path) = &flags.chip_description {
+        chips.add_description(path).map_err(Failure::of)?;
+    }
+    let name = match flags.on {
+        Some(machine) => {
+            if let Some(text) = machine.chip_description() {
+                chips.add_yaml(machine.name(), text).map_err(Failure::of)?;
+            }
+            machine.chip()
+        }
+        None => flags.chip.as_deref().unwrap_or_default(),
+    };
+    chips.find(name).map_err(Failure::of)
+}
+
+/// The board that is meant, started if it is an emulated one.
+pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> {
+    let emulated = flags
+        .on
+        .map(|machine| Emulated::start(machine, &Options::default()))
+        .transpose()?;
+    let probe = match &emulated {
+        Some(board) => Some(board.probe_selector()),
+        None => flags.probe.clone(),
+    };
+    let probe = probe
+        .map(|text| text.parse::<Selector>())
+        .transpose()
+        .map_err(Failure::of)?;
+    Ok(Board {
+        chip,
+        probe,
+        _emulated: emulated,
+    })
+}

@@ -1,0 +1,164 @@
+//! `tinyspike bench`: what inferences take on an emulated board, or on a chip.
+
+use std::io::Write;
+
+use crate::ImageBuf;
+use crate::advice::Advised as _;
+use crate::assemble::Image;
+use crate::bench::{BenchError, BenchOptions, bench, code};
+use crate::data::DataSet;
+use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure};
+use crate::device::talk;
+use crate::emulate::input_size;
+use tinyspike_board::firmware::{Board, Program, build_here};
+
+use super::run::Broken;
+use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
+use crate::cli::deployed::deploy;
+use crate::cli::diagnostics::Failure;
+use crate::cli::{files, inputs, progress};
+
+pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(&args.image)?;
+    let image = bytes.image();
+    let data = if crate::stream::is_temporal(&image) {
+        if let BenchTarget::Chip(chip) = &args.on {
+            return Err(Failure::new(format!(
+                "{}: bench does not run networks over time on {chip} yet",
+                args.image.display()
+            ))
+            .hint("`tinyspike run` states the ticks of a step there"));
+        }
+        let flags = RecordingFlags::default();
+        let recording = inputs::recordings(&args.data, &image, &args.bytes, &flags, Some(1))?;
+        as_steps(&image, &recording)
+            .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?
+            .take(args.limit as usize)
+    } else {
+        inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?
+    };
+    match &args.on {
+        BenchTarget::Emulated(board) => {
+            let report = emulated(args, *board, &bytes, &data)?;
+            print(args, &report, out)
+        }
+        BenchTarget::Chip(chip) => {
+            let report = on_chip(args, chip, &bytes, &data)?;
+            print(args, &report, out)
+        }
+    }
+}
+
+/// A recording as one input after another, each a step.
+fn as_steps(image: &Image<'_>, set: &DataSet) -> Option<DataSet> {
+    let steps = DataSet::new(vec![input_size(image)], set.samples().clone(), None)?;
+    Some(steps.with_byte_scale(set.byte_scale()))
+}
+
+fn print(
+    args: &Bench,
+    report: &(impl serde::Serialize + std::fmt::Display),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+    } else {
+        writeln!(out, "{report}")?;
+    }
+    Ok(())
+}
+
+fn emulated(
+    args: &Bench,
+    board: Board,
+    image: &ImageBuf,
+    data: &DataSet,
+) -> Result<crate::bench::Report, Failure> {
+    if let Some(flag) = [
+        args.probe.as_ref().map(|_| "--probe"),
+        args.chip_description.as_ref().map(|_| "--chip-description"),
+        args.firmware.as_ref().map(|_| "--firmware"),
+        args.clock_mhz.as_ref().map(|_| "--clock-mhz"),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+    {
+        return Err(Failure::new(format!(
+            "{flag} is for a chip: an emulated board counts instructions"
+        ))
+        .hint("name the chip with --on, such as --on nRF52840_xxAA"));
+    }
+    count(board, image, data).map_err(|e| failure(args, &e))
+}
+
+/// Builds what counts on an emulated board, and counts.
+pub(crate) fn count(
+    board: Board,
+    image: &ImageBuf,
+    data: &DataSet,
+) -> Result<crate::bench::Report, BenchError> {
+    build_here(board, Program::Bench)?;
+    build_here(board, Program::Layers)?;
+    let options = BenchOptions {
+        board,
+        code: code(image, board)?,
+        ..BenchOptions::default()
+    };
+    bench(image, data, &options)
+}
+
+fn on_chip(
+    args: &Bench,
+    chip: &str,
+    image: &ImageBuf,
+    data: &DataSet,
+) -> Result<DeviceReport, Failure> {
+    let flags = BoardFlags {
+        chip: Some(chip.to_owned()),
+        probe: args.probe.clone(),
+        chip_description: args.chip_description.clone(),
+        on: None,
+    };
+    let options = DeviceBenchOptions {
+        clock_mhz: args.clock_mhz,
+        power: (args.current_ma.zip(args.volts))
+            .map(|(current_ma, volts)| Power { current_ma, volts }),
+    };
+    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
+    let bar = progress::bar("measuring", data.len() as u64);
+    let report = talk(
+        &deployed.board.chip,
+        Some(&deployed.firmware),
+        &deployed.talk(),
+        |session| {
+            let done = &mut |n| bar.set_position(n as u64);
+            measure(session, &image.image(), data, &options, done).map_err(|e| match e {
+                DeviceBenchError::Run(e) => Broken::Run(e),
+                other => {
+                    let advice = other.advice();
+                    Broken::Other(Failure::from(other).with(&advice))
+                }
+            })
+        },
+    );
+    bar.finish_and_clear();
+    report.map_err(Broken::failure)
+}
+
+fn failure(args: &Bench, error: &BenchError) -> Failure {
+    let (image, data) = (args.image.display(), args.data.join(", "));
+    let failure = Failure::new(match error {
+        BenchError::Data(e) => format!("{image} on {data}: {e}"),
+        other => format!("{image}: {other}"),
+    });
+    hinted(failure, error)
+}
+
+/// Adds the remedy to a failure.
+pub(crate) fn hinted(failure: Failure, error: &BenchError) -> Failure {
+    match error {
+        BenchError::Qemu(_) => failure.hint("`cargo xtask setup` installs the emulator"),
+        _ => failure,
+    }
+}

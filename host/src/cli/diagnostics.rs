@@ -1,0 +1,100 @@
+//! Errors as a person reads them: one paragraph, and what to do.
+
+#![expect(clippy::print_stderr, reason = "the tool talks to its user here")]
+
+use std::error::Error;
+use std::io;
+
+use crate::advice::{Advice, Advised};
+use crate::text::paragraph;
+
+use crate::cli::advice;
+
+/// Reason for the failure of a command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    /// The reader of our output has gone, as `head` does: nobody is left to tell.
+    unheard: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+            unheard: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure with the remedies that an error knows.
+    pub(crate) fn advised(message: impl Into<String>, advice: &[Advice]) -> Self {
+        Self::new(message).with(advice)
+    }
+
+    /// An error, with its remedies.
+    pub(crate) fn of<E: Error + Advised + 'static>(error: E) -> Self {
+        let advice = error.advice();
+        Self::from(error).with(&advice)
+    }
+
+    /// Adds remedies as a hint.
+    #[must_use]
+    pub(crate) fn with(self, advice: &[Advice]) -> Self {
+        match advice::hints(advice) {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    /// The error and its causes, each only if it says something new.
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{}: {text}", message.trim_end_matches('.'));
+            }
+            cause = error.source();
+        }
+        let unheard = (&error as &dyn Error)
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+        Self {
+            unheard,
+            ..Self::new(message)
+        }
+    }
+}
+
+/// Prints a failure, and returns its exit code; that of every failure of a command is 1.
+pub(crate) fn report(failure: &Failure) -> u8 {
+    if failure.unheard {
+        return 0;
+    }
+    eprintln!("error: {}", paragraph(&failure.message));
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {}", paragraph(hint));
+    }
+    1
+}
+
+/// Prints a warning for the user on the error stream.
+pub(crate) fn warn(message: impl std::fmt::Display) {
+    eprintln!("warning: {}", paragraph(&message.to_string()));
+}
+
+/// Prints a note for the user on the error stream.
+pub(crate) fn note(message: impl std::fmt::Display) {
+    eprintln!("note: {}", paragraph(&message.to_string()));
+}

@@ -1,0 +1,57 @@
+//! The command-line tool: reads arguments, calls the library, prints.
+//!
+//! It is a part of the library so that programs that bring the tool along, such as the Python package, hold one copy
+//! of all code.
+
+mod advice;
+mod args;
+mod board;
+pub mod bundled;
+mod cmd;
+mod deployed;
+mod diagnostics;
+mod files;
+mod inputs;
+mod names;
+mod outputs;
+mod progress;
+mod source;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::advice::Advice;
+use crate::cli::diagnostics::Failure;
+use crate::device::{self, Stall};
+use crate::text::Plain;
+
+/// Runs the tool with the arguments of this process.
+///
+/// Wrong arguments, `--help` and `--version` end the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the tool with these arguments, of which the first is the program's name; returns the exit code.
+///
+/// Wrong arguments, `--help` and `--version` end the process, as does a debug probe that does not answer.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args = args::Args::parse_from(args);
+    device::on_stall(|stall| stalled(&stall));
+    let mut out = Plain::new(std::io::stdout().lock());
+    match cmd::run(&args.command, &mut out) {
+        Ok(()) => 0,
+        Err(failure) => diagnostics::report(&failure),
+    }
+}
+
+/// Ends the program, which waits for a probe that does not answer.
+fn stalled(stall: &Stall) {
+    let advice = [Advice::CheckConnection];
+    let code = diagnostics::report(&Failure::advised(stall.to_string(), &advice));
+    let _all = outputs::remove_temporaries();
+    std::process::exit(code.into());
+}

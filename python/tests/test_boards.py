@@ -1,0 +1,56 @@
+"""Images on emulated boards. They need QEMU and a compiler, which `cargo xtask setup` installs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinyspike
+
+
+def test_a_board_does_what_the_emulator_does() -> None:
+    x, y = tinyspike.demo.samples(8)
+    image = tinyspike.demo.image()
+    run = image.run(x, y, on="emulated:mps2-an386")
+    emulated = image.emulate(x, y)
+    assert run.report["images"] == 8 and run.report["divergence"] is None
+    assert run.accuracy == emulated.accuracy
+    np.testing.assert_allclose(run.outputs["dense_1"], emulated.outputs["dense_1"], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_instructions_are_counted() -> None:
+    x, y = tinyspike.demo.samples(10)
+    bench = tinyspike.demo.image().bench(x, y)
+    assert bench.report["board"] == "mps2-an386" and 50_000 < bench.instructions < 200_000
+    axes = tinyspike.plot.instructions(bench)
+    widths = sum(bar.get_width() for bar in axes.patches)
+    assert widths == pytest.approx(sum(layer["instructions"] for layer in bench.report["layers"]))
+
+
+@pytest.mark.slow
+def test_a_c_project_is_the_tools(tmp_path: Path, tool: Any, saved: Any) -> None:
+    x, y = tinyspike.demo.samples(1)
+    image = tinyspike.demo.image()
+    image.save(tmp_path / "model.tsp")
+    tool("export", tmp_path / "model.tsp", "--c", tmp_path / "tool", "--data", saved(x, y))
+    assert len(image.to_c(tmp_path / "own", x)) == 1
+    files = sorted(path.relative_to(tmp_path / "tool") for path in (tmp_path / "tool").rglob("*") if path.is_file())
+    assert len(files) > 5
+    for file in files:
+        assert (tmp_path / "own" / file).read_bytes() == (tmp_path / "tool" / file).read_bytes(), file
+
+
+def test_boards_that_there_are_not() -> None:
+    image = tinyspike.demo.image()
+    x, _ = tinyspike.demo.samples(1)
+    with pytest.raises(tinyspike.BoardError, match="mps2-an386"):
+        image.run(x, on="emulated:nothing")
+    with pytest.raises(tinyspike.BoardError) as caught:
+        image.run(x, on="nRF99")
+    assert any("tinyspike chips" in advice for advice in caught.value.advice)
+    with pytest.raises(tinyspike.BoardError):
+        image.run(x, on="nRF52840_xxAA", firmware="nowhere.elf")

@@ -1,0 +1,169 @@
+"""Models as users have them → native networks."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from tinyspike import _native
+from tinyspike.errors import ModelError, OptionError
+
+#: Front end, name in messages, content; for weights beside a configuration both contents.
+Content = Tuple[str, str, Any]
+
+_EXPORTS = (
+    "export it first: spiking networks to NIR (snntorch.export_nir.export_to_nir, norse.torch.to_nir, "
+    "sinabs.nir.to_nir, spikingjelly.activation_based.nir_exchange.export_to_nir), others to ONNX (torch.onnx.export)"
+)
+
+
+def loaded(model: Any, options: Dict[str, Any], config: Optional[Any]) -> Tuple[_native.Network, Content]:
+    """The native network of a model, and the content that makes it again."""
+    if isinstance(model, (str, os.PathLike)):
+        return _of_path(Path(os.fspath(model)), options, config)
+    if config is not None:
+        raise OptionError("config is for files that hold weights alone, and this model has its own", option="config")
+    content = _content(model)
+    return restored(content, options), content
+
+
+def restored(content: Content, options: Dict[str, Any]) -> _native.Network:
+    """The native network of a content."""
+    kind, name, data = content
+    if kind == "weights":
+        with tempfile.TemporaryDirectory() as folder:
+            weights, config = Path(folder, "weights.h5"), Path(folder, "config.json")
+            weights.write_bytes(data[0])
+            config.write_bytes(data[1])
+            return _native.Network.load(weights, options, config)
+    return _native.Network.load_bytes(kind, name, data, options)
+
+
+def _of_path(path: Path, options: Dict[str, Any], config: Optional[Any]) -> Tuple[_native.Network, Content]:
+    if config is None:
+        network = _native.Network.load(path, options)
+        return network, (network.kind, str(path), _read(path))
+    text = config if isinstance(config, str) and config.lstrip().startswith("{") else None
+    if text is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "config.json")
+            file.write_text(text, encoding="utf-8")
+            network = _native.Network.load(path, options, file)
+        return network, ("weights", str(path), (_read(path), text.encode()))
+    file = Path(os.fspath(config))
+    network = _native.Network.load(path, options, file)
+    return network, ("weights", str(path), (_read(path), file.read_bytes()))
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file, or of a folder as an archive that is read like it."""
+    if not path.is_dir():
+        return path.read_bytes()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(path, arcname=path.name)
+    return packed.getvalue()
+
+
+def _content(model: Any) -> Content:
+    """The content of a file of a live model."""
+    modules = _modules(model)
+    if "onnx" in modules and hasattr(model, "SerializeToString"):
+        name = getattr(getattr(model, "graph", None), "name", "") or "model"
+        return "onnx", f"the ONNX model {name!r}", model.SerializeToString()
+    if "nir" in modules and hasattr(model, "nodes") and hasattr(model, "edges"):
+        return "nir", "the NIR graph", _nir(model)
+    if modules & {"keras", "tf_keras", "tensorflow"} and hasattr(model, "save") and hasattr(model, "layers"):
+        name = getattr(model, "name", "model")
+        return "keras", f"the Keras model {name!r}", _keras(model)
+    if "torch" in modules and hasattr(model, "state_dict"):
+        raise ModelError(f"{_named(model)} is a PyTorch module, whose graph is code", advice=[_EXPORTS])
+    raise ModelError(
+        f"{_named(model)} is no model",
+        advice=[
+            "give a path to a .keras, .h5, .onnx or .nir file, a Keras model, an onnx.ModelProto or a nir.NIRGraph",
+        ],
+    )
+
+
+def _modules(model: Any) -> set[str]:
+    """The packages that an object's classes are from."""
+    return {kind.__module__.split(".")[0] for kind in type(model).__mro__}
+
+
+def _named(model: Any) -> str:
+    kind = type(model)
+    return f"an object of {kind.__module__}.{kind.__qualname__}"
+
+
+def _keras(model: Any) -> bytes:
+    if not getattr(model, "built", True):
+        raise ModelError(
+            "the Keras model has no weights yet",
+            advice=["call it on a batch, model.build(input_shape), or start it with an Input layer"],
+        )
+    # Keras 2 before 2.12 knows .h5 alone; what is not functional or sequential has no configuration.
+    reasons: List[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for ending in (".keras", ".h5"):
+            file = Path(folder, "model" + ending)
+            try:
+                model.save(file if ending == ".keras" else str(file))
+                if file.is_file():
+                    return file.read_bytes()
+                reasons.append(f"{ending}: it wrote no file")
+            except Exception as error:  # noqa: BLE001, whatever Keras raises is the reason
+                reasons.append(f"{ending}: {error}")
+    raise ModelError(f"Keras cannot save the model: {'; '.join(reasons)}")
+
+
+def _nir(graph: Any) -> bytes:
+    import nir
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "graph.nir")
+        try:
+            nir.write(str(file), graph)
+        except Exception as error:  # noqa: BLE001, whatever nir raises is the reason
+            raise ModelError(f"nir.write refuses the graph: {error}") from error
+        return file.read_bytes()
+
+
+_PARAMETERS = ("amplitude", "tau_rc", "tau_ref", "min_voltage", "negative_slope")
+
+
+def swaps(pairs: Optional[Mapping[Any, Any]]) -> List[Tuple[str, str]]:
+    """Names of activations and neuron types: of names, functions, or Nengo's objects."""
+    return [(activation(a), activation(b)) for a, b in (pairs or {}).items()]
+
+
+def activation(thing: Any) -> str:
+    """The name of an activation or neuron type."""
+    if isinstance(thing, str):
+        return thing
+    if callable(thing) and hasattr(thing, "__name__") and not isinstance(thing, type):
+        return str(thing.__name__)
+    kind = thing if isinstance(thing, type) else type(thing)
+    if isinstance(thing, type):
+        return kind.__name__
+    given = [(name, getattr(thing, name, None)) for name in _PARAMETERS]
+    values = [f"{name}={float(value)!r}" for name, value in given if isinstance(value, (int, float))]
+    return kind.__name__ + (":" + ",".join(values) if values else "")
+
+
+def synapse(thing: Any) -> Optional[str]:
+    """The words of a synapse: None, seconds of a Lowpass, words, or Nengo's object."""
+    if thing is None or isinstance(thing, str):
+        return thing
+    if isinstance(thing, (int, float)):
+        return repr(float(thing))
+    tau, kind = getattr(thing, "tau", None), type(thing).__name__.lower()
+    if kind in ("lowpass", "alpha") and tau is not None:
+        return f"{kind}:{float(tau)!r}"
+    raise OptionError(
+        f"synapse: {thing!r} is neither seconds, \"alpha:0.01\" nor nengo.Lowpass or nengo.Alpha", option="synapse"
+    )

@@ -1,0 +1,180 @@
+//! `cargo xtask wheel`: the Python package. `cargo xtask test-python`: its tests, in a clean virtual environment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tinyspike_board::shell::{self, Failure};
+
+/// The options of `cargo xtask wheel`.
+#[derive(clap::Args)]
+pub(crate) struct WheelArgs {
+    /// Build as tests are built: faster to build, slower to run
+    #[arg(long)]
+    dev: bool,
+}
+
+/// The options of `cargo xtask test-python`.
+#[derive(clap::Args)]
+pub(crate) struct TestArgs {
+    /// Test only what pytest's -k selects
+    filter: Option<String>,
+    /// Leave out what takes long: notebooks that train, clusters, and times
+    #[arg(long)]
+    quick: bool,
+}
+
+impl TestArgs {
+    /// All tests that do not take long.
+    pub(crate) fn quick() -> Self {
+        Self {
+            filter: None,
+            quick: true,
+        }
+    }
+}
+
+/// Builds a wheel, with the command-line tool in it, and says where it lies.
+pub(crate) fn build(args: &WheelArgs) -> Result<(), Failure> {
+    let wheel = wheel(args.dev)?;
+    println!("pip install {}", wheel.display());
+    Ok(())
+}
+
+/// Installs the package into a clean virtual environment and tests it there: documented examples, tests, types.
+pub(crate) fn test(args: &TestArgs) -> Result<(), Failure> {
+    let wheel = wheel(args.quick)?;
+    let python = environment(if args.quick { "test" } else { "full" })?;
+    let mut install = pip(&python);
+    // A wheel of the same version may have other content.
+    install.args(["install", "--quiet", "--no-deps", "--force-reinstall"]);
+    shell::run(install.arg(&wheel))?;
+    let tests = source().join("tests");
+    let mut pytest = tool(&python, "pytest")?;
+    pytest
+        .args(["--quiet", "--durations=8", "-p", "no:cacheprovider"])
+        .arg("--config-file")
+        .arg(source().join("pyproject.toml"))
+        .arg("--rootdir")
+        .arg(source())
+        .arg(&tests)
+        .args(["--pyargs", "tinyspike"])
+        .env("KERAS_BACKEND", "jax")
+        .env("MPLBACKEND", "agg")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    if args.quick {
+        pytest.args(["-m", "not slow"]);
+    }
+    if let Some(filter) = &args.filter {
+        pytest.args(["-k", filter]);
+    }
+    shell::run(&mut pytest)?;
+    let mut mypy = tool(&python, "mypy")?;
+    mypy.args(["--strict", "--config-file"])
+        .arg(source().join("pyproject.toml"))
+        .args(["--cache-dir"])
+        .arg(folder("mypy"))
+        .args(["-p", "tinyspike"]);
+    shell::run(&mut mypy)?;
+    let mut mypy = tool(&python, "mypy")?;
+    mypy.args(["--strict", "--config-file"])
+        .arg(source().join("pyproject.toml"))
+        .args(["--cache-dir"])
+        .arg(folder("mypy"))
+        .arg(shell::root().join("examples/python"));
+    shell::run(&mut mypy)
+}
+
+/// Builds the wheel by maturin.
+fn wheel(dev: bool) -> Result<PathBuf, Failure> {
+    let python = environment("build")?;
+    let profile = if dev { "dev" } else { "release" };
+    let out = folder("wheels").join(profile);
+    // What an earlier version left would be found, too.
+    if out.is_dir() {
+        fs::remove_dir_all(&out).map_err(Failure::file(&out))?;
+    }
+    let mut maturin = tool(&python, "maturin")?;
+    maturin
+        .args(["build", "--quiet", "--locked", "--profile", profile])
+        .arg("--manifest-path")
+        .arg(source().join("Cargo.toml"))
+        .arg("--interpreter")
+        .arg(&python)
+        .arg("--out")
+        .arg(&out);
+    if dev {
+        // Else cargo would build most of the workspace once more.
+        maturin.args(["--features", "tested"]);
+    }
+    shell::run(&mut maturin)?;
+    let files = fs::read_dir(&out).map_err(Failure::file(&out))?;
+    let mut wheels = files.flatten().map(|file| file.path());
+    let wheel = wheels.find(|path| path.extension().is_some_and(|end| end == "whl"));
+    wheel.ok_or_else(|| Failure::Missing {
+        what: format!("a wheel in {}", out.display()),
+        advice: "maturin should have written one".into(),
+    })
+}
+
+/// The source of the package.
+fn source() -> PathBuf {
+    shell::root().join("python")
+}
+
+fn folder(name: &str) -> PathBuf {
+    shell::root().join("target/python").join(name)
+}
+
+/// The Python of a virtual environment with the packages that `requirements-NAME.txt` pins.
+fn environment(name: &str) -> Result<PathBuf, Failure> {
+    let root = folder(name);
+    let python = program(&root, "python");
+    let requirements = source().join(format!("requirements-{name}.txt"));
+    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
+    let installed = root.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(python);
+    }
+    let system = if cfg!(windows) { "python" } else { "python3" };
+    let venv = ["-m", "venv", "--clear"];
+    shell::run(Command::new(system).args(venv).arg(&root))?;
+    let mut install = pip(&python);
+    install.args(["install", "--quiet", "--requirement"]);
+    shell::run(install.arg(&requirements))?;
+    fs::write(&installed, wanted).map_err(Failure::file(&installed))?;
+    Ok(python)
+}
+
+fn pip(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "--disable-pip-version-check"]);
+    pip
+}
+
+/// A program of a virtual environment.
+fn program(root: &Path, name: &str) -> PathBuf {
+    if cfg!(windows) {
+        root.join("Scripts").join(format!("{name}.exe"))
+    } else {
+        root.join("bin").join(name)
+    }
+}
+
+/// A command of the virtual environment that a Python is of.
+fn tool(python: &Path, name: &str) -> Result<Command, Failure> {
+    let bin = python.parent().unwrap_or(Path::new(""));
+    let name = if cfg!(windows) {
+        format!("{name}.exe")
+    } else {
+        name.to_owned()
+    };
+    let path = bin.join(&name);
+    if !path.is_file() {
+        return Err(Failure::Missing {
+            what: format!("{name} in {}", bin.display()),
+            advice: "delete the folder target/python, and run again".into(),
+        });
+    }
+    Ok(Command::new(path))
+}
