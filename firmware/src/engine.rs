@@ -1,5 +1,6 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
+mod counts;
 mod exact;
 mod pool;
 mod temporal;
@@ -26,6 +27,7 @@ const STEPS: bool = Part::Steps.is_built();
 const MAX_POOLING: bool = Part::MaxPooling.is_built();
 const TEMPORAL: bool = Part::Temporal.is_built();
 const WIDE: bool = Part::Wide.is_built();
+const DENSE: bool = Part::Dense.is_built();
 
 /// Watches a network at work.
 pub trait Probe {
@@ -536,7 +538,7 @@ where
         for (index, (e, area)) in (0u8..).zip(network.ensembles.iter().zip(&layout.ensembles)) {
             let count = rest
                 .iter()
-                .take_while(|c| c.pre == Pre::Ensemble(index))
+                .take_while(|c| c.pre.ensemble() == Some(index))
                 .count();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
@@ -831,6 +833,9 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         K: Kernels<u16> + Kernels<u32>,
     {
         for c in self.connections {
+            if DENSE && let Pre::Counts(_) = c.pre {
+                continue;
+            }
             if TEMPORAL
                 && let Some((e, kind)) = temporal_target(self.image, c.post)
                 && let Some((area, ..)) = target(self.image, c.post)
@@ -863,6 +868,16 @@ enum Neurons<'a> {
     Wide(Population<'a, u32>),
 }
 
+impl Neurons<'_> {
+    /// The bytes of all potentials.
+    fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Narrow(p) => bytemuck::cast_slice_mut(p.potentials),
+            Self::Wide(p) => bytemuck::cast_slice_mut(p.potentials),
+        }
+    }
+}
+
 /// Updates a population and sends its spikes on, a buffer at a time.
 fn fire<K, const E: usize, const C: usize>(
     mut population: Neurons<'_>,
@@ -878,6 +893,7 @@ fn fire<K, const E: usize, const C: usize>(
         Neurons::Wide(p) if STEPS && WIDE && p.receives() => K::settle(p),
         _ => {}
     }
+    let dense = DENSE && counts::wanted(outgoing.connections);
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {
@@ -890,12 +906,18 @@ fn fire<K, const E: usize, const C: usize>(
         if reached <= next {
             break;
         }
+        if dense {
+            counts::note(population.bytes(), next..reached, &events);
+        }
         next = reached;
         if events.is_empty() {
             continue;
         }
         probe.spikes(outgoing.ensemble, &events);
         outgoing.send::<K>(&events, &mut later);
+    }
+    if dense {
+        counts::send::<K, E, C>(population.bytes(), neurons, outgoing, &mut later);
     }
 }
 

@@ -558,7 +558,7 @@ impl Generator {
         let wanted = self.range(1, 8);
         let made = (0..wanted).filter_map(|_| self.connection(&parts, &network));
         let mut made: Vec<Connection> = made.collect();
-        made.sort_by_key(|c| c.pre);
+        made.sort_by_key(|c| c.pre.order());
         for connection in made {
             assert!(network.connections.push(connection).is_ok());
         }

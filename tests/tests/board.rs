@@ -19,8 +19,8 @@ use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, spiking, temporal_networks,
+    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_exact_networks, pooled_networks, spiking, temporal_networks,
 };
 
 /// A run on a board; if there can be none, the message says what to do.
@@ -59,6 +59,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         2 => temporal_networks(),
         1 => pooled_networks(),
         1 => pooled_exact_networks(),
+        2 => dense_networks(),
     ]
 }
 

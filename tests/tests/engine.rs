@@ -21,8 +21,8 @@ use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, temporal_networks,
+    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_exact_networks, pooled_networks, temporal_networks,
 };
 use tinyspike_tests::reference::Reference;
 
@@ -58,6 +58,11 @@ proptest! {
     ) {
         follow::<Portable>(&network, &seeds)?;
         follow::<Native>(&network, &seeds)?;
+    }
+
+    #[test]
+    fn dense_layers_equal_the_reference(network in dense_networks(), seed in any::<u64>()) {
+        compare_all(&network, &inputs(&network, seed))?;
     }
 
     #[test]

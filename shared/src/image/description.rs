@@ -374,13 +374,35 @@ pub enum Readout {
 }
 
 /// A source of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Pre {
     /// An input, whose current is computed once when it is set.
     Input(u8),
-    /// An ensemble's spikes.
+    /// An ensemble's spikes, each an event.
     Ensemble(u8),
+    /// The counts of all neurons of an ensemble, from which targets are computed densely.
+    Counts(u8),
+}
+
+impl Pre {
+    /// The ensemble, if it is one.
+    #[must_use]
+    pub const fn ensemble(self) -> Option<u8> {
+        match self {
+            Self::Input(_) => None,
+            Self::Ensemble(e) | Self::Counts(e) => Some(e),
+        }
+    }
+
+    /// Number by which connections are sorted: inputs first, then ensembles.
+    #[must_use]
+    pub const fn order(self) -> u16 {
+        match self {
+            Self::Input(i) => i as u16,
+            Self::Ensemble(e) | Self::Counts(e) => 1 << 8 | e as u16,
+        }
+    }
 }
 
 /// A target of events.

@@ -3,7 +3,7 @@
 use tinyspike_shared::image::{Convolution, Transform, Width};
 use tinyspike_shared::weights::Layout;
 
-use super::super::family::{Cost, EventCost, Family, Shape, Values};
+use super::super::family::{Cost, DenseCost, EventCost, Family, Shape, Values};
 
 /// Cores without the DSP extension.
 pub const FAMILY: Family = Family {
@@ -14,6 +14,7 @@ pub const FAMILY: Family = Family {
     reads,
     leaves: None,
     cost: COST,
+    cycles: COST,
 };
 
 /// Channels of a block of a convolution.
@@ -65,6 +66,22 @@ const COST: Cost = Cost {
     wide: EventCost::new(200_000, 22_000, 24_000),
     matrix: EventCost::new(40_000, 7500, 8500),
     convolution: EventCost::new(500_000, 22_000, 24_000),
+    plain_tap: 0,
+    mapped_event: 150_000,
+    plain_op: 30_000,
+    plain_value: 100_000,
+    dense: DenseCost {
+        count: 8000,
+        neuron: 1000,
+        window: 400_000,
+        value: 8000,
+        block: 100_000,
+        mac: 8000,
+        lanes_place: 400_000,
+        lanes_block: 100_000,
+        lanes_row: 50_000,
+        lanes_mac: 8000,
+    },
     neuron_16: 4500,
     neuron_32: 9000,
     settle_byte: 2500,

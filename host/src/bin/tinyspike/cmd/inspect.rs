@@ -63,7 +63,7 @@ fn ends<'a>(image: &'a Image<'_>, c: &Connection) -> (&'a str, &'a str) {
     let network = image.description();
     let pre = match c.pre {
         Pre::Input(i) => network.input_label(usize::from(i)),
-        Pre::Ensemble(e) => network.ensemble_label(usize::from(e)),
+        Pre::Ensemble(e) | Pre::Counts(e) => network.ensemble_label(usize::from(e)),
     };
     let post = match c.post {
         Post::Ensemble(e) => network.ensemble_label(usize::from(e)),

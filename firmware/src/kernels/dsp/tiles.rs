@@ -1,0 +1,458 @@
+//! Dense layers: convolutions of all bytes of an input, or of all counts of an ensemble.
+
+use tinyspike_shared::image::{Convolution, Width};
+use tinyspike_shared::weights::{Layout, Weights};
+
+use super::super::{Potential, Values};
+use super::family::{self, WINDOW};
+
+unsafe extern "C" {
+    fn tinyspike_tiles(tiles: *mut Tiles);
+    fn tinyspike_depthwise(depthwise: *mut Depthwise);
+}
+
+/// Filters of a block.
+const BLOCK: usize = 4;
+/// Windows that are multiplied together.
+const PAIR: usize = 2;
+/// Channels that are multiplied together in a depthwise convolution.
+const LANES: usize = 8;
+
+/// Two windows over blocks of filters. The assembly knows the order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Tiles {
+    /// Values of the windows in pairs of 16 bits, a word of each in turn.
+    values: *const u32,
+    weights: *const i8,
+    /// Words of a window.
+    words: usize,
+    /// Bytes from the end of a block's weights to the next block's.
+    next: usize,
+    /// Start of each sum, for rounding.
+    half: u32,
+    /// Bits by which the sums are shifted right.
+    shift: u32,
+    targets: [*mut u8; PAIR],
+    /// Blocks of filters.
+    blocks: usize,
+    /// Bytes of a target.
+    bytes: usize,
+    reserved: u32,
+}
+
+/// A depthwise window over blocks of channels. The assembly knows the order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Depthwise {
+    /// The first value that the window sees, and its weight.
+    values: *const u8,
+    weights: *const i8,
+    targets: *mut u8,
+    /// Blocks of channels.
+    blocks: usize,
+    /// Rows and columns of the window that lie inside the source.
+    rows: usize,
+    columns: usize,
+    /// Bytes from the end of a tap's block to the next tap's; half as many as of weights.
+    step: usize,
+    /// Bytes from the end of a row of the window to the next.
+    values_line: usize,
+    weights_line: usize,
+    /// Bytes of a target.
+    bytes: usize,
+    reserved: u32,
+}
+
+/// Sources that some windows see.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    conv: &'a Convolution,
+    values: &'a [u8],
+    zero_point: u8,
+    /// Values of a row of a window.
+    run: usize,
+}
+
+/// A part of the windows that is multiplied at once, and the group that sees it.
+#[derive(Clone, Copy)]
+struct Part {
+    group: usize,
+    /// The first row of the kernel, and their number.
+    row: usize,
+    rows: usize,
+    /// The first value of a row, a multiple of four, and their number, filled up to fours.
+    at: usize,
+    len: usize,
+}
+
+/// Adds a convolution of sources to targets; `None` if the geometry and the layout do not allow for it.
+#[inline(never)]
+pub(super) fn drive<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    values: &[u8],
+    zero_point: u8,
+    shift: u8,
+    post: &mut [P],
+) -> Option<()> {
+    let targets = P::values(post);
+    if family::depthwise(conv, weights.layout) && zero_point == 0 && shift == 0 {
+        depthwise(conv, weights, values, targets)
+    } else if weights.layout == Layout::Tiles {
+        tiled(conv, weights, values, zero_point, shift, targets)
+    } else {
+        None
+    }
+}
+
+/// The bytes of targets, and how many each has.
+fn bytes_of(targets: Values<'_>) -> (&mut [u8], usize) {
+    match targets {
+        Values::Narrow(targets) => (bytemuck::cast_slice_mut(targets), Width::I16.bytes()),
+        Values::Wide(targets) => (bytemuck::cast_slice_mut(targets), Width::I32.bytes()),
+    }
+}
+
+fn volume(shape: [u16; 3]) -> usize {
+    let [height, width, channels] = shape.map(usize::from);
+    height * width * channels
+}
+
+#[inline(never)]
+fn tiled(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    values: &[u8],
+    zero_point: u8,
+    shift: u8,
+    mut targets: Values<'_>,
+) -> Option<()> {
+    let [height, width, channels] = conv.output.map(usize::from);
+    let rows = usize::from(conv.kernel[0]);
+    let filters = usize::from(conv.row());
+    let inputs = usize::from(conv.group_inputs());
+    let run = usize::from(conv.kernel[1]) * inputs;
+    let line = run.next_multiple_of(4);
+    let groups = usize::from(conv.groups);
+    let block = rows * line * BLOCK * 2;
+    let blocks = filters.div_ceil(BLOCK);
+    let fits = weights.bytes.len() == groups * blocks * block
+        && weights.bytes.as_ptr().cast::<u32>().is_aligned()
+        && values.len() >= volume(conv.input)
+        && targets.len() >= volume(conv.output)
+        && rows > 0
+        && run > 0
+        && shift < 31
+        && (shift == 0 || rows * line <= WINDOW);
+    if !fits {
+        return None;
+    }
+    let source = Source {
+        conv,
+        values,
+        zero_point,
+        run,
+    };
+    // Whole rows of the kernel together, as many as there is room for, or a part of one.
+    let rows_together = (WINDOW.checked_div(line)?).clamp(1, rows);
+    let length = line.min(WINDOW);
+    let mut pair = [[0u32; PAIR]; WINDOW / 2];
+    let places = height * width;
+    for place in (0..places).step_by(PAIR) {
+        for group in 0..groups {
+            let first = usize::from(conv.first) + group * filters;
+            for row in (0..rows).step_by(rows_together) {
+                for at in (0..line).step_by(length) {
+                    let part = Part {
+                        group,
+                        row,
+                        rows: rows_together.min(rows - row),
+                        at,
+                        len: length.min(line - at),
+                    };
+                    for (side, of) in [place, (place + 1).min(places - 1)].into_iter().enumerate() {
+                        source.gather(
+                            part,
+                            [of.checked_div(width)?, of.checked_rem(width)?],
+                            &mut pair,
+                            side,
+                        );
+                    }
+                    let words = part.rows * part.len / 2;
+                    let start = (row * line + at) * BLOCK * 2;
+                    let weights = weights.bytes.get(group * blocks * block..)?.get(start..)?;
+                    let tiles = Tiles {
+                        values: pair.as_ptr().cast(),
+                        weights: weights.as_ptr(),
+                        words,
+                        next: block - words * BLOCK * 4,
+                        half: if shift == 0 { 0 } else { 1 << (shift - 1) },
+                        shift: shift.into(),
+                        targets: [core::ptr::null_mut(); PAIR],
+                        blocks,
+                        bytes: 0,
+                        reserved: 0,
+                    };
+                    if words == 0 || words > WINDOW / 2 {
+                        return None;
+                    }
+                    // SAFETY: so many words of two windows have been gathered, and there are as many weights for each
+                    // of the blocks.
+                    unsafe {
+                        add(
+                            tiles,
+                            &mut targets,
+                            place * channels + first,
+                            channels,
+                            filters,
+                            place + 1 < places,
+                        )?
+                    };
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Adds what two windows bring to the filters of a group, whose targets begin at `at` and, if there is a second place, a
+/// place of `channels` behind.
+///
+/// # Safety
+/// There are so many words of values, from one on, and of weights for each block.
+unsafe fn add(
+    mut tiles: Tiles,
+    targets: &mut Values<'_>,
+    at: usize,
+    channels: usize,
+    filters: usize,
+    second: bool,
+) -> Option<()> {
+    let whole = filters / BLOCK;
+    let mut done = 0;
+    let both = match targets {
+        Values::Narrow(targets) => {
+            let even = at.is_multiple_of(2) && channels.is_multiple_of(2);
+            let range = targets.get_mut(at..at + channels + filters);
+            range
+                .filter(|_| even)
+                .map(|range| (range.as_mut_ptr().cast::<u8>(), 2))
+        }
+        Values::Wide(targets) => {
+            let range = targets.get_mut(at..at + channels + filters);
+            range.map(|range| (range.as_mut_ptr().cast(), 4))
+        }
+    };
+    if let Some((start, bytes)) = both
+        && second
+        && whole > 0
+        && start.cast::<u32>().is_aligned()
+    {
+        tiles.targets = [start, start.wrapping_add(channels * bytes)];
+        tiles.bytes = bytes;
+        let block = tiles.words * BLOCK * 4 + tiles.next;
+        tiles.blocks = whole;
+        // SAFETY: the caller's; the targets of both places have just been checked.
+        unsafe { tinyspike_tiles(&raw mut tiles) };
+        tiles.weights = tiles.weights.wrapping_add(whole * block);
+        done = whole * BLOCK;
+    }
+    while done < filters {
+        let mut sums = [[0u32; BLOCK]; PAIR];
+        tiles.targets = sums.each_mut().map(|sums| sums.as_mut_ptr().cast());
+        tiles.bytes = 4;
+        tiles.blocks = 1;
+        let mut part = tiles;
+        // SAFETY: the caller's; there is room for a block of two windows.
+        unsafe { tinyspike_tiles(&raw mut part) };
+        tiles.weights = tiles
+            .weights
+            .wrapping_add(tiles.words * BLOCK * 4 + tiles.next);
+        let count = BLOCK.min(filters - done);
+        for (side, sums) in sums.iter().enumerate().take(1 + usize::from(second)) {
+            for (filter, sum) in sums.iter().enumerate().take(count) {
+                targets.add(at + side * channels + done + filter, *sum as i32);
+            }
+        }
+        done += count;
+    }
+    Some(())
+}
+
+impl Source<'_> {
+    /// Brings a part of the window of a place to words of one of two sides.
+    fn gather(
+        &self,
+        part: Part,
+        [out_y, out_x]: [usize; 2],
+        pair: &mut [[u32; PAIR]; WINDOW / 2],
+        side: usize,
+    ) {
+        let conv = self.conv;
+        let [height, width, channels] = conv.input.map(usize::from);
+        let [stride_y, stride_x] = conv.stride.map(usize::from);
+        let [padding_y, padding_x] = conv.padding.map(usize::from);
+        let [dilation_y, dilation_x] = conv.dilation.map(usize::from);
+        let left = out_x * stride_x;
+        // A row of a window that lies side by side inside the source is taken as it is.
+        let whole = dilation_x == 1
+            && conv.groups == 1
+            && left >= padding_x
+            && left - padding_x + usize::from(conv.kernel[1]) <= width;
+        let mut words = pair.iter_mut().map(|pair| pair.get_mut(side));
+        for row in part.row..part.row + part.rows {
+            let y = (out_y * stride_y + row * dilation_y).wrapping_sub(padding_y);
+            if y >= height {
+                words
+                    .by_ref()
+                    .take(part.len / 2)
+                    .flatten()
+                    .for_each(|word| *word = 0);
+                continue;
+            }
+            let line = y * width * channels;
+            let end = (part.at + part.len).min(self.run);
+            let from = line + (left.wrapping_sub(padding_x)).wrapping_mul(channels);
+            let inside = self
+                .values
+                .get(from.wrapping_add(part.at)..from.wrapping_add(end));
+            if let Some(values) = inside.filter(|_| whole) {
+                self.expand(values, &mut words);
+                continue;
+            }
+            let mut copy = [self.zero_point; WINDOW];
+            let inputs = usize::from(conv.group_inputs());
+            let first = part.at.checked_div(inputs).unwrap_or(0);
+            let mut skipped = part.at - first * inputs;
+            let mut place = 0;
+            let values = end.saturating_sub(part.at);
+            for column in first.. {
+                if place >= values {
+                    break;
+                }
+                let count = (inputs - skipped).min(values - place);
+                let x = (left + column * dilation_x).wrapping_sub(padding_x);
+                let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
+                if x < width
+                    && let Some(from) = self.values.get(start..start + count)
+                    && let Some(to) = copy.get_mut(place..place + count)
+                {
+                    for (to, from) in to.iter_mut().zip(from) {
+                        *to = *from;
+                    }
+                }
+                place += count;
+                skipped = 0;
+            }
+            self.expand(copy.get(..values).unwrap_or(&[]), &mut words);
+        }
+    }
+
+    /// Writes values as pairs of 16 bits less the zero point, four of them to two words.
+    #[inline]
+    fn expand<'w>(&self, values: &[u8], words: &mut impl Iterator<Item = Option<&'w mut u32>>) {
+        let (fours, rest) = values.as_chunks::<4>();
+        let zero = u32::from(self.zero_point) * 0x0001_0001;
+        let mut put = |four: [u8; 4]| {
+            let four = u32::from_le_bytes(four);
+            for pair in [four & 0x00ff_00ff, four >> 8 & 0x00ff_00ff] {
+                if let Some(Some(word)) = words.next() {
+                    *word = less(pair, zero);
+                }
+            }
+        };
+        for four in fours {
+            put(*four);
+        }
+        if !rest.is_empty() {
+            let mut last = [self.zero_point; 4];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            put(last);
+        }
+    }
+}
+
+/// The difference of the halves of two words.
+fn less(pair: u32, zero: u32) -> u32 {
+    // The bit above a half lends, and is taken back.
+    (pair | 0x8000_8000).wrapping_sub(zero) ^ 0x8000_8000
+}
+
+#[inline(never)]
+fn depthwise(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    values: &[u8],
+    targets: Values<'_>,
+) -> Option<()> {
+    let [height, width, inputs] = conv.input.map(usize::from);
+    let [out_height, out_width, channels] = conv.output.map(usize::from);
+    let [kernel_y, kernel_x] = conv.kernel.map(usize::from);
+    let [padding_y, padding_x] = conv.padding.map(usize::from);
+    let [stride_y, stride_x] = conv.stride.map(usize::from);
+    let dilation_y = usize::from(conv.dilation[0]);
+    let first = usize::from(conv.first);
+    let blocks = inputs / LANES;
+    let (post, bytes) = bytes_of(targets);
+    let fits = weights.bytes.len() == kernel_y * kernel_x * inputs * 2
+        && weights.bytes.as_ptr().cast::<u32>().is_aligned()
+        && values.len() >= volume(conv.input)
+        && post.len() >= volume(conv.output) * bytes
+        && post.as_ptr().cast::<u32>().is_aligned()
+        && inputs.is_multiple_of(LANES)
+        && (channels * bytes).is_multiple_of(4)
+        && (first * bytes).is_multiple_of(4)
+        && first + inputs <= channels
+        && blocks > 0;
+    if !fits {
+        return None;
+    }
+    for out_y in 0..out_height {
+        let (skipped_y, y, rows) = seen(out_y * stride_y, padding_y, dilation_y, kernel_y, height);
+        for out_x in 0..out_width {
+            let (skipped_x, x, columns) = seen(out_x * stride_x, padding_x, 1, kernel_x, width);
+            if rows == 0 || columns == 0 {
+                continue;
+            }
+            let from = (y * width + x) * inputs;
+            let tap = (skipped_y * kernel_x + skipped_x) * inputs * 2;
+            let to = ((out_y * out_width + out_x) * channels + first) * bytes;
+            let mut depthwise = Depthwise {
+                values: values.get(from..)?.as_ptr(),
+                weights: weights.bytes.get(tap..)?.as_ptr(),
+                targets: post.get_mut(to..)?.as_mut_ptr(),
+                blocks,
+                rows,
+                columns,
+                step: inputs - LANES,
+                values_line: (dilation_y * width - columns) * inputs,
+                weights_line: (kernel_x - columns) * inputs * 2,
+                bytes,
+                reserved: 0,
+            };
+            // SAFETY: rows and columns of the window are those inside the source and the kernel, at least one of each;
+            // there are so many blocks of channels at each of them, and of targets.
+            unsafe { tinyspike_depthwise(&raw mut depthwise) };
+        }
+    }
+    Some(())
+}
+
+/// Splits a window that starts `padding` before `start`: the taps before the source, the place of the first one
+/// inside, and how many are inside.
+fn seen(
+    start: usize,
+    padding: usize,
+    dilation: usize,
+    kernel: usize,
+    size: usize,
+) -> (usize, usize, usize) {
+    let outside = padding.saturating_sub(start);
+    let skipped = (outside + dilation - 1).checked_div(dilation).unwrap_or(0);
+    let first = (start + skipped * dilation).saturating_sub(padding);
+    let inside = size.saturating_sub(first).div_ceil(dilation.max(1));
+    (skipped, first, inside.min(kernel.saturating_sub(skipped)))
+}
