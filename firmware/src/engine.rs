@@ -833,7 +833,7 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         K: Kernels<u16> + Kernels<u32>,
     {
         for c in self.connections {
-            if DENSE && let Pre::Counts(_) = c.pre {
+            if DENSE && (matches!(c.pre, Pre::Counts(_)) || self.sums(c).is_some()) {
                 continue;
             }
             if TEMPORAL
@@ -893,7 +893,7 @@ fn fire<K, const E: usize, const C: usize>(
         Neurons::Wide(p) if STEPS && WIDE && p.receives() => K::settle(p),
         _ => {}
     }
-    let dense = DENSE && counts::wanted(outgoing.connections);
+    let dense = DENSE && outgoing.takes_counts();
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {

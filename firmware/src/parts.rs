@@ -154,14 +154,21 @@ impl Parts {
             let left = |leaves: Leaves| !counts && (leaves.connection)(&shape, c.layout);
             let convolution = matches!(c.transform, Transform::Convolution(_));
             let driven = matches!(shape.values, Values::Input { .. });
-            let by_windows = matches!(c.layout, Layout::Tiles | Layout::Halves);
+            let source = c.pre.ensemble();
+            let source = source.and_then(|e| network.ensembles.get(usize::from(e)));
+            let summed = source.is_some_and(|e| !dynamic && c.sums(e, network.steps).is_some());
             parts = parts
                 .and(Part::SourceMaps, c.source != SourceMap::Direct)
                 .and(Part::Convolutions, convolution)
                 .and(Part::InputMatrices, driven && !convolution)
                 .and(
                     Part::Dense,
-                    shape.is_dense() || convolution && driven && by_windows,
+                    shape.is_dense() || c.layout == Layout::Tiles || summed,
+                )
+                // Sums exceed what kernels for counts take.
+                .and(
+                    Part::Portable,
+                    summed && !convolution && family.leaves.is_some(),
                 )
                 .and(Part::Wide, convolution && shape.width == Width::I32)
                 .and(Part::Portable, family.leaves.is_some_and(left));

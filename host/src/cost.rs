@@ -8,7 +8,7 @@
 
 use tinyspike_firmware::kernels::family::{Cost, EventCost, Family, Shape, Values};
 use tinyspike_shared::image::{
-    Connection, Convolution, Description, Ensemble, Pre, SourceMap, Transform, Width,
+    Connection, Convolution, Description, Ensemble, Pre, SourceMap, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 
@@ -210,6 +210,12 @@ impl<'a> Prices<'a> {
         let (activity, share) = self.activity(c);
         let price = event(cost, &c.transform, layout);
         let per_sample = |n: u64| n as f64 / self.samples;
+        let source = c.pre.ensemble();
+        let source = source.and_then(|e| self.network.ensembles.get(usize::from(e)));
+        let summed = source.and_then(|e| c.sums(e, self.network.steps));
+        if let (Some(e), Some(window), false) = (source, summed, self.network.is_exact()) {
+            return self.sums(e, window, c, layout);
+        }
         let counted = per_sample(activity.ops - activity.single_ops);
         let ops = per_sample(activity.ops) * share;
         let taps = match &c.transform {
@@ -226,6 +232,30 @@ impl<'a> Prices<'a> {
             + per_sample(activity.single_ops) * units(price.single_op) * share
             + counted * units(price.counted_op) * share
             + taps * units(cost.plain_tap)
+    }
+
+    /// Price of the sums of counts that a window sees, each an event.
+    fn sums(&self, e: &Ensemble, window: &Window, c: &Connection, layout: Layout) -> f64 {
+        let cost = self.cost;
+        let price = event(cost, &c.transform, layout);
+        let (activity, _) = self.activity(c);
+        let neurons = f64::from(e.neurons);
+        let seen: f64 = window.output.iter().map(|d| f64::from(*d)).product();
+        let crowd = f64::from(window.pool[0]) * f64::from(window.pool[1]);
+        let quiet = 1.0 - activity.events as f64 / self.samples / neurons.max(1.0);
+        let events = seen * (1.0 - quiet.powf(crowd.min(neurons / seen.max(1.0))));
+        let noted = units(cost.dense.count) * activity.events as f64 / self.samples;
+        let each = match &c.transform {
+            Transform::Dense(d) => {
+                // Sums are larger than what kernels for counts take.
+                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(cost.summed_event)
+            }
+            Transform::Convolution(_) => {
+                let macs = DenseMacs::of_connection(c).convolution as f64;
+                macs / seen.max(1.0) * units(price.counted_op) + units(price.event)
+            }
+        };
+        noted + neurons * units(cost.sum) + events * each
     }
 
     /// Price of computing all targets of a convolution densely.

@@ -6,14 +6,29 @@
 use core::ops::Range;
 
 use tinyspike_shared::Event;
-use tinyspike_shared::image::{Connection, Pre, Transform};
+use tinyspike_shared::image::{Connection, Pre, Transform, Window};
 
-use super::{CONVOLUTIONS, Later, Outgoing, WIDE, state, target};
+use super::{CONVOLUTIONS, Later, Outgoing, WIDE, in_buffers, scatter, state, target};
 use crate::kernels::{Kernels, Values};
 
 /// Tells whether a connection takes counts.
 pub(super) fn wanted(connections: &[Connection]) -> bool {
     connections.iter().any(|c| matches!(c.pre, Pre::Counts(_)))
+}
+
+impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
+    /// Tells whether a connection takes counts, or sums of counts.
+    pub(super) fn takes_counts(&self) -> bool {
+        let summed = |c: &Connection| self.sums(c).is_some();
+        wanted(self.connections) || self.connections.iter().any(summed)
+    }
+
+    /// The window through which counts are summed up before a connection's weights see them.
+    pub(super) fn sums<'c>(&self, c: &'c Connection) -> Option<&'c Window> {
+        let network = self.image.description();
+        let e = network.ensembles.get(self.ensemble)?;
+        c.sums(e, network.steps).filter(|_| !self.exact)
+    }
 }
 
 /// Notes the counts of some neurons, of which `events` have spiked.
@@ -39,10 +54,52 @@ pub(super) fn pack(emitted: &mut [u8]) {
     }
 }
 
+/// Sends the sums of counts that a window sees, each as an event.
+#[inline(never)]
+fn send_sums<K, const E: usize, const C: usize>(
+    bytes: &mut [u8],
+    neurons: usize,
+    outgoing: &Outgoing<'_, E, C>,
+    (c, window): (&Connection, &Window),
+    later: &mut Later<'_>,
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
+    let image = outgoing.image;
+    let [height, width, channels] = window.output.map(usize::from);
+    let seen = height * width * channels;
+    let Some((counts, rest)) = bytes.split_at_mut_checked(neurons.next_multiple_of(4)) else {
+        return;
+    };
+    let sums = rest.get_mut(..seen * 2).unwrap_or(&mut []);
+    let sums: &mut [u16] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
+    sums.fill(0);
+    window.runs(|from, to, len| {
+        let counts = counts.get(from..from + len).unwrap_or(&[]);
+        let sums = sums.get_mut(to..to + len).unwrap_or(&mut []);
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum = sum.wrapping_add((*count).into());
+        }
+    });
+    let Some((area, width, _)) = target(image, c.post) else {
+        return;
+    };
+    let mut post = Values::of(later.range(state(area)), width);
+    let weights = image.weights(c);
+    let sums = (0..=u16::MAX)
+        .zip(sums.iter())
+        .filter(|(_, sum)| **sum != 0);
+    let events = sums.map(|(source, sum)| Event {
+        source,
+        value: *sum as i16,
+    });
+    in_buffers(events, |events| scatter::<K>(c, weights, events, &mut post));
+}
+
 /// Sends the counts of an ensemble's neurons over all connections that take them.
 #[inline(never)]
 pub(super) fn send<K, const E: usize, const C: usize>(
-    bytes: &[u8],
+    bytes: &mut [u8],
     neurons: usize,
     outgoing: &Outgoing<'_, E, C>,
     later: &mut Later<'_>,
@@ -50,6 +107,11 @@ pub(super) fn send<K, const E: usize, const C: usize>(
     K: Kernels<u16> + Kernels<u32>,
 {
     let image = outgoing.image;
+    for c in outgoing.connections {
+        if let Some(window) = outgoing.sums(c) {
+            send_sums::<K, E, C>(bytes, neurons, outgoing, (c, window), later);
+        }
+    }
     let counts = bytes.get(..neurons).unwrap_or(&[]);
     for c in outgoing.connections {
         let (Pre::Counts(_), Transform::Convolution(conv)) = (c.pre, &c.transform) else {

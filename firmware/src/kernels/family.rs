@@ -226,6 +226,10 @@ pub struct Cost {
     pub plain_tap: u32,
     /// An event that goes through a window or a table.
     pub mapped_event: u32,
+    /// A count that is added to the sum that a window sees.
+    pub sum: u32,
+    /// Such a sum as an event over a matrix, its weights excepted.
+    pub summed_event: u32,
     /// A multiplication of an input's byte in plain Rust.
     pub plain_op: u32,
     /// A value of a window there, for each sixteen filters.

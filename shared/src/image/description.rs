@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::inbox::Inbox;
 use super::neuron::{CubaLif, Initial, Neuron};
 use crate::fixed::Scale;
-use crate::transform::Transform;
+use crate::transform::{Transform, volume};
 use crate::weights::Layout;
 
 /// The most inputs that a network can have.
@@ -433,6 +433,29 @@ pub struct Connection {
     pub layout: Layout,
 }
 
+impl Connection {
+    /// The window through which it sees the counts of neurons, if these are summed up before weights see them: each place
+    /// is then one event, instead of one for each neuron. That takes a single step of a network that is not exact, and
+    /// room for counts and sums where the neurons' potentials were.
+    #[must_use]
+    pub fn sums(&self, source: &Ensemble, steps: u16) -> Option<&Window> {
+        let SourceMap::Window(window) = &self.source else {
+            return None;
+        };
+        let crowd = u32::from(window.pool[0]) * u32::from(window.pool[1]);
+        let seen = volume(&window.output.map(u32::from))?;
+        let room = source.neurons.checked_mul(source.width.bytes() as u32)?;
+        let fits = steps == 1
+            && source.is_direct()
+            && matches!(self.pre, Pre::Ensemble(_))
+            && window.repeat == [1, 1]
+            && crowd > 1
+            && crowd * u32::from(source.max_count) <= i16::MAX as u32
+            && source.neurons.next_multiple_of(4) + seen.checked_mul(2)? <= room;
+        fits.then_some(window)
+    }
+}
+
 /// Places of a transform's source that an event stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -483,6 +506,26 @@ impl Window {
                 .clone()
                 .map(move |x| ((y * width + x) * channels + channel) as u16)
         })
+    }
+
+    /// Calls `add` with each run of channels of the source, and the run of places that it stands for: the starts of both,
+    /// and their length. Nothing is repeated.
+    pub fn runs(&self, mut add: impl FnMut(usize, usize, usize)) {
+        let [height, width, channels] = self.input.map(usize::from);
+        let mut from = 0;
+        for y in 0..height {
+            for x in 0..width {
+                let place = (
+                    self.axis::<0>(y as u32).next(),
+                    self.axis::<1>(x as u32).next(),
+                );
+                if let (Some(y), Some(x)) = place {
+                    let place = y * u32::from(self.output[1]) + x;
+                    add(from, place as usize * channels, channels);
+                }
+                from += channels;
+            }
+        }
     }
 
     /// Places along one axis that `place` stands for.

@@ -415,8 +415,8 @@ pub(super) fn grid() -> Vec<(String, Network)> {
     let mut all: Vec<(String, Network)> = Vec::new();
     let mut add = |name: String, network: Network| all.push((name, network));
     let counts = |shape: [usize; 3], density: f32| {
-        let conv = Conv::depthwise(shape[2], 1, 1).active(density);
-        Network::new(shape, false, 1.0).conv(conv)
+        let conv = Conv::new(shape[2], 1, 1).active(density);
+        Network::new([shape[0], shape[1], 1], false, 1.0).conv(conv)
     };
     for density in [0.2, 0.4, 0.7] {
         let name = |what: &str| format!("{what}, {:.0} % active", density * 100.0);
@@ -447,8 +447,14 @@ pub(super) fn grid() -> Vec<(String, Network)> {
             name("3x3, stride 2"),
             behind([14, 14, 16], Conv::new(32, 3, 2)),
         );
-        add(name("1x1, 64 to 64"), behind([9, 9, 64], Conv::new(64, 1, 1)));
-        add(name("1x1, 8 to 16"), behind([20, 20, 8], Conv::new(16, 1, 1)));
+        add(
+            name("1x1, 64 to 64"),
+            behind([9, 9, 64], Conv::new(64, 1, 1)),
+        );
+        add(
+            name("1x1, 8 to 16"),
+            behind([20, 20, 8], Conv::new(16, 1, 1)),
+        );
         add(
             name("3x3, depthwise 64"),
             behind([9, 9, 64], Conv::depthwise(64, 3, 1)),
@@ -491,7 +497,11 @@ pub(super) fn grid() -> Vec<(String, Network)> {
             counts([12, 12, 16], density).residual(16, 1, 0.05).class(2),
         );
     }
-    for (what, signed, density) in [("grey", false, 0.2), ("unsigned", false, 1.0), ("signed", true, 1.0)] {
+    for (what, signed, density) in [
+        ("grey", false, 0.2),
+        ("unsigned", false, 1.0),
+        ("signed", true, 1.0),
+    ] {
         let channels = if what == "grey" { 1 } else { 3 };
         let input = |shape: [usize; 2], conv: Conv| {
             let shape = [shape[0], shape[1], channels];
@@ -507,7 +517,10 @@ pub(super) fn grid() -> Vec<(String, Network)> {
             same: false,
             ..Conv::new(16, 3, 1)
         };
-        add(format!("{what} input, 3x3 valid, 16"), input([20, 20], valid));
+        add(
+            format!("{what} input, 3x3 valid, 16"),
+            input([20, 20], valid),
+        );
         add(
             format!("{what} input, 3x3 stride 2, 12"),
             input([24, 24], Conv::new(12, 3, 2)),

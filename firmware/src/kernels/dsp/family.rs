@@ -43,7 +43,7 @@ fn reads(shape: &Shape<'_>, layout: Layout) -> bool {
         (Transform::Dense(_), _) => layout == Layout::Quads,
         (Transform::Convolution(conv), Values::Input { zero_point }) => {
             let windows = shape.width == Width::I16 && zero_point == 0 && drives(conv, layout);
-            windows || convolves(conv, zero_point, layout) && is_whole_window(conv)
+            windows || layout == Layout::Tiles && is_whole_window(conv)
         }
         (Transform::Convolution(conv), Values::Dense { zero_point }) => {
             convolves(conv, zero_point, layout)
@@ -135,6 +135,8 @@ pub(in crate::kernels) const COST: Cost = Cost {
     convolution: EventCost::new(150_000, 6000, 6000),
     plain_tap: 170_000,
     mapped_event: 80_000,
+    sum: 7000,
+    summed_event: 300_000,
     plain_op: 8000,
     plain_value: 100_000,
     dense: DenseCost {
@@ -173,6 +175,8 @@ pub(in crate::kernels) const CYCLES: Cost = Cost {
     convolution: EventCost::new(220_000, 9000, 9000),
     plain_tap: 250_000,
     mapped_event: 120_000,
+    sum: 11_000,
+    summed_event: 450_000,
     plain_op: 12_000,
     plain_value: 150_000,
     dense: DenseCost {

@@ -155,8 +155,8 @@ fn tiled(
         run,
     };
     // Whole rows of the kernel together, as many as there is room for, or a part of one.
-    let rows_together = (WINDOW.checked_div(line)?).clamp(1, rows);
-    let length = line.min(WINDOW);
+    let rows_together = (WINDOW.checked_div(line)?).min(rows).max(1);
+    let length = line.min(WINDOW).max(1);
     let mut pair = [[0u32; PAIR]; WINDOW / 2];
     let places = height * width;
     for place in (0..places).step_by(PAIR) {

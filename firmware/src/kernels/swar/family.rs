@@ -68,6 +68,8 @@ const COST: Cost = Cost {
     convolution: EventCost::new(500_000, 22_000, 24_000),
     plain_tap: 0,
     mapped_event: 150_000,
+    sum: 9000,
+    summed_event: 200_000,
     plain_op: 30_000,
     plain_value: 100_000,
     dense: DenseCost {
