@@ -265,7 +265,6 @@ impl<'a> Prices<'a> {
             return self.portable(conv);
         }
         let places = places(conv);
-        let window = f64::from(conv.kernel[0]) * f64::from(conv.kernel[1]);
         if layout == Layout::Halves {
             // Channels in lanes.
             let channels = f64::from(conv.filters);
@@ -276,7 +275,19 @@ impl<'a> Prices<'a> {
                     + inside[0] * blocks * f64::from(conv.output[1]) * units(dense.lanes_row)
                     + inside[0] * inside[1] * channels * units(dense.lanes_mac));
         }
-        let _ = window;
+        if layout == Layout::Rows {
+            // Plain rows, a tap of a window at a time.
+            let [y, x] = inside(conv);
+            let values = match conv.row() {
+                1 if conv.groups == conv.input[2] => 0.0,
+                _ => f64::from(conv.input[2]),
+            };
+            let filters = f64::from(conv.row()) * f64::from(conv.input[2]);
+            return self.steps
+                * y
+                * x
+                * (units(dense.window) + values * units(dense.value) + filters * units(dense.mac));
+        }
         let run = u32::from(conv.kernel[1]) * u32::from(conv.group_inputs());
         let values = f64::from(conv.kernel[0]) * f64::from(run.next_multiple_of(4));
         let blocks = f64::from(conv.row().div_ceil(4));

@@ -172,6 +172,7 @@ fn convolution(input: [u16; 3], output: [u16; 3], groups: u16) -> Convolution {
 /// A grouped convolution, one behind a window, and a matrix behind a table.
 fn mapped() -> integers::Network {
     let connect = |pre, post, source, transform: Transform| Connection {
+        dense: false,
         pre,
         post,
         source,

@@ -91,7 +91,6 @@ impl Net {
 
     fn connect(&mut self, pre: Pre, post: Pre, transform: Transform) {
         self.network.connections.push(Connection {
-            dense: false,
             pre,
             pre_slice: None,
             post: match post {

@@ -1,6 +1,6 @@
 //! Predictions held against what emulated boards count: layers of all kinds, and networks like MLPerf Tiny's.
 
-use tinyspike::bench::{BenchOptions, block, measure};
+use tinyspike::bench::{BenchOptions, LayerCounts, block, measure, measure_layers};
 use tinyspike::cost::{Unit, predict};
 use tinyspike_board::Failure;
 use tinyspike_board::elf::{Code, functions};
@@ -56,6 +56,9 @@ pub(super) fn run(only: Option<&str>) -> Result<(), Failure> {
             )
         });
         println!("| {name} | {} | {} |", ways.join(", "), shown.join(" | "));
+        if only.is_some() {
+            by_layer(board, &made)?;
+        }
         if (both.iter()).any(|(counted, predicted)| (predicted / counted - 1.0).abs() > BOUND) {
             off.push(name.clone());
         }
@@ -105,6 +108,33 @@ pub(super) fn run(only: Option<&str>) -> Result<(), Failure> {
             off.join("; ")
         )))
     }
+}
+
+/// Prints the counts and the predictions of each layer.
+fn by_layer(board: Board, made: &Made) -> Result<(), Failure> {
+    let options = BenchOptions {
+        board,
+        ..BenchOptions::default()
+    };
+    let measured = measure_layers(&made.image, &made.data, &options).map_err(super::argument)?;
+    let image = made.image.image();
+    let predicted = predict(family(board), Unit::Instructions, &image, &made.run);
+    let mean = |of: &dyn Fn(&LayerCounts) -> u64| {
+        measured.iter().map(of).sum::<u64>() as f64 / measured.len().max(1) as f64
+    };
+    let input = mean(&|counts| counts.inputs.iter().sum());
+    println!("  input: {input:.0}, predicted {:.0}", predicted.inputs[0]);
+    for (at, predicted) in predicted.ensembles.iter().enumerate() {
+        let ensemble = &image.description().ensembles[at];
+        let counted = mean(&|counts| counts.steps[0].ensembles[at]);
+        let events = made.run.ensembles[at].events as f64 / made.run.trials.len() as f64;
+        println!(
+            "  ensemble of {:?}, {} neurons, {events:.0} events: {counted:.0}, predicted {predicted:.0}",
+            ensemble.width, ensemble.neurons
+        );
+    }
+    println!("  all else: predicted {:.0}", predicted.rest);
+    Ok(())
 }
 
 /// Prints the choices of a network, layer by layer.

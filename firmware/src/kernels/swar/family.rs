@@ -25,6 +25,7 @@ pub(super) const COLUMNS: usize = 256;
 fn reads(shape: &Shape<'_>, layout: Layout) -> bool {
     match (shape.transform, shape.values) {
         (Transform::Dense(_), _) => layout == Layout::Quads,
+        (Transform::Convolution(_), Values::Dense { .. }) => layout == Layout::Rows,
         (Transform::Convolution(_), _) if shape.width == Width::I32 => false,
         (Transform::Convolution(conv), Values::Input { .. }) => drives(conv, layout),
         (Transform::Convolution(conv), _) => scatters(conv, layout),
@@ -75,10 +76,10 @@ const COST: Cost = Cost {
     dense: DenseCost {
         count: 8000,
         neuron: 1000,
-        window: 400_000,
-        value: 8000,
-        block: 100_000,
-        mac: 8000,
+        window: 60_000,
+        value: 25_000,
+        block: 0,
+        mac: 9000,
         lanes_place: 400_000,
         lanes_block: 100_000,
         lanes_row: 50_000,
