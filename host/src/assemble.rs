@@ -450,7 +450,7 @@ mod tests {
             let transform = Transform::Convolution(conv);
             let filters = usize::from(conv.filters);
             let n = Layout::Rows.bytes(&transform).unwrap() as usize;
-            for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows] {
+            for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows, Layout::Tiles] {
                 let plain = values(n, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
                 prop_assert_eq!(Some(bytes.len() as u32), layout.bytes(&transform));
