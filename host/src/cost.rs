@@ -138,6 +138,10 @@ impl<'a> Prices<'a> {
         let neurons = f64::from(e.neurons);
         let bytes = e.width.bytes() as f64 * neurons;
         let events = self.run.ensembles.get(at).map_or(0, |a| a.events) as f64;
+        let plain = match self.family.leaves {
+            Some(leaves) if (leaves.ensemble)(e) && !e.pools() => units(cost.plain_neuron),
+            _ => 0.0,
+        };
         let counts = (self.network.connections.iter())
             .any(|c| matches!(c.pre, Pre::Counts(pre) if usize::from(pre) == at));
         let noted = match counts {
@@ -146,7 +150,7 @@ impl<'a> Prices<'a> {
             }
             false => 0.0,
         };
-        self.steps * (units(cost.step) + each * neurons)
+        self.steps * (units(cost.step) + (each + plain) * neurons)
             + (self.steps - 1.0) * units(cost.settle_byte) * bytes
             + units(cost.spike) * events / self.samples
             + noted
@@ -198,7 +202,12 @@ impl<'a> Prices<'a> {
             Transform::Dense(_) => ops * units(cost.input_matrix_op),
             Transform::Convolution(conv) if reads => {
                 let windows = places(conv) * f64::from(conv.filters.div_ceil(8));
-                windows * units(cost.input_window) + ops * units(cost.input_convolution_op)
+                let size: f64 = conv.input.iter().map(|d| f64::from(*d)).product();
+                let full = (activity.events as f64 / self.samples / size)
+                    .min(1.0)
+                    .powi(2);
+                windows * (units(cost.input_window) + full * units(cost.input_full_window))
+                    + ops * units(cost.input_convolution_op)
             }
             Transform::Convolution(conv) => self.portable(conv),
         }
@@ -250,9 +259,10 @@ impl<'a> Prices<'a> {
                 // Sums are larger than what kernels for counts take.
                 f64::from(d.outputs) * units(cost.matrix.counted_op) + units(cost.summed_event)
             }
-            Transform::Convolution(_) => {
-                let macs = DenseMacs::of_connection(c).convolution as f64;
-                macs / seen.max(1.0) * units(price.counted_op) + units(price.event)
+            Transform::Convolution(conv) => {
+                let [y, x] = inside(conv);
+                let row = f64::from(conv.row()) * f64::from(conv.input[2]);
+                y * x * row / seen.max(1.0) * units(price.counted_op) + units(price.event)
             }
         };
         noted + neurons * units(cost.sum) + events * each
@@ -289,14 +299,29 @@ impl<'a> Prices<'a> {
                 * (units(dense.window) + values * units(dense.value) + filters * units(dense.mac));
         }
         let run = u32::from(conv.kernel[1]) * u32::from(conv.group_inputs());
-        let values = f64::from(conv.kernel[0]) * f64::from(run.next_multiple_of(4));
+        let rows = f64::from(conv.kernel[0]);
+        let values = rows * f64::from(run.next_multiple_of(4));
         let blocks = f64::from(conv.row().div_ceil(4));
-        let groups = f64::from(conv.groups);
+        let aside = match conv.row().is_multiple_of(4) && conv.output[2].is_multiple_of(2) {
+            // A single window has no partner.
+            true if places > 1.0 => 0.0,
+            false if conv.output[2].is_multiple_of(2) => 1.0,
+            _ => blocks,
+        };
+        // Windows whose columns are not side by side, or not all inside.
+        let apart = match conv.groups == 1 && conv.dilation[1] == 1 {
+            true => border(conv),
+            false => 1.0,
+        };
+        let columns = rows * f64::from(conv.kernel[1]) * apart;
         self.steps
             * places
-            * groups
+            * f64::from(conv.groups)
             * (units(dense.window)
+                + rows * units(dense.row)
+                + columns * units(dense.column)
                 + values * units(dense.value)
+                + aside * units(dense.aside)
                 + blocks * (units(dense.block) + 4.0 * values * units(dense.mac)))
     }
 
@@ -326,6 +351,16 @@ fn inside(conv: &Convolution) -> [f64; 2] {
         let inside = taps.filter(|at| (padding..padding + size).contains(at));
         inside.count() as f64
     })
+}
+
+/// The share of windows of which some columns lie outside.
+fn border(conv: &Convolution) -> f64 {
+    let span = (u32::from(conv.kernel[1]) - 1) * u32::from(conv.dilation[1]) + 1;
+    let (padding, width) = (u32::from(conv.padding[1]), u32::from(conv.input[1]));
+    let outside = (0..u32::from(conv.output[1]))
+        .map(|x| x * u32::from(conv.stride[1]))
+        .filter(|left| *left < padding || left + span > padding + width);
+    outside.count() as f64 / f64::from(conv.output[1].max(1))
 }
 
 /// The weights that all sources of a connection reach together.

@@ -71,28 +71,50 @@ fn send_sums<K, const E: usize, const C: usize>(
     let Some((counts, rest)) = bytes.split_at_mut_checked(neurons.next_multiple_of(4)) else {
         return;
     };
-    let sums = rest.get_mut(..seen * 2).unwrap_or(&mut []);
-    let sums: &mut [u16] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
+    // Four sums lie in two words, so that two counts of four are added at once: 0 and 2, 1 and 3.
+    let fours = channels.is_multiple_of(4);
+    let sums = rest
+        .get_mut(..(seen * 2).next_multiple_of(4))
+        .unwrap_or(&mut []);
+    let sums: &mut [u32] = bytemuck::try_cast_slice_mut(sums).unwrap_or_default();
     sums.fill(0);
     window.runs(|from, to, len| {
         let counts = counts.get(from..from + len).unwrap_or(&[]);
-        let sums = sums.get_mut(to..to + len).unwrap_or(&mut []);
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum = sum.wrapping_add((*count).into());
+        if fours {
+            let sums = sums.get_mut(to / 2..).unwrap_or(&mut []);
+            let (pairs, _) = sums.as_chunks_mut::<2>();
+            for (pair, four) in pairs.iter_mut().zip(counts.as_chunks::<4>().0) {
+                let four = u32::from_le_bytes(*four);
+                let [even, odd] = pair;
+                *even = even.wrapping_add(four & 0x00ff_00ff);
+                *odd = odd.wrapping_add((four >> 8) & 0x00ff_00ff);
+            }
+        } else {
+            let sums: &mut [u16] = bytemuck::cast_slice_mut(sums);
+            let sums = sums.get_mut(to..to + len).unwrap_or(&mut []);
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum = sum.wrapping_add((*count).into());
+            }
         }
     });
+    let sum_of = |place: usize| {
+        let (word, half) = match fours {
+            true => (place / 4 * 2 + place % 2, place % 4 / 2),
+            false => (place / 2, place % 2),
+        };
+        sums.get(word)
+            .map_or(0, |word| (word >> (16 * half)) as i16)
+    };
     let Some((area, width, _)) = target(image, c.post) else {
         return;
     };
     let mut post = Values::of(later.range(state(area)), width);
     let weights = image.weights(c);
-    let sums = (0..=u16::MAX)
-        .zip(sums.iter())
-        .filter(|(_, sum)| **sum != 0);
-    let events = sums.map(|(source, sum)| Event {
-        source,
-        value: *sum as i16,
+    let events = (0..seen).map(|place| Event {
+        source: place as u16,
+        value: sum_of(place),
     });
+    let events = events.filter(|event| event.value != 0);
     in_buffers(events, |events| scatter::<K>(c, weights, events, &mut post));
 }
 

@@ -193,8 +193,14 @@ pub struct DenseCost {
     pub neuron: u32,
     /// A window of a group, whatever it holds.
     pub window: u32,
+    /// A row of a window.
+    pub row: u32,
+    /// A column of a row that is taken by itself.
+    pub column: u32,
     /// A value of a window, rows being filled up.
     pub value: u32,
+    /// Four filters of a window that are summed up aside.
+    pub aside: u32,
     /// Four filters of a window.
     pub block: u32,
     /// A multiplication, filters and rows being filled up.
@@ -242,6 +248,8 @@ pub struct Cost {
     pub neuron_32: u32,
     /// A step's bias and current, for a byte of potentials; the first step has them already.
     pub settle_byte: u32,
+    /// A neuron that is updated in plain Rust, on top.
+    pub plain_neuron: u32,
     /// A neuron that spikes.
     pub spike: u32,
     /// Bringing a byte of potentials and currents to rest.
@@ -252,6 +260,8 @@ pub struct Cost {
     pub input_convolution_op: u32,
     /// A window of an input for 8 channels, or for fewer.
     pub input_window: u32,
+    /// More for such a window of an input that has no zeros.
+    pub input_full_window: u32,
     /// Looking whether an input place holds anything.
     pub input_place: u32,
     /// A step, whatever happens in it, for each ensemble.

@@ -24,7 +24,7 @@ mod portable;
     reason = "kernels in assembly, each call with its argument"
 )]
 mod quiet;
-#[cfg(all(feature = "dense", not(tinyspike_kernels = "dsp")))]
+#[cfg(feature = "dense")]
 mod rows;
 #[expect(
     unsafe_code,

@@ -451,7 +451,8 @@ impl Connection {
             && window.repeat == [1, 1]
             && crowd > 1
             && crowd * u32::from(source.max_count) <= i16::MAX as u32
-            && source.neurons.next_multiple_of(4) + seen.checked_mul(2)? <= room;
+            && source.neurons.next_multiple_of(4) + seen.checked_mul(2)?.next_multiple_of(4)
+                <= room;
         fits.then_some(window)
     }
 }

@@ -9,6 +9,7 @@ use super::family::{self, WINDOW};
 unsafe extern "C" {
     fn tinyspike_tiles(tiles: *mut Tiles);
     fn tinyspike_depthwise(depthwise: *mut Depthwise);
+    fn tinyspike_expand(to: *mut u32, from: *const u8, fours: usize, zero: u32);
 }
 
 /// Filters of a block.
@@ -172,12 +173,12 @@ fn tiled(
                         len: length.min(line - at),
                     };
                     for (side, of) in [place, (place + 1).min(places - 1)].into_iter().enumerate() {
-                        source.gather(
-                            part,
-                            [of.checked_div(width)?, of.checked_rem(width)?],
-                            &mut pair,
-                            side,
-                        );
+                        let mut window = Window {
+                            rest: pair.as_flattened_mut().get_mut(side..)?,
+                            zero: u32::from(zero_point) * 0x0001_0001,
+                        };
+                        let at = [of.checked_div(width)?, of.checked_rem(width)?];
+                        source.gather(part, at, &mut window);
                     }
                     let words = part.rows * part.len / 2;
                     let start = (row * line + at) * BLOCK * 2;
@@ -282,103 +283,117 @@ unsafe fn add(
 
 impl Source<'_> {
     /// Brings a part of the window of a place to words of one of two sides.
-    fn gather(
-        &self,
-        part: Part,
-        [out_y, out_x]: [usize; 2],
-        pair: &mut [[u32; PAIR]; WINDOW / 2],
-        side: usize,
-    ) {
+    fn gather(&self, part: Part, [out_y, out_x]: [usize; 2], window: &mut Window<'_>) {
         let conv = self.conv;
         let [height, width, channels] = conv.input.map(usize::from);
         let [stride_y, stride_x] = conv.stride.map(usize::from);
         let [padding_y, padding_x] = conv.padding.map(usize::from);
         let [dilation_y, dilation_x] = conv.dilation.map(usize::from);
-        let left = out_x * stride_x;
-        // A row of a window that lies side by side inside the source is taken as it is.
-        let whole = dilation_x == 1
-            && conv.groups == 1
-            && left >= padding_x
-            && left - padding_x + usize::from(conv.kernel[1]) <= width;
-        let mut words = pair.iter_mut().map(|pair| pair.get_mut(side));
+        let columns = usize::from(conv.kernel[1]);
+        let inputs = usize::from(conv.group_inputs());
+        let left = (out_x * stride_x).wrapping_sub(padding_x);
+        // Columns that lie side by side are taken together.
+        let side_by_side = dilation_x == 1 && conv.groups == 1;
+        let end = (part.at + part.len).min(self.run);
         for row in part.row..part.row + part.rows {
             let y = (out_y * stride_y + row * dilation_y).wrapping_sub(padding_y);
             if y >= height {
-                words
-                    .by_ref()
-                    .take(part.len / 2)
-                    .flatten()
-                    .for_each(|word| *word = 0);
+                window.zeros(part.len / 2);
                 continue;
             }
             let line = y * width * channels;
-            let end = (part.at + part.len).min(self.run);
-            let from = line + (left.wrapping_sub(padding_x)).wrapping_mul(channels);
-            let inside = self
-                .values
-                .get(from.wrapping_add(part.at)..from.wrapping_add(end));
-            if let Some(values) = inside.filter(|_| whole) {
-                self.expand(values, &mut words);
+            let last = left.wrapping_add(columns);
+            if side_by_side && left < width && last <= width {
+                let from = line + left * channels;
+                window.put(self.values.get(from + part.at..from + end).unwrap_or(&[]));
                 continue;
             }
-            let mut copy = [self.zero_point; WINDOW];
-            let inputs = usize::from(conv.group_inputs());
+            // A column at a time. What is no whole number of fours is put together first.
+            let whole = inputs.is_multiple_of(4);
+            let mut copy = [0u8; WINDOW];
+            let values = end.saturating_sub(part.at);
+            let copy = copy
+                .get_mut(..if whole { 0 } else { values })
+                .unwrap_or(&mut []);
+            copy.fill(self.zero_point);
             let first = part.at.checked_div(inputs).unwrap_or(0);
             let mut skipped = part.at - first * inputs;
             let mut place = 0;
-            let values = end.saturating_sub(part.at);
-            for column in first.. {
+            for column in first..columns {
                 if place >= values {
                     break;
                 }
                 let count = (inputs - skipped).min(values - place);
-                let x = (left + column * dilation_x).wrapping_sub(padding_x);
+                let x = left.wrapping_add(column * dilation_x);
                 let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
-                if x < width
-                    && let Some(from) = self.values.get(start..start + count)
-                    && let Some(to) = copy.get_mut(place..place + count)
-                {
-                    for (to, from) in to.iter_mut().zip(from) {
-                        *to = *from;
+                let inside = self.values.get(start..start.wrapping_add(count));
+                match inside.filter(|_| x < width) {
+                    Some(from) if whole => window.put(from),
+                    None if whole => window.zeros(count / 2),
+                    Some(from) => {
+                        let to = copy.get_mut(place..place + count).unwrap_or(&mut []);
+                        for (to, from) in to.iter_mut().zip(from) {
+                            *to = *from;
+                        }
                     }
+                    None => {}
                 }
                 place += count;
                 skipped = 0;
             }
-            self.expand(copy.get(..values).unwrap_or(&[]), &mut words);
-        }
-    }
-
-    /// Writes values as pairs of 16 bits less the zero point, four of them to two words.
-    #[inline]
-    fn expand<'w>(&self, values: &[u8], words: &mut impl Iterator<Item = Option<&'w mut u32>>) {
-        let (fours, rest) = values.as_chunks::<4>();
-        let zero = u32::from(self.zero_point) * 0x0001_0001;
-        let mut put = |four: [u8; 4]| {
-            let four = u32::from_le_bytes(four);
-            for pair in [four & 0x00ff_00ff, four >> 8 & 0x00ff_00ff] {
-                if let Some(Some(word)) = words.next() {
-                    *word = less(pair, zero);
-                }
+            if !whole {
+                window.put(copy);
             }
-        };
-        for four in fours {
-            put(*four);
-        }
-        if !rest.is_empty() {
-            let mut last = [self.zero_point; 4];
-            for (to, from) in last.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            put(last);
         }
     }
 }
 
-/// The difference of the halves of two words.
-fn less(pair: u32, zero: u32) -> u32 {
-    // The bit above a half lends, and is taken back.
-    (pair | 0x8000_8000).wrapping_sub(zero) ^ 0x8000_8000
+/// The words of one of two windows, as they are filled.
+struct Window<'a> {
+    /// Words of both windows in turn, from the next one of this window on.
+    rest: &'a mut [u32],
+    /// The zero point, in both halves of a word.
+    zero: u32,
+}
+
+impl Window<'_> {
+    fn advance(&mut self, words: usize) {
+        let rest = core::mem::take(&mut self.rest);
+        self.rest = rest.get_mut(words * PAIR..).unwrap_or_default();
+    }
+
+    fn zeros(&mut self, words: usize) {
+        for pair in self.rest.chunks_mut(PAIR).take(words) {
+            if let Some(word) = pair.first_mut() {
+                *word = 0;
+            }
+        }
+        self.advance(words);
+    }
+
+    /// Adds values, the last ones filled up to a four.
+    fn put(&mut self, values: &[u8]) {
+        let (fours, rest) = values.as_chunks::<4>();
+        self.put_fours(fours);
+        if !rest.is_empty() {
+            let mut last = [self.zero as u8; 4];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            self.put_fours(&[last]);
+        }
+    }
+
+    fn put_fours(&mut self, fours: &[[u8; 4]]) {
+        let words = fours.len() * 2;
+        // The last word of this window stands before the other window's.
+        if words > 0 && words * PAIR <= self.rest.len() + 1 {
+            let (to, from) = (self.rest.as_mut_ptr(), fours.as_ptr().cast());
+            // SAFETY: there are so many fours of values, and room for two words of each, every other word.
+            unsafe { tinyspike_expand(to, from, fours.len(), self.zero) };
+            self.advance(words);
+        }
+    }
 }
 
 #[inline(never)]

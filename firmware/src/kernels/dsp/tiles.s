@@ -235,3 +235,50 @@ bne 1b
 add sp, #48
 pop {r4-r11, pc}
 ts_end tinyspike_depthwise
+
+@ void tinyspike_expand(uint32_t *to, const uint8_t *from, uint32_t fours, uint32_t zero): values less the zero point, which
+@ is in both halves of a word, as pairs of 16 bits: two words for four values, every other word.
+ts_function tinyspike_expand
+push {r4-r8, lr}
+cmp r3, #0
+bne 4f
+tst r2, #1
+beq 2f
+ldr r4, [r1], #4
+uxtb16 r5, r4
+uxtb16 r6, r4, ror #8
+str r5, [r0]
+str r6, [r0, #8]
+add r0, #16
+subs r2, #1
+beq 9f
+2: @ two fours
+ldr r4, [r1]
+ldr r7, [r1, #4]
+add r1, #8
+uxtb16 r5, r4
+uxtb16 r6, r4, ror #8
+uxtb16 r8, r7
+uxtb16 r12, r7, ror #8
+str r5, [r0]
+str r6, [r0, #8]
+str r8, [r0, #16]
+str r12, [r0, #24]
+add r0, #32
+subs r2, #2
+bne 2b
+9:
+pop {r4-r8, pc}
+4: @ a four less the zero point
+ldr r4, [r1], #4
+uxtb16 r5, r4
+uxtb16 r6, r4, ror #8
+ssub16 r5, r5, r3
+ssub16 r6, r6, r3
+str r5, [r0]
+str r6, [r0, #8]
+add r0, #16
+subs r2, #1
+bne 4b
+b 9b
+ts_end tinyspike_expand
