@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tinyspike::assemble::{Image, scale_value};
 use tinyspike::inspect::{Listing, listing};
+use tinyspike::report::Way;
 use tinyspike::sign::signer;
 use tinyspike::text::escaped;
 use tinyspike_shared::image::{
@@ -154,7 +155,13 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
     let connections = network.connections.iter().map(|c| {
         let (pre, post) = ends(image, c);
         let transform = transform(&c.source, &c.transform);
-        json!({ "pre": pre, "post": post, "transform": transform, "weights": weights(c) })
+        json!({
+            "pre": pre,
+            "post": post,
+            "transform": transform,
+            "weights": weights(c),
+            "way": way(c),
+        })
     });
     json!({
         "format_version": VERSION,
@@ -172,6 +179,14 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
         "outputs": outputs.collect::<Vec<_>>(),
         "connections": connections.collect::<Vec<_>>(),
     })
+}
+
+/// Way in which a connection's targets are computed.
+const fn way(c: &Connection) -> Way {
+    match (c.pre, c.layout) {
+        (Pre::Counts(_), _) | (_, Layout::Tiles) => Way::Dense,
+        _ => Way::Events,
+    }
 }
 
 fn transform(source: &SourceMap, t: &Transform) -> String {
@@ -283,11 +298,12 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         let (pre, post) = ends(&image, c);
         writeln!(
             out,
-            "connection {} -> {}: {}, {} weights",
+            "connection {} -> {}: {}, {} weights, {}",
             escaped(pre),
             escaped(post),
             transform(&c.source, &c.transform),
-            weights(c)
+            weights(c),
+            way(c)
         )?;
     }
     Ok(())
