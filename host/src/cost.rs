@@ -443,7 +443,11 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
         if let Pre::Counts(_) = packed.pre {
             shape.values = Values::Counts;
         }
-        let by_events = family.layout(&shape);
+        // What is not dense and has no kernel of its own runs in plain Rust.
+        let by_events = match family.layout(&shape) {
+            Layout::Tiles => Layout::Rows,
+            layout => layout,
+        };
         let usual = shape;
         shape.values = Values::Dense { zero_point };
         let densely = family.layout(&shape);
@@ -455,7 +459,7 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
             (events, dense)
         };
         let both = [price(&instructions), price(&cycles)];
-        let chosen = able && both.iter().all(|(events, dense)| dense < events);
+        let chosen = able && both[1].1 < both[1].0;
         let of = |(events, dense), way| if way { dense } else { events };
         choices.push(Choice {
             dense: chosen,

@@ -58,6 +58,7 @@ pub(super) fn run(only: Option<&str>) -> Result<(), Failure> {
         println!("| {name} | {} | {} |", ways.join(", "), shown.join(" | "));
         if only.is_some() {
             by_layer(board, &made)?;
+            functions_of(board, &plugin, &made)?;
         }
         if (both.iter()).any(|(counted, predicted)| (predicted / counted - 1.0).abs() > BOUND) {
             off.push(name.clone());
@@ -97,6 +98,7 @@ pub(super) fn run(only: Option<&str>) -> Result<(), Failure> {
         );
         if only.is_some() {
             layers(&made);
+            functions_of(board, &plugin, &made)?;
         }
     }
     if off.is_empty() {
@@ -157,6 +159,16 @@ fn layers(made: &Made) {
             choice.cycles.1.unwrap_or(f64::NAN)
         );
     }
+}
+
+/// Prints the functions that execute the most instructions.
+fn functions_of(board: Board, plugin: &std::path::Path, made: &Made) -> Result<(), Failure> {
+    const TOP: usize = 12;
+    let functions = functions(&elf(board, Program::Bench))?;
+    let inputs = block(&made.image, &made.data).map_err(super::argument)?;
+    let counts = profile::count(board, plugin, &functions, made.image.bytes(), &inputs)?;
+    profile::print(&functions, &counts, made.data.len(), TOP);
+    Ok(())
 }
 
 /// Counts the mean inference of an image's samples; what parsing takes is left out.

@@ -9,7 +9,14 @@ use super::family::{self, WINDOW};
 unsafe extern "C" {
     fn tinyspike_tiles(tiles: *mut Tiles);
     fn tinyspike_depthwise(depthwise: *mut Depthwise);
-    fn tinyspike_expand(to: *mut u32, from: *const u8, fours: usize, zero: u32);
+    fn tinyspike_expand(
+        to: *mut u32,
+        from: *const u8,
+        fours: usize,
+        zero: u32,
+        rows: usize,
+        step: usize,
+    );
 }
 
 /// Filters of a block.
@@ -295,6 +302,21 @@ impl Source<'_> {
         // Columns that lie side by side are taken together.
         let side_by_side = dilation_x == 1 && conv.groups == 1;
         let end = (part.at + part.len).min(self.run);
+        let whole = left < width && left + columns <= width;
+        let top = (out_y * stride_y + part.row * dilation_y).wrapping_sub(padding_y);
+        let bottom = top.wrapping_add((part.rows - 1) * dilation_y);
+        if side_by_side && whole && top < height && bottom < height && part.len == self.run {
+            // All of it lies inside.
+            let from = (top * width + left) * channels;
+            let step = dilation_y * width * channels;
+            window.put_rows(
+                self.values.get(from..).unwrap_or(&[]),
+                part.len,
+                part.rows,
+                step,
+            );
+            return;
+        }
         for row in part.row..part.row + part.rows {
             let y = (out_y * stride_y + row * dilation_y).wrapping_sub(padding_y);
             if y >= height {
@@ -302,48 +324,64 @@ impl Source<'_> {
                 continue;
             }
             let line = y * width * channels;
-            let last = left.wrapping_add(columns);
-            if side_by_side && left < width && last <= width {
-                let from = line + left * channels;
-                window.put(self.values.get(from + part.at..from + end).unwrap_or(&[]));
-                continue;
+            if side_by_side && (inputs.is_multiple_of(4) || whole) {
+                // Some columns before, some inside, some behind.
+                let start = out_x * stride_x;
+                let before = padding_x.saturating_sub(start).min(columns);
+                let behind = (width + padding_x).saturating_sub(start).min(columns);
+                let from = (before * inputs).max(part.at).min(end);
+                let to = (behind * inputs).max(from).min(end);
+                let at = line.wrapping_add(left.wrapping_mul(channels));
+                let inside = at.wrapping_add(from)..at.wrapping_add(to);
+                window.zeros((from - part.at) / 2);
+                window.put(self.values.get(inside).unwrap_or(&[]));
+                window.zeros((end - to) / 2);
+            } else {
+                self.gather_apart(part, line, left, window);
             }
-            // A column at a time. What is no whole number of fours is put together first.
-            let whole = inputs.is_multiple_of(4);
-            let mut copy = [0u8; WINDOW];
-            let values = end.saturating_sub(part.at);
-            let copy = copy
-                .get_mut(..if whole { 0 } else { values })
-                .unwrap_or(&mut []);
-            copy.fill(self.zero_point);
-            let first = part.at.checked_div(inputs).unwrap_or(0);
-            let mut skipped = part.at - first * inputs;
-            let mut place = 0;
-            for column in first..columns {
-                if place >= values {
-                    break;
-                }
-                let count = (inputs - skipped).min(values - place);
-                let x = left.wrapping_add(column * dilation_x);
-                let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
-                let inside = self.values.get(start..start.wrapping_add(count));
-                match inside.filter(|_| x < width) {
-                    Some(from) if whole => window.put(from),
-                    None if whole => window.zeros(count / 2),
-                    Some(from) => {
-                        let to = copy.get_mut(place..place + count).unwrap_or(&mut []);
-                        for (to, from) in to.iter_mut().zip(from) {
-                            *to = *from;
-                        }
+        }
+    }
+
+    /// Brings a row of a part of a window, column by column.
+    #[inline(never)]
+    fn gather_apart(&self, part: Part, line: usize, left: usize, window: &mut Window<'_>) {
+        let conv = self.conv;
+        let [_, width, channels] = conv.input.map(usize::from);
+        let inputs = usize::from(conv.group_inputs());
+        let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
+        // What is no whole number of fours is put together first.
+        let whole = inputs.is_multiple_of(4);
+        let mut copy = [0u8; WINDOW];
+        let room = if whole { 0 } else { values };
+        let copy = copy.get_mut(..room).unwrap_or(&mut []);
+        copy.fill(self.zero_point);
+        let first = part.at.checked_div(inputs).unwrap_or(0);
+        let mut skipped = part.at - first * inputs;
+        let mut place = 0;
+        for column in first..usize::from(conv.kernel[1]) {
+            if place >= values {
+                break;
+            }
+            let count = (inputs - skipped).min(values - place);
+            let x = left.wrapping_add(column * usize::from(conv.dilation[1]));
+            let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
+            let inside = self.values.get(start..start.wrapping_add(count));
+            match inside.filter(|_| x < width) {
+                Some(from) if whole => window.put(from),
+                None if whole => window.zeros(count / 2),
+                Some(from) => {
+                    let to = copy.get_mut(place..place + count).unwrap_or(&mut []);
+                    for (to, from) in to.iter_mut().zip(from) {
+                        *to = *from;
                     }
-                    None => {}
                 }
-                place += count;
-                skipped = 0;
+                None => {}
             }
-            if !whole {
-                window.put(copy);
-            }
+            place += count;
+            skipped = 0;
+        }
+        if !whole {
+            window.put(copy);
         }
     }
 }
@@ -385,12 +423,22 @@ impl Window<'_> {
     }
 
     fn put_fours(&mut self, fours: &[[u8; 4]]) {
-        let words = fours.len() * 2;
+        let values = fours.as_flattened();
+        self.put_rows(values, values.len(), 1, values.len());
+    }
+
+    /// Adds rows of so many values, a multiple of four, whose starts are so many bytes apart.
+    #[inline(never)]
+    fn put_rows(&mut self, values: &[u8], len: usize, rows: usize, step: usize) {
+        let fours = len / 4;
+        let words = fours * 2 * rows;
+        let there = (rows.wrapping_sub(1)).wrapping_mul(step).wrapping_add(len);
         // The last word of this window stands before the other window's.
-        if words > 0 && words * PAIR <= self.rest.len() + 1 {
-            let (to, from) = (self.rest.as_mut_ptr(), fours.as_ptr().cast());
-            // SAFETY: there are so many fours of values, and room for two words of each, every other word.
-            unsafe { tinyspike_expand(to, from, fours.len(), self.zero) };
+        let room = words > 0 && words * PAIR <= self.rest.len() + 1;
+        if room && there <= values.len() && len <= step {
+            let (to, from) = (self.rest.as_mut_ptr(), values.as_ptr());
+            // SAFETY: there are so many rows of values, and room for two words of each four, every other word.
+            unsafe { tinyspike_expand(to, from, fours, self.zero, rows, step - fours * 4) };
             self.advance(words);
         }
     }

@@ -236,10 +236,15 @@ add sp, #48
 pop {r4-r11, pc}
 ts_end tinyspike_depthwise
 
-@ void tinyspike_expand(uint32_t *to, const uint8_t *from, uint32_t fours, uint32_t zero): values less the zero point, which
-@ is in both halves of a word, as pairs of 16 bits: two words for four values, every other word.
+@ void tinyspike_expand(uint32_t *to, const uint8_t *from, uint32_t fours, uint32_t zero, uint32_t rows, uint32_t step):
+@ rows of values less the zero point, which is in both halves of a word, as pairs of 16 bits: two words for four values,
+@ every other word. The step is the bytes from the end of a row to the next.
 ts_function tinyspike_expand
-push {r4-r8, lr}
+push {r4-r11, lr}
+ldrd r9, r10, [sp, #36]
+mov r11, r2
+1: @ a row
+mov r2, r11
 cmp r3, #0
 bne 4f
 tst r2, #1
@@ -268,7 +273,10 @@ add r0, #32
 subs r2, #2
 bne 2b
 9:
-pop {r4-r8, pc}
+add r1, r10
+subs r9, #1
+bne 1b
+pop {r4-r11, pc}
 4: @ a four less the zero point
 ldr r4, [r1], #4
 uxtb16 r5, r4
