@@ -221,7 +221,11 @@ where
         self.driven = false;
         let layout = self.image.layout();
         for index in 0..layout.ensembles.len() {
-            self.rest(index);
+            // Others rest when their first source fires.
+            let first = self.first_source(index);
+            if !layout.reuses || matches!(first, Some(Pre::Input(_))) {
+                self.rest(index);
+            }
         }
         for area in &layout.outputs {
             self.clear(whole(area));
@@ -229,6 +233,28 @@ where
         if EXACT && self.exact {
             self.clear(layout.inboxes() as usize..self.arena.len());
             self.settle_inputs();
+        }
+    }
+
+    /// The first source of an ensemble.
+    fn first_source(&self, index: usize) -> Option<Pre> {
+        let mut connections = self.image.description().connections.iter();
+        let reaches =
+            |c: &&Connection| matches!(c.post, Post::Ensemble(e) if usize::from(e) == index);
+        connections.find(reaches).map(|c| c.pre)
+    }
+
+    /// Brings those ensembles to rest whose first source is the one of this index, and this one if it has no source.
+    fn rest_targets(&mut self, index: u8) {
+        let ensembles = self.image.description().ensembles.len();
+        for target in usize::from(index)..ensembles {
+            let begins = match self.first_source(target) {
+                None => target == usize::from(index),
+                Some(first) => first.ensemble() == Some(index),
+            };
+            if begins {
+                self.rest(target);
+            }
         }
     }
 
@@ -549,6 +575,9 @@ where
                 exact,
             };
             let neurons = e.neurons as usize;
+            if layout.reuses {
+                self.rest_targets(index);
+            }
             if TEMPORAL && let Some(kind) = e.temporal() {
                 temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
                 probe.done(Layer::Ensemble(usize::from(index)));
@@ -662,7 +691,8 @@ where
 
     /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` if there is no such neuron, or it pools.
     /// At rest it holds the bias of the first step already, if events reach the ensemble directly;
-    /// after the last step it need not be kept.
+    /// after the last step it need not be kept. In a network of one step that reuses memory it is there from when the first
+    /// source of its ensemble has fired until the ensemble does.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
         let e = self.image.description().ensembles.get(ensemble)?;
@@ -769,8 +799,10 @@ fn target<'a, const E: usize, const C: usize>(
     }
 }
 
-/// The part of the arena behind an ensemble, where all its targets and all inboxes lie.
+/// The part of the arena behind an ensemble, where all inboxes lie and, unless memory is reused, all its targets; and the part
+/// before it.
 struct Later<'a> {
+    before: &'a mut [u32],
     words: &'a mut [u32],
     /// Start in the arena, in words.
     start: usize,
@@ -779,6 +811,9 @@ struct Later<'a> {
 impl Later<'_> {
     /// Words by their places in the whole arena.
     fn range(&mut self, range: Range<usize>) -> &mut [u32] {
+        if range.end <= self.before.len() {
+            return self.before.get_mut(range).unwrap_or(&mut []);
+        }
         let (Some(from), Some(to)) = (
             range.start.checked_sub(self.start),
             range.end.checked_sub(self.start),
@@ -808,13 +843,19 @@ struct Own<'a> {
 fn cut<'a>(arena: &'a mut [u32], area: &Area) -> Option<(Own<'a>, Later<'a>)> {
     let start = area.end as usize;
     let (own, words) = arena.split_at_mut_checked(start)?;
-    let (before, state) = own.split_at_mut_checked(area.state as usize)?;
+    let (rest, state) = own.split_at_mut_checked(area.state as usize)?;
+    let (before, currents) = rest.split_at_mut_checked(area.current as usize)?;
     let own = Own {
-        currents: before.get(area.current as usize..)?,
+        currents,
         state,
         inbox: area.inbox as usize,
     };
-    Some((own, Later { words, start }))
+    let later = Later {
+        before,
+        words,
+        start,
+    };
+    Some((own, later))
 }
 
 /// Connections over which an ensemble's spikes go.

@@ -77,7 +77,7 @@ pub fn predict(family: &Family, unit: Unit, image: &Image<'_>, run: &Run) -> Pre
             .map(|i| f64::from(i.size) * units(cost.input_place))
             .collect(),
         ensembles: vec![0.0; network.ensembles.len()],
-        rest: units(cost.inference) + image.arena_bytes() as f64 * units(cost.rest_byte),
+        rest: units(cost.inference) + state(image) * units(cost.rest_byte),
     };
     for (at, e) in network.ensembles.iter().enumerate() {
         prediction.ensembles[at] += prices.neurons(at, e);
@@ -94,6 +94,14 @@ pub fn predict(family: &Family, unit: Unit, image: &Image<'_>, run: &Run) -> Pre
         }
     }
     prediction
+}
+
+/// The bytes of all states, which may share memory.
+fn state(image: &Image<'_>) -> f64 {
+    let network = image.description();
+    let ensembles = (0..network.ensembles.len()).map(|at| image.ensemble_ram(at));
+    let outputs = (0..network.outputs.len()).map(|at| image.output_ram(at));
+    ensembles.chain(outputs).map(f64::from).sum()
 }
 
 /// Way in which values of a source reach targets.

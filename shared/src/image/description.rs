@@ -118,6 +118,15 @@ pub(super) struct Network<'n> {
     pub(super) connections: &'n [Connection],
 }
 
+impl Network<'_> {
+    /// Tells whether states that are not needed at the same time may share memory.
+    pub(super) fn may_reuse(&self) -> bool {
+        self.steps == 1
+            && self.ensembles.iter().all(|e| e.is_direct() || e.pools())
+            && self.outputs.iter().all(Output::sums_up)
+    }
+}
+
 /// A run of bytes in the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -69,7 +69,9 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         read::read(body, image.description.room())?;
         let network = image.description.network();
         validate::validate(&network, bytes, &header)?;
-        if image.layout.fill(&network) != Some(header.arena_bytes) {
+        let stated = Some(header.arena_bytes);
+        let reuses = network.may_reuse() && image.layout.fill(&network, true) == stated;
+        if !reuses && image.layout.fill(&network, false) != stated {
             return Err(ImageError::Arena);
         }
         Ok(image)
