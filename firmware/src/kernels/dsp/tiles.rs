@@ -73,13 +73,23 @@ struct Depthwise {
 }
 
 /// Sources that some windows see.
-#[derive(Clone, Copy)]
 struct Source<'a> {
-    conv: &'a Convolution,
     values: &'a [u8],
     zero_point: u8,
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// Channels of a group.
+    inputs: usize,
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+    /// Columns of a window.
+    columns: usize,
     /// Values of a row of a window.
     run: usize,
+    /// `true` if the columns of a window lie side by side.
+    side_by_side: bool,
 }
 
 /// A part of the windows that is multiplied at once, and the group that sees it.
@@ -156,18 +166,31 @@ fn tiled(
     if !fits {
         return None;
     }
+    let [height_in, width_in, channels_in] = conv.input.map(usize::from);
     let source = Source {
-        conv,
         values,
         zero_point,
+        height: height_in,
+        width: width_in,
+        channels: channels_in,
+        inputs,
+        stride: conv.stride.map(usize::from),
+        padding: conv.padding.map(usize::from),
+        dilation: conv.dilation.map(usize::from),
+        columns: conv.kernel[1].into(),
         run,
+        side_by_side: conv.dilation[1] == 1 && groups == 1,
     };
     // Whole rows of the kernel together, as many as there is room for, or a part of one.
     let rows_together = (WINDOW.checked_div(line)?).min(rows).max(1);
     let length = line.min(WINDOW).max(1);
     let mut pair = [[0u32; PAIR]; WINDOW / 2];
     let places = height * width;
+    let mut at = [0, 0];
     for place in (0..places).step_by(PAIR) {
+        let first_at = at;
+        let second_at = next(at, width);
+        at = next(second_at, width);
         for group in 0..groups {
             let first = usize::from(conv.first) + group * filters;
             for row in (0..rows).step_by(rows_together) {
@@ -179,12 +202,13 @@ fn tiled(
                         at,
                         len: length.min(line - at),
                     };
-                    for (side, of) in [place, (place + 1).min(places - 1)].into_iter().enumerate() {
+                    for (side, at) in [first_at, second_at].into_iter().enumerate() {
+                        // Behind the last place there is none.
+                        let at = if at[0] < height { at } else { first_at };
                         let mut window = Window {
                             rest: pair.as_flattened_mut().get_mut(side..)?,
                             zero: u32::from(zero_point) * 0x0001_0001,
                         };
-                        let at = [of.checked_div(width)?, of.checked_rem(width)?];
                         source.gather(part, at, &mut window);
                     }
                     let words = part.rows * part.len / 2;
@@ -222,6 +246,15 @@ fn tiled(
         }
     }
     Some(())
+}
+
+/// The place behind one, row by row.
+const fn next([y, x]: [usize; 2], width: usize) -> [usize; 2] {
+    if x + 1 < width {
+        [y, x + 1]
+    } else {
+        [y + 1, 0]
+    }
 }
 
 /// Adds what two windows bring to the filters of a group, whose targets begin at `at` and, if there is a second place, a
@@ -291,16 +324,18 @@ unsafe fn add(
 impl Source<'_> {
     /// Brings a part of the window of a place to words of one of two sides.
     fn gather(&self, part: Part, [out_y, out_x]: [usize; 2], window: &mut Window<'_>) {
-        let conv = self.conv;
-        let [height, width, channels] = conv.input.map(usize::from);
-        let [stride_y, stride_x] = conv.stride.map(usize::from);
-        let [padding_y, padding_x] = conv.padding.map(usize::from);
-        let [dilation_y, dilation_x] = conv.dilation.map(usize::from);
-        let columns = usize::from(conv.kernel[1]);
-        let inputs = usize::from(conv.group_inputs());
+        let &Self {
+            height,
+            width,
+            channels,
+            inputs,
+            columns,
+            side_by_side,
+            ..
+        } = self;
+        let ([stride_y, stride_x], [padding_y, padding_x]) = (self.stride, self.padding);
+        let dilation_y = self.dilation[0];
         let left = (out_x * stride_x).wrapping_sub(padding_x);
-        // Columns that lie side by side are taken together.
-        let side_by_side = dilation_x == 1 && conv.groups == 1;
         let end = (part.at + part.len).min(self.run);
         let whole = left < width && left + columns <= width;
         let top = (out_y * stride_y + part.row * dilation_y).wrapping_sub(padding_y);
@@ -345,9 +380,12 @@ impl Source<'_> {
     /// Brings a row of a part of a window, column by column.
     #[inline(never)]
     fn gather_apart(&self, part: Part, line: usize, left: usize, window: &mut Window<'_>) {
-        let conv = self.conv;
-        let [_, width, channels] = conv.input.map(usize::from);
-        let inputs = usize::from(conv.group_inputs());
+        let &Self {
+            width,
+            channels,
+            inputs,
+            ..
+        } = self;
         let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
         // What is no whole number of fours is put together first.
         let whole = inputs.is_multiple_of(4);
@@ -358,12 +396,12 @@ impl Source<'_> {
         let first = part.at.checked_div(inputs).unwrap_or(0);
         let mut skipped = part.at - first * inputs;
         let mut place = 0;
-        for column in first..usize::from(conv.kernel[1]) {
+        for column in first..self.columns {
             if place >= values {
                 break;
             }
             let count = (inputs - skipped).min(values - place);
-            let x = left.wrapping_add(column * usize::from(conv.dilation[1]));
+            let x = left.wrapping_add(column * self.dilation[1]);
             let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
             let inside = self.values.get(start..start.wrapping_add(count));
             match inside.filter(|_| x < width) {
