@@ -17,6 +17,8 @@ const KERNELS: &str = "src/kernels";
 const MEMORY: &str = "TINYSPIKE_MEMORY";
 /// The public key whose signature the application asks for: 64 hexadecimal digits.
 const KEY: &str = "TINYSPIKE_PUBLIC_KEY";
+/// Times the usual room for a network's ensembles and connections that the application has: 1 unless it says more.
+const ROOMS: &str = "TINYSPIKE_ROOMS";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -56,6 +58,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         for folder in [Path::new(&memory), &folder] {
             println!("cargo::rustc-link-search={}", folder.display());
         }
+        println!("cargo::rerun-if-env-changed={ROOMS}");
+        let rooms: usize = env::var(ROOMS).map_or(Ok(1), |text| text.parse())?;
+        println!("cargo::rustc-env={ROOMS}={rooms}");
         println!("cargo::rustc-link-arg-bins=--nmagic");
         println!("cargo::rustc-link-arg-bins=-Tlink.x");
         if has("defmt") {

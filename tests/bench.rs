@@ -82,7 +82,7 @@ impl Bench {
         let chip = chips.find(machine.chip()).unwrap();
         let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
         let layout = match image.map(|image| ImageBuf::new(image).unwrap()) {
-            Some(image) => layout.with_stack_for(&chip, &image.image()),
+            Some(image) => layout.built_for(&chip, &image.image()),
             None => layout,
         };
         let firmware = build(&chip, &layout, key).unwrap_or_else(|e| panic!("{e}"));

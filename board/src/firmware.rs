@@ -126,7 +126,7 @@ pub fn build_checked(board: Board, program: Program) -> Result<PathBuf, Failure>
 }
 
 /// Waits until nobody else builds what has one place for all.
-fn lock(name: &str) -> Result<File, Failure> {
+pub(crate) fn lock(name: &str) -> Result<File, Failure> {
     let path = target_directory().join(name);
     let lock = File::create(&path).map_err(Failure::file(&path))?;
     lock.lock().map_err(Failure::file(&path))?;
@@ -142,40 +142,48 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
     Ok(elf(board, program))
 }
 
-/// Builds the application for any chip with what is installed, and returns its path.
-///
-/// `memory` is the linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols
-/// `_tinyspike_image` and `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state
-/// `_tinyspike_stack_bytes`, 4 KiB unless it does, and where a second slot and the journal lie. `target` is the
-/// compiler's, such as `thumbv6m-none-eabi`, and
-/// `features` are more of the package's: `defmt` logs. Where there is a key, the application runs only images
-/// that this Ed25519 key has signed.
+/// An application that is to be built for any chip.
+#[derive(Clone, Copy, Debug, Hash)]
+pub struct App<'a> {
+    /// The linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols `_tinyspike_image` and
+    /// `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state `_tinyspike_stack_bytes`, 4 KiB
+    /// unless it does, and where a second slot and the journal lie.
+    pub memory: &'a str,
+    /// The compiler's target, such as `thumbv6m-none-eabi`.
+    pub target: &'a str,
+    /// More features of the package: `defmt` logs.
+    pub features: &'a [&'a str],
+    /// The Ed25519 key whose signature an image must have to run, if any.
+    pub key: Option<&'a [u8; 32]>,
+    /// Times the usual room for ensembles and connections ([`Limits::times`](tinyspike_firmware::limits::Limits::times)).
+    pub rooms: usize,
+}
+
+/// Builds the application with what is installed, and returns its path.
 ///
 /// What was built once for the same arguments is kept, and built again only if its sources have changed.
 ///
 /// # Errors
 /// [`Failure`] if the sources or a toolchain are missing, or the build fails.
-pub fn app(
-    memory: &str,
-    target: &str,
-    features: &[&str],
-    key: Option<&[u8; 32]>,
-) -> Result<PathBuf, Failure> {
-    let toolchain = toolchain_here(target)?;
+pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
+    let toolchain = toolchain_here(app.target)?;
     let mut same = DefaultHasher::new();
-    (memory, target, features, key).hash(&mut same);
+    app.hash(&mut same);
     let folder = target_directory().join(format!("app-{:016x}", same.finish()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
     let _lock = lock("app.lock")?;
     // Writing the file again would make cargo build again.
     let script = folder.join("memory.x");
-    if std::fs::read_to_string(&script).ok().as_deref() != Some(memory) {
-        std::fs::write(&script, memory).map_err(Failure::file(&script))?;
+    if std::fs::read_to_string(&script).ok().as_deref() != Some(app.memory) {
+        std::fs::write(&script, app.memory).map_err(Failure::file(&script))?;
     }
-    let mut command = app_cargo(&toolchain, "build", target, features, key);
-    shell::run(command.env("TINYSPIKE_MEMORY", &folder))?;
-    let built = target_directory().join(target).join("release/app");
+    let mut command = app_cargo(&toolchain, "build", app.target, app.features, app.key);
+    command
+        .env("TINYSPIKE_MEMORY", &folder)
+        .env("TINYSPIKE_ROOMS", app.rooms.to_string());
+    shell::run(&mut command)?;
+    let built = target_directory().join(app.target).join("release/app");
     let elf = folder.join("app");
     std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
     Ok(elf)
@@ -243,7 +251,7 @@ pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
 }
 
 /// Finds the installed toolchain for a target, if the firmware's sources are there, too.
-fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
+pub(crate) fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
     let sources = shell::root().join("firmware/Cargo.toml");
     if !sources.is_file() {
         return Err(Failure::Missing {

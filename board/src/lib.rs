@@ -1,6 +1,6 @@
 //! Builds tinyspike's firmware and runs it on boards that QEMU emulates.
 //!
-//! [`firmware`] knows the boards and builds their programs with what [`toolchain`] finds; [`qemu`]
+//! [`firmware`] knows the boards and builds their programs with what [`toolchain`] finds, [`library`] what C links; [`qemu`]
 //! runs one; [`elf`] says how large it is and where its functions are.
 
 #![forbid(unsafe_code)]
@@ -9,8 +9,10 @@
     reason = "builds are announced, as cargo announces its own"
 )]
 
+pub mod archive;
 pub mod elf;
 pub mod firmware;
+pub mod library;
 pub mod qemu;
 pub mod shell;
 pub mod toolchain;

@@ -182,10 +182,59 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     kernels: PhantomData<K>,
 }
 
+/// Place of a network in its inference, while no engine holds its image and arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paused {
+    taken: u16,
+    driven: bool,
+    exact: bool,
+}
+
 impl<'a, K, const E: usize, const C: usize> Engine<'a, K, E, C>
 where
     K: Kernels<u16> + Kernels<u32>,
 {
+    /// Lets go of image and arena between two calls, so that both may move or have another owner meanwhile.
+    #[must_use]
+    pub fn pause(self) -> Paused {
+        Paused {
+            taken: self.taken,
+            driven: self.driven,
+            exact: self.exact,
+        }
+    }
+
+    /// Takes up a network where [`pause`](Self::pause) has left it, with the same image and the same words of arena.
+    /// With others it gives wrong numbers.
+    ///
+    /// # Errors
+    /// The arena is smaller than [`Image::arena_bytes`].
+    pub fn resume(
+        image: &'a Image<'a, E, C>,
+        arena: &'a mut [u32],
+        paused: Paused,
+    ) -> Result<Self, EngineError> {
+        let Paused {
+            taken,
+            driven,
+            exact,
+        } = paused;
+        Ok(Self {
+            image,
+            arena: own_part(image, arena)?,
+            taken,
+            driven,
+            exact: EXACT && exact,
+            kernels: PhantomData,
+        })
+    }
+
+    /// Number of steps since the last reset; a network without end counts to 65,535.
+    #[must_use]
+    pub const fn taken(&self) -> u16 {
+        self.taken
+    }
+
     /// Readies a network, at rest.
     ///
     /// # Errors
@@ -197,14 +246,9 @@ where
         {
             return Err(EngineError::NotBuilt(part));
         }
-        let needed = image.arena_bytes();
-        let given = core::mem::size_of_val(arena);
-        let Some(arena) = arena.get_mut(..needed / 4) else {
-            return Err(EngineError::ArenaTooSmall { needed, given });
-        };
         let mut engine = Self {
             image,
-            arena,
+            arena: own_part(image, arena)?,
             taken: 0,
             driven: false,
             exact: EXACT && image.description().is_exact(),
@@ -686,6 +730,10 @@ where
                 },
                 |o| o.scale,
             ),
+            steps: match o.is_none_or(tinyspike_shared::image::Output::sums_up) {
+                true => self.taken,
+                false => 1,
+            },
         }
     }
 
@@ -717,6 +765,18 @@ where
             Width::I32 => words.get(neuron).map(|v| v.value()),
         }
     }
+}
+
+/// The words of an arena that an image takes.
+fn own_part<'a, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    arena: &'a mut [u32],
+) -> Result<&'a mut [u32], EngineError> {
+    let needed = image.arena_bytes();
+    let given = core::mem::size_of_val(arena);
+    arena
+        .get_mut(..needed / 4)
+        .ok_or(EngineError::ArenaTooSmall { needed, given })
 }
 
 /// The first byte above `max`.

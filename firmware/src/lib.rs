@@ -37,7 +37,7 @@ pub mod serve;
 pub mod soak;
 pub mod trace;
 
-pub use engine::{Engine, EngineError, InputError, Layer, Probe};
+pub use engine::{Engine, EngineError, InputError, Layer, Paused, Probe};
 pub use kernels::{Native, Portable, Swar};
 pub use output::Output;
 pub use tinyspike_shared::{Event, Image, ImageError, Inputs, InputsError};

@@ -15,9 +15,42 @@ pub struct Limits {
     pub plain_stack: u32,
     /// Bytes of stack for inferences of exact networks.
     pub exact_stack: u32,
+    /// Bytes of the stack for inferences that each further room takes, see [`Limits::times`].
+    pub room_stack: u32,
 }
 
 impl Limits {
+    /// The most ensembles of any network.
+    pub const MOST_ENSEMBLES: usize = 128;
+    /// The most connections of any network.
+    pub const MOST_CONNECTIONS: usize = 254;
+    /// The most rooms that an application is built with, see [`Limits::times`].
+    pub const MOST_ROOMS: usize = 16;
+
+    /// Limits of the application with `rooms` times the usual room for ensembles and connections.
+    #[must_use]
+    pub const fn times(self, rooms: usize) -> Self {
+        Self {
+            ensembles: least(self.ensembles * rooms, Self::MOST_ENSEMBLES),
+            connections: least(self.connections * rooms, Self::MOST_CONNECTIONS),
+            plain_stack: self.plain_stack + self.room_stack * (rooms as u32 - 1),
+            exact_stack: self.exact_stack + self.room_stack * (rooms as u32 - 1),
+            ..self
+        }
+    }
+
+    /// The least rooms, a power of two of them, in which a network has its place; `None` if no application holds it.
+    #[must_use]
+    pub fn rooms(self, ensembles: usize, connections: usize) -> Option<usize> {
+        let powers = core::iter::successors(Some(1), |rooms| Some(rooms * 2));
+        powers
+            .take_while(|&rooms| rooms <= Self::MOST_ROOMS)
+            .find(|&rooms| {
+                let limits = self.times(rooms);
+                ensembles <= limits.ensembles && connections <= limits.connections
+            })
+    }
+
     /// Limits of the application for a target of the compiler's, such as `thumbv6m-none-eabi`.
     #[must_use]
     pub fn of(target: &str) -> Self {
@@ -54,18 +87,24 @@ impl Limits {
     pub const BASELINE: Self = Self {
         ensembles: 8,
         connections: 12,
-        start_stack: 6 << 10,
+        start_stack: 5 << 8,
         signature_stack: 17 << 9,
         plain_stack: 69 << 6,
         exact_stack: 6 << 10,
+        room_stack: 192,
     };
     /// Limits on all other cores.
     pub const MAINLINE: Self = Self {
         ensembles: 16,
         connections: 24,
-        start_stack: 10 << 10,
+        start_stack: 5 << 8,
         signature_stack: 17 << 9,
         plain_stack: 9 << 9,
         exact_stack: 6 << 10,
+        room_stack: 384,
     };
+}
+
+const fn least(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
 }

@@ -1,6 +1,7 @@
 //! Outputs of the network after some steps.
 
 use tinyspike_shared::fixed::{Scale, rescale};
+use tinyspike_shared::quantize;
 
 /// The sums of one output, and how to read them.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +10,8 @@ pub struct Output<'a> {
     pub(crate) multiplier: &'a [i32],
     pub(crate) shift: u8,
     pub(crate) scale: Scale,
+    /// Steps that the values are summed over.
+    pub(crate) steps: u16,
 }
 
 impl<'a> Output<'a> {
@@ -31,6 +34,14 @@ impl<'a> Output<'a> {
     #[must_use]
     pub const fn scale(&self) -> Scale {
         self.scale
+    }
+
+    /// The value of each channel in the network's units, the mean over the steps if it is summed up: the nearest
+    /// `f32`. No float instruction is used.
+    pub fn dequantized(&self) -> impl Iterator<Item = f32> + use<'a> {
+        let (scale, steps) = (self.scale, self.steps);
+        self.values()
+            .map(move |value| quantize::dequantize(value, scale, steps))
     }
 
     /// Lead of the largest value over the second largest; 0 if there are not two.

@@ -151,6 +151,8 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                     clock: answer.board.clock(),
                     start: self.start,
                     key: self.build.key.copied(),
+                    ensembles: E as u16,
+                    connections: C as u16,
                 }),
                 Request::Ping { echo } => Response::Pong { echo },
                 Request::Stack => Response::Stack {

@@ -69,8 +69,6 @@ pub enum Advice {
     UsableChips,
     /// Give custom firmware, made for the chip.
     Firmware,
-    /// Give custom firmware whose image type holds larger networks.
-    LargerFirmware,
     /// Keep more flash for the firmware, which does not fit its place.
     FirmwareSize,
     /// Connect a probe, or use an emulated board.

@@ -96,8 +96,8 @@ fn scaled(
         .zip(&calibration.populations)
         .enumerate()
     {
-        // What pools has the channels of its source.
-        if matches!(population.neuron, Neuron::Pooled(_)) {
+        // What pools has the channels of its source, and a ceiling is that of all channels.
+        if matches!(population.neuron, Neuron::Pooled(_)) || population.ceiling.is_some() {
             continue;
         }
         let Some(group) = with_pools(graph, at) else {

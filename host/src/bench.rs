@@ -14,7 +14,7 @@ use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{Board, Program, build_of, elf, family};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
 use tinyspike_firmware::parts::Parts;
-use tinyspike_shared::inputs::Header;
+use tinyspike_shared::inputs::{Header, Inputs};
 
 use crate::assemble::Image;
 use crate::data::DataSet;
@@ -192,9 +192,22 @@ pub fn measure(
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Measurements, BenchError> {
-    let printed = run(image, data, options, Program::Bench)?;
+    measure_block(image, &block(image, data)?, options)
+}
+
+/// Runs a block of inputs, in the format of `tinyspike_shared::inputs`, as [`measure`] does the samples of a data set.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_block(
+    image: &ImageBuf,
+    block: &[u8],
+    options: &BenchOptions,
+) -> Result<Measurements, BenchError> {
+    let count = Inputs::parse(block).map_or(0, |inputs| inputs.header().count as usize);
+    let printed = run(image, block, options, Program::Bench)?;
     parse(&printed, timer_hz(options.board))
-        .filter(|m| m.inferences.len() == data.len())
+        .filter(|m| m.inferences.len() == count)
         .ok_or(BenchError::Unreadable(printed))
 }
 
@@ -208,7 +221,7 @@ pub fn measure_layers(
     data: &DataSet,
     options: &BenchOptions,
 ) -> Result<Vec<LayerCounts>, BenchError> {
-    let printed = run(image, data, options, Program::Layers)?;
+    let printed = run(image, &block(image, data)?, options, Program::Layers)?;
     parse_layers(&printed, timer_hz(options.board), &image.image())
         .filter(|inferences| inferences.len() == data.len())
         .ok_or(BenchError::Unreadable(printed))
@@ -222,11 +235,10 @@ fn timer_hz(board: Board) -> u64 {
 /// Runs a program that measures, and returns what it prints.
 fn run(
     image: &ImageBuf,
-    data: &DataSet,
+    block: &[u8],
     options: &BenchOptions,
     program: Program,
 ) -> Result<String, BenchError> {
-    let block = block(image, data)?;
     let other = match program {
         Program::Layers => &options.layers_firmware,
         _ => &options.firmware,
@@ -238,7 +250,7 @@ fn run(
         count: true,
         plugin: None,
         image: image.bytes(),
-        inputs: &block,
+        inputs: block,
         timeout: options.timeout,
     })?;
     if outcome.status.success() {

@@ -10,6 +10,7 @@ use crate::calibrate::{
     self, Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks,
     calibrate_keeping, input_ranges,
 };
+use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, Choice};
 use crate::data::DataSet;
@@ -23,6 +24,7 @@ use crate::network::Network;
 use crate::quantize::{QuantizeError, QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{BudgetError, Budgets, Report, report};
 use crate::simulate::SimulateError;
+use crate::split::split;
 use crate::temporal;
 use crate::tune::{TuneError, TuneOptions, Tuning, tune};
 
@@ -357,7 +359,7 @@ fn plain(
     settings: &QuantizeOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let graph = integrate_and_fire(lowered)?;
+    let mut graph = split(integrate_and_fire(lowered)?);
     let Some(data) = options.data else {
         let calibration =
             bounds_from_weights(&graph, &options.largest).map_err(CalibrateError::from)?;
@@ -372,6 +374,7 @@ fn plain(
         });
     };
     let (mut calibration, first) = calibrate_keeping(&graph, data, FITTED, options.progress)?;
+    drop_unreached(&mut graph, &calibration);
     let levelled = level(&graph, &calibration);
     if let Some(levelled) = &levelled {
         calibration = calibrate_blocks(levelled, data, options.progress)?;
@@ -414,7 +417,7 @@ fn tuned(
     settings: &TuneOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let graph = integrate_and_fire(lowered)?;
+    let graph = split(integrate_and_fire(lowered)?);
     let set = options.data.and_then(|data| data.set());
     let set = set.ok_or(DeployError::NoData)?;
     let settings = TuneOptions {
@@ -450,6 +453,7 @@ fn exact(
         });
     }
     first_voltages(network, &settings.initial_voltage, &mut graph)?;
+    let graph = split(graph);
     let calibration = match options.data {
         Some(data) => input_ranges(&graph, data, options.progress)?,
         None => Calibration::of_inputs(&graph, &options.largest),

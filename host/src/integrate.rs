@@ -2,10 +2,12 @@
 //!
 //! A rectified neuron's activation max(J, 0) is what the mean count of an integrate-and-fire neuron
 //! approaches, with an amplitude folded into the current. A leaky rectifier is the difference of two
-//! halves, max(J, 0) - slope max(-J, 0). Outputs become sums over all steps. If both inputs and spikes reach a
+//! halves, max(J, 0) - slope max(-J, 0). A rectifier with a maximum, such as ReLU6, which a network has as the difference of
+//! two, is one population with a ceiling. Outputs become sums over all steps. If both inputs and spikes reach a
 //! population, matrices from inputs take the form of convolutions. An exact image leaves this pass out.
 
 use crate::advice::Advice;
+use crate::clip::with_ceilings;
 use crate::graph::{
     Convolution, Graph, LinearMap, Link, Neuron, Population, Readout, Source, SourceMap, Target,
 };
@@ -30,6 +32,7 @@ struct Half {
 /// [`LowerError::NeuronTypes`] if neurons are of another kind, [`LowerError::Unsupported`] if a link has
 /// a synapse.
 pub fn integrate_and_fire(graph: &Graph) -> Result<Graph, LowerError> {
+    let graph = &with_ceilings(graph);
     let mut foreign = Vec::new();
     let mut halves: Vec<Vec<Half>> = Vec::with_capacity(graph.populations.len());
     for population in &graph.populations {
@@ -202,6 +205,7 @@ impl Half {
         Population {
             label: format!("{}{}", whole.label, self.suffix),
             bias: whole.bias.iter().map(|b| b * self.gain).collect(),
+            ceiling: whole.ceiling.map(|ceiling| ceiling * self.gain),
             delayed_bias: Vec::new(),
             neuron,
             ..whole.clone()

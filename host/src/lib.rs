@@ -57,6 +57,7 @@ pub mod balance;
 pub mod bench;
 #[doc(hidden)]
 pub mod calibrate;
+pub mod clip;
 pub mod compare;
 #[doc(hidden)]
 pub mod compensate;
@@ -67,6 +68,8 @@ pub mod deploy;
 #[cfg(feature = "boards")]
 pub mod device;
 pub mod emulate;
+#[cfg(feature = "boards")]
+pub mod export;
 #[doc(hidden)]
 pub mod file;
 mod front;
@@ -98,6 +101,7 @@ pub mod report;
 pub mod sign;
 pub mod simulate;
 pub mod simulation;
+pub mod split;
 pub mod stream;
 mod temporal;
 #[doc(hidden)]

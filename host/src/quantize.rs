@@ -121,7 +121,7 @@ impl<'a> Quantizer<'a> {
                 (_, Some(source)) => populations[source],
                 (Some(charged), None) => charged.events,
                 (None, None) => Events {
-                    value: theta(at, calibration, options),
+                    value: theta(at, population.ceiling, calibration, options),
                     spikes: (options.count(at).into(), 0),
                 },
             });
@@ -584,7 +584,7 @@ fn charged(
             let mut links = graph.links_into(Target::Population(at));
             let inbox = options.steps == 0 || links.any(|(_, l)| l.synapse.is_some());
             all.push(inbox.then(|| {
-                let theta = theta(at, calibration, options);
+                let theta = theta(at, population.ceiling, calibration, options);
                 integrate_and_fire::charged(theta, options.count(at), options)
             }));
             continue;
@@ -618,7 +618,12 @@ fn pool_source(graph: &Graph, at: usize) -> Option<usize> {
 }
 
 /// The activation that one spike in one step stands for.
-fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64 {
+fn theta(
+    at: usize,
+    ceiling: Option<f32>,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+) -> f64 {
     let count = options.count(at);
     let levels = u32::from(count) * u32::from(options.steps);
     let clip = calibration.populations.get(at).map_or(0.0, |seen| {
@@ -627,7 +632,7 @@ fn theta(at: usize, calibration: &Calibration, options: &QuantizeOptions) -> f64
             None => seen.best_clip(levels),
         })
     });
-    let clip = clip * options.layer(at).clip;
+    let clip = (clip * options.layer(at).clip).min(ceiling.map_or(f64::INFINITY, f64::from));
     // A layer that was never active still needs a threshold.
     let clip = if clip > 0.0 { clip } else { 1.0 };
     clip / f64::from(count)

@@ -14,6 +14,7 @@
 //! The choice among many candidates by the same samples still favours lucky ones, and a network shows
 //! smaller drops on what it was trained on: data that it has not seen is the better choice.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ use tinyspike_firmware::kernels::family::Family;
 use crate::assemble::{AssembleError, Image, assemble, scale_value};
 use crate::balance::{balance, level};
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
+use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, Choice, DenseMacs};
 use crate::data::DataSet;
@@ -347,12 +349,16 @@ pub fn tune(
         return Err(TuneError::TooFew(data.len()));
     };
     let fit_samples = samples(&fit, fit.len()).split(&graph.input_sizes());
-    let mut calibration = calibrate(graph, &fit_samples, &|_| {})?;
-    let levelled = level(graph, &calibration);
+    let mut graph = Cow::Borrowed(graph);
+    let mut calibration = calibrate(&graph, &fit_samples, &|_| {})?;
+    if graph.populations.iter().any(|p| p.ceiling.is_some()) {
+        drop_unreached(graph.to_mut(), &calibration);
+    }
+    let levelled = level(&graph, &calibration);
     if let Some(levelled) = &levelled {
         calibration = calibrate(levelled, &fit_samples, &|_| {})?;
     }
-    let graph = levelled.as_ref().unwrap_or(graph);
+    let graph = levelled.as_ref().unwrap_or(&graph);
     let sizes = Sizes::of(graph, &calibration, held.len(), options)?;
     let correct_on = samples(&fit, sizes.correct).split(&graph.input_sizes());
     let variants = BALANCES

@@ -669,6 +669,7 @@ fn two_outputs() -> Graph {
             bias: vec![0.0; 8],
             delayed_bias: Vec::new(),
             neuron: Neuron::IntegrateAndFire,
+            ceiling: None,
             ensemble: None,
         }],
         outputs: vec![output("classes", 10), output("more", 3)],

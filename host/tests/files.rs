@@ -470,6 +470,77 @@ fn files_without_an_end_are_refused() {
     }
 }
 
+/// The same file with each occurrence of a name replaced by another one of its length.
+fn patched(folder: &Folder, file: &str, from: &str, to: &str) -> PathBuf {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = fs::read(project(file)).unwrap();
+    let mut count = 0;
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from.as_bytes()) {
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no {from} in {file}");
+    let path = folder.at(&format!("patched.{}", file.rsplit('.').next().unwrap()));
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Names, types and operators of NIR graphs and ONNX files are shown escaped, whether they are accepted or refused.
+#[test]
+fn names_from_nir_and_onnx_do_not_move_the_terminal() {
+    const NIR: &str = "tests/fixtures/nir/snntorch_watch_rleaky.nir";
+    const RECORDED: &str = "tests/fixtures/nir/snntorch_watch_rleaky.npz";
+    const ONNX: &str = "tests/fixtures/onnx/keras/mnist_small_torch.onnx";
+    let folder = Folder::new();
+    let (image, outputs) = (folder.at("image.tsp"), folder.at("out.npz"));
+    let (image, outputs) = (path(&image), path(&outputs));
+    let mut shown = 0;
+    for (file, from, to) in [
+        (NIR, "1.lif", "1\u{1b}[2J"),
+        (NIR, "Affine", "\u{1b}[31mA"),
+        (NIR, "LIF", "\u{1b}[J"),
+        (NIR, "v_leak", "\u{1b}]0;\u{7}v"),
+        (ONNX, "relu_1", "\u{1b}[2J\r\n"),
+        (ONNX, "Relu", "\u{1b}[2J"),
+        (ONNX, "conv2d", "\u{1b}]0;t\u{7}"),
+    ] {
+        let model = patched(&folder, file, from, to);
+        let model = path(&model);
+        let (data, recorded) = match file {
+            ONNX => (project(SAMPLES), project(SAMPLES)),
+            _ => (
+                project("tests/fixtures/nir/vowels_test.npz"),
+                project(RECORDED),
+            ),
+        };
+        let (data, recorded) = (path(&data), path(&recorded));
+        for args in [
+            &["inspect", model][..],
+            &["inspect", model, "--json"],
+            &["convert", model, "-o", image, "--inference-only", "-v"],
+            &["inspect", image],
+            &[
+                "simulate", model, "--data", data, "--limit", "2", "--steps", "2", "-o", outputs,
+            ],
+            &["verify", model, "--data", data],
+            &["verify", model, "--match", recorded],
+        ] {
+            let output = tinyspike(args);
+            assert!(matches!(output.status.code(), Some(0..=2)), "{output:?}");
+            for said in [&output.stdout, &output.stderr] {
+                let said = std::str::from_utf8(said).unwrap();
+                let moves = |c: char| c.is_control() && c != '\n';
+                assert!(!said.contains(moves), "{args:?}: {said:?}");
+                shown += usize::from(said.contains("\\u001b"));
+            }
+        }
+    }
+    // The names are there.
+    assert!(shown > 10, "{shown}");
+}
+
 /// A model whose layers are called something else.
 fn renamed(folder: &Folder, from: &str, to: &str) -> PathBuf {
     let file = fs::File::open(project("models/mnist_small.keras")).unwrap();

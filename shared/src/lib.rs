@@ -18,6 +18,7 @@ pub mod event;
 pub mod fixed;
 pub mod image;
 pub mod inputs;
+pub mod quantize;
 pub mod signature;
 pub mod slots;
 mod transform;

@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::signature::PUBLIC_KEY_LEN;
 
 /// The version of this protocol.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 /// The longest head and message, in bytes.
 pub const MAX_MESSAGE: usize = 240;
 /// The longest frame, in bytes: the message, its checksum, what COBS adds, and a zero at either end.
@@ -245,6 +245,10 @@ pub struct Hello<'a> {
     pub start: Start,
     /// The key that has to have signed its images, if it asks for one.
     pub key: Option<[u8; PUBLIC_KEY_LEN]>,
+    /// The most ensembles of a network that it holds.
+    pub ensembles: u16,
+    /// The most connections of such a network.
+    pub connections: u16,
 }
 
 /// State of a device's image.
@@ -758,6 +762,8 @@ mod tests {
                 refused: [Some(refused); 2],
             },
             key: Some([u8::MAX; PUBLIC_KEY_LEN]),
+            ensembles: u16::MAX,
+            connections: u16::MAX,
         };
         unframed(&framed(1, &Response::Hello(hello)), |frame| {
             assert_eq!(frame.message(), Some(Response::Hello(hello)));

@@ -194,6 +194,7 @@ fn graphs() -> impl Strategy<Value = (Graph, Samples)> {
                     bias: bias.weights.data().to_vec(),
                     delayed_bias: Vec::new(),
                     neuron: Neuron::IntegrateAndFire,
+                    ceiling: None,
                     ensemble: None,
                 });
                 (pre, size) = (Source::Population(at), neurons);

@@ -7,18 +7,19 @@ use tinyspike::calibrate::{self, Samples};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
 use tinyspike::deploy::{DeployOptions, Deployment, Mode};
 use tinyspike::emulate::{EmulateOptions, HostEngine, emulate};
-use tinyspike::graph::{Graph, LinearMap, SourceMap};
+use tinyspike::graph::{Graph, LinearMap, Population, SourceMap};
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::lower::lower;
 use tinyspike::model::{
-    Activation, Concatenate, Cropping, DataFormat, GlobalPool, LayerConfig, LeakyRelu, Merge,
-    Model, Padding, Permute, Pool, PoolKind, Rescaling, UpSampling, ZeroPadding,
+    Activation, Concatenate, Conv, Cropping, DataFormat, GlobalPool, LayerConfig, LeakyRelu, Merge,
+    Model, Padding, Permute, Pool, PoolKind, Relu, Rescaling, UpSampling, ZeroPadding,
 };
 use tinyspike::network::{
     Connection, Network, Node, NodeId, NodeKind, Post, Pre, Probe, Sparse, Transform,
 };
 use tinyspike::pipeline::{float_accuracy, samples};
 use tinyspike::quantize::QuantizeOptions;
+use tinyspike::split::split_to;
 use tinyspike::tensor::Tensor;
 use tinyspike::{data, forward, import};
 use tinyspike_tests::deployment;
@@ -55,11 +56,21 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Deployment {
     let network = convert(&model, &options).unwrap().network;
     let graph = integrate_and_fire(&lower(&network).unwrap()).unwrap();
     let given: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
-    let values = calibrate::forward(&graph, &given, SAMPLES).unwrap();
-    for (value, expected) in values.outputs.iter().zip(&expected) {
-        assert_eq!(value.len(), expected.len());
-        for (v, e) in value.iter().zip(expected.data()) {
-            assert!((v - e).abs() <= EXACT * e.abs().max(1.0), "{v} is not {e}");
+    for largest in [usize::MAX, 60, 4] {
+        let pieces = split_to(graph.clone(), largest);
+        assert_eq!(
+            pieces.populations.iter().map(|p| p.neurons).sum::<usize>(),
+            graph.populations.iter().map(|p| p.neurons).sum::<usize>()
+        );
+        let values = calibrate::forward(&pieces, &given, SAMPLES).unwrap();
+        for (value, expected) in values.outputs.iter().zip(&expected) {
+            assert_eq!(value.len(), expected.len());
+            for (v, e) in value.iter().zip(expected.data()) {
+                assert!(
+                    (v - e).abs() <= EXACT * e.abs().max(1.0),
+                    "{v} is not {e} in pieces of {largest}"
+                );
+            }
         }
     }
 
@@ -108,6 +119,57 @@ fn deploys(mut builder: Builder, outputs: &[usize]) -> Deployment {
     let relative = (error / signal).sqrt();
     assert!(relative <= CLOSE, "the image is {relative} off");
     built
+}
+
+/// Max(x, 0) and at most a maximum.
+fn clipped(b: &mut Builder, input: usize, maximum: f64) -> usize {
+    let config = LayerConfig::Relu(Relu {
+        max_value: Some(maximum),
+        negative_slope: 0.0,
+        threshold: 0.0,
+    });
+    let shape = b.shape(input);
+    b.plain("ReLU", config, &[input], &shape)
+}
+
+#[test]
+fn a_rectifier_with_a_maximum_is_one_population() {
+    // Maxima that all channels reach, that some reach, and that none does.
+    for maximum in [0.3, 1.0, 6.0] {
+        let mut b = Builder::new();
+        let x = b.input(&[6, 6, 3]);
+        let linear = |conv: Conv| Conv {
+            activation: Activation::Linear,
+            ..conv
+        };
+        let c = b.conv_with(x, linear(Builder::convolution(8, &[3, 3])));
+        let c = clipped(&mut b, c, maximum);
+        let d = b.depthwise(c, linear(Builder::convolution(8, &[3, 3])), 1);
+        let d = clipped(&mut b, d, maximum);
+        let n = b.normalization(d, -1);
+        let shape = b.shape(c);
+        let add = LayerConfig::Merge(Merge::Add);
+        let sum = b.plain("Add", add, &[c, n], &shape);
+        let f = b.flatten(sum, DataFormat::ChannelsLast);
+        let h = b.dense(f, 12, Activation::Linear);
+        let h = clipped(&mut b, h, maximum);
+        let y = b.dense(h, 4, Activation::Linear);
+        let deployment = deploys(b, &[y]);
+        let reached = |p: &Population| p.ceiling.is_some();
+        let populations = &deployment.graph.populations;
+        assert_eq!(populations.len(), 3, "{maximum}");
+        let reached = populations.iter().filter(|p| reached(p)).count();
+        match maximum {
+            0.3 => assert_eq!(reached, 3),
+            6.0 => assert_eq!(reached, 0),
+            _ => assert!((1..=3).contains(&reached)),
+        }
+        for (ensemble, population) in deployment.integers.ensembles.iter().zip(populations) {
+            let most = ensemble.theta * f64::from(ensemble.max_count);
+            let ceiling = population.ceiling.map_or(f64::INFINITY, f64::from);
+            assert!(most <= ceiling * 1.000_001, "{most} of {ceiling}");
+        }
+    }
 }
 
 fn refusal(builder: Builder, outputs: &[usize]) -> String {

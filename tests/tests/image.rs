@@ -512,7 +512,18 @@ fn a_build_has_room_or_refuses() {
     let image = assemble(&mapped()).unwrap();
     let bytes = image.bytes();
     let refused = |fits: Result<(), ImageError>| assert_eq!(fits, Err(ImageError::TooLarge));
-    assert!(image::Image::<'_, 2, 3>::parse(bytes).is_ok());
+    let whole = image::Image::<'_, 2, 3>::parse(bytes);
+    assert!(whole.is_ok());
+    let mut room = None;
+    assert_eq!(image::Image::parse_kept(&mut room, bytes), Ok(()));
+    let described = |image: &image::Image<'_, 2, 3>| format!("{:?}", image.description());
+    assert_eq!(
+        room.as_ref().map(described),
+        whole.as_ref().ok().map(described)
+    );
+    // What was there before is gone, too.
+    assert!(image::Image::<'_, 2, 3>::parse_kept(&mut room, &bytes[4..]).is_err());
+    assert!(room.is_none());
     refused(image::Image::<'_, 1, 3>::parse(bytes).map(drop));
     refused(image::Image::<'_, 2, 2>::parse(bytes).map(drop));
 }

@@ -64,6 +64,7 @@ fn population(shape: [usize; 3]) -> Population {
         bias: vec![0.2; shape[2]],
         delayed_bias: Vec::new(),
         neuron: Neuron::IntegrateAndFire,
+        ceiling: None,
         ensemble: None,
     }
 }

@@ -74,6 +74,7 @@ fn small() -> Graph {
             bias: vec![0.1; hidden],
             delayed_bias: Vec::new(),
             neuron: Neuron::IntegrateAndFire,
+            ceiling: None,
             ensemble: None,
         }],
         outputs: vec![Output {

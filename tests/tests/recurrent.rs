@@ -90,6 +90,7 @@ fn graph(random: &mut Random, endless: bool) -> Graph {
             bias: (0..neurons).map(|_| random.signed() * current).collect(),
             delayed_bias: Vec::new(),
             neuron: neuron.clone(),
+            ceiling: None,
             ensemble: None,
         });
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tinyspike::device::{Firmware, firmware_bytes, firmware_variables};
 use tinyspike_board::elf::Size;
-use tinyspike_board::firmware::{self, Board, PACKAGE, Program};
+use tinyspike_board::firmware::{self, App, Board, PACKAGE, Program};
 use tinyspike_board::toolchain::{ALL_TARGETS, THUMBV8M_MAIN, Toolchain};
 use tinyspike_board::{Failure, shell};
 
@@ -76,7 +76,13 @@ fn applications() -> Result<(), Failure> {
     for target in ALL_TARGETS {
         find(target)?;
         for key in [None, Some(&[7; 32])] {
-            let elf = firmware::app(ROOM, target, &["defmt"], key)?;
+            let elf = firmware::app(&App {
+                memory: ROOM,
+                target,
+                features: &["defmt"],
+                key,
+                rooms: 1,
+            })?;
             let Size { flash, .. } = Size::read(&elf)?;
             let reserved = firmware_bytes(target, key.is_some());
             let variables = variables(&elf)?;

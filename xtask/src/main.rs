@@ -14,6 +14,7 @@ mod bench;
 mod firmware;
 mod frameworks;
 mod fuzz;
+mod libraries;
 mod lint;
 mod no_panic;
 mod package;
@@ -45,6 +46,8 @@ enum Command {
     Setup,
     /// Build the board binaries, and the engine for every supported core
     Firmware,
+    /// Build the engine as a static library for C, for each core
+    Libraries(libraries::Args),
     /// Show by the linker that no panic is reachable from the engine
     NoPanic,
     /// Look for inputs that break a parser: by generators, or by libFuzzer
@@ -82,6 +85,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Test => test::test(),
         Command::Setup => setup::setup(),
         Command::Firmware => firmware::build(),
+        Command::Libraries(args) => libraries::build(&args),
         Command::NoPanic => no_panic::check(),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::lint(),

@@ -1,7 +1,7 @@
 //! `cargo xtask no-panic`: shows by the linker that no panic is reachable from the engine.
 //!
 //! The package `tinyspike-no-panic` has a panic handler that cannot be linked. Its program `engine` calls
-//! all of the engine and must link; so must `device`, which answers a host; `control`
+//! all of the engine and must link; so must `device`, which answers a host, and `c`, which makes the calls of C; `control`
 //! panics and must not.
 
 use std::path::PathBuf;
@@ -36,6 +36,7 @@ pub(crate) fn check() -> Result<(), Failure> {
             };
             link.passes("engine")?;
             link.passes("device")?;
+            link.passes("c")?;
             link.control()?;
             println!("no panic is reachable on {target} in the profile {profile}");
         }

@@ -41,7 +41,41 @@ pub(crate) fn setup() -> Result<(), Failure> {
         advice: "install QEMU's Arm system emulator (Debian and Ubuntu: apt install qemu-system-arm; macOS: brew install qemu)".into(),
     })?;
     println!("emulator: {version}");
-    Ok(())
+    for_c()
+}
+
+/// Programs that build C projects and run them, and the Debian package of each.
+const FOR_C: [(&str, &str); 4] = [
+    ("cmake", "cmake"),
+    ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+    ("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf"),
+    ("qemu-system-riscv32", "qemu-system-misc"),
+];
+
+/// The target of the RISC-V board that C projects run on.
+const RISCV: &str = "riscv32imac-unknown-none-elf";
+
+/// Makes sure that C projects can be built and run.
+fn for_c() -> Result<(), Failure> {
+    toolchain_for(RISCV)?;
+    let missing = |(program, _): &&(&str, &str)| !shell::works(program, &["--version"]);
+    let packages: Vec<&str> = FOR_C
+        .iter()
+        .filter(missing)
+        .map(|(_, package)| *package)
+        .collect();
+    if !packages.is_empty() {
+        install(&packages);
+    }
+    match FOR_C.iter().find(missing) {
+        None => Ok(()),
+        Some((program, package)) => Err(Failure::Missing {
+            what: (*program).into(),
+            advice: format!(
+                "install it, for the tests of C projects (Debian and Ubuntu: apt install {package})"
+            ),
+        }),
+    }
 }
 
 /// A way to build for `target`: what is installed, or what can be installed now.

@@ -26,6 +26,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     let boards = [
         "--test=board",
         "--test=boards",
+        "--test=c",
         "--test=flash",
         "--test=hostile_images",
         "--test=on_device",

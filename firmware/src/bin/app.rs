@@ -38,12 +38,18 @@ use tinyspike_shared::accept::{Refusal, Start, Terms};
 use tinyspike_shared::slots::{Slot, stored};
 use tinyspike_shared::wire::Clock;
 
+/// Times the usual room for ensembles and connections, as the build script was told.
+const ROOMS: usize = match usize::from_str_radix(env!("TINYSPIKE_ROOMS"), 10) {
+    Ok(rooms) => rooms,
+    Err(_) => panic!("TINYSPIKE_ROOMS is no number"),
+};
+
 /// Sizes for the chips with little memory, whose cores are of the baseline.
 #[cfg(tinyspike_baseline)]
 mod size {
     use tinyspike_firmware::limits::Limits;
 
-    pub(crate) const LIMITS: Limits = Limits::BASELINE;
+    pub(crate) const LIMITS: Limits = Limits::BASELINE.times(super::ROOMS);
     pub(crate) const LOG: usize = 256;
     pub(crate) const UP: usize = 512;
     pub(crate) const DOWN: usize = 512;
@@ -53,7 +59,7 @@ mod size {
 mod size {
     use tinyspike_firmware::limits::Limits;
 
-    pub(crate) const LIMITS: Limits = Limits::MAINLINE;
+    pub(crate) const LIMITS: Limits = Limits::MAINLINE.times(super::ROOMS);
     pub(crate) const LOG: usize = 1024;
     pub(crate) const UP: usize = 1024;
     pub(crate) const DOWN: usize = 1024;
@@ -189,7 +195,7 @@ fn accept(
     let terms = Terms::version(minimum);
     #[cfg(feature = "signature")]
     let terms = terms.signed(BUILD.key.copied());
-    parse(terms.admit(bytes)?, room)?;
+    Image::parse_kept(room, terms.admit(bytes)?)?;
     let stack = size::LIMITS.stack(
         room.as_ref()
             .is_some_and(|image| image.description().is_exact()),
@@ -206,13 +212,6 @@ fn accept(
         *room = None;
         return Err(Refusal::NoRoom { needed, given });
     }
-    Ok(())
-}
-
-/// Keeps an image where it stays: only here is it moved, so that the stack holds it no more often than that.
-#[inline(never)]
-fn parse(bytes: &'static [u8], room: &mut Option<Held>) -> Result<(), Refusal> {
-    *room = Some(Image::parse(bytes)?);
     Ok(())
 }
 

@@ -216,9 +216,15 @@ pub fn build(
         true => &["defmt", "temporal"],
         false => &["defmt"],
     };
-    let elf = boards::app(&memory, target, features, key.map(PublicKey::bytes))?;
+    let elf = boards::app(&boards::App {
+        memory: &memory,
+        target,
+        features,
+        key: key.map(PublicKey::bytes),
+        rooms: layout.rooms,
+    })?;
     Ok(Firmware {
-        limits: Some(Limits::of(target)),
+        limits: Some(Limits::of(target).times(layout.rooms)),
         ..Firmware::read(&elf)?
     })
 }

@@ -534,6 +534,8 @@ pub struct Layout {
     pub stack: u32,
     /// `true` if such a firmware runs current-based neurons.
     pub temporal: bool,
+    /// Times the usual room for ensembles and connections that such a firmware has ([`Limits::times`]).
+    pub rooms: usize,
 }
 
 impl Layout {
@@ -611,6 +613,7 @@ impl Layout {
             ram: map.ram,
             stack: Limits::MAINLINE.stack(false),
             temporal: false,
+            rooms: 1,
         })
     }
 

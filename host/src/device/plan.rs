@@ -147,8 +147,10 @@ pub enum PlanError {
         /// Bytes that it may take.
         needed: u32,
     },
-    /// The application cannot hold the network.
-    #[error("the firmware of {chip} can hold networks of {limit} {what}, and this one has {found}")]
+    /// The firmware cannot hold the network.
+    #[error(
+        "the firmware of {chip} holds networks of up to {limit} {what}, and this one has {found}"
+    )]
     TooManyLayers {
         /// The chip.
         chip: String,
@@ -173,7 +175,7 @@ impl Advised for PlanError {
             },
             Self::NoJournal { .. } => Advice::NoMinimumVersion,
             Self::OtherKey { .. } => Advice::FirmwareOrKey,
-            Self::TooManyLayers { .. } => Advice::LargerFirmware,
+            Self::TooManyLayers { .. } => Advice::FlashFirmware,
             Self::OverBudget { .. } => Advice::SmallerImage,
             Self::NoRoomForSignatures { .. } | Self::NoRoomForNeurons { .. } => {
                 Advice::FirmwareSize
@@ -291,7 +293,7 @@ impl Plan {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,
         }
-        .with_stack_for(chip, &image.image());
+        .built_for(chip, &image.image());
         let key = asked_key(firmware, options)?;
         // Else the linker would say so. Who states a size is believed.
         let (room, needed) = (
@@ -402,6 +404,29 @@ impl Plan {
         })
     }
 
+    /// Checks that firmware which holds so many ensembles and connections holds an image.
+    pub(super) fn check_room(
+        &self,
+        image: &Image<'_>,
+        ensembles: usize,
+        connections: usize,
+    ) -> Result<(), PlanError> {
+        let network = image.description();
+        let parts = [
+            ("ensembles", network.ensembles.len(), ensembles),
+            ("connections", network.connections.len(), connections),
+        ];
+        match parts.into_iter().find(|(_, found, limit)| found > limit) {
+            None => Ok(()),
+            Some((what, found, limit)) => Err(PlanError::TooManyLayers {
+                chip: self.name.clone(),
+                what,
+                found,
+                limit,
+            }),
+        }
+    }
+
     /// Checks that a firmware holds the image, and lies where it may.
     fn check_firmware(
         &self,
@@ -409,20 +434,7 @@ impl Plan {
         firmware: Option<&Firmware>,
     ) -> Result<(), PlanError> {
         if let Some(limits) = firmware.and_then(|firmware| firmware.limits) {
-            let network = image.description();
-            for (what, found, limit) in [
-                ("ensembles", network.ensembles.len(), limits.ensembles),
-                ("connections", network.connections.len(), limits.connections),
-            ] {
-                if found > limit {
-                    return Err(PlanError::TooManyLayers {
-                        chip: self.name.clone(),
-                        what,
-                        found,
-                        limit,
-                    });
-                }
-            }
+            self.check_room(image, limits.ensembles, limits.connections)?;
         }
         let place = self.layout.firmware;
         match self.firmware.iter().find(|part| !place.contains(**part)) {
@@ -535,7 +547,10 @@ fn budgets(
     // Custom firmware without a key, starts as it likes.
     let application = firmware.is_some_and(|firmware| firmware.limits.is_some());
     if application || key.is_some() {
-        let limits = Limits::of(chip.processor().target());
+        let usual = Limits::of(chip.processor().target());
+        let limits = firmware
+            .and_then(|firmware| firmware.limits)
+            .unwrap_or_else(|| usual.times(layout.rooms));
         let memory = firmware.and_then(|firmware| firmware.memory);
         let rest = layout.ram.len.saturating_sub(layout.stack);
         budgets.push(Budget {
@@ -559,14 +574,18 @@ fn budgets(
 }
 
 impl Layout {
-    /// The same with a stack for the inferences of an image.
+    /// The same for firmware that is built for an image: a stack for its inferences, and room for its parts.
     #[must_use]
-    pub fn with_stack_for(self, chip: &Chip, image: &Image<'_>) -> Self {
-        let limits = Limits::of(chip.processor().target());
-        let stack = limits.stack(image.description().is_exact());
+    pub fn built_for(self, chip: &Chip, image: &Image<'_>) -> Self {
+        let usual = Limits::of(chip.processor().target());
+        let network = image.description();
+        let rooms = usual
+            .rooms(network.ensembles.len(), network.connections.len())
+            .unwrap_or(Limits::MOST_ROOMS);
         Self {
-            stack,
+            stack: usual.times(rooms).stack(network.is_exact()),
             temporal: is_temporal(image),
+            rooms,
             ..self
         }
     }

@@ -132,6 +132,10 @@ pub struct Identity {
     pub start: Start,
     /// The key that has to have signed its images, if it asks for one.
     pub key: Option<PublicKey>,
+    /// The most ensembles of a network that it holds.
+    pub ensembles: u16,
+    /// The most connections of such a network.
+    pub connections: u16,
 }
 
 impl Identity {
@@ -167,6 +171,8 @@ impl Serialize for Identity {
             "passed_over": start.passed_over().map(|reason| reason.to_string()),
             "minimum_version": start.minimum,
             "key": self.key.map(|key| key.id().to_string()),
+            "ensembles": self.ensembles,
+            "connections": self.connections,
         })
         .serialize(serializer)
     }
@@ -199,6 +205,8 @@ impl From<Hello<'_>> for Identity {
             clock: hello.clock,
             start: hello.start,
             key: hello.key.map(PublicKey::new),
+            ensembles: hello.ensembles,
+            connections: hello.connections,
         }
     }
 }

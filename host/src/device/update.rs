@@ -37,6 +37,10 @@ pub(super) fn update(
     tally: &mut Tally<'_>,
 ) -> Result<Updated, FlashError> {
     let key = plan.key.or(identity.and_then(|identity| identity.key));
+    if let Some(identity) = identity {
+        let room = [identity.ensembles, identity.connections].map(usize::from);
+        plan.check_room(&plan.image.image(), room[0], room[1])?;
+    }
     let start = identity.map(|identity| identity.start);
     let single = start.is_some_and(|start| start.journal == accept::Journal::Absent);
     let in_place = Updated {

@@ -98,7 +98,7 @@ impl SourceMap {
 }
 
 /// The weights of a link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LinearMap {
     /// A full matrix to a part of the target.
     Dense(Dense),
@@ -107,7 +107,7 @@ pub enum LinearMap {
 }
 
 /// A full matrix.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
     /// `[outputs, inputs]`.
     pub weights: Tensor,
@@ -116,7 +116,7 @@ pub struct Dense {
 }
 
 /// A cross-correlation over two axes, channels last. One over one axis has the height 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     /// Height, width and channels of what it sees.
     pub input: [usize; 3],

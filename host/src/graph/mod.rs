@@ -52,6 +52,8 @@ pub struct Population {
     pub delayed_bias: Vec<f32>,
     /// Answer of its neurons to J.
     pub neuron: Neuron,
+    /// The largest activation of rectified neurons, as of ReLU6; `None` for any.
+    pub ceiling: Option<f32>,
     /// The network's ensemble that it stands for; `None` in a graph that comes from no network.
     pub ensemble: Option<EnsembleId>,
 }
@@ -258,8 +260,9 @@ impl Population {
     #[must_use]
     pub fn activations(&self, mut currents: Vec<f32>) -> Vec<f32> {
         let Neuron::Pooled(Pooled { pool, least }) = &self.neuron else {
+            let ceiling = self.ceiling.unwrap_or(f32::INFINITY);
             for a in &mut currents {
-                *a = a.max(0.0);
+                *a = a.max(0.0).min(ceiling);
             }
             return currents;
         };

@@ -120,6 +120,7 @@ fn attempt(network: &Network, apart: bool) -> Result<Graph, Refused> {
                 neuron_type: ensemble.neuron_type.map(&mut |p| p.ordered(&places)),
                 voltage: Vec::new(),
             },
+            ceiling: None,
             ensemble: Some(id),
         });
     }

@@ -70,6 +70,7 @@ pub(super) fn pooled(
                 ..pool.clone()
             },
         }),
+        ceiling: None,
         ensemble: None,
     };
     Ok((population, counted.pre, counted.source))

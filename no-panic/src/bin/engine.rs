@@ -74,6 +74,20 @@ where
         black_box((output.sums(), output.scale()));
         black_box((output.class(), output.margin()));
         black_box(output.values().fold(0, i32::wrapping_add));
+        for value in output.dequantized() {
+            black_box(value);
+        }
+        if let Some(quantizer) = image.input(at()) {
+            let mut bytes = black_box([0; 5]);
+            let _ = black_box(quantizer.quantize(black_box(&[0.0; 5]), &mut bytes));
+            let _ =
+                black_box(quantizer.quantize_i16(black_box(&[0; 5]), black_box(1.0), &mut bytes));
+        }
+    }
+    let (taken, paused) = (engine.taken(), engine.pause());
+    black_box(taken);
+    if let Ok(engine) = Engine::<K, E, C>::resume(&image, arena, paused) {
+        black_box(engine.is_idle());
     }
 }
 

@@ -220,7 +220,7 @@ impl Channel {
         bytes
     }
 
-    pub(super) fn read(bytes: &[u8; Self::BYTES]) -> Self {
+    pub(crate) fn read(bytes: &[u8; Self::BYTES]) -> Self {
         let [a, b, c, d, e, f, _, _, zero @ ..] = *bytes;
         Self {
             scale: Scale {

@@ -13,7 +13,7 @@ pub const ALIGN: usize = 4;
 const CHECKSUM_AT: usize = 28;
 
 /// The header's fields. All integers are little-endian in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     /// The length of the whole image in bytes, header included.
@@ -33,6 +33,7 @@ impl Header {
     ///
     /// # Errors
     /// What makes it unreadable.
+    #[inline]
     pub fn read(bytes: &[u8]) -> Result<Self, ImageError> {
         if !bytes.starts_with(&MAGIC) {
             return Err(ImageError::Magic);

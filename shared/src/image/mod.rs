@@ -5,7 +5,8 @@
 //! thresholds, each aligned to four bytes.
 //!
 //! # Invariants
-//! [`Image::parse`] is the only way to an [`Image`], and it checks everything: after it, no accessor
+//! [`Image::parse`] and its twins [`Image::parse_into`] and [`Image::parse_kept`] are the only ways to an [`Image`], and check
+//! everything: after them, no accessor
 //! fails, every index and section is in range, connections lead forward or to a target with a delay, and every
 //! threshold is positive. The time that it takes grows linearly with the image.
 
@@ -33,8 +34,11 @@ pub use neuron::{
     MAX_SPIKES, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool, Rectified, Reset, STEP, Traits, Windows,
 };
 
+use core::mem::MaybeUninit;
+
 use bytemuck::AnyBitPattern;
 
+use crate::quantize::Quantizer;
 use crate::weights::Weights;
 
 /// A checked image over borrowed bytes.
@@ -55,26 +59,62 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     /// # Errors
     /// An [`ImageError`] that says what is wrong and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let mut place = Self::empty();
+        place.read(bytes)?;
+        Ok(place)
+    }
+
+    /// Parses an image as [`parse`](Self::parse) does, into its place in memory, so that no second one is on the stack.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); what is in the place then is no image.
+    pub fn parse_into<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        bytes: &'a [u8],
+    ) -> Result<&'p Self, ImageError> {
+        let image = place.write(Self::empty());
+        image.read(bytes)?;
+        Ok(image)
+    }
+
+    /// Parses an image as [`parse`](Self::parse) does, where it is kept, so that no second one is on the stack.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); nothing is kept then.
+    pub fn parse_kept(kept: &mut Option<Self>, bytes: &'a [u8]) -> Result<(), ImageError> {
+        let read = kept.insert(Self::empty()).read(bytes);
+        if read.is_err() {
+            *kept = None;
+        }
+        read
+    }
+
+    /// Room for an image, which is none yet.
+    fn empty() -> Self {
+        Self {
+            bytes: &[],
+            header: Header::default(),
+            description: Description::default(),
+            layout: Layout::default(),
+        }
+    }
+
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), ImageError> {
         const { assert!(E <= 128 && C <= 254, "indices are bytes") };
         let (header, bytes) = whole(bytes)?;
         let body = bytes
             .get(HEADER_LEN..HEADER_LEN.saturating_add(header.description_len as usize))
             .ok_or(ImageError::Description)?;
-        let mut image = Self {
-            bytes,
-            header,
-            description: Description::default(),
-            layout: Layout::default(),
-        };
-        read::read(body, image.description.room())?;
-        let network = image.description.network();
+        (self.bytes, self.header) = (bytes, header);
+        read::read(body, self.description.room())?;
+        let network = self.description.network();
         validate::validate(&network, bytes, &header)?;
         let stated = Some(header.arena_bytes);
-        let reuses = network.may_reuse() && image.layout.fill(&network, true) == stated;
-        if !reuses && image.layout.fill(&network, false) != stated {
+        let reuses = network.may_reuse() && self.layout.fill(&network, true) == stated;
+        if !reuses && self.layout.fill(&network, false) != stated {
             return Err(ImageError::Arena);
         }
-        Ok(image)
+        Ok(())
     }
 
     /// The image's bytes, without what follows them in memory.
@@ -143,6 +183,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let count = own.len().max(1);
         let mut own = own.map(Channel::read);
         (0..count).map(move |_| own.next().unwrap_or(all))
+    }
+
+    /// An input's way from values to bytes; `None` if there is no such input.
+    #[must_use]
+    pub fn input(&self, index: usize) -> Option<Quantizer<'a>> {
+        let input = *self.description.inputs.get(index)?;
+        Some(Quantizer::new(input, self.section(input.channels)))
     }
 
     /// The weights of a connection.

@@ -49,7 +49,6 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
         Advice::Firmware => "give firmware that is made for the chip with --firmware ELF".into(),
-        Advice::LargerFirmware => "give custom firmware with --firmware ELF, whose Image holds more".into(),
         Advice::FirmwareSize => "if the firmware does not fit its place, keep more flash for it with --firmware-size BYTES".into(),
         Advice::ConnectProbe => "connect one, or use an emulated board with --on emulated:microbit; on Linux, probes need udev rules".into(),
         Advice::ChooseProbe => "choose one with --probe VID:PID:SERIAL".into(),

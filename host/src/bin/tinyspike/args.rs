@@ -1,7 +1,7 @@
 //! Raw arguments, and the typed options that they become.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -11,12 +11,14 @@ use tinyspike::DataSet;
 use tinyspike::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use tinyspike::deploy::Mode;
 use tinyspike::device::{FlashOptions, LayoutOptions, Selector};
+use tinyspike::export::{ExportOptions, Kind, Libraries};
 use tinyspike::keras::VerifyOptions;
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, Readout, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
 use tinyspike_board::firmware::Board;
+use tinyspike_board::library::{CORES, Core};
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::slots::MINIMUM_LIMIT;
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Probes(Probes),
     /// Write an image and its firmware to a board.
     Flash(Flash),
+    /// Write a project around an image, with the engine as a library: for C, and for what firmware engineers build with.
+    Export(Export),
     /// Make a pair of keys for signing images.
     Keygen(Keygen),
     /// Sign an image, for devices that ask for a signature.
@@ -820,6 +824,141 @@ fn machine(text: &str) -> Result<Machine, String> {
         .ok_or("a target is emulated:BOARD, such as emulated:microbit")?;
     name.parse()
         .map_err(|e: emulated_board::UnknownMachine| e.to_string())
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("kind").required(true)))]
+pub(crate) struct Export {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    /// Write a C project for CMake into this folder. Files of an earlier export that are yours to change stay.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    c: Option<PathBuf>,
+    /// Write a library for the Arduino IDE, as a .zip file.
+    #[arg(long, value_name = "ZIP", group = "kind")]
+    arduino: Option<PathBuf>,
+    /// Write a module of Zephyr's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    zephyr: Option<PathBuf>,
+    /// Write a component of ESP-IDF's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    esp_idf: Option<PathBuf>,
+    /// Write a library of PlatformIO's into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    platformio: Option<PathBuf>,
+    /// Write a pack of CMSIS into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    cmsis_pack: Option<PathBuf>,
+    /// Write a crate in Rust for a Cortex-M into this folder.
+    #[arg(long, value_name = "DIR", group = "kind")]
+    rust: Option<PathBuf>,
+    /// A core that gets a library, such as cortex-m4hf; may be given several times, or `all` for those that can be built
+    /// here [default: this machine]. `--help` lists them.
+    #[arg(long, value_name = "NAME", value_parser = cores(), long_help = cores_help())]
+    core: Vec<CoreChoice>,
+    /// Carry the first of these samples, with what the emulator makes of it (.npz or IDX), instead of bytes that nobody
+    /// recorded. INPUT=FILE for each input of a network with several.
+    #[arg(long, value_name = "[INPUT=]FILE")]
+    pub(crate) data: Vec<String>,
+    /// Seconds of a step in which recorded events are counted [default: 0.001].
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    bin: Option<f64>,
+    /// The shape of the input, such as 2,34,34, for addresses of recorded events.
+    #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
+    input_shape: Option<Shape>,
+    #[command(flatten)]
+    pub(crate) bytes: DataFlags,
+    /// The model's name, of which files, variables and macros are made.
+    #[arg(long, value_name = "NAME", default_value = "model")]
+    pub(crate) name: String,
+    /// Build libraries with the whole engine, for several images in one project.
+    #[arg(long)]
+    whole: bool,
+    /// Take libraries that `cargo xtask libraries` has put into this folder, instead of building some.
+    #[arg(long, value_name = "DIR", conflicts_with = "whole")]
+    libraries: Option<PathBuf>,
+}
+
+/// Choice of cores.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CoreChoice {
+    One(&'static Core),
+    All,
+}
+
+/// Name of the choice of all cores.
+const ALL_CORES: &str = "all";
+
+fn cores() -> impl TypedValueParser<Value = CoreChoice> {
+    let names = CORES.iter().map(|core| PossibleValue::new(core.name));
+    PossibleValuesParser::new(names.chain([PossibleValue::new(ALL_CORES)]))
+        .map(|name| Core::named(&name).map_or(CoreChoice::All, CoreChoice::One))
+}
+
+fn cores_help() -> String {
+    let mut text =
+        "A core that gets a library; may be given several times [default: this machine].\n"
+            .to_owned();
+    for core in &CORES {
+        text += &format!("\n- {}: {}", core.name, core.about);
+    }
+    text + "\n- all: those that can be built here"
+}
+
+impl Export {
+    /// The kind of project, and its place.
+    pub(crate) fn kind(&self) -> Option<(Kind, &Path)> {
+        let kinds = [
+            (Kind::C, &self.c),
+            (Kind::Arduino, &self.arduino),
+            (Kind::Zephyr, &self.zephyr),
+            (Kind::EspIdf, &self.esp_idf),
+            (Kind::PlatformIo, &self.platformio),
+            (Kind::CmsisPack, &self.cmsis_pack),
+            (Kind::Rust, &self.rust),
+        ];
+        let mut given = kinds
+            .into_iter()
+            .filter_map(|(kind, path)| Some((kind, path.as_deref()?)));
+        given.next()
+    }
+
+    pub(crate) fn recordings(&self) -> RecordingFlags {
+        RecordingFlags {
+            time: TimeFlags {
+                bin: self.bin,
+                stream: false,
+            },
+            input_shape: self.input_shape.clone(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> ExportOptions {
+        let mut cores = Vec::new();
+        let host = CoreChoice::One(&CORES[0]);
+        let chosen = if self.core.is_empty() {
+            &[host][..]
+        } else {
+            &self.core
+        };
+        for choice in chosen {
+            match choice {
+                CoreChoice::One(core) => cores.push(*core),
+                CoreChoice::All => cores.extend(CORES.iter().filter(|core| core.can_be_built())),
+            }
+        }
+        let mut seen = BTreeSet::new();
+        cores.retain(|core| seen.insert(core.name));
+        ExportOptions {
+            name: self.name.clone(),
+            cores,
+            libraries: match &self.libraries {
+                Some(folder) => Libraries::Folder(folder.clone()),
+                None if self.whole => Libraries::Whole,
+                None => Libraries::Built,
+            },
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -40,7 +40,7 @@ pub(crate) fn deploy(
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default()).map_err(Failure::of)?;
             let layout = match image {
-                Some(image) => layout.with_stack_for(&chip, &image.image()),
+                Some(image) => layout.built_for(&chip, &image.image()),
                 None => layout,
             };
             device::build(&chip, &layout, None).map_err(Failure::of)?

@@ -350,29 +350,22 @@ fn deploy(
     Ok((deployment, few))
 }
 
-/// Notes which boards have no room for as many parts as an image has.
+/// Notes if an image has more parts than firmware usually has room for.
 fn show_boards(image: &Image<'_>) {
     let network = image.description();
     let (ensembles, connections) = (network.ensembles.len(), network.connections.len());
-    let holds = |limits: Limits| ensembles <= limits.ensembles && connections <= limits.connections;
-    let parts = |limits: Limits| {
-        let Limits {
-            ensembles,
-            connections,
-            ..
-        } = limits;
-        format!("{ensembles} ensembles and {connections} connections")
-    };
-    let (least, most) = (parts(Limits::BASELINE), parts(Limits::MAINLINE));
-    if !holds(Limits::MAINLINE) {
+    let beyond = |limits: Limits| limits.rooms(ensembles, connections) != Some(1);
+    let usual = Limits::MAINLINE;
+    if beyond(usual) {
         note(format_args!(
-            "{ensembles} ensembles and {connections} connections run in the emulator, and on custom firmware \
-             (flash --firmware) whose Image holds them: this tool's holds {most}"
+            "{ensembles} ensembles and {connections} connections: `flash` builds firmware with room for them; for custom \
+             firmware the Image type says how many it holds (usually {} and {})",
+            usual.ensembles, usual.connections
         ));
-    } else if !holds(Limits::BASELINE) {
+    } else if beyond(Limits::BASELINE) {
         note(format_args!(
-            "{ensembles} ensembles and {connections} connections run on Cortex-M3, M4, M7 and M33: the firmware \
-             of Cortex-M0, M0+ and M23 holds {least}"
+            "{ensembles} ensembles and {connections} connections: `flash` builds firmware with room for them on Cortex-M0, \
+             M0+ and M23, which takes more RAM"
         ));
     }
 }

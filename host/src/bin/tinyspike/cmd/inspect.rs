@@ -11,7 +11,8 @@ use tinyspike::report::Way;
 use tinyspike::sign::signer;
 use tinyspike::text::escaped;
 use tinyspike_shared::image::{
-    Connection, HEADER_LEN, Post, Pre, SourceMap, Transform, VERSION, Width,
+    Channel, Connection, HEADER_LEN, Input, Output, Post, Pre, Readout, SourceMap, Transform,
+    VERSION, Width,
 };
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
@@ -122,6 +123,7 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
             "label": network.input_label(at),
             "size": i.size,
             "resting_byte": i.zero_point,
+            "max_byte": i.max,
         });
         match channels.as_slice() {
             [one] => {
@@ -149,6 +151,7 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
             "label": network.output_label(at),
             "size": o.size,
             "scale": scale_value(o.scale),
+            "divided_by_steps": o.readout == Readout::Sum,
             "ram_bytes": image.output_ram(at),
         })
     });
@@ -240,6 +243,42 @@ fn transform(source: &SourceMap, t: &Transform) -> String {
     text
 }
 
+/// Values that an input's bytes stand for.
+fn encoding(image: &Image<'_>, input: &Input) -> String {
+    let channels: Vec<Channel> = image.channels(input).collect();
+    let range = |channel: &Channel| {
+        let value = |byte: u8| {
+            scale_value(channel.scale) * (f64::from(byte) - f64::from(channel.zero_point))
+        };
+        (value(0), value(input.max))
+    };
+    let ends = channels.iter().map(range);
+    let (least, most) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |all, own| {
+        (all.0.min(own.0), all.1.max(own.1))
+    });
+    let how = match channels.as_slice() {
+        [one] => format!(
+            "value = {:.6e} (byte - {})",
+            scale_value(one.scale),
+            one.zero_point
+        ),
+        several => format!(
+            "a scale and a zero point for each of {} channels (--json lists them)",
+            several.len()
+        ),
+    };
+    format!("{how}, {least:.4} to {most:.4}")
+}
+
+/// Value that an output's sums stand for.
+fn reading(output: &Output) -> String {
+    let scale = scale_value(output.scale);
+    match output.readout {
+        Readout::Sum => format!("{scale:.6e} sum / steps"),
+        Readout::Shown { .. } => format!("{scale:.6e} sum"),
+    }
+}
+
 fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(path)?;
     let image = bytes.image();
@@ -270,7 +309,13 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out)?;
     for (at, i) in network.inputs.iter().enumerate() {
         let label = escaped(network.input_label(at));
-        writeln!(out, "input      {label:<20} {:>6} bytes", i.size)?;
+        writeln!(
+            out,
+            "input      {label:<20} {:>6} bytes up to {}, {}",
+            i.size,
+            i.max,
+            encoding(&image, i)
+        )?;
     }
     for (at, e) in network.ensembles.iter().enumerate() {
         writeln!(
@@ -290,8 +335,9 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         let (label, ram) = (escaped(network.output_label(at)), image.output_ram(at));
         writeln!(
             out,
-            "output     {label:<20} {:>6} values, {ram} bytes of RAM",
-            o.size
+            "output     {label:<20} {:>6} values, {ram} bytes of RAM, value = {}",
+            o.size,
+            reading(o)
         )?;
     }
     for c in &network.connections {

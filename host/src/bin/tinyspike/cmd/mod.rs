@@ -6,6 +6,7 @@ mod convert;
 mod demo;
 mod emulate;
 mod emulated_board;
+mod export;
 pub(crate) mod flash;
 mod inspect;
 mod keygen;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Inspect(args) => inspect::run(args, out),
         Command::Emulate(args) => emulate::run(args, out),
         Command::EmulatedBoard(args) => emulated_board::run(args, out),
+        Command::Export(args) => export::run(args, out),
         Command::Keygen(args) => keygen::run(args, out),
         Command::Sign(args) => sign::run(args, out),
         Command::Simulate(args) => simulate::run(args, out),

@@ -1,0 +1,109 @@
+//! `tinyspike export`: a project around an image.
+
+use std::io::Write;
+use std::path::Path;
+
+use tinyspike::advice::Advised as _;
+use tinyspike::assemble::Image;
+use tinyspike::export::{self, ExportError, Kind, Project, Sample};
+use tinyspike::stream::is_temporal;
+
+use crate::args::Export;
+use crate::diagnostics::{Failure, note};
+use crate::outputs::Output;
+use crate::{files, inputs};
+
+pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
+    let bytes = files::read_image(&args.image)?;
+    let image = bytes.image();
+    let sample = sample(args, &image)?;
+    let options = args.options();
+    let failed = |e: ExportError| {
+        let advice = e.advice();
+        Failure::advised(format!("{}: {e}", args.image.display()), &advice)
+    };
+    // One of them is there: clap asks for it.
+    let Some((kind, path)) = args.kind() else {
+        return Ok(());
+    };
+    let archive = match kind {
+        Kind::Arduino => Some((path.to_owned(), format!("tinyspike_{}", options.name))),
+        Kind::CmsisPack => Some((path.join(export::pack_name(&options.name)), String::new())),
+        _ => None,
+    };
+    let project = export::export(&bytes, &sample, kind, &options).map_err(failed)?;
+    let place = match &archive {
+        Some((path, folder)) => {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let output = Output::new(path, [args.image.as_path()])?;
+            output.write(&project.zip(folder)?)?;
+            path.as_path()
+        }
+        None => {
+            write(&project, path)?;
+            path
+        }
+    };
+    writeln!(out, "{}: {}", place.display(), next(kind))?;
+    if kind != Kind::Rust {
+        let names: Vec<&str> = options.cores.iter().map(|core| core.name).collect();
+        writeln!(out, "libraries: {}", names.join(", "))?;
+    }
+    Ok(())
+}
+
+/// The way from a project to a program.
+fn next(kind: Kind) -> &'static str {
+    match kind {
+        Kind::C => {
+            "a C project; there, `cmake -B build && cmake --build build && ctest --test-dir build` checks it"
+        }
+        Kind::Arduino => {
+            "a library for the Arduino IDE: Sketch, Include Library, Add .ZIP Library; its example is Check"
+        }
+        Kind::Zephyr => {
+            "a module of Zephyr's; there, `west build -b BOARD samples/check` builds its sample"
+        }
+        Kind::EspIdf => {
+            "a component of ESP-IDF's; in its folder examples/check, `idf.py set-target esp32c3 build` builds its example"
+        }
+        Kind::PlatformIo => {
+            "a library of PlatformIO's, for lib_deps or the folder lib of a project"
+        }
+        Kind::CmsisPack => "a pack, which `cpackget add` and the pack managers of IDEs install",
+        Kind::Rust => {
+            "a crate; there, `cargo build --release --target thumbv7em-none-eabi` builds it, and memory.x says which chip"
+        }
+    }
+}
+
+/// The sample that the project carries.
+fn sample(args: &Export, image: &Image<'_>) -> Result<Sample, Failure> {
+    if args.data.is_empty() {
+        return Ok(Sample::made_up(image));
+    }
+    let set = if is_temporal(image) {
+        inputs::recordings(&args.data, image, &args.bytes, &args.recordings(), Some(1))?
+    } else {
+        inputs::of_image(&args.data, image, &args.bytes, Some(1))?
+    };
+    Sample::first(image, &set).map_err(|e| {
+        let (image, data) = (args.image.display(), args.data.join(", "));
+        Failure::advised(format!("{image} on {data}: {e}"), &e.advice())
+    })
+}
+
+/// Writes a project, and says which files have stayed as they were.
+fn write(project: &Project, folder: &Path) -> Result<(), Failure> {
+    let kept = project.kept(folder);
+    project.write(folder)?;
+    for path in kept {
+        note(format_args!(
+            "{} was there and is yours to change: it stays as it was",
+            path.display()
+        ));
+    }
+    Ok(())
+}
