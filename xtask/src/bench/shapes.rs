@@ -127,6 +127,7 @@ impl Network {
             channels: shape[2],
             bias: vec![0.0; shape[2]],
             delayed_bias: Vec::new(),
+            ceiling: None,
             neuron: Neuron::IntegrateAndFire,
             ensemble: None,
         });
