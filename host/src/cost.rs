@@ -321,7 +321,18 @@ impl<'a> Prices<'a> {
             true => border(conv),
             false => 1.0,
         };
-        let columns = rows * f64::from(conv.kernel[1]) * apart;
+        // Columns of whole fours are taken in one go where they are side by side.
+        let fours = conv.group_inputs().is_multiple_of(4);
+        let columns = match fours && conv.groups == 1 && conv.dilation[1] == 1 {
+            true => rows * apart,
+            false => rows * f64::from(conv.kernel[1]) * apart,
+        };
+        // The end of a row that is no four is filled up by itself.
+        let rows = if run.is_multiple_of(4) {
+            rows
+        } else {
+            rows * 2.2
+        };
         self.steps
             * places
             * f64::from(conv.groups)

@@ -71,7 +71,8 @@ impl Conv {
 }
 
 impl Network {
-    /// A network with an input of a shape, of which a share of values is not zero; `signed` ones lie around zero.
+    /// A network with an input of a shape, of which a share of values is not zero, inside a margin that is; `signed` ones lie
+    /// around zero.
     pub(super) fn new(shape: [usize; 3], signed: bool, density: f32) -> Self {
         let mut network = Self {
             graph: Graph {
@@ -89,9 +90,17 @@ impl Network {
             shape,
         };
         let size: usize = shape.iter().product();
-        for _ in 0..size * SAMPLES {
+        let [height, width, channels] = shape;
+        let inside = |at: usize, size: usize, share: f32| {
+            let margin = ((1.0 - share) * size as f32 / 2.0) as usize;
+            (margin..size - margin).contains(&at)
+        };
+        for at in 0..size * SAMPLES {
             let value = network.uniform();
-            let shown = network.uniform() < density;
+            let place = at % size / channels;
+            let (y, x) = (place / width, place % width);
+            let side = if height == 1 { density } else { density.sqrt() };
+            let shown = (height == 1 || inside(y, height, side)) && inside(x, width, side);
             network.samples.push(match (shown, signed) {
                 (false, _) => 0.0,
                 (true, false) => value,
@@ -417,7 +426,7 @@ pub(super) fn grid() -> Vec<(String, Network)> {
     let mut add = |name: String, network: Network| all.push((name, network));
     let counts = |shape: [usize; 3], density: f32| {
         let conv = Conv::new(shape[2], 1, 1).active(density);
-        Network::new([shape[0], shape[1], 1], false, 1.0).conv(conv)
+        Network::new([shape[0], shape[1], 8], false, 1.0).conv(conv)
     };
     for density in [0.2, 0.4, 0.7] {
         let name = |what: &str| format!("{what}, {:.0} % active", density * 100.0);
@@ -491,7 +500,10 @@ pub(super) fn grid() -> Vec<(String, Network)> {
         );
         add(
             name("matrix, 256 to 64"),
-            counts([1, 1, 256], density).dense(64, 0.05).class(2),
+            Network::new([1, 1, 64], false, 1.0)
+                .dense(256, density)
+                .dense(64, 0.05)
+                .class(2),
         );
         add(
             name("residual identity"),

@@ -359,7 +359,11 @@ impl Source<'_> {
                 continue;
             }
             let line = y * width * channels;
-            if side_by_side && (inputs.is_multiple_of(4) || whole) {
+            if side_by_side && whole {
+                let at = line + left * channels;
+                let inside = self.values.get(at + part.at..at + end);
+                window.put(inside.unwrap_or(&[]));
+            } else if side_by_side && inputs.is_multiple_of(4) {
                 // Some columns before, some inside, some behind.
                 let start = out_x * stride_x;
                 let before = padding_x.saturating_sub(start).min(columns);
@@ -371,28 +375,49 @@ impl Source<'_> {
                 window.zeros((from - part.at) / 2);
                 window.put(self.values.get(inside).unwrap_or(&[]));
                 window.zeros((end - to) / 2);
+            } else if inputs.is_multiple_of(4) {
+                self.columns(part, line, left, |values, count| match values {
+                    Some(values) => window.put(values),
+                    None => window.zeros(count / 2),
+                });
             } else {
-                self.gather_apart(part, line, left, window);
+                self.put_together(part, line, left, window);
             }
         }
     }
 
-    /// Brings a row of a part of a window, column by column.
+    /// Brings a row of a part of a window, whose columns are no whole number of fours.
     #[inline(never)]
-    fn gather_apart(&self, part: Part, line: usize, left: usize, window: &mut Window<'_>) {
-        let &Self {
-            width,
-            channels,
-            inputs,
-            ..
-        } = self;
-        let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
-        // What is no whole number of fours is put together first.
-        let whole = inputs.is_multiple_of(4);
+    fn put_together(&self, part: Part, line: usize, left: usize, window: &mut Window<'_>) {
         let mut copy = [0u8; WINDOW];
-        let room = if whole { 0 } else { values };
-        let copy = copy.get_mut(..room).unwrap_or(&mut []);
-        copy.fill(self.zero_point);
+        let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
+        let copy = copy.get_mut(..values).unwrap_or(&mut []);
+        let mut rest = &mut *copy;
+        self.columns(part, line, left, |values, count| {
+            let (column, behind) = core::mem::take(&mut rest)
+                .split_at_mut_checked(count)
+                .unwrap_or_default();
+            for (at, to) in column.iter_mut().enumerate() {
+                let value = values.and_then(|values| values.get(at));
+                *to = value.copied().unwrap_or(self.zero_point);
+            }
+            rest = behind;
+        });
+        window.put(copy);
+    }
+
+    /// Calls `put` with the values of each column in a row of a part of a window, or with none where it lies outside, and
+    /// with their number.
+    #[inline]
+    fn columns(
+        &self,
+        part: Part,
+        line: usize,
+        left: usize,
+        mut put: impl FnMut(Option<&[u8]>, usize),
+    ) {
+        let inputs = self.inputs;
+        let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
         let first = part.at.checked_div(inputs).unwrap_or(0);
         let mut skipped = part.at - first * inputs;
         let mut place = 0;
@@ -402,24 +427,11 @@ impl Source<'_> {
             }
             let count = (inputs - skipped).min(values - place);
             let x = left.wrapping_add(column * self.dilation[1]);
-            let start = line + x.wrapping_mul(channels) + part.group * inputs + skipped;
+            let start = line + x.wrapping_mul(self.channels) + part.group * inputs + skipped;
             let inside = self.values.get(start..start.wrapping_add(count));
-            match inside.filter(|_| x < width) {
-                Some(from) if whole => window.put(from),
-                None if whole => window.zeros(count / 2),
-                Some(from) => {
-                    let to = copy.get_mut(place..place + count).unwrap_or(&mut []);
-                    for (to, from) in to.iter_mut().zip(from) {
-                        *to = *from;
-                    }
-                }
-                None => {}
-            }
+            put(inside.filter(|_| x < self.width), count);
             place += count;
             skipped = 0;
-        }
-        if !whole {
-            window.put(copy);
         }
     }
 }
