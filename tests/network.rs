@@ -119,6 +119,61 @@ fn is_pool(e: &Ensemble) -> bool {
 }
 
 fn layered(pools: bool) -> impl Strategy<Value = integers::Network> {
+    layered_of(pools, layer(), 1..5)
+}
+
+/// Networks of one step, most of whose convolutions are dense: depthwise, grouped and dilated ones, with padding and any
+/// number of filters, from neurons and from inputs whose zero point is any byte, some behind max pooling.
+pub fn dense_networks() -> impl Strategy<Value = integers::Network> {
+    let channels = prop_oneof![3 => 1usize..20, 3 => Just(8), 1 => Just(16), 1 => Just(24)];
+    let convolution = (
+        channels,
+        prop::array::uniform2(1usize..6),
+        prop::array::uniform2(1usize..4),
+        prop_oneof![3 => Just([1, 1]), 1 => prop::array::uniform2(1usize..3)],
+        any::<bool>(),
+        prop::bool::weighted(0.4),
+        prop::bool::weighted(0.7),
+    );
+    let convolution = convolution.prop_map(
+        |(channels, kernel, stride, dilation, same, grouped, whole)| Layer::Convolution {
+            channels,
+            kernel,
+            stride,
+            dilation,
+            same,
+            grouped,
+            whole,
+        },
+    );
+    let layer = prop_oneof![1 => layer(), 4 => convolution.prop_map(|c| (Before::Nothing, c))];
+    let layer = layer.boxed();
+    let networks = prop_oneof![
+        3 => layered_of(false, layer.clone(), 1..2),
+        1 => layered_of(true, layer, 1..2),
+    ];
+    (networks, any::<u64>()).prop_map(|(network, seed)| dense(network, seed))
+}
+
+/// Makes most convolutions of a network dense that can be.
+fn dense(mut network: integers::Network, seed: u64) -> integers::Network {
+    let mut random = Random(seed | 1);
+    for c in &mut network.connections {
+        let kept = match c.post {
+            Target::Population(p) => !is_pool(&network.ensembles[p]),
+            Target::Output(_) => true,
+        };
+        let convolution = matches!(c.transform, Transform::Convolution(_));
+        c.dense = kept && convolution && c.source == Seen::Direct && random.below(5) > 0;
+    }
+    network
+}
+
+fn layered_of(
+    pools: bool,
+    layer: impl Strategy<Value = (Before, Layer)>,
+    steps: std::ops::Range<u16>,
+) -> impl Strategy<Value = integers::Network> {
     // Long lines have more columns than a kernel looks up at once.
     let shape = prop_oneof![
         6 => prop::array::uniform3(1usize..9),
@@ -126,9 +181,9 @@ fn layered(pools: bool) -> impl Strategy<Value = integers::Network> {
     ];
     (
         shape,
-        prop::collection::vec(layer(), 0..4),
+        prop::collection::vec(layer, 0..4),
         1usize..12,
-        1u16..5,
+        steps,
         1u8..20,
         any::<u64>(),
     )
@@ -634,6 +689,7 @@ impl Random {
             _ => [1, 12],
         };
         Connection {
+            dense: false,
             pre,
             post,
             source,
@@ -834,6 +890,7 @@ impl Builder {
             ..Ensemble::default()
         });
         network.connections.push(Connection {
+            dense: false,
             pre,
             post: Target::Population(at),
             source,

@@ -1,5 +1,6 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
+mod counts;
 mod exact;
 mod pool;
 mod temporal;
@@ -26,6 +27,7 @@ const STEPS: bool = Part::Steps.is_built();
 const MAX_POOLING: bool = Part::MaxPooling.is_built();
 const TEMPORAL: bool = Part::Temporal.is_built();
 const WIDE: bool = Part::Wide.is_built();
+const DENSE: bool = Part::Dense.is_built();
 
 /// Watches a network at work.
 pub trait Probe {
@@ -263,7 +265,11 @@ where
         self.driven = false;
         let layout = self.image.layout();
         for index in 0..layout.ensembles.len() {
-            self.rest(index);
+            // Others rest when their first source fires.
+            let first = self.first_source(index);
+            if !layout.reuses || matches!(first, Some(Pre::Input(_))) {
+                self.rest(index);
+            }
         }
         for area in &layout.outputs {
             self.clear(whole(area));
@@ -271,6 +277,28 @@ where
         if EXACT && self.exact {
             self.clear(layout.inboxes() as usize..self.arena.len());
             self.settle_inputs();
+        }
+    }
+
+    /// The first source of an ensemble.
+    fn first_source(&self, index: usize) -> Option<Pre> {
+        let mut connections = self.image.description().connections.iter();
+        let reaches =
+            |c: &&Connection| matches!(c.post, Post::Ensemble(e) if usize::from(e) == index);
+        connections.find(reaches).map(|c| c.pre)
+    }
+
+    /// Brings those ensembles to rest whose first source is the one of this index, and this one if it has no source.
+    fn rest_targets(&mut self, index: u8) {
+        let ensembles = self.image.description().ensembles.len();
+        for target in usize::from(index)..ensembles {
+            let begins = match self.first_source(target) {
+                None => target == usize::from(index),
+                Some(first) => first.ensemble() == Some(index),
+            };
+            if begins {
+                self.rest(target);
+            }
         }
     }
 
@@ -580,7 +608,7 @@ where
         for (index, (e, area)) in (0u8..).zip(network.ensembles.iter().zip(&layout.ensembles)) {
             let count = rest
                 .iter()
-                .take_while(|c| c.pre == Pre::Ensemble(index))
+                .take_while(|c| c.pre.ensemble() == Some(index))
                 .count();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
@@ -591,6 +619,9 @@ where
                 exact,
             };
             let neurons = e.neurons as usize;
+            if layout.reuses {
+                self.rest_targets(index);
+            }
             if TEMPORAL && let Some(kind) = e.temporal() {
                 temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
                 probe.done(Layer::Ensemble(usize::from(index)));
@@ -708,7 +739,8 @@ where
 
     /// V - θ of a neuron (V of a LIF neuron), for a debugger's eye; `None` if there is no such neuron, or it pools.
     /// At rest it holds the bias of the first step already, if events reach the ensemble directly;
-    /// after the last step it need not be kept.
+    /// after the last step it need not be kept. In a network of one step that reuses memory it is there from when the first
+    /// source of its ensemble has fired until the ensemble does.
     #[must_use]
     pub fn potential(&self, ensemble: usize, neuron: usize) -> Option<i32> {
         let e = self.image.description().ensembles.get(ensemble)?;
@@ -827,8 +859,10 @@ fn target<'a, const E: usize, const C: usize>(
     }
 }
 
-/// The part of the arena behind an ensemble, where all its targets and all inboxes lie.
+/// The part of the arena behind an ensemble, where all inboxes lie and, unless memory is reused, all its targets; and the part
+/// before it.
 struct Later<'a> {
+    before: &'a mut [u32],
     words: &'a mut [u32],
     /// Start in the arena, in words.
     start: usize,
@@ -837,6 +871,9 @@ struct Later<'a> {
 impl Later<'_> {
     /// Words by their places in the whole arena.
     fn range(&mut self, range: Range<usize>) -> &mut [u32] {
+        if range.end <= self.before.len() {
+            return self.before.get_mut(range).unwrap_or(&mut []);
+        }
         let (Some(from), Some(to)) = (
             range.start.checked_sub(self.start),
             range.end.checked_sub(self.start),
@@ -866,13 +903,19 @@ struct Own<'a> {
 fn cut<'a>(arena: &'a mut [u32], area: &Area) -> Option<(Own<'a>, Later<'a>)> {
     let start = area.end as usize;
     let (own, words) = arena.split_at_mut_checked(start)?;
-    let (before, state) = own.split_at_mut_checked(area.state as usize)?;
+    let (rest, state) = own.split_at_mut_checked(area.state as usize)?;
+    let (before, currents) = rest.split_at_mut_checked(area.current as usize)?;
     let own = Own {
-        currents: before.get(area.current as usize..)?,
+        currents,
         state,
         inbox: area.inbox as usize,
     };
-    Some((own, Later { words, start }))
+    let later = Later {
+        before,
+        words,
+        start,
+    };
+    Some((own, later))
 }
 
 /// Connections over which an ensemble's spikes go.
@@ -891,6 +934,9 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
         K: Kernels<u16> + Kernels<u32>,
     {
         for c in self.connections {
+            if DENSE && (matches!(c.pre, Pre::Counts(_)) || self.sums(c).is_some()) {
+                continue;
+            }
             if TEMPORAL
                 && let Some((e, kind)) = temporal_target(self.image, c.post)
                 && let Some((area, ..)) = target(self.image, c.post)
@@ -923,6 +969,16 @@ enum Neurons<'a> {
     Wide(Population<'a, u32>),
 }
 
+impl Neurons<'_> {
+    /// The bytes of all potentials.
+    fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Narrow(p) => bytemuck::cast_slice_mut(p.potentials),
+            Self::Wide(p) => bytemuck::cast_slice_mut(p.potentials),
+        }
+    }
+}
+
 /// Updates a population and sends its spikes on, a buffer at a time.
 fn fire<K, const E: usize, const C: usize>(
     mut population: Neurons<'_>,
@@ -938,6 +994,7 @@ fn fire<K, const E: usize, const C: usize>(
         Neurons::Wide(p) if STEPS && WIDE && p.receives() => K::settle(p),
         _ => {}
     }
+    let dense = DENSE && outgoing.takes_counts();
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {
@@ -950,12 +1007,18 @@ fn fire<K, const E: usize, const C: usize>(
         if reached <= next {
             break;
         }
+        if dense {
+            counts::note(population.bytes(), next..reached, &events);
+        }
         next = reached;
         if events.is_empty() {
             continue;
         }
         probe.spikes(outgoing.ensemble, &events);
         outgoing.send::<K>(&events, &mut later);
+    }
+    if dense {
+        counts::send::<K, E, C>(population.bytes(), neurons, outgoing, &mut later);
     }
 }
 

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use tinyspike_shared::image::{Image, SourceMap, Transform, Width};
+use tinyspike_shared::weights::Layout;
 
 use crate::kernels::NATIVE;
 use crate::kernels::family::{Family, Leaves, Shape, Values};
@@ -33,6 +34,8 @@ pub enum Part {
     MaxPooling,
     /// Current-based neurons. [`Image::parse`] refuses them if it is missing.
     Temporal,
+    /// Layers that are computed densely, from all bytes of an input or all counts of an ensemble.
+    Dense,
     /// The portable kernels, for all that those of the processor's family leave to them. With a family that leaves
     /// nothing to a part it is always there.
     Portable,
@@ -40,7 +43,7 @@ pub enum Part {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Exact,
         Self::Convolutions,
         Self::InputMatrices,
@@ -49,6 +52,7 @@ impl Part {
         Self::Wide,
         Self::MaxPooling,
         Self::Temporal,
+        Self::Dense,
         Self::Portable,
     ];
 
@@ -64,6 +68,7 @@ impl Part {
             Self::Wide => "wide",
             Self::MaxPooling => "max-pooling",
             Self::Temporal => "temporal",
+            Self::Dense => "dense",
             Self::Portable => "portable",
         }
     }
@@ -80,6 +85,7 @@ impl Part {
             Self::Wide => cfg!(feature = "wide"),
             Self::MaxPooling => cfg!(feature = "max-pooling"),
             Self::Temporal => cfg!(feature = "temporal"),
+            Self::Dense => cfg!(feature = "dense"),
             Self::Portable => cfg!(feature = "portable") || NATIVE.leaves.is_none(),
         }
     }
@@ -96,6 +102,7 @@ impl fmt::Display for Part {
             Self::Wide => "ensembles of 32 bits",
             Self::MaxPooling => "max pooling",
             Self::Temporal => "current-based neurons",
+            Self::Dense => "dense layers",
             Self::Portable => "kernels for shapes and layouts that have none in assembly",
         })
     }
@@ -147,10 +154,22 @@ impl Parts {
             let left = |leaves: Leaves| !counts && (leaves.connection)(&shape, c.layout);
             let convolution = matches!(c.transform, Transform::Convolution(_));
             let driven = matches!(shape.values, Values::Input { .. });
+            let source = c.pre.ensemble();
+            let source = source.and_then(|e| network.ensembles.get(usize::from(e)));
+            let summed = source.is_some_and(|e| !dynamic && c.sums(e, network.steps).is_some());
             parts = parts
                 .and(Part::SourceMaps, c.source != SourceMap::Direct)
                 .and(Part::Convolutions, convolution)
                 .and(Part::InputMatrices, driven && !convolution)
+                .and(
+                    Part::Dense,
+                    shape.is_dense() || c.layout == Layout::Tiles || summed,
+                )
+                // Sums exceed what kernels for counts take.
+                .and(
+                    Part::Portable,
+                    summed && !convolution && family.leaves.is_some(),
+                )
                 .and(Part::Wide, convolution && shape.width == Width::I32)
                 .and(Part::Portable, family.leaves.is_some_and(left));
         }

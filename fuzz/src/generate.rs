@@ -476,6 +476,25 @@ impl Generator {
             Some(dense) => dense,
             None => Transform::Convolution(self.convolution(seen, target)?),
         };
+        let plain = |e: u8| network.ensembles[usize::from(e)].is_direct();
+        let kept = match post {
+            Post::Ensemble(e) => plain(e),
+            Post::Output(o) => network.outputs[usize::from(o)].sums_up(),
+        };
+        let convolution = matches!(transform, Transform::Convolution(_));
+        let pre = match pre {
+            Pre::Ensemble(e)
+                if network.steps == 1
+                    && plain(e)
+                    && kept
+                    && convolution
+                    && source == SourceMap::Direct
+                    && self.chance(60) =>
+            {
+                Pre::Counts(e)
+            }
+            pre => pre,
+        };
         let fit = Layout::ALL
             .into_iter()
             .filter(|layout| layout.fits(&transform));
@@ -558,7 +577,7 @@ impl Generator {
         let wanted = self.range(1, 8);
         let made = (0..wanted).filter_map(|_| self.connection(&parts, &network));
         let mut made: Vec<Connection> = made.collect();
-        made.sort_by_key(|c| c.pre);
+        made.sort_by_key(|c| c.pre.order());
         for connection in made {
             assert!(network.connections.push(connection).is_ok());
         }
@@ -612,6 +631,7 @@ impl Generator {
                     return;
                 };
                 match field {
+                    0 if axis == 0 => c.pre = Pre::Counts(odd as u8),
                     0 => c.pre = Pre::Ensemble(odd as u8),
                     1 => c.post = Post::Ensemble(odd as u8),
                     2 => c.weights.offset = c.weights.offset.wrapping_add(odd),

@@ -141,7 +141,7 @@ fn work(image: &Image<'_>) -> u64 {
     let of = |c: &Connection| {
         let sources = match c.pre {
             Pre::Input(i) => network.inputs.get(usize::from(i)).map_or(0, |i| i.size),
-            Pre::Ensemble(e) => network
+            Pre::Ensemble(e) | Pre::Counts(e) => network
                 .ensembles
                 .get(usize::from(e))
                 .map_or(0, |e| e.neurons),

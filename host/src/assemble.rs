@@ -56,10 +56,10 @@ fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layou
         let (least, most) = layout.range();
         c.weights.iter().all(|w| (least..=most).contains(w))
     };
-    if c.weights.len() >= NIBBLES && hold(Layout::Nibbles) {
+    if c.weights.len() >= NIBBLES && hold(Layout::Nibbles) && !c.dense {
         return Layout::Nibbles;
     }
-    let shape = Shape {
+    let mut shape = Shape {
         transform: &c.transform,
         width,
         values: match c.pre {
@@ -77,7 +77,20 @@ fn layout_of(network: &integers::Network, c: &Connection, width: Width) -> Layou
             Source::Population(_) => Values::Counts,
         },
     };
-    let fastest = network.target.layout(&shape);
+    let mut fastest = network.target.layout(&shape);
+    if c.dense {
+        let usual = shape;
+        let zero_point = match c.pre {
+            Source::Input(input) => network.inputs[input].zero_point,
+            Source::Population(_) => 0,
+        };
+        shape.values = Values::Dense { zero_point };
+        let dense = network.target.layout(&shape);
+        let reads = |shape| (network.target.reads)(shape, dense);
+        if matches!(c.pre, Source::Population(_)) || reads(&usual) {
+            fastest = dense;
+        }
+    }
     if hold(fastest) {
         fastest
     } else {
@@ -94,6 +107,7 @@ pub fn suits(image: &Image<'_>, family: &Family) -> bool {
     network.connections.iter().all(|c| {
         matches!(c.layout, Layout::Nibbles | Layout::Halves)
             || c.layout == family.layout(&Shape::of(network, c))
+            || (family.reads)(&Shape::of(network, c), c.layout)
     })
 }
 
@@ -320,6 +334,7 @@ fn describe<'a>(
         let connection = image::Connection {
             pre: match c.pre {
                 Source::Input(i) => image::Pre::Input(i as u8),
+                Source::Population(p) if c.dense => image::Pre::Counts(p as u8),
                 Source::Population(p) => image::Pre::Ensemble(p as u8),
             },
             post: match c.post {
@@ -435,7 +450,7 @@ mod tests {
             let transform = Transform::Convolution(conv);
             let filters = usize::from(conv.filters);
             let n = Layout::Rows.bytes(&transform).unwrap() as usize;
-            for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows] {
+            for layout in [Layout::Rows, Layout::Halves, Layout::Wide, Layout::WidePairs, Layout::Windows, Layout::Tiles] {
                 let plain = values(n, most(layout), seed);
                 let bytes = encoded(&plain, &transform, layout);
                 prop_assert_eq!(Some(bytes.len() as u32), layout.bytes(&transform));

@@ -933,6 +933,7 @@ mod tests {
     /// An input, an ensemble and an output, of one value each.
     fn image() -> ImageBuf {
         let connection = |pre, post| Connection {
+            dense: false,
             pre,
             post,
             source: Seen::Direct,

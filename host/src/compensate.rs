@@ -19,6 +19,7 @@ use tinyspike_firmware::{Event, Probe};
 
 use crate::assemble::{AssembleError, assemble};
 use crate::calibrate::{BATCH, Calibration, Samples, batch_of, forward};
+use crate::cost;
 use crate::emulate::{EmulateError, HostEngine};
 use crate::graph::{Convolution, Graph, LinearMap, Link, Neuron, Source, Target};
 use crate::integers;
@@ -76,6 +77,12 @@ struct Rows {
 }
 
 impl Reference {
+    /// The samples that it was made of.
+    #[must_use]
+    pub const fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
     /// Runs the float network.
     ///
     /// # Errors
@@ -216,6 +223,7 @@ pub fn compensate(
     };
     let mut quantizer = Quantizer::new(&graph, inputs, calibration, options)?;
     quantizer.all(&graph, &rounding)?;
+    cost::choose_by_shape(&mut quantizer.network);
     let all: Vec<(Target, usize)> = graph.targets().collect();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.populations.len()];
     for ((layer, (target, size)), rows) in all.into_iter().enumerate().zip(&reference.targets) {

@@ -1,61 +1,408 @@
-//! Cost of an inference on a processor: instructions, predicted from counts.
+//! Cost of an inference on a processor: instructions and cycles, predicted from counts.
 //!
-//! instructions = Σ coefficient · count. The counts come from a run with the device's own engine; the
-//! coefficients, by the layout of weights and the width of potentials, are the kernel family's.
+//! cost = Σ coefficient · count. The counts come from a run with the device's own engine; the coefficients, by the layout
+//! of weights, the width of potentials and the kernel that reads them, are the kernel family's.
+//!
+//! What reaches a connection's targets can be computed event by event, or densely from all values of its source. Both
+//! are priced here, and [`choose`] takes the cheaper one, connection by connection.
 
-use tinyspike_firmware::kernels::family::{Cost, EventCost};
-use tinyspike_shared::image::{Connection, Pre, Transform, Width};
+use tinyspike_firmware::kernels::family::{Cost, EventCost, Family, Shape, Values};
+use tinyspike_shared::image::{
+    Connection, Convolution, Description, Ensemble, Pre, SourceMap, Transform, Width, Window,
+};
 use tinyspike_shared::weights::Layout;
 
 use crate::assemble::Image;
-use crate::emulate::Run;
+use crate::emulate::{Activity, Run};
+use crate::graph::Source;
+use crate::integers;
+
+/// Unit of a cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Executed instructions.
+    Instructions,
+    /// Cycles of a core whose memory never waits.
+    Cycles,
+}
+
+impl Unit {
+    const fn of(self, family: &Family) -> &Cost {
+        match self {
+            Self::Instructions => &family.cost,
+            Self::Cycles => &family.cycles,
+        }
+    }
+}
+
+/// Cost of an inference, in the mean over the samples of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Cost of each input: what it brings to its targets.
+    pub inputs: Vec<f64>,
+    /// Cost of each ensemble: its neurons, and all that their spikes bring to targets.
+    pub ensembles: Vec<f64>,
+    /// All else.
+    pub rest: f64,
+}
+
+impl Prediction {
+    /// The whole.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.inputs.iter().chain(&self.ensembles).sum::<f64>() + self.rest
+    }
+}
 
 /// The mean instructions of an inference, over the samples of `run`.
 #[must_use]
-pub fn instructions(cost: &Cost, image: &Image<'_>, run: &Run) -> f64 {
+pub fn instructions(family: &Family, image: &Image<'_>, run: &Run) -> f64 {
+    predict(family, Unit::Instructions, image, run).total()
+}
+
+/// The mean cycles of an inference, over the samples of `run`.
+#[must_use]
+pub fn cycles(family: &Family, image: &Image<'_>, run: &Run) -> f64 {
+    predict(family, Unit::Cycles, image, run).total()
+}
+
+/// The mean cost of an inference and of its layers, over the samples of `run`.
+#[must_use]
+pub fn predict(family: &Family, unit: Unit, image: &Image<'_>, run: &Run) -> Prediction {
     let network = image.description();
-    let samples = run.trials.len().max(1) as f64;
-    let steps: usize = run.trials.iter().map(|t| t.steps()).sum();
-    let steps = steps as f64;
-    let mut sum = samples * (units(cost.inference) + input(cost, image))
-        + samples * image.arena_bytes() as f64 * units(cost.rest_byte)
-        + run.input().ops as f64 * input_op(cost, image);
-    for e in &network.ensembles {
+    let prices = Prices::new(family, unit, image, run);
+    let cost = prices.cost;
+    let mut prediction = Prediction {
+        inputs: (network.inputs.iter())
+            .map(|i| f64::from(i.size) * units(cost.input_place))
+            .collect(),
+        ensembles: vec![0.0; network.ensembles.len()],
+        rest: units(cost.inference) + state(image) * units(cost.rest_byte),
+    };
+    for (at, e) in network.ensembles.iter().enumerate() {
+        prediction.ensembles[at] += prices.neurons(at, e);
+    }
+    for c in &network.connections {
+        let way = match (c.pre, c.layout) {
+            (Pre::Counts(_), _) | (Pre::Input(_), Layout::Tiles) => Way::Dense,
+            _ => Way::Events,
+        };
+        let price = prices.connection(c, c.layout, way);
+        match c.pre {
+            Pre::Input(i) => prediction.inputs[usize::from(i)] += price,
+            Pre::Ensemble(e) | Pre::Counts(e) => prediction.ensembles[usize::from(e)] += price,
+        }
+    }
+    prediction
+}
+
+/// The bytes of all states, which may share memory.
+fn state(image: &Image<'_>) -> f64 {
+    let network = image.description();
+    let ensembles = (0..network.ensembles.len()).map(|at| image.ensemble_ram(at));
+    let outputs = (0..network.outputs.len()).map(|at| image.output_ram(at));
+    ensembles.chain(outputs).map(f64::from).sum()
+}
+
+/// Way in which values of a source reach targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Events,
+    Dense,
+}
+
+/// Prices of the parts of an image.
+struct Prices<'a> {
+    family: &'a Family,
+    cost: &'a Cost,
+    network:
+        &'a Description<'a, { crate::image::MAX_ENSEMBLES }, { crate::image::MAX_CONNECTIONS }>,
+    run: &'a Run,
+    samples: f64,
+    steps: f64,
+}
+
+impl<'a> Prices<'a> {
+    fn new(family: &'a Family, unit: Unit, image: &'a Image<'_>, run: &'a Run) -> Self {
+        let samples = run.trials.len().max(1) as f64;
+        let steps: usize = run.trials.iter().map(|t| t.steps()).sum();
+        Self {
+            family,
+            cost: unit.of(family),
+            network: image.description(),
+            run,
+            samples,
+            steps: steps as f64 / samples,
+        }
+    }
+
+    /// Price of updating the neurons of an ensemble.
+    fn neurons(&self, at: usize, e: &Ensemble) -> f64 {
+        let cost = self.cost;
         let each = units(match e.width {
             Width::I16 => cost.neuron_16,
             Width::I32 => cost.neuron_32,
         });
-        let bytes = e.width.bytes() as f64 * f64::from(e.neurons);
-        sum += steps * (units(cost.step) + each * f64::from(e.neurons))
-            + (steps - samples) * units(cost.settle_byte) * bytes;
+        let neurons = f64::from(e.neurons);
+        let bytes = e.width.bytes() as f64 * neurons;
+        let events = self.run.ensembles.get(at).map_or(0, |a| a.events) as f64;
+        let plain = match self.family.leaves {
+            Some(leaves) if (leaves.ensemble)(e) && !e.pools() => units(cost.plain_neuron),
+            _ => 0.0,
+        };
+        let counts = (self.network.connections.iter())
+            .any(|c| matches!(c.pre, Pre::Counts(pre) if usize::from(pre) == at));
+        let noted = match counts {
+            true => {
+                units(cost.dense.count) * events / self.samples + units(cost.dense.neuron) * neurons
+            }
+            false => 0.0,
+        };
+        self.steps * (units(cost.step) + (each + plain) * neurons)
+            + (self.steps - 1.0) * units(cost.settle_byte) * bytes
+            + units(cost.spike) * events / self.samples
+            + noted
     }
-    for (at, activity) in (0u8..).zip(&run.ensembles) {
-        sum += activity.events as f64 * units(cost.spike);
-        let outgoing = network.connections.iter();
-        let outgoing: Vec<EventCost> = outgoing
-            .filter(|c| c.pre == Pre::Ensemble(at))
-            .map(|c| event(cost, c))
-            .collect();
+
+    /// Activity of a connection's source, and the share of its operations that go over this connection.
+    fn activity(&self, c: &Connection) -> (Activity, f64) {
+        let of = |list: &[Activity], at: u8| list.get(usize::from(at)).copied().unwrap_or_default();
+        let activity = match c.pre {
+            Pre::Input(i) => of(&self.run.inputs, i),
+            Pre::Ensemble(e) | Pre::Counts(e) => of(&self.run.ensembles, e),
+        };
         // How many of the weights lead over which connection was not counted.
-        let share = 1.0 / outgoing.len().max(1) as f64;
-        let counted = activity.ops - activity.single_ops;
-        for cost in outgoing {
-            sum += activity.events as f64 * units(cost.event)
-                + activity.single_ops as f64 * units(cost.single_op) * share
-                + counted as f64 * units(cost.counted_op) * share;
+        let alike = self.network.connections.iter();
+        let alike = alike.filter(|other| other.pre.order() == c.pre.order());
+        let all: f64 = alike.map(reach).sum();
+        (activity, if all > 0.0 { reach(c) / all } else { 1.0 })
+    }
+
+    /// Price of a connection in a way, with weights in a layout.
+    fn connection(&self, c: &Connection, layout: Layout, way: Way) -> f64 {
+        let mut shape = Shape::of(self.network, c);
+        let zero_point = match shape.values {
+            Values::Input { zero_point } => zero_point,
+            _ => 0,
+        };
+        if let Pre::Counts(_) = c.pre
+            && way == Way::Events
+        {
+            shape.values = Values::Counts;
+        }
+        if way == Way::Dense {
+            shape.values = Values::Dense { zero_point };
+        }
+        let reads = (self.family.reads)(&shape, layout);
+        match (&c.transform, way) {
+            (Transform::Convolution(conv), Way::Dense) => self.dense(conv, layout, reads),
+            _ if matches!(shape.values, Values::Input { .. }) => self.input(c, reads),
+            _ => self.events(c, layout),
         }
     }
-    sum / samples
+
+    /// Price of what an input's values bring that are not the zero point.
+    fn input(&self, c: &Connection, reads: bool) -> f64 {
+        let cost = self.cost;
+        let (activity, share) = self.activity(c);
+        let ops = activity.ops as f64 / self.samples * share;
+        match &c.transform {
+            Transform::Dense(_) => ops * units(cost.input_matrix_op),
+            Transform::Convolution(conv) if reads => {
+                let windows = places(conv) * f64::from(conv.filters.div_ceil(8));
+                let size: f64 = conv.input.iter().map(|d| f64::from(*d)).product();
+                let full = (activity.events as f64 / self.samples / size)
+                    .min(1.0)
+                    .powi(2);
+                windows * (units(cost.input_window) + full * units(cost.input_full_window))
+                    + ops * units(cost.input_convolution_op)
+            }
+            Transform::Convolution(conv) => self.portable(conv),
+        }
+    }
+
+    /// Price of a source's events.
+    fn events(&self, c: &Connection, layout: Layout) -> f64 {
+        let cost = self.cost;
+        let (activity, share) = self.activity(c);
+        let price = event(cost, &c.transform, layout);
+        let per_sample = |n: u64| n as f64 / self.samples;
+        let source = c.pre.ensemble();
+        let source = source.and_then(|e| self.network.ensembles.get(usize::from(e)));
+        let summed = source.and_then(|e| c.sums(e, self.network.steps));
+        if let (Some(e), Some(window), false) = (source, summed, self.network.is_exact()) {
+            return self.sums(e, window, c, layout);
+        }
+        let counted = per_sample(activity.ops - activity.single_ops);
+        let ops = per_sample(activity.ops) * share;
+        let taps = match &c.transform {
+            Transform::Convolution(conv) if !matches!(layout, Layout::WidePairs | Layout::Wide) => {
+                ops / f64::from(conv.row().max(1))
+            }
+            _ => 0.0,
+        };
+        let mapped = match c.source {
+            SourceMap::Direct => 0,
+            _ => cost.mapped_event,
+        };
+        per_sample(activity.events) * (units(price.event) + units(mapped))
+            + per_sample(activity.single_ops) * units(price.single_op) * share
+            + counted * units(price.counted_op) * share
+            + taps * units(cost.plain_tap)
+    }
+
+    /// Price of the sums of counts that a window sees, each an event.
+    fn sums(&self, e: &Ensemble, window: &Window, c: &Connection, layout: Layout) -> f64 {
+        let cost = self.cost;
+        let price = event(cost, &c.transform, layout);
+        let (activity, _) = self.activity(c);
+        let neurons = f64::from(e.neurons);
+        let seen: f64 = window.output.iter().map(|d| f64::from(*d)).product();
+        let crowd = f64::from(window.pool[0]) * f64::from(window.pool[1]);
+        let quiet = 1.0 - activity.events as f64 / self.samples / neurons.max(1.0);
+        let events = seen * (1.0 - quiet.powf(crowd.min(neurons / seen.max(1.0))));
+        let noted = units(cost.dense.count) * activity.events as f64 / self.samples;
+        let each = match &c.transform {
+            Transform::Dense(d) => {
+                // Sums are larger than what kernels for counts take.
+                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(cost.summed_event)
+            }
+            Transform::Convolution(conv) => {
+                let [y, x] = inside(conv);
+                let row = f64::from(conv.row()) * f64::from(conv.input[2]);
+                y * x * row / seen.max(1.0) * units(price.counted_op) + units(price.event)
+            }
+        };
+        noted + neurons * units(cost.sum) + events * each
+    }
+
+    /// Price of computing all targets of a convolution densely.
+    fn dense(&self, conv: &Convolution, layout: Layout, reads: bool) -> f64 {
+        let dense = &self.cost.dense;
+        if !reads {
+            return self.portable(conv);
+        }
+        let places = places(conv);
+        if layout == Layout::Halves {
+            // Channels in lanes.
+            let channels = f64::from(conv.filters);
+            let inside = inside(conv);
+            let blocks = channels / 8.0;
+            return self.steps
+                * (places * (units(dense.lanes_place) + blocks * units(dense.lanes_block))
+                    + inside[0] * blocks * f64::from(conv.output[1]) * units(dense.lanes_row)
+                    + inside[0] * inside[1] * channels * units(dense.lanes_mac));
+        }
+        if layout == Layout::Rows {
+            // Plain rows, a tap of a window at a time.
+            let [y, x] = inside(conv);
+            let values = match conv.row() {
+                1 if conv.groups == conv.input[2] => 0.0,
+                _ => f64::from(conv.input[2]),
+            };
+            let filters = f64::from(conv.row()) * f64::from(conv.input[2]);
+            return self.steps
+                * y
+                * x
+                * (units(dense.window) + values * units(dense.value) + filters * units(dense.mac));
+        }
+        let run = u32::from(conv.kernel[1]) * u32::from(conv.group_inputs());
+        let rows = f64::from(conv.kernel[0]);
+        let values = rows * f64::from(run.next_multiple_of(4));
+        let blocks = f64::from(conv.row().div_ceil(4));
+        let aside = match conv.row().is_multiple_of(4) && conv.output[2].is_multiple_of(2) {
+            // A single window has no partner.
+            true if places > 1.0 => 0.0,
+            false if conv.output[2].is_multiple_of(2) => 1.0,
+            _ => blocks,
+        };
+        // Windows whose columns are not side by side, or not all inside.
+        let apart = match conv.groups == 1 && conv.dilation[1] == 1 {
+            true => border(conv),
+            false => 1.0,
+        };
+        // Columns of whole fours are taken in one go where they are side by side.
+        let fours = conv.group_inputs().is_multiple_of(4);
+        let columns = match fours && conv.groups == 1 && conv.dilation[1] == 1 {
+            true => rows * apart,
+            false => rows * f64::from(conv.kernel[1]) * apart,
+        };
+        // The end of a row that is no four is filled up by itself.
+        let rows = if run.is_multiple_of(4) {
+            rows
+        } else {
+            rows * 2.2
+        };
+        self.steps
+            * places
+            * f64::from(conv.groups)
+            * (units(dense.window)
+                + rows * units(dense.row)
+                + columns * units(dense.column)
+                + values * units(dense.value)
+                + aside * units(dense.aside)
+                + blocks * (units(dense.block) + 4.0 * values * units(dense.mac)))
+    }
+
+    /// Price of computing all targets of a convolution in plain Rust.
+    fn portable(&self, conv: &Convolution) -> f64 {
+        let [y, x] = inside(conv);
+        let ops =
+            y * x * f64::from(conv.row()) * f64::from(conv.group_inputs()) * f64::from(conv.groups);
+        let blocks = y * x * f64::from(conv.row().div_ceil(16)) * f64::from(conv.input[2]);
+        self.steps * (ops * units(self.cost.plain_op) + blocks * units(self.cost.plain_value))
+    }
 }
 
-/// Instructions that are given in thousandths.
+/// Target places of a convolution.
+fn places(conv: &Convolution) -> f64 {
+    f64::from(conv.output[0]) * f64::from(conv.output[1])
+}
+
+/// The taps of all windows along each axis that lie inside the source.
+fn inside(conv: &Convolution) -> [f64; 2] {
+    [0, 1].map(|axis| {
+        let (stride, padding) = (u32::from(conv.stride[axis]), u32::from(conv.padding[axis]));
+        let (dilation, size) = (u32::from(conv.dilation[axis]), u32::from(conv.input[axis]));
+        let taps = (0..u32::from(conv.output[axis])).flat_map(|target| {
+            (0..u32::from(conv.kernel[axis])).map(move |tap| target * stride + tap * dilation)
+        });
+        let inside = taps.filter(|at| (padding..padding + size).contains(at));
+        inside.count() as f64
+    })
+}
+
+/// The share of windows of which some columns lie outside.
+fn border(conv: &Convolution) -> f64 {
+    let span = (u32::from(conv.kernel[1]) - 1) * u32::from(conv.dilation[1]) + 1;
+    let (padding, width) = (u32::from(conv.padding[1]), u32::from(conv.input[1]));
+    let outside = (0..u32::from(conv.output[1]))
+        .map(|x| x * u32::from(conv.stride[1]))
+        .filter(|left| *left < padding || left + span > padding + width);
+    outside.count() as f64 / f64::from(conv.output[1].max(1))
+}
+
+/// The weights that all sources of a connection reach together.
+fn reach(c: &Connection) -> f64 {
+    let crowd = match &c.source {
+        SourceMap::Window(w) => {
+            let all = |sides: [u8; 2]| f64::from(sides[0]) * f64::from(sides[1]);
+            all(w.pool)
+        }
+        _ => 1.0,
+    };
+    let macs = DenseMacs::of_connection(c);
+    crowd * (macs.convolution + macs.matrix) as f64
+}
+
+/// Costs that are given in thousandths.
 fn units(thousandths: u32) -> f64 {
     f64::from(thousandths) / 1000.0
 }
 
 /// The cost of events over a connection.
-const fn event(cost: &Cost, c: &Connection) -> EventCost {
-    match (c.layout, &c.transform) {
+const fn event(cost: &Cost, transform: &Transform, layout: Layout) -> EventCost {
+    match (layout, transform) {
         (Layout::Quads, _) => cost.quads,
         (Layout::WidePairs, _) => cost.wide_pairs,
         (Layout::Wide, _) => cost.wide,
@@ -64,29 +411,154 @@ const fn event(cost: &Cost, c: &Connection) -> EventCost {
     }
 }
 
-/// The cost of setting the input, its weights excepted.
-fn input(cost: &Cost, image: &Image<'_>) -> f64 {
-    let network = image.description();
-    let places: f64 = network.inputs.iter().map(|i| f64::from(i.size)).sum();
-    let windows: f64 = driven(image)
-        .map(|c| match &c.transform {
-            Transform::Dense(_) => 0.0,
-            Transform::Convolution(conv) => {
-                let places = f64::from(conv.output[0]) * f64::from(conv.output[1]);
-                places * f64::from(conv.filters.div_ceil(8))
-            }
-        })
-        .sum();
-    places * units(cost.input_place) + windows * units(cost.input_window)
+/// A way of computing a connection, and why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// `true` if its targets are computed from all values of its source.
+    pub dense: bool,
+    /// Cycles by events, and densely; `None` where that cannot be.
+    pub cycles: (f64, Option<f64>),
+    /// Instructions and cycles that the choice adds to what the network costs as it is.
+    pub more: [f64; 2],
 }
 
-/// The cost of a weight that an input touches.
-fn input_op(cost: &Cost, image: &Image<'_>) -> f64 {
-    let convolved = driven(image).any(|c| matches!(c.transform, Transform::Convolution(_)));
-    units(match convolved {
-        true => cost.input_convolution_op,
-        false => cost.input_matrix_op,
-    })
+/// Prices each connection of a network both ways, by what happened in `run` on its image, and makes those dense that are
+/// cheaper so.
+pub fn choose(network: &mut integers::Network, image: &Image<'_>, run: &Run) -> Vec<Choice> {
+    let choices = choices(network, image, run);
+    for (c, choice) in network.connections.iter_mut().zip(&choices) {
+        c.dense = choice.dense;
+    }
+    choices
+}
+
+/// Prices each connection of a network both ways, by what happened in `run` on its image.
+#[must_use]
+pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec<Choice> {
+    let family = network.target;
+    let description = image.description();
+    let [instructions, cycles] =
+        [Unit::Instructions, Unit::Cycles].map(|unit| Prices::new(family, unit, image, run));
+    let noted = |prices: &Prices<'_>, pre: Source| match pre {
+        Source::Population(p) => {
+            let dense = &prices.cost.dense;
+            let events = run.ensembles.get(p).map_or(0, |a| a.events) as f64;
+            let neurons = description.ensembles.get(p).map_or(0, |e| e.neurons);
+            units(dense.count) * events / prices.samples + units(dense.neuron) * f64::from(neurons)
+        }
+        Source::Input(_) => 0.0,
+    };
+    let able: Vec<bool> = (network.connections.iter())
+        .map(|c| can_be_dense(network, c))
+        .collect();
+    let mut choices = Vec::new();
+    let packed = network.connections.iter().zip(&description.connections);
+    for ((c, packed), able) in packed.zip(able) {
+        let mut shape = Shape::of(description, packed);
+        let zero_point = match shape.values {
+            Values::Input { zero_point } => zero_point,
+            _ => 0,
+        };
+        if let Pre::Counts(_) = packed.pre {
+            shape.values = Values::Counts;
+        }
+        // What is not dense and has no kernel of its own runs in plain Rust.
+        let by_events = match family.layout(&shape) {
+            Layout::Tiles => Layout::Rows,
+            layout => layout,
+        };
+        let usual = shape;
+        shape.values = Values::Dense { zero_point };
+        let densely = family.layout(&shape);
+        let able =
+            able && (matches!(c.pre, Source::Population(_)) || (family.reads)(&usual, densely));
+        let price = |prices: &Prices<'_>| {
+            let events = prices.connection(packed, by_events, Way::Events);
+            let dense = prices.connection(packed, densely, Way::Dense) + noted(prices, c.pre);
+            (events, dense)
+        };
+        let both = [price(&instructions), price(&cycles)];
+        let chosen = able && both[1].1 < both[1].0;
+        let of = |(events, dense), way| if way { dense } else { events };
+        choices.push(Choice {
+            dense: chosen,
+            cycles: (both[1].0, able.then_some(both[1].1)),
+            more: both.map(|price| of(price, chosen) - of(price, c.dense)),
+        });
+    }
+    choices
+}
+
+/// Activity of a network that is not known: so large a share of all values is no zero point.
+#[must_use]
+pub fn assumed(image: &Image<'_>, density: f64) -> Run {
+    let network = image.description();
+    let activity = |pre: u16, size: u32| {
+        let own = network.connections.iter().filter(|c| c.pre.order() == pre);
+        let ops = own.map(reach).sum::<f64>() * density;
+        Activity {
+            events: (f64::from(size) * density) as u64,
+            ops: ops as u64,
+            ..Activity::default()
+        }
+    };
+    let inputs = (0..).zip(&network.inputs);
+    let ensembles = (0..).zip(&network.ensembles);
+    Run {
+        trials: vec![crate::emulate::Trial {
+            leads: vec![
+                crate::emulate::Lead {
+                    class: 0,
+                    margin: 0
+                };
+                network.steps.max(1).into()
+            ],
+            ..crate::emulate::Trial::default()
+        }],
+        inputs: inputs
+            .map(|(at, i)| activity(Pre::Input(at).order(), i.size))
+            .collect(),
+        ensembles: ensembles
+            .map(|(at, e)| activity(Pre::Ensemble(at).order(), e.neurons))
+            .collect(),
+    }
+}
+
+/// Makes those connections dense that cost less so whatever happens: each event would reach few weights at a time.
+pub fn choose_by_shape(network: &mut integers::Network) {
+    let able: Vec<bool> = (network.connections.iter())
+        .map(|c| can_be_dense(network, c))
+        .collect();
+    for (c, able) in network.connections.iter_mut().zip(able) {
+        let thin = matches!(&c.transform, Transform::Convolution(conv) if conv.row() == 1);
+        c.dense = able && thin && matches!(c.pre, Source::Population(_));
+    }
+}
+
+/// Tells whether an image can have a connection dense.
+fn can_be_dense(network: &integers::Network, c: &integers::Connection) -> bool {
+    use tinyspike_shared::image::Neuron;
+    let single = network.steps == integers::Steps::Limited(1);
+    let plain = |p: usize| {
+        let e = &network.ensembles[p];
+        e.neuron == Neuron::IntegrateAndFire && e.inbox.is_none()
+    };
+    let from = match c.pre {
+        Source::Input(_) => true,
+        Source::Population(p) => {
+            single && (plain(p) || matches!(network.ensembles[p].neuron, Neuron::Pool(_)))
+        }
+    };
+    let to = match c.post {
+        crate::graph::Target::Population(p) => plain(p),
+        crate::graph::Target::Output(o) => {
+            let output = &network.outputs[o];
+            output.inbox.is_none() && output.readout == tinyspike_shared::image::Readout::Sum
+        }
+    };
+    from && to
+        && c.source == integers::Seen::Direct
+        && matches!(c.transform, Transform::Convolution(_))
 }
 
 /// The instructions of the same network in int8 that computes every multiplication.
@@ -95,12 +567,6 @@ pub fn dense_instructions(cost: &Cost, image: &Image<'_>) -> f64 {
     let macs = DenseMacs::of(image);
     macs.convolution as f64 * units(cost.dense_convolution_mac)
         + macs.matrix as f64 * units(cost.dense_matrix_mac)
-}
-
-/// The connections from inputs.
-fn driven<'a>(image: &'a Image<'_>) -> impl Iterator<Item = &'a Connection> {
-    let connections = image.description().connections.iter();
-    connections.filter(|c| matches!(c.pre, Pre::Input(_)))
 }
 
 /// The multiplications of a network that computes everything once.

@@ -7,14 +7,15 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::{AssembleError, assemble};
 use crate::balance::{balance, level};
 use crate::calibrate::{
-    Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks, calibrate_keeping,
-    input_ranges,
+    self, Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks,
+    calibrate_keeping, input_ranges,
 };
 use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
+use crate::cost::{self, Choice};
 use crate::data::DataSet;
 use crate::data::suspicion::{self, Suspicion};
-use crate::emulate::{self, EmulateOptions};
+use crate::emulate::{self, EmulateOptions, run_samples};
 use crate::graph::Graph;
 use crate::image::ImageBuf;
 use crate::integers;
@@ -37,6 +38,10 @@ const DEEP: usize = 6;
 const DEEP_COUNT: u8 = 63;
 /// Samples that biases and roundings are fitted on.
 const FITTED: usize = 256;
+/// Samples whose activity tells which layers are dense.
+const WATCHED: usize = 32;
+/// Share of neurons that are taken to spike where no samples tell.
+const ASSUMED: f64 = 0.4;
 
 /// The kind of image that a network becomes.
 #[derive(Clone, Debug, PartialEq)]
@@ -349,6 +354,7 @@ struct Made {
     graph: Graph,
     calibration: Calibration,
     integers: integers::Network,
+    choices: Vec<Choice>,
     tuning: Option<Tuning>,
 }
 
@@ -384,10 +390,11 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         graph,
         calibration,
         integers,
+        choices,
         tuning,
     } = made;
     Ok(Deployment {
-        report: report(&graph, &calibration, &integers, &image.image()),
+        report: report(&graph, &calibration, &integers, &image.image(), &choices),
         graph,
         calibration,
         integers,
@@ -406,10 +413,13 @@ fn plain(
     let Some(data) = options.data else {
         let calibration =
             bounds_from_weights(&graph, &options.largest).map_err(CalibrateError::from)?;
+        let mut integers = quantize(&graph, &calibration, settings)?;
+        let choices = chosen(&mut integers, None)?;
         return Ok(Made {
-            integers: quantize(&graph, &calibration, settings)?,
+            integers,
             graph,
             calibration,
+            choices,
             tuning: None,
         });
     };
@@ -426,12 +436,30 @@ fn plain(
     // With eight bits the nearest integers lose next to nothing, and a rounding that is fitted to the
     // samples costs classes that are rare among them.
     let round = settings.weight_bits < WEIGHT_BITS;
+    let mut integers = compensate(&graph, &calibration, settings, &reference, round)?;
+    let choices = chosen(&mut integers, Some(reference.samples()))?;
     Ok(Made {
-        integers: compensate(&graph, &calibration, settings, &reference, round)?,
+        integers,
         graph,
         calibration,
+        choices,
         tuning: None,
     })
+}
+
+/// Chooses which layers are dense, by what happens on some samples.
+fn chosen(
+    network: &mut integers::Network,
+    samples: Option<&calibrate::Samples>,
+) -> Result<Vec<Choice>, DeployError> {
+    cost::choose_by_shape(network);
+    let bytes = assemble(network)?;
+    let image = bytes.image();
+    let run = match samples {
+        Some(samples) => run_samples(&image, samples, WATCHED).map_err(CompensateError::from)?,
+        None => cost::assumed(&image, ASSUMED),
+    };
+    Ok(cost::choose(network, &image, &run))
 }
 
 fn tuned(
@@ -449,6 +477,7 @@ fn tuned(
         graph: tuned.graph,
         calibration: tuned.calibration,
         integers: tuned.integers,
+        choices: tuned.choices,
         tuning: Some(tuned.tuning),
     })
 }
@@ -483,6 +512,7 @@ fn exact(
             integers,
             graph,
             calibration,
+            choices: Vec::new(),
             tuning: None,
         });
     }
@@ -496,6 +526,7 @@ fn exact(
         integers: quantize(&graph, &calibration, settings)?,
         graph,
         calibration,
+        choices: Vec::new(),
         tuning: None,
     })
 }

@@ -14,7 +14,8 @@ use tinyspike_shared::weights::Row;
 
 use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
-use crate::data::{DataSet, Sample};
+use crate::calibrate;
+use crate::data::{DataSet, Sample, Samples};
 use crate::inputs::{fits, reordered};
 use crate::integers::{self, Channel};
 use crate::judge::{Deviation, Figures, Judge, THRESHOLD, Tally};
@@ -92,6 +93,9 @@ pub enum EmulateError {
         /// The steps that were asked for.
         asked: u16,
     },
+    /// Samples that are none.
+    #[error("there are no samples, or they have no values")]
+    Samples,
     /// The engine refused an input.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -487,7 +491,7 @@ impl FanOut {
         for c in &network.connections {
             let counts = match c.pre {
                 Pre::Input(i) => &mut fan_out.inputs[usize::from(i)],
-                Pre::Ensemble(e) => &mut fan_out.ensembles[usize::from(e)],
+                Pre::Ensemble(e) | Pre::Counts(e) => &mut fan_out.ensembles[usize::from(e)],
             };
             let weights = plain_weights(image, c);
             let seen = match &c.transform {
@@ -635,8 +639,48 @@ pub fn run(
     options: &EmulateOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Run, EmulateError> {
-    let network = image.description();
     let encoder = Encoder::new(image, data)?;
+    run_encoded(image, data, range, options, &encoder, progress)
+}
+
+/// Runs the first samples, at most so many, of those that a network was fitted on.
+///
+/// # Errors
+/// If the samples do not fit the image.
+pub(crate) fn run_samples(
+    image: &Image<'_>,
+    samples: &calibrate::Samples,
+    most: usize,
+) -> Result<Run, EmulateError> {
+    let count = samples.count.min(most);
+    let sizes = samples.inputs.iter().map(|values| {
+        let size = values.len() / samples.count.max(1);
+        (values, size)
+    });
+    let sizes: Vec<(&Vec<f32>, usize)> = sizes.collect();
+    let rows = (0..count).flat_map(|sample| {
+        sizes
+            .iter()
+            .flat_map(move |(values, size)| &values[sample * size..(sample + 1) * size])
+    });
+    let size = sizes.iter().map(|(_, size)| size).sum();
+    let rows = Samples::F32(rows.copied().collect());
+    let data = DataSet::new(vec![size], rows, None);
+    let data = data.ok_or(EmulateError::Samples)?;
+    let encoder = Encoder::of_steps(image, &data, size)?;
+    let options = EmulateOptions::default();
+    run_encoded(image, &data, 0..count, &options, &encoder, &|_| {})
+}
+
+fn run_encoded(
+    image: &Image<'_>,
+    data: &DataSet,
+    range: Range<usize>,
+    options: &EmulateOptions,
+    encoder: &Encoder,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Run, EmulateError> {
+    let network = image.description();
     let steps = match options.steps {
         Some(asked) if asked == 0 || !network.goes_on(asked - 1) => {
             return Err(EmulateError::Steps {
@@ -653,7 +697,7 @@ pub fn run(
         steps,
         early_exit: options.early_exit,
         record: options.record,
-        encoder: &encoder,
+        encoder,
         fan_out: &FanOut::of(image),
         shows_steps: (network.outputs.iter()).any(|o| o.readout != Readout::Sum),
     };

@@ -233,6 +233,9 @@ pub struct Connection {
     pub source: Seen,
     pub transform: Transform,
     pub weights: Vec<i16>,
+    /// `true` if targets are computed from all values of the source at once, instead of event by event. Spikes and sums
+    /// are the same.
+    pub dense: bool,
 }
 
 /// View that the weights have of a connection's source.

@@ -7,6 +7,7 @@ use tinyspike_shared::image::{Post, Pre, Width};
 
 use crate::assemble::Image;
 use crate::calibrate::Calibration;
+use crate::cost::Choice;
 use crate::graph::{Graph, Source, Target};
 use crate::integers;
 use crate::quantize::{encoded, image_order};
@@ -110,6 +111,38 @@ pub struct ConnectionReport {
     pub zero: f64,
     /// The weights' bytes.
     pub flash_bytes: usize,
+    /// Way in which its targets are computed.
+    pub way: Way,
+    /// The predicted cycles of both ways; `None` of exact images.
+    pub cycles: Option<CyclesReport>,
+}
+
+/// Way in which a connection's targets are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Event by event.
+    Events,
+    /// From all values of the source at once.
+    Dense,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Events => "events",
+            Self::Dense => "dense",
+        })
+    }
+}
+
+/// Predicted cycles of an inference that a connection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CyclesReport {
+    /// Cycles by events.
+    pub events: f64,
+    /// Cycles densely; `None` if it cannot be dense.
+    pub dense: Option<f64>,
 }
 
 /// Describes every layer of a quantized network and its image.
@@ -119,6 +152,7 @@ pub fn report(
     calibration: &Calibration,
     quantized: &integers::Network,
     image: &Image<'_>,
+    choices: &[Choice],
 ) -> Report {
     let network = image.description();
     let graph = &*encoded(graph, &quantized.inputs);
@@ -176,7 +210,7 @@ pub fn report(
     // Connections stand in the order of the graph's links.
     let packed = network.connections.iter();
     let linked = quantized.connections.iter().zip(&graph.links).zip(packed);
-    let connections = linked.map(|((c, link), packed)| {
+    let connections = linked.enumerate().map(|(at, ((c, link), packed))| {
         let targets = match c.post {
             Target::Population(p) => graph.populations[p].neurons,
             Target::Output(o) => graph.outputs[o].bias.len(),
@@ -199,6 +233,11 @@ pub fn report(
             clipped: quality.clipped,
             zero: zeros as f64 / c.weights.len().max(1) as f64,
             flash_bytes: packed.weights.len as usize,
+            way: if c.dense { Way::Dense } else { Way::Events },
+            cycles: choices.get(at).map(|choice| {
+                let (events, dense) = choice.cycles;
+                CyclesReport { events, dense }
+            }),
         }
     });
     Report {
@@ -314,20 +353,31 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "{:<41} {:>9} {:>5} {:>8} {:>8} {:>7} {:>9}",
-            "connection", "weights", "bits", "SQNR", "clipped", "zero", "flash"
+            "{:<41} {:>9} {:>5} {:>8} {:>8} {:>7} {:>9} {:>6} {:>21}",
+            "connection",
+            "weights",
+            "bits",
+            "SQNR",
+            "clipped",
+            "zero",
+            "flash",
+            "way",
+            "cycles: events, dense"
         )?;
         for c in &self.connections {
             writeln!(
                 f,
-                "{:<41} {:>9} {:>5} {:>8} {:>8} {:>6.1}% {:>9}",
+                "{:<41} {:>9} {:>5} {:>8} {:>8} {:>6.1}% {:>9} {:>6} {:>10} {:>10}",
                 escaped(&format!("{} -> {}", c.pre, c.post)),
                 c.weights,
                 c.bits,
                 c.sqnr_db.map_or("exact".into(), |db| format!("{db:.1} dB")),
                 c.clipped,
                 c.zero * 100.0,
-                c.flash_bytes
+                c.flash_bytes,
+                c.way,
+                c.cycles.map_or("-".into(), |c| format!("{:.0}", c.events)),
+                (c.cycles.and_then(|c| c.dense)).map_or("-".into(), |dense| format!("{dense:.0}"))
             )?;
         }
         write!(
@@ -380,7 +430,7 @@ impl Budgets {
         let flash = network.connections.iter().map(|c| {
             let pre = match c.pre {
                 Pre::Input(i) => network.input_label(i.into()),
-                Pre::Ensemble(e) => network.ensemble_label(e.into()),
+                Pre::Ensemble(e) | Pre::Counts(e) => network.ensemble_label(e.into()),
             };
             let post = match c.post {
                 Post::Ensemble(e) => network.ensemble_label(e.into()),

@@ -43,7 +43,7 @@ pub fn readout(image: &Image<'_>) -> Readout {
                 .and_then(|e| e.temporal());
             e.is_some_and(|kind| kind.firing != Firing::Never)
         }
-        Pre::Input(_) => false,
+        Pre::Input(_) | Pre::Counts(_) => false,
     };
     // An output of neurons themselves has a weight for each of them.
     let outputs = network.outputs.first().map_or(0, |o| o.size);

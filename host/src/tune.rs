@@ -20,14 +20,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
-use tinyspike_shared::image::Pre;
 
 use crate::assemble::{AssembleError, Image, assemble, scale_value};
 use crate::balance::{balance, level};
 use crate::calibrate::{CalibrateError, Calibration, calibrate};
 use crate::clip::drop_unreached;
 use crate::compensate::{CompensateError, Reference, compensate};
-use crate::cost::{self, DenseMacs};
+use crate::cost::{self, Choice, DenseMacs};
 use crate::data::DataSet;
 use crate::emulate::{EmulateError, EmulateOptions, Trial, run};
 use crate::graph::Graph;
@@ -282,6 +281,8 @@ pub struct Point {
     pub risk: f64,
     /// Predicted instructions of an inference, in the mean.
     pub instructions: f64,
+    /// Predicted cycles of an inference, in the mean.
+    pub cycles: f64,
     /// Weights that events beyond the input touch in an inference, in the mean.
     pub synaptic_ops: f64,
     /// Weights that the input touches, in the mean.
@@ -334,6 +335,8 @@ pub struct Tuned {
     pub integers: integers::Network,
     /// The packed image.
     pub image: ImageBuf,
+    /// How each connection is computed, and what either way would cost.
+    pub choices: Vec<Choice>,
 }
 
 /// A place where candidates run, many at a time: other processes, or other machines.
@@ -473,7 +476,7 @@ fn shares(image: &Image<'_>) -> Vec<f64> {
         let own = DenseMacs::of_connection(c);
         let own = (own.convolution + own.matrix) as f64;
         all += own;
-        if let Pre::Ensemble(e) = c.pre {
+        if let Some(e) = c.pre.ensemble() {
             macs[usize::from(e)] += own;
         }
     }
@@ -487,6 +490,7 @@ struct Made {
     calibration: Calibration,
     quantized: integers::Network,
     image: ImageBuf,
+    choices: Vec<Choice>,
 }
 
 impl Task {
@@ -784,16 +788,17 @@ impl Task {
             Err(e) => return Err(e.into()),
         };
         let mut image = assemble(&quantized)?;
-        let (mut point, trials) = self.measure(setting, &image.image(), count, None)?;
+        let (mut point, trials, mut choices) =
+            self.measure(setting, &quantized, &image.image(), count, None)?;
         let may_exit = self.options.early_exit && !self.by_error && self.classes > 1;
         if may_exit && setting.steps > 1 && quantized.outputs.len() == 1 {
             let margin = self.exit_margin(&trials);
             if margin > 0 {
                 quantized.outputs[0].exit_margin = margin;
                 image = assemble(&quantized)?;
-                point = self
-                    .measure(setting, &image.image(), count, Some(margin))?
-                    .0;
+                let image = image.image();
+                (point, _, choices) =
+                    self.measure(setting, &quantized, &image, count, Some(margin))?;
             }
         }
         Ok(Some(Made {
@@ -802,16 +807,18 @@ impl Task {
             calibration: variant.calibration.clone(),
             quantized,
             image,
+            choices,
         }))
     }
 
     fn measure(
         &self,
         setting: &Setting,
+        quantized: &integers::Network,
         image: &Image<'_>,
         count: usize,
         exit: Option<u32>,
-    ) -> Result<(Point, Vec<Trial>), TuneError> {
+    ) -> Result<(Point, Vec<Trial>, Vec<Choice>), TuneError> {
         let options = EmulateOptions {
             early_exit: exit.is_some(),
             ..EmulateOptions::default()
@@ -823,6 +830,8 @@ impl Task {
         let float_right = float.filter(|(f, w)| f == w).count();
         let ops: u64 = run.ensembles.iter().map(|a| a.ops).sum();
         let steps: usize = run.trials.iter().map(Trial::steps).sum();
+        let choices = cost::choices(quantized, image, &run);
+        let more = |unit: usize| choices.iter().map(|c| c.more[unit]).sum::<f64>();
         let point = Point {
             setting: Setting {
                 exit_margin: exit.unwrap_or(0),
@@ -834,14 +843,15 @@ impl Task {
                 &run.trials,
                 scale_value(image.description().outputs[0].scale),
             ),
-            instructions: cost::instructions(&self.options.target.cost, image, &run),
+            instructions: cost::instructions(self.options.target, image, &run) + more(0),
+            cycles: cost::cycles(self.options.target, image, &run) + more(1),
             synaptic_ops: ops as f64 / samples,
             input_ops: run.input().ops as f64 / samples,
             steps_mean: steps as f64 / samples,
             ram_bytes: image.arena_bytes(),
             flash_bytes: image.bytes().len(),
         };
-        Ok((point, run.trials))
+        Ok((point, run.trials, choices))
     }
 
     /// The share of samples whose class the errors would change: for each the chance that a normal error
@@ -1112,8 +1122,14 @@ impl Search<'_> {
         self.candidates += 1;
         (self.progress)(1);
         let made = self.task.make(&plain, self.task.sizes.full)?;
-        let made = made.ok_or(TuneError::Shape)?;
+        let mut made = made.ok_or(TuneError::Shape)?;
+        // Layers are made dense last: that changes what they cost and nothing else.
+        for (c, choice) in made.quantized.connections.iter_mut().zip(&made.choices) {
+            c.dense = choice.dense;
+        }
+        made.image = assemble(&made.quantized)?;
         let image = made.image.image();
+        made.point.flash_bytes = image.bytes().len();
         self.task.options.budgets.check(&image)?;
         let front = points
             .iter()
@@ -1145,6 +1161,7 @@ impl Search<'_> {
             calibration: made.calibration,
             integers: made.quantized,
             image: made.image.clone(),
+            choices: made.choices,
         })
     }
 }

@@ -19,8 +19,8 @@ use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, spiking, temporal_networks,
+    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_exact_networks, pooled_networks, spiking, temporal_networks,
 };
 
 /// A run on a board; if there can be none, the message says what to do.
@@ -294,16 +294,32 @@ proptest! {
     #[test]
     #[ignore = "needs QEMU and the firmware: cargo xtask test"]
     fn random_networks_agree(network in all_networks(), seeds in prop::collection::vec(any::<u64>(), 1..4)) {
-        let image = assemble(&network).unwrap().bytes().to_vec();
-        let samples: Vec<_> = seeds.iter().map(|&seed| joined(&network, seed)).collect();
-        let inputs = block(&samples);
-        let host = run_on_host(&image, &inputs).unwrap();
-        for board in traced().filter(|&board| holds(board, &image)) {
-            let outcome = run_on_board(board, &image, &inputs);
-            prop_assert_eq!(outcome.stderr, "");
-            prop_assert_eq!(&outcome.stdout, &host);
-            prop_assert!(outcome.status.success());
-        }
+        agrees(&network, &seeds)?;
+    }
+}
+
+/// Runs a network on the host and on every board that holds it, and compares every spike.
+fn agrees(network: &integers::Network, seeds: &[u64]) -> Result<(), TestCaseError> {
+    let image = assemble(network).unwrap().bytes().to_vec();
+    let samples: Vec<_> = seeds.iter().map(|&seed| joined(network, seed)).collect();
+    let inputs = block(&samples);
+    let host = run_on_host(&image, &inputs).unwrap();
+    for board in traced().filter(|&board| holds(board, &image)) {
+        let outcome = run_on_board(board, &image, &inputs);
+        prop_assert_eq!(outcome.stderr, "");
+        prop_assert_eq!(&outcome.stdout, &host);
+        prop_assert!(outcome.status.success());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "needs QEMU and the firmware: cargo xtask test"]
+    fn dense_layers_agree(network in dense_networks(), seeds in prop::collection::vec(any::<u64>(), 1..4)) {
+        agrees(&network, &seeds)?;
     }
 }
 

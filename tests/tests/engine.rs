@@ -13,16 +13,16 @@ use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
-use tinyspike_shared::image::Neuron;
+use tinyspike_shared::image::{Neuron, Pre, Transform};
 use tinyspike_shared::weights::Layout::{
-    Crossed, Halves, Nibbles, Quads, Rows, Wide, WidePairs, Windows,
+    Crossed, Halves, Nibbles, Quads, Rows, Tiles, Wide, WidePairs, Windows,
 };
 use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, temporal_networks,
+    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_exact_networks, pooled_networks, temporal_networks,
 };
 use tinyspike_tests::reference::Reference;
 
@@ -58,6 +58,11 @@ proptest! {
     ) {
         follow::<Portable>(&network, &seeds)?;
         follow::<Native>(&network, &seeds)?;
+    }
+
+    #[test]
+    fn dense_layers_equal_the_reference(network in dense_networks(), seed in any::<u64>()) {
+        compare_all(&network, &inputs(&network, seed))?;
     }
 
     #[test]
@@ -139,6 +144,41 @@ fn random_networks_have_every_layout() {
             let count = found.iter().filter(|f| **f == (target, layout)).count();
             assert!(count >= 8, "{count} of {layout:?} for {target:?}");
         }
+    }
+}
+
+/// Properties of dense networks cover dense connections in every layout that a target has for them, grouped and depthwise
+/// ones, filters in no blocks, and counts of pools.
+#[test]
+fn dense_networks_have_every_kind() {
+    let mut runner = TestRunner::deterministic();
+    let (mut layouts, mut shapes, mut pools) = (vec![], [0; 3], 0);
+    for _ in 0..1000 {
+        let network = dense_networks().new_tree(&mut runner).unwrap().current();
+        let bytes = assemble(&network).unwrap();
+        let image = bytes.image();
+        let network_of_image = image.description();
+        for c in &network_of_image.connections {
+            let (Pre::Counts(e), Transform::Convolution(conv)) = (c.pre, &c.transform) else {
+                continue;
+            };
+            layouts.push((network.target, c.layout));
+            shapes[0] += usize::from(conv.groups > 1 && conv.row() == 1);
+            shapes[1] += usize::from(conv.groups == 1 && !conv.filters.is_multiple_of(4));
+            shapes[2] += usize::from(conv.padding != [0, 0] && conv.stride != [1, 1]);
+            pools += usize::from(network_of_image.ensembles[usize::from(e)].pools());
+        }
+    }
+    assert!(shapes.iter().all(|&count| count >= 20), "{shapes:?}");
+    assert!(pools >= 20, "{pools}");
+    for wanted in [
+        (&families::PORTABLE, Rows),
+        (&families::SWAR, Rows),
+        (&families::DSP, Tiles),
+        (&families::DSP, Halves),
+    ] {
+        let count = layouts.iter().filter(|found| **found == wanted).count();
+        assert!(count >= 8, "{count} of {wanted:?}");
     }
 }
 

@@ -18,6 +18,7 @@ const LOWPASS: Inbox = Inbox {
 
 fn dense(pre: Source, post: Target, inputs: u32, outputs: u32) -> Connection {
     Connection {
+        dense: false,
         pre,
         post,
         source: Seen::Direct,

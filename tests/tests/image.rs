@@ -14,8 +14,8 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{
-    endless_networks, exact_networks, inputs, mixed_networks, networks, pooled_exact_networks,
-    pooled_networks, temporal_networks,
+    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_exact_networks, pooled_networks, temporal_networks,
 };
 
 /// Networks of all kinds.
@@ -27,7 +27,8 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         endless_networks(),
         temporal_networks(),
         pooled_networks(),
-        pooled_exact_networks()
+        pooled_exact_networks(),
+        dense_networks()
     ]
 }
 
@@ -172,6 +173,7 @@ fn convolution(input: [u16; 3], output: [u16; 3], groups: u16) -> Convolution {
 /// A grouped convolution, one behind a window, and a matrix behind a table.
 fn mapped() -> integers::Network {
     let connect = |pre, post, source, transform: Transform| Connection {
+        dense: false,
         pre,
         post,
         source,
@@ -744,5 +746,105 @@ fn sizes_that_overflow_are_refused() {
             matches!(fault, Some(Fault::Geometry | Fault::Source)),
             "{fault:?}"
         );
+    }
+}
+
+/// Counts of all neurons are bytes in the place of dead potentials: nothing else may see them.
+#[test]
+fn counts_are_refused_where_nothing_keeps_them() {
+    let conv = Convolution {
+        input: [4, 4, 2],
+        output: [4, 4, 2],
+        kernel: [1, 1],
+        stride: [1, 1],
+        padding: [0, 0],
+        dilation: [1, 1],
+        groups: 1,
+        filters: 2,
+        first: 0,
+    };
+    let connect = |pre, post, source, transform, dense| Connection {
+        dense,
+        pre,
+        post,
+        source,
+        transform,
+        weights: vec![1; weights::Layout::Rows.bytes(&transform).unwrap() as usize],
+    };
+    let network = |steps, source: Seen, transform| {
+        let ensemble = |label: &str| integers::Ensemble {
+            label: label.into(),
+            neurons: 32,
+            max_count: 3,
+            threshold: vec![4, 4],
+            bias: vec![0, 0],
+            potential_min: -1000,
+            potential_max: 1000,
+            theta: 1.0,
+            ..integers::Ensemble::default()
+        };
+        let (first, second) = (Source::Population(0), Target::Population(1));
+        let whole = Transform::Dense(Dense {
+            inputs: 32,
+            outputs: 3,
+            first: 0,
+        });
+        integers::Network {
+            target: &families::DSP,
+            steps: Steps::Limited(steps),
+            inputs: vec![integers::Input {
+                label: "in".into(),
+                size: 32,
+                scale: 1.0,
+                zero_point: 0,
+                max: 255,
+                channels: Vec::new(),
+            }],
+            ensembles: vec![ensemble("first"), ensemble("second")],
+            outputs: vec![integers::Output {
+                label: "out".into(),
+                bias: vec![0; 3],
+                multiplier: vec![1; 3],
+                scale: 1.0,
+                ..integers::Output::default()
+            }],
+            connections: vec![
+                connect(
+                    Source::Input(0),
+                    Target::Population(0),
+                    Seen::Direct,
+                    Transform::Convolution(conv),
+                    false,
+                ),
+                connect(first, second, source, transform, true),
+                connect(
+                    Source::Population(1),
+                    Target::Output(0),
+                    Seen::Direct,
+                    whole,
+                    false,
+                ),
+            ],
+        }
+    };
+    let direct = Transform::Convolution(conv);
+    assert!(assemble(&network(1, Seen::Direct, direct)).is_ok());
+    let matrix = Transform::Dense(Dense {
+        inputs: 32,
+        outputs: 32,
+        first: 0,
+    });
+    let table = Seen::Table((0..32).collect());
+    for network in [
+        network(2, Seen::Direct, direct),
+        network(1, Seen::Direct, matrix),
+        network(1, table, direct),
+    ] {
+        let Err(AssembleError::Refused(ImageError::Connection { index: 1, fault })) =
+            assemble(&network)
+        else {
+            panic!("{network:?}");
+        };
+        assert_eq!(fault, Fault::Counts);
     }
 }

@@ -19,7 +19,8 @@ use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
 use tinyspike_tests::network::{
-    exact_networks, inputs, mixed_networks, networks, pooled_networks, temporal_networks,
+    dense_networks, exact_networks, inputs, mixed_networks, networks, pooled_networks,
+    temporal_networks,
 };
 
 const BOARD: Board = Board::Mps2An386;
@@ -76,6 +77,7 @@ fn without_a_part_all_else_runs() {
         1 => mixed_networks(),
         1 => pooled_networks(),
         1 => temporal_networks(),
+        2 => dense_networks(),
     ];
     let networks: Vec<_> = (0..40)
         .map(|_| networks.new_tree(&mut runner).unwrap().current())
@@ -104,7 +106,7 @@ fn what_kernels_in_assembly_can_do_alone_they_do() {
     let parts = Parts::ALL.without(Part::Portable);
     let firmware = build_of(BOARD, Program::Trace, parts).unwrap();
     let mut runner = TestRunner::deterministic();
-    let networks = networks();
+    let networks = prop_oneof![networks(), dense_networks()];
     let mut ran = 0;
     for _ in 0..3000 {
         let network = networks.new_tree(&mut runner).unwrap().current();

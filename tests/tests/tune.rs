@@ -207,7 +207,7 @@ fn a_report_describes_every_layer() {
     let quantized = quantize(&graph, &calibration, &QuantizeOptions::default()).unwrap();
     let bytes = assemble(&quantized).unwrap();
     let image = bytes.image();
-    let report = report(&graph, &calibration, &quantized, &image);
+    let report = report(&graph, &calibration, &quantized, &image, &[]);
     assert_eq!(report.ram_bytes, image.arena_bytes());
     for c in &report.connections {
         let db = c.sqnr_db.unwrap();

@@ -148,7 +148,7 @@ pub(crate) fn function_at(functions: &[Function], address: u64) -> Option<&Funct
     (address < function.address + function.length).then_some(function)
 }
 
-fn print(functions: &[Function], counts: &[Count], images: usize, top: usize) {
+pub(crate) fn print(functions: &[Function], counts: &[Count], images: usize, top: usize) {
     let total: u64 = counts.iter().map(|c| c.executed).sum();
     let mut shares: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for count in counts {

@@ -2,7 +2,7 @@
 
 use tinyspike_shared::image::{Ensemble, Neuron};
 
-use super::{Later, Outgoing, Probe};
+use super::{DENSE, Later, Outgoing, Probe, counts};
 use crate::kernels::{Events, Kernels};
 
 /// Sends on what the counts of an ensemble's windows have changed by.
@@ -28,8 +28,8 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
             events.clear();
         }
     };
-    let state = bytemuck::try_cast_slice_mut(state).unwrap_or_default();
-    pool.fire(image.constants(e), image.biases(e), state, |event| {
+    let words: &mut [i16] = bytemuck::try_cast_slice_mut(state).unwrap_or_default();
+    pool.fire(image.constants(e), image.biases(e), words, |event| {
         // There is room: the buffer is emptied when it is full.
         let _ = events.push(event);
         if events.is_full() {
@@ -37,4 +37,11 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
         }
     });
     send(&mut events);
+    if DENSE && counts::wanted(outgoing.connections) {
+        let emitted = state.get_mut(pool.places.div_ceil(2) as usize..);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(emitted.unwrap_or_default());
+        let neurons = e.neurons as usize;
+        counts::pack(bytes.get_mut(..neurons * 2).unwrap_or_default());
+        counts::send::<K, E, C>(bytes, neurons, outgoing, &mut later);
+    }
 }

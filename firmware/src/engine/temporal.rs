@@ -61,6 +61,7 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
         if !events.is_empty() {
             probe.spikes(outgoing.ensemble, &events);
             let mut all = Later {
+                before: &mut [],
                 words: &mut *arena,
                 start: 0,
             };

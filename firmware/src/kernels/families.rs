@@ -16,6 +16,7 @@ pub const PORTABLE: Family = Family {
     reads: |_, _| false,
     leaves: None,
     cost: SWAR.cost,
+    cycles: SWAR.cycles,
 };
 
 /// Every family.

@@ -25,8 +25,10 @@ pub struct Family {
     pub reads: fn(&Shape<'_>, Layout) -> bool,
     /// Work that is left to the portable kernels, if they are a part of the engine that may be missing.
     pub leaves: Option<Leaves>,
-    /// The cost of an inference.
+    /// The cost of an inference in instructions.
     pub cost: Cost,
+    /// The same in cycles, from memory that never waits.
+    pub cycles: Cost,
 }
 
 /// The work that a family leaves to the portable kernels.
@@ -61,6 +63,11 @@ pub enum Values {
         /// The byte that stands for zero.
         zero_point: u8,
     },
+    /// The same, or all counts of an ensemble, of which many are no zero point.
+    Dense {
+        /// The byte that stands for zero.
+        zero_point: u8,
+    },
 }
 
 impl Values {
@@ -76,6 +83,12 @@ impl Values {
 }
 
 impl<'a> Shape<'a> {
+    /// Tells whether its targets are computed from all values at once.
+    #[must_use]
+    pub const fn is_dense(&self) -> bool {
+        matches!(self.values, Values::Dense { .. })
+    }
+
     /// The shape of a network's connection.
     #[must_use]
     pub fn of<const E: usize, const C: usize>(
@@ -97,7 +110,7 @@ impl<'a> Shape<'a> {
                 let input = network.inputs.get(usize::from(index));
                 Some(input.map_or(0, |input| input.zero_point))
             }
-            Pre::Ensemble(_) => None,
+            Pre::Ensemble(_) | Pre::Counts(_) => None,
         };
         Self {
             transform: &connection.transform,
@@ -107,6 +120,7 @@ impl<'a> Shape<'a> {
                     let direct = connection.source == SourceMap::Direct;
                     Values::of_input(zero_point, direct && !by_event)
                 }
+                None if matches!(connection.pre, Pre::Counts(_)) => Values::Dense { zero_point: 0 },
                 None if network.is_exact() => Values::Events,
                 None => Values::Counts,
             },
@@ -170,7 +184,38 @@ impl EventCost {
     }
 }
 
-/// Thousandths of an instruction for each unit of work.
+/// The cost of convolutions of all values of a source, in thousandths.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseCost {
+    /// The count of a neuron that spikes, put where it is read.
+    pub count: u32,
+    /// The count of any neuron.
+    pub neuron: u32,
+    /// A window of a group, whatever it holds.
+    pub window: u32,
+    /// A row of a window.
+    pub row: u32,
+    /// A column of a row that is taken by itself.
+    pub column: u32,
+    /// A value of a window, rows being filled up.
+    pub value: u32,
+    /// Four filters of a window that are summed up aside.
+    pub aside: u32,
+    /// Four filters of a window.
+    pub block: u32,
+    /// A multiplication, filters and rows being filled up.
+    pub mac: u32,
+    /// A place of a depthwise convolution, whatever it sees.
+    pub lanes_place: u32,
+    /// Eight channels of a place.
+    pub lanes_block: u32,
+    /// A row of a window of eight channels.
+    pub lanes_row: u32,
+    /// A multiplication in a depthwise convolution.
+    pub lanes_mac: u32,
+}
+
+/// Thousandths of an instruction, or of a cycle, for each unit of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// A matrix in [`Layout::Quads`].
@@ -181,14 +226,30 @@ pub struct Cost {
     pub wide: EventCost,
     /// A matrix in any other layout.
     pub matrix: EventCost,
-    /// A convolution in any other layout.
+    /// A convolution in any other layout, its taps excepted.
     pub convolution: EventCost,
+    /// A tap that an event has in such a convolution.
+    pub plain_tap: u32,
+    /// An event that goes through a window or a table.
+    pub mapped_event: u32,
+    /// A count that is added to the sum that a window sees.
+    pub sum: u32,
+    /// Such a sum as an event over a matrix, its weights excepted.
+    pub summed_event: u32,
+    /// A multiplication of an input's byte in plain Rust.
+    pub plain_op: u32,
+    /// A value of a window there, for each sixteen filters.
+    pub plain_value: u32,
+    /// Convolutions of all values of a source.
+    pub dense: DenseCost,
     /// A neuron of 16 bits updated in a step.
     pub neuron_16: u32,
     /// A neuron of 32 bits updated in a step.
     pub neuron_32: u32,
     /// A step's bias and current, for a byte of potentials; the first step has them already.
     pub settle_byte: u32,
+    /// A neuron that is updated in plain Rust, on top.
+    pub plain_neuron: u32,
     /// A neuron that spikes.
     pub spike: u32,
     /// Bringing a byte of potentials and currents to rest.
@@ -199,6 +260,8 @@ pub struct Cost {
     pub input_convolution_op: u32,
     /// A window of an input for 8 channels, or for fewer.
     pub input_window: u32,
+    /// More for such a window of an input that has no zeros.
+    pub input_full_window: u32,
     /// Looking whether an input place holds anything.
     pub input_place: u32,
     /// A step, whatever happens in it, for each ensemble.

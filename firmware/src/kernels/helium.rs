@@ -1,6 +1,6 @@
 //! The family for a Cortex-M55 as it may become: the tuner's estimate of its cost.
 
-use super::dsp::family::COST;
+use super::dsp::family::{COST, CYCLES};
 use super::family::{Cost, EventCost, Family};
 
 /// Cortex-M55, which has no kernels yet.
@@ -27,4 +27,5 @@ pub const FAMILY: Family = Family {
         dense_matrix_mac: 950,
         ..COST
     },
+    cycles: CYCLES,
 };

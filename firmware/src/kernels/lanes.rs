@@ -16,7 +16,7 @@ use super::{Kernels, Potential, portable};
 #[derive(Clone, Copy, Debug)]
 pub struct Lanes;
 
-/// Weights of a convolution that an input's values are multiplied with, decoded.
+/// The most taps whose weights are decoded for a tile of channels.
 const TAPS: usize = 4096;
 /// Channels that `drive_convolution` sums at once.
 const TILE: usize = 16;
@@ -89,60 +89,15 @@ impl<P: Potential> Kernels<P> for Lanes {
         shift: u8,
         currents: &mut [P],
     ) {
-        let [height, width, channels_in] = conv.input.map(usize::from);
-        let [_, out_width, channels] = conv.output.map(usize::from);
-        let [rows, columns] = conv.kernel.map(usize::from);
-        let tiles = channels.div_ceil(TILE);
-        let taps = rows * columns * channels_in;
-        if !conv.is_plain() || out_width * channels == 0 || tiles * taps * TILE > TAPS {
-            return portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
-        }
-        // By tile, tap and channel.
-        let mut decoded = [[0i16; TILE]; TAPS / TILE];
-        let at = (0..tiles).flat_map(|tile| (0..taps).map(move |tap| (tile, tap)));
-        for (decoded, (tile, tap)) in decoded.iter_mut().zip(at) {
-            let place = tap / channels_in.max(1);
-            let (y, x) = (place / columns.max(1), place % columns.max(1));
-            let channel = (tap % channels_in.max(1)) as u32;
-            if let Some(row) = weights.tap(conv, y as u32, x as u32, channel) {
-                let in_tile = decoded.get_mut(..TILE.min(channels - tile * TILE));
-                row.skip(tile * TILE)
-                    .zip(in_tile.unwrap_or_default(), |to, w| *to = w as i16);
-            }
-        }
-        let zero = i16::from(zero_point);
-        for (place, currents) in currents.chunks_exact_mut(channels).enumerate() {
-            let (out_y, out_x) = (place / out_width, place % out_width);
-            let top = out_y * usize::from(conv.stride[0]);
-            let left = out_x * usize::from(conv.stride[1]);
-            let [above, before] = conv.padding.map(usize::from);
-            // The columns of the kernel that lie inside the input.
-            let first = before.saturating_sub(left).min(columns);
-            let last = (width + before).saturating_sub(left).min(columns);
-            for (decoded, currents) in decoded.chunks(taps.max(1)).zip(currents.chunks_mut(TILE)) {
-                let mut sums = [0i32; TILE];
-                for kernel_y in above.saturating_sub(top)..rows {
-                    let y = top + kernel_y - above;
-                    if y >= height || first >= last {
-                        break;
-                    }
-                    let from = (y * width + left + first - before) * channels_in;
-                    let values = input.get(from..from + (last - first) * channels_in);
-                    let tap = (kernel_y * columns + first) * channels_in;
-                    let row = decoded.get(tap..).unwrap_or(&[]);
-                    for (&value, weights) in values.unwrap_or(&[]).iter().zip(row) {
-                        if value != zero_point {
-                            let value = i32::from(i16::from(value) - zero);
-                            for (sum, &w) in sums.iter_mut().zip(weights) {
-                                *sum = sum.wrapping_add(value * i32::from(w));
-                            }
-                        }
-                    }
-                }
-                for (current, &sum) in currents.iter_mut().zip(&sums) {
-                    *current = current.plus(round_shift(sum, shift));
-                }
-            }
+        let dense = DenseConvolution {
+            conv,
+            weights,
+            input,
+            zero_point,
+            shift,
+        };
+        if !dense.lanes(currents) && !dense.depthwise(currents) {
+            portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
         }
     }
 
@@ -162,6 +117,130 @@ impl<P: Potential> Kernels<P> for Lanes {
                 add_row(weights, source, value, sums);
             }
         }
+    }
+}
+
+/// A convolution of all values of a source.
+struct DenseConvolution<'a> {
+    conv: &'a Convolution,
+    weights: Weights<'a>,
+    input: &'a [u8],
+    zero_point: u8,
+    shift: u8,
+}
+
+impl DenseConvolution<'_> {
+    /// Adds it to targets, many filters at once; `false` if it has groups or gaps.
+    fn lanes<P: Potential>(&self, currents: &mut [P]) -> bool {
+        let conv = self.conv;
+        let [height, width, channels_in] = conv.input.map(usize::from);
+        let [_, out_width, channels] = conv.output.map(usize::from);
+        let [rows, columns] = conv.kernel.map(usize::from);
+        let taps = rows * columns * channels_in;
+        if !conv.is_plain() || out_width * channels == 0 || taps > TAPS {
+            return false;
+        }
+        // A tile of filters at a time, by tap.
+        let mut decoded = [[0i16; TILE]; TAPS];
+        for tile in (0..channels).step_by(TILE) {
+            for (tap, decoded) in decoded.iter_mut().enumerate().take(taps) {
+                let place = tap / channels_in.max(1);
+                let (y, x) = (place / columns.max(1), place % columns.max(1));
+                let channel = (tap % channels_in.max(1)) as u32;
+                if let Some(row) = self.weights.tap(conv, y as u32, x as u32, channel) {
+                    let in_tile = decoded.get_mut(..TILE.min(channels - tile));
+                    row.skip(tile)
+                        .zip(in_tile.unwrap_or_default(), |to, w| *to = w as i16);
+                }
+            }
+            let zero = i16::from(self.zero_point);
+            for (place, currents) in currents.chunks_exact_mut(channels).enumerate() {
+                let (out_y, out_x) = (place / out_width, place % out_width);
+                let top = out_y * usize::from(conv.stride[0]);
+                let left = out_x * usize::from(conv.stride[1]);
+                let [above, before] = conv.padding.map(usize::from);
+                // The columns of the kernel that lie inside the input.
+                let first = before.saturating_sub(left).min(columns);
+                let last = (width + before).saturating_sub(left).min(columns);
+                let mut sums = [0i32; TILE];
+                for kernel_y in above.saturating_sub(top)..rows {
+                    let y = top + kernel_y - above;
+                    if y >= height || first >= last {
+                        break;
+                    }
+                    let from = (y * width + left + first - before) * channels_in;
+                    let values = self.input.get(from..from + (last - first) * channels_in);
+                    let tap = (kernel_y * columns + first) * channels_in;
+                    let row = decoded.get(tap..).unwrap_or(&[]);
+                    for (&value, weights) in values.unwrap_or(&[]).iter().zip(row) {
+                        if value != self.zero_point {
+                            let value = i32::from(i16::from(value) - zero);
+                            for (sum, &w) in sums.iter_mut().zip(weights) {
+                                *sum = sum.wrapping_add(value * i32::from(w));
+                            }
+                        }
+                    }
+                }
+                let currents = currents.get_mut(tile..).unwrap_or_default();
+                for (current, &sum) in currents.iter_mut().zip(&sums) {
+                    *current = current.plus(round_shift(sum, self.shift));
+                }
+            }
+        }
+        true
+    }
+
+    /// Adds it to targets, a place's channels at once; `false` unless each channel has a filter of its own.
+    fn depthwise<P: Potential>(&self, currents: &mut [P]) -> bool {
+        let conv = self.conv;
+        let [height, width, channels_in] = conv.input.map(usize::from);
+        let [_, out_width, channels] = conv.output.map(usize::from);
+        let [rows, columns] = conv.kernel.map(usize::from);
+        let taps = rows * columns;
+        let own = conv.groups == conv.input[2] && conv.filters == conv.groups;
+        if !own || out_width * channels == 0 || taps * channels_in > TAPS * TILE {
+            return false;
+        }
+        let mut decoded = [0i16; TAPS * TILE];
+        for (tap, decoded) in decoded.chunks_exact_mut(channels_in).enumerate().take(taps) {
+            let (y, x) = ((tap / columns) as u32, (tap % columns) as u32);
+            for (channel, to) in (0..).zip(decoded) {
+                if let Some(row) = self.weights.tap(conv, y, x, channel) {
+                    row.zip(core::slice::from_mut(to), |to, w| *to = w as i16);
+                }
+            }
+        }
+        let [dilation_y, dilation_x] = conv.dilation.map(usize::from);
+        let [padding_y, padding_x] = conv.padding.map(usize::from);
+        let zero = i32::from(self.zero_point);
+        let first = usize::from(conv.first);
+        for (place, currents) in currents.chunks_exact_mut(channels).enumerate() {
+            let top = place / out_width * usize::from(conv.stride[0]);
+            let left = place % out_width * usize::from(conv.stride[1]);
+            let targets = currents.get_mut(first..first + channels_in);
+            let targets = targets.unwrap_or_default();
+            for (block, targets) in targets.chunks_mut(TILE).enumerate() {
+                let mut sums = [0i32; TILE];
+                for tap in 0..taps {
+                    let y = (top + tap / columns * dilation_y).wrapping_sub(padding_y);
+                    let x = (left + tap % columns * dilation_x).wrapping_sub(padding_x);
+                    if y >= height || x >= width {
+                        continue;
+                    }
+                    let at = block * TILE;
+                    let values = self.input.get((y * width + x) * channels_in + at..);
+                    let weights = decoded.get(tap * channels_in + at..);
+                    let both = values.unwrap_or(&[]).iter().zip(weights.unwrap_or(&[]));
+                    for (sum, (&value, &w)) in sums.iter_mut().zip(both) {
+                        *sum = sum.wrapping_add((i32::from(value) - zero) * i32::from(w));
+                    }
+                }
+                for (target, sum) in targets.iter_mut().zip(sums) {
+                    *target = target.plus(round_shift(sum, self.shift));
+                }
+            }
+        }
+        true
     }
 }
 

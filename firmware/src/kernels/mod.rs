@@ -24,6 +24,8 @@ mod portable;
     reason = "kernels in assembly, each call with its argument"
 )]
 mod quiet;
+#[cfg(feature = "dense")]
+mod rows;
 #[expect(
     unsafe_code,
     reason = "kernels in assembly, each call with its argument; their twins elsewhere have the same signatures"

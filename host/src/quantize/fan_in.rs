@@ -118,6 +118,7 @@ impl<'a> FanIn<'a> {
 pub(crate) fn connection(graph: &Graph, link: &Link) -> Result<Connection, QuantizeError> {
     let layer = graph.label(link.post);
     Ok(Connection {
+        dense: false,
         pre: link.pre,
         post: link.post,
         source: seen(layer, &link.source)?,

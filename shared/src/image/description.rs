@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::inbox::Inbox;
 use super::neuron::{CubaLif, Initial, Neuron};
 use crate::fixed::Scale;
-use crate::transform::Transform;
+use crate::transform::{Transform, volume};
 use crate::weights::Layout;
 
 /// The most inputs that a network can have.
@@ -116,6 +116,15 @@ pub(super) struct Network<'n> {
     pub(super) ensembles: &'n [Ensemble],
     pub(super) outputs: &'n [Output],
     pub(super) connections: &'n [Connection],
+}
+
+impl Network<'_> {
+    /// Tells whether states that are not needed at the same time may share memory.
+    pub(super) fn may_reuse(&self) -> bool {
+        self.steps == 1
+            && self.ensembles.iter().all(|e| e.is_direct() || e.pools())
+            && self.outputs.iter().all(Output::sums_up)
+    }
 }
 
 /// A run of bytes in the image.
@@ -374,13 +383,35 @@ pub enum Readout {
 }
 
 /// A source of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Pre {
     /// An input, whose current is computed once when it is set.
     Input(u8),
-    /// An ensemble's spikes.
+    /// An ensemble's spikes, each an event.
     Ensemble(u8),
+    /// The counts of all neurons of an ensemble, from which targets are computed densely.
+    Counts(u8),
+}
+
+impl Pre {
+    /// The ensemble, if it is one.
+    #[must_use]
+    pub const fn ensemble(self) -> Option<u8> {
+        match self {
+            Self::Input(_) => None,
+            Self::Ensemble(e) | Self::Counts(e) => Some(e),
+        }
+    }
+
+    /// Number by which connections are sorted: inputs first, then ensembles.
+    #[must_use]
+    pub const fn order(self) -> u16 {
+        match self {
+            Self::Input(i) => i as u16,
+            Self::Ensemble(e) | Self::Counts(e) => 1 << 8 | e as u16,
+        }
+    }
 }
 
 /// A target of events.
@@ -409,6 +440,30 @@ pub struct Connection {
     pub weights: Section,
     /// Order of the weights within a row.
     pub layout: Layout,
+}
+
+impl Connection {
+    /// The window through which it sees the counts of neurons, if these are summed up before weights see them: each place
+    /// is then one event, instead of one for each neuron. That takes a single step of a network that is not exact, and
+    /// room for counts and sums where the neurons' potentials were.
+    #[must_use]
+    pub fn sums(&self, source: &Ensemble, steps: u16) -> Option<&Window> {
+        let SourceMap::Window(window) = &self.source else {
+            return None;
+        };
+        let crowd = u32::from(window.pool[0]) * u32::from(window.pool[1]);
+        let seen = volume(&window.output.map(u32::from))?;
+        let room = source.neurons.checked_mul(source.width.bytes() as u32)?;
+        let fits = steps == 1
+            && source.is_direct()
+            && matches!(self.pre, Pre::Ensemble(_))
+            && window.repeat == [1, 1]
+            && crowd > 1
+            && crowd * u32::from(source.max_count) <= i16::MAX as u32
+            && source.neurons.next_multiple_of(4) + seen.checked_mul(2)?.next_multiple_of(4)
+                <= room;
+        fits.then_some(window)
+    }
 }
 
 /// Places of a transform's source that an event stands for.
@@ -461,6 +516,26 @@ impl Window {
                 .clone()
                 .map(move |x| ((y * width + x) * channels + channel) as u16)
         })
+    }
+
+    /// Calls `add` with each run of channels of the source, and the run of places that it stands for: the starts of both,
+    /// and their length. Nothing is repeated.
+    pub fn runs(&self, mut add: impl FnMut(usize, usize, usize)) {
+        let [height, width, channels] = self.input.map(usize::from);
+        let mut from = 0;
+        for y in 0..height {
+            for x in 0..width {
+                let place = (
+                    self.axis::<0>(y as u32).next(),
+                    self.axis::<1>(x as u32).next(),
+                );
+                if let (Some(y), Some(x)) = place {
+                    let place = y * u32::from(self.output[1]) + x;
+                    add(from, place as usize * channels, channels);
+                }
+                from += channels;
+            }
+        }
     }
 
     /// Places along one axis that `place` stands for.

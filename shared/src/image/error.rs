@@ -116,6 +116,9 @@ pub enum Fault {
     Neuron,
     /// Events reach it that nothing takes up, or it sums up and has an inbox, a shift or no end.
     Inbox,
+    /// It takes all counts of an ensemble, but not in a single step, as they are, through a convolution, from neurons
+    /// to neurons or sums that have no inbox.
+    Counts,
 }
 
 impl fmt::Display for Fault {
@@ -143,6 +146,9 @@ impl fmt::Display for Fault {
                 f.write_str("nothing takes up its events, or it takes up what it cannot")
             }
             Self::Width => f.write_str("it needs a target of 32 bits"),
+            Self::Counts => f.write_str(
+                "it takes all counts at once, which only a convolution in a network of one step can do",
+            ),
         }
     }
 }

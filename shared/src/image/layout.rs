@@ -4,6 +4,11 @@
 //! input feeds it and the current is needed again) and one for the state of its neurons; then come the outputs'
 //! currents and sums, then all inboxes. An ensemble's area lies before those of all targets that its events
 //! reach directly, and before all inboxes, so that a slice can be split between them.
+//!
+//! A network of one step that is not exact reuses memory, unless its image states the size of an arena that does not.
+//! An ensemble's state is needed from when its first source fires, or from the start if an input reaches it, until it
+//! has fired itself. In order, each takes the first place that nothing else needs at the same time; outputs
+//! are needed all the time, and come last.
 
 use heapless::Vec;
 
@@ -45,23 +50,36 @@ pub struct Layout<const E: usize> {
     pub ensembles: Vec<Area, E>,
     /// Dynamics of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
+    /// `true` if areas that are not needed at the same time may overlap: an ensemble is brought to rest when its first
+    /// source fires.
+    pub reuses: bool,
 }
 
 impl<const E: usize> Layout<E> {
     /// The length of a network's arena in bytes; `None` if it exceeds 32-bit addresses.
     #[must_use]
     pub fn arena_bytes<const C: usize>(network: &Description<'_, E, C>) -> Option<u32> {
-        Self::default().fill(&network.network())
+        let network = network.network();
+        Self::default().fill(&network, network.may_reuse())
     }
 
-    /// Fills an empty layout with a network's, and returns the arena's length in bytes.
-    pub(super) fn fill(&mut self, network: &Network<'_>) -> Option<u32> {
+    /// Fills the layout with a network's, with or without areas that overlap, and returns the arena's length in bytes.
+    pub(super) fn fill(&mut self, network: &Network<'_>, reuses: bool) -> Option<u32> {
+        self.reuses = reuses;
+        self.ensembles.clear();
+        self.outputs.clear();
         let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
         let mut place = Place { network, next: 0 };
         for (index, e) in (0u8..).zip(network.ensembles) {
-            let area = place.ensemble(e, Post::Ensemble(index))?;
+            let mut area = place.ensemble(e, Post::Ensemble(index))?;
+            if reuses {
+                area = lowest(network, ensembles, index, area)?;
+                // The next one is tried there first.
+                place.next = 0;
+            }
             ensembles.push(area).ok()?;
         }
+        place.next = ensembles.iter().fold(place.next, |end, a| end.max(a.end));
         for (index, o) in (0u8..).zip(network.outputs) {
             let area = place.output(o, Post::Output(index))?;
             outputs.push(area).ok()?;
@@ -85,6 +103,38 @@ impl<const E: usize> Layout<E> {
             (None, None) => 0,
         }
     }
+}
+
+/// The times at which an ensemble's state is needed: when its first source fires, or 0 for what inputs bring; and when it
+/// fires itself, which the ensemble of index i does at i + 1.
+fn needed(network: &Network<'_>, index: u8) -> [u32; 2] {
+    let fires = u32::from(index) + 1;
+    let mut connections = network.connections.iter();
+    let first = connections.find(|c| c.post == Post::Ensemble(index));
+    let from = first.map_or(fires, |c| c.pre.ensemble().map_or(0, |e| u32::from(e) + 1));
+    [from, fires]
+}
+
+/// The lowest place for the next ensemble, whose area starts at 0, beside those that are needed while it is.
+fn lowest(network: &Network<'_>, before: &[Area], index: u8, mut area: Area) -> Option<Area> {
+    let [from, to] = needed(network, index);
+    let words = area.end;
+    // Each round leaves one more of the others behind.
+    for _ in 0..=before.len() {
+        let in_the_way = (0u8..).zip(before).find(|(other, placed)| {
+            let [begins, ends] = needed(network, *other);
+            let at_once = begins <= to && from <= ends;
+            at_once && placed.current < area.end && area.current < placed.end
+        });
+        let Some((_, placed)) = in_the_way else {
+            return Some(area);
+        };
+        area.current = placed.end;
+        area.state = placed.end;
+        area.end = placed.end.checked_add(words)?;
+        area.end.checked_mul(4)?;
+    }
+    None
 }
 
 /// Start of the next area.

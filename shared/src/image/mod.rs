@@ -109,7 +109,9 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         read::read(body, self.description.room())?;
         let network = self.description.network();
         validate::validate(&network, bytes, &header)?;
-        if self.layout.fill(&network) != Some(header.arena_bytes) {
+        let stated = Some(header.arena_bytes);
+        let reuses = network.may_reuse() && self.layout.fill(&network, true) == stated;
+        if !reuses && self.layout.fill(&network, false) != stated {
             return Err(ImageError::Arena);
         }
         Ok(())

@@ -109,9 +109,10 @@ impl Reader<'_> {
 
     fn connection(&mut self) -> Connection {
         Connection {
-            pre: match (self.variant(2), self.u8()) {
+            pre: match (self.variant(3), self.u8()) {
                 (0, input) => Pre::Input(input),
-                (_, ensemble) => Pre::Ensemble(ensemble),
+                (1, ensemble) => Pre::Ensemble(ensemble),
+                (_, ensemble) => Pre::Counts(ensemble),
             },
             post: match (self.variant(2), self.u8()) {
                 (0, ensemble) => Post::Ensemble(ensemble),
@@ -338,12 +339,11 @@ mod tests {
     }
     prop_compose! {
         fn connections()(
-            ends in any::<[(bool, u8); 2]>(), source in sources(), transform in transforms(),
-            weights in sections(), layout in 0usize..8,
+            pre in (0u8..3, any::<u8>()), post in any::<(bool, u8)>(), source in sources(),
+            transform in transforms(), weights in sections(), layout in 0..Layout::ALL.len(),
         ) -> Connection {
-            let [pre, post] = ends;
             Connection {
-                pre: if pre.0 { Pre::Input(pre.1) } else { Pre::Ensemble(pre.1) },
+                pre: [Pre::Input, Pre::Ensemble, Pre::Counts][usize::from(pre.0)](pre.1),
                 post: if post.0 { Post::Ensemble(post.1) } else { Post::Output(post.1) },
                 source,
                 transform,

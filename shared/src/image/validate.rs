@@ -85,7 +85,8 @@ pub(super) fn validate(
     }
     let mut last = Pre::Input(0);
     for (index, c) in (0u8..).zip(network.connections) {
-        connection(c, last, network, &bytes)
+        (counts(c, network))
+            .and_then(|()| connection(c, last, network, &bytes))
             .map_err(|fault| ImageError::Connection { index, fault })?;
         last = c.pre;
     }
@@ -189,12 +190,14 @@ fn connection(
     network: &Network<'_>,
     bytes: &Bytes<'_>,
 ) -> Result<(), Fault> {
-    if c.pre < last {
+    if c.pre.order() < last.order() {
         return Err(Fault::Order);
     }
     let inputs = match c.pre {
         Pre::Input(i) => network.inputs.get(usize::from(i)).map(|i| i.size),
-        Pre::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| e.neurons),
+        Pre::Ensemble(e) | Pre::Counts(e) => {
+            network.ensembles.get(usize::from(e)).map(|e| e.neurons)
+        }
     };
     let target = match c.post {
         Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(|e| {
@@ -217,7 +220,7 @@ fn connection(
     else {
         return Err(Fault::Index);
     };
-    if let Pre::Ensemble(pre) = c.pre {
+    if let Some(pre) = c.pre.ensemble() {
         // What shows the step before may take up events of any ensemble.
         let delayed = inbox.is_some_and(|inbox| inbox.synapse.is_delayed());
         if let Some(kind) = temporal {
@@ -244,7 +247,7 @@ fn connection(
     match &c.transform {
         // What pools has a matrix without targets: places count the events that stand for them.
         Transform::Dense(d) => {
-            let counts = d.outputs == 0 && d.first == 0 && matches!(c.pre, Pre::Ensemble(_));
+            let counts = d.outputs == 0 && d.first == 0 && c.pre.ensemble().is_some();
             let fits = match places {
                 Some(places) => counts && d.inputs == places,
                 None => d.outputs > 0 && c.transform.outputs().is_some_and(|n| n <= outputs),
@@ -270,6 +273,26 @@ fn connection(
     }
     bytes.section(c.weights, c.layout.bytes(&c.transform))?;
     Ok(())
+}
+
+/// The counts of an ensemble lie where its potentials were, so that nothing else may need these, and all of them have to
+/// be bytes. What they reach must take up sums.
+fn counts(c: &Connection, network: &Network<'_>) -> Result<(), Fault> {
+    let Pre::Counts(pre) = c.pre else {
+        return Ok(());
+    };
+    let plain = |e: &Ensemble| e.is_direct();
+    let from = network.ensembles.get(usize::from(pre));
+    let to = match c.post {
+        Post::Ensemble(e) => network.ensembles.get(usize::from(e)).map(plain),
+        Post::Output(o) => network.outputs.get(usize::from(o)).map(Output::sums_up),
+    };
+    let fits = network.steps == 1
+        && from.is_some_and(|e| plain(e) || e.pools())
+        && to == Some(true)
+        && c.source == SourceMap::Direct
+        && matches!(c.transform, Transform::Convolution(_));
+    if fits { Ok(()) } else { Err(Fault::Counts) }
 }
 
 /// Every event must stand for places that the transform has.

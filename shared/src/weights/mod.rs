@@ -12,6 +12,7 @@ mod halves;
 mod nibbles;
 mod quads;
 mod rows;
+mod tiles;
 mod wide;
 mod wide_pairs;
 mod windows;
@@ -57,6 +58,10 @@ pub enum Layout {
     Nibbles,
     /// 16 bits each, little-endian, in the order that the transform states.
     Halves,
+    /// Convolution for the windows that its targets see, like `Windows` but with 4 filters to a block, and for each group
+    /// by itself: `[group][4 filters][kernel y][four values][odd][filter]`. A row of a window has the values of the
+    /// group's channels, filled up to a multiple of four; a group's filters are filled up likewise.
+    Tiles,
 }
 
 /// Calls a function of the file of a layout.
@@ -71,13 +76,14 @@ macro_rules! of {
             Layout::Windows => windows::Windows::$function($($argument),*),
             Layout::Nibbles => nibbles::Nibbles::$function($($argument),*),
             Layout::Halves => halves::Halves::$function($($argument),*),
+            Layout::Tiles => tiles::Tiles::$function($($argument),*),
         }
     };
 }
 
 impl Layout {
     /// Every layout, in the order of their numbers in an image.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rows,
         Self::Quads,
         Self::Crossed,
@@ -86,6 +92,7 @@ impl Layout {
         Self::Windows,
         Self::Nibbles,
         Self::Halves,
+        Self::Tiles,
     ];
 
     /// The length in bytes of a row of so many targets of a matrix, of two rows in

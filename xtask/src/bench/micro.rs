@@ -131,6 +131,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
         }],
         connections: vec![
             Connection {
+                dense: false,
                 pre: Source::Input(0),
                 post: Post::Population(0),
                 source: Seen::Direct,
@@ -148,6 +149,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
                 weights: vec![count as i16; channels],
             },
             Connection {
+                dense: false,
                 pre: Source::Population(0),
                 post: Post::Population(1),
                 source: Seen::Direct,
@@ -162,6 +164,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
                     .collect(),
             },
             Connection {
+                dense: false,
                 pre: Source::Population(1),
                 post: Post::Output(0),
                 source: Seen::Direct,

@@ -5,9 +5,11 @@
 
 mod cycles;
 mod docs;
+mod grid;
 mod host;
 mod micro;
 mod results;
+mod shapes;
 mod suite;
 
 use tinyspike_board::Failure;
@@ -25,11 +27,19 @@ pub(crate) struct Args {
     /// Write the tables of docs/performance.md from the stored results, without measuring
     #[arg(long)]
     write_docs: bool,
+    /// Hold predictions against counts over layers of all kinds, and measure networks like MLPerf Tiny's
+    #[arg(long, conflicts_with_all = ["check", "write_docs"])]
+    grid: bool,
+    /// Of these only those whose names contain this
+    #[arg(long, value_name = "NAME", requires = "grid")]
+    only: Option<String>,
 }
 
 /// Builds the firmware, measures, and writes the results.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if args.write_docs {
+    if args.grid {
+        grid::run(args.only.as_deref())
+    } else if args.write_docs {
         docs::write(&Results::stored()?)
     } else if args.check {
         suite::check()

@@ -3,7 +3,7 @@
 use tinyspike_shared::image::{Convolution, Ensemble, Transform, Width};
 use tinyspike_shared::weights::Layout;
 
-use super::super::family::{Cost, EventCost, Family, Leaves, Shape, Values};
+use super::super::family::{Cost, DenseCost, EventCost, Family, Leaves, Shape, Values};
 
 /// Cores with the DSP extension.
 pub const FAMILY: Family = Family {
@@ -16,6 +16,8 @@ pub const FAMILY: Family = Family {
         Layout::Windows,
         Layout::WidePairs,
         Layout::Wide,
+        Layout::Tiles,
+        Layout::Halves,
     ],
     reads,
     leaves: Some(Leaves {
@@ -23,6 +25,7 @@ pub const FAMILY: Family = Family {
         ensemble: |e| !is_whole(e),
     }),
     cost: COST,
+    cycles: CYCLES,
 };
 
 /// Channels of a block of a convolution.
@@ -31,13 +34,19 @@ pub(super) const BLOCK: u16 = 8;
 pub(super) const GROUP: usize = 4;
 /// The most bytes of a window that is copied, because what it reads would reach beyond the input.
 pub(super) const COPIED: usize = 256;
+/// The most values of a window that are multiplied at once.
+pub(super) const WINDOW: usize = 256;
 
 fn reads(shape: &Shape<'_>, layout: Layout) -> bool {
     match (shape.transform, shape.values) {
         (Transform::Dense(_), Values::Input { .. }) => layout == Layout::Crossed,
         (Transform::Dense(_), _) => layout == Layout::Quads,
         (Transform::Convolution(conv), Values::Input { zero_point }) => {
-            shape.width == Width::I16 && zero_point == 0 && drives(conv, layout)
+            let windows = shape.width == Width::I16 && zero_point == 0 && drives(conv, layout);
+            windows || layout == Layout::Tiles && is_whole_window(conv)
+        }
+        (Transform::Convolution(conv), Values::Dense { zero_point }) => {
+            convolves(conv, zero_point, layout)
         }
         (Transform::Convolution(conv), _) => scatters(conv, layout, shape.width),
     }
@@ -71,6 +80,32 @@ pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
         && usize::from(conv.kernel[0]) * run.div_ceil(4) * 4 <= COPIED
 }
 
+/// Tells whether windows of all values are multiplied with all filters.
+fn convolves(conv: &Convolution, zero_point: u8, layout: Layout) -> bool {
+    if depthwise(conv, Layout::Halves) && zero_point == 0 {
+        return layout == Layout::Halves;
+    }
+    layout == Layout::Tiles
+}
+
+/// Tells whether a window is multiplied at once: an input's sums are rounded, so they must be whole.
+fn is_whole_window(conv: &Convolution) -> bool {
+    let values = u32::from(conv.kernel[1]) * u32::from(conv.group_inputs());
+    let window = u32::from(conv.kernel[0]).saturating_mul(values.next_multiple_of(4));
+    window <= WINDOW as u32
+}
+
+/// Tells whether each channel is multiplied with its own filter, many channels at once.
+pub(super) fn depthwise(conv: &Convolution, layout: Layout) -> bool {
+    layout == Layout::Halves
+        && conv.groups == conv.input[2]
+        && conv.filters == conv.groups
+        && conv.dilation[1] == 1
+        && conv.groups.is_multiple_of(BLOCK)
+        && conv.output[2].is_multiple_of(2)
+        && conv.first.is_multiple_of(2)
+}
+
 /// Tells whether events are scattered over targets of a width.
 #[inline(never)]
 pub(super) fn scatters(conv: &Convolution, layout: Layout, width: Width) -> bool {
@@ -96,19 +131,87 @@ pub(in crate::kernels) const COST: Cost = Cost {
     quads: EventCost::new(30_000, 730, 1290),
     wide_pairs: EventCost::new(46_000, 875, 875),
     wide: EventCost::new(60_000, 1570, 1570),
-    matrix: EventCost::new(40_000, 5000, 5000),
+    matrix: EventCost::new(73_000, 5000, 5000),
     convolution: EventCost::new(150_000, 6000, 6000),
+    plain_tap: 170_000,
+    mapped_event: 80_000,
+    sum: 6000,
+    summed_event: 800_000,
+    plain_op: 8000,
+    plain_value: 100_000,
+    dense: DenseCost {
+        count: 13_000,
+        neuron: 300,
+        window: 150_000,
+        row: 77_000,
+        column: 110_000,
+        value: 1800,
+        aside: 75_000,
+        block: 30_000,
+        mac: 720,
+        lanes_place: 200_000,
+        lanes_block: 60_000,
+        lanes_row: 12_000,
+        lanes_mac: 2500,
+    },
     neuron_16: 2300,
     neuron_32: 3200,
     settle_byte: 1100,
+    plain_neuron: 32_000,
     spike: 11_000,
     rest_byte: 140,
     input_matrix_op: 1350,
     input_convolution_op: 1800,
     input_window: 45_000,
+    input_full_window: 35_000,
     input_place: 2000,
     step: 400_000,
     inference: 3_000_000,
     dense_convolution_mac: 4000,
     dense_matrix_mac: 1960,
+};
+
+/// The same in cycles of a Cortex-M4, estimated by classes of instructions.
+pub(in crate::kernels) const CYCLES: Cost = Cost {
+    quads: EventCost::new(45_000, 1080, 1900),
+    wide_pairs: EventCost::new(85_000, 2400, 2400),
+    wide: EventCost::new(95_000, 4000, 4000),
+    matrix: EventCost::new(115_000, 8000, 8000),
+    convolution: EventCost::new(220_000, 9000, 9000),
+    plain_tap: 250_000,
+    mapped_event: 120_000,
+    sum: 9500,
+    summed_event: 1_250_000,
+    plain_op: 12_000,
+    plain_value: 150_000,
+    dense: DenseCost {
+        count: 20_000,
+        neuron: 400,
+        window: 225_000,
+        row: 115_000,
+        column: 165_000,
+        value: 2700,
+        aside: 115_000,
+        block: 55_000,
+        mac: 1100,
+        lanes_place: 300_000,
+        lanes_block: 100_000,
+        lanes_row: 20_000,
+        lanes_mac: 3200,
+    },
+    neuron_16: 4000,
+    neuron_32: 5500,
+    settle_byte: 2000,
+    plain_neuron: 48_000,
+    spike: 20_000,
+    rest_byte: 400,
+    input_matrix_op: 2000,
+    input_convolution_op: 2700,
+    input_window: 80_000,
+    input_full_window: 55_000,
+    input_place: 3000,
+    step: 600_000,
+    inference: 4_500_000,
+    dense_convolution_mac: 5100,
+    dense_matrix_mac: 2400,
 };

@@ -7,6 +7,8 @@ use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::super::{Events, Kernels, Population, Potential, Values, portable, quiet};
+#[cfg(feature = "dense")]
+use super::tiles;
 use super::{dense, input, neurons, scatter};
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
@@ -20,6 +22,8 @@ global_asm!(
     include_str!("input.s"),
     include_str!("neurons.s"),
     include_str!("scatter.s"),
+    #[cfg(feature = "dense")]
+    include_str!("tiles.s"),
     #[cfg(feature = "temporal")]
     include_str!("temporal.s"),
     options(raw)
@@ -60,6 +64,9 @@ impl<P: Potential> Kernels<P> for Dsp {
             }
             _ => None,
         };
+        #[cfg(feature = "dense")]
+        let driven =
+            driven.or_else(|| tiles::drive(conv, weights, input, zero_point, shift, currents));
         if driven.is_none() && PORTABLE {
             portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
         }

@@ -15,6 +15,8 @@ mod kernels;
 mod neurons;
 #[cfg(tinyspike_kernels = "dsp")]
 mod scatter;
+#[cfg(all(tinyspike_kernels = "dsp", feature = "dense"))]
+mod tiles;
 
 #[cfg(tinyspike_kernels = "dsp")]
 pub use kernels::Dsp;

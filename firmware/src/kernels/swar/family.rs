@@ -3,7 +3,7 @@
 use tinyspike_shared::image::{Convolution, Transform, Width};
 use tinyspike_shared::weights::Layout;
 
-use super::super::family::{Cost, EventCost, Family, Shape, Values};
+use super::super::family::{Cost, DenseCost, EventCost, Family, Shape, Values};
 
 /// Cores without the DSP extension.
 pub const FAMILY: Family = Family {
@@ -14,6 +14,7 @@ pub const FAMILY: Family = Family {
     reads,
     leaves: None,
     cost: COST,
+    cycles: COST,
 };
 
 /// Channels of a block of a convolution.
@@ -24,6 +25,7 @@ pub(super) const COLUMNS: usize = 256;
 fn reads(shape: &Shape<'_>, layout: Layout) -> bool {
     match (shape.transform, shape.values) {
         (Transform::Dense(_), _) => layout == Layout::Quads,
+        (Transform::Convolution(_), Values::Dense { .. }) => layout == Layout::Rows,
         (Transform::Convolution(_), _) if shape.width == Width::I32 => false,
         (Transform::Convolution(conv), Values::Input { .. }) => drives(conv, layout),
         (Transform::Convolution(conv), _) => scatters(conv, layout),
@@ -65,14 +67,37 @@ const COST: Cost = Cost {
     wide: EventCost::new(200_000, 22_000, 24_000),
     matrix: EventCost::new(40_000, 7500, 8500),
     convolution: EventCost::new(500_000, 22_000, 24_000),
+    plain_tap: 0,
+    mapped_event: 150_000,
+    sum: 9000,
+    summed_event: 200_000,
+    plain_op: 30_000,
+    plain_value: 100_000,
+    dense: DenseCost {
+        count: 8000,
+        neuron: 1000,
+        window: 60_000,
+        row: 0,
+        column: 0,
+        value: 25_000,
+        aside: 0,
+        block: 0,
+        mac: 9000,
+        lanes_place: 400_000,
+        lanes_block: 100_000,
+        lanes_row: 50_000,
+        lanes_mac: 8000,
+    },
     neuron_16: 4500,
     neuron_32: 9000,
     settle_byte: 2500,
+    plain_neuron: 0,
     spike: 23_000,
     rest_byte: 800,
     input_matrix_op: 3200,
     input_convolution_op: 4900,
     input_window: 100_000,
+    input_full_window: 0,
     input_place: 1000,
     step: 400_000,
     inference: 2_500_000,

@@ -70,6 +70,9 @@ impl<P: Taker + Neuron> Kernels<P> for Swar {
             }
             Values::Wide(_) => None,
         };
+        #[cfg(feature = "dense")]
+        let driven = driven
+            .or_else(|| super::rows::drive(conv, weights, input, zero_point, shift, currents));
         if driven.is_none() {
             portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
         }

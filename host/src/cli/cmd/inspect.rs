@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::assemble::{Image, scale_value};
 use crate::inspect::{Listing, listing};
+use crate::report::Way;
 use crate::sign::signer;
 use crate::text::escaped;
 use serde::Serialize;
@@ -64,7 +65,7 @@ fn ends<'a>(image: &'a Image<'_>, c: &Connection) -> (&'a str, &'a str) {
     let network = image.description();
     let pre = match c.pre {
         Pre::Input(i) => network.input_label(usize::from(i)),
-        Pre::Ensemble(e) => network.ensemble_label(usize::from(e)),
+        Pre::Ensemble(e) | Pre::Counts(e) => network.ensemble_label(usize::from(e)),
     };
     let post = match c.post {
         Post::Ensemble(e) => network.ensemble_label(usize::from(e)),
@@ -157,7 +158,13 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
     let connections = network.connections.iter().map(|c| {
         let (pre, post) = ends(image, c);
         let transform = transform(&c.source, &c.transform);
-        json!({ "pre": pre, "post": post, "transform": transform, "weights": weights(c) })
+        json!({
+            "pre": pre,
+            "post": post,
+            "transform": transform,
+            "weights": weights(c),
+            "way": way(c),
+        })
     });
     json!({
         "format_version": VERSION,
@@ -175,6 +182,14 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
         "outputs": outputs.collect::<Vec<_>>(),
         "connections": connections.collect::<Vec<_>>(),
     })
+}
+
+/// Way in which a connection's targets are computed.
+const fn way(c: &Connection) -> Way {
+    match (c.pre, c.layout) {
+        (Pre::Counts(_), _) | (_, Layout::Tiles) => Way::Dense,
+        _ => Way::Events,
+    }
 }
 
 fn transform(source: &SourceMap, t: &Transform) -> String {
@@ -329,11 +344,12 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
         let (pre, post) = ends(&image, c);
         writeln!(
             out,
-            "connection {} -> {}: {}, {} weights",
+            "connection {} -> {}: {}, {} weights, {}",
             escaped(pre),
             escaped(post),
             transform(&c.source, &c.transform),
-            weights(c)
+            weights(c),
+            way(c)
         )?;
     }
     Ok(())
