@@ -11,7 +11,7 @@ use npz::{Npz, path};
 use tinyspike::assemble::assemble;
 use tinyspike::balance::balance;
 use tinyspike::calibrate::{
-    Blocks, CalibrateError, Calibration, FileBlocks, Samples, calibrate, calibrate_blocks, forward,
+    Blocks, CalibrateError, FileBlocks, Samples, calibrate, calibrate_blocks, forward,
 };
 use tinyspike::compensate::{Reference, compensate};
 use tinyspike::convert::{ActivationType, ConvertOptions, convert};
