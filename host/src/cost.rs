@@ -416,7 +416,7 @@ const fn event(cost: &Cost, transform: &Transform, layout: Layout) -> EventCost 
 pub struct Choice {
     /// `true` if its targets are computed from all values of its source.
     pub dense: bool,
-    /// Cycles by events, and densely; `None` where that cannot be.
+    /// Cycles by events, and densely; `None` if that cannot be.
     pub cycles: (f64, Option<f64>),
     /// Instructions and cycles that the choice adds to what the network costs as it is.
     pub more: [f64; 2],

@@ -335,7 +335,7 @@ pub struct Tuned {
     pub integers: integers::Network,
     /// The packed image.
     pub image: ImageBuf,
-    /// How each connection is computed, and what either way would cost.
+    /// The way in which each connection is computed, and what either way would cost.
     pub choices: Vec<Choice>,
 }
 

@@ -234,7 +234,7 @@ pub struct Cost {
     pub mapped_event: u32,
     /// A count that is added to the sum that a window sees.
     pub sum: u32,
-    /// Such a sum as an event over a matrix, its weights excepted.
+    /// The sum as an event over a matrix, its weights excepted.
     pub summed_event: u32,
     /// A multiplication of an input's byte in plain Rust.
     pub plain_op: u32,

@@ -212,14 +212,13 @@ pub fn build(
         });
     }
     let memory = layout.memory_x();
-    let features: &[&str] = match layout.temporal {
-        true => &["defmt", "temporal"],
-        false => &["defmt"],
-    };
+    let mut features = vec!["defmt"];
+    features.extend(layout.dense.then_some("dense"));
+    features.extend(layout.temporal.then_some("temporal"));
     let elf = boards::app(&boards::App {
         memory: &memory,
         target,
-        features,
+        features: &features,
         key: key.map(PublicKey::bytes),
         rooms: layout.rooms,
     })?;

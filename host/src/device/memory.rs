@@ -427,6 +427,9 @@ pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
     }
 }
 
+/// Bytes of flash that layers which are computed densely take of the application besides.
+pub const DENSE_BYTES: u32 = 10 << 10;
+
 /// Bytes of flash that current-based neurons take of the application besides.
 pub const TEMPORAL_BYTES: u32 = 9 << 10;
 
@@ -534,11 +537,24 @@ pub struct Layout {
     pub stack: u32,
     /// `true` if such a firmware runs current-based neurons.
     pub temporal: bool,
+    /// `true` if it computes layers densely.
+    pub dense: bool,
     /// Times the usual room for ensembles and connections that such a firmware has ([`Limits::times`]).
     pub rooms: usize,
 }
 
 impl Layout {
+    /// Bytes of flash that parts of the application take which it has for some images alone.
+    #[must_use]
+    pub fn optional_bytes(&self) -> u32 {
+        let parts = [(self.dense, DENSE_BYTES), (self.temporal, TEMPORAL_BYTES)];
+        parts
+            .into_iter()
+            .filter(|part| part.0)
+            .map(|part| part.1)
+            .sum()
+    }
+
     /// Divides a chip for which firmware is yet to be built.
     ///
     /// # Errors
@@ -613,6 +629,7 @@ impl Layout {
             ram: map.ram,
             stack: Limits::MAINLINE.stack(false),
             temporal: false,
+            dense: false,
             rooms: 1,
         })
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use probe_rs::rtt::ScanRegion;
 use serde::Serialize;
 use tinyspike_firmware::limits::Limits;
+use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
@@ -14,8 +15,7 @@ use super::attach::scan;
 use super::chip::Chip;
 use super::firmware::{Firmware, FirmwareError, Segment};
 use super::memory::{
-    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, TEMPORAL_BYTES,
-    firmware_bytes,
+    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, firmware_bytes,
 };
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
@@ -135,17 +135,19 @@ pub enum PlanError {
         /// Bytes that it may take.
         needed: u32,
     },
-    /// Firmware with current-based neurons does not fit its place.
+    /// Firmware with parts that the image needs does not fit its place.
     #[error(
-        "the firmware's place on {chip} has {room} bytes, and firmware for networks that were trained with spikes takes up to {needed}"
+        "the firmware's place on {chip} has {room} bytes, and firmware for {what} takes up to {needed}"
     )]
-    NoRoomForNeurons {
+    NoRoomForParts {
         /// The chip.
         chip: String,
         /// Bytes of the place.
         room: u32,
         /// Bytes that it may take.
         needed: u32,
+        /// Purpose of these parts.
+        what: &'static str,
     },
     /// The firmware cannot hold the network.
     #[error(
@@ -177,9 +179,7 @@ impl Advised for PlanError {
             Self::OtherKey { .. } => Advice::FirmwareOrKey,
             Self::TooManyLayers { .. } => Advice::FlashFirmware,
             Self::OverBudget { .. } => Advice::SmallerImage,
-            Self::NoRoomForSignatures { .. } | Self::NoRoomForNeurons { .. } => {
-                Advice::FirmwareSize
-            }
+            Self::NoRoomForSignatures { .. } | Self::NoRoomForParts { .. } => Advice::FirmwareSize,
             Self::Misplaced { .. } => return Vec::new(),
         }]
     }
@@ -301,15 +301,20 @@ impl Plan {
             firmware_bytes(chip.processor().target(), true),
         );
         let builds = firmware.is_none() && !options.model_only && options.layout.firmware.is_none();
-        let unsigned = firmware_bytes(chip.processor().target(), false) + TEMPORAL_BYTES;
-        if builds && layout.temporal && key.is_none() && room < unsigned {
-            return Err(PlanError::NoRoomForNeurons {
+        let optional = layout.optional_bytes();
+        let unsigned = firmware_bytes(chip.processor().target(), false) + optional;
+        if builds && optional > 0 && key.is_none() && room < unsigned {
+            return Err(PlanError::NoRoomForParts {
                 chip: chip.name().to_owned(),
                 room,
                 needed: unsigned,
+                what: match layout.temporal {
+                    true => "networks that were trained with spikes",
+                    false => "layers that are computed densely",
+                },
             });
         }
-        let needed = needed + if layout.temporal { TEMPORAL_BYTES } else { 0 };
+        let needed = needed + optional;
         if builds && key.is_some() && room < needed {
             return Err(PlanError::NoRoomForSignatures {
                 chip: chip.name().to_owned(),
@@ -585,6 +590,7 @@ impl Layout {
         Self {
             stack: usual.times(rooms).stack(network.is_exact()),
             temporal: is_temporal(image),
+            dense: Parts::needed(image, chip.processor().family()).has(Part::Dense),
             rooms,
             ..self
         }

@@ -116,8 +116,8 @@ pub enum Fault {
     Neuron,
     /// Events reach it that nothing takes up, or it sums up and has an inbox, a shift or no end.
     Inbox,
-    /// It takes all counts of an ensemble, but not in a single step, as they are, through a convolution, from neurons
-    /// to neurons or sums that have no inbox.
+    /// All counts of an ensemble reach it, but not in a single step, as they are, through a convolution, from neurons to neurons or
+    /// sums that have no inbox.
     Counts,
 }
 

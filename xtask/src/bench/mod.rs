@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Hold predictions against counts over layers of all kinds, and measure networks like MLPerf Tiny's
     #[arg(long, conflicts_with_all = ["check", "write_docs"])]
     grid: bool,
-    /// Of these only those whose names contain this
+    /// Take only networks of the grid whose names contain this
     #[arg(long, value_name = "NAME", requires = "grid")]
     only: Option<String>,
 }
