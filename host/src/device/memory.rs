@@ -422,13 +422,13 @@ pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
     let small = target.starts_with("thumbv6m");
     match (signed, small) {
         (true, _) => 80 << 10,
-        (false, true) => 56 << 10,
+        (false, true) => 58 << 10,
         (false, false) => 64 << 10,
     }
 }
 
 /// Bytes of flash that layers which are computed densely take of the application besides.
-pub const DENSE_BYTES: u32 = 10 << 10;
+pub const DENSE_BYTES: u32 = 9 << 10;
 
 /// Bytes of flash that current-based neurons take of the application besides.
 pub const TEMPORAL_BYTES: u32 = 9 << 10;
