@@ -363,7 +363,7 @@ fn description(bytes: &ImageBuf) -> Value {
     let network = image.description();
     let pre = |pre| match pre {
         Pre::Input(i) => network.input_label(usize::from(i)),
-        Pre::Ensemble(e) => network.ensemble_label(usize::from(e)),
+        Pre::Ensemble(e) | Pre::Counts(e) => network.ensemble_label(usize::from(e)),
     };
     let post = |post| match post {
         Post::Ensemble(e) => network.ensemble_label(usize::from(e)),

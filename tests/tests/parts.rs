@@ -76,10 +76,10 @@ fn without_a_part_all_else_runs() {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => pooled_networks(),
-        1 => temporal_networks(),
+        3 => temporal_networks(),
         2 => dense_networks(),
     ];
-    let networks: Vec<_> = (0..40)
+    let networks: Vec<_> = (0..48)
         .map(|_| networks.new_tree(&mut runner).unwrap().current())
         .map(|network| image_and_inputs(&network))
         .collect();

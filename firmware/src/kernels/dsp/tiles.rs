@@ -427,7 +427,10 @@ impl Source<'_> {
             }
             let count = (inputs - skipped).min(values - place);
             let x = left.wrapping_add(column * self.dilation[1]);
-            let start = line + x.wrapping_mul(self.channels) + part.group * inputs + skipped;
+            // A column outside wraps around, and is left out below.
+            let start = line
+                .wrapping_add(x.wrapping_mul(self.channels))
+                .wrapping_add(part.group * inputs + skipped);
             let inside = self.values.get(start..start.wrapping_add(count));
             put(inside.filter(|_| x < self.width), count);
             place += count;
