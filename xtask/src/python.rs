@@ -24,16 +24,6 @@ pub(crate) struct TestArgs {
     quick: bool,
 }
 
-impl TestArgs {
-    /// All tests that do not take long.
-    pub(crate) fn quick() -> Self {
-        Self {
-            filter: None,
-            quick: true,
-        }
-    }
-}
-
 /// Builds a wheel, with the command-line tool in it, and says where it lies.
 pub(crate) fn build(args: &WheelArgs) -> Result<(), Failure> {
     let wheel = wheel(args.dev)?;
