@@ -404,12 +404,17 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
     })
 }
 
+/// The graph of an image for few steps, each population small enough for it.
+fn integrated(lowered: &Graph) -> Result<Graph, LowerError> {
+    Ok(split(integrate_and_fire(lowered)?))
+}
+
 fn plain(
     lowered: &Graph,
     settings: &QuantizeOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let mut graph = split(integrate_and_fire(lowered)?);
+    let mut graph = integrated(lowered)?;
     let Some(data) = options.data else {
         let calibration =
             bounds_from_weights(&graph, &options.largest).map_err(CalibrateError::from)?;
@@ -467,7 +472,7 @@ fn tuned(
     settings: &TuneOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    let graph = split(integrate_and_fire(lowered)?);
+    let graph = integrated(lowered)?;
     let set = options.data.and_then(|data| data.set());
     let set = set.ok_or(DeployError::NoData)?;
     let settings = settings.within(options.budgets);
@@ -492,7 +497,7 @@ pub fn task(
     settings: &TuneOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Task, DeployError> {
-    let graph = integrate_and_fire(&lower_apart(network)?)?;
+    let graph = integrated(&lower_apart(network)?)?;
     let set = options.data.and_then(|data| data.set());
     let set = set.ok_or(DeployError::NoData)?;
     Ok(Task::new(&graph, set, &settings.within(options.budgets))?)
