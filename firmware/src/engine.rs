@@ -264,10 +264,15 @@ where
         self.taken = 0;
         self.driven = false;
         let layout = self.image.layout();
-        for index in 0..layout.ensembles.len() {
+        if layout.reuses {
             // Others rest when their first source fires.
-            let first = self.first_source(index);
-            if !layout.reuses || matches!(first, Some(Pre::Input(_))) {
+            for c in &self.image.description().connections {
+                if let (Pre::Input(_), Post::Ensemble(e)) = (c.pre, c.post) {
+                    self.rest(e.into());
+                }
+            }
+        } else {
+            for index in 0..layout.ensembles.len() {
                 self.rest(index);
             }
         }
@@ -280,24 +285,18 @@ where
         }
     }
 
-    /// The first source of an ensemble.
-    fn first_source(&self, index: usize) -> Option<Pre> {
-        let mut connections = self.image.description().connections.iter();
-        let reaches =
-            |c: &&Connection| matches!(c.post, Post::Ensemble(e) if usize::from(e) == index);
-        connections.find(reaches).map(|c| c.pre)
-    }
-
     /// Brings those ensembles to rest whose first source is the one of this index, and this one if it has no source.
-    fn rest_targets(&mut self, index: u8) {
-        let ensembles = self.image.description().ensembles.len();
-        for target in usize::from(index)..ensembles {
-            let begins = match self.first_source(target) {
-                None => target == usize::from(index),
-                Some(first) => first.ensemble() == Some(index),
-            };
-            if begins {
-                self.rest(target);
+    /// `earlier` are the connections of all sources before it, and lead forward.
+    fn rest_targets(&mut self, index: u8, earlier: &[Connection], outgoing: &[Connection]) {
+        let reached = |e: u8| earlier.iter().any(|c| c.post == Post::Ensemble(e));
+        if !reached(index) {
+            self.rest(index.into());
+        }
+        for c in outgoing {
+            if let Post::Ensemble(e) = c.post
+                && !reached(e)
+            {
+                self.rest(e.into());
             }
         }
     }
@@ -610,6 +609,7 @@ where
                 .iter()
                 .take_while(|c| c.pre.ensemble() == Some(index))
                 .count();
+            let earlier = network.connections.len() - rest.len();
             let (outgoing, tail) = rest.split_at_checked(count).unwrap_or((&[], &[]));
             rest = tail;
             let outgoing = Outgoing {
@@ -620,7 +620,8 @@ where
             };
             let neurons = e.neurons as usize;
             if layout.reuses {
-                self.rest_targets(index);
+                let earlier = network.connections.get(..earlier).unwrap_or(&[]);
+                self.rest_targets(index, earlier, outgoing.connections);
             }
             if TEMPORAL && let Some(kind) = e.temporal() {
                 temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);

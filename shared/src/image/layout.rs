@@ -70,10 +70,13 @@ impl<const E: usize> Layout<E> {
         self.outputs.clear();
         let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
         let mut place = Place { network, next: 0 };
+        let mut times: Vec<[u16; 2], E> = Vec::new();
         for (index, e) in (0u8..).zip(network.ensembles) {
             let mut area = place.ensemble(e, Post::Ensemble(index))?;
             if reuses {
-                area = lowest(network, ensembles, index, area)?;
+                let time = needed(network, index);
+                area = lowest(times.iter().zip(ensembles.iter()), time, area)?;
+                times.push(time).ok()?;
                 // The next one is tried there first.
                 place.next = 0;
             }
@@ -107,22 +110,24 @@ impl<const E: usize> Layout<E> {
 
 /// The times at which an ensemble's state is needed: when its first source fires, or 0 for what inputs bring; and when it
 /// fires itself, which the ensemble of index i does at i + 1.
-fn needed(network: &Network<'_>, index: u8) -> [u32; 2] {
-    let fires = u32::from(index) + 1;
+fn needed(network: &Network<'_>, index: u8) -> [u16; 2] {
+    let fires = u16::from(index) + 1;
     let mut connections = network.connections.iter();
     let first = connections.find(|c| c.post == Post::Ensemble(index));
-    let from = first.map_or(fires, |c| c.pre.ensemble().map_or(0, |e| u32::from(e) + 1));
+    let from = first.map_or(fires, |c| c.pre.ensemble().map_or(0, |e| u16::from(e) + 1));
     [from, fires]
 }
 
-/// The lowest place for the next ensemble, whose area starts at 0, beside those that are needed while it is.
-fn lowest(network: &Network<'_>, before: &[Area], index: u8, mut area: Area) -> Option<Area> {
-    let [from, to] = needed(network, index);
+/// The lowest place for the next ensemble, whose area starts at 0, beside those before that are needed while it is.
+fn lowest<'a>(
+    before: impl ExactSizeIterator<Item = (&'a [u16; 2], &'a Area)> + Clone,
+    [from, to]: [u16; 2],
+    mut area: Area,
+) -> Option<Area> {
     let words = area.end;
     // Each round leaves one more of the others behind.
     for _ in 0..=before.len() {
-        let in_the_way = (0u8..).zip(before).find(|(other, placed)| {
-            let [begins, ends] = needed(network, *other);
+        let in_the_way = before.clone().find(|&(&[begins, ends], placed)| {
             let at_once = begins <= to && from <= ends;
             at_once && placed.current < area.end && area.current < placed.end
         });
