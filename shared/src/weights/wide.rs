@@ -63,3 +63,37 @@ pub(super) fn each_tap<O: Order>(
         }
     }
 }
+
+/// Reads weights of blocks of targets, a word apart, each block behind so many bytes of the one before.
+pub(super) fn decode_blocks<const BLOCK: usize>(
+    bytes: &[i8],
+    block: usize,
+    weights: &mut [i16; DECODED],
+) {
+    let blocks = bytes.chunks(block.max(1));
+    for (weights, block) in weights.chunks_mut(BLOCK).zip(blocks) {
+        for (weight, word) in weights.iter_mut().zip(block.chunks(4)) {
+            if let Some(half) = word.first_chunk() {
+                *weight = half_word(*half);
+            }
+        }
+    }
+}
+
+/// Writes what [`decode_blocks`] reads.
+pub(super) fn encode_blocks<O: Order, const BLOCK: usize>(
+    weights: &[i16],
+    transform: &Transform,
+    to: &mut [u8],
+    block: usize,
+) {
+    each_tap::<O>(weights, transform, to, |tap, to| {
+        for (to, filters) in to.chunks_mut(block.max(1)).zip(tap.chunks(BLOCK)) {
+            for (word, w) in to.chunks_mut(4).zip(filters) {
+                if let Some(half) = word.first_chunk_mut() {
+                    *half = w.to_le_bytes();
+                }
+            }
+        }
+    });
+}

@@ -1,7 +1,7 @@
 //! [`Layout::Windows`](super::Layout::Windows): the weights of a convolution in the order of the windows that its
 //! targets see, two values of a window at once.
 
-use super::{DECODED, Order, Place, half_word};
+use super::{DECODED, Order, Place};
 use crate::transform::{Convolution, Transform};
 
 pub(super) struct Windows;
@@ -64,29 +64,14 @@ impl Order for Windows {
     }
 
     fn decode(bytes: &[i8], block: usize, weights: &mut [i16; DECODED]) {
-        let blocks = bytes.chunks(block.max(1));
-        for (weights, block) in weights.chunks_mut(BLOCK).zip(blocks) {
-            for (weight, word) in weights.iter_mut().zip(block.chunks(4)) {
-                if let Some(half) = word.first_chunk() {
-                    *weight = half_word(*half);
-                }
-            }
-        }
+        super::wide::decode_blocks::<BLOCK>(bytes, block, weights);
     }
 
     fn encode(weights: &[i16], transform: &Transform, to: &mut [u8]) {
         let Transform::Convolution(conv) = transform else {
             return;
         };
-        super::wide::each_tap::<Self>(weights, transform, to, |tap, to| {
-            let block = line(conv).unwrap_or(0) as usize * usize::from(conv.kernel[0]);
-            for (to, filters) in to.chunks_mut(block.max(1)).zip(tap.chunks(BLOCK)) {
-                for (word, w) in to.chunks_mut(4).zip(filters) {
-                    if let Some(half) = word.first_chunk_mut() {
-                        *half = w.to_le_bytes();
-                    }
-                }
-            }
-        });
+        let block = line(conv).unwrap_or(0) as usize * usize::from(conv.kernel[0]);
+        super::wide::encode_blocks::<Self, BLOCK>(weights, transform, to, block);
     }
 }
