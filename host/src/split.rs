@@ -40,27 +40,27 @@ pub fn split_to(graph: Graph, largest: usize) -> Graph {
     let populations = graph.populations.iter().zip(&pieces);
     let populations = populations
         .flat_map(|(population, pieces)| pieces.iter().map(|piece| part(population, piece)));
+    // The pieces of a population, and what each is of it.
+    let parts = |at: usize| {
+        let population = &graph.populations[at];
+        let parts = pieces[at]
+            .iter()
+            .map(move |channels| Part::of(population, channels));
+        (first[at]..).zip(parts)
+    };
     let mut links = Vec::with_capacity(graph.links.len());
     for link in &graph.links {
         let pres: Vec<(Source, Option<Part>)> = match link.pre {
             Source::Input(_) => vec![(link.pre, None)],
-            Source::Population(at) => (first[at]..)
-                .zip(&pieces[at])
-                .map(|(piece, channels)| {
-                    let part = Part::of(&graph.populations[at], channels);
-                    (Source::Population(piece), part)
-                })
-                .collect(),
+            Source::Population(at) => {
+                (parts(at).map(|(p, part)| (Source::Population(p), part))).collect()
+            }
         };
         let posts: Vec<(Target, Option<Part>)> = match link.post {
             Target::Output(_) => vec![(link.post, None)],
-            Target::Population(at) => (first[at]..)
-                .zip(&pieces[at])
-                .map(|(piece, channels)| {
-                    let part = Part::of(&graph.populations[at], channels);
-                    (Target::Population(piece), part)
-                })
-                .collect(),
+            Target::Population(at) => {
+                (parts(at).map(|(p, part)| (Target::Population(p), part))).collect()
+            }
         };
         for (pre, from) in &pres {
             for (post, to) in &posts {
