@@ -1,6 +1,7 @@
 //! Foreign text → text that a terminal shows as it is: names and messages come from files and devices.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
@@ -8,6 +9,21 @@ use std::io;
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, "")
+}
+
+/// An error and its causes, each only if it says something new.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{}: {text}", message.trim_end_matches('.'));
+        }
+        cause = error.source();
+    }
+    message
 }
 
 /// `text` with its line breaks. Each line but the first is indented, so that none passes for a line of the program.

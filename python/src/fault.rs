@@ -19,6 +19,7 @@ use tinyspike::nir::NirError;
 use tinyspike::onnx::OnnxError;
 use tinyspike::sign::SignError;
 use tinyspike::simulation::SimulationError;
+use tinyspike::text::with_causes;
 
 use crate::{advice, work};
 
@@ -49,16 +50,7 @@ impl Fault {
 
     /// An error and its causes, each only if it says something new.
     pub(crate) fn of(class: &'static str, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !message.contains(&text) {
-                message = format!("{}: {text}", message.trim_end_matches('.'));
-            }
-            cause = error.source();
-        }
-        Self::new(class, message)
+        Self::new(class, with_causes(error))
     }
 
     /// An error with its remedies.

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 
 use crate::advice::{Advice, Advised};
-use crate::text::paragraph;
+use crate::text::{self, paragraph};
 
 use crate::cli::advice;
 
@@ -58,15 +58,7 @@ impl Failure {
 impl<E: Error + 'static> From<E> for Failure {
     /// The error and its causes, each only if it says something new.
     fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !message.contains(&text) {
-                message = format!("{}: {text}", message.trim_end_matches('.'));
-            }
-            cause = error.source();
-        }
+        let message = text::with_causes(&error);
         let unheard = (&error as &dyn Error)
             .downcast_ref::<io::Error>()
             .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
