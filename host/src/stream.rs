@@ -7,14 +7,17 @@ use std::ops::Range;
 use std::time::Instant;
 
 use rayon::prelude::*;
+use serde::{Serialize, Serializer};
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Event, Probe};
 use tinyspike_shared::image::{Firing, Post, Pre, Readout as Shows, Transform};
 
 use crate::assemble::{Image, scale_value};
 use crate::data::DataSet;
-use crate::emulate::{EmulateError, Encoder, HostEngine, input_size, plain_weights};
+use crate::emulate::{self, EmulateError, Encoder, HostEngine, input_size, plain_weights};
+use crate::judge::{Deviation, Figures, Tally};
 use crate::simulate::{EnsembleData, ProbeData, Readout, Run};
+use crate::simulation::{self, SimulationError};
 use crate::tensor::Tensor;
 
 /// Tells whether an image has neurons that keep their state from step to step, and takes an input for each.
@@ -137,6 +140,123 @@ pub fn run(
     };
     let items = samples.end.min(data.len()).saturating_sub(samples.start);
     Ok(collect(image, &tapes, items, steps, began))
+}
+
+/// Samples that run at a time, unless the network goes on from one to the next.
+const BLOCK: usize = 256;
+
+/// Result of a run over recordings.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamReport {
+    /// Number of samples.
+    pub samples: usize,
+    /// Steps of each.
+    pub steps: usize,
+    /// Result of an output that was judged.
+    #[serde(serialize_with = "shown")]
+    pub readout: Readout,
+    /// Measures against targets.
+    pub accuracy: Option<f64>,
+    /// The same for values.
+    pub error: Option<Deviation>,
+    /// Activity of each ensemble.
+    pub ensembles: Vec<EnsembleSpikes>,
+    /// Steps of samples in a second.
+    pub sample_steps_per_second: f64,
+}
+
+/// Activity of an ensemble.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnsembleSpikes {
+    /// Its label.
+    pub label: String,
+    /// Number of neurons.
+    pub neurons: u32,
+    /// Spikes of all neurons in a step, in the mean.
+    pub spikes_per_step: f64,
+}
+
+fn shown<S: Serializer>(readout: &Readout, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(readout)
+}
+
+impl StreamReport {
+    /// Measures against targets.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            accuracy: self.accuracy,
+            error: self.error,
+        }
+    }
+}
+
+/// The steps of each sample: those that are asked for, or as many as the data has.
+///
+/// # Errors
+/// [`SimulationError`], if the data has fewer, or none and no number is asked for.
+pub fn steps(
+    image: &Image<'_>,
+    data: &DataSet,
+    asked: Option<usize>,
+) -> Result<usize, SimulationError> {
+    let size = input_size(image);
+    let all = data.sample_size();
+    simulation::steps(asked, (all != size).then(|| all / size.max(1)))
+}
+
+/// Runs all samples, of so many steps each, and judges the first output. `visit` is handed each block's run.
+///
+/// # Errors
+/// [`EmulateError`], as of [`run`].
+pub fn report(
+    image: &Image<'_>,
+    data: &DataSet,
+    steps: usize,
+    options: StreamOptions,
+    readout: Readout,
+    visit: &mut dyn FnMut(&Run),
+) -> Result<StreamReport, EmulateError> {
+    let judge = emulate::judge(image, data);
+    let mut tally = Tally::default();
+    let network = image.description();
+    let mut spikes = vec![0u64; network.ensembles.len()];
+    let began = Instant::now();
+    let block = match options.stateful {
+        true => data.len().max(1),
+        false => BLOCK,
+    };
+    for from in (0..data.len()).step_by(block) {
+        let samples = from..data.len().min(from + block);
+        let run = run(image, data, samples, steps, options)?;
+        if let (Some(judge), Some(output)) = (&judge, run.probes.first()) {
+            judge.add_all(&mut tally, from, output.results(readout));
+        }
+        for (sum, ensemble) in spikes.iter_mut().zip(&run.ensembles) {
+            *sum += ensemble.spikes.unwrap_or(0);
+        }
+        visit(&run);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let Figures { accuracy, error } =
+        judge.map_or_else(Figures::default, |judge| judge.figures(&tally));
+    let taken = data.len() * steps;
+    let ensembles = network.ensembles.iter().zip(spikes).enumerate();
+    Ok(StreamReport {
+        samples: data.len(),
+        steps,
+        readout,
+        accuracy,
+        error,
+        ensembles: ensembles
+            .map(|(at, (e, spikes))| EnsembleSpikes {
+                label: network.ensemble_label(at).to_owned(),
+                neurons: e.neurons,
+                spikes_per_step: spikes as f64 / taken.max(1) as f64,
+            })
+            .collect(),
+        sample_steps_per_second: taken as f64 / seconds.max(1e-9),
+    })
 }
 
 /// Record of some steps.

@@ -12,10 +12,7 @@ use tinyspike::ImageBuf;
 use tinyspike::assemble::Image as Parsed;
 use tinyspike::data::{BYTE_SCALE, DataSet, Samples, suspicion};
 use tinyspike::emulate::{self, EmulateOptions, Record, Trial, in_units, input_size};
-use tinyspike::judge::{Figures, Tally};
 use tinyspike::sign::{PrivateKey, PublicKey, signer};
-use tinyspike::simulate::Run;
-use tinyspike::simulation;
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike_shared::image::{Post, Pre};
 
@@ -24,9 +21,6 @@ use crate::fault::Fault;
 use crate::network::{Recorded, arrays, given, json};
 use crate::options::read_out;
 use crate::work::{Monitor, work};
-
-/// Samples that run at a time, if neurons keep their state.
-const BLOCK: usize = 256;
 
 /// A part of a record: values of each ensemble's neurons.
 type State = fn(&Record) -> &Vec<Vec<i32>>;
@@ -303,58 +297,15 @@ fn run_stream(
     monitor: &Monitor,
 ) -> Result<(String, Recorded, usize, usize), Fault> {
     let set = recordings(image, given)?;
-    let has = match set.sample_size() {
-        all if all == input_size(image) => None,
-        all => Some(all / input_size(image).max(1)),
-    };
-    let steps = simulation::steps(steps, has)?;
+    let steps = stream::steps(image, &set, steps)?;
     let readout = read_out(readout, stream::readout(image))?;
-    let judge = emulate::judge(image, &set);
-    let mut tally = Tally::default();
     let mut recorded = Recorded::default();
-    let mut spikes = vec![0u64; image.description().ensembles.len()];
-    let start = Instant::now();
-    let block = if options.stateful {
-        set.len().max(1)
-    } else {
-        BLOCK
-    };
-    for from in (0..set.len()).step_by(block) {
-        let samples = from..set.len().min(from + block);
-        let run: Run = stream::run(image, &set, samples, steps, options)?;
-        if let (Some(judge), Some(output)) = (&judge, run.probes.first()) {
-            judge.add_all(&mut tally, from, output.results(readout));
-        }
-        for (sum, ensemble) in spikes.iter_mut().zip(&run.ensembles) {
-            *sum += ensemble.spikes.unwrap_or(0);
-        }
-        recorded.add_probes(&run);
-        recorded.add_ensembles(&run);
+    let report = stream::report(image, &set, steps, options, readout, &mut |run| {
+        recorded.add_probes(run);
+        recorded.add_ensembles(run);
         monitor.tick(run.items as u64);
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    let figures = judge.map_or_else(Figures::default, |judge| judge.figures(&tally));
-    let per_step = |n: u64| n as f64 / (set.len() * steps).max(1) as f64;
-    let network = image.description();
-    let ensembles: Vec<Value> = (spikes.iter().enumerate())
-        .map(|(at, n)| {
-            json!({
-                "label": network.ensemble_label(at),
-                "neurons": network.ensembles[at].neurons,
-                "spikes_per_step": per_step(*n),
-            })
-        })
-        .collect();
-    let report = json!({
-        "samples": set.len(),
-        "steps": steps,
-        "readout": readout.to_string(),
-        "accuracy": figures.accuracy,
-        "error": figures.error,
-        "ensembles": ensembles,
-        "sample_steps_per_second": (set.len() * steps) as f64 / seconds.max(1e-9),
-    });
-    Ok((report.to_string(), recorded, set.len(), steps))
+    })?;
+    Ok((json(&report)?, recorded, set.len(), steps))
 }
 
 /// Parts and sizes of an image.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
-use std::time::Instant;
 
 use crate::advice::Advised as _;
 use crate::assemble::Image;
@@ -33,8 +32,6 @@ use crate::cli::source::Source;
 const STEPS: u16 = 32;
 /// Calibration samples that are used.
 const CALIBRATED: usize = 256;
-/// Samples that run at a time.
-const BLOCK: usize = 256;
 
 /// First output of the network in floats and of its image, on the same samples.
 #[derive(Serialize)]
@@ -215,16 +212,9 @@ pub(crate) fn emulate(
 ) -> Result<(), Failure> {
     let flags = &args.streams.recordings;
     let set = inputs::recordings(&args.data, image, &args.bytes, flags, args.limit)?;
-    let size = emulate::input_size(image);
-    let has = match set.sample_size() {
-        all if all == size => None,
-        all => Some(all / size.max(1)),
-    };
-    let steps = simulation::steps(args.steps.map(usize::from), has)
+    let steps = stream::steps(image, &set, args.steps.map(usize::from))
         .map_err(|e| Failure::advised(e.to_string(), &e.advice()))?;
     let readout = (args.streams.readout).unwrap_or_else(|| stream::readout(image));
-    let judge = emulate::judge(image, &set);
-    let mut tally = Tally::default();
     let mut record = match &output {
         Some(_) => Some(Record::new(set.len(), steps, arrays(image))?),
         None => None,
@@ -241,80 +231,44 @@ pub(crate) fn emulate(
         ))
     };
     let bar = progress::bar("emulating", set.len() as u64);
-    let start = Instant::now();
-    let mut spikes = vec![0u64; image.description().ensembles.len()];
-    let block = if args.streams.stateful {
-        set.len().max(1)
-    } else {
-        BLOCK
-    };
-    for from in (0..set.len()).step_by(block) {
-        let samples = from..set.len().min(from + block);
-        let run = stream::run(image, &set, samples, steps, options).map_err(failed)?;
-        if let (Some(judge), Some(output)) = (&judge, run.probes.first()) {
-            judge.add_all(&mut tally, from, output.results(readout));
-        }
-        for (sum, e) in spikes.iter_mut().zip(&run.ensembles) {
-            *sum += e.spikes.unwrap_or(0);
-        }
+    let report = stream::report(image, &set, steps, options, readout, &mut |run| {
         if let Some(record) = &mut record {
-            record.add(&run);
+            record.add(run);
         }
         bar.inc(run.items as u64);
-    }
+    });
+    let report = report.map_err(failed)?;
     bar.finish_and_clear();
-    let seconds = start.elapsed().as_secs_f64();
     if let (Some(output), Some(record)) = (output, record) {
         record.write(output)?;
     }
-    let figures = judge
-        .as_ref()
-        .map_or_else(Figures::default, |judge| judge.figures(&tally));
-    let network = image.description();
-    let per_step = |n: u64| n as f64 / (set.len() * steps).max(1) as f64;
     if args.json {
-        let ensembles: Vec<_> = (spikes.iter().enumerate())
-            .map(|(at, n)| {
-                serde_json::json!({
-                    "label": network.ensemble_label(at),
-                    "neurons": network.ensembles[at].neurons,
-                    "spikes_per_step": per_step(*n),
-                })
-            })
-            .collect();
-        let report = serde_json::json!({
-            "samples": set.len(),
-            "steps": steps,
-            "readout": readout.to_string(),
-            "accuracy": figures.accuracy,
-            "error": figures.error,
-            "ensembles": ensembles,
-            "sample_steps_per_second": (set.len() * steps) as f64 / seconds.max(1e-9),
-        });
+        let report = serde_json::to_value(&report)?;
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
         return Ok(());
     }
-    writeln!(out, "samples            {:>12}", set.len())?;
+    writeln!(out, "samples            {:>12}", report.samples)?;
     writeln!(out, "steps              {steps:>12} (read-out: {readout})")?;
-    write!(out, "{figures}")?;
+    write!(out, "{}", report.figures())?;
+    let ensembles = &report.ensembles;
     writeln!(
         out,
         "spikes per step    {:>12.2}",
-        per_step(spikes.iter().sum())
+        ensembles.iter().map(|e| e.spikes_per_step).sum::<f64>()
     )?;
-    for (at, n) in spikes.iter().enumerate() {
+    for e in ensembles {
         writeln!(
             out,
             "    {:<20} {:>7} neurons {:>9.3} spikes",
-            escaped(network.ensemble_label(at)),
-            network.ensembles[at].neurons,
-            per_step(*n)
+            escaped(&e.label),
+            e.neurons,
+            e.spikes_per_step
         )?;
     }
     writeln!(
         out,
         "sample-steps/s     {:>12.0}",
-        (set.len() * steps) as f64 / seconds.max(1e-9)
+        report.sample_steps_per_second
     )?;
     Ok(())
 }
