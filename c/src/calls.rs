@@ -240,6 +240,20 @@ pub unsafe extern "C" fn ts_open(
     })())
 }
 
+/// Writes what a call tells, if there is a place for it.
+///
+/// # Safety
+/// If `to` is not NULL, it can be written.
+unsafe fn tell<T>(to: *mut T, find: impl FnOnce() -> Result<T, Status>) -> Status {
+    status((|| {
+        let to = memory::one_mut(to)?;
+        let found = find()?;
+        // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
+        unsafe { to.write(found) };
+        Ok(())
+    })())
+}
+
 /// Brings the network to rest: an inference, or a stream, begins again.
 ///
 /// Errors: TS_STATUS_NULL_POINTER, TS_STATUS_NOT_OPEN, TS_STATUS_BUSY; the same of all calls below.
@@ -413,20 +427,17 @@ pub unsafe extern "C" fn ts_infer(state: *mut State, steps: *mut u16) -> Status 
 /// As [`ts_reset`]; if `decided` is not NULL, it can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ts_decided(state: *const State, decided: *mut bool) -> Status {
-    status((|| {
-        let decided = memory::one_mut(decided)?;
-        let mut found = false;
-        // SAFETY: the caller's promise.
-        unsafe {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(decided, || {
+            let mut found = false;
             look(state, &mut |engine, _| {
                 found = engine.decided();
                 Ok(())
             })?;
-        }
-        // SAFETY: the pointer is not NULL, and the caller says that it can be written.
-        unsafe { decided.write(found) };
-        Ok(())
-    })())
+            Ok(found)
+        })
+    }
 }
 
 /// Reads an output: `count` values, as many as it has, all in units of its scale. Those of an inference are sums over the steps.
@@ -526,11 +537,10 @@ pub unsafe extern "C" fn ts_class(
     output: usize,
     class_index: *mut usize,
 ) -> Status {
-    status((|| {
-        let class_index = memory::one_mut(class_index)?;
-        let mut class = 0;
-        // SAFETY: the caller's promise.
-        unsafe {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(class_index, || {
+            let mut class = 0;
             look(state, &mut |engine, _| {
                 let output = engine.output(output);
                 if output.sums().is_empty() {
@@ -539,11 +549,9 @@ pub unsafe extern "C" fn ts_class(
                 class = output.class();
                 Ok(())
             })?;
-        }
-        // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
-        unsafe { class_index.write(class) };
-        Ok(())
-    })())
+            Ok(class)
+        })
+    }
 }
 
 /// Tells the number of places of an input.
@@ -560,15 +568,13 @@ pub unsafe extern "C" fn ts_input_size(
     input: usize,
     places: *mut usize,
 ) -> Status {
-    status((|| {
-        let places = memory::one_mut(places)?;
-        // SAFETY: the caller's promise.
-        let network = unsafe { image(state)? }.description();
-        let size = network.inputs.get(input).ok_or(Status::InputIndex)?.size;
-        // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
-        unsafe { places.write(size as usize) };
-        Ok(())
-    })())
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(places, || {
+            let inputs = &image(state)?.description().inputs;
+            Ok(inputs.get(input).ok_or(Status::InputIndex)?.size as usize)
+        })
+    }
 }
 
 /// Tells the number of values of an output.
@@ -585,15 +591,13 @@ pub unsafe extern "C" fn ts_output_size(
     output: usize,
     values: *mut usize,
 ) -> Status {
-    status((|| {
-        let values = memory::one_mut(values)?;
-        // SAFETY: the caller's promise.
-        let network = unsafe { image(state)? }.description();
-        let size = network.outputs.get(output).ok_or(Status::OutputIndex)?.size;
-        // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
-        unsafe { values.write(size as usize) };
-        Ok(())
-    })())
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(values, || {
+            let outputs = &image(state)?.description().outputs;
+            Ok(outputs.get(output).ok_or(Status::OutputIndex)?.size as usize)
+        })
+    }
 }
 
 /// Pushes events to an input of current-based neurons, for the next step. The events of a step at one place are together no more than
@@ -687,20 +691,17 @@ pub unsafe extern "C" fn ts_push_samples(
 /// As [`ts_reset`]; if `idle` is not NULL, it can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ts_is_idle(state: *const State, idle: *mut bool) -> Status {
-    status((|| {
-        let idle = memory::one_mut(idle)?;
-        let mut found = false;
-        // SAFETY: the caller's promise.
-        unsafe {
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(idle, || {
+            let mut found = false;
             look(state, &mut |engine, _| {
                 found = engine.is_idle();
                 Ok(())
             })?;
-        }
-        // SAFETY: the pointer is not NULL, and the caller says that it can be written.
-        unsafe { idle.write(found) };
-        Ok(())
-    })())
+            Ok(found)
+        })
+    }
 }
 
 /// Words before a saved state: the image's checksum, and one of the words that follow.
@@ -714,14 +715,13 @@ const HEAD: usize = 2;
 /// As [`ts_reset`]; if `words` is not NULL, it can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ts_saved_words(state: *const State, words: *mut usize) -> Status {
-    status((|| {
-        let words = memory::one_mut(words)?;
-        // SAFETY: the caller's promise.
-        let arena = unsafe { image(state)? }.arena_bytes() / size_of::<u32>();
-        // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
-        unsafe { words.write(arena.saturating_add(HEAD)) };
-        Ok(())
-    })())
+    // SAFETY: the caller's promise.
+    unsafe {
+        tell(words, || {
+            let arena = image(state)?.arena_bytes() / size_of::<u32>();
+            Ok(arena.saturating_add(HEAD))
+        })
+    }
 }
 
 /// A number that tells if words are those that were saved.
