@@ -3,7 +3,7 @@
 //! The packages are in a virtual environment in `target/ecosystems`, of fixed versions.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tinyspike::ImageBuf;
@@ -11,7 +11,7 @@ use tinyspike::export::{self, ExportOptions, Kind, Libraries, Sample};
 use tinyspike_board::library::Core;
 use tinyspike_board::shell::{self, Failure};
 
-use crate::firmware;
+use crate::{firmware, venv};
 
 /// Packages that validate a project.
 const PACKAGES: [&str; 3] = [
@@ -63,25 +63,10 @@ pub(crate) fn test() -> Result<(), Failure> {
 }
 
 /// The Python of a virtual environment with the packages.
-fn environment(root: &Path) -> Result<std::path::PathBuf, Failure> {
-    let (folder, program) = match cfg!(windows) {
-        true => ("Scripts/python.exe", "python"),
-        false => ("bin/python", "python3"),
-    };
-    let python = root.join(folder);
-    let installed = root.join("installed.txt");
-    let wanted = PACKAGES.join("\n");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    shell::run(
-        Command::new(program)
-            .args(["-m", "venv", "--clear"])
-            .arg(root),
-    )?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet"]);
-    shell::run(install.args(PACKAGES))?;
-    fs::write(&installed, wanted).map_err(Failure::file(&installed))?;
-    Ok(python)
+fn environment(root: &Path) -> Result<PathBuf, Failure> {
+    venv::environment(root, &PACKAGES.join("\n"), |python| {
+        let mut install = Command::new(python);
+        install.args(["-m", "pip", "install", "--quiet"]);
+        shell::run(install.args(PACKAGES))
+    })
 }

@@ -11,6 +11,8 @@ use tinyspike::nir::matching::{self, Trace};
 use tinyspike::nir::{self, Choices, Traits};
 use tinyspike_board::shell::{self, Failure};
 
+use crate::venv;
+
 /// Frameworks, by their names as packages and as presets.
 const FRAMEWORKS: [&str; 5] = ["norse", "rockpool", "sinabs", "snntorch", "spikingjelly"];
 /// Packages of the shared environment.
@@ -85,34 +87,18 @@ fn folder(name: &str) -> PathBuf {
 /// The Python of a virtual environment with some packages, of the versions in constraints.txt. It also sees the packages
 /// of another.
 fn environment(name: &str, packages: &[&str], other: Option<&Path>) -> Result<PathBuf, Failure> {
-    let root = folder(name);
-    let python = root.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
     let constraints = examples().join("constraints.txt");
     let wanted = fs::read_to_string(&constraints).map_err(Failure::file(&constraints))?;
-    let installed = root.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    let system = if cfg!(windows) { "python" } else { "python3" };
-    shell::run(
-        Command::new(system)
-            .args(["-m", "venv", "--clear"])
-            .arg(&root),
-    )?;
-    if let Some(other) = other {
-        let path = site(&python)?.join("shared.pth");
-        let text = site(other)?.display().to_string();
-        fs::write(&path, text).map_err(Failure::file(&path))?;
-    }
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--constraint"]);
-    shell::run(install.arg(constraints).args(packages))?;
-    fs::write(&installed, wanted).map_err(Failure::file(&installed))?;
-    Ok(python)
+    venv::environment(&folder(name), &wanted, |python| {
+        if let Some(other) = other {
+            let path = site(python)?.join("shared.pth");
+            let text = site(other)?.display().to_string();
+            fs::write(&path, text).map_err(Failure::file(&path))?;
+        }
+        let mut install = Command::new(python);
+        install.args(["-m", "pip", "install", "--quiet", "--constraint"]);
+        shell::run(install.arg(&constraints).args(packages))
+    })
 }
 
 /// The folder of a Python's packages.

@@ -27,6 +27,7 @@ mod setup;
 mod test;
 mod tree;
 mod unsafe_code;
+mod venv;
 
 use std::process::ExitCode;
 

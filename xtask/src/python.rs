@@ -6,6 +6,8 @@ use std::process::Command;
 
 use tinyspike_board::shell::{self, Failure};
 
+use crate::venv;
+
 /// The options of `cargo xtask wheel`.
 #[derive(clap::Args)]
 pub(crate) struct WheelArgs {
@@ -118,37 +120,19 @@ fn folder(name: &str) -> PathBuf {
 
 /// The Python of a virtual environment with the packages that `requirements-NAME.txt` pins.
 fn environment(name: &str) -> Result<PathBuf, Failure> {
-    let root = folder(name);
-    let python = program(&root, "python");
     let requirements = source().join(format!("requirements-{name}.txt"));
     let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
-    let installed = root.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    let system = if cfg!(windows) { "python" } else { "python3" };
-    let venv = ["-m", "venv", "--clear"];
-    shell::run(Command::new(system).args(venv).arg(&root))?;
-    let mut install = pip(&python);
-    install.args(["install", "--quiet", "--requirement"]);
-    shell::run(install.arg(&requirements))?;
-    fs::write(&installed, wanted).map_err(Failure::file(&installed))?;
-    Ok(python)
+    venv::environment(&folder(name), &wanted, |python| {
+        let mut install = pip(python);
+        install.args(["install", "--quiet", "--requirement"]);
+        shell::run(install.arg(&requirements))
+    })
 }
 
 fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "--disable-pip-version-check"]);
     pip
-}
-
-/// A program of a virtual environment.
-fn program(root: &Path, name: &str) -> PathBuf {
-    if cfg!(windows) {
-        root.join("Scripts").join(format!("{name}.exe"))
-    } else {
-        root.join("bin").join(name)
-    }
 }
 
 /// A command of the virtual environment that a Python is of.
