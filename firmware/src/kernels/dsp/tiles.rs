@@ -183,7 +183,7 @@ fn tiled(
     };
     // Whole rows of the kernel together, as many as there is room for, or a part of one.
     let rows_together = (WINDOW.checked_div(line)?).min(rows).max(1);
-    let length = line.min(WINDOW).max(1);
+    let length = line.clamp(1, WINDOW);
     let mut pair = [[0u32; PAIR]; WINDOW / 2];
     let places = height * width;
     let mut at = [0, 0];
