@@ -9,29 +9,11 @@ use tinyspike_shared::wire::Fnv;
 
 use crate::memory::{self, Piece};
 use crate::size::{CONNECTIONS, ENSEMBLES};
-pub use crate::state::State;
 use crate::state::{BUSY, OPEN, ParsedImage};
+pub use crate::state::{Event, Spikes, State};
 pub use crate::status::Status;
 
 type CEngine<'a> = Engine<'a, Native, ENSEMBLES, CONNECTIONS>;
-
-/// A neuron that spikes in a step, or a place of an input that does.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The neuron's index in its ensemble, or the place in the input.
-    pub source: u16,
-    /// The number of spikes, below zero for channels that count downwards.
-    pub value: i16,
-}
-
-const _: () = assert!(size_of::<Event>() == size_of::<tinyspike_firmware::Event>());
-
-/// Callback that sees spikes of an ensemble: once or more a step if the ensemble spikes, in the order of its neurons. The events
-/// are there during the call alone. It may not call the state that it is told of.
-pub type Spikes = Option<
-    unsafe extern "C" fn(context: *mut c_void, ensemble: usize, events: *const Event, count: usize),
->;
 
 /// Shows spikes to a callback.
 struct Watcher {

@@ -105,7 +105,6 @@ pub mod simulate;
 pub mod simulation;
 pub mod split;
 pub mod stream;
-mod temporal;
 #[doc(hidden)]
 pub mod tensor;
 #[doc(hidden)]

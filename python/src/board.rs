@@ -18,10 +18,10 @@ use tinyspike::sign::PublicKey;
 use tinyspike::stream;
 use tinyspike_board::firmware::{Board, Program, build_here};
 
-use crate::data::{Data, array};
+use crate::data::{Data, all_given, array};
 use crate::fault::Fault;
 use crate::image::{Image, Said, of_image, recordings};
-use crate::network::{given, json};
+use crate::recorded::json;
 use crate::work::{Monitor, work};
 
 const CLASS: &str = "BoardError";
@@ -147,7 +147,7 @@ pub(crate) fn run<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let bytes: Arc<ImageBuf> = image.bytes.clone();
     let own = bytes.clone();
-    let given = given(&data);
+    let given = all_given(&data);
     let (report, outputs, count, said) = work(py, progress, move |monitor| {
         let image = bytes.image();
         let over_time = stream::is_temporal(&image);
@@ -235,7 +235,7 @@ pub(crate) fn bench<'py>(
     on: String,
 ) -> PyResult<(String, String)> {
     let bytes = image.bytes.clone();
-    let given = given(&data);
+    let given = all_given(&data);
     work(py, None, move |monitor| {
         let Some(board): Option<Board> = machine(&on)? else {
             let message = format!("{on}: instructions are counted on emulated boards");

@@ -18,6 +18,15 @@ pub(crate) struct Data {
     pub(crate) byte_scale: Option<f32>,
 }
 
+/// Data as the user gives it: a set for each input.
+pub(crate) type Given = Vec<(Arc<DataSet>, Option<f32>)>;
+
+pub(crate) fn all_given(data: &[PyRef<'_, Data>]) -> Given {
+    data.iter()
+        .map(|data| (data.set.clone(), data.byte_scale))
+        .collect()
+}
+
 #[pymethods]
 impl Data {
     /// Copies arrays in row-major order: uint8, bool or float32, and of targets int64 too.

@@ -8,10 +8,9 @@ use tinyspike::export::{self, ExportError, ExportOptions, Kind, Libraries, Sampl
 use tinyspike::stream;
 use tinyspike_board::library::{CORES, Core};
 
-use crate::data::Data;
+use crate::data::{Data, all_given};
 use crate::fault::Fault;
 use crate::image::{Image, of_image, recordings};
-use crate::network::given;
 use crate::work::work;
 
 const CLASS: &str = "ExportError";
@@ -33,7 +32,7 @@ pub(crate) fn export_c(
     cores: Vec<String>,
 ) -> PyResult<Vec<&'static str>> {
     let bytes = image.bytes.clone();
-    let given = given(&data);
+    let given = all_given(&data);
     work(py, None, move |_| {
         let image = bytes.image();
         let sample = if given.is_empty() {

@@ -1,6 +1,5 @@
 //! Errors of the library as the package's exceptions.
 
-use std::any::Any;
 use std::error::Error;
 
 use pyo3::prelude::*;
@@ -21,7 +20,7 @@ use tinyspike::sign::SignError;
 use tinyspike::simulation::SimulationError;
 use tinyspike::text::with_causes;
 
-use crate::{advice, work};
+use crate::advice;
 
 /// An exception before it is one: threads that do not hold Python's lock make it.
 #[derive(Debug)]
@@ -58,9 +57,9 @@ impl Fault {
         Self::of(class, error).with(error.advice())
     }
 
-    /// A fault of this program, by what a thread ended with.
-    pub(crate) fn internal(payload: Option<&(dyn Any + Send)>) -> Self {
-        Self::new("InternalError", work::panic_text(payload))
+    /// A fault of this program, by the words that a thread ended with.
+    pub(crate) fn internal(text: String) -> Self {
+        Self::new("InternalError", text)
     }
 
     #[must_use]

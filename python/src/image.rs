@@ -16,10 +16,10 @@ use tinyspike::sign::{PrivateKey, PublicKey, signer};
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike_shared::image::{Post, Pre};
 
-use crate::data::{Data, array};
+use crate::data::{Data, Given, all_given, array};
 use crate::fault::Fault;
-use crate::network::{Recorded, arrays, given, json};
 use crate::options::read_out;
+use crate::recorded::{Recorded, arrays, json};
 use crate::work::{Monitor, work};
 
 /// A part of a record: values of each ensemble's neurons.
@@ -100,7 +100,7 @@ impl Image {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let bytes = self.bytes.clone();
-        let given = given(&data);
+        let given = all_given(&data);
         let (report, trials, said) = work(py, progress, move |monitor| {
             let image = bytes.image();
             let (set, mut said) = of_image(&image, &given)?;
@@ -139,7 +139,7 @@ impl Image {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let bytes = self.bytes.clone();
-        let given = given(&data);
+        let given = all_given(&data);
         let (report, recorded, samples, steps) = work(py, progress, move |monitor| {
             let options = StreamOptions { record, stateful };
             run_stream(
@@ -231,10 +231,7 @@ impl Said {
 }
 
 /// The data of all inputs of an image, one behind the other, and what is to be said of it.
-pub(crate) fn of_image(
-    image: &Parsed<'_>,
-    given: &crate::network::Given,
-) -> Result<(DataSet, Said), Fault> {
+pub(crate) fn of_image(image: &Parsed<'_>, given: &Given) -> Result<(DataSet, Said), Fault> {
     let mut notes = Vec::new();
     let sets = given.iter().enumerate().map(|(at, (set, byte_scale))| {
         let set = (**set).clone();
@@ -267,10 +264,7 @@ fn is_bytes(set: &DataSet) -> bool {
 }
 
 /// The recordings for an image of neurons that keep their state: bytes over time are numbers of events.
-pub(crate) fn recordings(
-    image: &Parsed<'_>,
-    given: &crate::network::Given,
-) -> Result<DataSet, Fault> {
+pub(crate) fn recordings(image: &Parsed<'_>, given: &Given) -> Result<DataSet, Fault> {
     let [(set, byte_scale)] = given.as_slice() else {
         let message = format!(
             "{} arrays, and recordings are those of one input",
@@ -290,7 +284,7 @@ pub(crate) fn recordings(
 /// The report as JSON, what was recorded, and the numbers of samples and steps.
 fn run_stream(
     image: &Parsed<'_>,
-    given: &crate::network::Given,
+    given: &Given,
     steps: Option<usize>,
     options: StreamOptions,
     readout: Option<&str>,

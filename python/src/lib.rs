@@ -13,6 +13,7 @@ mod fault;
 mod image;
 mod network;
 mod options;
+mod recorded;
 mod source;
 mod task;
 mod work;

@@ -13,14 +13,14 @@ use tinyspike::inputs::Inputs;
 use tinyspike::inspect::listing;
 use tinyspike::keras::Verification;
 use tinyspike::network::{NodeKind, Pre};
-use tinyspike::simulate::Run;
 use tinyspike::tune::{Candidate, Elsewhere, Point};
 use tinyspike::{Mode, Network as Floats, simulation};
 
-use crate::data::{Data, array};
+use crate::data::{Data, Given, all_given};
 use crate::fault::Fault;
 use crate::image::Image;
 use crate::options::{self, Convert, Deploy, Simulate};
+use crate::recorded::{Recorded, arrays, json};
 use crate::source::Source;
 use crate::work::{Monitor, work};
 
@@ -46,107 +46,6 @@ struct Place<'a> {
     name: &'a str,
     node: &'a str,
     shape: Vec<usize>,
-}
-
-/// Arrays that a run hands out, by label.
-#[derive(Default)]
-pub(crate) struct Recorded {
-    pub(crate) outputs: Vec<Values>,
-    pub(crate) spikes: Vec<Values>,
-    pub(crate) activity: Vec<Values>,
-    pub(crate) potentials: Vec<Values>,
-}
-
-/// Values of one object: `[samples, steps, size]`.
-#[derive(Clone)]
-pub(crate) struct Values {
-    label: String,
-    size: usize,
-    values: Vec<f32>,
-}
-
-impl Recorded {
-    /// Adds a simulation's outputs, by the network's names of them.
-    fn add_outputs(&mut self, network: &Floats, run: &Run) {
-        for (name, probe) in &network.outputs {
-            if let Some(probe) = run.probes.get(probe.0) {
-                let values = &probe.values;
-                append(&mut self.outputs, name, values.shape(), values.data());
-            }
-        }
-    }
-
-    /// Adds the outputs of an image, by their labels.
-    pub(crate) fn add_probes(&mut self, run: &Run) {
-        for probe in &run.probes {
-            let values = &probe.values;
-            append(
-                &mut self.outputs,
-                &probe.label,
-                values.shape(),
-                values.data(),
-            );
-        }
-    }
-
-    /// Adds what neurons did, if it was recorded.
-    pub(crate) fn add_ensembles(&mut self, run: &Run) {
-        for ensemble in &run.ensembles {
-            if let Some(counts) = &ensemble.counts {
-                let to = match ensemble.spikes {
-                    Some(_) => &mut self.spikes,
-                    None => &mut self.activity,
-                };
-                append(to, &ensemble.label, counts.shape(), counts.data());
-            }
-            let potentials = ensemble.potentials.as_ref();
-            if let Some(potentials) = potentials.filter(|p| !p.data().is_empty()) {
-                let to = &mut self.potentials;
-                append(to, &ensemble.label, potentials.shape(), potentials.data());
-            }
-        }
-    }
-}
-
-fn append(to: &mut Vec<Values>, label: &str, shape: &[usize], values: &[f32]) {
-    match to.iter_mut().find(|own| own.label == label) {
-        Some(own) => own.values.extend_from_slice(values),
-        None => to.push(Values {
-            label: label.to_owned(),
-            size: shape.last().copied().unwrap_or(0),
-            values: values.to_vec(),
-        }),
-    }
-}
-
-/// Arrays by label, of shape `[samples, steps, size]`; spikes are int32.
-pub(crate) fn arrays<'py>(
-    py: Python<'py>,
-    all: Vec<Values>,
-    samples: usize,
-    steps: usize,
-    integers: bool,
-) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for Values {
-        label,
-        size,
-        values,
-    } in all
-    {
-        let shape = [samples, steps, size];
-        let array = if integers {
-            array(py, &shape, values.iter().map(|&v| v as i32).collect())?
-        } else {
-            array(py, &shape, values)?
-        };
-        dict.set_item(label, array)?;
-    }
-    Ok(dict)
-}
-
-pub(crate) fn json(value: &impl Serialize) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|e| Fault::of("InternalError", &e))
 }
 
 #[pymethods]
@@ -268,7 +167,7 @@ impl Network {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (source, temporal) = (self.source.clone(), self.temporal_model);
-        let given = given(&data);
+        let given = all_given(&data);
         let (report, recorded, shape, said) = work(py, progress, move |monitor| {
             let network = source.network();
             let settings = options.options(source.dt(), simulation::readout(network))?;
@@ -318,7 +217,7 @@ impl Network {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(bool, String)> {
         let (source, temporal) = (self.source.clone(), self.temporal_model);
-        let given = given(&data);
+        let given = all_given(&data);
         work(py, progress, move |monitor| {
             let Source::Layers {
                 model, conversion, ..
@@ -349,7 +248,7 @@ impl Network {
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Image, Bound<'py, PyDict>)> {
         let source = self.source.clone();
-        let given = given(&data);
+        let given = all_given(&data);
         let (image, made) = work(py, progress, move |monitor| {
             deploy(&source, &given, &options, run, monitor)
         })?;
@@ -387,15 +286,6 @@ fn words(verification: &Verification) -> String {
         )
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Data as the user gives it: a set for each input.
-pub(crate) type Given = Vec<(Arc<DataSet>, Option<f32>)>;
-
-pub(crate) fn given(data: &[PyRef<'_, Data>]) -> Given {
-    data.iter()
-        .map(|data| (data.set.clone(), data.byte_scale))
-        .collect()
 }
 
 /// The data of each input in its units, and notes on them.

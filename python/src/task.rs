@@ -9,9 +9,9 @@ use tinyspike::Mode;
 use tinyspike::deploy::{self, DeployOptions};
 use tinyspike::tune;
 
-use crate::data::Data;
+use crate::data::{Data, all_given};
 use crate::fault::Fault;
-use crate::network::{Network, given, samples};
+use crate::network::{Network, samples};
 use crate::options::Deploy;
 use crate::work::work;
 
@@ -30,7 +30,7 @@ impl Task {
         options: Deploy,
     ) -> PyResult<Self> {
         let source = network.source.clone();
-        let given = given(&data);
+        let given = all_given(&data);
         let task = work(py, None, move |_| {
             let (set, _) = samples(&source, &given, &options)?;
             let tuning = options.tuning()?;

@@ -82,7 +82,7 @@ pub(crate) fn work<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let payload = py.detach(|| thread.join()).err();
-                return Err(Fault::internal(payload.as_deref()).raise(py));
+                return Err(Fault::internal(panic_text(payload.as_deref())).raise(py));
             }
         }
     }
@@ -113,7 +113,7 @@ pub(crate) fn show_panics() {
 }
 
 /// Words of a panic, by what a thread ended with.
-pub(crate) fn panic_text(payload: Option<&(dyn Any + Send)>) -> String {
+fn panic_text(payload: Option<&(dyn Any + Send)>) -> String {
     let last = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
     let text = payload.and_then(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);

@@ -6,22 +6,30 @@ import hashlib
 import pickle
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
 
-from tinyspike import _native
 from tinyspike._arrays import data_of
+from tinyspike._native import Network as NativeNetwork
+from tinyspike._native import Task
 
-if TYPE_CHECKING:
-    from tinyspike.network import Network
+
+class Source(Protocol):
+    """What a candidate needs of a network."""
+
+    _native: NativeNetwork
+
+    @property
+    def _names(self) -> List[str]: ...
+
 
 #: Tasks that this process has prepared, the last used one at the end.
-_PREPARED: "OrderedDict[str, _native.Task]" = OrderedDict()
+_PREPARED: "OrderedDict[str, Task]" = OrderedDict()
 _KEPT = 2
 
 
 def runner(
     map: Callable[..., Iterable[Any]],
-    network: "Network",
+    network: Source,
     samples: Tuple[Any, ...],
     options: Dict[str, Any],
 ) -> Callable[[List[bytes]], List[Optional[bytes]]]:
@@ -44,7 +52,7 @@ def _run(key: str, payload: bytes, candidate: bytes) -> Optional[bytes]:
     task = _PREPARED.get(key)
     if task is None:
         network, samples, options = pickle.loads(payload)
-        task = _native.Task(network._native, data_of(network._names, *samples), options)
+        task = Task(network._native, data_of(network._names, *samples), options)
         _PREPARED[key] = task
         while len(_PREPARED) > _KEPT:
             _PREPARED.popitem(last=False)

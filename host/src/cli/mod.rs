@@ -8,6 +8,7 @@ mod args;
 mod board;
 pub mod bundled;
 mod cmd;
+mod converted;
 mod deployed;
 mod diagnostics;
 mod files;

@@ -1,34 +1,27 @@
 //! `tinyspike convert`: a Keras model to an image file.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
 
-use crate::assemble::Image;
+use crate::Model;
 use crate::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
 use crate::compare::{Comparison, compare};
 use crate::convert::Conversion;
 use crate::data::suspicion::{self, Watch, of_calibration};
 use crate::data::{self, DataError, DataSet};
-use crate::deploy::{DeployError, DeployOptions, Deployment, Mode};
+use crate::deploy::{DeployOptions, Deployment, Mode};
 use crate::forward::forward;
 use crate::graph::Graph;
 use crate::inputs::Inputs;
 use crate::judge::{Judge, THRESHOLD, THRESHOLD_OF_SIGMOID};
 use crate::network::Head;
 use crate::quantize::WEIGHT_BITS;
-use crate::report::Report;
 use crate::tensor::Tensor;
-use crate::tune::Tuning;
-use crate::{Advised, Model};
-use serde::Serialize;
-use tinyspike_firmware::limits::Limits;
 
 use crate::cli::args::Convert;
+use crate::cli::converted::{Files, failure, show};
 use crate::cli::diagnostics::{Failure, note, warn};
-use crate::cli::inputs::{assign, input_files, joined, show_measure};
-use crate::cli::outputs::Output;
+use crate::cli::inputs::{assign, joined, show_measure};
 use crate::cli::progress;
 use crate::cli::source::{Source, scaled};
 
@@ -37,51 +30,6 @@ const TUNED: usize = 12_288;
 
 /// The most calibration samples on which model, network and image are compared.
 const COMPARED: usize = 512;
-
-/// Output of `--json`.
-#[derive(Serialize)]
-struct Json<'a, C> {
-    report: &'a Report,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tuning: Option<&'a Tuning>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    comparison: Option<&'a C>,
-}
-
-/// Files that are written: the image and, if it is asked for, its report.
-pub(crate) struct Files {
-    image: Output,
-    report: Option<Output>,
-}
-
-impl Files {
-    /// Makes sure that both can be written, and that they are no inputs and not one file.
-    fn new(args: &Convert) -> Result<Self, Failure> {
-        let read = input_files(&args.model, &args.convert, &args.calibration);
-        let claim = |path| Output::new(path, read.iter().map(PathBuf::as_path));
-        let image = claim(&args.output)?;
-        let report = args.report.as_deref().map(claim).transpose()?;
-        if report.as_ref().is_some_and(|report| report.is(&image)) {
-            return Err(Failure::new(format!(
-                "the image and the report would both be {}",
-                args.output.display()
-            )));
-        }
-        Ok(Self { image, report })
-    }
-
-    /// Writes both, and shows which boards hold the image.
-    pub(crate) fn write(self, deployment: &Deployment) -> Result<(), Failure> {
-        if let Some(output) = self.report {
-            let mut json = serde_json::to_string_pretty(&deployment.report)?;
-            json.push('\n');
-            output.write(json.as_bytes())?;
-        }
-        self.image.write(deployment.image.bytes())?;
-        show_boards(&deployment.image.image());
-        Ok(())
-    }
-}
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(bits) = args.weight_bits.filter(|&bits| bits > WEIGHT_BITS)
@@ -116,43 +64,6 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     files.write(&deployment)?;
     let comparison = few.and_then(|few| compared(&model, &conversion, &deployment, few));
     show(args, &deployment, comparison.as_ref(), &mut out)
-}
-
-/// Shows the image that was written, what was compared, and what comes next.
-pub(crate) fn show<C: Serialize + fmt::Display>(
-    args: &Convert,
-    deployment: &Deployment,
-    comparison: Option<&C>,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let report = &deployment.report;
-    if args.json {
-        let all = Json {
-            report,
-            tuning: deployment.tuning.as_ref(),
-            comparison,
-        };
-        writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
-        return Ok(());
-    }
-    if args.verbose {
-        writeln!(out, "{report}")?;
-    }
-    writeln!(
-        out,
-        "{}: {}",
-        args.output.display(),
-        summary(&deployment.image.image())
-    )?;
-    if let Some(comparison) = comparison {
-        writeln!(out, "{comparison}")?;
-        writeln!(
-            out,
-            "next: tinyspike emulate {} --data FILE",
-            args.output.display()
-        )?;
-    }
-    Ok(())
 }
 
 /// The outputs of model, network and image on a few samples; `None`, with a warning, if one cannot run on them.
@@ -335,36 +246,6 @@ fn deploy(
     Ok((deployment, few))
 }
 
-/// Notes if an image has more parts than firmware usually has room for.
-fn show_boards(image: &Image<'_>) {
-    let network = image.description();
-    let (ensembles, connections) = (network.ensembles.len(), network.connections.len());
-    let beyond = |limits: Limits| limits.rooms(ensembles, connections) != Some(1);
-    let usual = Limits::MAINLINE;
-    if beyond(usual) {
-        note(format_args!(
-            "{ensembles} ensembles and {connections} connections: `flash` builds firmware with room for them; for custom \
-             firmware the Image type says how many it holds (usually {} and {})",
-            usual.ensembles, usual.connections
-        ));
-    } else if beyond(Limits::BASELINE) {
-        note(format_args!(
-            "{ensembles} ensembles and {connections} connections: `flash` builds firmware with room for them on Cortex-M0, \
-             M0+ and M23, which takes more RAM"
-        ));
-    }
-}
-
-pub(crate) fn failure(args: &Convert, error: &DeployError) -> Failure {
-    let failure = Failure::new(format!("{}: {error}", args.model.display()));
-    match error {
-        DeployError::Calibrate(CalibrateError::Input { .. } | CalibrateError::Inputs { .. }) => {
-            failure.hint("calibration data must have the model's input shape")
-        }
-        error => failure.with(&error.advice()),
-    }
-}
-
 /// Prints the converter's warnings.
 pub(crate) fn show_warnings(conversion: &Conversion) {
     for warning in &conversion.warnings {
@@ -383,18 +264,4 @@ pub(crate) fn show_omissions(graph: &Graph) {
             ));
         }
     }
-}
-
-/// An image's costs in a line.
-pub(crate) fn summary(image: &Image<'_>) -> String {
-    let network = image.description();
-    let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
-    format!(
-        "{} neurons in {} ensembles, {} steps, {} bytes of flash, {} bytes of RAM",
-        neurons,
-        network.ensembles.len(),
-        network.steps,
-        image.bytes().len(),
-        image.arena_bytes(),
-    )
 }

@@ -15,11 +15,12 @@ use crate::{ImageBuf, Model};
 use tinyspike_board::firmware::{Board, family};
 use tinyspike_firmware::{Event, Probe};
 
-use super::convert::{show_omissions, show_warnings, summary};
+use super::convert::{show_omissions, show_warnings};
 use super::run::{agreed, print, run_on};
 use super::{bench, emulate as show};
 use crate::cli::args::{BoardFlags, Demo};
 use crate::cli::bundled::{CALIBRATION, MODEL, TEST};
+use crate::cli::converted::summary;
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;

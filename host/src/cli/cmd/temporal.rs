@@ -19,9 +19,9 @@ use crate::stream::{self, StreamOptions};
 use crate::text::escaped;
 use serde::Serialize;
 
-use super::convert::Files;
 use super::record::{Kind, Record};
 use crate::cli::args::{Convert, Emulate};
+use crate::cli::converted::{self, Files};
 use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::{self, assign};
 use crate::cli::outputs::Output;
@@ -141,7 +141,7 @@ pub(crate) fn convert(
     };
     let deployment = network.deploy(&options);
     bar.finish_and_clear();
-    let deployment = deployment.map_err(|error| super::convert::failure(args, &error))?;
+    let deployment = deployment.map_err(|error| converted::failure(args, &error))?;
     files.write(&deployment)?;
     let comparison = match &samples {
         Some((_, set)) => {
@@ -150,7 +150,7 @@ pub(crate) fn convert(
         }
         None => None,
     };
-    super::convert::show(args, &deployment, comparison.as_ref(), out)
+    converted::show(args, &deployment, comparison.as_ref(), out)
 }
 
 /// Compares the network in floats and its image.

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use crate::assemble::assemble;
 use crate::calibrate::{Blocks, CalibrateError, Calibration, Samples, input_ranges};
 use crate::data::{self, DataSet};
-use crate::deploy::DeployError;
 use crate::graph::{Dense, Graph, LinearMap, SourceMap, Target};
 use crate::integers;
 use crate::judge;
@@ -17,6 +16,8 @@ use crate::simulate::{Input, InputData, ProbeData, Readout, SimulateOptions, Sim
 use crate::stream::{self, StreamOptions};
 use crate::tensor::Tensor;
 
+use super::error::DeployError;
+
 /// Shares of the potentials below zero that states hold; what is left out makes room for finer steps.
 const CLIPS: [f64; 6] = [1.0, 0.5, 1.0 / 3.0, 0.2, 0.1, 0.05];
 /// The largest byte.
@@ -27,7 +28,7 @@ const COMPARED: usize = 128;
 const LOOKED_AT: usize = 256;
 
 /// Tells whether a graph has current-based neurons.
-pub(crate) fn is_temporal(graph: &Graph) -> bool {
+pub(super) fn is_temporal(graph: &Graph) -> bool {
     graph.populations.iter().any(cuba_lif::is_current_based)
 }
 
@@ -88,7 +89,7 @@ impl Recording {
 const SMALL: usize = 64;
 
 /// The graph in which small outputs of neurons themselves have a matrix, whose rows kernels add fast.
-pub(crate) fn with_small_outputs(mut graph: Graph) -> Graph {
+pub(super) fn with_small_outputs(mut graph: Graph) -> Graph {
     for link in &mut graph.links {
         let LinearMap::Convolution(c) = &link.map else {
             continue;
@@ -119,7 +120,7 @@ pub(crate) fn with_small_outputs(mut graph: Graph) -> Graph {
 ///
 /// # Errors
 /// [`DeployError`], if the samples do not fit, or the network does not fit an image.
-pub(crate) fn quantized(
+pub(super) fn quantized(
     network: &Network,
     graph: &Graph,
     settings: &QuantizeOptions,
