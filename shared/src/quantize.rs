@@ -6,7 +6,7 @@
 use core::fmt;
 
 use crate::fixed::Scale;
-use crate::image::{Channel, Input};
+use crate::image::description::{Channel, Input};
 
 /// Bits of a float's significand, the hidden one among them.
 const SIGNIFICAND: u32 = 24;

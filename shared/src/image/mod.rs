@@ -10,7 +10,7 @@
 //! fails, every index and section is in range, connections lead forward or to a target with a delay, and every
 //! threshold is positive. The time that it takes grows linearly with the image.
 
-mod description;
+pub(crate) mod description;
 mod error;
 mod header;
 mod inbox;

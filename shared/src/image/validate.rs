@@ -150,7 +150,7 @@ fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
             if e.initial != Initial::Zero || steps > 0 {
                 return Err(Fault::Neuron);
             }
-            kind.validate(e)
+            kind.validate(e.current_shift, e.max_count, e.inbox.is_some())
         }
         _ => e.neuron.validate(constants),
     }

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Neurons;
 use crate::event::{EVENTS, Event, Events};
-use crate::image::description::Ensemble;
 use crate::image::error::Fault;
 use crate::image::reader::Reader;
 
@@ -226,15 +225,20 @@ impl CubaLif {
         self.recurrent() || matches!(self.reset, Reset::Losing | Reset::Blocking)
     }
 
-    /// Checks what the kind asks of the ensemble.
-    pub(in super::super) fn validate(self, e: &Ensemble) -> Result<(), Fault> {
-        let shift = e.current_shift;
-        let counts = e.max_count > MAX_SPIKES;
+    /// Checks what the kind asks of its ensemble, which has an inbox or not.
+    pub(in super::super) fn validate(
+        self,
+        current_shift: i8,
+        max_count: u8,
+        inbox: bool,
+    ) -> Result<(), Fault> {
+        let shift = current_shift;
+        let counts = max_count > MAX_SPIKES;
         if self.event_shift > MAX_EVENT_SHIFT || shift < 0 || shift > MAX_EVENT_SHIFT as i8 {
             return Err(Fault::Shift);
         }
         let still = self.firing == Firing::Never && self.keeps();
-        if counts || still || e.inbox.is_some() || !Traits::ALL.has(self.traits) {
+        if counts || still || inbox || !Traits::ALL.has(self.traits) {
             return Err(Fault::Neuron);
         }
         Ok(())
