@@ -1,20 +1,21 @@
-//! `cargo xtask lint`: formatting, clippy, prose, unsafe code, packages, and what is depended on.
+//! `cargo xtask lint`: formatting, clippy, prose, unsafe code, imports, packages, and what is depended on.
 
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{TARGETS, Toolchain};
 use tinyspike_firmware::parts::{Part, Parts};
 
-use crate::{package, prose, unsafe_code};
+use crate::{imports, package, prose, unsafe_code};
 
 /// Clippy's warnings are errors.
 const STRICT: [&str; 3] = ["--", "--deny", "warnings"];
 
-/// Checks formatting, unsafe code, prose, the packages and their dependencies, and runs clippy with
+/// Checks formatting, unsafe code, imports, prose, the packages and their dependencies, and runs clippy with
 /// warnings as errors.
 pub(crate) fn lint() -> Result<(), Failure> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     unsafe_code::check()?;
+    imports::check()?;
     prose::check()?;
     dependencies()?;
     package::check()?;

@@ -16,6 +16,7 @@ mod examples;
 mod firmware;
 mod frameworks;
 mod fuzz;
+mod imports;
 mod libraries;
 mod lint;
 mod no_panic;
