@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use tinyspike_board::library::CORES;
-use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::image::{LeftOut, Readout};
 
 use super::project::{Keep, Project};
@@ -170,10 +169,7 @@ fn header(model: &Model<'_>) -> String {
             );
         }
     }
-    let exact = network.is_exact();
-    let stack = Limits::MAINLINE
-        .stack(exact)
-        .max(Limits::BASELINE.stack(exact));
+    let stack = model.stack();
     let steps = match network.steps {
         0 => "The network is a stream: it takes steps without end.".to_owned(),
         steps => format!("Steps of an inference: {steps}. Outputs are sums over them."),

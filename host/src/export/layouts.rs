@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use tinyspike_board::library::Core;
-use tinyspike_firmware::limits::Limits;
 
 use super::c::{add_sources, named, source_of};
 use super::project::{Keep, Project};
@@ -31,12 +30,8 @@ fn check(name: &str) -> String {
 /// Fills in what texts of a layout leave open.
 fn filled(text: &str, model: &Model<'_>) -> String {
     let name = &model.options.name;
-    let exact = model.image.description().is_exact();
     // The callers' own frames come on top of the engine's.
-    let stack = Limits::MAINLINE
-        .stack(exact)
-        .max(Limits::BASELINE.stack(exact))
-        + 4096;
+    let stack = model.stack() + 4096;
     let text = named(text, name);
     text.replace("@UPPER@", &name.to_uppercase())
         .replace("@VERSION@", VERSION)

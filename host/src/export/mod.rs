@@ -12,6 +12,7 @@ pub mod sample;
 use std::path::PathBuf;
 
 use tinyspike_board::library::{self, Contents, Core};
+use tinyspike_firmware::limits::Limits;
 use tinyspike_firmware::parts::Parts;
 
 use crate::advice::{Advice, Advised};
@@ -181,6 +182,18 @@ impl<'a> Model<'a> {
             expected: Expected::of(image, sample)?,
             options,
         })
+    }
+
+    /// Bytes of stack for all calls but `ts_open`, on any core.
+    fn stack(&self) -> u32 {
+        let network = self.image.description();
+        let (ensembles, connections) = (network.ensembles.len(), network.connections.len());
+        let of = |limits: Limits| {
+            let rooms = limits.rooms(ensembles, connections);
+            let limits = limits.times(rooms.unwrap_or(Limits::MOST_ROOMS));
+            limits.stack(network.is_exact())
+        };
+        of(Limits::MAINLINE).max(of(Limits::BASELINE))
     }
 }
 
