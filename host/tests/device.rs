@@ -194,8 +194,8 @@ fn boards_are_as_their_chips_are_described() {
         assert!(chip.summary().refused.is_none(), "{name}");
         assert_eq!(chip.obstacle(), None, "{name}");
         let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
-        // The one has little flash, the other large sectors.
-        let one_slot = matches!(name, "nucleo-g071rb" | "nucleo-f411re");
+        // Its sectors are large.
+        let one_slot = name == "nucleo-f411re";
         assert_eq!(layout.slots.second.is_none(), one_slot, "{name}");
         // Boot loaders that take UF2 find nothing where they are themselves.
         if let (Some(File::Uf2 { .. }), None) = (board.file, place) {
@@ -208,7 +208,7 @@ fn boards_are_as_their_chips_are_described() {
 #[test]
 fn programs_are_linked_behind_a_boot_block() {
     let chips = Chips::builtin();
-    for (name, boot, size) in [("RP2040", 256, 2 << 20), ("RP235x", 512, 4 << 20)] {
+    for (name, boot, size) in [("RP2040", 256, 2 << 20), ("RP235x", 2048, 4 << 20)] {
         let chip = chips.find(name).unwrap();
         assert_eq!(chip.obstacle(), Some(Obstacle::ExternalFlash), "{name}");
         let chip = chip.with_flash_size(size);

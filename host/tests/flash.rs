@@ -458,7 +458,7 @@ fn every_board_has_a_plan() {
         &[
             &["flash", path(&image)],
             &rp2040[..],
-            &["--flash-size", "1G"],
+            &["--flash-size", "1024M"],
         ]
         .concat(),
     );
@@ -651,7 +651,7 @@ fn files_hold_what_is_flashed() {
     for (board, start, boot, family) in [
         ("pico", 0x1000_0000, 256, 0xe48b_ff56_u32),
         ("xiao-nrf52840", 0x2_7000, 0, 0xada5_2840),
-        ("pico-2", 0x1000_0000, 512, 0xe48b_ff59),
+        ("pico-2", 0x1000_0000, 2048, 0xe48b_ff59),
     ] {
         let export = |flag: &str, name: &str| {
             let to = file(name);

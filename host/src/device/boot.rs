@@ -30,12 +30,13 @@ impl BootBlock {
         }
     }
 
-    /// Bytes between the start of flash and the vector table, which the core wants at a multiple of its length.
+    /// Bytes between the start of flash and the vector table, which `cortex-m-rt` wants at a multiple of its length: 512
+    /// entries on Armv8-M.
     #[must_use]
     pub const fn reserved(self) -> u32 {
         match self {
             Self::SecondStage(code) => code.len() as u32,
-            Self::ImageDefinition => 512,
+            Self::ImageDefinition => 2048,
         }
     }
 
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(words[at + 1..], [0, 0xab12_3579]);
         // The first item is the type: executable, secure, Arm, RP2350.
         assert_eq!((items[0].0, items[0].1[0] >> 16), (0x42, 0x1021));
-        assert_eq!((items[1].0, items[1].1[1]), (0x03, 0x1000_0200));
+        assert_eq!((items[1].0, items[1].1[1]), (0x03, 0x1000_0800));
         assert_eq!(items.len(), 2);
     }
 
