@@ -217,9 +217,8 @@ fn hex(contents: &[Segment]) -> Vec<u8> {
     }
     records.push(Record::EndOfFile);
     // Records of 16 bytes that end a file are what the format is for.
-    let mut text = ihex::create_object_file_representation(&records).unwrap_or_default();
-    text.push('\n');
-    text.into_bytes()
+    let text = ihex::create_object_file_representation(&records);
+    text.unwrap_or_default().into_bytes()
 }
 
 /// All bytes from the first one to the last one.
