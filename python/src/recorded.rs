@@ -1,4 +1,4 @@
-//! What runs hand out: arrays by label, and reports as JSON.
+//! Results that runs hand out: arrays by label, and reports as JSON.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -1,4 +1,4 @@
-//! What comes of a conversion, whatever was converted: files, words and failures.
+//! The result of a conversion, of any network: files, words and failures.
 
 use std::fmt;
 use std::io::Write;
