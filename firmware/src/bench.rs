@@ -192,7 +192,7 @@ where
 }
 
 /// The most turns of layers between two starts of a [`Watch`].
-const TURNS: usize = 48;
+const TURNS: usize = 176;
 
 /// Measures the turns of layers.
 struct Watch<'a, M> {
