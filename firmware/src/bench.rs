@@ -224,6 +224,8 @@ impl<M: Meter> Watch<'_, M> {
 }
 
 impl<M: Meter> Probe for Watch<'_, M> {
+    const SPIKES: bool = false;
+
     fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
 
     // Never a part of the engine, so that all turns have the same cost of measuring.

@@ -222,21 +222,29 @@ fn random_networks_have_every_layout() {
 }
 
 /// Properties of dense networks cover dense connections in every layout that a target has for them, grouped and depthwise
-/// ones, filters in no blocks, and counts of pools.
+/// ones, filters in no blocks, matrices of any size, and counts of pools.
 #[test]
 fn dense_networks_have_every_kind() {
     let mut runner = TestRunner::deterministic();
-    let (mut layouts, mut shapes, mut pools) = (vec![], [0; 3], 0);
+    let (mut layouts, mut shapes, mut pools) = (vec![], [0; 5], 0);
     for _ in 0..1000 {
         let network = dense_networks().new_tree(&mut runner).unwrap().current();
         let bytes = assemble(&network).unwrap();
         let image = bytes.image();
         let network_of_image = image.description();
         for c in &network_of_image.connections {
-            let (Pre::Counts(e), Transform::Convolution(conv)) = (c.pre, &c.transform) else {
+            let Pre::Counts(e) = c.pre else {
                 continue;
             };
             layouts.push((network.target, c.layout));
+            let conv = match &c.transform {
+                Transform::Convolution(conv) => conv,
+                Transform::Dense(matrix) => {
+                    shapes[3] += usize::from(!matrix.outputs.is_multiple_of(8));
+                    shapes[4] += usize::from(!matrix.inputs.is_multiple_of(4));
+                    continue;
+                }
+            };
             shapes[0] += usize::from(conv.groups > 1 && conv.row() == 1);
             shapes[1] += usize::from(conv.groups == 1 && !conv.filters.is_multiple_of(4));
             shapes[2] += usize::from(conv.padding != [0, 0] && conv.stride != [1, 1]);
@@ -250,6 +258,7 @@ fn dense_networks_have_every_kind() {
         (&families::SWAR, Rows),
         (&families::DSP, Tiles),
         (&families::DSP, Halves),
+        (&families::DSP, Crossed),
     ] {
         let count = layouts.iter().filter(|found| **found == wanted).count();
         assert!(count >= 8, "{count} of {wanted:?}");
