@@ -315,7 +315,11 @@ impl<'a> Prices<'a> {
         let each = match &c.transform {
             Transform::Dense(d) => {
                 // Sums are larger than what kernels for counts take.
-                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(cost.summed_event)
+                let event = match layout {
+                    Layout::Rows => cost.matrix.event,
+                    _ => cost.summed_event,
+                };
+                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(event)
             }
             Transform::Convolution(conv) => {
                 let [y, x] = inside(conv);
