@@ -27,12 +27,16 @@ impl Limits {
     /// The most rooms that an application is built with, see [`Limits::times`].
     pub const MOST_ROOMS: usize = 16;
 
+    /// Bytes of the stack to read an image that each further room takes.
+    const START_ROOM_STACK: u32 = 48;
+
     /// Limits of the application with `rooms` times the usual room for ensembles and connections.
     #[must_use]
     pub const fn times(self, rooms: usize) -> Self {
         Self {
             ensembles: least(self.ensembles * rooms, Self::MOST_ENSEMBLES),
             connections: least(self.connections * rooms, Self::MOST_CONNECTIONS),
+            start_stack: self.start_stack + Self::START_ROOM_STACK * (rooms as u32 - 1),
             plain_stack: self.plain_stack + self.room_stack * (rooms as u32 - 1),
             exact_stack: self.exact_stack + self.room_stack * (rooms as u32 - 1),
             ..self
