@@ -155,7 +155,7 @@ pub fn dense_networks() -> impl Strategy<Value = integers::Network> {
     (networks, any::<u64>()).prop_map(|(network, seed)| dense(network, seed))
 }
 
-/// Makes most convolutions of a network dense that can be.
+/// Makes most connections of a network dense that can be.
 fn dense(mut network: integers::Network, seed: u64) -> integers::Network {
     let mut random = Random(seed | 1);
     for c in &mut network.connections {
@@ -163,8 +163,9 @@ fn dense(mut network: integers::Network, seed: u64) -> integers::Network {
             Target::Population(p) => !is_pool(&network.ensembles[p]),
             Target::Output(_) => true,
         };
-        let convolution = matches!(c.transform, Transform::Convolution(_));
-        c.dense = kept && convolution && c.source == Seen::Direct && random.below(5) > 0;
+        let matrix = matches!(c.transform, Transform::Dense(_));
+        let kept = kept && !(matrix && matches!(c.pre, Source::Input(_)));
+        c.dense = kept && c.source == Seen::Direct && random.below(5) > 0;
     }
     network
 }

@@ -78,6 +78,8 @@ pub struct Programs {
     pub traced: [usize; 2],
     /// The most ensembles and connections of a network that is measured.
     pub measured: [usize; 2],
+    /// The same of a network for which that is too little room.
+    pub roomy: [usize; 2],
     /// `true` if its flash holds all parts of the engine, an image and inputs.
     pub whole: bool,
     /// The timer that is read to measure.

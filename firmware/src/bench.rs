@@ -192,7 +192,7 @@ where
 }
 
 /// The most turns of layers between two starts of a [`Watch`].
-const TURNS: usize = 48;
+const TURNS: usize = 176;
 
 /// Measures the turns of layers.
 struct Watch<'a, M> {
@@ -224,6 +224,8 @@ impl<M: Meter> Watch<'_, M> {
 }
 
 impl<M: Meter> Probe for Watch<'_, M> {
+    const SPIKES: bool = false;
+
     fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
 
     // Never a part of the engine, so that all turns have the same cost of measuring.

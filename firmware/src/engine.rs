@@ -31,6 +31,9 @@ const DENSE: bool = Part::Dense.is_built();
 
 /// Watches a network at work.
 pub trait Probe {
+    /// `true` if [`spikes`](Self::spikes) does anything.
+    const SPIKES: bool = true;
+
     /// Called with some of the spikes of an ensemble, in the order of its neurons; once or more a
     /// step if the ensemble spikes at all.
     fn spikes(&mut self, ensemble: usize, events: &[Event]);
@@ -58,6 +61,8 @@ pub enum Layer {
 
 /// Watches nothing, and costs nothing.
 impl Probe for () {
+    const SPIKES: bool = false;
+
     fn spikes(&mut self, _ensemble: usize, _events: &[Event]) {}
 }
 
@@ -996,6 +1001,16 @@ fn fire<K, const E: usize, const C: usize>(
         _ => {}
     }
     let dense = DENSE && outgoing.takes_counts();
+    if dense && <K as Kernels<u16>>::COUNTS && outgoing.takes_counts_alone() {
+        match &mut population {
+            Neurons::Narrow(p) => K::fire_counts(p),
+            Neurons::Wide(p) if WIDE => K::fire_counts(p),
+            Neurons::Wide(_) => return,
+        }
+        counts::show(population.bytes(), neurons, outgoing.ensemble, probe);
+        counts::send::<K, E, C>(population.bytes(), neurons, outgoing, &mut later);
+        return;
+    }
     let mut events = Events::new();
     let mut next = 0;
     while next < neurons {

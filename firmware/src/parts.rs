@@ -153,7 +153,7 @@ impl Parts {
             let counts = matches!(c.transform, Transform::Dense(d) if d.outputs == 0);
             let left = |leaves: Leaves| !counts && (leaves.connection)(&shape, c.layout);
             let convolution = matches!(c.transform, Transform::Convolution(_));
-            let driven = matches!(shape.values, Values::Input { .. });
+            let driven = matches!(shape.values, Values::Input { .. } | Values::Dense { .. });
             let source = c.pre.ensemble();
             let source = source.and_then(|e| network.ensembles.get(usize::from(e)));
             let summed = source.is_some_and(|e| !dynamic && c.sums(e, network.steps).is_some());

@@ -481,13 +481,11 @@ impl Generator {
             Post::Ensemble(e) => plain(e),
             Post::Output(o) => network.outputs[usize::from(o)].sums_up(),
         };
-        let convolution = matches!(transform, Transform::Convolution(_));
         let pre = match pre {
             Pre::Ensemble(e)
                 if network.steps == 1
                     && plain(e)
                     && kept
-                    && convolution
                     && source == SourceMap::Direct
                     && self.chance(60) =>
             {

@@ -8,7 +8,7 @@
 
 use tinyspike_firmware::kernels::family::{Cost, EventCost, Family, Shape, Values};
 use tinyspike_shared::image::{
-    Connection, Convolution, Description, Ensemble, Pre, SourceMap, Transform, Width, Window,
+    Connection, Convolution, Dense, Description, Ensemble, Pre, SourceMap, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 
@@ -16,6 +16,16 @@ use crate::assemble::Image;
 use crate::emulate::{Activity, Run};
 use crate::graph::Source;
 use crate::integers;
+
+/// Values of pictures that are not zero lie together. So of windows, and of pairs of values near each other, a share that
+/// is not all zero that is a power of the share of single values, here for 3x3 windows over handwritten digits.
+const CLUSTERED_WINDOW: f64 = 0.6;
+const CLUSTERED_PAIR: f64 = 0.8;
+/// So many neurons of a channel are as active as this power of their number of unlike ones.
+const TOGETHER: f64 = 0.7;
+
+/// The most values of a window that kernels multiply at once.
+const PART: u32 = 256;
 
 /// Unit of a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,23 +155,44 @@ impl<'a> Prices<'a> {
         });
         let neurons = f64::from(e.neurons);
         let bytes = e.width.bytes() as f64 * neurons;
-        let events = self.run.ensembles.get(at).map_or(0, |a| a.events) as f64;
         let plain = match self.family.leaves {
             Some(leaves) if (leaves.ensemble)(e) && !e.pools() => units(cost.plain_neuron),
             _ => 0.0,
         };
-        let counts = (self.network.connections.iter())
-            .any(|c| matches!(c.pre, Pre::Counts(pre) if usize::from(pre) == at));
-        let noted = match counts {
-            true => {
-                units(cost.dense.count) * events / self.samples + units(cost.dense.neuron) * neurons
-            }
+        let own = |c: &&Connection| c.pre.ensemble() == Some(at as u8);
+        let mut own = self.network.connections.iter().filter(own);
+        let counted = |c: &Connection| {
+            let exact = self.network.is_exact();
+            let sums = !exact && c.sums(e, self.network.steps).is_some();
+            matches!(c.pre, Pre::Counts(_)) || sums
+        };
+        let alone = own.clone().all(counted);
+        let fired = match own.any(counted) {
+            true => self.counts(at, e, alone),
             false => 0.0,
         };
+        let events = self.run.ensembles.get(at).map_or(0, |a| a.events) as f64;
         self.steps * (units(cost.step) + (each + plain) * neurons)
             + (self.steps - 1.0) * units(cost.settle_byte) * bytes
             + units(cost.spike) * events / self.samples
-            + noted
+            + fired
+    }
+
+    /// Price of the counts of an ensemble's neurons, beyond that of events; less than nothing if they are `alone`.
+    fn counts(&self, at: usize, e: &Ensemble, alone: bool) -> f64 {
+        let (cost, dense) = (self.cost, &self.cost.dense);
+        let neurons = f64::from(e.neurons);
+        let events = self.run.ensembles.get(at).map_or(0, |a| a.events) as f64 / self.samples;
+        if alone && !e.pools() && dense.counted_neuron > 0 {
+            let each = match e.width {
+                Width::I16 => cost.neuron_16,
+                Width::I32 => cost.neuron_32,
+            };
+            neurons * (units(dense.counted_neuron) - units(each))
+                + events * (units(dense.counted_spike) - units(cost.spike))
+        } else {
+            neurons * units(dense.neuron) + events * units(dense.count)
+        }
     }
 
     /// Activity of a connection's source, and the share of its operations that go over this connection.
@@ -196,6 +227,7 @@ impl<'a> Prices<'a> {
         let reads = (self.family.reads)(&shape, layout);
         match (&c.transform, way) {
             (Transform::Convolution(conv), Way::Dense) => self.dense(conv, layout, reads),
+            (Transform::Dense(d), Way::Dense) => self.matrix(c, d),
             _ if matches!(shape.values, Values::Input { .. }) => self.input(c, reads),
             _ => self.events(c, layout),
         }
@@ -211,10 +243,27 @@ impl<'a> Prices<'a> {
             Transform::Convolution(conv) if reads => {
                 let windows = places(conv) * f64::from(conv.filters.div_ceil(8));
                 let size: f64 = conv.input.iter().map(|d| f64::from(*d)).product();
-                let full = (activity.events as f64 / self.samples / size)
-                    .min(1.0)
-                    .powi(2);
-                windows * (units(cost.input_window) + full * units(cost.input_full_window))
+                let density = (activity.events as f64 / self.samples / size).min(1.0);
+                let rows = f64::from(conv.kernel[0]);
+                let run = u32::from(conv.kernel[1]) * u32::from(conv.input[2]);
+                let fours = f64::from(run.div_ceil(4));
+                let full = density.powf(CLUSTERED_WINDOW).max(f64::MIN_POSITIVE);
+                let pair = density.powf(CLUSTERED_PAIR);
+                let four = |pair: f64| units(cost.input_four) + 2.0 * pair * units(cost.input_half);
+                let window = match fours > 1.0 {
+                    true => {
+                        let row = units(cost.input_row)
+                            + fours * (four(pair) + units(cost.input_next_four));
+                        units(cost.input_full_window) + rows * row
+                    }
+                    // Windows of a single four in a row are passed if they are empty.
+                    false => {
+                        let row = units(cost.input_row) + four((pair / full).min(1.0));
+                        full * (units(cost.input_full_window) + rows * row)
+                            + (1.0 - full) * rows * units(cost.input_empty_row)
+                    }
+                };
+                windows * (units(cost.input_window) + window)
                     + ops * units(cost.input_convolution_op)
             }
             Transform::Convolution(conv) => self.portable(conv),
@@ -260,12 +309,17 @@ impl<'a> Prices<'a> {
         let seen: f64 = window.output.iter().map(|d| f64::from(*d)).product();
         let crowd = f64::from(window.pool[0]) * f64::from(window.pool[1]);
         let quiet = 1.0 - activity.events as f64 / self.samples / neurons.max(1.0);
-        let events = seen * (1.0 - quiet.powf(crowd.min(neurons / seen.max(1.0))));
-        let noted = units(cost.dense.count) * activity.events as f64 / self.samples;
+        // Neurons of a channel are active together.
+        let crowd = crowd.min(neurons / seen.max(1.0)).powf(TOGETHER);
+        let events = seen * (1.0 - quiet.powf(crowd));
         let each = match &c.transform {
             Transform::Dense(d) => {
                 // Sums are larger than what kernels for counts take.
-                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(cost.summed_event)
+                let event = match layout {
+                    Layout::Rows => cost.matrix.event,
+                    _ => cost.summed_event,
+                };
+                f64::from(d.outputs) * units(cost.matrix.counted_op) + units(event)
             }
             Transform::Convolution(conv) => {
                 let [y, x] = inside(conv);
@@ -273,7 +327,18 @@ impl<'a> Prices<'a> {
                 y * x * row / seen.max(1.0) * units(price.counted_op) + units(price.event)
             }
         };
-        noted + neurons * units(cost.sum) + events * each
+        neurons * units(cost.sum) + events * each
+    }
+
+    /// Price of computing all targets of a matrix from pairs of values.
+    fn matrix(&self, c: &Connection, d: &Dense) -> f64 {
+        let dense = &self.cost.dense;
+        let (activity, _) = self.activity(c);
+        let inputs = f64::from(d.inputs.max(1));
+        let quiet = 1.0 - (activity.events as f64 / self.samples / inputs).min(1.0);
+        let pairs = inputs / 2.0 * (1.0 - quiet.powi(2));
+        let macs = 2.0 * f64::from(d.outputs.next_multiple_of(8));
+        pairs * (units(dense.pair) + macs * units(dense.pair_mac))
     }
 
     /// Price of computing all targets of a convolution densely.
@@ -316,32 +381,33 @@ impl<'a> Prices<'a> {
             false if conv.output[2].is_multiple_of(2) => 1.0,
             _ => blocks,
         };
-        // Windows whose columns are not side by side, or not all inside.
-        let apart = match conv.groups == 1 && conv.dilation[1] == 1 {
-            true => border(conv),
-            false => 1.0,
+        // A window that lies inside is taken in one go, any other one row by row, or even column by column.
+        let side_by_side = conv.groups == 1 && conv.dilation[1] == 1;
+        let inside = match side_by_side {
+            true => (1.0 - border(conv, 0)) * (1.0 - border(conv, 1)),
+            false => 0.0,
         };
-        // Columns of whole fours are taken in one go where they are side by side.
-        let fours = conv.group_inputs().is_multiple_of(4);
-        let columns = match fours && conv.groups == 1 && conv.dilation[1] == 1 {
-            true => rows * apart,
-            false => rows * f64::from(conv.kernel[1]) * apart,
+        let columns = match side_by_side {
+            true => 0.0,
+            false => rows * f64::from(conv.kernel[1]),
         };
-        // The end of a row that is no four is filled up by itself.
-        let rows = if run.is_multiple_of(4) {
-            rows
-        } else {
-            rows * 2.2
+        let copied = match conv.group_inputs().is_multiple_of(4) {
+            true => 0.0,
+            false => values * (1.0 - inside),
         };
+        let rows = rows * (inside * units(dense.line) + (1.0 - inside) * units(dense.row));
+        // Long windows are taken in parts.
+        let parts = parts(conv);
         self.steps
             * places
             * f64::from(conv.groups)
-            * (units(dense.window)
-                + rows * units(dense.row)
+            * (parts * units(dense.window)
+                + rows
                 + columns * units(dense.column)
+                + copied * units(dense.copied)
                 + values * units(dense.value)
-                + aside * units(dense.aside)
-                + blocks * (units(dense.block) + 4.0 * values * units(dense.mac)))
+                + parts * aside * units(dense.aside)
+                + blocks * (parts * units(dense.block) + 4.0 * values * units(dense.mac)))
     }
 
     /// Price of computing all targets of a convolution in plain Rust.
@@ -372,14 +438,23 @@ fn inside(conv: &Convolution) -> [f64; 2] {
     })
 }
 
-/// The share of windows of which some columns lie outside.
-fn border(conv: &Convolution) -> f64 {
-    let span = (u32::from(conv.kernel[1]) - 1) * u32::from(conv.dilation[1]) + 1;
-    let (padding, width) = (u32::from(conv.padding[1]), u32::from(conv.input[1]));
-    let outside = (0..u32::from(conv.output[1]))
-        .map(|x| x * u32::from(conv.stride[1]))
-        .filter(|left| *left < padding || left + span > padding + width);
-    outside.count() as f64 / f64::from(conv.output[1].max(1))
+/// The parts in which a window over all filters is multiplied.
+fn parts(conv: &Convolution) -> f64 {
+    let run = u32::from(conv.kernel[1]) * u32::from(conv.group_inputs());
+    let line = run.next_multiple_of(4).max(1);
+    let rows = u32::from(conv.kernel[0]);
+    let together = (PART / line).clamp(1, rows.max(1));
+    f64::from(rows.div_ceil(together) * line.div_ceil(PART))
+}
+
+/// The share of windows of which a part lies outside along an axis.
+fn border(conv: &Convolution, axis: usize) -> f64 {
+    let span = (u32::from(conv.kernel[axis]) - 1) * u32::from(conv.dilation[axis]) + 1;
+    let (padding, size) = (u32::from(conv.padding[axis]), u32::from(conv.input[axis]));
+    let outside = (0..u32::from(conv.output[axis]))
+        .map(|at| at * u32::from(conv.stride[axis]))
+        .filter(|start| *start < padding || start + span > padding + size);
+    outside.count() as f64 / f64::from(conv.output[axis].max(1))
 }
 
 /// The weights that all sources of a connection reach together.
@@ -441,10 +516,10 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
         [Unit::Instructions, Unit::Cycles].map(|unit| Prices::new(family, unit, image, run));
     let noted = |prices: &Prices<'_>, pre: Source| match pre {
         Source::Population(p) => {
-            let dense = &prices.cost.dense;
-            let events = run.ensembles.get(p).map_or(0, |a| a.events) as f64;
-            let neurons = description.ensembles.get(p).map_or(0, |e| e.neurons);
-            units(dense.count) * events / prices.samples + units(dense.neuron) * f64::from(neurons)
+            let all = network.connections.iter().filter(|c| c.pre == pre);
+            let alone = all.count() == 1;
+            let e = description.ensembles.get(p);
+            e.map_or(0.0, |e| prices.counts(p, e, alone))
         }
         Source::Input(_) => 0.0,
     };
@@ -470,8 +545,15 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
         let usual = shape;
         shape.values = Values::Dense { zero_point };
         let densely = family.layout(&shape);
-        let able =
-            able && (matches!(c.pre, Source::Population(_)) || (family.reads)(&usual, densely));
+        let from_population = matches!(c.pre, Source::Population(_));
+        let able = able
+            && match &c.transform {
+                // A matrix in one layout goes event by event in any case.
+                Transform::Dense(_) => {
+                    from_population && densely != by_events && (family.reads)(&shape, densely)
+                }
+                Transform::Convolution(_) => from_population || (family.reads)(&usual, densely),
+            };
         let price = |prices: &Prices<'_>| {
             let events = prices.connection(packed, by_events, Way::Events);
             let dense = prices.connection(packed, densely, Way::Dense) + noted(prices, c.pre);
@@ -556,9 +638,7 @@ fn can_be_dense(network: &integers::Network, c: &integers::Connection) -> bool {
             output.inbox.is_none() && output.readout == tinyspike_shared::image::Readout::Sum
         }
     };
-    from && to
-        && c.source == integers::Seen::Direct
-        && matches!(c.transform, Transform::Convolution(_))
+    from && to && c.source == integers::Seen::Direct
 }
 
 /// The instructions of the same network in int8 that computes every multiplication.

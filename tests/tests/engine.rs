@@ -7,13 +7,14 @@ use proptest::test_runner::TestRunner;
 use tinyspike::assemble::{MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::emulate::Encoder;
+use tinyspike::graph::{Source, Target};
 use tinyspike::integers::{self, Steps};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
-use tinyspike_shared::image::{Neuron, Pre, Transform};
+use tinyspike_shared::image::{Convolution, Neuron, Pre, Transform};
 use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Tiles, Wide, WidePairs, Windows,
 };
@@ -113,6 +114,79 @@ fn trained_networks_equal_the_reference() {
     }
 }
 
+/// A chain of layers, the largest of which comes third: in order, the first two take the place that it would fit in.
+#[test]
+fn the_largest_layer_is_placed_first_if_that_is_less_memory() {
+    const SIZES: [usize; 5] = [16, 200, 200, 400, 48];
+    let weights = |seed: usize, count: usize| -> Vec<i16> {
+        let weight = |at: usize| ((at * 7 + seed * 5) % 11) as i16 - 5;
+        (0..count).map(weight).collect()
+    };
+    let ensemble = |&neurons: &usize| integers::Ensemble {
+        label: "layer".into(),
+        neurons,
+        max_count: 9,
+        threshold: vec![90; neurons],
+        bias: vec![20; neurons],
+        potential_min: -32_000,
+        potential_max: 32_000,
+        theta: 1.0,
+        ..integers::Ensemble::default()
+    };
+    let connection = |at: usize| {
+        let (inputs, outputs) = (SIZES[at], SIZES.get(at + 1).copied().unwrap_or(3));
+        integers::Connection {
+            dense: false,
+            pre: at
+                .checked_sub(1)
+                .map_or(Source::Input(0), Source::Population),
+            post: match at + 1 < SIZES.len() {
+                true => Target::Population(at),
+                false => Target::Output(0),
+            },
+            source: integers::Seen::Direct,
+            transform: Transform::Convolution(Convolution {
+                input: [1, 1, inputs as u16],
+                output: [1, 1, outputs as u16],
+                kernel: [1, 1],
+                stride: [1, 1],
+                padding: [0, 0],
+                dilation: [1, 1],
+                groups: 1,
+                filters: outputs as u16,
+                first: 0,
+            }),
+            weights: weights(at, inputs * outputs),
+        }
+    };
+    let network = integers::Network {
+        target: &families::DSP,
+        steps: Steps::Limited(1),
+        inputs: vec![integers::Input {
+            label: "in".into(),
+            size: SIZES[0],
+            scale: 1.0,
+            zero_point: 0,
+            max: 15,
+            channels: Vec::new(),
+        }],
+        ensembles: SIZES[1..].iter().map(ensemble).collect(),
+        outputs: vec![integers::Output {
+            label: "out".into(),
+            bias: vec![0; 3],
+            multiplier: vec![1; 3],
+            scale: 1.0,
+            ..integers::Output::default()
+        }],
+        connections: (0..SIZES.len()).map(connection).collect(),
+    };
+    let bytes = assemble(&network).unwrap();
+    // The third and the second, and three sums.
+    assert_eq!(bytes.image().arena_bytes(), 4 * (400 + 200 + 3));
+    let input = (0..SIZES[0]).map(|at| (at * 5 % 16) as u8).collect();
+    compare_all(&network, &[input]).unwrap();
+}
+
 /// Runs a network with every kind of kernels, and by the reference.
 fn compare_all(network: &integers::Network, inputs: &[Vec<u8>]) -> Result<(), TestCaseError> {
     compare::<Portable>(network, inputs)?;
@@ -148,21 +222,29 @@ fn random_networks_have_every_layout() {
 }
 
 /// Properties of dense networks cover dense connections in every layout that a target has for them, grouped and depthwise
-/// ones, filters in no blocks, and counts of pools.
+/// ones, filters in no blocks, matrices of any size, and counts of pools.
 #[test]
 fn dense_networks_have_every_kind() {
     let mut runner = TestRunner::deterministic();
-    let (mut layouts, mut shapes, mut pools) = (vec![], [0; 3], 0);
+    let (mut layouts, mut shapes, mut pools) = (vec![], [0; 5], 0);
     for _ in 0..1000 {
         let network = dense_networks().new_tree(&mut runner).unwrap().current();
         let bytes = assemble(&network).unwrap();
         let image = bytes.image();
         let network_of_image = image.description();
         for c in &network_of_image.connections {
-            let (Pre::Counts(e), Transform::Convolution(conv)) = (c.pre, &c.transform) else {
+            let Pre::Counts(e) = c.pre else {
                 continue;
             };
             layouts.push((network.target, c.layout));
+            let conv = match &c.transform {
+                Transform::Convolution(conv) => conv,
+                Transform::Dense(matrix) => {
+                    shapes[3] += usize::from(!matrix.outputs.is_multiple_of(8));
+                    shapes[4] += usize::from(!matrix.inputs.is_multiple_of(4));
+                    continue;
+                }
+            };
             shapes[0] += usize::from(conv.groups > 1 && conv.row() == 1);
             shapes[1] += usize::from(conv.groups == 1 && !conv.filters.is_multiple_of(4));
             shapes[2] += usize::from(conv.padding != [0, 0] && conv.stride != [1, 1]);
@@ -176,6 +258,7 @@ fn dense_networks_have_every_kind() {
         (&families::SWAR, Rows),
         (&families::DSP, Tiles),
         (&families::DSP, Halves),
+        (&families::DSP, Crossed),
     ] {
         let count = layouts.iter().filter(|found| **found == wanted).count();
         assert!(count >= 8, "{count} of {wanted:?}");

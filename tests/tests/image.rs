@@ -828,16 +828,18 @@ fn counts_are_refused_where_nothing_keeps_them() {
         }
     };
     let direct = Transform::Convolution(conv);
-    assert!(assemble(&network(1, Seen::Direct, direct)).is_ok());
     let matrix = Transform::Dense(Dense {
         inputs: 32,
         outputs: 32,
         first: 0,
     });
+    for transform in [direct, matrix] {
+        assert!(assemble(&network(1, Seen::Direct, transform)).is_ok());
+    }
     let table = Seen::Table((0..32).collect());
     for network in [
         network(2, Seen::Direct, direct),
-        network(1, Seen::Direct, matrix),
+        network(2, Seen::Direct, matrix),
         network(1, table, direct),
     ] {
         let Err(AssembleError::Refused(ImageError::Connection { index: 1, fault })) =

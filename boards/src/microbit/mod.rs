@@ -44,6 +44,7 @@ pub(crate) const BOARD: Data = Data {
         arena: 2432,
         traced: [8, 12],
         measured: [4, 6],
+        roomy: [4, 6],
         whole: false,
         timer: Timer::Nrf51(0x4000_8000),
         timer_hz: 16_000_000,

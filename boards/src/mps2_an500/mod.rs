@@ -39,6 +39,7 @@ pub(crate) const BOARD: Data = Data {
         arena: 512 << 10,
         traced: [16, 24],
         measured: [16, 24],
+        roomy: [64, 96],
         whole: true,
         timer: Timer::Cmsdk(0x4000_0000),
         timer_hz: 25_000_000,

@@ -8,7 +8,10 @@ use core::ops::Range;
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{Connection, Pre, Transform, Window};
 
-use super::{CONVOLUTIONS, Later, Outgoing, WIDE, in_buffers, scatter, state, target};
+use super::{
+    CONVOLUTIONS, INPUT_MATRICES, Later, Outgoing, Probe, WIDE, in_buffers, nonzero, scatter,
+    state, target,
+};
 use crate::kernels::{Kernels, Values};
 
 /// Tells whether a connection takes counts.
@@ -21,6 +24,12 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
     pub(super) fn takes_counts(&self) -> bool {
         let summed = |c: &Connection| self.sums(c).is_some();
         wanted(self.connections) || self.connections.iter().any(summed)
+    }
+
+    /// Tells whether no connection takes events.
+    pub(super) fn takes_counts_alone(&self) -> bool {
+        let counts = |c: &Connection| matches!(c.pre, Pre::Counts(_)) || self.sums(c).is_some();
+        self.connections.iter().all(counts)
     }
 
     /// The window through which counts are summed up before a connection's weights see them.
@@ -40,6 +49,14 @@ pub(super) fn note(counts: &mut [u8], neurons: Range<usize>, events: &[Event]) {
         if let Some(count) = counts.get_mut(usize::from(event.source)) {
             *count = event.value as u8;
         }
+    }
+}
+
+/// Shows the counts of an ensemble's neurons to a probe, as events.
+pub(super) fn show<P: Probe>(counts: &[u8], neurons: usize, ensemble: usize, probe: &mut P) {
+    if P::SPIKES {
+        let counts = counts.get(..neurons).unwrap_or(&[]);
+        in_buffers(nonzero(counts, 0), |events| probe.spikes(ensemble, events));
     }
 }
 
@@ -136,19 +153,31 @@ pub(super) fn send<K, const E: usize, const C: usize>(
     }
     let counts = bytes.get(..neurons).unwrap_or(&[]);
     for c in outgoing.connections {
-        let (Pre::Counts(_), Transform::Convolution(conv)) = (c.pre, &c.transform) else {
-            continue;
-        };
-        let Some((area, width, _)) = target(image, c.post) else {
+        let (Pre::Counts(_), Some((area, width, _))) = (c.pre, target(image, c.post)) else {
             continue;
         };
         let weights = image.weights(c);
-        match Values::of(later.range(state(area)), width) {
-            Values::Narrow(post) if CONVOLUTIONS => {
-                <K as Kernels<u16>>::drive_convolution(conv, weights, counts, 0, 0, post);
-            }
-            Values::Wide(post) if CONVOLUTIONS && WIDE => {
-                <K as Kernels<u32>>::drive_convolution(conv, weights, counts, 0, 0, post);
+        let mut post = Values::of(later.range(state(area)), width);
+        match &c.transform {
+            Transform::Convolution(conv) if CONVOLUTIONS => match post {
+                Values::Narrow(post) => {
+                    <K as Kernels<u16>>::drive_convolution(conv, weights, counts, 0, 0, post);
+                }
+                Values::Wide(post) if WIDE => {
+                    <K as Kernels<u32>>::drive_convolution(conv, weights, counts, 0, 0, post);
+                }
+                Values::Wide(_) => {}
+            },
+            Transform::Dense(dense) if INPUT_MATRICES => {
+                let (first, outputs) = (dense.first as usize, dense.outputs as usize);
+                match post.part(first..first.saturating_add(outputs)) {
+                    Values::Narrow(post) => {
+                        <K as Kernels<u16>>::drive_dense(weights, outputs, counts, 0, post);
+                    }
+                    Values::Wide(post) => {
+                        <K as Kernels<u32>>::drive_dense(weights, outputs, counts, 0, post);
+                    }
+                }
             }
             _ => {}
         }

@@ -184,19 +184,27 @@ impl EventCost {
     }
 }
 
-/// The cost of convolutions of all values of a source, in thousandths.
+/// The cost of all values of a source at once, in thousandths.
 #[derive(Clone, Copy, Debug)]
 pub struct DenseCost {
-    /// The count of a neuron that spikes, put where it is read.
+    /// The count of a neuron that spikes, put where it is read, beside its event.
     pub count: u32,
-    /// The count of any neuron.
+    /// The count of any neuron, beside its update.
     pub neuron: u32,
+    /// A neuron that spikes, if its count is all that is wanted.
+    pub counted_spike: u32,
+    /// Any neuron's update then; 0 if such counts are had from events as well.
+    pub counted_neuron: u32,
     /// A window of a group, whatever it holds.
     pub window: u32,
-    /// A row of a window.
+    /// A row of a window that lies inside the source as a whole.
+    pub line: u32,
+    /// A row of any other window.
     pub row: u32,
     /// A column of a row that is taken by itself.
     pub column: u32,
+    /// A value of a row that is put together first.
+    pub copied: u32,
     /// A value of a window, rows being filled up.
     pub value: u32,
     /// Four filters of a window that are summed up aside.
@@ -213,6 +221,10 @@ pub struct DenseCost {
     pub lanes_row: u32,
     /// A multiplication in a depthwise convolution.
     pub lanes_mac: u32,
+    /// Two values for a matrix that are not both zero.
+    pub pair: u32,
+    /// A multiplication of a matrix with such values.
+    pub pair_mac: u32,
 }
 
 /// Thousandths of an instruction, or of a cycle, for each unit of work.
@@ -260,8 +272,18 @@ pub struct Cost {
     pub input_convolution_op: u32,
     /// A window of an input for 8 channels, or for fewer.
     pub input_window: u32,
-    /// More for such a window of an input that has no zeros.
+    /// More for such a window that holds anything, or has more than four values in a row.
     pub input_full_window: u32,
+    /// More for a row of it.
+    pub input_row: u32,
+    /// More for a row of any other window.
+    pub input_empty_row: u32,
+    /// More for four values of a row.
+    pub input_four: u32,
+    /// More for each four of several in a row.
+    pub input_next_four: u32,
+    /// More for two of the four that are not both zero.
+    pub input_half: u32,
     /// Looking whether an input place holds anything.
     pub input_place: u32,
     /// A step, whatever happens in it, for each ensemble.

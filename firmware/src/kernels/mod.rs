@@ -53,7 +53,9 @@ pub use swar::Swar;
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-impl<P: Potential> Kernels<P> for Portable {}
+impl<P: Potential> Kernels<P> for Portable {
+    const COUNTS: bool = true;
+}
 
 // The build script chooses among the families by the compiler's target.
 
@@ -292,6 +294,15 @@ pub trait Kernels<P: Potential> {
     /// takes its spikes' thresholds from its potential.
     fn fire(population: &mut Population<'_, P>, from: usize, events: &mut Events) -> usize {
         portable::fire(population, from, events)
+    }
+
+    /// `true` if counts alone are better had from [`fire_counts`](Self::fire_counts) than from events.
+    const COUNTS: bool = false;
+
+    /// Fires all neurons for the last time: the count of each goes to a byte, from where their potentials begin, which are
+    /// gone then.
+    fn fire_counts(population: &mut Population<'_, P>) {
+        portable::fire_counts(population);
     }
 
     /// Adds the step's bias and the input's current to all neurons, before they fire.

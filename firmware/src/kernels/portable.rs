@@ -173,10 +173,7 @@ pub(super) fn fire<P: Potential>(
             let above = v.value();
             if above >= 0 {
                 let threshold: i32 = population.threshold.get(channel).map_or(0, |&t| t.into());
-                let count = above
-                    .checked_div(threshold)
-                    .map_or(0, |n| n.saturating_add(1))
-                    .min(max_count);
+                let count = count(above, threshold, max_count);
                 *v = v.plus(threshold.wrapping_mul(count).wrapping_neg());
                 // There is room: a full buffer ends the loop.
                 let _ = events.push(Event {
@@ -195,6 +192,35 @@ pub(super) fn fire<P: Potential>(
         }
     }
     neuron
+}
+
+/// Spikes of a neuron whose potential is so much above its threshold, 0 or more.
+fn count(above: i32, threshold: i32, max_count: i32) -> i32 {
+    let more = above.checked_div(threshold);
+    more.map_or(0, |n| n.saturating_add(1)).min(max_count)
+}
+
+pub(super) fn fire_counts<P: Potential>(population: &mut Population<'_, P>) {
+    let channels = population.threshold.len();
+    let max_count = i32::from(population.max_count);
+    let mut channel = 0;
+    for neuron in 0..population.potentials.len() {
+        let threshold = population.threshold.get(channel).map_or(0, |&t| t.into());
+        let above = population.potentials.get(neuron).map_or(-1, |v| v.value());
+        let spikes = match above {
+            0.. => count(above, threshold, max_count),
+            _ => 0,
+        };
+        // It lies where potentials up to this one were.
+        let counts: &mut [u8] = bytemuck::cast_slice_mut(population.potentials);
+        if let Some(to) = counts.get_mut(neuron) {
+            *to = spikes as u8;
+        }
+        channel += 1;
+        if channel >= channels {
+            channel = 0;
+        }
+    }
 }
 
 pub(super) fn settle<P: Potential>(population: &mut Population<'_, P>) {

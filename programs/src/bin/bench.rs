@@ -13,5 +13,5 @@ use support::PROGRAMS;
 #[entry]
 fn main() -> ! {
     static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
-    support::measure::<{ PROGRAMS.measured[0] }, { PROGRAMS.measured[1] }>(STATE)
+    support::measure(STATE)
 }

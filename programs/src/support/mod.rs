@@ -26,7 +26,7 @@ use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
 use tinyspike_boards::{Board, Programs};
 use tinyspike_firmware::bench::{self, Measured};
-use tinyspike_firmware::{Image, Inputs, Native, trace};
+use tinyspike_firmware::{Image, ImageError, Inputs, Native, trace};
 
 pub(crate) use memory::memory;
 use stack::Stack;
@@ -38,54 +38,83 @@ pub(crate) const PROGRAMS: &Programs = {
     board.programs().unwrap()
 };
 
-/// Measures every input that the host has put into the board's memory, and ends the emulator. `E` and
-/// `C` are the most ensembles and connections of a network.
-pub(crate) fn measure<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
+/// Measures every input that the host has put into the board's memory, and ends the emulator.
+pub(crate) fn measure(arena: &mut [u32]) -> ! {
+    const E: usize = PROGRAMS.measured[0];
+    const C: usize = PROGRAMS.measured[1];
+    const MORE_E: usize = PROGRAMS.roomy[0];
+    const MORE_C: usize = PROGRAMS.roomy[1];
     let mut meter = Timer::start();
-    let mut run = || {
-        let parsed = bench::measure(&mut meter, || Image::parse(memory(PROGRAMS.image)));
-        let image: Measured<Image<'_, E, C>> = Measured {
-            result: parsed.result.map_err(refuse)?,
-            ticks: parsed.ticks,
-            stack: parsed.stack,
-        };
-        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
-        let mut console = Console::open().map_err(refuse)?;
-        let run = bench::run::<Native, E, C>(&image, arena, &inputs, &mut meter, &mut console);
-        console.flush().map_err(refuse)?;
-        run.map_err(refuse)
-    };
-    match run() {
-        Ok(()) => exit(debug::EXIT_SUCCESS),
-        Err(Refused) => exit(debug::EXIT_FAILURE),
-    }
+    let parsed = bench::measure(&mut meter, || Image::parse(memory(PROGRAMS.image)));
+    exit_with(match parsed.result {
+        Err(ImageError::TooLarge) => {
+            let parsed = bench::measure(&mut meter, || Image::parse(memory(PROGRAMS.image)));
+            measure_image::<MORE_E, MORE_C>(parsed, arena, &mut meter)
+        }
+        _ => measure_image::<E, C>(parsed, arena, &mut meter),
+    })
 }
 
-/// Measures what the layers take of every input that the host has put into the board's memory, and ends the
-/// emulator. `E` and `C` are the most ensembles and connections of a network.
-pub(crate) fn measure_layers<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
-    let meter = Timer::start();
-    let mut run = || {
-        let image: Image<'_, E, C> = Image::parse(memory(PROGRAMS.image)).map_err(refuse)?;
-        let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
-        let mut console = Console::open().map_err(refuse)?;
-        let run = bench::layers::<Native, E, C>(&image, arena, &inputs, &meter, &mut console);
-        console.flush().map_err(refuse)?;
-        run.map_err(refuse)
+/// Measures inferences of an image that has `E` ensembles and `C` connections at most.
+#[inline(never)]
+fn measure_image<const E: usize, const C: usize>(
+    parsed: Measured<Result<Image<'_, E, C>, ImageError>>,
+    arena: &mut [u32],
+    meter: &mut Timer,
+) -> Result<(), Refused> {
+    let image: Measured<Image<'_, E, C>> = Measured {
+        result: parsed.result.map_err(refuse)?,
+        ticks: parsed.ticks,
+        stack: parsed.stack,
     };
-    match run() {
-        Ok(()) => exit(debug::EXIT_SUCCESS),
-        Err(Refused) => exit(debug::EXIT_FAILURE),
-    }
+    let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = bench::run::<Native, E, C>(&image, arena, &inputs, meter, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)
+}
+
+/// Measures what the layers take of every input that the host has put into the board's memory, and ends the emulator.
+pub(crate) fn measure_layers(arena: &mut [u32]) -> ! {
+    const E: usize = PROGRAMS.measured[0];
+    const C: usize = PROGRAMS.measured[1];
+    const MORE_E: usize = PROGRAMS.roomy[0];
+    const MORE_C: usize = PROGRAMS.roomy[1];
+    exit_with(match Image::parse(memory(PROGRAMS.image)) {
+        Err(ImageError::TooLarge) => {
+            layers_of::<MORE_E, MORE_C>(Image::parse(memory(PROGRAMS.image)), arena)
+        }
+        parsed => layers_of::<E, C>(parsed, arena),
+    })
+}
+
+/// Measures the layers of an image that has `E` ensembles and `C` connections at most.
+#[inline(never)]
+fn layers_of<const E: usize, const C: usize>(
+    parsed: Result<Image<'_, E, C>, ImageError>,
+    arena: &mut [u32],
+) -> Result<(), Refused> {
+    let meter = Timer::start();
+    let image = parsed.map_err(refuse)?;
+    let inputs = Inputs::parse(memory(PROGRAMS.inputs)).map_err(refuse)?;
+    let mut console = Console::open().map_err(refuse)?;
+    let run = bench::layers::<Native, E, C>(&image, arena, &inputs, &meter, &mut console);
+    console.flush().map_err(refuse)?;
+    run.map_err(refuse)
+}
+
+/// Ends the emulator with what a program has come to.
+fn exit_with(result: Result<(), Refused>) -> ! {
+    exit(match result {
+        Ok(()) => debug::EXIT_SUCCESS,
+        Err(Refused) => debug::EXIT_FAILURE,
+    })
 }
 
 /// Runs every input that the host has put into the board's memory, prints the trace, and ends the emulator. `E` and
 /// `C` are the most ensembles and connections of a network.
 pub(crate) fn trace<const E: usize, const C: usize>(arena: &mut [u32]) -> ! {
-    match traced::<E, C>(arena) {
-        Ok(()) => exit(debug::EXIT_SUCCESS),
-        Err(Refused) => exit(debug::EXIT_FAILURE),
-    }
+    exit_with(traced::<E, C>(arena))
 }
 
 fn traced<const E: usize, const C: usize>(arena: &mut [u32]) -> Result<(), Refused> {

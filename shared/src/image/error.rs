@@ -116,8 +116,8 @@ pub enum Fault {
     Neuron,
     /// Events reach it that nothing takes up, or it sums up and has an inbox, a shift or no end.
     Inbox,
-    /// All counts of an ensemble reach it, but not in a single step, as they are, through a convolution, from neurons to neurons or
-    /// sums that have no inbox.
+    /// All counts of an ensemble reach it, but not in a single step, as they are, from neurons to neurons or sums that have no
+    /// inbox.
     Counts,
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for Fault {
             }
             Self::Width => f.write_str("it needs a target of 32 bits"),
             Self::Counts => f.write_str(
-                "it takes all counts at once, which only a convolution in a network of one step can do",
+                "it takes all counts at once, which only a direct connection in a network of one step can do",
             ),
         }
     }

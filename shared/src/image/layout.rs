@@ -7,8 +7,9 @@
 //!
 //! A network of one step that is not exact reuses memory, unless its image states the size of an arena that does not.
 //! An ensemble's state is needed from when its first source fires, or from the start if an input reaches it, until it
-//! has fired itself. In order, each takes the first place that nothing else needs at the same time; outputs
-//! are needed all the time, and come last.
+//! has fired itself. One after another takes the first place that nothing else needs at the same time, in order or the
+//! largest first; outputs are needed all the time, and come last. The arena's size tells which of both it is: the smaller
+//! one, and in order if they are equal.
 
 use heapless::Vec;
 
@@ -55,32 +56,56 @@ pub struct Layout<const E: usize> {
     pub reuses: bool,
 }
 
+/// How ensembles are placed in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placing {
+    /// One behind another.
+    Apart,
+    /// In their order, beside those that are needed at the same time.
+    InOrder,
+    /// The same, the largest first.
+    LargestFirst,
+}
+
 impl<const E: usize> Layout<E> {
     /// The length of a network's arena in bytes; `None` if it exceeds 32-bit addresses.
     #[must_use]
     pub fn arena_bytes<const C: usize>(network: &Description<'_, E, C>) -> Option<u32> {
         let network = network.network();
-        Self::default().fill(&network, network.may_reuse())
+        let of = |placing| Self::default().fill(&network, placing);
+        if !network.may_reuse() {
+            return of(Placing::Apart);
+        }
+        of(Placing::InOrder)?.min(of(Placing::LargestFirst)?).into()
     }
 
-    /// Fills the layout with a network's, with or without areas that overlap, and returns the arena's length in bytes.
-    pub(super) fn fill(&mut self, network: &Network<'_>, reuses: bool) -> Option<u32> {
-        self.reuses = reuses;
+    /// Fills the layout with a network's, and returns the arena's length in bytes.
+    pub(super) fn fill(&mut self, network: &Network<'_>, placing: Placing) -> Option<u32> {
+        self.reuses = placing != Placing::Apart;
         self.ensembles.clear();
         self.outputs.clear();
         let (ensembles, outputs) = (self.ensembles.as_mut_view(), self.outputs.as_mut_view());
         let mut place = Place { network, next: 0 };
-        let mut times: Vec<[u16; 2], E> = Vec::new();
+        let mut times: Vec<Option<[u16; 2]>, E> = Vec::new();
         for (index, e) in (0u8..).zip(network.ensembles) {
-            let mut area = place.ensemble(e, Post::Ensemble(index))?;
-            if reuses {
-                let time = needed(network, index);
-                area = lowest(times.iter().zip(ensembles.iter()), time, area)?;
-                times.push(time).ok()?;
-                // The next one is tried there first.
+            ensembles
+                .push(place.ensemble(e, Post::Ensemble(index))?)
+                .ok()?;
+            if self.reuses {
+                times.push(None).ok()?;
                 place.next = 0;
             }
-            ensembles.push(area).ok()?;
+        }
+        let times = times.as_mut_slice();
+        for next in 0..times.len() {
+            let next = match placing {
+                Placing::LargestFirst => largest(times, ensembles)?,
+                _ => next,
+            };
+            let time = needed(network, next as u8);
+            let area = lowest(times, ensembles, time, *ensembles.get(next)?)?;
+            *ensembles.get_mut(next)? = area;
+            *times.get_mut(next)? = Some(time);
         }
         place.next = ensembles.iter().fold(place.next, |end, a| end.max(a.end));
         for (index, o) in (0u8..).zip(network.outputs) {
@@ -118,17 +143,30 @@ fn needed(network: &Network<'_>, index: u8) -> [u16; 2] {
     [from, fires]
 }
 
-/// The lowest place for the next ensemble, whose area starts at 0, beside those before that are needed while it is.
-fn lowest<'a>(
-    before: impl ExactSizeIterator<Item = (&'a [u16; 2], &'a Area)> + Clone,
+/// The first of the largest ensembles that have no time and place yet.
+fn largest(times: &[Option<[u16; 2]>], areas: &[Area]) -> Option<usize> {
+    let mut largest: Option<(usize, u32)> = None;
+    for (at, (time, area)) in times.iter().zip(areas).enumerate() {
+        if time.is_none() && largest.is_none_or(|(_, words)| area.end > words) {
+            largest = Some((at, area.end));
+        }
+    }
+    largest.map(|(at, _)| at)
+}
+
+/// The lowest place for an ensemble, whose area starts at 0, beside those with a time that are needed while it is.
+fn lowest(
+    times: &[Option<[u16; 2]>],
+    areas: &[Area],
     [from, to]: [u16; 2],
     mut area: Area,
 ) -> Option<Area> {
     let words = area.end;
     // Each round leaves one more of the others behind.
-    for _ in 0..=before.len() {
-        let in_the_way = before.clone().find(|&(&[begins, ends], placed)| {
-            let at_once = begins <= to && from <= ends;
+    for _ in 0..=areas.len() {
+        let mut others = times.iter().zip(areas);
+        let in_the_way = others.find(|(time, placed)| {
+            let at_once = time.is_some_and(|[begins, ends]| begins <= to && from <= ends);
             at_once && placed.current < area.end && area.current < placed.end
         });
         let Some((_, placed)) = in_the_way else {

@@ -28,6 +28,7 @@ pub use description::{
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
 pub use inbox::{Inbox, MAX_FRACTION, Passing, Synapse};
+use layout::Placing;
 pub use layout::{Area, Layout};
 pub use neuron::{
     Charge, CubaLif, Drive, Firing, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_EVENT_SHIFT,
@@ -110,11 +111,14 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         let network = self.description.network();
         validate::validate(&network, bytes, &header)?;
         let stated = Some(header.arena_bytes);
-        let reuses = network.may_reuse() && self.layout.fill(&network, true) == stated;
-        if !reuses && self.layout.fill(&network, false) != stated {
-            return Err(ImageError::Arena);
+        let mut fills = |placing| self.layout.fill(&network, placing) == stated;
+        let reuses =
+            network.may_reuse() && (fills(Placing::InOrder) || fills(Placing::LargestFirst));
+        if reuses || fills(Placing::Apart) {
+            Ok(())
+        } else {
+            Err(ImageError::Arena)
         }
-        Ok(())
     }
 
     /// The image's bytes, without what follows them in memory.

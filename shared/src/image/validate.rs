@@ -290,8 +290,7 @@ fn counts(c: &Connection, network: &Network<'_>) -> Result<(), Fault> {
     let fits = network.steps == 1
         && from.is_some_and(|e| plain(e) || e.pools())
         && to == Some(true)
-        && c.source == SourceMap::Direct
-        && matches!(c.transform, Transform::Convolution(_));
+        && c.source == SourceMap::Direct;
     if fits { Ok(()) } else { Err(Fault::Counts) }
 }
 

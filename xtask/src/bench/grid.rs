@@ -37,7 +37,8 @@ pub(super) fn run(only: Option<&str>) -> Result<(), Failure> {
     let mut off = Vec::new();
     println!("| layer | way | instructions | predicted | cycles | predicted |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    let grid = shapes::grid();
+    let mut grid = shapes::grid();
+    grid.extend(shapes::kept_aside());
     for (name, network) in grid.iter().filter(|(name, _)| wanted(name)) {
         let made = network.image(family(board), COUNT)?;
         let counted = count(board, &plugin, &made)?;

@@ -66,7 +66,7 @@ pub(super) fn measure(plugin: &std::path::Path) -> Result<Vec<Micro>, Failure> {
         Ok::<_, Failure>(())
     };
     let update = ["tinyspike_fire", "tinyspike_settle", "neurons::"];
-    let dense = ["tinyspike_dense", "tinyspike_take", "dense::"];
+    let dense = ["tinyspike_matrix", "dense::"];
     let updates = neurons * u32::from(STEPS);
     for (width, bits) in [(Width::I16, 16), (Width::I32, 32)] {
         let image = assemble(&network(width, width, 1)).map_err(argument)?;

@@ -547,3 +547,130 @@ pub(super) fn grid() -> Vec<(String, Network)> {
     }
     all
 }
+
+/// More layers, of shapes and densities that no cost was fitted to.
+pub(super) fn kept_aside() -> Vec<(String, Network)> {
+    let mut all: Vec<(String, Network)> = Vec::new();
+    let mut add = |name: &str, network: Network| all.push((format!("aside: {name}"), network));
+    let behind = |channels: usize, shape: [usize; 3], density: f32, conv: Conv| {
+        let first = Conv::new(shape[2], 1, 1).active(density);
+        Network::new([shape[0], shape[1], channels], false, 1.0)
+            .conv(first)
+            .conv(conv.active(0.1))
+            .class(3)
+    };
+    let valid = |conv: Conv| Conv {
+        same: false,
+        ..conv
+    };
+    add(
+        "5x5, 24 to 8, 30 % active",
+        behind(5, [11, 13, 24], 0.3, Conv::new(8, 5, 1)),
+    );
+    add(
+        "3x3 valid, 12 to 20, stride 2, 50 % active",
+        behind(4, [15, 15, 12], 0.5, valid(Conv::new(20, 3, 2))),
+    );
+    add(
+        "1x1, 32 to 24, 25 % active",
+        behind(3, [12, 10, 32], 0.25, Conv::new(24, 1, 1)),
+    );
+    add(
+        "1x1, 48 to 96, 60 % active",
+        behind(6, [6, 7, 48], 0.6, Conv::new(96, 1, 1)),
+    );
+    add(
+        "5x5, depthwise 24, 45 % active",
+        behind(4, [10, 12, 24], 0.45, Conv::depthwise(24, 5, 1)),
+    );
+    add(
+        "3x3, depthwise 48, stride 2, 15 % active",
+        behind(3, [13, 13, 48], 0.15, Conv::depthwise(48, 3, 2)),
+    );
+    let halves = Conv {
+        groups: 2,
+        ..Conv::new(24, 3, 1)
+    };
+    add(
+        "3x3, 2 groups, 35 % active",
+        behind(2, [9, 11, 16], 0.35, halves),
+    );
+    let line = Conv {
+        kernel: [1, 7],
+        stride: [1, 2],
+        ..Conv::new(32, 3, 1)
+    };
+    add(
+        "1D, 7, 24 to 32, stride 2, 55 % active",
+        behind(7, [1, 80, 24], 0.55, line),
+    );
+    add(
+        "3x3, 32 to 40, 10 % active",
+        behind(4, [8, 8, 32], 0.1, Conv::new(40, 3, 1)),
+    );
+    for (name, sources, targets, density) in [
+        ("matrix, 100 to 40, 30 % active", 100, 40, 0.3),
+        ("matrix, 384 to 96, 90 % active", 384, 96, 0.9),
+        ("matrix, 210 to 20, 55 % active", 210, 20, 0.55),
+    ] {
+        add(
+            name,
+            Network::new([1, 1, 48], true, 1.0)
+                .dense(sources, density)
+                .dense(targets, 0.1)
+                .class(4),
+        );
+    }
+    add(
+        "3x3 pooled, 1x1, 40 % active",
+        Network::new([12, 12, 4], false, 1.0)
+            .conv(Conv::new(24, 1, 1).active(0.4))
+            .pooled_conv(3, Conv::new(24, 1, 1).active(0.1))
+            .class(3),
+    );
+    add(
+        "mean of all, 4 classes, 30 % active",
+        Network::new([9, 15, 4], false, 1.0)
+            .conv(Conv::new(48, 1, 1).active(0.3))
+            .mean_class(4),
+    );
+    add(
+        "residual, 16 to 24, stride 2, 35 % active",
+        Network::new([10, 10, 4], false, 1.0)
+            .conv(Conv::new(16, 1, 1).active(0.35))
+            .residual(24, 2, 0.1)
+            .class(3),
+    );
+    let inputs = |shape: [usize; 3], signed: bool, density: f32, conv: Conv| {
+        Network::new(shape, signed, density)
+            .conv(conv.active(0.1))
+            .class(3)
+    };
+    add(
+        "RGB input, 5x5 valid, stride 2, 8",
+        inputs([25, 25, 3], false, 1.0, valid(Conv::new(8, 5, 2))),
+    );
+    add(
+        "grey input, 40 % shown, 7x7 same, stride 2, 24",
+        inputs([28, 28, 1], false, 0.4, Conv::new(24, 7, 2)),
+    );
+    add(
+        "grey input, 30 % shown, 5x5 valid, 32",
+        inputs([22, 22, 1], false, 0.3, valid(Conv::new(32, 5, 1))),
+    );
+    let line = Conv {
+        kernel: [1, 9],
+        stride: [1, 3],
+        same: false,
+        ..Conv::new(20, 3, 1)
+    };
+    add(
+        "signed input, 6 channels, 1D, 9",
+        inputs([1, 128, 6], true, 1.0, line),
+    );
+    add(
+        "input of 10 channels, 1x1, 24",
+        inputs([11, 11, 10], false, 1.0, Conv::new(24, 1, 1)),
+    );
+    all
+}

@@ -1,48 +1,83 @@
 //! Events over a matrix.
 
+use core::mem::MaybeUninit;
+
 use tinyspike_shared::Event;
+use tinyspike_shared::image::Width;
 use tinyspike_shared::weights::{Layout, Weights};
 
 use super::super::Values;
 
 unsafe extern "C" {
-    fn tinyspike_dense(rows: *mut Rows);
-    fn tinyspike_take_16(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32);
-    fn tinyspike_take_32(targets: *mut u32, end: *mut u32, lanes: *mut u32, surplus: u32);
+    fn tinyspike_matrix_terms(listing: *mut Listing);
+    fn tinyspike_matrix(tiles: *const Tiles);
 }
 
 /// `true` if a value that has no fast form here can be added.
 const PORTABLE: bool = cfg!(feature = "portable");
-/// Targets in a tile of a row.
+/// Targets that are summed at once, in the halves of registers.
 const TILE: usize = 16;
-/// The most targets that are summed at once.
-const LANES: usize = 64;
 /// 255, the largest byte, times this still fits 16 bits.
-const BUDGET: i32 = 257;
+const BUDGET: u32 = 257;
 /// Surplus that `Quads` adds to every weight.
-const SURPLUS: i32 = 128;
-/// Targets that take their lanes together.
-const TAKEN: usize = 8;
+const SURPLUS: u32 = 128;
+/// The most terms that are summed together, and events that the assembly makes terms of at once.
+const TERMS: usize = 32;
+/// Terms of a chain in the assembly.
+const CHAIN: usize = 4;
 
-/// Rows of weights to be added to lanes. The assembly knows the order.
+/// A row of weights, and the value of its source. In a list of ones no value is there.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct Rows {
-    lanes: *mut u32,
+struct Term {
+    /// Rest of the row; each tile moves it forward. Null ends a list.
+    row: *const i8,
+    value: u32,
+}
+
+impl Term {
+    const END: Self = Self {
+        row: core::ptr::null(),
+        value: 0,
+    };
+}
+
+/// Events to be made terms of. The assembly knows the order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Listing {
     /// The next event.
     events: *const Event,
+    events_end: *const Event,
     /// Rest of the budget for the sum of all values.
-    budget: i32,
+    budget: u32,
     /// The first row.
     weights: *const i8,
     /// Bytes of a row.
     stride: usize,
-    /// Number of events.
+    /// Number of rows.
     count: usize,
+    /// Place of the next term of value one, upwards.
+    ones: *mut Term,
+    /// Place of the next term of another value, downwards.
+    others: *mut Term,
+}
+
+/// Tiles of targets that terms are added to. The assembly knows the order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Tiles {
+    ones: *mut Term,
+    others: *mut Term,
+    /// Terms of each list that are no whole chain.
+    ones_rest: usize,
+    others_rest: usize,
+    /// What the weights' surplus has added to each sum, in both halves of a word.
+    surplus: u32,
+    targets: *mut u32,
     tiles: usize,
-    /// `true` if events are tried in threes.
-    threes: u32,
-    events_end: *const Event,
+    /// Bytes of a target.
+    bytes: usize,
 }
 
 /// Adds rows of weights to targets: whether it did, for the layout may not allow for it. Values above the budget, and
@@ -64,88 +99,122 @@ pub(super) fn dense(
     if !fast {
         return false;
     }
+    // A place for the end of each list.
+    let mut list = [const { MaybeUninit::<Term>::uninit() }; TERMS + 2];
+    let first = list.as_mut_ptr().cast::<Term>();
+    let last = first.wrapping_add(TERMS);
+    // SAFETY: the list has one place behind `last`.
+    unsafe { last.add(1).write(Term::END) };
     let all = events.as_ptr_range();
-    // Where the first are so, most will be of count one.
-    let threes =
-        (events.first_chunk::<3>()).is_some_and(|three| three.iter().all(|e| e.value == 1));
-    let mut lanes = [0u32; LANES / 2];
-    for at in (0..outputs).step_by(LANES) {
-        let mut targets = post.part(at..outputs.min(at + LANES));
-        let mut rows = Rows {
-            lanes: lanes.as_mut_ptr(),
-            events: all.start,
-            budget: BUDGET,
-            weights: weights.bytes.as_ptr().wrapping_add(at),
-            stride,
-            count,
-            tiles: targets.len().div_ceil(TILE),
-            threes: threes.into(),
-            events_end: all.end,
+    let mut listing = Listing {
+        events: all.start,
+        events_end: all.end,
+        budget: BUDGET,
+        weights: weights.bytes.as_ptr(),
+        stride,
+        count,
+        ones: first,
+        others: last,
+    };
+    while listing.events < all.end {
+        // SAFETY: there is an event, there are so many rows, and the list has room for as many terms as are made at once.
+        unsafe { tinyspike_matrix_terms(&raw mut listing) };
+        // SAFETY: all of these lie in the list.
+        let (ones, others) = unsafe {
+            (
+                listing.ones.offset_from(first) as usize,
+                last.offset_from(listing.others) as usize,
+            )
         };
-        while rows.events < all.end {
-            let before = rows.events;
-            // SAFETY: there are so many rows, filled up to whole tiles, and the assembly leaves before an event that
-            // has none; the lanes have room for as many tiles, and the budget keeps them from overflowing.
-            unsafe { tinyspike_dense(&raw mut rows) };
-            take(&mut targets, &mut lanes, BUDGET - rows.budget);
-            rows.budget = BUDGET;
-            if rows.events == before {
-                // A value that no budget suffices for, or no row.
-                // SAFETY: the event is one of the slice's.
-                let event = unsafe { *before };
-                rows.events = before.wrapping_add(1);
-                if PORTABLE {
-                    add(weights, outputs, event, at, &mut targets);
-                }
+        if ones + others == 0 {
+            // A value that no budget suffices for, or no row.
+            // SAFETY: the event is one of the slice's.
+            let event = unsafe { *listing.events };
+            listing.events = listing.events.wrapping_add(1);
+            if PORTABLE {
+                add(weights, outputs, event, &mut post);
             }
+            continue;
         }
+        // SAFETY: the place is left free between the lists.
+        unsafe { listing.ones.write(Term::END) };
+        let tiles = Tiles {
+            ones: first,
+            others: listing.others.wrapping_add(1),
+            ones_rest: ones % CHAIN,
+            others_rest: others % CHAIN,
+            surplus: (BUDGET - listing.budget) * SURPLUS * 0x0001_0001,
+            targets: core::ptr::null_mut(),
+            tiles: 0,
+            bytes: 0,
+        };
+        // SAFETY: each list has an end, the values are within the budget, and the rows are those of the targets, filled
+        // up to whole tiles.
+        unsafe { add_terms(tiles, &mut post) };
+        listing.budget = BUDGET;
+        listing.ones = first;
+        listing.others = last;
     }
     true
 }
 
-/// Adds one event's row, from a target on.
-fn add(weights: Weights<'_>, outputs: usize, event: Event, from: usize, targets: &mut Values<'_>) {
-    if let Some(row) = weights.dense_row(event.source.into(), outputs) {
-        let mut all = [(); LANES];
-        let mut places = 0..targets.len();
-        row.skip(from).zip(&mut all, |(), w| {
-            if let Some(at) = places.next() {
-                targets.add(at, i32::from(event.value) * w);
+/// Adds terms to all targets.
+///
+/// # Safety
+/// Each list has an end, and as many terms before it as there are beyond whole chains; all values are together within the
+/// budget; and each row has as many weights as there are targets, filled up to whole tiles.
+unsafe fn add_terms(mut tiles: Tiles, post: &mut Values<'_>) {
+    let (start, bytes) = match post {
+        Values::Narrow(targets) => (targets.as_mut_ptr().cast::<u32>(), Width::I16.bytes()),
+        Values::Wide(targets) => (targets.as_mut_ptr(), Width::I32.bytes()),
+    };
+    tiles.bytes = bytes;
+    let mut done = 0;
+    let whole = post.len() / TILE;
+    if whole > 0 && start.is_aligned() {
+        tiles.targets = start;
+        tiles.tiles = whole;
+        // SAFETY: there are so many whole tiles of targets, aligned to words; the rest is the caller's.
+        unsafe { tinyspike_matrix(&raw const tiles) };
+        done = whole * TILE;
+    }
+    while done < post.len() {
+        let mut sums = [0u32; TILE];
+        tiles.targets = sums.as_mut_ptr();
+        tiles.tiles = 1;
+        // SAFETY: there is room for a tile of either width; the rest is the caller's.
+        unsafe { tinyspike_matrix(&raw const tiles) };
+        match post {
+            Values::Narrow(targets) => {
+                let sums: &[u16] = bytemuck::cast_slice(&sums);
+                add_tile(targets, done, sums, u16::wrapping_add);
             }
-        });
+            Values::Wide(targets) => add_tile(targets, done, &sums, u32::wrapping_add),
+        }
+        done += TILE;
     }
 }
 
-/// Adds lanes, in which values of so much in total have been summed up, to targets; they are 0 then.
-fn take(targets: &mut Values<'_>, lanes: &mut [u32; LANES / 2], total: i32) {
-    let surplus = SURPLUS * total;
-    let twice = surplus as u32 * 0x0001_0001;
-    let len = targets.len();
-    let mut whole = len / TAKEN * TAKEN;
-    let (start, words) = match targets {
-        Values::Narrow(targets) => (targets.as_mut_ptr().cast::<u32>(), whole / 2),
-        Values::Wide(targets) => (targets.as_mut_ptr(), whole),
-    };
-    if whole > 0 && start.is_aligned() {
-        let end = start.wrapping_add(words);
-        let takes = match targets {
-            Values::Narrow(_) => tinyspike_take_16,
-            Values::Wide(_) => tinyspike_take_32,
-        };
-        // SAFETY: from `start` to `end` there are whole groups of targets, and there are no more of them
-        // than lanes.
-        unsafe { takes(start, end, lanes.as_mut_ptr(), twice) };
-    } else {
-        whole = 0;
+/// Adds sums to as many of the targets from `at` on as there are.
+fn add_tile<T: Copy>(targets: &mut [T], at: usize, sums: &[T], plus: impl Fn(T, T) -> T) {
+    let targets = targets.get_mut(at..).unwrap_or_default();
+    for (target, sum) in targets.iter_mut().zip(sums).take(TILE) {
+        *target = plus(*target, *sum);
     }
-    for at in whole..len {
-        if let Some(word) = lanes.get(at / 2) {
-            let sum = (*word >> (at % 2 * 16)) & 0xffff;
-            targets.add(at, sum as i32 - surplus);
+}
+
+/// Adds one event's row.
+fn add(weights: Weights<'_>, outputs: usize, event: Event, targets: &mut Values<'_>) {
+    if let Some(row) = weights.dense_row(event.source.into(), outputs) {
+        let mut row = row;
+        for from in (0..outputs).step_by(TILE) {
+            let mut places = from..outputs;
+            row.zip(&mut [(); TILE], |(), w| {
+                if let Some(at) = places.next() {
+                    targets.add(at, i32::from(event.value) * w);
+                }
+            });
+            row = row.skip(TILE);
         }
-    }
-    // The weights that fill rows up have been summed as well.
-    if let Some(words) = lanes.get_mut(whole / 2..) {
-        words.fill(0);
     }
 }

@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use tinyspike_shared::image::Convolution;
 use tinyspike_shared::weights::{Layout, Weights};
 
+use super::super::{Potential, Values};
 use super::family::{self, COPIED};
 
 unsafe extern "C" {
@@ -188,17 +189,17 @@ pub(super) fn drive_dense(
     outputs: usize,
     values: &[u8],
     zero_point: u8,
-    sums: &mut [u32],
+    mut targets: Values<'_>,
 ) -> Option<()> {
     let stride = Layout::Crossed.stride(outputs);
     let fits = weights.layout == Layout::Crossed
-        && sums.len() >= outputs
+        && targets.len() >= outputs
         && weights.bytes.len() == values.len().div_ceil(2) * stride
         && weights.bytes.as_ptr().cast::<u32>().is_aligned();
     if !fits {
         return None;
     }
-    let sums = sums.get_mut(..outputs)?;
+    let mut targets = targets.part(0..outputs);
     let mut list = [const { MaybeUninit::uninit() }; TERMS + 1];
     let zero_two = u32::from(zero_point) * 0x0001_0001;
     let (fours, rest) = values.as_chunks::<4>();
@@ -226,7 +227,7 @@ pub(super) fn drive_dense(
             let terms = unsafe { crossing.terms.offset_from(first) } as usize;
             if terms > 0 {
                 // SAFETY: so many terms have been written, each of two sources whose row is there.
-                unsafe { add(&mut list, terms, sums) };
+                unsafe { add(&mut list, terms, &mut targets) };
             }
         }
         row = crossing.row;
@@ -234,11 +235,11 @@ pub(super) fn drive_dense(
     Some(())
 }
 
-/// Adds so many terms of a list to sums; the terms are used up.
+/// Adds so many terms of a list to targets; the terms are used up.
 ///
 /// # Safety
 /// There are so many, from 1 to `TERMS`, and each has a whole row, filled up to whole tiles.
-unsafe fn add(list: &mut [MaybeUninit<Term>; TERMS + 1], terms: usize, sums: &mut [u32]) {
+unsafe fn add(list: &mut [MaybeUninit<Term>; TERMS + 1], terms: usize, targets: &mut Values<'_>) {
     let first = list.as_mut_ptr().cast::<Term>();
     // SAFETY: there is a first term.
     let row = unsafe { (*first).row };
@@ -253,17 +254,31 @@ unsafe fn add(list: &mut [MaybeUninit<Term>; TERMS + 1], terms: usize, sums: &mu
             values: 0,
         });
     }
-    let (tiles, rest) = sums.as_chunks_mut::<TILE>();
-    for tile in tiles {
-        // SAFETY: the list has an end behind whole fours, and each row a whole tile left.
-        unsafe { tinyspike_crossed(first, tile.as_mut_ptr()) };
+    let mut done = 0;
+    if let Values::Wide(targets) = targets {
+        let (tiles, _) = targets.as_chunks_mut::<TILE>();
+        done = tiles.len() * TILE;
+        for tile in tiles {
+            // SAFETY: the list has an end behind whole fours, and each row a whole tile left.
+            unsafe { tinyspike_crossed(first, tile.as_mut_ptr()) };
+        }
     }
-    if !rest.is_empty() {
+    while done < targets.len() {
         let mut tile = [0; TILE];
         // SAFETY: as above.
         unsafe { tinyspike_crossed(first, tile.as_mut_ptr()) };
-        for (sum, more) in rest.iter_mut().zip(tile) {
-            *sum = sum.wrapping_add(more);
+        let rest = targets.part(done..targets.len().min(done + TILE));
+        match rest {
+            Values::Narrow(rest) => add_sums(rest, &tile),
+            Values::Wide(rest) => add_sums(rest, &tile),
         }
+        done += TILE;
+    }
+}
+
+/// Adds sums to as many targets as there are.
+fn add_sums<P: Potential>(targets: &mut [P], sums: &[u32; TILE]) {
+    for (target, sum) in targets.iter_mut().zip(sums) {
+        *target = target.plus(*sum as i32);
     }
 }

@@ -23,6 +23,8 @@ global_asm!(
     include_str!("neurons.s"),
     include_str!("scatter.s"),
     #[cfg(feature = "dense")]
+    include_str!("counts.s"),
+    #[cfg(feature = "dense")]
     include_str!("tiles.s"),
     #[cfg(feature = "temporal")]
     include_str!("temporal.s"),
@@ -79,10 +81,7 @@ impl<P: Potential> Kernels<P> for Dsp {
         zero_point: u8,
         sums: &mut [P],
     ) {
-        let driven = match P::values(sums) {
-            Values::Wide(sums) => input::drive_dense(weights, outputs, input, zero_point, sums),
-            Values::Narrow(_) => None,
-        };
+        let driven = input::drive_dense(weights, outputs, input, zero_point, P::values(sums));
         if driven.is_none() && PORTABLE {
             portable::drive_dense(weights, outputs, input, zero_point, sums);
         }
@@ -93,6 +92,18 @@ impl<P: Potential> Kernels<P> for Dsp {
             Some(next) if next > from => next,
             _ if PORTABLE => portable::fire(population, from, events),
             _ => from,
+        }
+    }
+
+    const COUNTS: bool = cfg!(feature = "dense");
+
+    fn fire_counts(population: &mut Population<'_, P>) {
+        #[cfg(feature = "dense")]
+        if neurons::fire_counts(population).is_some() {
+            return;
+        }
+        if PORTABLE {
+            portable::fire_counts(population);
         }
     }
 

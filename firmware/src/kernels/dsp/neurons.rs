@@ -11,6 +11,10 @@ unsafe extern "C" {
     fn tinyspike_fire_16_last(fire: *mut Fire);
     fn tinyspike_fire_32(fire: *mut Fire);
     fn tinyspike_fire_32_last(fire: *mut Fire);
+    #[cfg(feature = "dense")]
+    fn tinyspike_count_16(counting: *const Counting);
+    #[cfg(feature = "dense")]
+    fn tinyspike_count_32(counting: *const Counting);
     fn tinyspike_settle_16(settle: *const Settle);
     fn tinyspike_settle_16_driven(settle: *const Settle);
     fn tinyspike_settle_32(settle: *const Settle);
@@ -43,6 +47,19 @@ pub(super) struct Fire {
     channels: u32,
     /// The thresholds.
     thresholds: *const u8,
+}
+
+/// Neurons that fire for the last time. The assembly knows the order.
+#[cfg(feature = "dense")]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Counting {
+    potentials: *mut u32,
+    end: *mut u32,
+    thresholds: *const u8,
+    thresholds_end: *const u8,
+    /// The most spikes in a step.
+    max_count: u32,
 }
 
 /// Bias and current that neurons receive in a step. The assembly knows the order.
@@ -89,6 +106,37 @@ pub(super) fn fire<P: Potential>(
     }
     let done = run(fire, fires, group, events)?;
     Some(from + done * per_word)
+}
+
+/// Puts the count of each neuron where the potentials were; `None` if neurons or channels are no whole groups.
+#[cfg(feature = "dense")]
+pub(super) fn fire_counts<P: Potential>(population: &mut Population<'_, P>) -> Option<()> {
+    let potentials: &mut [u32] = bytemuck::try_cast_slice_mut(population.potentials).ok()?;
+    let thresholds: &[u8] = bytemuck::cast_slice(population.threshold);
+    let group = GROUP * 4;
+    let whole = !thresholds.is_empty()
+        && thresholds.len().is_multiple_of(group)
+        && !potentials.is_empty()
+        && potentials.len().is_multiple_of(GROUP);
+    if !whole {
+        return None;
+    }
+    let counts = match size_of::<P>() {
+        2 => tinyspike_count_16,
+        _ => tinyspike_count_32,
+    };
+    let (potentials, thresholds) = (potentials.as_mut_ptr_range(), thresholds.as_ptr_range());
+    let counting = Counting {
+        potentials: potentials.start,
+        end: potentials.end,
+        thresholds: thresholds.start,
+        thresholds_end: thresholds.end,
+        max_count: population.max_count.into(),
+    };
+    // SAFETY: both are whole groups, parsing has made sure that thresholds are positive, and a group's counts lie where
+    // potentials were that have been read.
+    unsafe { counts(&raw const counting) };
+    Some(())
 }
 
 /// Runs a kernel in groups of so many neurons, the next of which is the first of one, and returns by how many

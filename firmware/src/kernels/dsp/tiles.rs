@@ -62,7 +62,7 @@ struct Depthwise {
     /// Rows and columns of the window that lie inside the source.
     rows: usize,
     columns: usize,
-    /// Bytes from the end of a tap's block to the next tap's; half as many as of weights.
+    /// Bytes from the values of a tap to the next tap's; half as many as of weights.
     step: usize,
     /// Bytes from the end of a row of the window to the next.
     values_line: usize,
@@ -185,6 +185,7 @@ fn tiled(
     let rows_together = (WINDOW.checked_div(line)?).min(rows).max(1);
     let length = line.clamp(1, WINDOW);
     let mut pair = [[0u32; PAIR]; WINDOW / 2];
+    let mut copy = [0; WINDOW];
     let places = height * width;
     let mut at = [0, 0];
     for place in (0..places).step_by(PAIR) {
@@ -208,6 +209,7 @@ fn tiled(
                         let mut window = Window {
                             rest: pair.as_flattened_mut().get_mut(side..)?,
                             zero: u32::from(zero_point) * 0x0001_0001,
+                            copy: &mut copy,
                         };
                         source.gather(part, at, &mut window);
                     }
@@ -340,17 +342,15 @@ impl Source<'_> {
         let whole = left < width && left + columns <= width;
         let top = (out_y * stride_y + part.row * dilation_y).wrapping_sub(padding_y);
         let bottom = top.wrapping_add((part.rows - 1) * dilation_y);
-        if side_by_side && whole && top < height && bottom < height && part.len == self.run {
+        let is_line = part.at == 0 && end == self.run;
+        if side_by_side && whole && top < height && bottom < height && is_line {
             // All of it lies inside.
             let from = (top * width + left) * channels;
             let step = dilation_y * width * channels;
-            window.put_rows(
-                self.values.get(from..).unwrap_or(&[]),
-                part.len,
-                part.rows,
-                step,
-            );
-            return;
+            let values = self.values.get(from..).unwrap_or(&[]);
+            if window.put_rows(values, part.len, part.rows, step) {
+                return;
+            }
         }
         for row in part.row..part.row + part.rows {
             let y = (out_y * stride_y + row * dilation_y).wrapping_sub(padding_y);
@@ -359,11 +359,7 @@ impl Source<'_> {
                 continue;
             }
             let line = y * width * channels;
-            if side_by_side && whole {
-                let at = line + left * channels;
-                let inside = self.values.get(at + part.at..at + end);
-                window.put(inside.unwrap_or(&[]));
-            } else if side_by_side && inputs.is_multiple_of(4) {
+            if side_by_side {
                 // Some columns before, some inside, some behind.
                 let start = out_x * stride_x;
                 let before = padding_x.saturating_sub(start).min(columns);
@@ -371,10 +367,12 @@ impl Source<'_> {
                 let from = (before * inputs).max(part.at).min(end);
                 let to = (behind * inputs).max(from).min(end);
                 let at = line.wrapping_add(left.wrapping_mul(channels));
-                let inside = at.wrapping_add(from)..at.wrapping_add(to);
-                window.zeros((from - part.at) / 2);
-                window.put(self.values.get(inside).unwrap_or(&[]));
-                window.zeros((end - to) / 2);
+                let inside = self.values.get(at.wrapping_add(from)..).unwrap_or(&[]);
+                // Weights of values that fill a row up are zero, whatever these values are.
+                let all = from == part.at && to == end;
+                if !(all && window.put_rows(inside, part.len, 1, part.len)) {
+                    window.put_between(from - part.at, inside, to - from, part.len);
+                }
             } else if inputs.is_multiple_of(4) {
                 self.columns(part, line, left, |values, count| match values {
                     Some(values) => window.put(values),
@@ -389,9 +387,8 @@ impl Source<'_> {
     /// Brings a row of a part of a window, whose columns are no whole number of fours.
     #[inline(never)]
     fn put_together(&self, part: Part, line: usize, left: usize, window: &mut Window<'_>) {
-        let mut copy = [0u8; WINDOW];
         let values = (part.at + part.len).min(self.run).saturating_sub(part.at);
-        let copy = copy.get_mut(..values).unwrap_or(&mut []);
+        let copy = window.copy.get_mut(..values).unwrap_or(&mut []);
         let mut rest = &mut *copy;
         self.columns(part, line, left, |values, count| {
             let (column, behind) = core::mem::take(&mut rest)
@@ -403,7 +400,11 @@ impl Source<'_> {
             }
             rest = behind;
         });
-        window.put(copy);
+        let zero = window.zero as u8;
+        for to in window.copy.iter_mut().take(part.len).skip(values) {
+            *to = zero;
+        }
+        window.put_copy(part.len);
     }
 
     /// Calls `put` with the values of each column in a row of a part of a window, or with none where it lies outside, and
@@ -445,6 +446,8 @@ struct Window<'a> {
     rest: &'a mut [u32],
     /// The zero point, in both halves of a word.
     zero: u32,
+    /// Room for the values of a row that do not lie side by side.
+    copy: &'a mut [u8; WINDOW],
 }
 
 impl Window<'_> {
@@ -462,39 +465,67 @@ impl Window<'_> {
         self.advance(words);
     }
 
-    /// Adds values, the last ones filled up to a four.
-    fn put(&mut self, values: &[u8]) {
-        let (fours, rest) = values.as_chunks::<4>();
-        self.put_fours(fours);
-        if !rest.is_empty() {
-            let mut last = [self.zero as u8; 4];
-            for (to, from) in last.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.put_fours(&[last]);
+    /// Adds so many values, a multiple of four: zeros up to `before`, then as many of `inside` as are said, then zeros.
+    #[inline(never)]
+    fn put_between(&mut self, before: usize, inside: &[u8], count: usize, len: usize) {
+        if before.is_multiple_of(4) && count.is_multiple_of(4) {
+            self.zeros(before / 2);
+            self.put(inside.get(..count).unwrap_or(&[]));
+            self.zeros((len - before - count) / 2);
+            return;
         }
+        let zero = self.zero as u8;
+        let mut inside = inside.iter().take(count);
+        for (at, to) in self.copy.iter_mut().take(len).enumerate() {
+            let value = if at < before { None } else { inside.next() };
+            *to = value.copied().unwrap_or(zero);
+        }
+        self.put_copy(len);
     }
 
-    fn put_fours(&mut self, fours: &[[u8; 4]]) {
-        let values = fours.as_flattened();
+    /// Adds so many values of the copy, a multiple of four.
+    fn put_copy(&mut self, len: usize) {
+        let values = self.copy.get(..len).unwrap_or(&[]);
+        expand(&mut self.rest, self.zero, values, len, 1, len);
+    }
+
+    /// Adds values, a multiple of four.
+    fn put(&mut self, values: &[u8]) {
         self.put_rows(values, values.len(), 1, values.len());
     }
 
-    /// Adds rows of so many values, a multiple of four, whose starts are so many bytes apart.
-    #[inline(never)]
-    fn put_rows(&mut self, values: &[u8], len: usize, rows: usize, step: usize) {
-        let fours = len / 4;
-        let words = fours * 2 * rows;
-        let there = (rows.wrapping_sub(1)).wrapping_mul(step).wrapping_add(len);
-        // The last word of this window stands before the other window's.
-        let room = words > 0 && words * PAIR <= self.rest.len() + 1;
-        if room && there <= values.len() && len <= step {
-            let (to, from) = (self.rest.as_mut_ptr(), values.as_ptr());
-            // SAFETY: there are so many rows of values, and room for two words of each four, every other word.
-            unsafe { tinyspike_expand(to, from, fours, self.zero, rows, step - fours * 4) };
-            self.advance(words);
-        }
+    /// Adds rows of so many values, a multiple of four, whose starts are so many bytes apart; `false` if there are none such.
+    fn put_rows(&mut self, values: &[u8], len: usize, rows: usize, step: usize) -> bool {
+        expand(&mut self.rest, self.zero, values, len, rows, step)
     }
+}
+
+/// Brings rows of so many values, a multiple of four, whose starts are so many bytes apart, to the first of `to`, every
+/// other word, and leaves the words behind them; `false` if there are none such, or no room.
+#[inline(never)]
+fn expand(
+    to: &mut &mut [u32],
+    zero: u32,
+    values: &[u8],
+    len: usize,
+    rows: usize,
+    step: usize,
+) -> bool {
+    let fours = len / 4;
+    let words = fours * 2 * rows;
+    let there = (rows.wrapping_sub(1)).wrapping_mul(step).wrapping_add(len);
+    // The last word of this window stands before the other window's.
+    let room = words > 0 && words * PAIR <= to.len() + 1;
+    let fits = room && there <= values.len() && fours * 4 <= step;
+    if fits {
+        let (start, from) = (to.as_mut_ptr(), values.as_ptr());
+        // SAFETY: there are so many rows of values, and room for two words of each four, every other word.
+        unsafe { tinyspike_expand(start, from, fours, zero, rows, step - fours * 4) };
+        *to = core::mem::take(to)
+            .get_mut(words * PAIR..)
+            .unwrap_or_default();
+    }
+    fits
 }
 
 #[inline(never)]
@@ -543,7 +574,7 @@ fn depthwise(
                 blocks,
                 rows,
                 columns,
-                step: inputs - LANES,
+                step: inputs,
                 values_line: (dilation_y * width - columns) * inputs,
                 weights_line: (kernel_x - columns) * inputs * 2,
                 bytes,

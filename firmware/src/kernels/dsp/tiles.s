@@ -119,18 +119,18 @@ ts_end tinyspike_tiles
 
 @ void tinyspike_depthwise(Depthwise *depthwise): targets += the products of each channel's window with its weights;
 @ blocks of 8 channels.
-@ r0 values, r1 weights, r2 bytes from the block's values of a tap to the next tap's, and half as much as of weights,
+@ r0 values, r1 weights, r2 bytes from the values of a tap to the next tap's, and half as much as of weights,
 @ r3 values, r4-r11 sums, r12 weights, lr values
 @ sp: 0 rounds left, 4 entry, 8 values, 12 weights, 16 targets, 20 blocks left, 24 rows, 28 rounds,
 @     32 bytes from the end of a row's values to the next row's, 36 of weights, 40 bytes of a target, 44 rows left
-.macro ts_depthwise_four a, b, c, d
-ldr r3, [r0], #4
-ldr r12, [r1], #4
+.macro ts_depthwise_four at, a, b, c, d
+ldr.w r3, [r0, #\at]
+ldr r12, [r1, #2 * \at]
 uxtb16 lr, r3
 uxtb16 r3, r3, ror #8
 smlabb \a, lr, r12, \a
 smlabt \b, r3, r12, \b
-ldr r12, [r1], #4
+ldr r12, [r1, #2 * \at + 4]
 smlatb \c, lr, r12, \c
 smlatt \d, r3, r12, \d
 .endm
@@ -176,8 +176,8 @@ bx r3
 .balign 4
 2:
 .rept 4
-ts_depthwise_four r4, r5, r6, r7
-ts_depthwise_four r8, r9, r10, r11
+ts_depthwise_four 0, r4, r5, r6, r7
+ts_depthwise_four 4, r8, r9, r10, r11
 add.w r0, r0, r2
 add.w r1, r1, r2, lsl #1
 .endr
