@@ -81,7 +81,7 @@ fn a_regularized_layer_is_refused_with_the_option_that_helps() {
     assert!(
         stderr.contains(
             "conv2d.kernel_regularizer has value <keras.regularizers.L2 object> != None, which is \
-             not supported (unless inference_only=True). Falling back to TensorNode."
+             not supported (unless --inference-only); it runs as a TensorNode"
         ),
         "{stderr}"
     );
