@@ -121,7 +121,8 @@ fn padding_and_pooling_see_the_activation() {
     for format in [DataFormat::ChannelsLast, DataFormat::ChannelsFirst] {
         for activation in [Activation::Tanh, Activation::Elu, Activation::Swish] {
             let (difference, _) = difference(&convolutions(activation, format));
-            assert!(difference < 0.06, "{activation} {format:?}: {difference}");
+            // Two layers that each miss swish by 0.03; padding with tanh's least value would miss it by half and more.
+            assert!(difference < 0.08, "{activation} {format:?}: {difference}");
         }
     }
 }
