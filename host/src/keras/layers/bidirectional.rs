@@ -160,7 +160,7 @@ impl LayerKind for Bidirectional {
             MergeMode::Concat => concatenated(&both[0], &both[1]),
             MergeMode::Sum => merge(|a, b| a + b),
             MergeMode::Mul => merge(|a, b| a * b),
-            MergeMode::Ave => merge(|a, b| f32::midpoint(a, b)),
+            MergeMode::Ave => merge(f32::midpoint),
         }
     }
 }
