@@ -11,7 +11,7 @@ use probe_rs::{Permissions, Session};
 use tinyspike::ImageBuf;
 use tinyspike::data::DataSet;
 use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOptions};
-use tinyspike::device::session::{Identity, SessionError};
+use tinyspike::device::session::{Identity, Link as _, SessionError};
 use tinyspike::device::{
     Chip, Chips, ConnectError, Firmware, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
     LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions, build, flash, talk,

@@ -124,6 +124,8 @@ pub enum Program {
     Minimal,
     /// Takes many steps on random inputs and prints a digest of all state.
     Soak,
+    /// Serves the protocol over its UART, and writes its own slots.
+    Serve,
 }
 
 impl Program {
@@ -136,6 +138,7 @@ impl Program {
             Self::Layers => "layers",
             Self::Minimal => "minimal",
             Self::Soak => "soak",
+            Self::Serve => "serve",
         }
     }
 }

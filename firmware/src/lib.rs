@@ -35,7 +35,10 @@ mod output;
 pub mod parts;
 pub mod serve;
 pub mod soak;
+#[cfg(feature = "embedded-io")]
+pub mod stream;
 pub mod trace;
+pub mod update;
 
 pub use engine::{Engine, EngineError, InputError, Layer, Paused, Probe};
 pub use kernels::{Native, Portable, Swar};

@@ -8,9 +8,10 @@ use heapless::Vec;
 use serde::Serialize;
 use tinyspike_shared::accept::{Refusal, Start};
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
+use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::{
     self, CHUNK, COUNTS, Clock, Count, Fault, Frame, Head, Hello, ImageState, MAX_FRAME, PROTOCOL,
-    Receiver, Request, RequestError, Response, Watch,
+    Receiver, Request, RequestError, Response, UpdateFault, Watch,
 };
 use tinyspike_shared::{Event, Image};
 
@@ -43,9 +44,64 @@ pub trait Board {
     /// long as the image says, so its time bounds that of the watchdog.
     fn alive(&mut self) {}
 
+    /// The slots that the device writes itself, if it does.
+    fn slots(&mut self) -> Option<&mut dyn Slots> {
+        None
+    }
+
+    /// Starts the device again, if it can.
+    fn restart(&mut self) {}
+
     /// The place to sleep until an interrupt: called if nothing has come from the host. Not every debug port reaches
     /// the RAM of a core that sleeps.
     fn idle(&mut self) {}
+}
+
+/// Slots that a device writes itself: [`Updater`](crate::update::Updater) does it on any flash.
+pub trait Slots {
+    /// Erases so many bytes of the slot that is not in use.
+    ///
+    /// # Errors
+    /// [`UpdateFault`].
+    fn clear(&mut self, length: u32) -> Result<(), UpdateFault>;
+
+    /// Stores a piece of the image, behind the one before. A piece that has come before is ignored.
+    ///
+    /// # Errors
+    /// [`UpdateFault`].
+    fn store(&mut self, offset: u32, bytes: &[u8]) -> Result<(), UpdateFault>;
+
+    /// Checks what has been stored, and starts from it the next time.
+    ///
+    /// # Errors
+    /// [`UpdateFault`].
+    fn switch(&mut self, minimum: u32) -> Result<Slot, UpdateFault>;
+}
+
+/// Does what a request asks of the device's slots.
+fn change<'r>(
+    slots: Option<&mut dyn Slots>,
+    request: &Request<'_>,
+) -> Result<Response<'r>, UpdateFault> {
+    let slots = slots.ok_or(UpdateFault::NotHere)?;
+    Ok(match *request {
+        Request::Clear { length } => {
+            slots.clear(length)?;
+            Response::Accepted {
+                offset: 0,
+                length: 0,
+            }
+        }
+        Request::Store { offset, bytes } => {
+            slots.store(offset, bytes)?;
+            let length = bytes.len() as u32;
+            Response::Accepted { offset, length }
+        }
+        Request::Switch { minimum } => Response::Switched {
+            slot: slots.switch(minimum)?,
+        },
+        _ => return Err(UpdateFault::NotHere),
+    })
 }
 
 /// Origin of a firmware.
@@ -139,6 +195,7 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                 answer.send(&Response::Error(RequestError::Unknown));
                 continue;
             };
+            let restarts = matches!(request, Request::Restart);
             let last = match request {
                 Request::Hello => Response::Hello(Hello {
                     protocol: PROTOCOL,
@@ -159,6 +216,11 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                     size: answer.board.stack(),
                     high_water: answer.board.stack_high_water(),
                 },
+                Request::Restart => Response::Pong { echo: 0 },
+                Request::Clear { .. } | Request::Store { .. } | Request::Switch { .. } => {
+                    change(answer.board.slots(), &request)
+                        .unwrap_or_else(|fault| Response::Error(RequestError::Update(fault)))
+                }
                 on_network => match &mut self.network {
                     None => Response::Error(RequestError::NoImage),
                     Some(network) => network
@@ -167,6 +229,9 @@ impl<'a, const E: usize, const C: usize> Device<'a, E, C> {
                 },
             };
             answer.send(&last);
+            if restarts {
+                answer.board.restart();
+            }
         }
     }
 }
@@ -289,7 +354,13 @@ impl<'a, const E: usize, const C: usize> Network<'a, E, C> {
                     values,
                 })
             }
-            Request::Hello | Request::Ping { .. } | Request::Stack => Err(RequestError::Unknown),
+            Request::Hello
+            | Request::Ping { .. }
+            | Request::Stack
+            | Request::Clear { .. }
+            | Request::Store { .. }
+            | Request::Switch { .. }
+            | Request::Restart => Err(RequestError::Unknown),
         }
     }
 

@@ -67,6 +67,16 @@ pub enum Advice {
     ListChips,
     /// List which chips can be used.
     UsableChips,
+    /// List the boards that are known.
+    ListBoards,
+    /// Write a file of this kind, such as `hex`.
+    FileKind(String),
+    /// Choose one of these serial lines, which there are.
+    SerialPorts(Vec<String>),
+    /// State the size of the flash for programs, or the board that the chip is on.
+    FlashSize,
+    /// Export a project in C for the core of this name.
+    Library(&'static str),
     /// Give custom firmware, made for the chip.
     Firmware,
     /// Keep more flash for the firmware, which does not fit its place.

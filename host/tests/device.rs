@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tinyspike::device::{Chips, Layout, LayoutOptions, MemoryError, MemoryMap, Region};
+use tinyspike::device::boards::{File, Place, Runs};
+use tinyspike::device::{
+    BOARDS, BootBlock, Chips, Layout, LayoutOptions, MemoryError, MemoryMap, Obstacle, Region,
+};
 use tinyspike_shared::slots::SlotLayout;
 
 /// Every chip of the database gets a sane layout, or a reason why not; how many of each is known.
@@ -144,4 +147,152 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
     ] {
         assert!(text.contains(&line), "{name}: {line}{text}");
     }
+}
+
+/// Facts of a board agree with the description of its chip, which is another source.
+#[test]
+fn boards_are_as_their_chips_are_described() {
+    let chips = Chips::builtin();
+    for board in &BOARDS {
+        let Runs::Application { place, .. } = board.runs else {
+            let error = board.chip(&chips).unwrap_err().to_string();
+            assert!(
+                error.contains(board.title) && error.contains(board.core),
+                "{error}"
+            );
+            continue;
+        };
+        let chip = board.chip(&chips).unwrap();
+        let (name, target) = (board.name, chip.processor().target());
+        let expected = match board.core {
+            "Cortex-M0" | "Cortex-M0+" => "thumbv6m-none-eabi",
+            "Cortex-M4" => "thumbv7em-none-eabi",
+            "Cortex-M33" => "thumbv8m.main-none-eabi",
+            other => panic!("{name}: {other}"),
+        };
+        assert_eq!(target, expected, "{name}");
+        assert_eq!(board.family(), chip.processor().family(), "{name}");
+        let map = MemoryMap::of(&chip).unwrap();
+        match place {
+            None => assert_eq!(map.flash.len, board.flash, "{name}"),
+            Some(Place::External(bytes)) => {
+                assert_eq!((bytes, map.flash.len), (board.flash, board.flash), "{name}");
+            }
+            Some(Place::BehindLoader(region)) => {
+                assert_eq!(map.flash, region, "{name}");
+                assert!(region.end() <= board.flash, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        // The most of the RAM lies in one piece.
+        let most = board.ram / 10 * 9;
+        assert!(
+            (most..=board.ram).contains(&map.ram.len),
+            "{name}: {}",
+            map.ram.len
+        );
+        assert!(chip.summary().refused.is_none(), "{name}");
+        assert_eq!(chip.obstacle(), None, "{name}");
+        let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
+        // Its sectors are large.
+        let one_slot = name == "nucleo-f411re";
+        assert_eq!(layout.slots.second.is_none(), one_slot, "{name}");
+        // Boot loaders that take UF2 find nothing where they are themselves.
+        if let (Some(File::Uf2 { .. }), None) = (board.file, place) {
+            panic!("{name}");
+        }
+    }
+}
+
+/// A program for an RP2040 or RP2350 is linked behind what the boot ROM wants, at an address that its vector table may have.
+#[test]
+fn programs_are_linked_behind_a_boot_block() {
+    let chips = Chips::builtin();
+    for (name, boot, size) in [("RP2040", 256, 2 << 20), ("RP235x", 2048, 4 << 20)] {
+        let chip = chips.find(name).unwrap();
+        assert_eq!(chip.obstacle(), Some(Obstacle::ExternalFlash), "{name}");
+        let chip = chip.with_flash_size(size);
+        assert_eq!(chip.obstacle(), None, "{name}");
+        let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
+        let block = layout.boot.unwrap();
+        assert_eq!((block.address, block.len), (0x1000_0000, boot), "{name}");
+        assert_eq!(layout.linked().address, block.end(), "{name}");
+        assert_eq!(layout.linked().end(), layout.firmware.end(), "{name}");
+        let line = format!("FLASH : ORIGIN = {:#010x}", block.end());
+        assert!(layout.memory_x().contains(&line), "{}", layout.memory_x());
+        assert_eq!(layout.slots.whole().end(), 0x1000_0000 + size, "{name}");
+        let bytes = chip.boot_block().unwrap().bytes(block.address);
+        assert!(bytes.len() <= boot as usize, "{name}");
+    }
+    // A flash chip that is not known is read by the command that every one has.
+    let plain = chips.find("RP2040").unwrap();
+    assert_ne!(
+        plain.boot_block(),
+        BOARDS[0].chip(&chips).unwrap().boot_block()
+    );
+    assert!(matches!(
+        plain.boot_block(),
+        Some(BootBlock::SecondStage(_))
+    ));
+}
+
+/// A stated size is within what the description has, or refused with both.
+#[test]
+fn stated_sizes_of_flash_are_checked() {
+    let chips = Chips::builtin();
+    let sized = |name: &str, bytes| {
+        let chip = chips.find(name).unwrap().with_flash_size(bytes);
+        MemoryMap::of(&chip)
+    };
+    for bytes in [0, 129 << 20, u32::MAX] {
+        let error = sized("RP2040", bytes).unwrap_err();
+        assert!(matches!(error, MemoryError::OutsideFlash { .. }), "{error}");
+    }
+    // Whole sectors alone are used.
+    assert_eq!(sized("RP2040", (2 << 20) + 5).unwrap().flash.len, 2 << 20);
+    // Less of a flash inside the chip, for a file system.
+    assert_eq!(
+        sized("nRF52840_xxAA", 512 << 10).unwrap().flash.len,
+        512 << 10
+    );
+    assert!(sized("nRF52840_xxAA", 2 << 20).is_err());
+    let xiao = BOARDS.iter().find(|board| board.name == "xiao-nrf52840");
+    let chip = xiao
+        .unwrap()
+        .chip(&chips)
+        .unwrap()
+        .with_flash_size(256 << 10);
+    let flash = MemoryMap::of(&chip).unwrap().flash;
+    assert_eq!((flash.address, flash.len), (0x2_7000, 256 << 10));
+}
+
+/// With a size, the chips that run from external flash have a place for firmware, which is custom unless the start of the
+/// chip is known here.
+#[test]
+fn a_size_of_external_flash_opens_its_chips() {
+    let chips = Chips::builtin();
+    let (mut divided, mut built, mut smaller, mut none) = (0, 0, 0, 0);
+    for summary in chips.search("").iter().filter(|chip| chip.flash_algorithm) {
+        let Ok(chip) = chips.find(&summary.name) else {
+            continue;
+        };
+        if chip.obstacle() != Some(Obstacle::ExternalFlash) {
+            continue;
+        }
+        let chip = chip.with_flash_size(2 << 20);
+        match Layout::of(&chip, &LayoutOptions::default()) {
+            Ok(layout) => {
+                divided += 1;
+                built += usize::from(chip.obstacle().is_none());
+                assert_eq!(layout.boot.is_some(), chip.obstacle().is_none());
+            }
+            // Memory inside the chip (PSoC Edge), whose size the description has.
+            Err(error) if matches!(error.source, MemoryError::OutsideFlash { .. }) => smaller += 1,
+            Err(error) => {
+                assert_eq!(error.source, MemoryError::NoFlash, "{}", summary.name);
+                none += 1;
+            }
+        }
+    }
+    assert_eq!((divided, built, smaller, none), (21, 3, 57, 6));
 }

@@ -348,6 +348,183 @@ fn a_chip_that_wants_more_than_a_vector_table_needs_firmware_of_its_own() {
 }
 
 #[test]
+fn boards_are_listed_with_their_sources() {
+    let table = text(&tinyspike(&["boards"]).stdout);
+    for name in [
+        "pico",
+        "pico-2",
+        "microbit-v2",
+        "xiao-nrf52840",
+        "nucleo-g071rb",
+        "ch32v307v-evt",
+    ] {
+        assert!(
+            table.lines().any(|l| l.starts_with(&format!("{name} "))),
+            "{table}"
+        );
+    }
+    let all = json(&tinyspike(&["boards", "--json"]));
+    assert_eq!(
+        number(&all["count"]) as usize,
+        all["boards"].as_array().unwrap().len()
+    );
+    let one = text(&tinyspike(&["boards", "Pico 2"]).stdout);
+    assert!(
+        one.contains("table 1446, page 1347") && one.contains("150 MHz"),
+        "{one}"
+    );
+    let chip = json(&tinyspike(&["chips", "--board", "pico", "--json"]));
+    let chip = &chip["chips"][0];
+    assert_eq!(
+        (chip["name"].as_str(), number(&chip["flash"])),
+        (Some("RP2040"), 2 << 20)
+    );
+    assert_eq!(chip["refused"], Value::Null);
+    let unknown = tinyspike(&["boards", "picco"]);
+    assert!(!unknown.status.success());
+    let message = text(&unknown.stderr);
+    assert!(
+        message.contains("no board is called \"picco\"; the nearest are pico"),
+        "{message}"
+    );
+}
+
+/// Plans for each board, without a compiler for it.
+#[test]
+fn every_board_has_a_plan() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let boards = json(&tinyspike(&["boards", "--json"]));
+    for board in boards["boards"].as_array().unwrap() {
+        let name = board["name"].as_str().unwrap();
+        let flags = ["--board", name, "--model-only", "--dry-run", "--json"];
+        let output = tinyspike(&[&["flash", path(&image)], &flags[..]].concat());
+        if board["runs"]["library"] != Value::Null {
+            let message = text(&output.stderr);
+            assert!(
+                message.contains("the application does not run on"),
+                "{message}"
+            );
+            assert!(
+                message.contains("tinyspike export IMAGE --c DIR --core rv32im"),
+                "{message}"
+            );
+            continue;
+        }
+        let plan = &json(&output)["plan"];
+        assert_eq!(plan["board"], name);
+        let layout = &plan["layout"];
+        let flash = match &board["runs"]["application"]["place"] {
+            Value::Null => None,
+            place => place.get("behind-loader").cloned(),
+        };
+        let (start, last) = (number(&layout["firmware"]["address"]), &layout["slots"]);
+        let last = match &last["second"] {
+            Value::Null => end(&last["a"]),
+            second => end(&second["b"]),
+        };
+        match flash {
+            // The boot loader keeps what is its own.
+            Some(region) => assert_eq!(
+                (start, last),
+                (number(&region["address"]), end(&region)),
+                "{name}"
+            ),
+            None => assert_eq!(last - start, number(&board["flash"]), "{name}"),
+        }
+        let boots = matches!(name, "pico" | "pico-2");
+        assert_eq!(layout["boot"] != Value::Null, boots, "{name}");
+        for budget in plan["budgets"].as_array().unwrap() {
+            let parts = budget["parts"].as_array().unwrap();
+            let needed: u64 = parts.iter().map(|part| number(&part[1])).sum();
+            assert!(needed <= number(&budget["limit"]), "{name}: {budget}");
+        }
+    }
+    // Without a board, the size is asked for.
+    let rp2040 = ["--chip", "RP2040", "--model-only", "--dry-run"];
+    let message = refusal(&[&["flash", path(&image)], &rp2040[..]].concat());
+    assert!(
+        message.contains("--flash-size 2M") && message.contains("--board NAME"),
+        "{message}"
+    );
+    let sized = [
+        &["flash", path(&image)],
+        &rp2040[..],
+        &["--flash-size", "16M"],
+    ]
+    .concat();
+    assert!(tinyspike(&sized).status.success());
+    let message = refusal(
+        &[
+            &["flash", path(&image)],
+            &rp2040[..],
+            &["--flash-size", "1024M"],
+        ]
+        .concat(),
+    );
+    assert!(
+        message.contains("is said to be 0x10000000..0x50000000"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_estimate_says_that_it_is_one() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m4");
+    let data = project("data/mnist_test10k.npz");
+    let bench = |board: &str| {
+        let args = [
+            "bench",
+            path(&image),
+            "--data",
+            path(&data),
+            "--limit",
+            "20",
+            "--board",
+            board,
+        ];
+        (
+            text(&tinyspike(&args).stdout),
+            tinyspike(&[&args[..], &["--json"]].concat()),
+        )
+    };
+    let (printed, output) = bench("pico-2");
+    assert!(
+        printed.contains("an estimate, nothing was measured"),
+        "{printed}"
+    );
+    let pico = json(&output);
+    assert_eq!(pico["estimate"], true);
+    let range = |report: &Value, what: &str| {
+        let part = &report[what];
+        (
+            part["least"].as_f64().unwrap(),
+            part["most"].as_f64().unwrap(),
+        )
+    };
+    let (least, most) = range(&pico, "cycles");
+    assert!(
+        least > 0.5 * pico["instructions"].as_f64().unwrap() && most > least,
+        "{pico}"
+    );
+    // Time is cycles at 150 MHz, energy 11.7 mA at 3.3 V over that time.
+    let (fast, slow) = range(&pico, "milliseconds");
+    assert!((fast - least / 150e3).abs() < 1e-9 && (slow - most / 150e3).abs() < 1e-9);
+    let (least, most) = range(&pico, "microjoules");
+    assert!(
+        (least - 38.7 * fast).abs() < 1e-6 && (most - 38.7 * slow).abs() < 1e-6,
+        "{pico}"
+    );
+    // No current, no energy.
+    let (printed, output) = bench("microbit-v1");
+    assert!(printed.contains("no source for its current"), "{printed}");
+    assert_eq!(json(&output)["microjoules"], Value::Null);
+    let (_, output) = bench("esp32-c3-devkit");
+    assert!(text(&output.stderr).contains("no model of the time that ESP32-C3"));
+}
+
+#[test]
 fn a_probe_that_is_not_there_is_an_error() {
     let folder = TempDir::new().unwrap();
     let image = convert("models/mnist_small.keras", &folder, "cortex-m4");
@@ -461,4 +638,89 @@ fn a_probe_that_does_not_answer_ends_the_command() {
             });
         }
     });
+}
+
+/// Files for boards, opened by another parser, hold what a probe would write, where it would.
+#[test]
+#[ignore = "builds firmware; `cargo xtask test` runs it"]
+fn files_hold_what_is_flashed() {
+    let folder = TempDir::new().unwrap();
+    let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
+    let packed = std::fs::read(&image).unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for (board, start, boot, family) in [
+        ("pico", 0x1000_0000, 256, 0xe48b_ff56_u32),
+        ("xiao-nrf52840", 0x2_7000, 0, 0xada5_2840),
+        ("pico-2", 0x1000_0000, 2048, 0xe48b_ff59),
+    ] {
+        let export = |flag: &str, name: &str| {
+            let to = file(name);
+            let args = ["export", path(&image), "--board", board, flag, path(&to)];
+            let output = tinyspike(&args);
+            assert!(output.status.success(), "{board}: {}", text(&output.stderr));
+            std::fs::read(to).unwrap()
+        };
+        let (uf2, bin) = (export("--uf2", "a.uf2"), export("--bin", "a.bin"));
+        let (bytes, families) = uf2_decode::convert_from_uf2(&uf2).unwrap();
+        assert_eq!(
+            families.into_iter().collect::<Vec<_>>(),
+            [(family, start as u64)],
+            "{board}"
+        );
+        let args = [
+            "flash",
+            path(&image),
+            "--board",
+            board,
+            "--dry-run",
+            "--json",
+        ];
+        let plan = json(&tinyspike(&args));
+        let plan = &plan["plan"];
+        // Blocks are whole pages, one after another, and fill the sectors that are erased.
+        let word = |at: usize| u32::from_le_bytes(uf2[at..at + 4].try_into().unwrap());
+        let pages: Vec<u64> = (0..uf2.len() / 512)
+            .map(|n| word(512 * n + 12).into())
+            .collect();
+        let sectors = plan["erased"].as_array().unwrap().iter();
+        let sectors = sectors.chain(plan["places"][0]["erased"].as_array().unwrap());
+        let expected: Vec<u64> = sectors
+            .flat_map(|s| (number(&s["address"])..end(s)).step_by(256))
+            .collect();
+        assert_eq!(pages, expected, "{board}");
+        // The image lies in slot A, and the program starts behind what the boot ROM reads.
+        let at = number(&plan["places"][0]["image"]["address"]) as usize - start;
+        for all in [&bytes, &bin] {
+            assert_eq!(all[at..at + packed.len()], packed, "{board}");
+            let word = |at: usize| u32::from_le_bytes(all[at..at + 4].try_into().unwrap());
+            let (stack, reset) = (u64::from(word(boot)), u64::from(word(boot + 4)));
+            let ram = &plan["layout"]["ram"];
+            assert!(
+                stack > number(&ram["address"]) && stack <= end(ram),
+                "{board}: {stack:#x}"
+            );
+            assert_eq!(reset % 2, 1, "{board}: {reset:#x}");
+            let firmware = &plan["layout"]["firmware"];
+            let linked = number(&firmware["address"]) + boot as u64..end(firmware);
+            assert!(linked.contains(&reset), "{board}: {reset:#x}");
+        }
+        let boots = plan["boot"] != Value::Null;
+        assert_eq!(boots, boot > 0, "{board}");
+    }
+    let refused = refusal(&[
+        "export",
+        path(&image),
+        "--board",
+        "microbit-v2",
+        "--uf2",
+        "x",
+    ]);
+    assert!(
+        refused.contains("it takes a hex file") && refused.contains("--hex FILE"),
+        "{refused}"
+    );
+    let refused = refusal(&["export", path(&image), "--uf2", "x"]);
+    assert!(refused.contains("--board NAME"), "{refused}");
+    let refused = refusal(&["export", path(&image), "--c", "x", "--board", "pico"]);
+    assert!(refused.contains("--uf2, --hex or --bin"), "{refused}");
 }

@@ -25,6 +25,7 @@ use crate::accept::{Refusal, Start};
 use crate::crc32::Crc32;
 use crate::event::Event;
 use crate::signature::PUBLIC_KEY_LEN;
+use crate::slots::Slot;
 
 /// The version of this protocol.
 pub const PROTOCOL: u16 = 4;
@@ -102,6 +103,26 @@ pub enum Request<'a> {
         /// Further things to report.
         watch: Watch,
     },
+    /// Erases so many bytes of the slot that is not in use, for an image with its signature, if the device writes its own
+    /// slots. Answer: [`Response::Accepted`], of nothing.
+    Clear {
+        /// Its length in bytes.
+        length: u32,
+    },
+    /// Stores a piece of the image, each behind the one before. Answer: [`Response::Accepted`].
+    Store {
+        /// Start, in bytes.
+        offset: u32,
+        /// Piece of at most [`INPUT_CHUNK`] bytes.
+        bytes: &'a [u8],
+    },
+    /// Checks the image that has been stored, and starts from it the next time. Answer: [`Response::Switched`].
+    Switch {
+        /// No model below this version may run from then on; what the device has stored is never lowered.
+        minimum: u32,
+    },
+    /// Starts the device again, after the answer. Answer: [`Response::Pong`], of 0.
+    Restart,
 }
 
 /// Report of an inference beside its outputs.
@@ -204,6 +225,11 @@ pub enum Response<'a> {
     },
     /// The request cannot be met.
     Error(RequestError<'a>),
+    /// The device starts from this slot the next time.
+    Switched {
+        /// The slot.
+        slot: Slot,
+    },
 }
 
 impl Response<'_> {
@@ -330,6 +356,33 @@ pub enum RequestError<'a> {
     /// The firmware has failed, and answers nothing else until it is reset.
     #[serde(borrow)]
     Fault(Fault<'a>),
+    /// The image is not stored; what ran before still runs.
+    Update(UpdateFault),
+}
+
+/// Reason why a device does not store an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum UpdateFault {
+    /// This firmware does not write its slots.
+    NotHere,
+    /// A slot has fewer bytes.
+    TooLarge {
+        /// Bytes of the slot.
+        available: u32,
+    },
+    /// The piece does not follow the one before.
+    Order {
+        /// Start of the piece that is missing.
+        expected: u32,
+    },
+    /// The flash has failed, or reads back something else.
+    Flash,
+    /// The version that is to be the least cannot be stored, or is below the one that is.
+    Minimum,
+    /// The device would not run the image.
+    Refused(Refusal),
 }
 
 /// Failure of a firmware.

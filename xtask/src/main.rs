@@ -24,6 +24,7 @@ mod package;
 mod profile;
 mod prose;
 mod python;
+mod rp2040;
 mod setup;
 mod test;
 mod tree;
@@ -77,6 +78,8 @@ enum Command {
     Examples,
     /// Validate exported projects with the packages of their ecosystems
     TestEcosystems,
+    /// Start a UF2 file for the Pico in rp2040js, which npm brings, and run inferences there
+    TestRp2040,
     /// Show which functions execute the instructions of an inference
     Profile(profile::Args),
 }
@@ -109,6 +112,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::TestPython(args) => python::test(&args),
         Command::Examples => examples::build(),
         Command::TestEcosystems => ecosystems::test(),
+        Command::TestRp2040 => rp2040::test(),
         Command::TestFrameworks(args) => frameworks::test(&args),
     }
 }

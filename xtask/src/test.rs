@@ -32,6 +32,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         "--test=hostile_images",
         "--test=on_device",
         "--test=parts",
+        "--test=serial",
         "--test=updates",
     ];
     // What C costs beside Rust is a measurement, which misses its bars: see docs/c.md.

@@ -33,6 +33,7 @@ pub(crate) const BOARD: Data = Data {
             Program::Layers,
             Program::Minimal,
             Program::Soak,
+            Program::Serve,
         ],
         image: Region {
             address: 0x2100_0000,

@@ -48,6 +48,14 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
+        Advice::ListBoards => "`tinyspike boards` lists the boards; --chip NAME takes any chip".into(),
+        Advice::FileKind(file) => format!("write one with --{file} FILE"),
+        Advice::SerialPorts(ports) if ports.is_empty() => {
+            "no serial line is connected; on Linux, users of serial lines are in the group dialout".into()
+        }
+        Advice::SerialPorts(ports) => format!("there are {}; on Linux, users of serial lines are in the group dialout", ports.join(", ")),
+        Advice::FlashSize => "--flash-size 2M says how much flash there is; --board NAME knows it of a board (`tinyspike boards`)".into(),
+        Advice::Library(core) => format!("`tinyspike export IMAGE --c DIR --core {core}` writes a project in C for it"),
         Advice::Firmware => "give firmware that is made for the chip with --firmware ELF".into(),
         Advice::FirmwareSize => "if the firmware does not fit its place, keep more flash for it with --firmware-size BYTES".into(),
         Advice::ConnectProbe => "connect one, or use an emulated board with --on emulated:microbit; on Linux, probes need udev rules".into(),

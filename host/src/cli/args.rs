@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::DataSet;
 use crate::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use crate::deploy::Mode;
-use crate::device::{FlashOptions, LayoutOptions, Selector};
+use crate::device::{Board as Known, FlashOptions, Format, LayoutOptions, Selector};
 use crate::export::{ExportOptions, Kind, Libraries};
 use crate::keras::VerifyOptions;
 use crate::quantize::QuantizeOptions;
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Start an emulated board that any program with probe-rs can flash and debug.
     EmulatedBoard(EmulatedBoard),
+    /// List the boards that are known by name: chip, core, clock, memory, and how programs get onto each.
+    Boards(Boards),
     /// List the chips that can be flashed, and the memory of each.
     Chips(Chips),
     /// List the connected debug probes.
@@ -363,8 +365,11 @@ pub(crate) struct Convert {
     pub(crate) json: bool,
     /// The processor, which decides the layout of the weights and the instructions that tuning predicts. Every
     /// engine runs every image.
-    #[arg(long, value_parser = families(), default_value = families::DSP.name)]
-    pub(crate) target: &'static Family,
+    #[arg(long, value_parser = families(), default_value = families::DSP.name, conflicts_with = "board")]
+    target: &'static Family,
+    /// The board that it is for, such as pico, which decides the processor; `tinyspike boards` lists them.
+    #[arg(long, value_name = "NAME", value_parser = board)]
+    pub(crate) board: Option<&'static Known>,
     #[command(flatten)]
     pub(crate) convert: ConvertFlags,
 }
@@ -386,6 +391,11 @@ impl Convert {
         }
     }
 
+    /// The kernel family.
+    pub(crate) fn target(&self) -> &'static Family {
+        self.board.map_or(self.target, Known::family)
+    }
+
     fn quantize(&self, default: QuantizeOptions) -> QuantizeOptions {
         QuantizeOptions {
             steps: self.steps.unwrap_or(default.steps),
@@ -393,7 +403,7 @@ impl Convert {
             input_bits: self.input_bits,
             weight_bits: self.weight_bits.unwrap_or(default.weight_bits),
             percentile: self.percentile,
-            target: self.target,
+            target: self.target(),
             dt: self.dt,
             initial_voltage: self.initial_voltage.with(self.seed),
             ..default
@@ -413,7 +423,7 @@ impl Convert {
         self.tune.then(|| TuneOptions {
             max_drop: self.max_drop / 100.0,
             max_error: self.max_error / 100.0,
-            target: self.target,
+            target: self.target(),
             budgets: self.budgets(),
             seed: self.seed.into(),
             steps: self.steps,
@@ -598,6 +608,10 @@ pub(crate) struct Bench {
     /// nRF52840_xxAA, counts its cycles; `tinyspike chips` lists them.
     #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = bench_target)]
     pub(crate) on: BenchTarget,
+    /// Estimate what it takes on this board, without having it, such as pico or microbit-v2; `tinyspike boards` lists
+    /// them.
+    #[arg(long, value_name = "NAME", value_parser = board, conflicts_with_all = ["on", "probe", "chip_description", "firmware", "clock_mhz", "current_ma"])]
+    pub(crate) board: Option<&'static Known>,
     /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Option<String>,
@@ -681,7 +695,7 @@ pub(crate) struct Run {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Monitor {
     /// The image that should run [default: whatever runs].
-    #[arg(required_unless_present = "chip")]
+    #[arg(required_unless_present_any = ["chip", "board", "serial"])]
     pub(crate) image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) board: BoardFlags,
@@ -696,7 +710,7 @@ pub(crate) struct Monitor {
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
     /// Restart the firmware first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "serial")]
     pub(crate) restart: bool,
     /// The ELF file of the running firmware, which has the log's texts, instead of the one that is built for
     /// the chip.
@@ -725,10 +739,23 @@ pub(crate) struct EmulatedBoard {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Boards {
+    /// Only this board, with the sources of what is known of it.
+    #[arg(value_parser = board)]
+    pub(crate) name: Option<&'static Known>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Chips {
     /// A part of a chip's, a package's or a family's name [default: all chips].
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) search: String,
+    /// The chip of this board; `tinyspike boards` lists them.
+    #[arg(long, value_name = "NAME", value_parser = board, conflicts_with = "search")]
+    pub(crate) board: Option<&'static Known>,
     /// Also the chips of a description in probe-rs's format.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
@@ -749,8 +776,14 @@ pub(crate) struct Probes {
 #[command(next_help_heading = "Which board")]
 pub(crate) struct BoardFlags {
     /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.
-    #[arg(long, value_name = "NAME", required_unless_present = "on")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["on", "board", "serial"])]
     pub(crate) chip: Option<String>,
+    /// The board, such as pico or microbit-v2; `tinyspike boards` lists them.
+    #[arg(long, value_name = "NAME", value_parser = board, conflicts_with = "chip")]
+    pub(crate) board: Option<&'static Known>,
+    /// Flash for programs: the size of an external flash chip, which no chip's description knows, or less than there is.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) flash_size: Option<u64>,
     /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists them.
     #[arg(long, value_name = "PROBE")]
     pub(crate) probe: Option<String>,
@@ -759,24 +792,24 @@ pub(crate) struct BoardFlags {
     pub(crate) chip_description: Option<PathBuf>,
     /// Use a board that QEMU emulates, for as long as the command takes: emulated:microbit,
     /// emulated:mps2-an386, emulated:mps2-an500.
-    #[arg(long, value_name = "TARGET", value_parser = machine, conflicts_with_all = ["chip", "probe", "chip_description"])]
+    #[arg(long, value_name = "TARGET", value_parser = machine, conflicts_with_all = ["chip", "board", "flash_size", "probe", "chip_description"])]
     pub(crate) on: Option<Machine>,
+    /// Talk with firmware over this serial line, such as /dev/ttyACM0 or COM3, without a probe. The firmware serves it
+    /// (docs/boards.md); the application serves probes alone.
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["chip", "board", "flash_size", "probe", "chip_description", "on"])]
+    pub(crate) serial: Option<String>,
+    /// Speed of the serial line.
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) baud: u32,
 }
 
+/// The firmware beside an image.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flash {
-    /// An image that `convert` wrote.
-    pub(crate) image: PathBuf,
-    #[command(flatten)]
-    pub(crate) board: BoardFlags,
+pub(crate) struct FirmwareFlags {
     /// Use this firmware, an ELF file that is linked for the chip, instead of building one. With --model-only
     /// it is not written, and says at which address the chip's firmware looks for images.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
-    /// Write the image alone and leave the chip's firmware as it is. The image goes to the slot that is not in
-    /// use, so the old image or the new one is there, whatever happens.
-    #[arg(long)]
-    pub(crate) model_only: bool,
     /// Build firmware that runs only images signed by this public key (PEM, as `keygen` writes it). An image
     /// that the firmware would refuse is refused here.
     #[arg(long, value_name = "FILE")]
@@ -789,6 +822,37 @@ pub(crate) struct Flash {
     /// again with --model-only.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]
     firmware_size: Option<u64>,
+}
+
+impl FirmwareFlags {
+    pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
+        let firmware = self.firmware_size.map(u32::try_from).transpose();
+        let firmware =
+            firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
+        Ok(LayoutOptions { firmware })
+    }
+
+    /// Tells whether a flag was given.
+    pub(crate) fn any(&self) -> bool {
+        self.firmware.is_some()
+            || self.key.is_some()
+            || self.minimum_version > 0
+            || self.firmware_size.is_some()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flash {
+    /// An image that `convert` wrote.
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardFlags,
+    #[command(flatten)]
+    pub(crate) firmware: FirmwareFlags,
+    /// Write the image alone and leave the chip's firmware as it is. The image goes to the slot that is not in
+    /// use, so the old image or the new one is there, whatever happens.
+    #[arg(long)]
+    pub(crate) model_only: bool,
     /// Show what would be written, and touch nothing. No probe is needed.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -804,13 +868,6 @@ pub(crate) struct Flash {
 }
 
 impl Flash {
-    pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
-        let firmware = self.firmware_size.map(u32::try_from).transpose();
-        let firmware =
-            firmware.map_err(|_| Failure::new("--firmware-size is more than any flash has"))?;
-        Ok(LayoutOptions { firmware })
-    }
-
     pub(crate) fn options(&self, probe: Option<Selector>) -> FlashOptions {
         FlashOptions {
             probe,
@@ -818,6 +875,11 @@ impl Flash {
             greet: !self.no_greeting,
         }
     }
+}
+
+/// A board that one can buy, by its name.
+fn board(name: &str) -> Result<&'static Known, String> {
+    Known::find(name).map_err(|e| format!("{e}; `tinyspike boards` lists them"))
 }
 
 /// A board with a debug probe, such as `emulated:microbit`.
@@ -855,6 +917,34 @@ pub(crate) struct Export {
     /// Write a crate in Rust for a Cortex-M into this folder.
     #[arg(long, value_name = "DIR", group = "kind")]
     rust: Option<PathBuf>,
+    /// Write firmware and image as a UF2 file, for boards that show a drive.
+    #[arg(long, value_name = "FILE", group = "kind")]
+    uf2: Option<PathBuf>,
+    /// Write firmware and image in Intel's hexadecimal format.
+    #[arg(long, value_name = "FILE", group = "kind")]
+    hex: Option<PathBuf>,
+    /// Write firmware and image as the bytes of the flash, from the start of programs on.
+    #[arg(long, value_name = "FILE", group = "kind")]
+    bin: Option<PathBuf>,
+    /// The board that --uf2, --hex or --bin is for, such as pico; `tinyspike boards` lists them.
+    #[arg(long, value_name = "NAME", value_parser = board, help_heading = "For which board", conflicts_with = "chip")]
+    board: Option<&'static Known>,
+    /// The chip, if the board has no name here.
+    #[arg(long, value_name = "NAME", help_heading = "For which board")]
+    chip: Option<String>,
+    /// Flash for programs, if it is external: no chip's description knows its size.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "For which board")]
+    flash_size: Option<u64>,
+    /// A description of the chip in probe-rs's format, if its database has none.
+    #[arg(
+        long,
+        value_name = "YAML",
+        help_heading = "For which board",
+        requires = "chip"
+    )]
+    chip_description: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "For which board")]
+    pub(crate) firmware: FirmwareFlags,
     /// A core that gets a library, such as cortex-m4hf; may be given several times, or `all` for those that can be built
     /// here [default: this machine]. `--help` lists them.
     #[arg(long, value_name = "NAME", value_parser = cores(), long_help = cores_help())]
@@ -865,7 +955,7 @@ pub(crate) struct Export {
     pub(crate) data: Vec<String>,
     /// Seconds of a step in which recorded events are counted [default: 0.001].
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
-    bin: Option<f64>,
+    event_bin: Option<f64>,
     /// The shape of the input, such as 2,34,34, for addresses of recorded events.
     #[arg(long, value_name = "LENGTHS", value_parser = input_shape)]
     input_shape: Option<Shape>,
@@ -909,6 +999,38 @@ fn cores_help() -> String {
 }
 
 impl Export {
+    /// The file for a board, and its place.
+    pub(crate) fn file(&self) -> Option<(Format, &Path)> {
+        let files = [
+            (Format::Uf2, &self.uf2),
+            (Format::Hex, &self.hex),
+            (Format::Bin, &self.bin),
+        ];
+        let mut given = files
+            .into_iter()
+            .filter_map(|(format, path)| Some((format, path.as_deref()?)));
+        given.next()
+    }
+
+    /// The board that a file is for; `None` if none is named.
+    pub(crate) fn board(&self) -> Option<BoardFlags> {
+        (self.board.is_some() || self.chip.is_some()).then(|| BoardFlags {
+            chip: self.chip.clone(),
+            board: self.board,
+            flash_size: self.flash_size,
+            chip_description: self.chip_description.clone(),
+            ..BoardFlags::default()
+        })
+    }
+
+    /// Tells whether a flag was given that only a file has.
+    pub(crate) fn has_board_flags(&self) -> bool {
+        self.board.is_some()
+            || self.chip.is_some()
+            || self.flash_size.is_some()
+            || self.firmware.any()
+    }
+
     /// The kind of project, and its place.
     pub(crate) fn kind(&self) -> Option<(Kind, &Path)> {
         let kinds = [
@@ -929,7 +1051,7 @@ impl Export {
     pub(crate) fn recordings(&self) -> RecordingFlags {
         RecordingFlags {
             time: TimeFlags {
-                bin: self.bin,
+                bin: self.event_bin,
                 stream: false,
             },
             input_shape: self.input_shape.clone(),

@@ -20,16 +20,25 @@ pub(crate) fn chip(flags: &BoardFlags) -> Result<Chip, Failure> {
     if let Some(path) = &flags.chip_description {
         chips.add_description(path).map_err(Failure::of)?;
     }
-    let name = match flags.on {
-        Some(machine) => {
+    let chip = match (flags.on, flags.board) {
+        (Some(machine), _) => {
             if let Some(text) = machine.chip_description() {
                 chips.add_yaml(machine.name(), text).map_err(Failure::of)?;
             }
-            machine.chip()
+            chips.find(machine.chip()).map_err(Failure::of)?
         }
-        None => flags.chip.as_deref().unwrap_or_default(),
+        (None, Some(board)) => board.chip(&chips).map_err(Failure::of)?,
+        (None, None) => {
+            let name = flags.chip.as_deref().unwrap_or_default();
+            chips.find(name).map_err(Failure::of)?
+        }
     };
-    chips.find(name).map_err(Failure::of)
+    let Some(bytes) = flags.flash_size else {
+        return Ok(chip);
+    };
+    let bytes = u32::try_from(bytes)
+        .map_err(|_| Failure::new("--flash-size is more than any flash has"))?;
+    Ok(chip.with_flash_size(bytes))
 }
 
 /// The board that is meant, started if it is an emulated one.

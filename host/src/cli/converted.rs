@@ -11,11 +11,14 @@ use crate::advice::Advised as _;
 use crate::assemble::Image;
 use crate::calibrate::CalibrateError;
 use crate::deploy::{DeployError, Deployment};
+use crate::device::boards::{Board, Runs};
+use crate::device::{Chips, Plan, PlanOptions};
+use crate::image::ImageBuf;
 use crate::report::Report;
 use crate::tune::Tuning;
 
 use crate::cli::args::Convert;
-use crate::cli::diagnostics::{Failure, note};
+use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::input_files;
 use crate::cli::outputs::Output;
 
@@ -90,6 +93,9 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
         args.output.display(),
         summary(&deployment.image.image())
     )?;
+    if let Some(board) = args.board {
+        show_board(board, &deployment.image, out)?;
+    }
     if let Some(comparison) = comparison {
         writeln!(out, "{comparison}")?;
         writeln!(
@@ -97,6 +103,27 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
             "next: tinyspike emulate {} --data FILE",
             args.output.display()
         )?;
+    }
+    Ok(())
+}
+
+/// Says if a board runs an image, and what that leaves of its memory.
+fn show_board(board: &'static Board, image: &ImageBuf, out: &mut dyn Write) -> Result<(), Failure> {
+    let title = board.title;
+    if let Runs::Library(core) = board.runs {
+        writeln!(
+            out,
+            "runs on {title} by `tinyspike export --c DIR --core {core}`, without the application"
+        )?;
+        return Ok(());
+    }
+    let chip = board.chip(&Chips::builtin()).map_err(Failure::of)?;
+    match Plan::new(&chip, image, None, &PlanOptions::default()) {
+        Ok(plan) => {
+            let budgets: Vec<String> = plan.budgets.iter().map(ToString::to_string).collect();
+            writeln!(out, "runs on {title}: {}", budgets.join("; "))?;
+        }
+        Err(error) => warn(format_args!("does not run on {title}: {error}")),
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod advice;
 mod args;
 mod board;
+mod broken;
 pub mod bundled;
 mod cmd;
 mod converted;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use probe_rs::Target;
 use probe_rs::config::{CoreType, MemoryRegion};
 
+use super::boards::{Board, Place};
+use super::boot::BootBlock;
 use super::families::{self, Obstacle};
 use super::processor::{Architecture, Processor};
+use super::region::Region;
 use crate::advice::{Advice, Advised};
 
 /// Reasons why there is no chip to work with.
@@ -71,13 +74,15 @@ fn nearest(suggestions: &[String]) -> String {
     }
 }
 
-/// One chip.
+/// One chip, by itself or on a board.
 #[derive(Clone, Debug)]
 pub struct Chip {
     pub(super) target: Target,
     family: String,
     core: usize,
     architecture: Architecture,
+    place: Option<Place>,
+    board: Option<&'static Board>,
 }
 
 impl Chip {
@@ -99,7 +104,54 @@ impl Chip {
             family,
             core,
             architecture,
+            place: None,
+            board: None,
         })
+    }
+
+    /// The same chip on a board, with the flash that programs get there.
+    #[must_use]
+    pub(super) fn on(self, board: &'static Board) -> Self {
+        Self {
+            place: board.place(),
+            board: Some(board),
+            ..self
+        }
+    }
+
+    /// The same chip with so many bytes of flash for programs: the size of an external flash chip, or less than the
+    /// chip has.
+    #[must_use]
+    pub fn with_flash_size(self, bytes: u32) -> Self {
+        let place = match self.place {
+            Some(Place::BehindLoader(region)) => {
+                let end = region.address.saturating_add(bytes);
+                Place::BehindLoader(Region::new(region.address, end))
+            }
+            _ => Place::External(bytes),
+        };
+        Self {
+            place: Some(place),
+            ..self
+        }
+    }
+
+    /// The board that it is on, if that is known.
+    #[must_use]
+    pub const fn board(&self) -> Option<&'static Board> {
+        self.board
+    }
+
+    /// The flash for programs, if it is not all that the description has.
+    pub(super) const fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// The bytes that its boot ROM wants before a program.
+    #[must_use]
+    pub fn boot_block(&self) -> Option<BootBlock> {
+        let known_flash = self.board.is_some();
+        BootBlock::of(&self.family, known_flash)
     }
 
     /// Its name.
@@ -131,7 +183,13 @@ impl Chip {
     /// The obstacle to firmware that is built here, if there is one.
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
-        families::obstacle(&self.family)
+        match families::obstacle(&self.family) {
+            Some(Obstacle::ExternalFlash) if self.place.is_some() => {
+                let block = self.boot_block();
+                block.is_none().then_some(Obstacle::BootHeader)
+            }
+            obstacle => obstacle,
+        }
     }
 
     pub(super) const fn core(&self) -> usize {

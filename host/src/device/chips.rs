@@ -167,14 +167,32 @@ impl Chips {
                 suggestions: Vec::new(),
             })
             .and_then(|target| Chip::new(target, family.name.clone()));
-        let map = found.as_ref().ok().map(MemoryMap::of);
-        let (flash, ram, refused) = match map {
-            Some(Ok(map)) => {
+        match found {
+            Ok(chip) => chip.summary(),
+            Err(error) => Summary {
+                name: chip.name.clone(),
+                family: family.name.clone(),
+                core: None,
+                flash: 0,
+                ram: 0,
+                flash_algorithm: !chip.flash_algorithms.is_empty(),
+                refused: Some(error.to_string()),
+            },
+        }
+    }
+}
+
+impl Chip {
+    /// Its line in a list of chips.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let processor = self.processor();
+        let (flash, ram, refused) = match MemoryMap::of(self) {
+            Ok(map) => {
                 let options = LayoutOptions::default();
-                let chip = found.as_ref().ok();
-                let layout = chip.map(|chip| Layout::divide(chip, &map, &options));
-                let refused = layout.and_then(Result::err).map(|e| e.source);
-                let needed = chip.map_or(0, |chip| firmware_ram(chip.processor().target()));
+                let layout = Layout::divide(self, &map, &options);
+                let refused = layout.err().map(|e| e.source);
+                let needed = firmware_ram(processor.target());
                 let ram = map.ram.len;
                 let little = (ram < needed).then_some(MemoryError::LittleRam { ram, needed });
                 (
@@ -183,16 +201,15 @@ impl Chips {
                     refused.or(little).map(|e| e.to_string()),
                 )
             }
-            Some(Err(error)) => (0, 0, Some(error.to_string())),
-            None => (0, 0, found.as_ref().err().map(ToString::to_string)),
+            Err(error) => (0, 0, Some(error.to_string())),
         };
         Summary {
-            name: chip.name.clone(),
-            family: family.name.clone(),
-            core: found.ok().map(|chip| chip.processor()),
+            name: self.name().to_owned(),
+            family: self.family().to_owned(),
+            core: Some(processor),
             flash,
             ram,
-            flash_algorithm: !chip.flash_algorithms.is_empty(),
+            flash_algorithm: !self.target.flash_algorithms.is_empty(),
             refused,
         }
     }

@@ -162,7 +162,7 @@ pub(super) fn ask(plan: &Plan, session: &mut Attached) -> Result<Option<Identity
 }
 
 /// A number that the last conversation is not likely to have had.
-fn anything() -> u16 {
+pub(super) fn anything() -> u16 {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     since.subsec_micros() as u16
 }
@@ -202,14 +202,6 @@ impl<'c, 'p> Connection<'c, 'p> {
         }
     }
 
-    /// Reads what the firmware has logged, encoded by defmt, and returns the number of bytes.
-    ///
-    /// # Errors
-    /// Where the connection is broken.
-    pub fn log(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
-        self.read(LOG, bytes)
-    }
-
     fn read(&mut self, channel: usize, bytes: &mut [u8]) -> Result<usize, Lost> {
         match self.rtt.up_channel(channel) {
             Some(channel) => {
@@ -238,6 +230,10 @@ impl Link for Connection<'_, '_> {
 
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
         self.read(UP, bytes)
+    }
+
+    fn log(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
+        self.read(LOG, bytes)
     }
 
     fn state(&mut self) -> Result<Option<String>, Lost> {

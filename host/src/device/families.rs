@@ -103,6 +103,21 @@ const OBSTACLES: [(Obstacle, &[&str]); 4] = [
     ),
 ];
 
+/// Need of a boot ROM that is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Boot {
+    /// A second stage that sets the flash up.
+    SecondStage,
+    /// A definition of the image.
+    ImageDefinition,
+}
+
+/// Families whose boot ROM wants something before the vector table that is known here.
+const BOOT: [(Boot, &str); 2] = [
+    (Boot::SecondStage, "RP2040"),
+    (Boot::ImageDefinition, "RP235x"),
+];
+
 /// Families whose last sector of flash holds words that configure the chip.
 const LAST_SECTOR: [&str; 1] = ["CC13xx"];
 
@@ -121,6 +136,12 @@ pub(super) fn obstacle(family: &str) -> Option<Obstacle> {
         .iter()
         .find(|(_, families)| begins(family, families));
     found.map(|(obstacle, _)| *obstacle)
+}
+
+/// Block that a boot ROM wants before the vector table.
+pub(super) fn boot(family: &str) -> Option<Boot> {
+    let found = BOOT.iter().find(|(_, name)| family.starts_with(name));
+    found.map(|(boot, _)| *boot)
 }
 
 /// Tells whether the flash's last sector is not for programs.

@@ -11,15 +11,18 @@
 //! taken, for no variable may lie there, nor is memory outside the chip, from 0x6000_0000 on. A run ends at 0x2000_0000:
 //! on either side lies another bus. Of aliases only those are taken that show such lower memory as data memory (nRF52).
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
 use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
+use super::boards::Place;
+use super::boot::BootBlock;
 use super::chip::Chip;
 use super::families::{self, Obstacle};
+pub use super::region::Region;
 use crate::advice::{Advice, Advised};
 
 /// Begin and end of data memory, by the architecture.
@@ -28,50 +31,6 @@ const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
 const EXTERNAL: u64 = 0x6000_0000;
 /// No chip has more sectors. A description that claims so many more is not followed any further.
 const MAX_SECTORS: usize = 1 << 20;
-
-/// A part of a chip's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Region {
-    /// The address of its first byte.
-    pub address: u32,
-    /// Its length in bytes.
-    pub len: u32,
-}
-
-impl Region {
-    /// Makes the region from one address up to another, which is not part of it; empty if that lies before.
-    #[must_use]
-    pub const fn new(start: u32, end: u32) -> Self {
-        Self {
-            address: start,
-            len: end.saturating_sub(start),
-        }
-    }
-
-    /// The address behind its last byte; the last address of all if it reaches that.
-    #[must_use]
-    pub const fn end(self) -> u32 {
-        self.address.saturating_add(self.len)
-    }
-
-    /// Tells whether another region lies within it.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.address <= other.address && other.end() <= self.end()
-    }
-
-    /// Tells whether they share a byte.
-    #[must_use]
-    pub const fn overlaps(self, other: Self) -> bool {
-        self.address < other.end() && other.address < self.end()
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#010x}..{:#010x}", self.address, self.end())
-    }
-}
 
 /// Reason why a chip's memory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +45,14 @@ pub enum MemoryError {
     /// The memory that it starts from is not part of the chip.
     #[error("{0}")]
     External(Obstacle),
+    /// The flash for programs is not in the flash that there is.
+    #[error("the flash for programs is said to be {place}, and its description has {flash}")]
+    OutsideFlash {
+        /// The flash for programs.
+        place: Region,
+        /// The flash that there is.
+        flash: Region,
+    },
     /// The sectors do not divide the flash.
     #[error("its flash at {flash} cannot be divided into whole sectors and pages")]
     Undivided {
@@ -129,7 +96,10 @@ pub struct LayoutError {
 
 impl Advised for LayoutError {
     fn advice(&self) -> Vec<Advice> {
-        vec![Advice::UsableChips]
+        vec![match self.source {
+            MemoryError::External(_) | MemoryError::OutsideFlash { .. } => Advice::FlashSize,
+            _ => Advice::UsableChips,
+        }]
     }
 }
 
@@ -175,6 +145,9 @@ impl MemoryMap {
         if families::keeps_last_sector(chip.family()) {
             blocks.pop();
         }
+        if let Some(place) = chip.place() {
+            keep(&mut blocks, place)?;
+        }
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
             let whole = chip
                 .target
@@ -216,6 +189,26 @@ impl Chip {
     }
 }
 
+/// Keeps the blocks that are for programs.
+fn keep(blocks: &mut Vec<Region>, place: Place) -> Result<(), MemoryError> {
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+        return Ok(());
+    };
+    let flash = Region::new(first.address, last.end());
+    let place = match place {
+        Place::BehindLoader(region) => region,
+        Place::External(bytes) => Region {
+            address: flash.address,
+            len: bytes,
+        },
+    };
+    if place.len == 0 || place.address.checked_add(place.len).is_none() || !flash.contains(place) {
+        return Err(MemoryError::OutsideFlash { place, flash });
+    }
+    blocks.retain(|block| place.contains(*block));
+    Ok(())
+}
+
 /// A region of flash, and what writes it.
 #[derive(Clone, Copy)]
 struct Flash<'a> {
@@ -232,10 +225,12 @@ fn flash_regions(chip: &Chip) -> Result<Vec<Flash<'_>>, MemoryError> {
             && region.is_executable()
             && region.accessible_by(chip.core_name())
     };
+    // Its size is known, so that it may be used.
+    let external = chip.place().is_some();
     let regions = chip.target.memory_map.iter();
     let mut all: Vec<Flash<'_>> = regions
         .filter_map(MemoryRegion::as_nvm_region)
-        .filter(|region| usable(region) && region.range.end <= EXTERNAL)
+        .filter(|region| usable(region) && (external || region.range.end <= EXTERNAL))
         .filter_map(|region| {
             let algorithm = algorithm(chip, region)?;
             Some(Flash { region, algorithm })
@@ -450,6 +445,9 @@ pub fn firmware_variables(target: &str) -> u32 {
     }
 }
 
+/// A flash of a board that has little for images beside the usual room for firmware.
+const SMALL: u32 = 128 << 10;
+
 /// Bytes for the firmware unless somebody says otherwise.
 fn usual_firmware(map: &MemoryMap) -> u32 {
     const MOST: u32 = 96 << 10;
@@ -527,8 +525,11 @@ impl Slots {
 /// Divides a chip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Layout {
-    /// The firmware's code and constants.
+    /// The firmware's code and constants, behind what the boot ROM wants before them.
     pub firmware: Region,
+    /// The part of it that is for the boot ROM, if that wants something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Region>,
     /// The images.
     pub slots: Slots,
     /// Variables, arena and stack.
@@ -572,8 +573,13 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let target = chip.processor().target();
         let limits = Limits::of(target);
-        let needed = firmware_bytes(target, false);
-        let usual = usual_firmware(map);
+        let boot = chip.boot_block().map_or(0, BootBlock::reserved);
+        let needed = firmware_bytes(target, false) + boot;
+        let usual = match chip.board() {
+            // By its name, a board keeps what it can for images.
+            Some(_) if map.flash.len <= SMALL => needed + DENSE_BYTES,
+            _ => usual_firmware(map),
+        };
         let layout = match options.firmware {
             Some(_) => Self::new(map, options),
             // Where sectors are large, no more than is needed leaves the most for images.
@@ -585,7 +591,12 @@ impl Layout {
             source,
         })?;
         let stack = limits.stack(false);
-        Ok(Self { stack, ..layout })
+        let start = layout.firmware.address;
+        Ok(Self {
+            stack,
+            boot: (boot > 0).then(|| Region::new(start, start.saturating_add(boot))),
+            ..layout
+        })
     }
 
     /// Two slots are made only if each has this many bytes.
@@ -625,6 +636,7 @@ impl Layout {
             .ok_or_else(no_room)?;
         Ok(Self {
             firmware,
+            boot: None,
             slots,
             ram: map.ram,
             stack: Limits::MAINLINE.stack(false),
@@ -632,6 +644,13 @@ impl Layout {
             dense: false,
             rooms: 1,
         })
+    }
+
+    /// The place of what is linked: the firmware's, without what the boot ROM wants.
+    #[must_use]
+    pub fn linked(&self) -> Region {
+        let start = self.boot.map_or(self.firmware.address, Region::end);
+        Region::new(start, self.firmware.end())
     }
 
     /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
@@ -642,7 +661,7 @@ impl Layout {
         let images = self.slots.whole();
         // Numbers alone: what a chip's description says could be more than a comment to the linker.
         let mut text = "MEMORY\n{\n".to_owned();
-        for (name, region) in [("FLASH", self.firmware), ("RAM", self.ram)] {
+        for (name, region) in [("FLASH", self.linked()), ("RAM", self.ram)] {
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,

@@ -9,35 +9,46 @@
 
 mod attach;
 pub mod bench;
+pub mod boards;
+mod boot;
 mod chip;
 mod chips;
 pub mod connection;
+pub mod estimate;
 mod families;
 mod firmware;
 mod flash;
+mod flash_file;
 mod log;
 pub mod memory;
+mod on_board;
 mod plan;
 mod probe;
 mod processor;
+mod region;
 pub mod run;
+pub mod serial;
 pub mod session;
 mod update;
 mod watchdog;
 mod write;
 
 pub use attach::ConnectError;
+pub use boards::{BOARDS, Board, UnknownBoard};
+pub use boot::BootBlock;
 pub use chip::{Chip, ChipError};
 pub use chips::{Chips, Summary};
 pub use connection::{Connection, TalkOptions, talk};
 pub use families::Obstacle;
 pub use firmware::{Firmware, FirmwareError, Segment, build};
 pub use flash::{FlashOptions, Flashed, Trial, flash};
+pub use flash_file::{FileError, Format, UF2_PAGE};
 pub use log::{LogMessage, LogReader, LogTable};
 pub use memory::{
     Layout, LayoutError, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots,
     firmware_bytes, firmware_variables,
 };
+pub use on_board::BoardError;
 pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
 pub use probe::{ProbeError, ProbeInfo, Selector, probes};
 pub use processor::{Architecture, Processor};

@@ -12,6 +12,7 @@ use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::slots::{Slot, State, fresh};
 
 use super::attach::scan;
+use super::boards::Board;
 use super::chip::Chip;
 use super::firmware::{Firmware, FirmwareError, Segment};
 use super::memory::{
@@ -242,6 +243,9 @@ pub struct Plan {
     /// The chip's name.
     #[serde(rename = "chip")]
     name: String,
+    /// The board that it is on, if that is known.
+    #[serde(serialize_with = "board_name", skip_serializing_if = "Option::is_none")]
+    pub board: Option<&'static Board>,
     /// The processor that code is built for.
     pub processor: Processor,
     /// The place of everything.
@@ -256,6 +260,9 @@ pub struct Plan {
     pub version: u32,
     /// The least version that the device is to run.
     pub minimum: u32,
+    /// The place of what the boot ROM wants, if that is written: firmware that is given may have brought it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Region>,
     /// Places of the firmware's parts; none if it stays as it is.
     pub firmware: Vec<Region>,
     /// Sectors that are erased for firmware and journal, which is written again with it.
@@ -297,7 +304,7 @@ impl Plan {
         let key = asked_key(firmware, options)?;
         // Else the linker would say so. Who states a size is believed.
         let (room, needed) = (
-            layout.firmware.len,
+            layout.linked().len,
             firmware_bytes(chip.processor().target(), true),
         );
         let builds = firmware.is_none() && !options.model_only && options.layout.firmware.is_none();
@@ -349,7 +356,10 @@ impl Plan {
             })
             .collect();
         let mut writes = Vec::new();
+        let mut boot = None;
         if let Some(firmware) = own {
+            boot = boot_block(chip, &layout, firmware);
+            writes.extend(boot.clone());
             writes.extend(firmware.segments.iter().cloned());
             writes.extend(layout.slots.second.iter().flat_map(|second| {
                 journal(
@@ -366,12 +376,14 @@ impl Plan {
         let plan = Self {
             chip: chip.clone(),
             name: chip.name().to_owned(),
+            board: chip.board(),
             processor: chip.processor(),
             mode,
             places,
             checksum: image.header().checksum,
             version: image.header().model_version,
             minimum: options.minimum,
+            boot: boot.as_ref().map(Region::of),
             firmware: own.map_or(Vec::new(), |own| {
                 own.segments.iter().map(Region::of).collect()
             }),
@@ -485,6 +497,13 @@ impl Plan {
     }
 }
 
+fn board_name<S: serde::Serializer>(
+    board: &Option<&'static Board>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    board.map(|board| board.name).serialize(serializer)
+}
+
 /// The key that the device is going to ask for.
 fn asked_key(
     firmware: Option<&Firmware>,
@@ -501,6 +520,19 @@ fn asked_key(
         (Some(firmware), _) => Ok(firmware.key),
         (None, key) => Ok(key),
     }
+}
+
+/// The boot block for a firmware; `None` if the chip wants none, or the firmware has its own.
+fn boot_block(chip: &Chip, layout: &Layout, firmware: &Firmware) -> Option<Segment> {
+    let place = layout.boot?;
+    let overlaps = |segment: &Segment| Region::of(segment).overlaps(place);
+    if firmware.segments.iter().any(overlaps) {
+        return None;
+    }
+    Some(Segment {
+        address: place.address,
+        bytes: chip.boot_block()?.bytes(place.address),
+    })
 }
 
 /// The segments of a journal that begins with a state. A sector may be two blocks: something goes to each half, so
@@ -545,7 +577,7 @@ fn budgets(
         budgets.push(Budget {
             what: "flash for firmware",
             parts: vec![("firmware", bytes)],
-            limit: layout.firmware.len.into(),
+            limit: layout.linked().len.into(),
         });
     }
     budgets.push(ram(image, firmware, layout));
@@ -606,7 +638,7 @@ fn divide_for(
 ) -> Result<Layout, PlanError> {
     let images = firmware.images;
     let turns = |slots: &Slots| slots.second.map(|second| (second.journal, second.b));
-    if let Ok(layout) = Layout::new(map, options)
+    if let Ok(layout) = Layout::divide(chip, map, options)
         && layout.slots.whole() == images
         && turns(&layout.slots) == firmware.turns
     {

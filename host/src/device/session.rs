@@ -14,7 +14,7 @@ use tinyspike_shared::accept::{Journal, Refusal, Start};
 use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::{
     self, Clock, Count, Fault, Head, Hello, INPUT_CHUNK, ImageState, MAX_FRAME, PROTOCOL, Receiver,
-    Request, RequestError, Response, Watch,
+    Request, RequestError, Response, UpdateFault, Watch,
 };
 
 use crate::sign::PublicKey;
@@ -32,6 +32,14 @@ pub trait Link {
     /// # Errors
     /// Where the connection is broken.
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost>;
+
+    /// Reads what the device has logged, encoded by defmt: how many bytes of `bytes` it is, 0 if the link carries no log.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    fn log(&mut self, _bytes: &mut [u8]) -> Result<usize, Lost> {
+        Ok(0)
+    }
 
     /// State of a device that does not answer, such as `its core is halted`; `None` if nobody knows.
     ///
@@ -89,6 +97,9 @@ pub enum SessionError {
     /// The device refuses a request.
     #[error("the device refuses: {0}")]
     Refused(String),
+    /// The device has not stored an image, and runs what it did.
+    #[error("the device does not store the image: {}", update_fault(*.0))]
+    Update(UpdateFault),
     /// The answer is not one to the question.
     #[error(
         "the device answers something else than it was asked for: its firmware and this program do not fit"
@@ -414,6 +425,54 @@ impl<L: Link> Session<L> {
         read_inference(&parts, 0)
     }
 
+    /// Has the device erase so many bytes of the slot that is not in use, which may take as long as `work`.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn clear(&mut self, length: u32, work: Duration) -> Result<(), SessionError> {
+        let parts = self.ask(&Request::Clear { length }, self.patience.and(work))?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Accepted { .. }) => Ok(()),
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// Has the device store a piece of an image in the slot that has been cleared.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn store(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SessionError> {
+        let parts = self.ask(&Request::Store { offset, bytes }, self.patience)?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Accepted { offset: at, length })
+                if (at, length as usize) == (offset, bytes.len()) =>
+            {
+                Ok(())
+            }
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// Has the device check what has been stored, and start from it the next time, which may take as long as `work`.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn switch(&mut self, minimum: u32, work: Duration) -> Result<Slot, SessionError> {
+        let parts = self.ask(&Request::Switch { minimum }, self.patience.and(work))?;
+        match parts.last().and_then(Part::read) {
+            Some(Response::Switched { slot }) => Ok(slot),
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    /// Starts the device again.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn restart(&mut self) -> Result<(), SessionError> {
+        self.ask(&Request::Restart, self.patience).map(|_| ())
+    }
+
     /// The potentials of an ensemble as they are, less the threshold.
     ///
     /// # Errors
@@ -535,6 +594,22 @@ impl<L: Link> Session<L> {
     }
 }
 
+fn update_fault(fault: UpdateFault) -> String {
+    match fault {
+        UpdateFault::NotHere => "its firmware does not write its own slots".into(),
+        UpdateFault::TooLarge { available } => format!("its slots have {available} bytes"),
+        UpdateFault::Order { expected } => {
+            format!("it misses the piece that begins with byte {expected}")
+        }
+        UpdateFault::Flash => "its flash fails, or reads back something else".into(),
+        UpdateFault::Minimum => {
+            "it cannot store this least version, or has a higher one already".into()
+        }
+        UpdateFault::Refused(refusal) => refusal.to_string(),
+        _ => "it gives a reason that this program does not know".into(),
+    }
+}
+
 /// Turns a device's error into one of the session.
 fn refusal(error: RequestError<'_>) -> SessionError {
     SessionError::Refused(match error {
@@ -547,6 +622,7 @@ fn refusal(error: RequestError<'_>) -> SessionError {
         RequestError::Value { input, max, found } => {
             format!("input {input} takes bytes up to {max}, one of {found} was given")
         }
+        RequestError::Update(fault) => return SessionError::Update(fault),
         RequestError::NoStep { steps } => format!("an inference has {steps} steps"),
         RequestError::NoEnsemble { ensembles } => {
             format!("the network has {ensembles} ensembles")

@@ -57,7 +57,7 @@ impl<'a, F: Flash> Journal<'a, F> {
         version: u32,
         minimum: u32,
     ) -> Result<Slot, UpdateError<F::Error>> {
-        let (named, current) = self.counts_for(running).map_err(UpdateError::Flash)?;
+        let (_, current) = self.counts_for(running).map_err(UpdateError::Flash)?;
         let state = current.map_or(State::BLANK, |s| s.record.state);
         if minimum > MINIMUM_LIMIT {
             return Err(UpdateError::Minimum { minimum });
@@ -66,12 +66,56 @@ impl<'a, F: Flash> Journal<'a, F> {
         if version < minimum {
             return Err(UpdateError::Downgrade { version, minimum });
         }
+        let (slot, current) = self.free(running, image.len())?;
+        let place = self.layout.slot(slot).start;
+        self.write(place, image)?;
+        self.append(current, State { slot, minimum })?;
+        Ok(slot)
+    }
+
+    /// Erases so many bytes of the slot that is not `running`, for an image that comes in pieces. From then on the
+    /// journal names the running one, until [`switch`](Self::switch) names the other.
+    ///
+    /// # Errors
+    /// A slot has fewer bytes, or the flash fails. Whatever the error, the running slot is as it was.
+    pub fn clear(&mut self, running: Slot, bytes: usize) -> Result<Slot, UpdateError<F::Error>> {
+        self.free(running, bytes).map(|(slot, _)| slot)
+    }
+
+    /// Writes a piece of an image to a slot that has been cleared, from a multiple of the layout's `write_size` on, and
+    /// reads it back.
+    ///
+    /// # Errors
+    /// It reaches beyond the slot, or the flash fails.
+    pub fn store(
+        &mut self,
+        slot: Slot,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Result<(), UpdateError<F::Error>> {
+        let place = self.layout.slot(slot);
+        let available = place.end.saturating_sub(place.start) as usize;
+        let needed = (offset as usize).saturating_add(bytes.len());
+        if needed > available {
+            return Err(UpdateError::TooLarge { needed, available });
+        }
+        self.write(place.start.saturating_add(offset), bytes)
+    }
+
+    /// Erases so many bytes of the slot that is not running: that slot, and the sector that counts.
+    fn free(
+        &mut self,
+        running: Slot,
+        bytes: usize,
+    ) -> Result<(Slot, Option<Sector>), UpdateError<F::Error>> {
+        let (named, current) = self.counts_for(running).map_err(UpdateError::Flash)?;
+        let state = current.map_or(State::BLANK, |s| s.record.state);
         let slot = running.other();
         let place = self.layout.slot(slot).clone();
         let available = (place.end - place.start) as usize;
-        if image.len() > available {
+        if bytes > available {
             return Err(UpdateError::TooLarge {
-                needed: image.len(),
+                needed: bytes,
                 available,
             });
         }
@@ -84,13 +128,11 @@ impl<'a, F: Flash> Journal<'a, F> {
             };
             current = Some(self.append(current, next)?);
         }
-        let end = place.start.saturating_add(image.len() as u32);
+        let end = place.start.saturating_add(bytes as u32);
         self.flash
             .erase(place.start..end)
             .map_err(UpdateError::Flash)?;
-        self.write(place.start, image)?;
-        self.append(current, State { slot, minimum })?;
-        Ok(slot)
+        Ok((slot, current))
     }
 
     /// Raises the least version that may run, and changes nothing else.

@@ -8,12 +8,13 @@ use crate::assemble::Image;
 use crate::bench::{BenchError, BenchOptions, bench, code};
 use crate::data::DataSet;
 use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure};
-use crate::device::talk;
-use crate::emulate::input_size;
-use tinyspike_board::firmware::{Board, Program, build_here};
+use crate::device::estimate::{Estimate, estimate};
+use crate::device::{Board, talk};
+use crate::emulate::{self, EmulateOptions, input_size};
+use tinyspike_board::firmware::{Board as Emulated, Program, build_here};
 
-use super::run::Broken;
 use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
+use crate::cli::broken::Broken;
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::Failure;
 use crate::cli::{files, inputs, progress};
@@ -21,6 +22,9 @@ use crate::cli::{files, inputs, progress};
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
     let image = bytes.image();
+    if let Some(board) = args.board {
+        return print(args, &estimated(args, board, &image)?, out);
+    }
     let data = if crate::stream::is_temporal(&image) {
         if let BenchTarget::Chip(chip) = &args.on {
             return Err(Failure::new(format!(
@@ -49,6 +53,25 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
+/// The cost on a board, from a run on this machine.
+fn estimated(args: &Bench, board: &'static Board, image: &Image<'_>) -> Result<Estimate, Failure> {
+    if crate::stream::is_temporal(image) {
+        return Err(Failure::new(format!(
+            "{}: there is no estimate for networks over time yet",
+            args.image.display()
+        ))
+        .hint("`tinyspike bench --on emulated:mps2-an386` counts its instructions"));
+    }
+    let data = inputs::of_image(&args.data, image, &args.bytes, Some(args.limit))?;
+    let options = EmulateOptions::default();
+    let run = emulate::run(image, &data, 0..data.len(), &options, &|_| ());
+    let run = run.map_err(|e| {
+        let (image, data) = (args.image.display(), args.data.join(", "));
+        Failure::advised(format!("{image} on {data}: {e}"), &e.advice())
+    })?;
+    estimate(board, image, &run).map_err(Failure::of)
+}
+
 /// A recording as one input after another, each a step.
 fn as_steps(image: &Image<'_>, set: &DataSet) -> Option<DataSet> {
     let steps = DataSet::new(vec![input_size(image)], set.samples().clone(), None)?;
@@ -70,7 +93,7 @@ fn print(
 
 fn emulated(
     args: &Bench,
-    board: Board,
+    board: Emulated,
     image: &ImageBuf,
     data: &DataSet,
 ) -> Result<crate::bench::Report, Failure> {
@@ -94,7 +117,7 @@ fn emulated(
 
 /// Builds what counts on an emulated board, and counts.
 pub(crate) fn count(
-    board: Board,
+    board: Emulated,
     image: &ImageBuf,
     data: &DataSet,
 ) -> Result<crate::bench::Report, BenchError> {
@@ -118,7 +141,7 @@ fn on_chip(
         chip: Some(chip.to_owned()),
         probe: args.probe.clone(),
         chip_description: args.chip_description.clone(),
-        on: None,
+        ..BoardFlags::default()
     };
     let options = DeviceBenchOptions {
         clock_mhz: args.clock_mhz,

@@ -14,7 +14,10 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(path) = &args.chip_description {
         chips.add_description(path).map_err(Failure::of)?;
     }
-    let found = chips.search(&args.search);
+    let found = match args.board {
+        Some(board) => vec![board.chip(&chips).map_err(Failure::of)?.summary()],
+        None => chips.search(&args.search),
+    };
     if found.is_empty() {
         // An unknown name's error has the nearest ones.
         chips.find(&args.search).map_err(Failure::of)?;
@@ -76,7 +79,7 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// Bytes as a person reads them.
-fn kibibytes(bytes: u32) -> String {
+pub(super) fn kibibytes(bytes: u32) -> String {
     if bytes.is_multiple_of(1 << 10) {
         format!("{}K", bytes >> 10)
     } else {

@@ -1,20 +1,34 @@
-//! `tinyspike export`: a project around an image.
+//! `tinyspike export`: a project around an image, or a file that a board takes.
 
 use std::io::Write;
 use std::path::Path;
 
+use crate::ImageBuf;
 use crate::advice::Advised as _;
 use crate::assemble::Image;
+use crate::device::Format;
 use crate::export::{self, ExportError, Kind, Project, Sample};
 use crate::stream::is_temporal;
+use crate::text::escaped;
 
+use super::flash::Wanted;
 use crate::cli::args::Export;
+use crate::cli::board;
 use crate::cli::diagnostics::{Failure, note};
 use crate::cli::outputs::Output;
 use crate::cli::{files, inputs};
 
 pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
+    if let Some((format, path)) = args.file() {
+        return file(args, &bytes, format, path, out);
+    }
+    if args.has_board_flags() {
+        return Err(Failure::new(
+            "board, chip and firmware are chosen for a file: --uf2, --hex or --bin",
+        )
+        .hint("a project says nothing about the board; --core NAME adds a core's library"));
+    }
     let image = bytes.image();
     let sample = sample(args, &image)?;
     let options = args.options();
@@ -50,6 +64,55 @@ pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
     if kind != Kind::Rust {
         let names: Vec<&str> = options.cores.iter().map(|core| core.name).collect();
         writeln!(out, "libraries: {}", names.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Writes firmware and image as a file.
+fn file(
+    args: &Export,
+    image: &ImageBuf,
+    format: Format,
+    path: &Path,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let flags = args.board().ok_or_else(|| {
+        Failure::new("a file is for one board").hint(
+            "--board NAME says which (`tinyspike boards` lists them), --chip NAME takes any chip",
+        )
+    })?;
+    let chip = board::chip(&flags)?;
+    if format == Format::Uf2 {
+        chip.uf2_family().map_err(Failure::of)?;
+    }
+    let wanted = Wanted {
+        image: &args.image,
+        chip: &chip,
+        firmware: &args.firmware,
+        model_only: false,
+        dry_run: false,
+    };
+    let inputs = [
+        Some(args.image.as_path()),
+        args.firmware.firmware.as_deref(),
+        args.firmware.key.as_deref(),
+        flags.chip_description.as_deref(),
+    ];
+    let output = Output::new(path, inputs.into_iter().flatten())?;
+    let plan = wanted.plan(image)?;
+    let contents = plan.file(format).map_err(Failure::of)?;
+    output.write(&contents)?;
+    let board = plan.board.map_or(plan.chip(), |board| board.title);
+    writeln!(
+        out,
+        "{}: firmware and image {:08x} for {}, {} bytes",
+        path.display(),
+        plan.checksum,
+        escaped(board),
+        contents.len()
+    )?;
+    if let Some(board) = plan.board {
+        writeln!(out, "flashing: {}", board.flashing)?;
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::ImageBuf;
 use crate::advice::Advised as _;
+use crate::device::serial::{self, ExchangeError, Exchanged};
 use crate::device::{
     self, Firmware, FirmwareError, FlashError, Flashed, Layout, Mode, Phase, Plan, PlanError,
     PlanOptions, Progress, Region, Trial, flash,
@@ -13,39 +15,26 @@ use crate::text::escaped;
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 
-use crate::cli::args::Flash;
+use crate::cli::args::{FirmwareFlags, Flash};
 use crate::cli::board;
+use crate::cli::broken::{Way, failure};
 use crate::cli::diagnostics::{self, Failure};
 use crate::cli::{advice, files, progress};
 
 pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     let image = files::read_image(&args.image)?;
-    let chip = board::chip(&args.board)?;
-    let key = match &args.key {
-        Some(path) => Some(files::read_public_key(path)?),
-        None => None,
-    };
-    let options = PlanOptions {
-        layout: args.layout()?,
-        model_only: args.model_only,
-        key,
-        minimum: args.minimum_version,
-    };
-    let given = args.firmware.as_deref().map(Firmware::read);
-    let given = given.transpose().map_err(Failure::of)?;
-    let refused = |error| refused(&args.image, error);
-    // What does not fit is refused before anything is built.
-    let alone = Plan::new(&chip, &image, given.as_ref(), &options).map_err(refused)?;
-    let plan = match built(args, given.is_some(), &chip, &alone.layout, key.as_ref())? {
-        Some(firmware) => Plan::new(&chip, &image, Some(&firmware), &options).map_err(refused)?,
-        None => alone,
-    };
-    for (text, advice) in plan.warnings(&image.image()) {
-        match advice {
-            Some(advice) => diagnostics::warn(format_args!("{text}; {}", advice::hint(&advice))),
-            None => diagnostics::warn(text),
-        }
+    if let Some(port) = &args.board.serial {
+        return exchange(args, port, &image, out);
     }
+    let chip = board::chip(&args.board)?;
+    let wanted = Wanted {
+        image: &args.image,
+        chip: &chip,
+        firmware: &args.firmware,
+        model_only: args.model_only,
+        dry_run: args.dry_run,
+    };
+    let plan = wanted.plan(&image)?;
     if !args.json {
         print(&plan, out)?;
     }
@@ -59,7 +48,7 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
         });
         bars.clear();
         Some(done.map_err(|error| match error {
-            FlashError::Plan(error) => refused(error),
+            FlashError::Plan(error) => refused(&args.image, error),
             other => Failure::of(other),
         })?)
     };
@@ -75,6 +64,55 @@ pub(crate) fn run(args: &Flash, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Exchanges the image over a serial line.
+fn exchange(
+    args: &Flash,
+    port: &str,
+    image: &ImageBuf,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if !args.model_only || args.dry_run {
+        return Err(Failure::new(
+            "over a serial line the image alone is written, by the firmware that is there",
+        )
+        .hint(
+            "give --model-only; `tinyspike export --board NAME` writes a file with the firmware",
+        ));
+    }
+    let mut session = serial::open(port, args.board.baud).map_err(Failure::of)?;
+    let bar = progress::bar("sending", image.bytes().len() as u64);
+    let minimum = args.firmware.minimum_version;
+    let done = serial::exchange(&mut session, image, minimum, &mut |n| bar.inc(n as u64));
+    bar.finish_and_clear();
+    let done = done.map_err(|error| match error {
+        ExchangeError::Session(error) => failure(error.into(), Way::Line),
+        ExchangeError::Refused(_) => Failure::advised(
+            format!("{}: {error}", args.image.display()),
+            &error.advice(),
+        ),
+        other => Failure::of(other),
+    })?;
+    if args.json {
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string_pretty(&json!({ "exchanged": done }))?
+        )?;
+        return Ok(());
+    }
+    let Exchanged {
+        slot,
+        bytes,
+        running,
+    } = done;
+    writeln!(out, "the image of {bytes} bytes is in slot {slot}")?;
+    match running {
+        true => writeln!(out, "the device runs it")?,
+        false => writeln!(out, "the device runs it when it starts again")?,
+    }
+    Ok(())
+}
+
 /// An error, with the image's name if it is about that.
 fn refused(image: &Path, error: PlanError) -> Failure {
     match &error {
@@ -85,32 +123,81 @@ fn refused(image: &Path, error: PlanError) -> Failure {
     }
 }
 
-/// The firmware that is built; `None` if one is given, the one on the chip stays, or a dry run can do without.
-fn built(
-    args: &Flash,
-    given: bool,
-    chip: &device::Chip,
-    layout: &Layout,
-    key: Option<&PublicKey>,
-) -> Result<Option<Firmware>, Failure> {
-    if args.model_only || given {
-        return Ok(None);
-    }
-    match device::build(chip, layout, key) {
-        Ok(firmware) => Ok(Some(firmware)),
-        Err(error @ (FirmwareError::NoTarget { .. } | FirmwareError::Obstacle { .. }))
-            if args.dry_run =>
-        {
-            diagnostics::warn(format_args!("{error}; the plan is for the image alone"));
-            Ok(None)
+/// An image that is wanted on a chip.
+pub(super) struct Wanted<'a> {
+    pub(super) image: &'a Path,
+    pub(super) chip: &'a device::Chip,
+    pub(super) firmware: &'a FirmwareFlags,
+    /// The firmware stays as it is.
+    pub(super) model_only: bool,
+    /// A plan for the image alone will do.
+    pub(super) dry_run: bool,
+}
+
+impl Wanted<'_> {
+    /// The plan, with the firmware that it takes, which is built unless it is given. Its warnings are printed.
+    pub(super) fn plan(&self, image: &ImageBuf) -> Result<Plan, Failure> {
+        let key = match &self.firmware.key {
+            Some(path) => Some(files::read_public_key(path)?),
+            None => None,
+        };
+        let options = PlanOptions {
+            layout: self.firmware.layout()?,
+            model_only: self.model_only,
+            key,
+            minimum: self.firmware.minimum_version,
+        };
+        let given = self.firmware.firmware.as_deref().map(Firmware::read);
+        let given = given.transpose().map_err(Failure::of)?;
+        let refused = |error| refused(self.image, error);
+        // What does not fit is refused before anything is built.
+        let alone = Plan::new(self.chip, image, given.as_ref(), &options).map_err(refused)?;
+        let plan = match self.built(given.is_some(), &alone.layout, key.as_ref())? {
+            Some(firmware) => {
+                Plan::new(self.chip, image, Some(&firmware), &options).map_err(refused)?
+            }
+            None => alone,
+        };
+        for (text, advice) in plan.warnings(&image.image()) {
+            match advice {
+                Some(advice) => {
+                    diagnostics::warn(format_args!("{text}; {}", advice::hint(&advice)))
+                }
+                None => diagnostics::warn(text),
+            }
         }
-        Err(error) => Err(Failure::of(error)),
+        Ok(plan)
+    }
+
+    /// The firmware that is built; `None` if one is given, the one on the chip stays, or a dry run can do without.
+    fn built(
+        &self,
+        given: bool,
+        layout: &Layout,
+        key: Option<&PublicKey>,
+    ) -> Result<Option<Firmware>, Failure> {
+        if self.model_only || given {
+            return Ok(None);
+        }
+        match device::build(self.chip, layout, key) {
+            Ok(firmware) => Ok(Some(firmware)),
+            Err(error @ (FirmwareError::NoTarget { .. } | FirmwareError::Obstacle { .. }))
+                if self.dry_run =>
+            {
+                diagnostics::warn(format_args!("{error}; the plan is for the image alone"));
+                Ok(None)
+            }
+            Err(error) => Err(Failure::of(error)),
+        }
     }
 }
 
 /// A plan as a person reads it.
 fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
     let layout = &plan.layout;
+    if let Some(board) = plan.board {
+        writeln!(out, "board      {}", board.title)?;
+    }
     writeln!(
         out,
         "chip       {}, {}",
@@ -128,6 +215,9 @@ fn print(plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "slot B     {}", place(second.b))?;
     }
     writeln!(out, "RAM        {}", place(layout.ram))?;
+    if let Some(block) = plan.boot {
+        writeln!(out, "write      {} for the boot ROM", place(block))?;
+    }
     for part in &plan.firmware {
         writeln!(out, "write      {} of firmware", place(*part))?;
     }

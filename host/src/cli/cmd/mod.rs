@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod boards;
 mod chips;
 mod convert;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure>
         Command::Run(args) => run::run(args, out),
         Command::Monitor(args) => monitor::run(args, out),
         Command::Bench(args) => bench::run(args, out),
+        Command::Boards(args) => boards::run(args, out),
         Command::Chips(args) => chips::run(args, out),
         Command::Probes(args) => probes::run(args, out),
         Command::Flash(args) => flash::run(args, out),

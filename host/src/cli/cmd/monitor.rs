@@ -4,13 +4,16 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::ImageBuf;
+use crate::assemble::Image;
+use crate::data::DataSet;
 use crate::device::run::{self, RunError, RunOptions, Tally};
-use crate::device::session::{Lost, Session, SessionError};
-use crate::device::{Connection, LogReader, LogTable, TalkOptions, talk};
+use crate::device::session::{Link, Lost, Session, SessionError};
+use crate::device::{LogReader, LogTable, TalkOptions, serial, talk};
 use crate::{emulate, judge};
 
-use super::run::{Broken, live};
+use super::run::live;
 use crate::cli::args::Monitor;
+use crate::cli::broken::{Broken, Way, failure};
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::{self, Failure};
 use crate::cli::{files, inputs};
@@ -30,6 +33,19 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         )?),
         _ => None,
     };
+    let watch = Watch {
+        args,
+        image: image.as_ref(),
+        set: set.as_ref(),
+    };
+    if let Some(port) = &args.board.serial {
+        let mut session = serial::open(port, args.board.baud).map_err(Failure::of)?;
+        let watched = watch.on(&mut session, Log { reader: None, out });
+        return watched.map_err(|e| match e {
+            Broken::Run(error) => failure(error, Way::Line),
+            other => other.failure(),
+        });
+    }
     let deployed = deploy(&args.board, args.firmware.as_deref(), bytes.as_ref())?;
     let table = LogTable::read(&deployed.firmware.path).map_err(Failure::of)?;
     if table.is_none() {
@@ -41,17 +57,28 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let (chip, firmware) = (&deployed.board.chip, Some(&deployed.firmware));
     talk(chip, firmware, &options, |session| {
-        let mut log = Log {
-            reader: table.as_ref().map(LogTable::reader),
-            out,
-        };
+        let reader = table.as_ref().map(LogTable::reader);
+        watch.on(session, Log { reader, out })
+    })
+    .map_err(Broken::failure)
+}
+
+/// A device that is to be watched.
+struct Watch<'a> {
+    args: &'a Monitor,
+    image: Option<&'a Image<'a>>,
+    set: Option<&'a DataSet>,
+}
+
+impl Watch<'_> {
+    fn on<L: Link>(&self, session: &mut Session<L>, mut log: Log<'_, '_>) -> Result<(), Broken> {
         log.show(session)?;
         let state = state(session);
         // What a firmware that has just started logs is there when it answers.
         log.show(session)?;
         state?;
         let started = Instant::now();
-        if let (Some(image), Some(set)) = (&image, &set) {
+        if let (Some(image), Some(set)) = (self.image, self.set) {
             run::check(session, image)?;
             let options = RunOptions::default();
             let judge = emulate::judge(image, set);
@@ -81,19 +108,18 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
                 }
             }
         }
-        let forever = set.is_none() && args.seconds.is_none();
-        let until = Duration::from_secs(args.seconds.unwrap_or(0));
+        let forever = self.set.is_none() && self.args.seconds.is_none();
+        let until = Duration::from_secs(self.args.seconds.unwrap_or(0));
         while forever || started.elapsed() < until {
             log.show(session)?;
             std::thread::sleep(PAUSE);
         }
         log.show(session)
-    })
-    .map_err(Broken::failure)
+    }
 }
 
 /// Sees that the firmware has not stopped and runs an image: of any other there is nothing to watch.
-fn state(session: &mut Session<Connection<'_, '_>>) -> Result<(), Broken> {
+fn state<L: Link>(session: &mut Session<L>) -> Result<(), Broken> {
     match session.hello() {
         Ok(identity) => identity.image.map(|_| ()).map_err(RunError::from)?,
         // One of another kind may log and not answer.
@@ -111,7 +137,7 @@ struct Log<'t, 'o> {
 
 impl Log<'_, '_> {
     /// Prints what has come.
-    fn show(&mut self, session: &mut Session<Connection<'_, '_>>) -> Result<(), Broken> {
+    fn show<L: Link>(&mut self, session: &mut Session<L>) -> Result<(), Broken> {
         let Some(reader) = &mut self.reader else {
             return Ok(());
         };

@@ -4,16 +4,16 @@ use std::io::Write;
 
 use crate::assemble::Image;
 use crate::data::{DataSet, NamedArray, NamedValues, write_npz};
-use crate::device::connection::Connection;
 use crate::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
-use crate::device::session::{Session, SessionError};
-use crate::device::{ConnectError, talk};
+use crate::device::session::{Link, Session};
+use crate::device::{serial, talk};
 use crate::judge::Figures;
 use crate::stream;
 use crate::text::escaped;
 
 use super::emulate::output;
 use crate::cli::args::Run;
+use crate::cli::broken::{Broken, Way, failure};
 use crate::cli::deployed::{Deployed, deploy};
 use crate::cli::diagnostics::Failure;
 use crate::cli::{files, inputs, progress};
@@ -41,7 +41,6 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         readout: (args.streams.readout).unwrap_or_else(|| stream::readout(&image)),
         stateful: args.streams.stateful,
     };
-    let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
     let network = image.description();
     let mut outputs = vec![Vec::new(); network.outputs.len()];
     let mut visit = |tally: &Tally| {
@@ -49,12 +48,22 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
             all.extend(values.iter().map(|&v| v as f32));
         }
     };
-    let report = if over_time {
-        on_board(&deployed, &image, &set, &mut visit, |session, show| {
-            run::stream(session, &image, &set, streaming, show)
-        })?
-    } else {
-        run_on(&deployed, &image, &set, &options, &mut visit)?
+    let task = Task {
+        image: &image,
+        set: &set,
+        options: &options,
+        streaming: over_time.then_some(streaming),
+    };
+    let report = match &args.board.serial {
+        Some(port) => {
+            let mut session = serial::open(port, args.board.baud).map_err(Failure::of)?;
+            let report = task.shown(&mut visit, |show| task.on(&mut session, show));
+            report.map_err(|e| failure(e, Way::Line))?
+        }
+        None => {
+            let deployed = deploy(&args.board, args.firmware.as_deref(), Some(&bytes))?;
+            task.on_board(&deployed, &mut visit)?
+        }
     };
     if let Some(output) = output {
         let arrays = outputs
@@ -85,39 +94,68 @@ pub(crate) fn run_on(
     options: &RunOptions,
     visit: &mut dyn FnMut(&Tally),
 ) -> Result<RunReport, Failure> {
-    on_board(deployed, image, set, visit, |session, show| {
-        run::run(session, image, set, options, show)
-    })
+    let task = Task {
+        image,
+        set,
+        options,
+        streaming: None,
+    };
+    task.on_board(deployed, visit)
 }
 
-/// Does a run on a board, and shows how far it is.
-fn on_board(
-    deployed: &Deployed,
-    image: &Image<'_>,
-    set: &DataSet,
-    visit: &mut dyn FnMut(&Tally),
-    work: impl FnOnce(
-        &mut Session<Connection<'_, '_>>,
-        &mut dyn FnMut(&Tally),
-    ) -> Result<RunReport, RunError>,
-) -> Result<RunReport, Failure> {
-    let bar = progress::live("running", set.len() as u64);
-    let mut show = |tally: &Tally| {
-        bar.set_position(tally.samples as u64);
-        bar.set_message(live(tally));
-        visit(tally);
-    };
-    let report = talk(
-        &deployed.board.chip,
-        Some(&deployed.firmware),
-        &deployed.talk(),
-        |session| {
-            run::check(session, image)?;
-            Ok(work(session, &mut show)?)
-        },
-    );
-    bar.finish_and_clear();
-    report.map_err(Broken::failure)
+/// A run that is to be done on a device.
+struct Task<'a> {
+    image: &'a Image<'a>,
+    set: &'a DataSet,
+    options: &'a RunOptions,
+    /// Options of a run over time.
+    streaming: Option<StreamOptions>,
+}
+
+impl Task<'_> {
+    /// Does it on a board, which may be flashed before.
+    fn on_board(
+        &self,
+        deployed: &Deployed,
+        visit: &mut dyn FnMut(&Tally),
+    ) -> Result<RunReport, Failure> {
+        let report = self.shown(visit, |show| {
+            let (chip, firmware) = (&deployed.board.chip, &deployed.firmware);
+            talk(chip, Some(firmware), &deployed.talk(), |session| {
+                self.on(session, show).map_err(Broken::from)
+            })
+        });
+        report.map_err(Broken::failure)
+    }
+
+    /// Does it with whatever device answers, if that runs the image.
+    fn on<L: Link>(
+        &self,
+        session: &mut Session<L>,
+        show: &mut dyn FnMut(&Tally),
+    ) -> Result<RunReport, RunError> {
+        run::check(session, self.image)?;
+        match self.streaming {
+            Some(options) => run::stream(session, self.image, self.set, options, show),
+            None => run::run(session, self.image, self.set, self.options, show),
+        }
+    }
+
+    /// Shows how far it is while it is done.
+    fn shown<T>(
+        &self,
+        visit: &mut dyn FnMut(&Tally),
+        work: impl FnOnce(&mut dyn FnMut(&Tally)) -> T,
+    ) -> T {
+        let bar = progress::live("running", self.set.len() as u64);
+        let done = work(&mut |tally: &Tally| {
+            bar.set_position(tally.samples as u64);
+            bar.set_message(live(tally));
+            visit(tally);
+        });
+        bar.finish_and_clear();
+        done
+    }
 }
 
 /// Checks that device and emulator did the same.
@@ -128,61 +166,6 @@ pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
             "device and emulator part at {divergence}"
         ))),
     }
-}
-
-/// Reason why a board could not be worked with.
-pub(crate) enum Broken {
-    Device(ConnectError),
-    Run(RunError),
-    Other(Failure),
-}
-
-impl From<ConnectError> for Broken {
-    fn from(error: ConnectError) -> Self {
-        Self::Device(error)
-    }
-}
-
-impl From<RunError> for Broken {
-    fn from(error: RunError) -> Self {
-        Self::Run(error)
-    }
-}
-
-impl From<Failure> for Broken {
-    fn from(failure: Failure) -> Self {
-        Self::Other(failure)
-    }
-}
-
-impl Broken {
-    pub(crate) fn failure(self) -> Failure {
-        match self {
-            Self::Device(error) => Failure::of(error),
-            Self::Run(error) => failure(error),
-            Self::Other(failure) => failure,
-        }
-    }
-}
-
-/// An error of a run, with what to do.
-fn failure(error: RunError) -> Failure {
-    let hint = match &error {
-        RunError::Session { source, .. } => match source {
-            SessionError::Lost(_) => {
-                "see that the probe is still connected and the board has power"
-            }
-            SessionError::Silent { .. } | SessionError::Fault(_) => {
-                "`tinyspike monitor` shows what the firmware logs; `tinyspike flash` restarts it"
-            }
-            _ => return Failure::from(error),
-        },
-        RunError::OtherImage { .. } | RunError::NoImage(_) => {
-            "`tinyspike flash` writes the image and its firmware"
-        }
-        _ => return Failure::from(error),
-    };
-    Failure::from(error).hint(hint)
 }
 
 /// Text beside the bar.

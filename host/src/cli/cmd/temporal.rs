@@ -84,7 +84,7 @@ pub(crate) fn convert(
         steps: args.steps.unwrap_or(STEPS),
         weight_bits: args.weight_bits.unwrap_or(WEIGHT_BITS),
         max_count: args.max_count.unwrap_or(QuantizeOptions::exact().max_count),
-        target: args.target,
+        target: args.target(),
         dt: source.dt().unwrap_or(1.0),
         ..QuantizeOptions::exact()
     });
