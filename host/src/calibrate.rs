@@ -454,7 +454,7 @@ pub fn calibrate_blocks(
 }
 
 /// Calibrates as [`calibrate_blocks`] does, for samples whose values for several inputs may lie one behind the
-/// other; also returns the first `keep` samples, so that nobody has to read them again.
+/// other; also returns at most `keep` samples at even distances, so that nobody has to read them again.
 ///
 /// # Errors
 /// As [`calibrate_blocks`].
@@ -466,10 +466,7 @@ pub(crate) fn calibrate_keeping(
 ) -> Result<(Calibration, Samples), CalibrateError> {
     let sizes = graph.input_sizes();
     let mut observer = Observer::new(graph);
-    let mut kept = Samples {
-        inputs: vec![Vec::new(); graph.inputs.len()],
-        count: 0,
-    };
+    let mut kept = Kept::new(keep, &sizes);
     blocks.for_each(&mut |block| {
         let split;
         let block = if sizes.len() > 1 && block.inputs.len() == 1 {
@@ -479,14 +476,67 @@ pub(crate) fn calibrate_keeping(
             block
         };
         observer.observe(block, progress)?;
-        let count = block.count.min(keep - kept.count);
-        for ((kept, block), size) in kept.inputs.iter_mut().zip(&block.inputs).zip(&sizes) {
-            kept.extend(block.iter().take(count * size));
-        }
-        kept.count += count;
+        kept.add(block);
         Ok(())
     })?;
-    Ok((observer.finish()?, kept))
+    Ok((observer.finish()?, kept.finish()))
+}
+
+/// Samples at even distances of a series whose length nobody knows before its end: every one, every second, every
+/// fourth and so on, as more come.
+struct Kept<'a> {
+    most: usize,
+    sizes: &'a [usize],
+    /// The distance of those that are kept.
+    stride: usize,
+    seen: usize,
+    samples: Vec<Vec<Vec<f32>>>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(most: usize, sizes: &'a [usize]) -> Self {
+        Self {
+            most,
+            sizes,
+            stride: 1,
+            seen: 0,
+            samples: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, block: &Samples) {
+        if self.most == 0 {
+            return;
+        }
+        for at in 0..block.count {
+            if self.seen.is_multiple_of(self.stride) {
+                let inputs = block.inputs.iter().zip(self.sizes);
+                let own = inputs.map(|(x, size)| x[at * size..(at + 1) * size].to_vec());
+                self.samples.push(own.collect());
+                if self.samples.len() == 2 * self.most {
+                    self.stride *= 2;
+                    let mut at = 0;
+                    self.samples.retain(|_| {
+                        at += 1;
+                        at % 2 == 1
+                    });
+                }
+            }
+            self.seen += 1;
+        }
+    }
+
+    fn finish(self) -> Samples {
+        let count = self.samples.len().min(self.most);
+        let mut inputs = vec![Vec::new(); self.sizes.len()];
+        for k in 0..count {
+            let sample = &self.samples[k * self.samples.len() / count];
+            for (kept, values) in inputs.iter_mut().zip(sample) {
+                kept.extend(values);
+            }
+        }
+        Samples { inputs, count }
+    }
 }
 
 /// The ranges of inputs alone, which is all that an exact network needs to know.

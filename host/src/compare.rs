@@ -45,7 +45,8 @@ pub struct Outcome {
     /// Figures against the targets, if there are any.
     #[serde(flatten)]
     pub figures: Figures,
-    /// The share of samples whose largest output is the model's; `None` for one output.
+    /// The share of samples whose largest output is the model's; `None` for one output, and for
+    /// outputs of several axes.
     pub agreement: Option<f64>,
 }
 
@@ -80,11 +81,16 @@ pub fn compare(
     let inputs = Inputs::new(network, std::slice::from_ref(&data), false);
     let inputs = inputs.map_err(|error| CompareError::Model(error.to_string()))?;
     let mut outputs = Vec::new();
+    let mut places = 1;
     for from in (0..count).step_by(BLOCK) {
         let x = inputs.tensors(from..count.min(from + BLOCK));
-        outputs.extend_from_slice(model(&x).map_err(CompareError::Model)?.data());
+        let y = model(&x).map_err(CompareError::Model)?;
+        places = y.shape().iter().skip(1).filter(|&&n| n > 1).count();
+        outputs.extend_from_slice(y.data());
     }
     let size = outputs.len() / count;
+    // Images, series and maps are no ranking.
+    let classes = size > 1 && places < 2;
     let graph = &deployment.graph;
     let floats = if graph.is_exact() {
         None
@@ -102,13 +108,13 @@ pub fn compare(
         let judge = judge.map(|judge| judge.behind(head).all(found));
         Outcome {
             figures: judge.unwrap_or_default(),
-            agreement: (size > 1).then(|| agreement(found, &outputs, size)),
+            agreement: classes.then(|| agreement(found, &outputs, size)),
         }
     };
     let judge = Judge::new(&data, size, THRESHOLD);
     let ranked = judge.map(|judge| judge.ranks());
-    let shown =
-        !ranked.unwrap_or(head == Some(Head::Softmax)) && (head.is_none() || floats.is_some());
+    let shown = !ranked.unwrap_or(classes && head == Some(Head::Softmax))
+        && (head.is_none() || floats.is_some());
     let reference = floats.as_deref().unwrap_or(&outputs);
     Ok(Comparison {
         samples: count,

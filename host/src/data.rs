@@ -1,8 +1,8 @@
 //! Data sets: the samples that a network is calibrated and judged on, and their labels or other targets.
 //!
 //! Turns a NumPy archive (`.npz` with the arrays `x` and, if known, `y`), a lone `.npy` array or a
-//! pair of IDX files (the MNIST format, plain or gzipped) into a [`DataSet`]. The format is told by
-//! the content, never by the name.
+//! pair of IDX files (the MNIST format, plain or gzipped), or a table of text (`.csv`), into a [`DataSet`]. The format is
+//! told by the content, never by the name.
 //!
 //! Files come from anywhere, so nothing that a header claims is believed: memory grows only with data
 //! that is really there, up to [`MAX_BYTES`], and every oddity is a [`DataError`].
@@ -10,6 +10,7 @@
 mod array;
 mod blocks;
 mod content;
+mod csv;
 mod error;
 mod events;
 mod file;

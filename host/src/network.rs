@@ -163,6 +163,8 @@ pub enum Effect {
     Identity,
     /// A function that a device can leave out at the end of a network.
     Head(Head),
+    /// A function of each value by itself, which takes arrays of any shape.
+    Pointwise,
     /// Any other function, which a device cannot compute.
     Other,
 }
@@ -172,7 +174,7 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
-    /// A softmax along the only axis, or its logarithm, which keep the ranking.
+    /// A softmax along an axis, or its logarithm, which keep the ranking along it.
     Softmax,
     /// A logistic function, which has 0.5 at 0.
     Sigmoid,

@@ -53,7 +53,7 @@ pub fn float_accuracy(
 }
 
 /// The first output of the float network for so many samples, of all inputs one behind the other.
-pub(crate) fn outputs(graph: &Graph, x: &[f32], count: usize) -> Result<Vec<f32>, OpsError> {
+pub fn outputs(graph: &Graph, x: &[f32], count: usize) -> Result<Vec<f32>, OpsError> {
     let samples = Samples {
         inputs: vec![x.to_vec()],
         count,

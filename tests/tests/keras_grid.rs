@@ -13,7 +13,7 @@ use tinyspike::import;
 use tinyspike::integrate::integrate_and_fire;
 use tinyspike::keras::{VerifyOptions, verify};
 use tinyspike::lower::{lower, lower_apart};
-use tinyspike::model::{Layer, LayerConfig, Model};
+use tinyspike::model::Model;
 use tinyspike::network::Head;
 use tinyspike::tensor::Tensor;
 
@@ -109,11 +109,7 @@ fn every_model_equals_keras() {
                     ));
                 }
             }
-            // What is converted computes the same. NengoDL has TimeDistributed over time alone.
-            let wraps = |layer: &Layer| matches!(layer.config, LayerConfig::TimeDistributed { .. });
-            if model.layers.iter().any(wraps) {
-                continue;
-            }
+            // What is converted computes the same.
             match convert(&model, &options) {
                 Ok(conversion) => {
                     let relative = VerifyOptions {
@@ -140,7 +136,7 @@ fn every_model_equals_keras() {
 }
 
 /// The models in the archive that run.
-const FILES: usize = 62;
+const FILES: usize = 114;
 
 #[test]
 fn what_is_unknown_is_named() {
@@ -148,10 +144,6 @@ fn what_is_unknown_is_named() {
     for (file, parts) in [
         ("lambda_layer.h5", ["\"lambda\" (Lambda)", "Rescaling"]),
         ("lambda.keras", ["\"lambda\" (Lambda)", "Rescaling"]),
-        (
-            "bidirectional.h5",
-            ["\"bidirectional\" (Bidirectional)", "not supported"],
-        ),
         (
             "custom_activation.keras",
             ["\"dense\" (Dense)", "mine>myact"],

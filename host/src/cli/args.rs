@@ -30,6 +30,9 @@ use crate::cli::names::{self, FiringRate, SynapseName};
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Args {
+    /// Print errors and results alone, no warnings, notes or progress.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

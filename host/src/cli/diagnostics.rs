@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::advice::{Advice, Advised};
 use crate::text::{self, paragraph};
@@ -81,12 +82,31 @@ pub(crate) fn report(failure: &Failure) -> u8 {
     1
 }
 
+/// Set if warnings and notes are not printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says whether warnings and notes are left out.
+pub(crate) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Tells whether warnings, notes and progress are left out.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 /// Prints a warning for the user on the error stream.
 pub(crate) fn warn(message: impl std::fmt::Display) {
+    if is_quiet() {
+        return;
+    }
     eprintln!("warning: {}", paragraph(&message.to_string()));
 }
 
 /// Prints a note for the user on the error stream.
 pub(crate) fn note(message: impl std::fmt::Display) {
+    if is_quiet() {
+        return;
+    }
     eprintln!("note: {}", paragraph(&message.to_string()));
 }

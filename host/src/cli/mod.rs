@@ -18,6 +18,7 @@ mod names;
 mod outputs;
 mod progress;
 mod source;
+mod warnings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
 /// Wrong arguments, `--help` and `--version` end the process, as does a debug probe that does not answer.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = args::Args::parse_from(args);
+    diagnostics::set_quiet(args.quiet);
     device::on_stall(|stall| stalled(&stall));
     let mut out = Plain::new(std::io::stdout().lock());
     match cmd::run(&args.command, &mut out) {

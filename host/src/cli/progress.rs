@@ -1,6 +1,8 @@
 //! Progress bars on the error stream, if it is a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::diagnostics::is_quiet;
 
 /// A bar over `total` samples.
 pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
@@ -9,14 +11,16 @@ pub(crate) fn bar(what: &'static str, total: u64) -> ProgressBar {
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
     .progress_chars("=> ");
-    ProgressBar::new(total).with_style(style).with_message(what)
+    shown(ProgressBar::new(total))
+        .with_style(style)
+        .with_message(what)
 }
 
 /// A counter of things whose number is not known before.
 pub(crate) fn count(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:<12} {human_pos} candidates, {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner()
+    shown(ProgressBar::new_spinner())
         .with_style(style)
         .with_message(what)
 }
@@ -28,5 +32,15 @@ pub(crate) fn live(what: &'static str, total: u64) -> ProgressBar {
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
     .progress_chars("=> ");
-    ProgressBar::new(total).with_style(style).with_prefix(what)
+    shown(ProgressBar::new(total))
+        .with_style(style)
+        .with_prefix(what)
+}
+
+/// A bar that is drawn, unless nothing but results is wanted.
+fn shown(bar: ProgressBar) -> ProgressBar {
+    if is_quiet() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
 }

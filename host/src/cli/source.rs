@@ -12,6 +12,7 @@ use crate::{Model, Network, onnx};
 
 use crate::cli::args::{ConvertFlags, DataFlags};
 use crate::cli::diagnostics::{Failure, note, warn};
+use crate::cli::warnings;
 
 /// A model of layers (from Keras or ONNX) or a NIR graph, and its network.
 pub(crate) enum Source {
@@ -67,7 +68,7 @@ impl Source {
     /// Prints what was noticed.
     pub(crate) fn show_warnings(&self) {
         match self {
-            Self::Keras(_, conversion) => conversion.warnings.iter().for_each(warn),
+            Self::Keras(_, conversion) => warnings::show(&conversion.warnings, false),
             Self::Nir(nir) => nir.show_remarks(),
         }
     }

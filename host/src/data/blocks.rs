@@ -7,7 +7,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::array::{Array, Head, Role, Values, array_called, damaged};
-use super::content::{packable, regular, unpacked_limit};
+use super::content::{packable, read_file, regular, unpacked_limit};
+use super::csv;
 use super::error::DataError;
 use super::file::{Format, labels_beside, read_labels};
 use super::idx::idx_head;
@@ -52,7 +53,8 @@ pub fn read_blocks<E: From<DataError>>(
     let mut content = File::open(path).map_err(failed)?;
     let len = regular(&content).map_err(failed)?;
     let limit = unpacked_limit(len);
-    let mut start = [0; 8];
+    // A table shows itself by its first line.
+    let mut start = [0; 256];
     let read = read_start(&mut content, &mut start).map_err(failed)?;
     content.rewind().map_err(failed)?;
     let mut content = BufReader::new(content);
@@ -81,6 +83,10 @@ pub fn read_blocks<E: From<DataError>>(
             let head = idx_head(&file, Role::Samples, limit, &mut unpacked)?;
             head.values_within(head.shape.first().copied().unwrap_or(0), packable(len))?;
             in_blocks(head, labels(format)?, &mut unpacked, block, visit)
+        }
+        None if csv::is_table(&start[..read]) => {
+            let (x, y) = csv::parse(&file, &read_file(path)?)?;
+            parts(&join(x, y)?, block, visit)
         }
         None => Err(DataError::UnknownFormat { file }.into()),
     }
@@ -211,7 +217,15 @@ fn npy<E: From<DataError>>(
         limit,
         seen.as_slice().chain(content),
     )?;
-    let set = join(x, y)?;
+    parts(&join(x, y)?, block, visit)
+}
+
+/// Hands over a data set that is held as a whole, some samples at a time.
+fn parts<E: From<DataError>>(
+    set: &DataSet,
+    block: usize,
+    visit: &mut dyn FnMut(&About, DataSet) -> Result<(), E>,
+) -> Result<About, E> {
     let about = About {
         count: set.len(),
         shape: set.shape().to_vec(),

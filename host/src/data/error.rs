@@ -16,7 +16,7 @@ pub enum DataError {
     },
     /// The content is of no known format.
     #[error(
-        "{file}: neither a NumPy archive (.npz), a NumPy array (.npy) nor an IDX file; save the samples with numpy.savez(file, x=samples, y=labels)"
+        "{file}: neither a NumPy archive (.npz), a NumPy array (.npy), an IDX file nor a table of numbers (.csv); save the samples with numpy.savez(file, x=samples, y=labels)"
     )]
     UnknownFormat {
         /// The file.

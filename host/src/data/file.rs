@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::array::{Array, Role};
 use super::content::{read_file, unpacked_limit};
+use super::csv;
 use super::error::DataError;
 use super::idx::parse_idx;
 use super::npy::parse_npy;
@@ -66,6 +67,10 @@ pub(super) fn read_labels(path: &Path) -> Result<Array, DataError> {
         Some(Format::Npy) => parse_npy(&file, "y", Role::Labels, limit, bytes.as_slice()),
         Some(Format::Idx) => parse_idx(&file, Role::Labels, limit, bytes.as_slice()),
         Some(Format::Gzip) => parse_idx(&file, Role::Labels, limit, MultiGzDecoder::new(&*bytes)),
+        None if csv::is_table(&bytes) => {
+            let (x, y) = csv::parse(&file, &bytes)?;
+            Ok(y.unwrap_or(x))
+        }
         None => Err(DataError::UnknownFormat { file }),
     }
 }
@@ -87,6 +92,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), 
             let unpacked = MultiGzDecoder::new(bytes);
             Ok((parse_idx(file, Role::Samples, limit, unpacked)?, None))
         }
+        None if csv::is_table(bytes) => csv::parse(file, bytes),
         None => Err(DataError::UnknownFormat { file: file.into() }),
     }
 }

@@ -149,7 +149,8 @@ impl TensorFunc for Activation {
             }
             Self::Tanh | Self::HardTanh => Effect::Head(Head::Tanh),
             Self::Linear => Effect::Identity,
-            _ => Effect::Other,
+            Self::Sparsemax => Effect::Other,
+            _ => Effect::Pointwise,
         }
     }
 

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::activation::Activation;
-use super::class::{Origin, class_of};
+use super::class::{Class, Origin, class_of};
 use super::dialect::Dialect;
 use super::penalty::{Penalties, Penalty};
 use super::shape::{DataFormat, Shape};
@@ -265,6 +265,12 @@ impl<'a> Args<'a> {
     pub(crate) fn set(&self, key: &str) -> bool {
         self.get(key).is_some_and(|v| truth(v) != Some(false))
     }
+}
+
+/// The class and the arguments of a layer within another one's arguments.
+pub(crate) fn object(value: Option<&Value>) -> Option<(Class, &Map<String, Value>)> {
+    let entry = value?.as_object()?;
+    Some((class_of(entry)?, entry.get("config")?.as_object()?))
 }
 
 /// Keras 2 writes some classes in two spellings.

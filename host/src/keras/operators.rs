@@ -5,9 +5,11 @@ use serde_json::{Map, Value};
 
 use super::args::{flatten, integer};
 use super::class::{Class, FUNCTIONS};
+use super::layers::unit_normalization::EPSILON;
 use super::model::{
-    Activation, ActivationLayer, Concatenate, Identity, LayerConfig, LeakyRelu, Merge, Permute,
-    Places, Reduce, Reduction, Relu, Rescaling, Reshape, Slice, Softmax,
+    Activation, ActivationLayer, Concatenate, DataFormat, Flatten, Function, Identity, LayerConfig,
+    LeakyRelu, LengthsOfOne, Merge, Permute, Places, Reduce, Reduction, Relu, Rescaling, Reshape,
+    Slice, Softmax, UnitNormalization,
 };
 
 /// A function with its arguments.
@@ -174,10 +176,53 @@ impl Operation {
                 _ => None,
             },
             "getitem" => self.slice(),
+            "expanddims" => {
+                let axis = self.integers(1, &["axis", "dim"])?;
+                Some(LengthsOfOne::Add(*axis.first()?).into())
+            }
+            "squeeze" => {
+                let axes = self.integers(1, &["axis", "squeeze_dims"]);
+                Some(LengthsOfOne::Drop(axes.unwrap_or_default()).into())
+            }
+            "flatten" => Some(
+                Flatten {
+                    data_format: DataFormat::ChannelsLast,
+                }
+                .into(),
+            ),
+            "abs" | "absolute" => Some(Function::Abs.into()),
+            "square" => Some(Function::Power(2.0).into()),
+            "sqrt" => Some(Function::Sqrt.into()),
+            "rsqrt" => Some(Function::Rsqrt.into()),
+            "log" => Some(Function::Log.into()),
+            "log1p" => Some(Function::Log1p.into()),
+            "sin" => Some(Function::Sin.into()),
+            "cos" => Some(Function::Cos.into()),
+            "pow" | "power" => {
+                let power = constants(self.argument(1, &["x2", "y"])?)?;
+                match power[..] {
+                    [power] => Some(Function::Power(power).into()),
+                    _ => None,
+                }
+            }
+            "l2normalize" => {
+                let least = self.number(2, &["epsilon"]);
+                self.normalized(least.map_or(EPSILON, |least| least as f32))
+            }
+            "normalize" => {
+                let order = self.argument(2, &["order"]);
+                let two = order.is_none_or(|order| order.as_f64() == Some(2.0));
+                // The least norm, not its square.
+                let least = self.number(3, &["epsilon"]).unwrap_or(1e-7) as f32;
+                two.then(|| self.normalized(least * least)).flatten()
+            }
             "clip" | "clipbyvalue" => {
                 let least = self.number(1, &["x_min", "clip_value_min"])?;
                 let most = self.number(2, &["x_max", "clip_value_max"])?;
-                (least == 0.0).then(|| rectified(Some(most), 0.0, 0.0))
+                Some(match least {
+                    0.0 => rectified(Some(most), 0.0, 0.0),
+                    _ => Function::Clip(least, most).into(),
+                })
             }
             "relu" => Some(rectified(
                 self.number(9, &["max_value"]),
@@ -259,6 +304,12 @@ impl Operation {
             }
             .into(),
         )
+    }
+
+    /// Vectors along an axis divided by their norms, whose squares are at least `epsilon`.
+    fn normalized(&self, epsilon: f32) -> Option<LayerConfig> {
+        let axis = self.integers(1, &["axis"]).unwrap_or(vec![-1]);
+        Some(UnitNormalization { axis, epsilon }.into())
     }
 
     fn slice(&self) -> Option<LayerConfig> {

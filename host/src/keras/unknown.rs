@@ -8,11 +8,8 @@ use super::operators;
 
 /// Classes of Keras that nothing here runs.
 const OTHERS: &[&str] = &[
-    "AdditiveAttention",
-    "Attention",
     "AutoContrast",
     "AveragePooling",
-    "Bidirectional",
     "CategoryEncoding",
     "ConvLSTM1D",
     "ConvLSTM2D",
@@ -20,10 +17,8 @@ const OTHERS: &[&str] = &[
     "CuDNNGRU",
     "CuDNNLSTM",
     "Discretization",
-    "Dot",
     "EinsumDense",
     "Equalization",
-    "GroupNormalization",
     "GroupQueryAttention",
     "HashedCrossing",
     "Hashing",
@@ -32,7 +27,6 @@ const OTHERS: &[&str] = &[
     "LocallyConnected2D",
     "MaxNumBoundingBoxes",
     "MelSpectrogram",
-    "MultiHeadAttention",
     "RNN",
     "RMSNormalization",
     "SpectralNormalization",
@@ -41,7 +35,6 @@ const OTHERS: &[&str] = &[
     "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
-    "UnitNormalization",
 ];
 
 /// The reason for a layer of `class` with these arguments, as a sentence without its full stop.

@@ -4,21 +4,23 @@
 use std::borrow::Cow;
 
 use super::attempt;
+use super::curves::with_pieces;
 use super::error::LowerError;
+use super::rewire::{move_ends, move_starts, plain, shape};
 use crate::graph::Graph;
 use crate::network::{
-    Connection, Ensemble, EnsembleId, MaxPool, Network, NeuronType, NodeId, NodeKind, PerNeuron,
-    Post, Pre, Transform,
+    Ensemble, EnsembleId, MaxPool, Network, NeuronType, NodeId, NodeKind, PerNeuron, Post, Pre,
+    Transform,
 };
 
 /// Resolves a network as [`lower`](super::lower) does, with populations of its own between linear layers if
 /// these need them. A population's values have both signs: it is a leaky rectifier of slope 1, or a
-/// rectifier if no value is below zero.
+/// rectifier if no value is below zero. Activations that no neurons have become sums of straight pieces.
 ///
 /// # Errors
 /// As [`lower`](super::lower).
 pub fn lower_apart(network: &Network) -> Result<Graph, LowerError> {
-    let mut own = Cow::Borrowed(network);
+    let mut own = with_pieces(network);
     while let Some(rectified) = rectified_before_pooling(&own) {
         own = Cow::Owned(rectified);
     }
@@ -95,43 +97,12 @@ fn add_linear(
     EnsembleId(network.ensembles.len() - 1)
 }
 
-/// Leads connections to another target.
-fn move_ends(network: &mut Network, from: Post, to: Post) {
-    for connection in &mut network.connections {
-        if connection.post == from {
-            connection.post = to;
-        }
-    }
-}
-
-/// Leads connections from another source, and probes it.
-fn move_starts(network: &mut Network, from: Pre, to: Pre) {
-    for connection in &mut network.connections {
-        if connection.pre == from {
-            connection.pre = to;
-        }
-    }
-    for probe in &mut network.probes {
-        if probe.target == from {
-            probe.target = to;
-        }
-    }
-}
-
 /// The shape that a pool sees, as its layer has it.
 fn seen_by(pool: &MaxPool) -> Vec<usize> {
     let [height, width, channels] = pool.input;
     match pool.channels_last {
         true => vec![height, width, channels],
         false => vec![channels, height, width],
-    }
-}
-
-/// A connection that passes values on.
-fn plain(pre: Pre, post: Post, size: usize) -> Connection {
-    Connection {
-        trainable: Some(false),
-        ..Connection::new(pre, post, Transform::Identity(size))
     }
 }
 
@@ -199,25 +170,6 @@ fn rises(neuron_type: &NeuronType) -> bool {
         } => *amplitude > 0.0 && *negative_slope >= 0.0,
         _ => false,
     }
-}
-
-/// The shape of a node's values, as the convolutions around it know it, and `true` if channels come last.
-fn shape(network: &Network, node: NodeId) -> (Vec<usize>, bool) {
-    let size = network.nodes[node.0].size_out;
-    let known = network.connections.iter().find_map(|c| {
-        let Transform::Convolution(conv) = &c.transform else {
-            return None;
-        };
-        let shape = if c.post == Post::Node(node) {
-            &conv.output_shape
-        } else if c.pre == Pre::Node(node) {
-            &conv.input_shape
-        } else {
-            return None;
-        };
-        (shape.iter().product::<usize>() == size).then(|| (shape.clone(), conv.channels_last))
-    });
-    known.unwrap_or((vec![size], true))
 }
 
 /// `true` if a node's values are sums of what rectifiers send, with weights that are not negative.

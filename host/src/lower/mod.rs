@@ -13,13 +13,16 @@
 //! added up: equal ways at once, links of one target as far as their sum is no larger.
 
 mod apart;
+mod curves;
 mod device;
 mod error;
 mod link;
 mod order;
 mod path;
+mod pieces;
 mod pooling;
 mod resolve;
+mod rewire;
 mod tensor_nodes;
 mod wiring;
 
@@ -35,6 +38,7 @@ use resolve::{Refused, Resolved, Resolver, Term};
 use wiring::Wiring;
 
 pub use apart::lower_apart;
+pub use curves::{Curve, curves};
 pub use error::{Fallback, ForeignNeurons, LowerError};
 
 /// Resolves a network into populations and links, with its own neurons and synapses.

@@ -7,15 +7,13 @@ use crate::network::{
 
 /// Refuses all TensorNodes at once, except those that pass values on and heads that only a probe reads.
 pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
-    let last = |id: NodeId| {
-        network.connections.iter().all(|c| c.pre != Pre::Node(id))
-            && network.probes.iter().any(|p| p.target == Pre::Node(id))
-    };
     let found: Vec<Fallback> = (0..)
         .map(NodeId)
         .zip(&network.nodes)
         .filter_map(|(id, node)| match &node.kind {
-            NodeKind::Tensor(t) if !(is_identity(t) || head(t).is_some() && last(id)) => {
+            NodeKind::Tensor(t)
+                if !(is_identity(t) || head(t).is_some() && is_last(network, id)) =>
+            {
                 Some(fallback(&node.label, t))
             }
             _ => None,
@@ -28,17 +26,22 @@ pub(super) fn refuse(network: &Network) -> Result<(), LowerError> {
     }
 }
 
+/// Tells whether probes alone read a node.
+pub(super) fn is_last(network: &Network, id: NodeId) -> bool {
+    network.connections.iter().all(|c| c.pre != Pre::Node(id))
+        && network.probes.iter().any(|p| p.target == Pre::Node(id))
+}
+
 /// A function that passes its values on, such as a layer that only does something in training.
 pub(super) fn is_identity(t: &TensorNode) -> bool {
     t.func.effect() == Effect::Identity
 }
 
-/// The head that a TensorNode computes: a softmax is one along the only axis.
+/// The head that a TensorNode computes.
 pub(super) fn head(t: &TensorNode) -> Option<Head> {
     match t.func.effect() {
-        Effect::Head(Head::Softmax) if t.shape_in.iter().filter(|&&n| n > 1).count() > 1 => None,
         Effect::Head(head) => Some(head),
-        Effect::Identity | Effect::Other => None,
+        Effect::Identity | Effect::Pointwise | Effect::Other => None,
     }
 }
 

@@ -23,7 +23,7 @@ use super::keras::{self, Net, conv, dense, layer, pool, relu, weight};
 use super::{golden, messages, without_python};
 
 /// Cases that NengoDL leaves to a TensorNode or refuses, and the default does not.
-pub(crate) const BETTER: [&str; 22] = [
+pub(crate) const BETTER: [&str; 25] = [
     "act_relu6_fn",
     "avgpool_same",
     "concat_0",
@@ -45,7 +45,10 @@ pub(crate) const BETTER: [&str; 22] = [
     "repeat",
     "rescaling",
     "separable",
+    "shared_no_split",
     "subtract_multi_input",
+    "td_nontemporal",
+    "upsampling_bilinear",
 ];
 
 /// One layer on one input.
@@ -730,6 +733,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                     use_bias: true,
                     return_sequences: false,
                     go_backwards: false,
+                    zero_output_for_mask: false,
                     mask: None,
                 }),
                 &[3],

@@ -87,7 +87,11 @@ fn objects_of_nested_networks_follow_the_parents() {
 #[test]
 fn a_model_used_twice_shares_its_weights() {
     let model = around(inner("a", None), 2);
-    let error = convert(&model, &ConvertOptions::default()).expect_err("weights are shared");
+    let compat = ConvertOptions {
+        nengo_dl_compat: true,
+        ..ConvertOptions::default()
+    };
+    let error = convert(&model, &compat).expect_err("weights are shared");
     assert_eq!(
         error.to_string(),
         "Multiple applications of layer <Dense 'a_dense'> detected; this is not supported unless \
@@ -97,6 +101,7 @@ fn a_model_used_twice_shares_its_weights() {
         split_shared_weights: true,
         ..ConvertOptions::default()
     };
+    assert!(convert(&model, &ConvertOptions::default()).is_ok());
     let conversion = convert(&model, &split).expect("it converts");
     let listing = serde_json::to_value(listing(&conversion.network)).expect("a listing is data");
     assert_eq!(listing["networks"], json!(["a.0", "a.1"]));

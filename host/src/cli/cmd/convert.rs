@@ -14,6 +14,7 @@ use crate::forward::forward;
 use crate::graph::Graph;
 use crate::inputs::Inputs;
 use crate::judge::{Judge, THRESHOLD, THRESHOLD_OF_SIGMOID};
+use crate::lower::{Curve, curves};
 use crate::network::Head;
 use crate::quantize::WEIGHT_BITS;
 use crate::tensor::Tensor;
@@ -24,6 +25,7 @@ use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::{assign, joined, show_measure};
 use crate::cli::progress;
 use crate::cli::source::{Source, scaled};
+use crate::cli::warnings;
 
 /// Tuning uses no more samples than this; of more, so many at even distances in the file.
 const TUNED: usize = 12_288;
@@ -48,11 +50,12 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             return super::temporal::convert(args, &source, files, &mut *out);
         }
     };
-    show_warnings(&conversion);
+    warnings::show(&conversion.warnings, true);
     let (deployment, few) = deploy(args, &model, &conversion)?;
     if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
         writeln!(out, "{tuning}")?;
     }
+    show_curves(&curves(&conversion.network));
     show_omissions(&deployment.graph);
     if args.calibration.is_empty() && !args.exact {
         warn(
@@ -246,10 +249,28 @@ fn deploy(
     Ok((deployment, few))
 }
 
-/// Prints the converter's warnings.
-pub(crate) fn show_warnings(conversion: &Conversion) {
-    for warning in &conversion.warnings {
-        warn(warning);
+/// Prints the activations that an image computes in straight pieces, those of one function together.
+fn show_curves(curves: &[Curve]) {
+    let mut shown: Vec<&str> = Vec::new();
+    for curve in curves {
+        if shown.contains(&curve.function.as_str()) {
+            continue;
+        }
+        shown.push(&curve.function);
+        let alike = curves
+            .iter()
+            .filter(|other| other.function == curve.function);
+        let labels: Vec<String> = alike.map(|curve| format!("{:?}", curve.label)).collect();
+        let pieces = match curve.pieces {
+            1 => "one straight piece".to_owned(),
+            n => format!("{n} straight pieces"),
+        };
+        note(format_args!(
+            "{} of {}: {pieces}, each of them neurons, which miss it by {:.3} at most",
+            curve.function,
+            labels.join(", "),
+            curve.error
+        ));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{ImageBuf, Model};
 use tinyspike_board::firmware::{Board, family};
 use tinyspike_firmware::{Event, Probe};
 
-use super::convert::{show_omissions, show_warnings};
+use super::convert::show_omissions;
 use super::run::{agreed, print, run_on};
 use super::{bench, emulate as show};
 use crate::cli::args::{BoardFlags, Demo};
@@ -25,6 +25,7 @@ use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;
 use crate::cli::progress;
+use crate::cli::warnings;
 
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
         ..ConvertOptions::default()
     };
     let conversion = model.convert(&options)?;
-    show_warnings(&conversion);
+    warnings::show(&conversion.warnings, true);
     let mut options = TuneOptions::default();
     if let Some(board) = args.on {
         options.target = family(board);

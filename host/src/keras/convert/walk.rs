@@ -44,6 +44,8 @@ enum Chosen<'m> {
     Model(&'m Model),
     /// The wrapped layer alone: a Nengo network runs over time anyway.
     Wrapped(&'m Layer),
+    /// The wrapped layer, which does the same at every step if it sees all steps at once.
+    EachStep(&'m Layer, &'m dyn LayerKind),
     /// A `TensorNode` that runs the whole layer.
     Fallback,
 }
@@ -228,6 +230,10 @@ impl<'m> Walk<'m> {
                 self.objects(used.call, |call| converter.convert(used.layer, call))
             }
             Chosen::Native(kind) => self.objects(used.call, |call| kind.convert(call)),
+            Chosen::EachStep(layer, kind) => {
+                used.call.layer = layer.layer_ref();
+                self.objects(used.call, |call| kind.convert(call))
+            }
             Chosen::Fallback => self.objects(used.call, |call| fall_back(used.layer, call)),
         }
     }
@@ -323,10 +329,11 @@ impl<'m> Walk<'m> {
         if let Some(chosen) = self.chosen.get(path) {
             let shares = match chosen {
                 Chosen::Custom(converter) => converter.has_weights(),
-                Chosen::Native(kind) => kind.has_weights(),
+                Chosen::Native(kind) | Chosen::EachStep(_, kind) => kind.has_weights(),
                 Chosen::Model(_) | Chosen::Wrapped(_) | Chosen::Fallback => false,
             };
-            if shares && !options.split_shared_weights {
+            // NengoDL trains them together; at inference each use may have weights of its own.
+            if shares && options.nengo_dl_compat && !options.split_shared_weights {
                 return Err(ConvertError::SharedLayer {
                     layer: layer.name.clone(),
                     class: type_name(&layer.class_name).to_owned(),
@@ -389,13 +396,20 @@ impl<'m> Walk<'m> {
             (LayerConfig::TimeDistributed { layer }, _) if options.temporal_model => {
                 (Ok(Chosen::Wrapped(layer)), false)
             }
-            (LayerConfig::TimeDistributed { .. }, _) => (
+            (LayerConfig::TimeDistributed { .. }, _) if options.nengo_dl_compat => (
                 Err(
                     "TimeDistributed layers can only be converted when temporal_model=True"
                         .to_owned(),
                 ),
                 false,
             ),
+            (LayerConfig::TimeDistributed { layer }, _) => match each_step(layer) {
+                Some(kind) => {
+                    let verdict = kind.convertible(layer.layer_ref(), options);
+                    (verdict.map(|()| Chosen::EachStep(layer, kind)), true)
+                }
+                None => (unregistered(), true),
+            },
             (_, Some(kind)) => match kind.native() {
                 Native::Never => (unregistered(), true),
                 Native::Extended if options.nengo_dl_compat => (unregistered(), true),
@@ -409,6 +423,19 @@ impl<'m> Walk<'m> {
             },
             (_, None) => (unregistered(), true),
         }
+    }
+}
+
+/// A layer that works along the last axis alone, so that all steps can go through it at once.
+fn each_step(layer: &Layer) -> Option<&dyn LayerKind> {
+    match &layer.config {
+        LayerConfig::Dense(_)
+        | LayerConfig::Flatten(_)
+        | LayerConfig::Identity(_)
+        | LayerConfig::Activation(_)
+        | LayerConfig::Relu(_)
+        | LayerConfig::LeakyRelu(_) => layer.config.kind(),
+        _ => None,
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::keras::model::{Embedding, LayerConfig, Mask, Masking, Model, Recurrent, TensorRef};
+use crate::keras::model::{
+    Bidirectional, Embedding, LayerConfig, Mask, Masking, Model, Recurrent, TensorRef,
+};
 
 /// Gives the recurrent layers of a model their masks, in an order of calls in which each comes after its
 /// inputs; `Err` has the layer that would need a mask and cannot take it.
@@ -26,6 +28,14 @@ pub(super) fn hand_on(model: &mut Model, order: &[(usize, usize)]) -> Result<(),
             LayerConfig::Recurrent(Recurrent {
                 mask,
                 return_sequences,
+                ..
+            })
+            | LayerConfig::Bidirectional(Bidirectional {
+                mask,
+                forward_layer:
+                    Recurrent {
+                        return_sequences, ..
+                    },
                 ..
             }) => {
                 // Keras 3 names the tensor of the mask itself, which functions compute.

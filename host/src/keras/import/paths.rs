@@ -77,7 +77,7 @@ fn fill_layer(
 ) -> Result<(), Problem> {
     let slots = slots(layer, input.as_ref())?;
     let ignored = (layer.config.kind()).is_some_and(|kind| kind.ignores_weights());
-    let vars = match &mut layer.config {
+    match &mut layer.config {
         LayerConfig::Model(model) => return fill(file, model, &format!("{group}/"), assignment),
         LayerConfig::TimeDistributed { layer } => {
             let input = input.map(|i| i.into_iter().skip(1).collect());
@@ -89,17 +89,33 @@ fn fill_layer(
             layer.weights = assignment.all(&layer.name, found.arrays)?;
             return Ok(());
         }
-        config => {
-            let place = config.kind().map_or("vars", |kind| kind.group());
-            format!("{group}/{place}")
+        _ => {}
+    }
+    let kind = layer.config.kind();
+    let place = |slot: usize| kind.map_or(("vars", slot), |kind| kind.place(slot));
+    let (last, more) = match slots.len() {
+        0 => place(0),
+        n => {
+            let (last, number) = place(n - 1);
+            (last, number + 1)
         }
     };
-    for (k, slot) in slots.iter().enumerate() {
-        let array = array(file, &format!("{vars}/{k}"), "")?;
+    // Keras 2 keeps the underscore of some attributes that hold layers.
+    let places: Vec<[String; 2]> = (0..slots.len())
+        .map(|slot| {
+            let (vars, number) = place(slot);
+            ["", "_"].map(|before| format!("{group}/{before}{vars}/{number}"))
+        })
+        .collect();
+    for (slot, [place, older]) in slots.iter().zip(&places) {
+        let array = match array(file, place, "")? {
+            None => array(file, older, "")?,
+            found => found,
+        };
         let weight = assignment.weight(&layer.name, slot, array)?;
         layer.weights.push(weight);
     }
-    let more = slots.len();
+    let vars = format!("{group}/{last}");
     if !slots.is_empty() && !ignored && file.shape(&format!("{vars}/{more}"))?.is_some() {
         return Err(Problem::ExtraWeights {
             layer: layer.name.clone(),

@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use crate::keras::activation::elu;
+use crate::network::Effect;
 
 /// Exponential growth below zero.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,10 @@ impl LayerKind for Elu {
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let alpha = self.alpha as f32;
         Ok(axes::map(axes::only(inputs)?, |v| elu(v, alpha)))
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Pointwise
     }
 
     fn advice(&self) -> (String, Option<Advice>) {

@@ -73,8 +73,8 @@ impl LayerKind for Filter {
         Ok(["initial_level", "tau"].map(slot).into())
     }
 
-    fn group(&self) -> &'static str {
-        "layer/cell/vars"
+    fn place(&self, slot: usize) -> (&'static str, usize) {
+        ("layer/cell/vars", slot)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

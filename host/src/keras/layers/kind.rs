@@ -44,9 +44,9 @@ pub(crate) trait LayerKind: fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// The group of its weights within its own, in files of Keras 3.
-    fn group(&self) -> &'static str {
-        "vars"
+    /// The group of a weight within the layer's own, in files of Keras 3, and its number there.
+    fn place(&self, slot: usize) -> (&'static str, usize) {
+        ("vars", slot)
     }
 
     /// `true` if files may hold more for it than its slots, such as the state of random numbers.

@@ -18,6 +18,7 @@ pub struct Recurrent {
     pub use_bias: bool,
     pub return_sequences: bool,
     pub go_backwards: bool,
+    pub zero_output_for_mask: bool,
     /// Steps that are left out, as a second input tells.
     pub mask: Option<Mask>,
 }
@@ -82,6 +83,7 @@ impl LayerKind for Recurrent {
             use_bias: args.flag("use_bias", true)?,
             return_sequences: args.flag("return_sequences", false)?,
             go_backwards: args.flag("go_backwards", false)?,
+            zero_output_for_mask: args.flag("zero_output_for_mask", false)?,
             mask: None,
         }))
     }
@@ -105,8 +107,8 @@ impl LayerKind for Recurrent {
         Ok(slots)
     }
 
-    fn group(&self) -> &'static str {
-        "cell/vars"
+    fn place(&self, slot: usize) -> (&'static str, usize) {
+        ("cell/vars", slot)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
@@ -134,7 +136,7 @@ impl LayerKind for Recurrent {
 }
 
 /// Runs a layer over the steps of `x`; steps that are not `shown` change nothing.
-fn run(
+pub(super) fn run(
     layer: &Recurrent,
     w: Weights<'_>,
     x: &Tensor,
@@ -204,6 +206,8 @@ fn run(
             MatMut::row_major(out, batch, n),
         )
     };
+    let is_shown =
+        |b: usize, t: usize| shown.is_none_or(|shown| shown.get(b * steps + t).is_none_or(|&s| s));
     for step in 0..steps {
         let t = if layer.go_backwards {
             steps - 1 - step
@@ -228,7 +232,7 @@ fn run(
             times(&reset, 2 * units, units, &mut candidate)?;
         }
         for b in 0..batch {
-            if shown.is_some_and(|shown| !shown.get(b * steps + t).is_none_or(|&s| s)) {
+            if !is_shown(b, t) {
                 continue;
             }
             let x = &projected[(b * steps + t) * width..][..width];
@@ -257,6 +261,9 @@ fn run(
         }
         if layer.return_sequences {
             for b in 0..batch {
+                if layer.zero_output_for_mask && !is_shown(b, t) {
+                    continue;
+                }
                 sequence[(b * steps + step) * units..][..units]
                     .copy_from_slice(&h[b * units..][..units]);
             }

@@ -1,6 +1,7 @@
 //! UpSampling1D to UpSampling3D.
 
 use super::prelude::*;
+use super::resizing::Resizing;
 use crate::keras::convert::index::{Spatial, coordinates, index_of, row_major};
 
 /// Each place becomes `size` places.
@@ -12,6 +13,24 @@ pub struct UpSampling {
     pub data_format: DataFormat,
     /// `nearest`, `bilinear` ...
     pub interpolation: String,
+}
+
+impl UpSampling {
+    /// The layer that goes bilinearly between places, for an output of this shape; `None` if this one repeats them.
+    fn resizing(&self, output: &[usize]) -> Option<Resizing> {
+        let (_, spatial) = shape::axes(self.rank, self.data_format);
+        let &[height, width] = output.get(spatial)? else {
+            return None;
+        };
+        (self.interpolation == "bilinear").then(|| Resizing {
+            height,
+            width,
+            data_format: self.data_format,
+            interpolation: self.interpolation.clone(),
+            crop_to_aspect_ratio: false,
+            crop: false,
+        })
+    }
 }
 
 impl LayerKind for UpSampling {
@@ -78,7 +97,7 @@ impl LayerKind for UpSampling {
 
     fn convertible(&self, layer: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {
         let mut arguments = Arguments::of(layer, options);
-        if self.rank == 2 {
+        if self.rank == 2 && (options.nengo_dl_compat || self.interpolation != "bilinear") {
             arguments.require("interpolation", &self.interpolation, "nearest");
         }
         arguments.verdict()
@@ -86,6 +105,9 @@ impl LayerKind for UpSampling {
 
     /// Adds a node that reads every element of the input several times.
     fn convert(&self, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
+        if let Some(resizing) = self.resizing(&call.output_shape()?) {
+            return resizing.convert(call);
+        }
         call.set_channels_last(self.data_format == DataFormat::ChannelsLast);
         let (input, output) = (call.input_shape(0)?, call.output_shape()?);
         let place = Spatial::of(call, &input, self.rank, self.size.len(), self.data_format)?;
