@@ -7,10 +7,11 @@ use tinyspike_firmware::{Engine, Image, Native, Probe};
 use tinyspike_shared::image::Header;
 use tinyspike_shared::wire::Fnv;
 
+pub use crate::callback::{Event, Spikes};
 use crate::memory::{self, Piece};
 use crate::size::{CONNECTIONS, ENSEMBLES};
+pub use crate::state::State;
 use crate::state::{BUSY, OPEN, ParsedImage};
-pub use crate::state::{Event, Spikes, State};
 pub use crate::status::Status;
 
 type CEngine<'a> = Engine<'a, Native, ENSEMBLES, CONNECTIONS>;

@@ -11,6 +11,8 @@
 #![deny(clippy::float_arithmetic)]
 
 #[cfg(feature = "calls")]
+mod callback;
+#[cfg(feature = "calls")]
 #[expect(
     unsafe_code,
     reason = "the calls of C, whose pointers are checked as far as they can be"

@@ -23,7 +23,7 @@ fn the_header_is_made_of_the_sources() {
     }
     config.after_includes = Some(start);
     let mut builder = Builder::new().with_config(config);
-    for source in ["size", "status", "calls"] {
+    for source in ["size", "status", "callback", "calls"] {
         builder = builder.with_src(root.join("src").join(source).with_extension("rs"));
     }
     let mut header = Vec::new();

@@ -56,7 +56,7 @@ pub struct Layout<const E: usize> {
     pub reuses: bool,
 }
 
-/// How ensembles are placed in the arena.
+/// Placing of ensembles in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placing {
     /// One behind another.

@@ -72,7 +72,7 @@ struct Tiles {
     /// Terms of each list that are no whole chain.
     ones_rest: usize,
     others_rest: usize,
-    /// What the weights' surplus has added to each sum, in both halves of a word.
+    /// Amount that the weights' surplus has added to each sum, in both halves of a word.
     surplus: u32,
     targets: *mut u32,
     tiles: usize,
