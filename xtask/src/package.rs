@@ -67,7 +67,8 @@ fn build(packages: &[&Package], packed: &Path) -> Result<(), Failure> {
     for Package { name, version, .. } in packages {
         let package = format!("{name}-{version}");
         let mut unpack = Command::new("tar");
-        unpack.current_dir(&place).arg("-xzf");
+        // Files get the time of now: those in packages are all of one day, and cargo would take them for built.
+        unpack.current_dir(&place).arg("-xmzf");
         shell::run(unpack.arg(packed.join(format!("{package}.crate"))))?;
         patches += &format!("{name} = {{ path = \"{package}\" }}\n");
     }
