@@ -497,8 +497,14 @@ pub struct Choice {
     pub more: [f64; 2],
 }
 
+/// Share of all connections' cycles that dense ones must save together: what computes them takes 8 KB of the device's flash.
+const WORTH: f64 = 0.1;
+
+/// Instructions and cycles of a connection, by events and densely, and whether it can be dense.
+type Priced = ([(f64, f64); 2], bool);
+
 /// Prices each connection of a network both ways, by what happened in `run` on its image, and makes those dense that are
-/// cheaper so.
+/// cheaper so, if that saves a tenth of all.
 pub fn choose(network: &mut integers::Network, image: &Image<'_>, run: &Run) -> Vec<Choice> {
     let choices = choices(network, image, run);
     for (c, choice) in network.connections.iter_mut().zip(&choices) {
@@ -526,7 +532,7 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
     let able: Vec<bool> = (network.connections.iter())
         .map(|c| can_be_dense(network, c))
         .collect();
-    let mut choices = Vec::new();
+    let mut priced = Vec::new();
     let packed = network.connections.iter().zip(&description.connections);
     for ((c, packed), able) in packed.zip(able) {
         let mut shape = Shape::of(description, packed);
@@ -560,15 +566,32 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
             (events, dense)
         };
         let both = [price(&instructions), price(&cycles)];
-        let chosen = able && both[1].1 < both[1].0;
-        let of = |(events, dense), way| if way { dense } else { events };
-        choices.push(Choice {
-            dense: chosen,
-            cycles: (both[1].0, able.then_some(both[1].1)),
-            more: both.map(|price| of(price, chosen) - of(price, c.dense)),
-        });
+        priced.push((both, able));
     }
-    choices
+    let cheaper = |&([_, (events, dense)], able): &Priced| able && dense < events;
+    let all: f64 = priced.iter().map(|([_, (events, _)], _)| events).sum();
+    let saved: f64 = (priced.iter().filter(|one| cheaper(one)))
+        .map(|([_, (events, dense)], _)| events - dense)
+        .sum();
+    let steps = description.steps;
+    let there = description.connections.iter().any(|c| {
+        let source = c.pre.ensemble();
+        let source = source.and_then(|e| description.ensembles.get(usize::from(e)));
+        source.is_some_and(|e| c.sums(e, steps).is_some())
+    });
+    let worth = there || saved >= WORTH * all;
+    let of = |(events, dense), way| if way { dense } else { events };
+    (network.connections.iter().zip(&priced))
+        .map(|(c, one)| {
+            let &(both, able) = one;
+            let chosen = worth && cheaper(one);
+            Choice {
+                dense: chosen,
+                cycles: (both[1].0, able.then_some(both[1].1)),
+                more: both.map(|price| of(price, chosen) - of(price, c.dense)),
+            }
+        })
+        .collect()
 }
 
 /// Activity of a network that is not known: so large a share of all values is no zero point.
