@@ -82,6 +82,8 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
     ///
     /// # Errors
     /// As [`parse`](Self::parse); nothing is kept then.
+    // The caller's frame stays small for what else it calls, such as the check of a signature.
+    #[inline(never)]
     pub fn parse_kept(kept: &mut Option<Self>, bytes: &'a [u8]) -> Result<(), ImageError> {
         let read = kept.insert(Self::empty()).read(bytes);
         if read.is_err() {
