@@ -32,10 +32,11 @@ impl From<Failure> for Broken {
 }
 
 impl Broken {
-    pub(crate) fn failure(self) -> Failure {
+    /// The failure of a command that went this way.
+    pub(crate) fn failure(self, way: Way) -> Failure {
         match self {
             Self::Device(error) => Failure::of(error),
-            Self::Run(error) => failure(error, Way::Probe),
+            Self::Run(error) => failure(error, way),
             Self::Other(failure) => failure,
         }
     }

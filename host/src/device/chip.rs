@@ -8,6 +8,7 @@ use probe_rs::config::{CoreType, MemoryRegion};
 use super::boards::{Board, Place};
 use super::boot::BootBlock;
 use super::families::{self, Obstacle};
+use super::likeness::nearest;
 use super::processor::{Architecture, Processor};
 use super::region::Region;
 use crate::advice::{Advice, Advised};
@@ -64,13 +65,6 @@ impl Advised for ChipError {
             Self::Unknown { .. } | Self::Ambiguous { .. } => vec![Advice::ListChips],
             _ => Vec::new(),
         }
-    }
-}
-
-fn nearest(suggestions: &[String]) -> String {
-    match suggestions {
-        [] => String::new(),
-        some => format!("; the nearest are {}", some.join(", ")),
     }
 }
 

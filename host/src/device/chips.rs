@@ -6,6 +6,7 @@ use probe_rs::config::{Chip as Variant, ChipFamily, Registry};
 use serde::Serialize;
 
 use super::chip::{Chip, ChipError};
+use super::likeness::likest;
 use super::memory::{Layout, LayoutOptions, MemoryError, MemoryMap, firmware_ram};
 use super::processor::Processor;
 use crate::file;
@@ -122,15 +123,12 @@ impl Chips {
     /// The names that are the most like one.
     fn nearest(&self, name: &str) -> Vec<String> {
         let wanted = name.to_lowercase();
-        let mut names: Vec<(f64, &str)> = self
-            .names()
-            .map(|n| (strsim::jaro_winkler(&wanted, &n.to_lowercase()), n))
-            .filter(|(likeness, _)| *likeness > 0.75)
-            .collect();
-        names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        names.dedup_by_key(|(_, n)| *n);
-        let nearest = names.into_iter().take(SUGGESTIONS);
-        nearest.map(|(_, n)| n.to_owned()).collect()
+        let names = self.names();
+        let names = names.map(|n| (strsim::jaro_winkler(&wanted, &n.to_lowercase()), n));
+        likest(names, SUGGESTIONS)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

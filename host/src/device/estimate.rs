@@ -3,7 +3,7 @@
 //! Instructions and cycles are those that tuning predicts ([`crate::cost`]) from a run on this machine. The spread is
 //! that of three things:
 //!
-//! - Predictions are held to 15 % of what is counted on emulated boards (`cargo xtask bench --shapes`).
+//! - Predictions are held to 15 % of what is counted on emulated boards (`cargo xtask bench --grid`).
 //! - Flash makes a core wait. Inside the chip that is up to 40 % (docs/performance.md). In a flash chip beside it, at most
 //!   all weights are read again in each step, in lines of a cache that take [`LINE_CYCLES`].
 //! - On an Armv6-M core, cycles are instructions times a mean ([`per_instruction`]), as no model has been fitted.

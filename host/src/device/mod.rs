@@ -19,6 +19,7 @@ mod families;
 mod firmware;
 mod flash;
 mod flash_file;
+mod likeness;
 mod log;
 pub mod memory;
 mod on_board;

@@ -428,12 +428,7 @@ impl Plan {
         ensembles: usize,
         connections: usize,
     ) -> Result<(), PlanError> {
-        let network = image.description();
-        let parts = [
-            ("ensembles", network.ensembles.len(), ensembles),
-            ("connections", network.connections.len(), connections),
-        ];
-        match parts.into_iter().find(|(_, found, limit)| found > limit) {
+        match beyond_room(image, ensembles, connections) {
             None => Ok(()),
             Some((what, found, limit)) => Err(PlanError::TooManyLayers {
                 chip: self.name.clone(),
@@ -495,6 +490,21 @@ impl Plan {
         }
         warnings
     }
+}
+
+/// The kind of parts of which an image has more than firmware that holds so many ensembles and connections, their number, and
+/// the largest.
+pub(super) fn beyond_room(
+    image: &Image<'_>,
+    ensembles: usize,
+    connections: usize,
+) -> Option<(&'static str, usize, usize)> {
+    let network = image.description();
+    let parts = [
+        ("ensembles", network.ensembles.len(), ensembles),
+        ("connections", network.connections.len(), connections),
+    ];
+    parts.into_iter().find(|(_, found, limit)| found > limit)
 }
 
 fn board_name<S: serde::Serializer>(

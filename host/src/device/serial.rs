@@ -10,6 +10,7 @@ use tinyspike_shared::accept::{Refusal, Terms};
 use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::INPUT_CHUNK;
 
+use super::plan::beyond_room;
 use super::session::{Link, Lost, Patience, Session, SessionError};
 use crate::advice::{Advice, Advised};
 use crate::image::{Image, ImageBuf};
@@ -217,19 +218,9 @@ pub fn exchange<L: Link>(
     let terms = Terms::version(least).signed(identity.key.map(|key| *key.bytes()));
     let network = terms.accept(image.bytes());
     let network: Image<'_> = network.map_err(ExchangeError::Refused)?;
-    let description = network.description();
-    for (what, found, limit) in [
-        ("ensembles", description.ensembles.len(), identity.ensembles),
-        (
-            "connections",
-            description.connections.len(),
-            identity.connections,
-        ),
-    ] {
-        let limit = usize::from(limit);
-        if found > limit {
-            return Err(ExchangeError::TooManyLayers { what, found, limit });
-        }
+    let room = [identity.ensembles, identity.connections].map(usize::from);
+    if let Some((what, found, limit)) = beyond_room(&network, room[0], room[1]) {
+        return Err(ExchangeError::TooManyLayers { what, found, limit });
     }
     let length = image.bytes().len();
     session.clear(length as u32, WORK)?;

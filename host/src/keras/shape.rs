@@ -113,6 +113,20 @@ pub(crate) fn number_axis(axis: &mut isize, rank: usize) {
     }
 }
 
+/// Counts axes from the start as [`number_axis`] does.
+pub(crate) fn number_axes(axes: &mut [isize], rank: usize) {
+    axes.iter_mut().for_each(|axis| number_axis(axis, rank));
+}
+
+/// The only input, if it has these axes.
+pub(crate) fn with_axes<'s>(inputs: &'s [Shape], axes: &[isize]) -> Result<&'s Shape, String> {
+    let input = single(inputs)?;
+    for &axis in axes {
+        axis_index(axis, input.len())?;
+    }
+    Ok(input)
+}
+
 /// The number of places of a window of `k` with step `s` over `n`.
 pub(crate) fn windows(
     n: usize,

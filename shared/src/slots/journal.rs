@@ -57,8 +57,8 @@ impl<'a, F: Flash> Journal<'a, F> {
         version: u32,
         minimum: u32,
     ) -> Result<Slot, UpdateError<F::Error>> {
-        let (_, current) = self.counts_for(running).map_err(UpdateError::Flash)?;
-        let state = current.map_or(State::BLANK, |s| s.record.state);
+        let counts = self.counts_for(running).map_err(UpdateError::Flash)?;
+        let state = counts.1.map_or(State::BLANK, |s| s.record.state);
         if minimum > MINIMUM_LIMIT {
             return Err(UpdateError::Minimum { minimum });
         }
@@ -66,7 +66,7 @@ impl<'a, F: Flash> Journal<'a, F> {
         if version < minimum {
             return Err(UpdateError::Downgrade { version, minimum });
         }
-        let (slot, current) = self.free(running, image.len())?;
+        let (slot, current) = self.free(running, counts, image.len())?;
         let place = self.layout.slot(slot).start;
         self.write(place, image)?;
         self.append(current, State { slot, minimum })?;
@@ -79,7 +79,8 @@ impl<'a, F: Flash> Journal<'a, F> {
     /// # Errors
     /// A slot has fewer bytes, or the flash fails. Whatever the error, the running slot is as it was.
     pub fn clear(&mut self, running: Slot, bytes: usize) -> Result<Slot, UpdateError<F::Error>> {
-        self.free(running, bytes).map(|(slot, _)| slot)
+        let counts = self.counts_for(running).map_err(UpdateError::Flash)?;
+        self.free(running, counts, bytes).map(|(slot, _)| slot)
     }
 
     /// Writes a piece of an image to a slot that has been cleared, from a multiple of the layout's `write_size` on, and
@@ -102,13 +103,14 @@ impl<'a, F: Flash> Journal<'a, F> {
         self.write(place.start.saturating_add(offset), bytes)
     }
 
-    /// Erases so many bytes of the slot that is not running: that slot, and the sector that counts.
+    /// Erases so many bytes of the slot that is not running: that slot, and the sector that counts, by what
+    /// [`counts_for`](Self::counts_for) has read.
     fn free(
         &mut self,
         running: Slot,
+        (named, current): (Slot, Option<Sector>),
         bytes: usize,
     ) -> Result<(Slot, Option<Sector>), UpdateError<F::Error>> {
-        let (named, current) = self.counts_for(running).map_err(UpdateError::Flash)?;
         let state = current.map_or(State::BLANK, |s| s.record.state);
         let slot = running.other();
         let place = self.layout.slot(slot).clone();

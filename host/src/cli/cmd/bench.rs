@@ -14,7 +14,7 @@ use crate::emulate::{self, EmulateOptions, input_size};
 use tinyspike_board::firmware::{Board as Emulated, Program, build_here};
 
 use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
-use crate::cli::broken::Broken;
+use crate::cli::broken::{Broken, Way};
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::Failure;
 use crate::cli::{files, inputs, progress};
@@ -166,7 +166,7 @@ fn on_chip(
         },
     );
     bar.finish_and_clear();
-    report.map_err(Broken::failure)
+    report.map_err(|e| e.failure(Way::Probe))
 }
 
 fn failure(args: &Bench, error: &BenchError) -> Failure {

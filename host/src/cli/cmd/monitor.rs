@@ -13,7 +13,7 @@ use crate::{emulate, judge};
 
 use super::run::live;
 use crate::cli::args::Monitor;
-use crate::cli::broken::{Broken, Way, failure};
+use crate::cli::broken::{Broken, Way};
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::{self, Failure};
 use crate::cli::{files, inputs};
@@ -41,10 +41,7 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(port) = &args.board.serial {
         let mut session = serial::open(port, args.board.baud).map_err(Failure::of)?;
         let watched = watch.on(&mut session, Log { reader: None, out });
-        return watched.map_err(|e| match e {
-            Broken::Run(error) => failure(error, Way::Line),
-            other => other.failure(),
-        });
+        return watched.map_err(|e| e.failure(Way::Line));
     }
     let deployed = deploy(&args.board, args.firmware.as_deref(), bytes.as_ref())?;
     let table = LogTable::read(&deployed.firmware.path).map_err(Failure::of)?;
@@ -60,7 +57,7 @@ pub(crate) fn run(args: &Monitor, out: &mut dyn Write) -> Result<(), Failure> {
         let reader = table.as_ref().map(LogTable::reader);
         watch.on(session, Log { reader, out })
     })
-    .map_err(Broken::failure)
+    .map_err(|e| e.failure(Way::Probe))
 }
 
 /// A device that is to be watched.

@@ -125,7 +125,7 @@ impl Task<'_> {
                 self.on(session, show).map_err(Broken::from)
             })
         });
-        report.map_err(Broken::failure)
+        report.map_err(|e| e.failure(Way::Probe))
     }
 
     /// Does it with whatever device answers, if that runs the image.

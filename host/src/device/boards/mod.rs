@@ -11,6 +11,7 @@ use serde::Serialize;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 
+use super::likeness::{likest, nearest};
 use super::region::Region;
 use crate::advice::{Advice, Advised};
 
@@ -136,13 +137,6 @@ impl Advised for UnknownBoard {
     }
 }
 
-fn nearest(suggestions: &[&str]) -> String {
-    match suggestions {
-        [] => String::new(),
-        some => format!("; the nearest are {}", some.join(", ")),
-    }
-}
-
 impl Board {
     /// The board with a name, in any case, with spaces, underscores or hyphens between its words.
     ///
@@ -186,20 +180,16 @@ fn plain(name: &str) -> String {
 /// The names that are the most like one.
 fn near(wanted: &str) -> Vec<&'static str> {
     const MOST: usize = 3;
-    let mut names: Vec<(f64, &'static str)> = (BOARDS.iter())
-        .map(|board| {
-            let likeness = |name: &str| {
-                let name = plain(name);
-                let part = wanted.len() >= 3 && (name.contains(wanted) || wanted.contains(&name));
-                f64::from(u8::from(part)) + strsim::jaro_winkler(wanted, &name)
-            };
-            let likest = [board.name, board.title, board.chip].map(likeness);
-            (likest.into_iter().fold(0.0, f64::max), board.name)
-        })
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .collect();
-    names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    names.into_iter().take(MOST).map(|(_, n)| n).collect()
+    let names = BOARDS.iter().map(|board| {
+        let likeness = |name: &str| {
+            let name = plain(name);
+            let part = wanted.len() >= 3 && (name.contains(wanted) || wanted.contains(&name));
+            f64::from(u8::from(part)) + strsim::jaro_winkler(wanted, &name)
+        };
+        let alike = [board.name, board.title, board.chip].map(likeness);
+        (alike.into_iter().fold(0.0, f64::max), board.name)
+    });
+    likest(names, MOST)
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ pub(crate) fn index(x: &Tensor, axis: isize) -> Result<usize, Problem> {
         })
 }
 
+/// The places of axes, as [`index`] has them.
+pub(crate) fn indices(x: &Tensor, axes: &[isize]) -> Result<Vec<usize>, Problem> {
+    axes.iter().map(|&axis| index(x, axis)).collect()
+}
+
 /// The tensor of values that were made for this shape.
 pub(crate) fn tensor(shape: Vec<usize>, data: Vec<f32>) -> Result<Tensor, Problem> {
     let found = vec![data.len()];

@@ -79,16 +79,7 @@ impl LayerKind for Attention {
     }
 
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (query, value, key) = match inputs {
-            [query, value] => (query, value, value),
-            [query, value, key] => (query, value, key),
-            _ => {
-                return Err(Problem::Inputs {
-                    expected: "two or three inputs",
-                    found: inputs.len(),
-                });
-            }
-        };
+        let (query, value, key) = roles(inputs)?;
         let scale = self.use_scale.then(|| w.get("scale")).transpose()?;
         let each = |scale: Option<&Tensor>, at: usize| {
             scale.map_or(1.0, |s| {
@@ -274,16 +265,7 @@ impl LayerKind for MultiHeadAttention {
     }
 
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (query, value, key) = match inputs {
-            [query, value] => (query, value, value),
-            [query, value, key] => (query, value, key),
-            _ => {
-                return Err(Problem::Inputs {
-                    expected: "two or three inputs",
-                    found: inputs.len(),
-                });
-            }
-        };
+        let (query, value, key) = roles(inputs)?;
         let [key_width, value_width] = self.widths().map_err(Problem::Values)?;
         let project = |x: &Tensor, at: usize, width: usize| -> Result<Tensor, Problem> {
             let (_, kernel, bias) = PROJECTIONS[at];
@@ -329,5 +311,17 @@ impl LayerKind for MultiHeadAttention {
         let out = w.get("output_kernel")?;
         let width = out.len().checked_div(value_width).unwrap_or(0);
         project(&joined, 3, width)
+    }
+}
+
+/// Queries, values and keys, which are the values unless they are given.
+fn roles(inputs: &[Tensor]) -> Result<(&Tensor, &Tensor, &Tensor), Problem> {
+    match inputs {
+        [query, value] => Ok((query, value, value)),
+        [query, value, key] => Ok((query, value, key)),
+        _ => Err(Problem::Inputs {
+            expected: "two or three inputs",
+            found: inputs.len(),
+        }),
     }
 }

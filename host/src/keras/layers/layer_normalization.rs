@@ -44,28 +44,18 @@ impl LayerKind for LayerNormalization {
     }
 
     fn number_axes(&mut self, rank: usize) {
-        for axis in &mut self.axis {
-            shape::number_axis(axis, rank);
-        }
+        shape::number_axes(&mut self.axis, rank);
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = shape::single(inputs)?;
-        for &axis in &self.axis {
-            shape::axis_index(axis, input.len())?;
-        }
-        Ok(input.clone())
+        shape::with_axes(inputs, &self.axis).cloned()
     }
 
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let x = axes::only(inputs)?;
         let rank = x.shape().len();
         // The weights' axes are in the order in which the layer names them.
-        let named = self
-            .axis
-            .iter()
-            .map(|&a| axes::index(x, a))
-            .collect::<Result<Vec<usize>, _>>()?;
+        let named = axes::indices(x, &self.axis)?;
         let order: Vec<usize> = (0..rank)
             .filter(|a| !named.contains(a))
             .chain(named.iter().copied())

@@ -27,24 +27,16 @@ impl LayerKind for UnitNormalization {
     }
 
     fn number_axes(&mut self, rank: usize) {
-        for axis in &mut self.axis {
-            shape::number_axis(axis, rank);
-        }
+        shape::number_axes(&mut self.axis, rank);
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = shape::single(inputs)?;
-        for &axis in &self.axis {
-            shape::axis_index(axis, input.len())?;
-        }
-        Ok(input.clone())
+        shape::with_axes(inputs, &self.axis).cloned()
     }
 
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let x = axes::only(inputs)?;
-        let named = (self.axis.iter())
-            .map(|&axis| axes::index(x, axis))
-            .collect::<Result<Vec<usize>, _>>()?;
+        let named = axes::indices(x, &self.axis)?;
         let kept = |at: usize| !named.contains(&at);
         let lengths = x.shape().iter().enumerate();
         let sums: Vec<usize> = (lengths.clone())
