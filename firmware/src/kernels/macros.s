@@ -15,3 +15,15 @@
 .size \name, . - \name
 .text
 .endm
+
+@ r4-r11 are 0.
+.macro ts_clear_sums
+movs r4, #0
+mov r5, r4
+mov r6, r4
+mov r7, r4
+mov r8, r4
+mov r9, r4
+mov r10, r4
+mov r11, r4
+.endm

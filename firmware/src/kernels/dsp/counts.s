@@ -2,13 +2,7 @@
 
 @ The count of the neuron in bits \low and up of \v, \at neurons behind r3 and r12. Its threshold has 16 bits.
 .macro ts_count_half v, low, at
-ldrh r10, [r3, #2 * (\at)]
-ubfx r11, \v, #\low, #15
-udiv r11, r11, r10
-add r11, #1
-cmp r11, r9
-it hi
-movhi r11, r9
+ts_spikes_half \v, \low, \at
 strb r11, [r12, #\at]
 .endm
 
@@ -28,13 +22,7 @@ ts_count_half \v, 16, \at + 1
 .macro ts_count_word v, at
 cmp \v, #0
 bpl 6f
-ldr r10, [r3, #4 * (\at)]
-bic r11, \v, #0x80000000
-udiv r11, r11, r10
-add r11, #1
-cmp r11, r9
-it hi
-movhi r11, r9
+ts_spikes_word \v, \at
 strb r11, [r12, #\at]
 6:
 .endm

@@ -74,14 +74,7 @@ mls r2, r4, r12, r2
 orr r2, #1
 strd r1, r2, [sp, #8]
 1: @ a tile
-movs r4, #0
-mov r5, r4
-mov r6, r4
-mov r7, r4
-mov r8, r4
-mov r9, r4
-mov r10, r4
-mov r11, r4
+ts_clear_sums
 ldr r0, [sp]
 ldr r1, [sp, #8]
 bx r1

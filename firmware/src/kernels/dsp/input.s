@@ -180,14 +180,7 @@ ts_end tinyspike_crossed_terms
 @ target alone
 ts_function tinyspike_crossed
 push {r1, r4-r11, lr}
-movs r4, #0
-mov r5, r4
-mov r6, r4
-mov r7, r4
-mov r8, r4
-mov r9, r4
-mov r10, r4
-mov r11, r4
+ts_clear_sums
 1:
 .rept 4
 ldrd r1, r2, [r0], #8

@@ -1,14 +1,30 @@
 @ Updates of neurons, four words of potentials at a time.
 
-@ One neuron in the lower half of \v, less its spikes unless \last; \at neurons behind r8.
-.macro ts_spike_low v, at, last
+@ r11: spikes of the neuron in bits \low and up of \v, \at neurons behind r3, and at most r9; r10: its threshold.
+.macro ts_spikes_half v, low, at
 ldrh r10, [r3, #2 * (\at)]
-ubfx r11, \v, #0, #15
+ubfx r11, \v, #\low, #15
 udiv r11, r11, r10
 add r11, #1
 cmp r11, r9
 it hi
 movhi r11, r9
+.endm
+
+@ The same of the neuron in \v, which is a whole word.
+.macro ts_spikes_word v, at
+ldr r10, [r3, #4 * (\at)]
+bic r11, \v, #0x80000000
+udiv r11, r11, r10
+add r11, #1
+cmp r11, r9
+it hi
+movhi r11, r9
+.endm
+
+@ One neuron in the lower half of \v, less its spikes unless \last; \at neurons behind r8.
+.macro ts_spike_low v, at, last
+ts_spikes_half \v, 0, \at
 .if \last == 0
 mls \v, r10, r11, \v
 .endif
@@ -19,13 +35,7 @@ str r11, [r12], #4
 
 @ The same in the upper half.
 .macro ts_spike_high v, at, last
-ldrh r10, [r3, #2 * (\at)]
-ubfx r11, \v, #16, #15
-udiv r11, r11, r10
-add r11, #1
-cmp r11, r9
-it hi
-movhi r11, r9
+ts_spikes_half \v, 16, \at
 .if \last == 0
 mul r10, r10, r11
 sub \v, \v, r10, lsl #16
@@ -51,13 +61,7 @@ ts_spike_high \v, \at + 1, \last
 .macro ts_spike_word v, at, last
 cmp \v, #0
 bpl 6f
-ldr r10, [r3, #4 * (\at)]
-bic r11, \v, #0x80000000
-udiv r11, r11, r10
-add r11, #1
-cmp r11, r9
-it hi
-movhi r11, r9
+ts_spikes_word \v, \at
 .if \last == 0
 mls \v, r10, r11, \v
 .endif

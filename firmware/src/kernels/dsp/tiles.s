@@ -158,14 +158,7 @@ sub r12, r6
 str r12, [sp, #4]
 1: @ a block
 ldrd r0, r1, [sp, #8]
-movs r4, #0
-mov r5, r4
-mov r6, r4
-mov r7, r4
-mov r8, r4
-mov r9, r4
-mov r10, r4
-mov r11, r4
+ts_clear_sums
 ldr r3, [sp, #24]
 str r3, [sp, #44]
 4: @ a row
