@@ -62,6 +62,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rooms: usize = env::var(ROOMS).map_or(Ok(1), |text| text.parse())?;
         println!("cargo::rustc-env={ROOMS}={rooms}");
         println!("cargo::rustc-link-arg-bins=--nmagic");
+        // A list of its addresses, by which it can be moved to another chip's memory.
+        println!("cargo::rustc-link-arg-bins=--emit-relocs");
         println!("cargo::rustc-link-arg-bins=-Tlink.x");
         if has("defmt") {
             println!("cargo::rustc-link-arg-bins=-Tdefmt.x");

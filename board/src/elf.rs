@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 
-use object::elf::PT_LOAD;
-use object::read::elf::{ElfFile32, ProgramHeader as _};
+use object::elf::{FileHeader32, PT_LOAD, ProgramHeader32, SHT_NOBITS, SHT_NULL, SectionHeader32};
+use object::pod::bytes_of_slice;
+use object::read::elf::{ElfFile32, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{
     LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget,
-    SectionKind, SymbolKind,
+    SectionKind, SymbolKind, U32,
 };
 
 use crate::shell::Failure;
@@ -110,6 +112,77 @@ impl Program {
     pub fn symbol(&self, name: &str) -> Option<u32> {
         self.symbols.get(name).copied()
     }
+}
+
+/// A 32-bit program without its debug information, which is most of its file. Sections keep their numbers.
+///
+/// # Errors
+/// [`Failure`] if it is no program, or has debug information before what is loaded.
+pub fn without_debug(file: &[u8]) -> Result<Vec<u8>, Failure> {
+    type Header = FileHeader32<LittleEndian>;
+    type Section = SectionHeader32<LittleEndian>;
+    const LE: LittleEndian = LittleEndian;
+    let bad = |e: object::Error| Failure::Argument(format!("it is no 32-bit ELF program: {e}"));
+    let header = Header::parse(file).map_err(bad)?;
+    let sections = header.sections(LE, file).map_err(bad)?;
+    let name = |section: &Section| sections.section_name(LE, section).unwrap_or_default();
+    let is_debug = |section: &Section| {
+        let name = name(section);
+        name.starts_with(b".debug_") || name.starts_with(b".rel.debug_")
+    };
+    let mut table: Vec<Section> = sections.iter().copied().collect();
+    let mut order: Vec<usize> = (1..table.len()).collect();
+    order.sort_by_key(|&at| table[at].sh_offset(LE));
+    // All before the first of them stays where it is.
+    let first = order.iter().find(|&&at| is_debug(&table[at]));
+    let Some(first) = first.map(|&at| table[at].sh_offset(LE)) else {
+        return Ok(file.to_vec());
+    };
+    let behind = || Failure::Argument("it has something behind its debug information".into());
+    let programs = header.program_headers(LE, file).map_err(bad)?;
+    let loaded = |program: &ProgramHeader32<LittleEndian>| {
+        program.p_offset(LE).saturating_add(program.p_filesz(LE))
+    };
+    if programs
+        .iter()
+        .any(|program| program.p_filesz(LE) > 0 && loaded(program) > first)
+    {
+        return Err(behind());
+    }
+    let mut kept = file.get(..first as usize).ok_or_else(behind)?.to_vec();
+    for at in order {
+        let section = &mut table[at];
+        if section.sh_offset(LE) < first || section.sh_type(LE) == SHT_NOBITS {
+            continue;
+        }
+        if is_debug(section) {
+            *section = Section {
+                sh_name: section.sh_name,
+                sh_type: U32::new(LE, SHT_NULL),
+                sh_flags: U32::new(LE, 0),
+                sh_addr: U32::new(LE, 0),
+                sh_offset: U32::new(LE, 0),
+                sh_size: U32::new(LE, 0),
+                sh_link: U32::new(LE, 0),
+                sh_info: U32::new(LE, 0),
+                sh_addralign: U32::new(LE, 0),
+                sh_entsize: U32::new(LE, 0),
+            };
+            continue;
+        }
+        let bytes = section.data(LE, file).map_err(bad)?;
+        kept.resize(kept.len().next_multiple_of(4), 0);
+        section.sh_offset = U32::new(LE, kept.len() as u32);
+        kept.extend_from_slice(bytes);
+    }
+    kept.resize(kept.len().next_multiple_of(4), 0);
+    let start = kept.len() as u32;
+    kept.extend_from_slice(bytes_of_slice(&table));
+    let place = offset_of!(Header, e_shoff);
+    kept.get_mut(place..place + 4)
+        .ok_or_else(behind)?
+        .copy_from_slice(&start.to_le_bytes());
+    Ok(kept)
 }
 
 fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<object::File<'a>, Failure> {

@@ -161,28 +161,15 @@ pub struct App<'a> {
 
 /// Builds the application with what is installed, and returns its path.
 ///
-/// What was built once for the same arguments is kept, and built again only if its sources have changed.
+/// What was built once for the same arguments is kept, and built again only if its sources have changed. It can be moved to another
+/// memory ([`relocate`](crate::relocate::relocate())).
 ///
 /// # Errors
 /// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
-    link(app, &[])
-}
-
-/// Builds the application as one that can be moved to another memory
-/// ([`relocate`](crate::relocate::relocate())), without debug information, and returns its path.
-///
-/// # Errors
-/// As [`app`].
-pub fn movable_app(app: &App<'_>) -> Result<PathBuf, Failure> {
-    link(app, &["-Clink-arg=--emit-relocs"])
-}
-
-/// Builds the application with some more flags of the compiler's.
-fn link(app: &App<'_>, flags: &[&str]) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(app.target)?;
     let mut same = DefaultHasher::new();
-    (app, flags).hash(&mut same);
+    app.hash(&mut same);
     let folder = target_directory().join(format!("app-{:016x}", same.finish()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
@@ -194,12 +181,6 @@ fn link(app: &App<'_>, flags: &[&str]) -> Result<PathBuf, Failure> {
         std::fs::write(&script, text).map_err(Failure::file(&script))?;
     }
     let mut command = app_cargo(&toolchain, "build", app.target, app.features, app.key);
-    for flag in flags {
-        add_flag(&mut command, app.target, flag);
-    }
-    if !flags.is_empty() {
-        command.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-    }
     command
         .env("TINYSPIKE_MEMORY", &folder)
         .env("TINYSPIKE_ROOMS", app.rooms.to_string());

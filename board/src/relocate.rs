@@ -1,6 +1,6 @@
 //! Moves a linked application to another chip's memory, as the linker would have placed it.
 //!
-//! The application's file is linked with `--emit-relocs`, so that it says which of its words are addresses. All of the flash moves by
+//! The application is linked with `--emit-relocs`, so that it says which of its words are addresses. All of the flash moves by
 //! one distance, all variables by another, and what a chip's memory fixes ([`Memory::symbols`]) gets its new value. The moved file is a
 //! whole ELF file: its headers and symbols move along.
 
@@ -12,7 +12,9 @@ use object::elf::{
     self, FileHeader32, ProgramHeader32, Rel32, SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_REL,
     SectionHeader32, Sym32,
 };
-use object::read::elf::{FileHeader as _, ProgramHeader as _, Rel as _, SectionHeader as _, Sym as _};
+use object::read::elf::{
+    FileHeader as _, ProgramHeader as _, Rel as _, SectionHeader as _, Sym as _,
+};
 
 use crate::memory::Memory;
 use crate::shell::Failure;
@@ -21,6 +23,8 @@ use crate::shell::Failure;
 const LE: LittleEndian = LittleEndian;
 /// The section of the stack, which begins the RAM.
 const STACK: &[u8] = b".stack";
+/// The section of the vector table, whose first word is the end of the stack. cortex-m-rt's `link.x` writes it as a number.
+const VECTORS: &[u8] = b".vector_table";
 /// The application's key, if it asks for one.
 const KEY: &str = "_tinyspike_public_key";
 /// Bytes between the two halves of an address, at most.
@@ -43,6 +47,8 @@ pub fn relocate(
     let mover = Mover::new(file, from, to)?;
     let mut moved = file.to_vec();
     mover.addresses(&mut moved)?;
+    let stack = to.ram.start.wrapping_add(to.stack);
+    put_word(&mut moved, mover.vectors, stack & !7)?;
     mover.headers(&mut moved)?;
     mover.symbols(&mut moved)?;
     if let Some(key) = key {
@@ -89,6 +95,8 @@ struct Mover<'a> {
     key: Option<usize>,
     /// Number of the stack's section.
     stack: usize,
+    /// The offset of the vector table in the file.
+    vectors: usize,
     from: &'a Memory,
     to: &'a Memory,
 }
@@ -108,7 +116,12 @@ impl<'a> Mover<'a> {
             .section_by_name(LE, STACK)
             .ok_or_else(|| unusable("it has no stack"))?
             .0;
+        let vectors = sections
+            .section_by_name(LE, VECTORS)
+            .ok_or_else(|| unusable("it has no vector table"))?
+            .1;
         let mut mover = Self {
+            vectors: vectors.sh_offset(LE) as usize,
             file,
             header,
             sections: sections.iter().as_slice(),
@@ -159,7 +172,8 @@ impl<'a> Mover<'a> {
 
     /// The distance that an address moves. The end of a memory moves as what it contains.
     fn distance(&self, address: u32) -> u32 {
-        let within = |region: &std::ops::Range<u32>| region.contains(&address) || region.end == address;
+        let within =
+            |region: &std::ops::Range<u32>| region.contains(&address) || region.end == address;
         if within(&self.from.flash) {
             self.flash()
         } else if within(&self.from.ram) {
@@ -200,8 +214,20 @@ impl<'a> Mover<'a> {
         for program in self.loaded() {
             let (address, stored) = (program.p_vaddr(LE), program.p_paddr(LE));
             for (what, place, bytes, from, to) in [
-                ("flash", stored, program.p_filesz(LE), &self.from.flash, &self.to.flash),
-                ("RAM", address, program.p_memsz(LE), &self.from.ram, &self.to.ram),
+                (
+                    "flash",
+                    stored,
+                    program.p_filesz(LE),
+                    &self.from.flash,
+                    &self.to.flash,
+                ),
+                (
+                    "RAM",
+                    address,
+                    program.p_memsz(LE),
+                    &self.from.ram,
+                    &self.to.ram,
+                ),
             ] {
                 if !from.contains(&place) || place == self.from.ram.start {
                     continue;
@@ -262,8 +288,8 @@ impl<'a> Mover<'a> {
             let distance = self.distance_of(symbol as usize)?;
             match place.r_type(LE) {
                 elf::R_ARM_ABS32 | elf::R_ARM_TARGET1 => {
-                    let word = u32::from(half(self.file, at)?)
-                        | u32::from(half(self.file, at + 2)?) << 16;
+                    let word =
+                        u32::from(half(self.file, at)?) | u32::from(half(self.file, at + 2)?) << 16;
                     put_word(moved, at, word.wrapping_add(distance))?;
                 }
                 elf::R_ARM_THM_MOVW_ABS_NC => {
@@ -275,11 +301,14 @@ impl<'a> Mover<'a> {
                 elf::R_ARM_THM_MOVT_ABS => {
                     let load = Load::read(self.file, at)?;
                     let found = lower.get(&(symbol, load.register()));
-                    let (_, low) = found
-                        .filter(|(at, _)| address - at <= PAIR)
-                        .ok_or_else(|| unusable(format_args!(
-                            "half an address at {address:#010x} stands alone"
-                        )))?;
+                    let (_, low) =
+                        found
+                            .filter(|(at, _)| address - at <= PAIR)
+                            .ok_or_else(|| {
+                                unusable(format_args!(
+                                    "half an address at {address:#010x} stands alone"
+                                ))
+                            })?;
                     let old = u32::from(load.immediate()) << 16 | u32::from(*low);
                     load.with((old.wrapping_add(distance) >> 16) as u16)
                         .write(moved, at)?;
@@ -360,11 +389,7 @@ impl<'a> Mover<'a> {
     }
 
     /// Moves the list of a section's addresses, so that the file may be moved again.
-    fn list(
-        &self,
-        list: &SectionHeader32<LittleEndian>,
-        moved: &mut [u8],
-    ) -> Result<(), Failure> {
+    fn list(&self, list: &SectionHeader32<LittleEndian>, moved: &mut [u8]) -> Result<(), Failure> {
         let places = list.rel(LE, self.file).map_err(unusable)?;
         let places = places.map_or(&[][..], |(places, _)| places);
         for (number, place) in places.iter().enumerate() {
@@ -389,10 +414,7 @@ impl<'a> Mover<'a> {
         let none = || unusable("it asks for no key");
         let symbol = (self.key.and_then(|at| self.symbols.get(at))).ok_or_else(none)?;
         let section = self.sections.get(usize::from(symbol.st_shndx(LE)));
-        Ok(Self::offset(
-            section.ok_or_else(none)?,
-            symbol.st_value(LE),
-        ))
+        Ok(Self::offset(section.ok_or_else(none)?, symbol.st_value(LE)))
     }
 }
 

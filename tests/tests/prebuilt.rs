@@ -9,8 +9,8 @@ use tinyspike::device::{
     Chip, Chips, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions, flash,
 };
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_board::elf::Program;
-use tinyspike_board::firmware::{App, app, movable_app};
+use tinyspike_board::elf::{Program, without_debug};
+use tinyspike_board::firmware::{App, app};
 use tinyspike_board::memory::Memory;
 use tinyspike_board::prebuilt;
 use tinyspike_board::relocate::relocate;
@@ -28,15 +28,20 @@ fn chip(machine: Machine) -> Chip {
 /// An application, ready to be moved, and its memory.
 fn movable(target: &str, key: Option<&[u8; 32]>) -> (Vec<u8>, Memory) {
     let memory = prebuilt::memory();
-    let app = App {
+    let parts = App {
         memory: &memory,
         target,
         features: &["defmt", "dense", "temporal"],
         key,
         rooms: 1,
     };
-    let elf = movable_app(&app).unwrap_or_else(|e| panic!("{e}"));
-    (fs::read(elf).unwrap(), memory)
+    let linked = fs::read(app(&parts).unwrap_or_else(|e| panic!("{e}"))).unwrap();
+    let file = without_debug(&linked).unwrap();
+    assert_eq!(
+        Program::parse(&file).unwrap().segments,
+        Program::parse(&linked).unwrap().segments
+    );
+    (file, memory)
 }
 
 /// Memories that differ from the prebuilt one in every place, with and without a second slot.

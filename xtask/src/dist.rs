@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use tinyspike::device::{Chips, Layout, LayoutOptions};
-use tinyspike_board::elf::Program;
-use tinyspike_board::firmware::{App, Board, app, movable_app};
+use tinyspike_board::elf::{self, Program};
+use tinyspike_board::firmware::{App, Board, app};
 use tinyspike_board::library::{self, CORES, Contents};
 use tinyspike_board::memory::Memory;
 use tinyspike_board::prebuilt::{self, PROGRAMS, Variant};
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Compare every application with what the linker makes of it for a chip, not one of each kind and core
     #[arg(long)]
     check_all: bool,
+    /// Only applications for these targets of the compiler's [default: all]
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
 }
 
 /// A key in the applications that ask for one, until they are moved.
@@ -39,7 +42,7 @@ const OTHER_KEY: [u8; 32] = [0xa5; 32];
 
 /// Builds the firmware, and then the tool.
 pub(crate) fn build(args: &Args) -> Result<(), Failure> {
-    let folder = firmware(args.check_all)?;
+    let folder = firmware(args)?;
     if !args.firmware {
         let tool = tool(&folder)?;
         try_out(&tool)?;
@@ -48,7 +51,7 @@ pub(crate) fn build(args: &Args) -> Result<(), Failure> {
 }
 
 /// Builds all prebuilt firmware, and returns its folder.
-pub(crate) fn firmware(check_all: bool) -> Result<PathBuf, Failure> {
+fn firmware(args: &Args) -> Result<PathBuf, Failure> {
     let folder = shell::root().join("target/prebuilt");
     // What an earlier version left would be taken, too.
     if folder.is_dir() {
@@ -57,31 +60,39 @@ pub(crate) fn firmware(check_all: bool) -> Result<PathBuf, Failure> {
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     let memory = prebuilt::memory();
     let mut total = 0;
-    for target in ALL_TARGETS {
+    let known = |target: &String| ALL_TARGETS.contains(&target.as_str());
+    if let Some(target) = args.targets.iter().find(|target| !known(target)) {
+        return Err(Failure::Argument(format!(
+            "{target} is none of {}",
+            ALL_TARGETS.join(", ")
+        )));
+    }
+    let wanted = |target: &str| args.targets.is_empty() || args.targets.iter().any(|t| t == target);
+    for target in ALL_TARGETS.into_iter().filter(|target| wanted(target)) {
         find(target)?;
     }
-    for variant in Variant::all() {
-        let mut app = App {
+    for variant in Variant::all().filter(|variant| wanted(variant.target)) {
+        let mut parts = App {
             memory: &memory,
             target: variant.target,
             features: variant.features(),
             key: variant.signed.then_some(&KEY),
             rooms: variant.rooms,
         };
-        let elf = movable_app(&app)?;
-        let bytes = fs::read(&elf).map_err(Failure::file(&elf))?;
-        if check_all || variant.rooms == 1 {
+        let elf = app(&parts)?;
+        let bytes = elf::without_debug(&fs::read(&elf).map_err(Failure::file(&elf))?)?;
+        if args.check_all || variant.rooms == 1 {
             let chip = memory_of_a_chip(variant)?;
-            app.memory = &chip;
-            app.key = variant.signed.then_some(&OTHER_KEY);
-            compare(variant, &bytes, &app)?;
+            parts.memory = &chip;
+            parts.key = variant.signed.then_some(&OTHER_KEY);
+            compare(variant, &bytes, &parts)?;
         }
         total += keep(&folder, &variant.name(), &bytes)?;
     }
     for board in Board::ALL {
         for program in PROGRAMS.into_iter().filter(|&program| board.has(program)) {
             let elf = build_program(board, program)?;
-            let bytes = fs::read(&elf).map_err(Failure::file(&elf))?;
+            let bytes = elf::without_debug(&fs::read(&elf).map_err(Failure::file(&elf))?)?;
             total += keep(&folder, &held::program_name(board, program), &bytes)?;
         }
     }
@@ -123,14 +134,18 @@ fn memory_of_a_chip(variant: Variant) -> Result<Memory, Failure> {
     let options = LayoutOptions {
         firmware: Some(96 << 10),
     };
-    let layout = Layout::of(&chip, &options)
-        .map_err(|e| wrong(&e))?;
+    let layout = Layout::of(&chip, &options).map_err(|e| wrong(&e))?;
     Ok(layout.memory())
 }
 
 /// Compares an application that is moved with the one that the linker makes.
 fn compare(variant: Variant, movable: &[u8], app_there: &App<'_>) -> Result<(), Failure> {
-    let moved = relocate(movable, &prebuilt::memory(), app_there.memory, app_there.key)?;
+    let moved = relocate(
+        movable,
+        &prebuilt::memory(),
+        app_there.memory,
+        app_there.key,
+    )?;
     let linked = app(app_there)?;
     let linked = fs::read(&linked).map_err(Failure::file(&linked))?;
     let (moved, linked) = (Program::parse(&moved)?, Program::parse(&linked)?);
@@ -177,7 +192,10 @@ fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
     let home = env::home_dir().filter(|home| home.components().count() > 1);
     for place in [Some(root), home].into_iter().flatten() {
         let text = place.display().to_string();
-        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+        if bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+        {
             return Err(Failure::Argument(format!(
                 "{} names the folder {text} of this machine",
                 tool.display()

@@ -73,14 +73,21 @@ mod size {
 static PUBLIC_KEY: [u8; tinyspike_shared::signature::PUBLIC_KEY_LEN] =
     *include_bytes!(concat!(env!("OUT_DIR"), "/public.key"));
 
-const BUILD: Build = Build {
-    version: env!("CARGO_PKG_VERSION"),
-    architecture: env!("TINYSPIKE_TARGET"),
-    #[cfg(feature = "signature")]
-    key: Some(&PUBLIC_KEY),
-    #[cfg(not(feature = "signature"))]
-    key: None,
-};
+/// What this program says of itself.
+fn build() -> Build {
+    Build {
+        version: VERSION,
+        architecture: ARCHITECTURE,
+        // Read from its place alone: prebuilt firmware gets its key when it is moved to a chip.
+        #[cfg(feature = "signature")]
+        key: Some(core::hint::black_box(&PUBLIC_KEY)),
+        #[cfg(not(feature = "signature"))]
+        key: None,
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const ARCHITECTURE: &str = env!("TINYSPIKE_TARGET");
 
 /// An image as this application holds it.
 type Held = Image<'static, { size::LIMITS.ensembles }, { size::LIMITS.connections }>;
@@ -113,8 +120,8 @@ fn main() -> ! {
     #[cfg(feature = "defmt")]
     defmt::info!(
         "tinyspike {=str} for {=str}, ticks from {}",
-        BUILD.version,
-        BUILD.architecture,
+        VERSION,
+        ARCHITECTURE,
         chip.clock
     );
     let memory = memory::spare();
@@ -123,7 +130,7 @@ fn main() -> ! {
     };
     let start = start(memory, room, chip);
     let refused = start.passed_over().unwrap_or(NOTHING);
-    let mut device = Device::new(BUILD, room.as_ref().ok_or(refused), start, memory);
+    let mut device = Device::new(build(), room.as_ref().ok_or(refused), start, memory);
     #[cfg(feature = "defmt")]
     log(device.image(), &start);
     loop {
@@ -194,7 +201,7 @@ fn accept(
 ) -> Result<(), Refusal> {
     let terms = Terms::version(minimum);
     #[cfg(feature = "signature")]
-    let terms = terms.signed(BUILD.key.copied());
+    let terms = terms.signed(build().key.copied());
     Image::parse_kept(room, terms.admit(bytes)?)?;
     let stack = size::LIMITS.stack(
         room.as_ref()
