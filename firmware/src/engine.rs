@@ -1051,6 +1051,29 @@ fn deliver_shifted<K, const E: usize, const C: usize>(
     K: Kernels<u16> + Kernels<u32>,
 {
     let weights = image.weights(c);
+    if let (SourceMap::Direct, Transform::Dense(dense)) = (&c.source, &c.transform)
+        && dense.outputs > 0
+    {
+        let (first, outputs) = (dense.first as usize, dense.outputs as usize);
+        let post = words.get_mut(first..first.saturating_add(outputs));
+        return K::dense(weights, outputs, events, shift, post.unwrap_or(&mut []));
+    }
+    shift_and_deliver::<K, E, C>(image, c, weights, events, shift, words);
+}
+
+/// Sends events, each value times 2^`shift`, over a connection that is no plain matrix. It is not inlined, so that
+/// others pay no stack for its buffer.
+#[inline(never)]
+fn shift_and_deliver<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    weights: Weights<'_>,
+    events: &[Event],
+    shift: u8,
+    words: &mut [u32],
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
     let mut values = Values::Wide(words);
     if shift == 0 {
         return deliver::<K, E, C>(image, c, weights, events, &mut values);
@@ -1139,8 +1162,8 @@ where
         Transform::Dense(dense) => {
             let (first, outputs) = (dense.first as usize, dense.outputs as usize);
             match post.part(first..first.saturating_add(outputs)) {
-                Values::Narrow(post) => K::dense(weights, outputs, events, post),
-                Values::Wide(post) => K::dense(weights, outputs, events, post),
+                Values::Narrow(post) => K::dense(weights, outputs, events, 0, post),
+                Values::Wide(post) => K::dense(weights, outputs, events, 0, post),
             }
         }
         Transform::Convolution(conv) if CONVOLUTIONS => match post {
