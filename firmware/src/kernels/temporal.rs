@@ -107,8 +107,8 @@ pub(super) fn update(
     let potentials = kind.potentials(count);
     let fits = channels > 0
         && bias.len() >= channels
-        && neurons.state.len() >= count.saturating_add(potentials)
-        && neurons.constants.len() >= row.saturating_mul(kind.rows());
+        && (neurons.state.len().checked_sub(count)).is_some_and(|rest| rest >= potentials)
+        && neurons.constants.len() / kind.rows() >= row;
     if !fits {
         return from;
     }
