@@ -184,6 +184,8 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     driven: bool,
     /// `true` if the network [is exact](tinyspike_shared::image::Description::is_exact).
     exact: bool,
+    /// `true` if a part keeps what its inputs bring.
+    keeps_currents: bool,
     kernels: PhantomData<K>,
 }
 
@@ -230,6 +232,7 @@ where
             taken,
             driven,
             exact: EXACT && exact,
+            keeps_currents: keeps_currents(image),
             kernels: PhantomData,
         })
     }
@@ -257,6 +260,7 @@ where
             taken: 0,
             driven: false,
             exact: EXACT && image.description().is_exact(),
+            keeps_currents: keeps_currents(image),
             kernels: PhantomData,
         };
         engine.reset();
@@ -286,7 +290,9 @@ where
         }
         if EXACT && self.exact {
             self.clear(layout.inboxes() as usize..self.arena.len());
-            self.settle_inputs();
+            if self.keeps_currents {
+                self.settle_inputs();
+            }
         }
     }
 
@@ -406,7 +412,7 @@ where
             self.drive(c, values, input.zero_point);
             probe.done(Layer::Input(index));
         }
-        if EXACT && self.exact && self.settle_inputs() {
+        if EXACT && self.exact && self.keeps_currents && self.settle_inputs() {
             probe.done(Layer::Input(inputs.len().saturating_sub(1)));
         }
         Ok(())
@@ -771,6 +777,13 @@ where
             Width::I32 => words.get(neuron).map(|v| v.value()),
         }
     }
+}
+
+/// Tells whether a part keeps what its inputs bring.
+fn keeps_currents<const E: usize, const C: usize>(image: &Image<'_, E, C>) -> bool {
+    let layout = image.layout();
+    let mut areas = layout.ensembles.iter().chain(&layout.outputs);
+    areas.any(Area::has_current)
 }
 
 /// The words of an arena that an image takes.

@@ -32,9 +32,6 @@ where
                 continue;
             }
             exact = true;
-            if !area.has_current() {
-                continue;
-            }
             let alone = e.inbox.is_none();
             let bias = image.biases(e);
             self.settle(area, bias, e.current_shift, |current| match alone {
@@ -45,9 +42,6 @@ where
         for (o, area) in network.outputs.iter().zip(&layout.outputs) {
             if !o.sums_up() {
                 exact = true;
-                if !area.has_current() {
-                    continue;
-                }
                 let bias = image.output_biases(o);
                 self.settle(area, bias, o.current_shift, |current| current);
             }

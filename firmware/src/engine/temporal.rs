@@ -33,7 +33,7 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
 {
     let count = e.neurons as usize;
     let deferred = kind.defers(count);
-    let (threshold, biases, constants) = outgoing.image.parameters(e);
+    let (threshold, biases, constants) = outgoing.image.parameters(e, kind);
     let mut events = Events::new();
     let mut next = 0;
     let mut updated = !deferred;

@@ -241,11 +241,13 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         self.values(e.params, e.params_len() - 4 * count, count as usize)
     }
 
-    /// θ and bias of each channel of an ensemble of 32 bits, and the constants of its neurons; found together.
+    /// θ and bias of each channel of current-based neurons, and their constants; found together.
     #[must_use]
-    pub fn parameters(&self, e: &Ensemble) -> (&'a [i32], &'a [i32], &'a [u32]) {
-        let all: &[u32] = self.values(e.params, 0, e.params_len() as usize / 4);
+    pub fn parameters(&self, e: &Ensemble, kind: CubaLif) -> (&'a [i32], &'a [i32], &'a [u32]) {
         let channels = e.channels as usize;
+        let constants = kind.constants(e.channels) as usize;
+        let count = 2 * channels + e.shares() as usize / 4 + constants;
+        let all: &[u32] = self.values(e.params, 0, count);
         let (thresholds, rest) = all.split_at(channels.min(all.len()));
         let (biases, rest) = rest.split_at(channels.min(rest.len()));
         let shares = (e.shares() as usize / 4).min(rest.len());
