@@ -228,10 +228,7 @@ fn current_based_networks_have_every_kind() {
     let mut runner = TestRunner::deterministic();
     let mut found = [0; 3];
     for _ in 0..2000 {
-        let network = temporal_networks()
-            .new_tree(&mut runner)
-            .unwrap()
-            .current();
+        let network = temporal_networks().new_tree(&mut runner).unwrap().current();
         for e in &network.ensembles {
             let Neuron::CubaLif(kind) = e.neuron else {
                 continue;

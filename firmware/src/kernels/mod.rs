@@ -18,12 +18,6 @@ mod helium;
 #[cfg(not(target_os = "none"))]
 mod lanes;
 mod portable;
-#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
-#[expect(
-    unsafe_code,
-    reason = "kernels in assembly, each call with its argument"
-)]
-mod temporal;
 #[cfg(feature = "dense")]
 mod rows;
 #[expect(
@@ -32,6 +26,12 @@ mod rows;
 )]
 mod swar;
 mod targets;
+#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
+#[expect(
+    unsafe_code,
+    reason = "kernels in assembly, each call with its argument"
+)]
+mod temporal;
 mod words;
 
 use core::ops::Range;

@@ -112,58 +112,67 @@ pub(super) fn update(
     if !fits {
         return from;
     }
-    let alone = neurons.max_count != 1 || kind.defers(count);
+    if from >= count {
+        return from;
+    }
     let state = neurons.state.as_mut_ptr();
     let constants = neurons.constants.as_ptr();
-    let update = loop_of(kind, neurons.constants);
+    let channel = if from < channels {
+        from
+    } else {
+        from.checked_rem(channels).unwrap_or(0)
+    };
+    // Constants that are shared are those of one channel.
+    let own = constants.wrapping_add(if shared { 0 } else { channel });
+    let start = state.wrapping_add(from);
     let places = events.as_mut_ptr();
-    let mut next = from;
-    while next < count {
-        let channel = if next < channels {
-            next
+    let used = events.len();
+    let place = places.wrapping_add(used);
+    let alone = neurons.max_count != 1 || kind.defers(count);
+    let mut all = Update {
+        next: start,
+        end: start.wrapping_add((count - from).min(channels - channel)),
+        thresholds: neurons.threshold.as_ptr().wrapping_add(channel),
+        decays: own,
+        bias: bias.as_ptr().wrapping_add(channel),
+        potentials: start.wrapping_add(potentials),
+        leaks: own.wrapping_add(row.wrapping_mul(LEAKS)),
+        events: place,
+        events_end: if alone {
+            place
         } else {
-            next.checked_rem(channels).unwrap_or(0)
-        };
-        let run = (count - next).min(channels - channel);
-        // Constants that are shared are those of one channel.
-        let constants = constants.wrapping_add(if shared { 0 } else { channel });
-        let start = state.wrapping_add(next);
-        let used = events.len();
-        let place = places.wrapping_add(used);
-        let mut all = Update {
-            next: start,
-            end: start.wrapping_add(run),
-            thresholds: neurons.threshold.as_ptr().wrapping_add(channel),
-            decays: constants,
-            bias: bias.as_ptr().wrapping_add(channel),
-            potentials: start.wrapping_add(potentials),
-            leaks: constants.wrapping_add(row.wrapping_mul(LEAKS)),
-            events: place,
-            events_end: if alone {
-                place
-            } else {
-                places.wrapping_add(EVENTS)
-            },
-            origin: state as usize,
-            resets: constants.wrapping_add(row),
-            reset: kind.reset as u32,
-            start,
-            offsets: if shared { 0 } else { usize::MAX },
-        };
+            places.wrapping_add(EVENTS)
+        },
+        origin: state as usize,
+        resets: own.wrapping_add(row),
+        reset: kind.reset as u32,
+        start,
+        offsets: if shared { 0 } else { usize::MAX },
+    };
+    let update = loop_of(kind, neurons.constants);
+    let next = loop {
         // SAFETY: by the lengths above, all have as many words from their pointers on as neurons are updated, but constants
         // that are shared one; potentials and leaks are there for the loops that read them. Places from
         // the first free one to the end of the buffer are free.
         unsafe { update(&raw mut all) };
-        let emitted = (all.events as usize).wrapping_sub(place as usize) / size_of::<Event>();
-        if emitted > 0 {
-            // SAFETY: so many events behind those that were there have been written, and there was room for them.
-            unsafe { events.set_len(used.wrapping_add(emitted)) };
+        let next = (all.next as usize).wrapping_sub(state as usize) / size_of::<u32>();
+        if all.next != all.end || next >= count {
+            break next;
         }
-        let done = (all.next as usize).wrapping_sub(start as usize) / size_of::<u32>();
-        next = next.wrapping_add(done);
-        if done < run {
-            break;
-        }
+        // The next neuron is of the first channel.
+        all.start = all.next;
+        all.end = all.next.wrapping_add((count - next).min(channels));
+        all.thresholds = neurons.threshold.as_ptr();
+        all.decays = constants;
+        all.bias = bias.as_ptr();
+        all.potentials = all.next.wrapping_add(potentials);
+        all.leaks = constants.wrapping_add(row.wrapping_mul(LEAKS));
+        all.resets = constants.wrapping_add(row);
+    };
+    let emitted = (all.events as usize).wrapping_sub(place as usize) / size_of::<Event>();
+    if emitted > 0 {
+        // SAFETY: so many events behind those that were there have been written, and there was room for them.
+        unsafe { events.set_len(used.wrapping_add(emitted)) };
     }
     next
 }

@@ -219,13 +219,7 @@ fn add_tile(targets: &mut [u16], at: usize, sums: &[u16]) {
 }
 
 /// Adds one event's row.
-fn add(
-    weights: Weights<'_>,
-    outputs: usize,
-    event: Event,
-    shift: u8,
-    targets: &mut Values<'_>,
-) {
+fn add(weights: Weights<'_>, outputs: usize, event: Event, shift: u8, targets: &mut Values<'_>) {
     if let Some(row) = weights.dense_row(event.source.into(), outputs) {
         let mut row = row;
         for from in (0..outputs).step_by(TILE) {

@@ -157,7 +157,7 @@ impl CubaLif {
     }
 
     /// Words of constants of so many channels.
-    pub(super) const fn constants(self, channels: u32) -> u32 {
+    pub(in super::super) const fn constants(self, channels: u32) -> u32 {
         self.rows() as u32 * if self.shared() { 1 } else { channels }
     }
 
