@@ -74,14 +74,16 @@ impl Taker for u32 {
 
     #[inline]
     fn take_pair(pair: &mut [Self], sums: u32, shift: u8) {
-        let sums = sums as i32;
         let low_sum = i32::from(sums as i16);
-        if let Some((low, high)) = pair.split_first_mut() {
-            *low = low.plus(low_sum.wrapping_shl(shift.into()));
-            if let Some(high) = high.first_mut() {
-                let high_sum = sums.wrapping_sub(low_sum) >> 16;
-                *high = high.plus(high_sum.wrapping_shl(shift.into()));
+        let high_sum = (sums as i32).wrapping_sub(low_sum) >> 16;
+        let shifted = |sum: i32| sum.wrapping_shl(shift.into());
+        match pair {
+            [low, high] => {
+                *low = low.plus(shifted(low_sum));
+                *high = high.plus(shifted(high_sum));
             }
+            [low] => *low = low.plus(shifted(low_sum)),
+            _ => {}
         }
     }
 }
