@@ -9,6 +9,7 @@ use super::super::{Potential, portable};
 #[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
+    fn tinyspike_swar_take(sums: *const u32, targets: *mut u32, count: usize, shift: u32);
 }
 
 /// Targets that are summed together.
@@ -37,6 +38,13 @@ pub trait Taker: Potential {
 
     /// Adds two sums, s0 + 2^16 s1, each times 2^`shift`, to one or two targets. Those of 16 bits are not shifted.
     fn take_pair(pair: &mut [Self], sums: u32, shift: u8);
+
+    /// Adds the sums of a tile to as many targets as there are.
+    fn take(targets: &mut [Self], sums: &[u32; WORDS], shift: u8) {
+        for (pair, &sums) in targets.chunks_mut(2).zip(sums) {
+            Self::take_pair(pair, sums, shift);
+        }
+    }
 
     /// The targets of a tile as sums, if they are such themselves.
     fn sums(_targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
@@ -71,6 +79,17 @@ impl Taker for u16 {
 
 impl Taker for u32 {
     const BUDGET: u32 = 255;
+
+    #[cfg(tinyspike_kernels = "swar")]
+    fn take(targets: &mut [Self], sums: &[u32; WORDS], shift: u8) {
+        let count = targets.len().min(TILE);
+        if count > 0 {
+            // SAFETY: there are so many targets, and sums for a whole tile of them.
+            unsafe {
+                tinyspike_swar_take(sums.as_ptr(), targets.as_mut_ptr(), count, shift.into());
+            }
+        }
+    }
 
     #[inline]
     fn take_pair(pair: &mut [Self], sums: u32, shift: u8) {
@@ -171,9 +190,7 @@ impl<'a> Rows<'a> {
                 let mut sums = [0; WORDS];
                 // SAFETY: as above.
                 unsafe { self.add_tile(tile, events, more, &mut sums) };
-                for (pair, sums) in targets.chunks_mut(2).zip(sums) {
-                    P::take_pair(pair, sums, shift);
-                }
+                P::take(targets, &sums, shift);
             }
         }
     }
