@@ -21,9 +21,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let files = fs::read_dir(folder)?.map(|file| file.map(|file| file.path()));
         let mut files = files.collect::<Result<Vec<_>, _>>()?;
         files.sort();
-        for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "z")) {
+        for file in files
+            .iter()
+            .filter(|file| file.extension().is_some_and(|end| end == "z"))
+        {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            writeln!(table, "({name:?}, include_bytes!({:?})),", fs::canonicalize(file)?)?;
+            writeln!(
+                table,
+                "({name:?}, include_bytes!({:?})),",
+                fs::canonicalize(file)?
+            )?;
         }
     }
     table.push(']');

@@ -39,7 +39,9 @@ pub(crate) fn file(name: &str) -> Result<Option<Vec<u8>>, Failure> {
 /// Unpacks what [`pack`] has packed.
 fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    ZlibDecoder::new(packed).take(MOST).read_to_end(&mut bytes)?;
+    ZlibDecoder::new(packed)
+        .take(MOST)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

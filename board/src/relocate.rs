@@ -12,7 +12,9 @@ use object::elf::{
     self, FileHeader32, ProgramHeader32, Rel32, SHF_ALLOC, SHN_ABS, SHN_UNDEF, SHT_REL,
     SectionHeader32, Sym32,
 };
-use object::read::elf::{FileHeader as _, ProgramHeader as _, Rel as _, SectionHeader as _, Sym as _};
+use object::read::elf::{
+    FileHeader as _, ProgramHeader as _, Rel as _, SectionHeader as _, Sym as _,
+};
 
 use crate::memory::Memory;
 use crate::shell::Failure;
@@ -159,7 +161,8 @@ impl<'a> Mover<'a> {
 
     /// The distance that an address moves. The end of a memory moves as what it contains.
     fn distance(&self, address: u32) -> u32 {
-        let within = |region: &std::ops::Range<u32>| region.contains(&address) || region.end == address;
+        let within =
+            |region: &std::ops::Range<u32>| region.contains(&address) || region.end == address;
         if within(&self.from.flash) {
             self.flash()
         } else if within(&self.from.ram) {
@@ -200,8 +203,20 @@ impl<'a> Mover<'a> {
         for program in self.loaded() {
             let (address, stored) = (program.p_vaddr(LE), program.p_paddr(LE));
             for (what, place, bytes, from, to) in [
-                ("flash", stored, program.p_filesz(LE), &self.from.flash, &self.to.flash),
-                ("RAM", address, program.p_memsz(LE), &self.from.ram, &self.to.ram),
+                (
+                    "flash",
+                    stored,
+                    program.p_filesz(LE),
+                    &self.from.flash,
+                    &self.to.flash,
+                ),
+                (
+                    "RAM",
+                    address,
+                    program.p_memsz(LE),
+                    &self.from.ram,
+                    &self.to.ram,
+                ),
             ] {
                 if !from.contains(&place) || place == self.from.ram.start {
                     continue;
@@ -262,8 +277,8 @@ impl<'a> Mover<'a> {
             let distance = self.distance_of(symbol as usize)?;
             match place.r_type(LE) {
                 elf::R_ARM_ABS32 | elf::R_ARM_TARGET1 => {
-                    let word = u32::from(half(self.file, at)?)
-                        | u32::from(half(self.file, at + 2)?) << 16;
+                    let word =
+                        u32::from(half(self.file, at)?) | u32::from(half(self.file, at + 2)?) << 16;
                     put_word(moved, at, word.wrapping_add(distance))?;
                 }
                 elf::R_ARM_THM_MOVW_ABS_NC => {
@@ -275,11 +290,14 @@ impl<'a> Mover<'a> {
                 elf::R_ARM_THM_MOVT_ABS => {
                     let load = Load::read(self.file, at)?;
                     let found = lower.get(&(symbol, load.register()));
-                    let (_, low) = found
-                        .filter(|(at, _)| address - at <= PAIR)
-                        .ok_or_else(|| unusable(format_args!(
-                            "half an address at {address:#010x} stands alone"
-                        )))?;
+                    let (_, low) =
+                        found
+                            .filter(|(at, _)| address - at <= PAIR)
+                            .ok_or_else(|| {
+                                unusable(format_args!(
+                                    "half an address at {address:#010x} stands alone"
+                                ))
+                            })?;
                     let old = u32::from(load.immediate()) << 16 | u32::from(*low);
                     load.with((old.wrapping_add(distance) >> 16) as u16)
                         .write(moved, at)?;
@@ -360,11 +378,7 @@ impl<'a> Mover<'a> {
     }
 
     /// Moves the list of a section's addresses, so that the file may be moved again.
-    fn list(
-        &self,
-        list: &SectionHeader32<LittleEndian>,
-        moved: &mut [u8],
-    ) -> Result<(), Failure> {
+    fn list(&self, list: &SectionHeader32<LittleEndian>, moved: &mut [u8]) -> Result<(), Failure> {
         let places = list.rel(LE, self.file).map_err(unusable)?;
         let places = places.map_or(&[][..], |(places, _)| places);
         for (number, place) in places.iter().enumerate() {
@@ -389,10 +403,7 @@ impl<'a> Mover<'a> {
         let none = || unusable("it asks for no key");
         let symbol = (self.key.and_then(|at| self.symbols.get(at))).ok_or_else(none)?;
         let section = self.sections.get(usize::from(symbol.st_shndx(LE)));
-        Ok(Self::offset(
-            section.ok_or_else(none)?,
-            symbol.st_value(LE),
-        ))
+        Ok(Self::offset(section.ok_or_else(none)?, symbol.st_value(LE)))
     }
 }
 

@@ -77,7 +77,9 @@ pub fn root() -> PathBuf {
 pub fn home_remapped() -> Option<String> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")))?;
-    let home = home.to_str().filter(|path| !path.contains(char::is_whitespace))?;
+    let home = home
+        .to_str()
+        .filter(|path| !path.contains(char::is_whitespace))?;
     Some(format!("--remap-path-prefix={home}=cargo"))
 }
 

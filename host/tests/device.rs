@@ -219,7 +219,11 @@ fn programs_are_linked_behind_a_boot_block() {
         assert_eq!(layout.linked().address, block.end(), "{name}");
         assert_eq!(layout.linked().end(), layout.firmware.end(), "{name}");
         let line = format!("FLASH : ORIGIN = {:#010x}", block.end());
-        assert!(layout.memory().script().contains(&line), "{}", layout.memory().script());
+        assert!(
+            layout.memory().script().contains(&line),
+            "{}",
+            layout.memory().script()
+        );
         assert_eq!(layout.slots.whole().end(), 0x1000_0000 + size, "{name}");
         let bytes = chip.boot_block().unwrap().bytes(block.address);
         assert!(bytes.len() <= boot as usize, "{name}");

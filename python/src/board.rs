@@ -11,8 +11,8 @@ use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchError, BenchOptions, code};
 use tinyspike::device::run::{self as device_run, RunError, RunOptions, StreamOptions, Tally};
 use tinyspike::device::{
-    Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Origin, Plan, PlanOptions,
-    Selector, TalkOptions, application, flash as write, talk,
+    Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Origin, Plan,
+    PlanOptions, Selector, TalkOptions, application, flash as write, talk,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
@@ -79,7 +79,12 @@ fn deploy(
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default());
             let layout = layout.map_err(|e| Fault::advised(CLASS, &e))?;
-            application(&chip, &layout.built_for(&chip, &image.image()), key, Origin::Prebuilt)
+            application(
+                &chip,
+                &layout.built_for(&chip, &image.image()),
+                key,
+                Origin::Prebuilt,
+            )
         }
     };
     let firmware = firmware.map_err(|e| Fault::advised(CLASS, &e))?;

@@ -123,14 +123,18 @@ fn memory_of_a_chip(variant: Variant) -> Result<Memory, Failure> {
     let options = LayoutOptions {
         firmware: Some(96 << 10),
     };
-    let layout = Layout::of(&chip, &options)
-        .map_err(|e| wrong(&e))?;
+    let layout = Layout::of(&chip, &options).map_err(|e| wrong(&e))?;
     Ok(layout.memory())
 }
 
 /// Compares an application that is moved with the one that the linker makes.
 fn compare(variant: Variant, movable: &[u8], app_there: &App<'_>) -> Result<(), Failure> {
-    let moved = relocate(movable, &prebuilt::memory(), app_there.memory, app_there.key)?;
+    let moved = relocate(
+        movable,
+        &prebuilt::memory(),
+        app_there.memory,
+        app_there.key,
+    )?;
     let linked = app(app_there)?;
     let linked = fs::read(&linked).map_err(Failure::file(&linked))?;
     let (moved, linked) = (Program::parse(&moved)?, Program::parse(&linked)?);
@@ -177,7 +181,10 @@ fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
     let home = env::home_dir().filter(|home| home.components().count() > 1);
     for place in [Some(root), home].into_iter().flatten() {
         let text = place.display().to_string();
-        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+        if bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+        {
             return Err(Failure::Argument(format!(
                 "{} names the folder {text} of this machine",
                 tool.display()

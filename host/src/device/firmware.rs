@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 pub use tinyspike_board::elf::Segment;
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
-use tinyspike_board::{held, prebuilt};
 use tinyspike_board::toolchain::Toolchain;
+use tinyspike_board::{held, prebuilt};
 use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
 
