@@ -580,10 +580,10 @@ impl Random {
 
     /// Current-based neurons of so many channels; `still` ones never spike.
     fn cells(&mut self, channels: usize, still: bool) -> (CubaLif, Vec<u32>) {
-        let charge = match self.below(5) {
+        let charge = match self.below(6) {
             0 => Charge::Last,
             1 => Charge::Decayed,
-            2 => Charge::Now,
+            2 | 3 => Charge::Now,
             _ => Charge::Direct,
         };
         let reset = match self.below(6) {
@@ -611,10 +611,14 @@ impl Random {
         };
         let rows = if charge == Charge::Direct { 3 } else { 5 };
         let row = if kind.shared() { 1 } else { channels };
+        // Kernels have another loop for those that decay by less than half, without a leak.
+        let slow = self.below(2) == 0;
         let constants = (0..rows * row).map(|at| match at / row {
             // Without a current there is but one decay.
             0 if rows == 3 => self.below(1 << 16) as u32,
+            0 if slow => self.next() as u32 | 0x8001_8001,
             0 => self.next() as u32,
+            4 if slow => 0,
             1 => {
                 let reset = self.below(400) as i16 - 200;
                 let floor = match self.below(2) {

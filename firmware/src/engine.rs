@@ -184,6 +184,8 @@ pub struct Engine<'a, K = Native, const E: usize = 16, const C: usize = 24> {
     driven: bool,
     /// `true` if the network [is exact](tinyspike_shared::image::Description::is_exact).
     exact: bool,
+    /// `true` if a part keeps what its inputs bring.
+    keeps_currents: bool,
     kernels: PhantomData<K>,
 }
 
@@ -230,6 +232,7 @@ where
             taken,
             driven,
             exact: EXACT && exact,
+            keeps_currents: keeps_currents(image),
             kernels: PhantomData,
         })
     }
@@ -257,6 +260,7 @@ where
             taken: 0,
             driven: false,
             exact: EXACT && image.description().is_exact(),
+            keeps_currents: keeps_currents(image),
             kernels: PhantomData,
         };
         engine.reset();
@@ -286,7 +290,9 @@ where
         }
         if EXACT && self.exact {
             self.clear(layout.inboxes() as usize..self.arena.len());
-            self.settle_inputs();
+            if self.keeps_currents {
+                self.settle_inputs();
+            }
         }
     }
 
@@ -406,7 +412,7 @@ where
             self.drive(c, values, input.zero_point);
             probe.done(Layer::Input(index));
         }
-        if EXACT && self.exact && self.settle_inputs() {
+        if EXACT && self.exact && self.keeps_currents && self.settle_inputs() {
             probe.done(Layer::Input(inputs.len().saturating_sub(1)));
         }
         Ok(())
@@ -773,6 +779,13 @@ where
     }
 }
 
+/// Tells whether a part keeps what its inputs bring.
+fn keeps_currents<const E: usize, const C: usize>(image: &Image<'_, E, C>) -> bool {
+    let layout = image.layout();
+    let mut areas = layout.ensembles.iter().chain(&layout.outputs);
+    areas.any(Area::has_current)
+}
+
 /// The words of an arena that an image takes.
 fn own_part<'a, const E: usize, const C: usize>(
     image: &Image<'_, E, C>,
@@ -1051,6 +1064,29 @@ fn deliver_shifted<K, const E: usize, const C: usize>(
     K: Kernels<u16> + Kernels<u32>,
 {
     let weights = image.weights(c);
+    if let (SourceMap::Direct, Transform::Dense(dense)) = (&c.source, &c.transform)
+        && dense.outputs > 0
+    {
+        let (first, outputs) = (dense.first as usize, dense.outputs as usize);
+        let post = words.get_mut(first..first.saturating_add(outputs));
+        return K::dense(weights, outputs, events, shift, post.unwrap_or(&mut []));
+    }
+    shift_and_deliver::<K, E, C>(image, c, weights, events, shift, words);
+}
+
+/// Sends events, each value times 2^`shift`, over a connection that is no plain matrix. It is not inlined, so that
+/// others pay no stack for its buffer.
+#[inline(never)]
+fn shift_and_deliver<K, const E: usize, const C: usize>(
+    image: &Image<'_, E, C>,
+    c: &Connection,
+    weights: Weights<'_>,
+    events: &[Event],
+    shift: u8,
+    words: &mut [u32],
+) where
+    K: Kernels<u16> + Kernels<u32>,
+{
     let mut values = Values::Wide(words);
     if shift == 0 {
         return deliver::<K, E, C>(image, c, weights, events, &mut values);
@@ -1139,8 +1175,8 @@ where
         Transform::Dense(dense) => {
             let (first, outputs) = (dense.first as usize, dense.outputs as usize);
             match post.part(first..first.saturating_add(outputs)) {
-                Values::Narrow(post) => K::dense(weights, outputs, events, post),
-                Values::Wide(post) => K::dense(weights, outputs, events, post),
+                Values::Narrow(post) => K::dense(weights, outputs, events, 0, post),
+                Values::Wide(post) => K::dense(weights, outputs, events, 0, post),
             }
         }
         Transform::Convolution(conv) if CONVOLUTIONS => match post {

@@ -14,7 +14,7 @@ use tinyspike::{data, import, pipeline};
 use tinyspike_firmware::kernels::Kernels;
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::{Engine, Native, Portable, Swar};
-use tinyspike_shared::image::{Convolution, Neuron, Pre, Transform};
+use tinyspike_shared::image::{Charge, Convolution, Neuron, Pre, Transform};
 use tinyspike_shared::weights::Layout::{
     Crossed, Halves, Nibbles, Quads, Rows, Tiles, Wide, WidePairs, Windows,
 };
@@ -219,6 +219,30 @@ fn random_networks_have_every_layout() {
             assert!(count >= 8, "{count} of {layout:?} for {target:?}");
         }
     }
+}
+
+/// Properties of current-based networks cover recurrent neurons whose spikes fit a buffer, and such whose spikes are kept
+/// until all have been updated; and those that decay by less than half without a leak, as kernels tell them.
+#[test]
+fn current_based_networks_have_every_kind() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = [0; 3];
+    for _ in 0..2000 {
+        let network = temporal_networks().new_tree(&mut runner).unwrap().current();
+        for e in &network.ensembles {
+            let Neuron::CubaLif(kind) = e.neuron else {
+                continue;
+            };
+            found[usize::from(kind.defers(e.neurons))] += usize::from(kind.recurrent());
+            let slow = kind.shared()
+                && kind.charge == Charge::Now
+                && kind.is_simple()
+                && e.constants[4] == 0
+                && e.constants[0] & 0x8000_8000 == 0x8000_8000;
+            found[2] += usize::from(slow);
+        }
+    }
+    assert!(found.iter().all(|&count| count >= 8), "{found:?}");
 }
 
 /// Properties of dense networks cover dense connections in every layout that a target has for them, grouped and depthwise

@@ -9,6 +9,7 @@
 use tinyspike_shared::fixed::shifted;
 use tinyspike_shared::image::{
     Area, Connection, Drive, Ensemble, Image, Initial, Neurons, Output, Passing, Post, Readout,
+    Synapse,
 };
 
 use super::{Engine, Later, Layer, Outgoing, Own, Probe, current, cut, state};
@@ -88,6 +89,16 @@ where
     /// its inbox goes on.
     #[inline(never)]
     pub(super) fn show(&mut self, o: &Output, area: &Area, start: bool) {
+        if let Some(inbox) = o.inbox
+            && start
+            && inbox.synapse == Synapse::Through
+            && o.readout == (Readout::Shown { delayed: false })
+        {
+            // It has been shown when the step before ended.
+            let from = area.inbox as usize;
+            self.clear(from..from.saturating_add(o.size as usize));
+            return;
+        }
         let bias = self.image.output_biases(o);
         let delayed = o.inbox.is_some() && o.readout == Readout::Shown { delayed: true };
         let Some((own, mut later)) = cut(self.arena, area) else {

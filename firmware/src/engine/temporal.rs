@@ -31,25 +31,30 @@ pub(super) fn fire<K, const E: usize, const C: usize>(
 ) where
     K: Kernels<u16> + Kernels<u32>,
 {
-    let image = outgoing.image;
-    let biases = image.biases(e);
-    let mut events = Events::new();
     let count = e.neurons as usize;
-    if kind.recurrent() {
-        let own = arena.get_mut(state(area)).unwrap_or(&mut []);
-        let mut own = neurons(image, e, own);
-        if <K as Kernels<u32>>::QUIET && kind.is_simple() {
-            // Kernels leave what neurons keep as it is.
-            kind.forget(&mut own);
-        }
-        update::<K>(kind, &mut own, biases, 0, &mut events);
-    }
+    let deferred = kind.defers(count);
+    let (threshold, biases, constants) = outgoing.image.parameters(e, kind);
+    let mut events = Events::new();
     let mut next = 0;
+    let mut updated = !deferred;
     while next < count {
         events.clear();
-        let own = arena.get_mut(state(area)).unwrap_or(&mut []);
-        let mut own = neurons(image, e, own);
-        let reached = if kind.recurrent() {
+        let mut own = Neurons {
+            state: arena.get_mut(state(area)).unwrap_or(&mut []),
+            count,
+            threshold,
+            max_count: e.max_count,
+            constants,
+        };
+        if !updated {
+            updated = true;
+            if <K as Kernels<u32>>::UPDATES && kind.is_simple() {
+                // Kernels leave what neurons keep as it is.
+                kind.forget(&mut own);
+            }
+            update::<K>(kind, &mut own, biases, 0, &mut events);
+        }
+        let reached = if deferred {
             kind.emit(&mut own, next, &mut events)
         } else {
             update::<K>(kind, &mut own, biases, next, &mut events)
@@ -80,21 +85,46 @@ fn update<K: Kernels<u32>>(
     events: &mut Events,
 ) -> usize {
     let count = neurons.count;
-    if !K::QUIET || !kind.is_simple() {
-        return kind.update(neurons, biases, next..count, events);
+    if !K::UPDATES || !kind.is_simple() {
+        return sweep(kind, neurons, biases, next, events);
     }
     while next < count {
-        next = K::quiet(kind, neurons, biases, next);
+        next = K::update(kind, neurons, biases, next, events);
+        if events.is_full() {
+            break;
+        }
         // What stopped there goes through all questions.
         if next < count {
-            kind.update_one(neurons, biases, next, events);
-            next = next.wrapping_add(1);
+            next = update_one(kind, neurons, biases, next, events);
         }
         if events.is_full() {
             break;
         }
     }
     next
+}
+
+#[inline(never)]
+fn sweep(
+    kind: CubaLif,
+    neurons: &mut Neurons<'_>,
+    biases: &[i32],
+    next: usize,
+    events: &mut Events,
+) -> usize {
+    kind.update(neurons, biases, next..neurons.count, events)
+}
+
+#[inline(never)]
+fn update_one(
+    kind: CubaLif,
+    neurons: &mut Neurons<'_>,
+    biases: &[i32],
+    neuron: usize,
+    events: &mut Events,
+) -> usize {
+    kind.update_one(neurons, biases, neuron, events);
+    neuron.wrapping_add(1)
 }
 
 /// Tells whether a step without events changes nothing.

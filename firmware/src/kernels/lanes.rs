@@ -22,12 +22,13 @@ const TAPS: usize = 4096;
 const TILE: usize = 16;
 
 impl<P: Potential> Kernels<P> for Lanes {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], shift: u8, post: &mut [P]) {
         let Some(post) = post.get_mut(..outputs) else {
-            return portable::dense(weights, outputs, events, post);
+            return portable::dense(weights, outputs, events, shift, post);
         };
         for event in events {
-            add_row(weights, event.source.into(), event.value, post);
+            let value = event.value.wrapping_shl(shift.into());
+            add_row(weights, event.source.into(), value, post);
         }
     }
 

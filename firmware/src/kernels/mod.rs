@@ -18,12 +18,6 @@ mod helium;
 #[cfg(not(target_os = "none"))]
 mod lanes;
 mod portable;
-#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
-#[expect(
-    unsafe_code,
-    reason = "kernels in assembly, each call with its argument"
-)]
-mod quiet;
 #[cfg(feature = "dense")]
 mod rows;
 #[expect(
@@ -32,6 +26,12 @@ mod rows;
 )]
 mod swar;
 mod targets;
+#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
+#[expect(
+    unsafe_code,
+    reason = "kernels in assembly, each call with its argument"
+)]
+mod temporal;
 mod words;
 
 use core::ops::Range;
@@ -254,10 +254,10 @@ impl<'a> Values<'a> {
 /// The inner loops for potentials of type `P`. An implementation overrides those that it has; the others are in plain
 /// Rust.
 pub trait Kernels<P: Potential> {
-    /// Adds `value` times the row of weights of each event's source to all targets.
-    /// `weights` is `[sources][outputs]`.
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        portable::dense(weights, outputs, events, post);
+    /// Adds `value` times 2^`shift` times the row of weights of each event's source to all targets.
+    /// `weights` is `[sources][outputs]`; values of 16 bits are not shifted.
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], shift: u8, post: &mut [P]) {
+        portable::dense(weights, outputs, events, shift, post);
     }
 
     /// Adds `value` times the kernel, placed where each event's source is, to the targets.
@@ -310,13 +310,20 @@ pub trait Kernels<P: Potential> {
         portable::settle(population);
     }
 
-    /// `true` if [`quiet`](Self::quiet) does anything.
-    const QUIET: bool = false;
+    /// `true` if [`update`](Self::update) does anything.
+    const UPDATES: bool = false;
 
-    /// Updates current-based neurons from `from` on, as long as none fires, and returns the first that is not
-    /// updated. It may stop at any neuron.
-    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
-        let _ = (kind, neurons, bias);
+    /// Updates [simple](CubaLif::is_simple) current-based neurons from `from` on, appends an event for each that spikes,
+    /// and returns the first that is not updated. It may stop at any neuron, and stops if `events` is full. Spikes that
+    /// are [deferred](CubaLif::defers) are left to the caller.
+    fn update(
+        kind: CubaLif,
+        neurons: &mut Neurons<'_>,
+        bias: &[i32],
+        from: usize,
+        events: &mut Events,
+    ) -> usize {
+        let _ = (kind, neurons, bias, events);
         from
     }
 

@@ -3,7 +3,7 @@
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::round_shift;
 use tinyspike_shared::image::Convolution;
-use tinyspike_shared::weights::{Row, Weights};
+use tinyspike_shared::weights::{Layout, Row, Weights};
 
 use super::{EVENTS, Events, Population, Potential};
 
@@ -11,12 +11,22 @@ pub(super) fn dense<P: Potential>(
     weights: Weights<'_>,
     outputs: usize,
     events: &[Event],
+    shift: u8,
     post: &mut [P],
 ) {
     let post = post.get_mut(..outputs).unwrap_or(&mut []);
     for event in events {
+        if weights.layout == Layout::Rows {
+            let value = i32::from(event.value.wrapping_shl(shift.into()));
+            let from = usize::from(event.source) * outputs;
+            let row = weights.bytes.get(from..).unwrap_or(&[]);
+            for (target, &w) in post.iter_mut().zip(row) {
+                *target = target.plus(value * i32::from(w));
+            }
+            continue;
+        }
         if let Some(row) = weights.dense_row(event.source.into(), outputs) {
-            add_row(row, event.value, &mut *post);
+            add_row(row, event.value.wrapping_shl(shift.into()), &mut *post);
         }
     }
 }

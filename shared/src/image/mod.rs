@@ -241,6 +241,24 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         self.values(e.params, e.params_len() - 4 * count, count as usize)
     }
 
+    /// θ and bias of each channel of current-based neurons, and their constants; found together.
+    #[must_use]
+    pub fn parameters(&self, e: &Ensemble, kind: CubaLif) -> (&'a [i32], &'a [i32], &'a [u32]) {
+        let channels = e.channels as usize;
+        let constants = kind.constants(e.channels) as usize;
+        let count = 2 * channels + e.shares() as usize / 4 + constants;
+        let all: &[u32] = self.values(e.params, 0, count);
+        let (thresholds, rest) = all.split_at(channels.min(all.len()));
+        let (biases, rest) = rest.split_at(channels.min(rest.len()));
+        let shares = (e.shares() as usize / 4).min(rest.len());
+        let constants = rest.get(shares..).unwrap_or(&[]);
+        (
+            bytemuck::cast_slice(thresholds),
+            bytemuck::cast_slice(biases),
+            constants,
+        )
+    }
+
     /// The bias of each value of an output.
     #[must_use]
     pub fn output_biases(&self, o: &Output) -> &'a [i32] {

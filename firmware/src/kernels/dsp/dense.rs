@@ -78,6 +78,10 @@ struct Tiles {
     tiles: usize,
     /// Bytes of a target.
     bytes: usize,
+    /// Number that wide targets take each sum times.
+    factor: u32,
+    /// Targets of the last tile, if they are wide.
+    last: usize,
 }
 
 /// Adds rows of weights to targets: whether it did, for the layout may not allow for it. Values above the budget, and
@@ -87,6 +91,7 @@ pub(super) fn dense(
     weights: Weights<'_>,
     outputs: usize,
     events: &[Event],
+    shift: u8,
     mut post: Values<'_>,
 ) -> bool {
     let stride = weights.layout.stride(outputs);
@@ -132,7 +137,7 @@ pub(super) fn dense(
             let event = unsafe { *listing.events };
             listing.events = listing.events.wrapping_add(1);
             if PORTABLE {
-                add(weights, outputs, event, &mut post);
+                add(weights, outputs, event, shift, &mut post);
             }
             continue;
         }
@@ -147,6 +152,8 @@ pub(super) fn dense(
             targets: core::ptr::null_mut(),
             tiles: 0,
             bytes: 0,
+            factor: 1u32.wrapping_shl(shift.into()),
+            last: TILE,
         };
         // SAFETY: each list has an end, the values are within the budget, and the rows are those of the targets, filled
         // up to whole tiles.
@@ -169,6 +176,18 @@ unsafe fn add_terms(mut tiles: Tiles, post: &mut Values<'_>) {
         Values::Wide(targets) => (targets.as_mut_ptr(), Width::I32.bytes()),
     };
     tiles.bytes = bytes;
+    if let Values::Wide(targets) = post {
+        let whole = targets.len() / TILE;
+        let last = targets.len() - whole * TILE;
+        tiles.targets = start;
+        tiles.tiles = whole + usize::from(last > 0);
+        tiles.last = if last > 0 { last } else { TILE };
+        if tiles.tiles > 0 {
+            // SAFETY: there are so many targets, the last tile as many as it says; the rest is the caller's.
+            unsafe { tinyspike_matrix(&raw const tiles) };
+        }
+        return;
+    }
     let mut done = 0;
     let whole = post.len() / TILE;
     if whole > 0 && start.is_aligned() {
@@ -184,34 +203,30 @@ unsafe fn add_terms(mut tiles: Tiles, post: &mut Values<'_>) {
         tiles.tiles = 1;
         // SAFETY: there is room for a tile of either width; the rest is the caller's.
         unsafe { tinyspike_matrix(&raw const tiles) };
-        match post {
-            Values::Narrow(targets) => {
-                let sums: &[u16] = bytemuck::cast_slice(&sums);
-                add_tile(targets, done, sums, u16::wrapping_add);
-            }
-            Values::Wide(targets) => add_tile(targets, done, &sums, u32::wrapping_add),
+        if let Values::Narrow(targets) = post {
+            add_tile(targets, done, bytemuck::cast_slice(&sums));
         }
         done += TILE;
     }
 }
 
 /// Adds sums to as many of the targets from `at` on as there are.
-fn add_tile<T: Copy>(targets: &mut [T], at: usize, sums: &[T], plus: impl Fn(T, T) -> T) {
+fn add_tile(targets: &mut [u16], at: usize, sums: &[u16]) {
     let targets = targets.get_mut(at..).unwrap_or_default();
     for (target, sum) in targets.iter_mut().zip(sums).take(TILE) {
-        *target = plus(*target, *sum);
+        *target = target.wrapping_add(*sum);
     }
 }
 
 /// Adds one event's row.
-fn add(weights: Weights<'_>, outputs: usize, event: Event, targets: &mut Values<'_>) {
+fn add(weights: Weights<'_>, outputs: usize, event: Event, shift: u8, targets: &mut Values<'_>) {
     if let Some(row) = weights.dense_row(event.source.into(), outputs) {
         let mut row = row;
         for from in (0..outputs).step_by(TILE) {
             let mut places = from..outputs;
             row.zip(&mut [(); TILE], |(), w| {
                 if let Some(at) = places.next() {
-                    targets.add(at, i32::from(event.value) * w);
+                    targets.add(at, i32::from(event.value).wrapping_shl(shift.into()) * w);
                 }
             });
             row = row.skip(TILE);

@@ -55,11 +55,13 @@ ts_end tinyspike_matrix_terms
 @ go on behind what was used. Each list is entered so that its end is the end of a chain.
 @ r0 terms, r1 row, r2 value, r3, r12 weights, lr factors, r4-r11 lanes: pairs of targets, with a surplus
 @ sp: 0, 4 terms of one and of other values, 8, 12 where their chains are entered, 16 surplus twice, 20 targets, 24 tiles left,
-@     28 bytes of a target
+@     28 bytes of a target, 32 factor of wide targets, 36 wide targets of the last tile
 ts_function tinyspike_matrix
 push {r4-r11, lr}
-sub sp, #36
+sub sp, #44
+ldrd r9, r10, [r0, #32]
 ldm r0, {r1-r8}
+strd r9, r10, [sp, #32]
 strd r1, r2, [sp]
 strd r5, r6, [sp, #16]
 strd r7, r8, [sp, #24]
@@ -158,13 +160,18 @@ stm r0!, {r1, r2, r3, r12}
 b 7f
 .macro ts_take_four a, b
 ldm r0, {r1, r2, r3, r12}
-sxtah r1, r1, \a
-sxtah r2, r2, \a, ror #16
-sxtah r3, r3, \b
-sxtah r12, r12, \b, ror #16
+smlabb r1, \a, lr, r1
+smlatb r2, \a, lr, r2
+smlabb r3, \b, lr, r3
+smlatb r12, \b, lr, r12
 stm r0!, {r1, r2, r3, r12}
 .endm
 6:
+ldr lr, [sp, #32]
+ldr r1, [sp, #24]
+cmp r1, #1
+beq 8f
+9:
 ts_take_four r4, r5
 ts_take_four r6, r7
 ts_take_four r8, r9
@@ -175,6 +182,22 @@ str r0, [sp, #20]
 subs r1, #1
 str r1, [sp, #24]
 bne.w 1b
-add sp, #36
+add sp, #44
 pop {r4-r11, pc}
+8: @ the last tile, which may not be whole
+ldr r12, [sp, #36]
+cmp r12, #16
+beq 9b
+mov r3, sp
+push {r4-r11}
+sub r3, #32
+10:
+ldrsh r2, [r3], #2
+ldr r1, [r0]
+subs r12, #1
+mla r1, r2, lr, r1
+str r1, [r0], #4
+bne 10b
+add sp, #32
+b 7b
 ts_end tinyspike_matrix

@@ -6,7 +6,7 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
-use super::super::{Events, Kernels, Population, Potential, Values, portable, quiet};
+use super::super::{Events, Kernels, Population, Potential, Values, portable, temporal};
 #[cfg(feature = "dense")]
 use super::tiles;
 use super::{dense, input, neurons, scatter};
@@ -39,9 +39,9 @@ const PORTABLE: bool = cfg!(feature = "portable");
 pub struct Dsp;
 
 impl<P: Potential> Kernels<P> for Dsp {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        if !dense::dense(weights, outputs, events, P::values(post)) && PORTABLE {
-            portable::dense(weights, outputs, events, post);
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], shift: u8, post: &mut [P]) {
+        if !dense::dense(weights, outputs, events, shift, P::values(post)) && PORTABLE {
+            portable::dense(weights, outputs, events, shift, post);
         }
     }
 
@@ -113,10 +113,16 @@ impl<P: Potential> Kernels<P> for Dsp {
         }
     }
 
-    const QUIET: bool = cfg!(feature = "temporal");
+    const UPDATES: bool = cfg!(feature = "temporal");
 
-    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
-        quiet::quiet(kind, neurons, bias, from)
+    fn update(
+        kind: CubaLif,
+        neurons: &mut Neurons<'_>,
+        bias: &[i32],
+        from: usize,
+        events: &mut Events,
+    ) -> usize {
+        temporal::update(kind, neurons, bias, from, events)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

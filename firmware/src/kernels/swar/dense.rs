@@ -9,6 +9,7 @@ use super::super::{Potential, portable};
 #[cfg(tinyspike_kernels = "swar")]
 unsafe extern "C" {
     fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
+    fn tinyspike_swar_take(sums: *const u32, targets: *mut u32, count: usize, shift: u32);
 }
 
 /// Targets that are summed together.
@@ -35,8 +36,15 @@ pub trait Taker: Potential {
     /// Largest sum of a list's values. A lane must tell 128 times as much from its complement.
     const BUDGET: u32;
 
-    /// Adds two sums, s0 + 2^16 s1, to one or two targets.
-    fn take_pair(pair: &mut [Self], sums: u32);
+    /// Adds two sums, s0 + 2^16 s1, each times 2^`shift`, to one or two targets. Those of 16 bits are not shifted.
+    fn take_pair(pair: &mut [Self], sums: u32, shift: u8);
+
+    /// Adds the sums of a tile to as many targets as there are.
+    fn take(targets: &mut [Self], sums: &[u32; WORDS], shift: u8) {
+        for (pair, &sums) in targets.chunks_mut(2).zip(sums) {
+            Self::take_pair(pair, sums, shift);
+        }
+    }
 
     /// The targets of a tile as sums, if they are such themselves.
     fn sums(_targets: &mut [Self]) -> Option<&mut [u32; WORDS]> {
@@ -49,7 +57,7 @@ impl Taker for u16 {
     const BUDGET: u32 = u32::MAX;
 
     #[inline]
-    fn take_pair(pair: &mut [Self], sums: u32) {
+    fn take_pair(pair: &mut [Self], sums: u32, _shift: u8) {
         match pair {
             [low, high] => {
                 let both = u32::from(*low) | u32::from(*high) << 16;
@@ -72,15 +80,29 @@ impl Taker for u16 {
 impl Taker for u32 {
     const BUDGET: u32 = 255;
 
-    #[inline]
-    fn take_pair(pair: &mut [Self], sums: u32) {
-        let sums = sums as i32;
-        let low_sum = i32::from(sums as i16);
-        if let Some((low, high)) = pair.split_first_mut() {
-            *low = low.plus(low_sum);
-            if let Some(high) = high.first_mut() {
-                *high = high.plus(sums.wrapping_sub(low_sum) >> 16);
+    #[cfg(tinyspike_kernels = "swar")]
+    fn take(targets: &mut [Self], sums: &[u32; WORDS], shift: u8) {
+        let count = targets.len().min(TILE);
+        if count > 0 {
+            // SAFETY: there are so many targets, and sums for a whole tile of them.
+            unsafe {
+                tinyspike_swar_take(sums.as_ptr(), targets.as_mut_ptr(), count, shift.into());
             }
+        }
+    }
+
+    #[inline]
+    fn take_pair(pair: &mut [Self], sums: u32, shift: u8) {
+        let low_sum = i32::from(sums as i16);
+        let high_sum = (sums as i32).wrapping_sub(low_sum) >> 16;
+        let shifted = |sum: i32| sum.wrapping_shl(shift.into());
+        match pair {
+            [low, high] => {
+                *low = low.plus(shifted(low_sum));
+                *high = high.plus(shifted(high_sum));
+            }
+            [low] => *low = low.plus(shifted(low_sum)),
+            _ => {}
         }
     }
 }
@@ -147,11 +169,11 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds events, whose values together are within the budget, to targets.
+    /// Adds events, whose values together are within the budget, times 2^`shift` to targets.
     ///
     /// # Safety
     /// There is a row for each, and rows are as long as the targets are many, filled up to whole tiles.
-    unsafe fn add<P: Taker>(&self, events: &[Event], targets: &mut [P]) {
+    unsafe fn add<P: Taker>(&self, events: &[Event], shift: u8, targets: &mut [P]) {
         if events.is_empty() {
             return;
         }
@@ -168,9 +190,7 @@ impl<'a> Rows<'a> {
                 let mut sums = [0; WORDS];
                 // SAFETY: as above.
                 unsafe { self.add_tile(tile, events, more, &mut sums) };
-                for (pair, sums) in targets.chunks_mut(2).zip(sums) {
-                    P::take_pair(pair, sums);
-                }
+                P::take(targets, &sums, shift);
             }
         }
     }
@@ -182,12 +202,13 @@ pub(super) fn dense<P: Taker>(
     weights: Weights<'_>,
     outputs: usize,
     events: &[Event],
+    shift: u8,
     post: &mut [P],
 ) {
     let rows = Rows::new(weights, outputs);
     let rows = rows.filter(|r| events.iter().all(|e| usize::from(e.source) < r.count));
     let (Some(rows), Some(targets)) = (rows, post.get_mut(..outputs)) else {
-        return portable::dense(weights, outputs, events, post);
+        return portable::dense(weights, outputs, events, shift, post);
     };
     let mut rest = events;
     while !rest.is_empty() {
@@ -208,7 +229,7 @@ pub(super) fn dense<P: Taker>(
                 return;
             };
             let event = core::slice::from_ref(event);
-            portable::dense(weights, outputs, event, targets);
+            portable::dense(weights, outputs, event, shift, targets);
             rest = tail;
             continue;
         }
@@ -216,7 +237,7 @@ pub(super) fn dense<P: Taker>(
             return;
         };
         // SAFETY: every event's source is below the number of rows, which are those of so many targets.
-        unsafe { rows.add(now, targets) };
+        unsafe { rows.add(now, shift, targets) };
         rest = tail;
     }
 }
@@ -245,7 +266,7 @@ pub(super) fn drive<P: Taker>(
             let more = u32::from(value.unsigned_abs());
             if events.is_full() || magnitude + more > P::BUDGET {
                 // SAFETY: there is a row for every value of the input, and rows are those of so many targets.
-                unsafe { rows.add(&events, targets) };
+                unsafe { rows.add(&events, 0, targets) };
                 events.clear();
                 magnitude = 0;
             }
@@ -270,7 +291,7 @@ pub(super) fn drive<P: Taker>(
     }
     each(source, behind);
     // SAFETY: as above.
-    unsafe { rows.add(&events, targets) };
+    unsafe { rows.add(&events, 0, targets) };
 }
 
 /// Values of an input that are added together.

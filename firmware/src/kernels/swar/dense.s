@@ -72,3 +72,35 @@ ts_leave
 .balign 4
 9: .word 0x00ff00ff
 ts_end tinyspike_swar_tile
+
+@ void tinyspike_swar_take(const uint32_t sums[8], uint32_t targets[], uint32_t count, uint32_t shift): targets += sums times
+@ 2^shift. At least one target.
+@ r0 sums, r1 targets, r2 targets that are left, r3 shift, r4, r5 sums, r6, r7 targets
+ts_function tinyspike_swar_take
+push {r4-r7, lr}
+1:
+subs r2, r2, #2
+blo 2f
+ldmia r0!, {r4}
+sxth r5, r4
+subs r4, r4, r5
+asrs r4, r4, #16
+lsls r4, r3
+lsls r5, r3
+ldr r6, [r1]
+ldr r7, [r1, #4]
+adds r6, r6, r5
+adds r7, r7, r4
+stmia r1!, {r6, r7}
+cmp r2, #0
+bne 1b
+pop {r4-r7, pc}
+2:
+ldr r4, [r0]
+sxth r4, r4
+lsls r4, r3
+ldr r6, [r1]
+adds r6, r6, r4
+str r6, [r1]
+pop {r4-r7, pc}
+ts_end tinyspike_swar_take

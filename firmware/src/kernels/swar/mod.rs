@@ -42,8 +42,8 @@ core::arch::global_asm!(
 pub struct Swar;
 
 impl<P: Taker + Neuron> Kernels<P> for Swar {
-    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], post: &mut [P]) {
-        dense::dense(weights, outputs, events, post);
+    fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], shift: u8, post: &mut [P]) {
+        dense::dense(weights, outputs, events, shift, post);
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
@@ -102,11 +102,17 @@ impl<P: Taker + Neuron> Kernels<P> for Swar {
     }
 
     #[cfg(tinyspike_kernels = "swar")]
-    const QUIET: bool = cfg!(feature = "temporal");
+    const UPDATES: bool = cfg!(feature = "temporal");
 
     #[cfg(tinyspike_kernels = "swar")]
-    fn quiet(kind: CubaLif, neurons: &mut Neurons<'_>, bias: &[i32], from: usize) -> usize {
-        super::quiet::quiet(kind, neurons, bias, from)
+    fn update(
+        kind: CubaLif,
+        neurons: &mut Neurons<'_>,
+        bias: &[i32],
+        from: usize,
+        events: &mut Events,
+    ) -> usize {
+        super::temporal::update(kind, neurons, bias, from, events)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

@@ -157,12 +157,13 @@ impl CubaLif {
     }
 
     /// Words of constants of so many channels.
-    pub(super) const fn constants(self, channels: u32) -> u32 {
+    pub(in super::super) const fn constants(self, channels: u32) -> u32 {
         self.rows() as u32 * if self.shared() { 1 } else { channels }
     }
 
     /// Words of constants for each channel.
-    const fn rows(self) -> usize {
+    #[must_use]
+    pub const fn rows(self) -> usize {
         if self.has_current() { MOST_ROWS } else { 3 }
     }
 
@@ -196,17 +197,6 @@ impl CubaLif {
         self.traits.has(Traits::SHARED)
     }
 
-    /// Decays and leaks, for each of so many channels or for all; leaks only with an I.
-    #[must_use]
-    pub fn decays(self, constants: &[u32], channels: usize) -> (&[u32], &[u32]) {
-        let row = if self.shared() { 1 } else { channels };
-        let leaks = row.wrapping_mul(MOST_ROWS.wrapping_sub(1));
-        (
-            constants.get(..row).unwrap_or_default(),
-            constants.get(leaks..).unwrap_or_default(),
-        )
-    }
-
     /// Tells whether neurons that do not fire need nothing but sums and decays: the current of this step, no
     /// floor, and no marks.
     #[must_use]
@@ -216,13 +206,25 @@ impl CubaLif {
             && leaks
             && !self.traits.has(Traits::FLOORED)
             && !matches!(self.firing, Firing::Never)
-            && !matches!(self.reset, Reset::Losing | Reset::Blocking)
+            && !self.marks()
     }
 
-    /// Tells whether a byte is kept for each neuron.
+    /// Tells whether the spikes of so many neurons are kept until all of them have been updated: they reach the neurons
+    /// themselves, and are more than a buffer of events holds.
+    #[must_use]
+    pub const fn defers(self, count: usize) -> bool {
+        self.recurrent() && count > EVENTS
+    }
+
+    /// Tells whether neurons are marked.
+    const fn marks(self) -> bool {
+        matches!(self.reset, Reset::Losing | Reset::Blocking)
+    }
+
+    /// Tells whether there is room to keep a byte for each neuron.
     #[must_use]
     pub const fn keeps(self) -> bool {
-        self.recurrent() || matches!(self.reset, Reset::Losing | Reset::Blocking)
+        self.recurrent() || self.marks()
     }
 
     /// Checks what the kind asks of its ensemble, which has an inbox or not.
@@ -263,8 +265,8 @@ impl CubaLif {
     }
 
     /// Updates the neurons of `range`, and emits their spikes, until all are done or `events` has no room for
-    /// more; returns the first neuron that is not done. Recurrent neurons are all updated, and
-    /// [`emit`](Self::emit) has their spikes. `bias` is that of each channel.
+    /// more; returns the first neuron that is not done. If spikes are [deferred](Self::defers), all neurons are updated,
+    /// and [`emit`](Self::emit) has their spikes. `bias` is that of each channel.
     pub fn update(
         self,
         neurons: &mut Neurons<'_>,
@@ -273,7 +275,8 @@ impl CubaLif {
         events: &mut Events,
     ) -> usize {
         // The same loop for each that the compiler can do without the questions.
-        match (self.keeps() || self.firing == Firing::Never, self.charge) {
+        let kept = self.marks() || self.defers(neurons.count);
+        match (kept || self.firing == Firing::Never, self.charge) {
             (false, Charge::Direct) => {
                 let charge = Charge::Direct;
                 Self { charge, ..self }.sweep::<false>(neurons, bias, range, events)
@@ -286,7 +289,7 @@ impl CubaLif {
         }
     }
 
-    /// Updates one neuron, and emits its spikes, for which `events` has room; a recurrent one keeps them.
+    /// Updates one neuron, and emits its spikes, for which `events` has room, or keeps those that are [deferred](Self::defers).
     pub fn update_one(
         self,
         neurons: &mut Neurons<'_>,
@@ -305,6 +308,7 @@ impl CubaLif {
         let bias = bias.get(channel).copied().unwrap_or(0);
         let parameters = Parameters::of(self, threshold, bias, word);
         let most = neurons.max_count.into();
+        let deferred = self.defers(neurons.count);
         let cells = self.cells(neurons.state, neurons.count);
         let Some(target) = cells.targets.get_mut(neuron) else {
             return;
@@ -315,7 +319,7 @@ impl CubaLif {
             kept: cells.kept.get_mut(neuron),
         };
         let value = self.step::<true>(cell, most, &parameters);
-        if value != 0 && !self.recurrent() {
+        if value != 0 && !deferred {
             // There is room: whoever calls has looked.
             let _ = events.push(Event {
                 source: neuron as u16,
@@ -324,7 +328,7 @@ impl CubaLif {
         }
     }
 
-    /// Forgets the spikes of recurrent neurons.
+    /// Forgets the spikes that are deferred.
     pub fn forget(self, neurons: &mut Neurons<'_>) {
         self.cells(neurons.state, neurons.count).kept.fill(0);
     }
@@ -340,6 +344,7 @@ impl CubaLif {
         let (count, most) = (neurons.count, i32::from(neurons.max_count));
         let constants = Constants::of(self, neurons.constants);
         let channels = neurons.threshold.len();
+        let deferred = self.defers(count);
         let cells = self.cells(neurons.state, count);
         let mut neuron = range.start;
         let end = range.end.min(count);
@@ -369,7 +374,7 @@ impl CubaLif {
                     kept: if ALL { kept.next() } else { None },
                 };
                 let value = self.step::<ALL>(cell, most, &parameters);
-                if value != 0 && !(ALL && self.recurrent()) {
+                if value != 0 && !(ALL && deferred) {
                     // There is room: a full buffer ends the loop.
                     let _ = events.push(Event {
                         source: neuron as u16,
@@ -389,8 +394,7 @@ impl CubaLif {
         end
     }
 
-    /// Emits the spikes of recurrent neurons that have all been updated, as [`update`](Self::update) does those of
-    /// others.
+    /// Emits the spikes that were deferred until all neurons were updated, as [`update`](Self::update) does others.
     pub fn emit(self, neurons: &mut Neurons<'_>, from: usize, events: &mut Events) -> usize {
         let cells = self.cells(neurons.state, neurons.count);
         let mut neuron = from;
@@ -444,7 +448,7 @@ impl CubaLif {
                 let cell = Cell {
                     target: &mut target,
                     potential: potential.as_mut(),
-                    kept: kept.as_mut().filter(|_| self.keeps()),
+                    kept: kept.as_mut().filter(|_| self.marks() || self.defers(count)),
                 };
                 self.step::<true>(cell, 1, &parameters) == 0 && (target, potential, kept) == before
             })
@@ -546,7 +550,7 @@ impl CubaLif {
         };
         let (potentials, rest) = rest.split_at_mut(potentials);
         let kept: &mut [u8] = bytemuck::cast_slice_mut(rest);
-        let bytes = if self.keeps() {
+        let bytes = if self.marks() || self.defers(count) {
             count.min(kept.len())
         } else {
             0
