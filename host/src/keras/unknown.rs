@@ -6,35 +6,27 @@ use super::args::{Args, shorten};
 use super::class::{Class, Origin};
 use super::operators;
 
+/// Classes of Keras that turn texts and the like into numbers.
+const TEXTS: &[&str] = &[
+    "HashedCrossing",
+    "Hashing",
+    "IntegerLookup",
+    "StringLookup",
+    "TextVectorization",
+];
+
+/// Classes of Keras that turn sounds into pictures.
+const SOUNDS: &[&str] = &["MelSpectrogram", "STFTSpectrogram"];
+
 /// Classes of Keras that nothing here runs.
 const OTHERS: &[&str] = &[
     "AutoContrast",
     "AveragePooling",
-    "CategoryEncoding",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
-    "CuDNNGRU",
-    "CuDNNLSTM",
-    "Discretization",
-    "EinsumDense",
     "Equalization",
     "GroupQueryAttention",
-    "HashedCrossing",
-    "Hashing",
-    "IntegerLookup",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
     "MaxNumBoundingBoxes",
-    "MelSpectrogram",
-    "RNN",
-    "RMSNormalization",
     "SpectralNormalization",
     "Solarization",
-    "STFTSpectrogram",
-    "StackedRNNCells",
-    "StringLookup",
-    "TextVectorization",
 ];
 
 /// The reason for a layer of `class` with these arguments, as a sentence without its full stop.
@@ -74,17 +66,37 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
         }
     }
     let keras = class.origin == Origin::Keras;
+    if keras && TEXTS.contains(&class.base.as_str()) {
+        return "it works on texts or looks values up in a vocabulary, which only Python can do; leave it out, \
+                and give the model the indices that it returns"
+            .to_owned();
+    }
+    if keras && SOUNDS.contains(&class.base.as_str()) {
+        return "spectrograms are not computed here; leave it out, and give the model the spectrogram".to_owned();
+    }
     if keras && OTHERS.contains(&class.base.as_str()) {
         return "this class of Keras is not supported; replace it, or end the model before it"
             .to_owned();
     }
     if keras && super::model::LayerConfig::knows(class) {
+        if class.base == "Discretization" {
+            return "the file does not state its bin_boundaries, which adapt() found; give them to the layer, and \
+                    save it again"
+                .to_owned();
+        }
+        if class.base == "RNN" || class.base == "Bidirectional" {
+            return "its cells or layers are not GRU's, LSTM's or SimpleRNN's, or have activations of their own, \
+                    which cannot be run here; use these"
+                .to_owned();
+        }
         let set: Vec<&str> = [
-            "return_state",
             "stateful",
             "time_major",
-            "output_padding",
+            "sparse",
             "rms_scaling",
+            "attention_mask",
+            "attention_axes",
+            "output_shape",
         ]
         .into_iter()
         .filter(|key| args.set(key))
