@@ -95,6 +95,9 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
             "sparse",
             "rms_scaling",
             "attention_mask",
+            "interpolation",
+            "antialias",
+            "pad_to_aspect_ratio",
             "attention_axes",
             "output_shape",
         ]

@@ -81,7 +81,7 @@ impl Categories {
                 }
             }
         }
-        axes::tensor([&[batch], &shape[..]].concat(), y)
+        axes::tensor([&[batch][..], &shape[..]].concat(), y)
     }
 }
 

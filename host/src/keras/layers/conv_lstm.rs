@@ -70,7 +70,7 @@ impl ConvLstm {
         };
         let (batch, steps) = (*batch, *steps);
         // All steps go through the convolution at once.
-        let folded = axes::reshape(x, [&[batch * steps], item].concat())?;
+        let folded = axes::reshape(x, [&[batch * steps][..], item].concat())?;
         let folded = axes::to_channels_last(&folded, c.data_format)?;
         let projected = convolve(&folded, w.get("kernel")?, &c.geometry())?;
         let projected = linear::finish(projected, w.bias(c.use_bias)?, Activation::Linear)?;
@@ -83,7 +83,7 @@ impl ConvLstm {
         };
         check_len("the kernel's channels", GATES * c.filters, width)?;
         let n: usize = places.iter().product();
-        let own = [&[batch], places, &[c.filters]].concat();
+        let own = [&[batch][..], places, &[c.filters]].concat();
         let size = n * c.filters;
         let state = |at: usize| -> Result<Vec<f32>, Problem> {
             let Some(given) = states.get(at) else {
@@ -136,9 +136,9 @@ impl ConvLstm {
         };
         let ends = vec![tensor(h)?, tensor(memory)?];
         let y = if self.return_sequences {
-            let all = [&[batch * steps], &own[1..]].concat();
+            let all = [&[batch * steps][..], &own[1..]].concat();
             let all = axes::from_channels_last(&axes::tensor(all, sequence)?, c.data_format)?;
-            let shape = [&[batch, steps], &all.shape()[1..]].concat();
+            let shape = [&[batch, steps][..], &all.shape()[1..]].concat();
             axes::reshape(&all, shape)?
         } else {
             ends[0].clone()

@@ -174,7 +174,7 @@ impl LayerKind for EinsumDense {
         let mut y = axes::tensor(out.to_vec(), y)?;
         if self.bias_axes.is_some() {
             let bias = w.get("bias")?;
-            let bias = axes::reshape(bias, [&[1], bias.shape()].concat())?;
+            let bias = axes::reshape(bias, [&[1][..], bias.shape()].concat())?;
             y = axes::broadcast(&y, &bias, |a, b| a + b)?;
         }
         linear::finish(y, None, self.activation)

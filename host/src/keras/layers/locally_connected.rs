@@ -188,11 +188,11 @@ impl LayerKind for LocallyConnected {
                 }
             }
         }
-        let shape = [&[batch], &places[..], &[filters]].concat();
+        let shape = [&[batch][..], &places[..], &[filters]].concat();
         let mut y = axes::from_channels_last(&axes::tensor(shape, y)?, c.data_format)?;
         if let Some(bias) = w.bias(c.use_bias)? {
             // Its values stand as the file has them, whatever the order of axes.
-            let shape = [&[1], &y.shape()[1..]].concat();
+            let shape = [&[1][..], &y.shape()[1..]].concat();
             y = axes::broadcast(&y, &axes::reshape(bias, shape)?, |a, b| a + b)?;
         }
         linear::finish(y, None, c.activation)
