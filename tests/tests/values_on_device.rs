@@ -54,7 +54,12 @@ fn on_board(model: &str, calibration: &DataSet, test: &DataSet, max_count: u16) 
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
 fn a_sine_is_near_on_a_board() {
     let test = set("tests/fixtures/data/sine_test.npz").take(60);
-    let report = on_board("sine.keras", &set("tests/fixtures/data/sine.npz"), &test, 63);
+    let report = on_board(
+        "sine.keras",
+        &set("tests/fixtures/data/sine.npz"),
+        &test,
+        63,
+    );
     let error = report.error.unwrap();
     println!("sine: RMS error {:.4}, R2 {:?}", error.rms_error, error.r2);
     assert!(error.rms_error < 0.1, "{error:?}");
@@ -68,7 +73,10 @@ fn an_autoencoder_reconstructs_on_a_board() {
     let calibration = set("tests/fixtures/data/autoencoder.npz");
     let report = on_board("autoencoder.keras", &calibration, &test, 63);
     let error = report.error.unwrap();
-    println!("autoencoder: RMS error {:.4}, R2 {:?}", error.rms_error, error.r2);
+    println!(
+        "autoencoder: RMS error {:.4}, R2 {:?}",
+        error.rms_error, error.r2
+    );
     assert!(error.r2.unwrap() > 0.8, "{error:?}");
 }
 
@@ -79,6 +87,10 @@ fn tanh_and_elu_run_on_a_board() {
     let calibration = set("data/mnist_calibration2k.npz").take(200);
     let report = on_board("curves.keras", &calibration, &test, 63);
     let accuracy = report.accuracy.unwrap();
-    println!("tanh, ELU and swish: {:.1} % of {}", accuracy * 100.0, report.images);
+    println!(
+        "tanh, ELU and swish: {:.1} % of {}",
+        accuracy * 100.0,
+        report.images
+    );
     assert!(accuracy >= 0.8, "{accuracy}");
 }

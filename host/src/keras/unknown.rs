@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::args::{Args, shorten};
+use super::args::{Args, object, shorten};
 use super::class::{Class, Origin};
 use super::operators;
 
@@ -20,13 +20,25 @@ const SOUNDS: &[&str] = &["MelSpectrogram", "STFTSpectrogram"];
 
 /// Classes of Keras that nothing here runs.
 const OTHERS: &[&str] = &[
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "AutoContrast",
     "AveragePooling",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Equalization",
+    "FlaxLayer",
     "GroupQueryAttention",
+    "JaxLayer",
     "MaxNumBoundingBoxes",
+    "ReversibleEmbedding",
     "SpectralNormalization",
     "Solarization",
+    "TFSMLayer",
+    "TorchModuleWrapper",
 ];
 
 /// The reason for a layer of `class` with these arguments, as a sentence without its full stop.
@@ -49,13 +61,23 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
         .filter(|(key, _)| key.ends_with("activation"));
     for (key, value) in functions {
         if let Ok(None) = args.activation(key, super::activation::Activation::Linear) {
+            // Layers with arguments that the function of this name does not have.
+            if let Some((layer, _)) = object(Some(value))
+                && layer.origin == Origin::Keras
+                && super::model::LayerConfig::knows(&layer)
+            {
+                return format!(
+                    "its {key} is a layer, {}, with arguments that the function does not have; put this layer \
+                     behind it instead",
+                    layer.shown
+                );
+            }
             let name = match value {
                 Value::String(name) => name.clone(),
                 Value::Object(map) => match map.get("config") {
                     Some(Value::String(name)) => name.clone(),
-                    _ => map
-                        .get("class_name")
-                        .map_or_else(|| shorten(value), shorten),
+                    _ => (map.get("class_name").and_then(Value::as_str))
+                        .map_or_else(|| shorten(value), str::to_owned),
                 },
                 other => shorten(other),
             };
@@ -84,6 +106,10 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
                     save it again"
                 .to_owned();
         }
+        if class.base == "RandomCrop" {
+            return "versions of Keras 3 differ in what it does at inference; put CenterCrop or Resizing in its place"
+                .to_owned();
+        }
         if class.base == "RNN" || class.base == "Bidirectional" {
             return "its cells or layers are not GRU's, LSTM's or SimpleRNN's, or have activations of their own, \
                     which cannot be run here; use these"
@@ -105,6 +131,9 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
         .filter(|key| args.set(key))
         .collect();
         let which = match set[..] {
+            [] if args.get("axis").is_some_and(Value::is_array) => {
+                "more than one axis is".to_owned()
+            }
             [] => "its arguments are".to_owned(),
             _ => format!("its argument {} is", set.join(", ")),
         };

@@ -162,7 +162,9 @@ impl<'b, 'm> LayerCall<'b, 'm> {
         (self.call.output_shapes.iter())
             .map(|shape| {
                 known(shape, temporal).ok_or_else(|| {
-                    self.shape_error("the shape of an output is not known, empty or too large".into())
+                    self.shape_error(
+                        "the shape of an output is not known, empty or too large".into(),
+                    )
                 })
             })
             .collect()

@@ -86,7 +86,12 @@ fn moved(
     for row in 0..rows {
         for gate in 0..gates {
             for unit in 0..units {
-                all.push(values.get(from(row, gate, unit)).copied().unwrap_or(f32::NAN));
+                all.push(
+                    values
+                        .get(from(row, gate, unit))
+                        .copied()
+                        .unwrap_or(f32::NAN),
+                );
             }
         }
     }

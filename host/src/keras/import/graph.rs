@@ -1,7 +1,7 @@
 //! Reads a model's JSON configuration, in the dialect of Keras 2 or Keras 3, into a [`Model`] whose layers have
 //! no weights yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -277,7 +277,7 @@ fn model(map: &Map<String, Value>, sequential: bool, place: Place) -> Result<Mod
             keras_version: None,
         },
         stated: BTreeMap::new(),
-        masked: BTreeSet::new(),
+        masked: BTreeMap::new(),
     };
     if sequential {
         draft.chain(map, &entries)?;
@@ -292,8 +292,8 @@ struct Draft {
     model: Model,
     /// The shapes of tensors that the file states.
     stated: BTreeMap<TensorRef, Shape>,
-    /// Calls whose arguments name masks.
-    masked: BTreeSet<(usize, usize)>,
+    /// The calls whose arguments would name masks, as Keras 3 writes them, and whether they do.
+    masked: BTreeMap<(usize, usize), bool>,
 }
 
 impl Draft {
@@ -384,8 +384,8 @@ impl Draft {
             for node in nodes.into_iter().flatten() {
                 let mut inputs = Vec::new();
                 self.tensors(node, &names, &mut inputs)?;
-                if names_mask(node) {
-                    self.masked.insert((index, calls.len()));
+                if node.get("kwargs").is_some() {
+                    self.masked.insert((index, calls.len()), names_mask(node));
                 }
                 calls.push(Call {
                     inputs,
@@ -827,12 +827,17 @@ mod tests {
         }
         // What `LayerConfig` cannot hold is not run wrongly.
         for (class, config) in [
-            ("LSTM", json!({"units": 2, "return_state": true})),
+            ("LSTM", json!({"units": 2, "time_major": true})),
             ("BatchNormalization", json!({"axis": [1, 2]})),
             (
-                "Conv2DTranspose",
-                json!({"filters": 1, "kernel_size": 2, "output_padding": 1}),
+                "MultiHeadAttention",
+                json!({"num_heads": 2, "key_dim": 3, "attention_axes": [2]}),
             ),
+            (
+                "RNN",
+                json!({"cell": {"class_name": "Mine>Cell", "config": {"units": 2}}}),
+            ),
+            ("Discretization", json!({"num_bins": 3})),
             ("LayerNormalization", json!({"rms_scaling": true})),
         ] {
             assert!(

@@ -1,12 +1,12 @@
 //! Masks, which Keras hands from layer to layer beside the tensors: a layer that uses one gets the tensor that
 //! tells its mask as a further input.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::keras::class::FUNCTIONS;
 use crate::keras::model::{
     Attention, Bidirectional, Embedding, GlobalPool, LayerConfig, Mask, Masking, Model,
-    MultiHeadAttention, PoolKind, Recurrent, TensorRef,
+    MultiHeadAttention, PoolKind, Recurrent, Score, TensorRef,
 };
 
 /// Arguments by which Keras 3 names masks that it makes of those of a layer's inputs.
@@ -22,11 +22,11 @@ enum Known {
 }
 
 /// Gives the layers of a model their masks, in an order of calls in which each comes after its inputs. `named`
-/// has the calls whose arguments name masks. `Err` has the layer that would need a mask and cannot take it.
+/// tells of calls of Keras 3 whether their arguments name masks. `Err` has the layer that would need a mask and cannot take it.
 pub(super) fn hand_on(
     model: &mut Model,
     order: &[(usize, usize)],
-    named: &BTreeSet<(usize, usize)>,
+    named: &BTreeMap<(usize, usize), bool>,
 ) -> Result<(), usize> {
     let mut masks: BTreeMap<TensorRef, Known> = BTreeMap::new();
     // The masks of layers that have had a call.
@@ -39,7 +39,7 @@ pub(super) fn hand_on(
             continue;
         };
         let source = inputs[0];
-        let named = named.contains(&(layer, call));
+        let named = named.get(&(layer, call)).copied();
         // The masks of these inputs, which the layer uses: their tensors become further inputs.
         let mut take = |of: &[Option<Known>]| -> Result<[Option<Mask>; 2], usize> {
             let mut kinds = [None; 2];
@@ -54,7 +54,7 @@ pub(super) fn hand_on(
                 }
             }
             let before = *used.entry(layer).or_insert(kinds);
-            let missing = named && kinds == [None; 2];
+            let missing = named == Some(true) && kinds == [None; 2];
             if missing || before != kinds {
                 return Err(layer);
             }
@@ -80,7 +80,9 @@ pub(super) fn hand_on(
                     },
                 ..
             }) => {
-                [*mask, _] = take(&[first])?;
+                // Keras 3 gives a layer no mask beside initial states.
+                let own = first.filter(|_| named != Some(false));
+                [*mask, _] = take(&[own])?;
                 first.filter(|_| *return_sequences)
             }
             LayerConfig::GlobalPool(GlobalPool {
@@ -92,6 +94,10 @@ pub(super) fn hand_on(
                 [*mask, _] = take(&[first])?;
                 None
             }
+            // Keras 3 uses the mask in some of such models, and in others not.
+            LayerConfig::Attention(Attention {
+                score: Score::Dot, ..
+            }) if first.is_some() && named == Some(false) => return Err(layer),
             LayerConfig::Attention(Attention { masks, .. })
             | LayerConfig::MultiHeadAttention(MultiHeadAttention { masks, .. }) => {
                 // Queries and values.

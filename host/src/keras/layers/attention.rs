@@ -133,15 +133,9 @@ impl Attention {
         let (y, shares) = match self.score {
             Score::Dot => {
                 let scale = each(scale, 0);
-                attend(query, key, value, left_out, |q, k| {
-                    scale * products(q, k)
-                })
+                attend(query, key, value, left_out, |q, k| scale * products(q, k))
             }
-            Score::Additive => {
-                attend(query, key, value, left_out, |q, k| {
-                    sums(q, k, scale)
-                })
-            }
+            Score::Additive => attend(query, key, value, left_out, |q, k| sums(q, k, scale)),
             Score::Concat => {
                 let weight = each(Some(w.get("concat_score_weight")?), 0);
                 let scale = each(scale, 0);
@@ -176,10 +170,7 @@ fn own_inputs<T>(inputs: &[T], masks: [Option<Mask>; 2]) -> &[T] {
 }
 
 /// For each step of each item of queries and values, whether it counts.
-fn shown(
-    inputs: &[Tensor],
-    masks: [Option<Mask>; 2],
-) -> Result<[Option<Vec<bool>>; 2], Problem> {
+fn shown(inputs: &[Tensor], masks: [Option<Mask>; 2]) -> Result<[Option<Vec<bool>>; 2], Problem> {
     let mut sources = inputs.iter().skip(own_inputs(inputs, masks).len());
     let mut found = [None, None];
     for (mask, found) in masks.into_iter().zip(&mut found) {

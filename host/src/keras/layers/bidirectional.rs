@@ -82,6 +82,13 @@ impl LayerKind for Bidirectional {
                 ..forward_layer.clone()
             }),
         };
+        // Keras forces both layers to return zeros for what is left out.
+        let forced = |layer: Recurrent| Recurrent {
+            zero_output_for_mask: layer.return_sequences,
+            ..layer
+        };
+        let forward_layer = forced(forward_layer);
+        let backward_layer = backward_layer.map(forced);
         let merge_mode = match args.text("merge_mode", "concat")?.as_str() {
             "concat" => MergeMode::Concat,
             "sum" => MergeMode::Sum,
@@ -164,7 +171,9 @@ impl LayerKind for Bidirectional {
 
     fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
         let (y, states) = self.run(w, inputs)?;
-        let states = states.into_iter().filter(|_| self.forward_layer.return_state);
+        let states = states
+            .into_iter()
+            .filter(|_| self.forward_layer.return_state);
         Ok([y].into_iter().chain(states).collect())
     }
 }
@@ -172,7 +181,9 @@ impl LayerKind for Bidirectional {
 impl Bidirectional {
     fn wants(&self, found: usize) -> String {
         let states = self.states();
-        format!("it takes an input, and the tensors of its {states} states or none, not {found} inputs")
+        format!(
+            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
+        )
     }
 
     /// The output, and the states of both directions after their last steps.

@@ -101,7 +101,9 @@ impl LayerKind for CategoryEncoding {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(self.output_mode.shape(shape::single(inputs)?, self.num_tokens))
+        Ok(self
+            .output_mode
+            .shape(shape::single(inputs)?, self.num_tokens))
     }
 
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {

@@ -1,8 +1,6 @@
 //! ConvLSTM1D to ConvLSTM3D.
 
-use super::convolution::{
-    Conv, Geometry, channels, convolve, convolved, kernel,
-};
+use super::convolution::{Conv, Geometry, channels, convolve, convolved, kernel};
 use super::prelude::*;
 use super::recurrent::roles;
 use crate::keras::activation::{needs_all, scalar};
@@ -90,7 +88,9 @@ impl ConvLstm {
                 return Ok(vec![0.0; batch * size]);
             };
             check_len("the initial state", batch * size, given.len())?;
-            Ok(axes::to_channels_last(given, c.data_format)?.data().to_vec())
+            Ok(axes::to_channels_last(given, c.data_format)?
+                .data()
+                .to_vec())
         };
         let (mut h, mut memory) = (state(0)?, state(1)?);
         let ones = vec![1; c.rank];
@@ -120,8 +120,7 @@ impl ConvLstm {
                         let gate = |g: usize| x[g * c.filters + f] + r[g * c.filters + f];
                         let open = |g: usize| scalar(self.recurrent_activation, gate(g));
                         let at = (b * n + place) * c.filters + f;
-                        memory[at] =
-                            open(1) * memory[at] + open(0) * scalar(c.activation, gate(2));
+                        memory[at] = open(1) * memory[at] + open(0) * scalar(c.activation, gate(2));
                         h[at] = open(3) * scalar(c.activation, memory[at]);
                     }
                 }

@@ -27,17 +27,30 @@ const ELIDED: std::ops::RangeInclusive<char> = '0'..='9';
 impl EinsumDense {
     /// The labels for an input of `rank` axes, the batch axis among them.
     fn labels(&self, rank: usize) -> Result<Labels, String> {
-        let wrong = || format!("its equation \"{}\" does not fit an input of {rank} axes", self.equation);
-        let plain: String = self.equation.chars().filter(|c| !c.is_whitespace()).collect();
+        let wrong = || {
+            format!(
+                "its equation \"{}\" does not fit an input of {rank} axes",
+                self.equation
+            )
+        };
+        let plain: String = self
+            .equation
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .collect();
         let (inputs, output) = plain.split_once("->").ok_or_else(wrong)?;
         let (input, kernel) = inputs.split_once(',').ok_or_else(wrong)?;
         let named = input.chars().filter(|c| *c != '.').count();
-        let elided: String = ELIDED.take(rank.checked_sub(named).ok_or_else(wrong)?).collect();
+        let elided: String = ELIDED
+            .take(rank.checked_sub(named).ok_or_else(wrong)?)
+            .collect();
         let spelt = |axes: &str| -> Result<Vec<char>, String> {
             let axes: Vec<char> = axes.replace("...", &elided).chars().collect();
             let letters = |c: &char| c.is_ascii_alphabetic() || elided.contains(*c);
             let once = (1..axes.len()).all(|at| !axes[..at].contains(&axes[at]));
-            (axes.iter().all(letters) && once).then_some(axes).ok_or_else(wrong)
+            (axes.iter().all(letters) && once)
+                .then_some(axes)
+                .ok_or_else(wrong)
         };
         let labels = Labels {
             input: spelt(input)?,
@@ -106,7 +119,10 @@ impl LayerKind for EinsumDense {
         };
         let labels = self.labels(input.len() + 1)?;
         let length = |c: &char| self.length(&labels, input, *c);
-        let mut slots = vec![Slot::new("kernel", labels.kernel.iter().map(length).collect())];
+        let mut slots = vec![Slot::new(
+            "kernel",
+            labels.kernel.iter().map(length).collect(),
+        )];
         if let Some(axes) = &self.bias_axes {
             let of_axis = |c: &char| match axes.contains(*c) {
                 true => length(c),
@@ -137,7 +153,8 @@ impl LayerKind for EinsumDense {
             return Err(wrong());
         }
         let place = |axes: &[char], label: char| axes.iter().position(|c| *c == label);
-        let summed = (labels.input.iter().chain(&labels.kernel)).filter(|c| !labels.output.contains(c));
+        let summed =
+            (labels.input.iter().chain(&labels.kernel)).filter(|c| !labels.output.contains(c));
         let mut order = labels.output.clone();
         for label in summed {
             if !order.contains(label) {
@@ -167,7 +184,9 @@ impl LayerKind for EinsumDense {
         let y = axes::gather(out, outer_x)
             .zip(axes::gather(out, outer_kernel))
             .map(|(i, j)| {
-                let products = terms.iter().map(|(m, n)| x.data()[i + m] * kernel.data()[j + n]);
+                let products = terms
+                    .iter()
+                    .map(|(m, n)| x.data()[i + m] * kernel.data()[j + n]);
                 products.sum()
             })
             .collect();

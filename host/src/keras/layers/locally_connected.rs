@@ -23,7 +23,13 @@ impl LocallyConnected {
             |_| Some(self.conv.filters),
             |n, i| {
                 let c = &self.conv;
-                shape::windows(n, c.kernel_size[i], c.strides[i], c.dilation_rate[i], c.padding)
+                shape::windows(
+                    n,
+                    c.kernel_size[i],
+                    c.strides[i],
+                    c.dilation_rate[i],
+                    c.padding,
+                )
             },
         )?;
         let (_, spatial) = shape::axes(self.conv.rank, self.conv.data_format);
@@ -151,7 +157,9 @@ impl LayerKind for LocallyConnected {
                 DataFormat::ChannelsLast => {
                     Box::new(move |o, f, tap, ch| ((o * taps + tap) * n_in + ch) * filters + f)
                 }
-                DataFormat::ChannelsFirst => Box::new(move |o, f, tap, ch| ((o * n_in + ch) * taps + tap) * filters + f),
+                DataFormat::ChannelsFirst => {
+                    Box::new(move |o, f, tap, ch| ((o * n_in + ch) * taps + tap) * filters + f)
+                }
             },
             2 => {
                 let inputs: usize = lengths.iter().product();
@@ -213,7 +221,12 @@ fn sparse(
     let outs = windows.len();
     let mut entries = Vec::new();
     let last = format == DataFormat::ChannelsLast;
-    let inputs = windows.iter().flatten().flatten().max().map_or(1, |n| n + 1);
+    let inputs = windows
+        .iter()
+        .flatten()
+        .flatten()
+        .max()
+        .map_or(1, |n| n + 1);
     for (o, window) in windows.iter().enumerate() {
         for f in 0..filters {
             for (tap, place) in window.iter().enumerate() {

@@ -231,7 +231,10 @@ impl LayerKind for Recurrent {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let own = self.inputs(inputs).ok_or_else(|| self.wants(inputs.len()))?.0;
+        let own = self
+            .inputs(inputs)
+            .ok_or_else(|| self.wants(inputs.len()))?
+            .0;
         let steps = shape::of_rank(std::slice::from_ref(own), 2)?[0];
         let units = Some(self.units);
         Ok(if self.return_sequences {
@@ -273,7 +276,9 @@ impl Recurrent {
 
     fn wants(&self, found: usize) -> String {
         let states = self.states();
-        format!("it takes an input, and the tensors of its {states} states or none, not {found} inputs")
+        format!(
+            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
+        )
     }
 
     /// The weights of its own cell, if it is applied to so many features.
@@ -318,7 +323,9 @@ impl Recurrent {
             let (given, rest) = states.split_at(layer.cell.states().min(states.len()));
             states = rest;
             let (y, ends) = run(layer, own, &x, given, shown.as_deref())?;
-            if layer.go_backwards && let (Some(shown), &[_, steps, ..]) = (&mut shown, x.shape()) {
+            if layer.go_backwards
+                && let (Some(shown), &[_, steps, ..]) = (&mut shown, x.shape())
+            {
                 shown.chunks_mut(steps.max(1)).for_each(<[bool]>::reverse);
             }
             x = y;

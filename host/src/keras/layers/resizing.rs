@@ -1,4 +1,4 @@
-//! Resizing and CenterCrop.
+//! Resizing, CenterCrop and RandomCrop.
 
 use super::prelude::*;
 use crate::network::{Sparse, Transform};
@@ -63,7 +63,10 @@ impl LayerKind for Resizing {
         let interpolation = args.text("interpolation", "bilinear")?;
         let known = ["nearest", "bilinear"].contains(&interpolation.as_str());
         let others = ["pad_to_aspect_ratio", "antialias"];
-        if !known || others.iter().any(|key| args.set(key)) {
+        // Versions of Keras 3 differ in what they do at inference.
+        let random = name == "RandomCrop";
+        let unsure = random && args.dialect.version >= 3;
+        if unsure || !known || others.iter().any(|key| args.set(key)) {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -71,8 +74,9 @@ impl LayerKind for Resizing {
             width: args.size("width")?,
             data_format: args.data_format()?,
             interpolation,
-            crop_to_aspect_ratio: args.flag("crop_to_aspect_ratio", false)?,
-            crop: name != "Resizing",
+            // It cuts in training only, and else resizes what has the new shape's proportions.
+            crop_to_aspect_ratio: random || args.flag("crop_to_aspect_ratio", false)?,
+            crop: name == "CenterCrop",
         }))
     }
 

@@ -50,7 +50,9 @@ impl LayerKind for RmsNormalization {
         for before in 0..split.before {
             for after in 0..split.after {
                 let at = |k: usize| (before * split.len + k) * split.after + after;
-                let sum: f32 = (0..split.len).map(|k| x.data()[at(k)] * x.data()[at(k)]).sum();
+                let sum: f32 = (0..split.len)
+                    .map(|k| x.data()[at(k)] * x.data()[at(k)])
+                    .sum();
                 let factor = 1.0 / (sum / split.len as f32 + self.epsilon as f32).sqrt();
                 for k in 0..split.len {
                     y[at(k)] *= factor * scale.get(k).copied().unwrap_or(1.0);
