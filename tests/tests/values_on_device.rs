@@ -3,10 +3,9 @@
 
 #![expect(clippy::print_stdout, reason = "the tests say what they measured")]
 
-mod npz;
+use std::path::{Path, PathBuf};
 
 use emulated_board::Machine;
-use npz::path;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::device::run::RunReport;
@@ -20,12 +19,16 @@ use tinyspike_tests::deployment;
 
 const MACHINE: Machine = Machine::Mps2An386;
 
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
 fn set(name: &str) -> DataSet {
     data::load(path(name)).unwrap()
 }
 
 /// What the board measures of a model on a test set, after a check that it is the emulator's to the bit.
-fn on_board(model: &str, calibration: &DataSet, test: &DataSet, max_count: u16) -> RunReport {
+fn on_board(model: &str, calibration: &DataSet, test: &DataSet, max_count: u8) -> RunReport {
     let model = import::load(&path(&format!("tests/fixtures/keras/{model}"))).unwrap();
     let options = ConvertOptions {
         inference_only: true,
