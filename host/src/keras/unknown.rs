@@ -106,10 +106,6 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
                     save it again"
                 .to_owned();
         }
-        if class.base == "RandomCrop" {
-            return "versions of Keras 3 differ in what it does at inference; put CenterCrop or Resizing in its place"
-                .to_owned();
-        }
         if class.base == "RNN" || class.base == "Bidirectional" {
             return "its cells or layers are not GRU's, LSTM's or SimpleRNN's, or have activations of their own, \
                     which cannot be run here; use these"
