@@ -262,6 +262,7 @@ fn pooling_of_an_input_between_linear_layers_and_at_the_end() {
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
+            mask: None,
         }),
         &[r],
         &[6],

@@ -35,6 +35,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         "--test=prebuilt",
         "--test=serial",
         "--test=updates",
+        "--test=values_on_device",
     ];
     // What C costs beside Rust is a measurement, which misses its bars: see docs/c.md.
     let measured = "c_costs_what_rust_costs";

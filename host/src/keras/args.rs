@@ -80,6 +80,17 @@ impl<'a> Args<'a> {
             .map_or_else(|| Ok(default.to_vec()), |_| self.sizes(key, default.len()))
     }
 
+    /// `rank` integers that are not negative; one integer stands for all.
+    pub(crate) fn lengths(&self, key: &str, rank: usize) -> Result<Vec<usize>, String> {
+        let found = match self.get(key) {
+            Some(Value::Array(list)) => list.iter().map(length).collect::<Option<Vec<_>>>(),
+            Some(one) => length(one).map(|n| vec![n; rank]),
+            None => None,
+        };
+        (found.filter(|l| l.len() == rank))
+            .ok_or_else(|| self.wrong(key, &format!("{rank} integers that are not negative")))
+    }
+
     /// A pair (before, after) for each of `rank` axes; an integer stands for an equal pair.
     pub(crate) fn pairs(&self, key: &str, rank: usize) -> Result<Vec<(usize, usize)>, String> {
         let pair = |v: &Value| match v {

@@ -171,9 +171,11 @@ fn infer_within(
     let Some(kind) = layer.config.kind() else {
         return Ok(Vec::new());
     };
-    let shape = (kind.output(inputs)).map_err(|reason| error(layer, reason))?;
-    budget.output(layer, &shape)?;
-    Ok(vec![shape])
+    let shapes = (kind.outputs(inputs)).map_err(|reason| error(layer, reason))?;
+    for shape in &shapes {
+        budget.output(layer, shape)?;
+    }
+    Ok(shapes)
 }
 
 /// The outputs of a model that is used as a layer.

@@ -297,4 +297,10 @@ layers! {
     LengthsOfOne(LengthsOfOne),
     SpikingActivation(SpikingActivation),
     Filter(Filter),
+    ConvLstm(ConvLstm),
+    LocallyConnected(LocallyConnected),
+    EinsumDense(EinsumDense),
+    CategoryEncoding(CategoryEncoding),
+    Discretization(Discretization),
+    RmsNormalization(RmsNormalization),
 }

@@ -86,7 +86,7 @@ fn operation(class: &Class, entry: &Map<String, Value>) -> Option<Operation> {
 }
 
 /// `true` if there is a tensor in a value.
-fn has_tensor(value: &Value) -> bool {
+pub(crate) fn has_tensor(value: &Value) -> bool {
     match value {
         Value::Array(list) => match &list[..] {
             [Value::String(name), Value::Number(_), Value::Number(_), ..] => {

@@ -17,7 +17,7 @@ impl TensorFunc for Layer {
     }
 
     fn run(&self, x: &Tensor) -> Result<Tensor, String> {
-        only(forward::call_layer(self, std::slice::from_ref(x)), self)
+        joined(forward::call_layer(self, std::slice::from_ref(x)))
     }
 
     fn effect(&self) -> Effect {
@@ -33,18 +33,27 @@ impl TensorFunc for Layer {
     }
 }
 
-/// The only output of a layer.
-fn only(outputs: Result<Vec<Tensor>, ForwardError>, layer: &Layer) -> Result<Tensor, String> {
+/// The outputs of a layer, side by side if there are several.
+fn joined(outputs: Result<Vec<Tensor>, ForwardError>) -> Result<Tensor, String> {
     let mut outputs = outputs.map_err(|error| error.to_string())?;
-    match (outputs.pop(), outputs.len()) {
-        (Some(output), 0) => Ok(output),
-        (_, more) => Err(format!(
-            "layer \"{}\" ({}) has {} outputs, and a TensorNode has one",
-            layer.name,
-            layer.class_name,
-            more + 1
-        )),
+    if outputs.len() == 1
+        && let Some(output) = outputs.pop()
+    {
+        return Ok(output);
     }
+    let batch = (outputs.first())
+        .and_then(|output| output.shape().first().copied())
+        .unwrap_or(0);
+    let width = |output: &Tensor| output.len().checked_div(batch).unwrap_or(0);
+    let total = outputs.iter().map(width).sum();
+    let mut data = Vec::with_capacity(batch * total);
+    for item in 0..batch {
+        for output in &outputs {
+            let width = width(output);
+            data.extend_from_slice(&output.data()[item * width..][..width]);
+        }
+    }
+    Tensor::new(vec![batch, total], data).ok_or_else(|| "its outputs have no shape".to_owned())
 }
 
 fn advice(layer: &Layer) -> (String, Option<Advice>) {
@@ -90,7 +99,7 @@ impl TensorFunc for Joined {
             inputs.push(Tensor::new(shape, data).ok_or("its inputs do not fit its shapes")?);
             start += size;
         }
-        only(forward::call_layer(&self.layer, &inputs), &self.layer)
+        joined(forward::call_layer(&self.layer, &inputs))
     }
 
     fn effect(&self) -> Effect {

@@ -2,39 +2,43 @@
 
 use serde_json::Value;
 
-use super::args::{Args, shorten};
+use super::args::{Args, object, shorten};
 use super::class::{Class, Origin};
 use super::operators;
 
-/// Classes of Keras that nothing here runs.
-const OTHERS: &[&str] = &[
-    "AutoContrast",
-    "AveragePooling",
-    "CategoryEncoding",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
-    "CuDNNGRU",
-    "CuDNNLSTM",
-    "Discretization",
-    "EinsumDense",
-    "Equalization",
-    "GroupQueryAttention",
+/// Classes of Keras that turn texts and the like into numbers.
+const TEXTS: &[&str] = &[
     "HashedCrossing",
     "Hashing",
     "IntegerLookup",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
-    "MaxNumBoundingBoxes",
-    "MelSpectrogram",
-    "RNN",
-    "RMSNormalization",
-    "SpectralNormalization",
-    "Solarization",
-    "STFTSpectrogram",
-    "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
+];
+
+/// Classes of Keras that turn sounds into pictures.
+const SOUNDS: &[&str] = &["MelSpectrogram", "STFTSpectrogram"];
+
+/// Classes of Keras that nothing here runs.
+const OTHERS: &[&str] = &[
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
+    "AutoContrast",
+    "AveragePooling",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+    "Equalization",
+    "FlaxLayer",
+    "GroupQueryAttention",
+    "JaxLayer",
+    "MaxNumBoundingBoxes",
+    "ReversibleEmbedding",
+    "SpectralNormalization",
+    "Solarization",
+    "TFSMLayer",
+    "TorchModuleWrapper",
 ];
 
 /// The reason for a layer of `class` with these arguments, as a sentence without its full stop.
@@ -57,13 +61,23 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
         .filter(|(key, _)| key.ends_with("activation"));
     for (key, value) in functions {
         if let Ok(None) = args.activation(key, super::activation::Activation::Linear) {
+            // Layers with arguments that the function of this name does not have.
+            if let Some((layer, _)) = object(Some(value))
+                && layer.origin == Origin::Keras
+                && super::model::LayerConfig::knows(&layer)
+            {
+                return format!(
+                    "its {key} is a layer, {}, with arguments that the function does not have; put this layer \
+                     behind it instead",
+                    layer.shown
+                );
+            }
             let name = match value {
                 Value::String(name) => name.clone(),
                 Value::Object(map) => match map.get("config") {
                     Some(Value::String(name)) => name.clone(),
-                    _ => map
-                        .get("class_name")
-                        .map_or_else(|| shorten(value), shorten),
+                    _ => (map.get("class_name").and_then(Value::as_str))
+                        .map_or_else(|| shorten(value), str::to_owned),
                 },
                 other => shorten(other),
             };
@@ -74,22 +88,48 @@ pub(crate) fn reason(class: &Class, args: &Args<'_>) -> String {
         }
     }
     let keras = class.origin == Origin::Keras;
+    if keras && TEXTS.contains(&class.base.as_str()) {
+        return "it works on texts or looks values up in a vocabulary, which only Python can do; leave it out, \
+                and give the model the indices that it returns"
+            .to_owned();
+    }
+    if keras && SOUNDS.contains(&class.base.as_str()) {
+        return "spectrograms are not computed here; leave it out, and give the model the spectrogram".to_owned();
+    }
     if keras && OTHERS.contains(&class.base.as_str()) {
         return "this class of Keras is not supported; replace it, or end the model before it"
             .to_owned();
     }
     if keras && super::model::LayerConfig::knows(class) {
+        if class.base == "Discretization" {
+            return "the file does not state its bin_boundaries, which adapt() found; give them to the layer, and \
+                    save it again"
+                .to_owned();
+        }
+        if class.base == "RNN" || class.base == "Bidirectional" {
+            return "its cells or layers are not GRU's, LSTM's or SimpleRNN's, or have activations of their own, \
+                    which cannot be run here; use these"
+                .to_owned();
+        }
         let set: Vec<&str> = [
-            "return_state",
             "stateful",
             "time_major",
-            "output_padding",
+            "sparse",
             "rms_scaling",
+            "attention_mask",
+            "interpolation",
+            "antialias",
+            "pad_to_aspect_ratio",
+            "attention_axes",
+            "output_shape",
         ]
         .into_iter()
         .filter(|key| args.set(key))
         .collect();
         let which = match set[..] {
+            [] if args.get("axis").is_some_and(Value::is_array) => {
+                "more than one axis is".to_owned()
+            }
             [] => "its arguments are".to_owned(),
             _ => format!("its argument {} is", set.join(", ")),
         };

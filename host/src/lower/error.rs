@@ -149,6 +149,10 @@ fn tensor_nodes(fallbacks: &[Fallback]) -> String {
 pub(super) const COMPOSITION: &str =
     "an activation (such as relu) between the two layers makes each a layer of its own";
 
+/// Advice on a layer that only moves or mixes places.
+pub(super) const PLACES: &str = "interpolation=\"nearest\" or Conv2DTranspose takes the place of a bilinear \
+     UpSampling2D or Resizing there; elsewhere an activation (such as relu) between the two layers helps";
+
 pub(super) fn unsupported(
     layer: &str,
     what: impl Into<String>,

@@ -5,6 +5,9 @@ use super::wiring::Wiring;
 use crate::graph::{Convolution, Dense, LinearMap, Link, SourceMap, Window};
 use crate::tensor::Tensor;
 
+/// A map between places that has none of an image's forms.
+pub(super) const MIXTURE: &str = "an order or a mixture of places that no convolution has";
+
 /// Turns a path into a map of the source and weights. `source` is the source's shape, `target` the target's,
 /// both channels last; `Err` says what an image cannot hold.
 pub(super) fn finish(
@@ -23,7 +26,7 @@ pub(super) fn finish(
                     let one = Weights::Convolution(Convolution::one_to_one(flat));
                     matrix(&one, &Wiring::identity(flat[2]), &before)
                 })
-                .ok_or_else(|| "an order of elements that no convolution sees".into())
+                .ok_or_else(|| MIXTURE.into())
         }
         Some(Middle { weights, after }) => {
             let made = match &weights {

@@ -33,7 +33,7 @@ use crate::network::{Ensemble, Network, NodeId, NodeKind, Post, Pre};
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
 use device::{device_order, planes};
-use error::{COMPOSITION, unsupported};
+use error::{COMPOSITION, PLACES, unsupported};
 use resolve::{Refused, Resolved, Resolver, Term};
 use wiring::Wiring;
 
@@ -296,7 +296,14 @@ impl Work {
 
     /// Adds the links that bring all terms to a target.
     fn link(&mut self, resolved: &Resolved, to: &Arrival<'_>) -> Result<(), Refused> {
-        let refused = |what| unsupported(to.label, what, COMPOSITION);
+        let refused = |what: String| {
+            let advice = if what == link::MIXTURE {
+                PLACES
+            } else {
+                COMPOSITION
+            };
+            unsupported(to.label, what, advice)
+        };
         let mut links = Vec::with_capacity(resolved.terms.len());
         for term in &resolved.terms {
             let Term {

@@ -120,6 +120,7 @@ fn global_pool(kind: PoolKind, class: &str, name: &str) -> Model {
             rank: 2,
             data_format: DataFormat::ChannelsLast,
             keepdims: false,
+            mask: None,
         }),
         &[3],
     )
@@ -475,6 +476,7 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                 "conv2d_transpose",
                 ConvTranspose {
                     conv: conv(2, 3, 3),
+                    output_padding: None,
                 }
                 .into(),
             );
@@ -732,9 +734,11 @@ pub(crate) fn case(name: &str) -> (Model, ConvertOptions) {
                     recurrent_activation: Activation::Sigmoid,
                     use_bias: true,
                     return_sequences: false,
+                    return_state: false,
                     go_backwards: false,
                     zero_output_for_mask: false,
                     mask: None,
+                    below: Vec::new(),
                 }),
                 &[3],
             ),

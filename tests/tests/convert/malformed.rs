@@ -143,6 +143,7 @@ fn computing() -> impl Strategy<Value = LayerConfig> {
                         rank,
                         data_format,
                         keepdims: false,
+                        mask: None,
                     })
                 } else {
                     LayerConfig::Pool(Pool {
@@ -199,7 +200,7 @@ fn fitting_weights(config: &LayerConfig, input: &[usize]) -> Vec<Vec<usize>> {
             let inner = channels(conv) / conv.groups.max(1);
             vec![kernel(conv, inner, conv.filters), vec![conv.filters]]
         }
-        LayerConfig::ConvTranspose(ConvTranspose { conv }) => {
+        LayerConfig::ConvTranspose(ConvTranspose { conv, .. }) => {
             vec![
                 kernel(conv, conv.filters, channels(conv)),
                 vec![conv.filters],

@@ -191,7 +191,11 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut transposed = layer(
         "Conv2DTranspose",
         "conv2d_transpose",
-        ConvTranspose { conv: transposed }.into(),
+        ConvTranspose {
+            conv: transposed,
+            output_padding: None,
+        }
+        .into(),
     );
     transposed.weights = vec![weight("kernel", &[4, 4, 3, 2]), weight("bias", &[3])];
     add(
@@ -204,7 +208,11 @@ fn further_cases() -> Vec<(&'static str, Model)> {
     let mut transposed = layer(
         "Conv1DTranspose",
         "conv1d_transpose",
-        ConvTranspose { conv: transposed }.into(),
+        ConvTranspose {
+            conv: transposed,
+            output_padding: None,
+        }
+        .into(),
     );
     transposed.weights = vec![weight("kernel", &[2, 2, 3]), weight("bias", &[2])];
     add(

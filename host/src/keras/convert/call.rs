@@ -155,6 +155,21 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             })
     }
 
+    /// The shapes of all outputs, without the batch axis, and without a temporal model's time axis.
+    pub(crate) fn output_shapes(&self) -> Result<Vec<Vec<usize>>, ConvertError> {
+        self.output_shape()?;
+        let temporal = self.build.temporal;
+        (self.call.output_shapes.iter())
+            .map(|shape| {
+                known(shape, temporal).ok_or_else(|| {
+                    self.shape_error(
+                        "the shape of an output is not known, empty or too large".into(),
+                    )
+                })
+            })
+            .collect()
+    }
+
     /// The output's shape as the model has it.
     pub(crate) fn raw_output_shape(&self) -> &[Option<usize>] {
         self.call.output_shapes.first().map_or(&[], Vec::as_slice)
@@ -359,6 +374,26 @@ impl<'b, 'm> LayerCall<'b, 'm> {
             NodeKind::Constant(Tensor::filled(vec![1], 1.0)),
         );
         self.connect_objects(bias.pre, post, Transform::Dense(weights), None)
+    }
+
+    /// Adds a node that reads some places of an object.
+    ///
+    /// # Errors
+    /// If the places are not the object's.
+    pub(crate) fn part(
+        &mut self,
+        from: Pre,
+        places: std::ops::Range<usize>,
+    ) -> Result<Pre, ConvertError> {
+        let label = format!("{}.output", self.label());
+        let size = places.len();
+        let node = self.add_node(label, size, size, NodeKind::Passthrough);
+        self.add_connection(Connection {
+            pre_slice: Some(places.collect()),
+            subnetwork: self.build.subnetwork,
+            ..Connection::new(from, node.post, Transform::Identity(size))
+        })?;
+        Ok(node.pre)
     }
 
     /// Connects two objects without a filter.

@@ -440,9 +440,9 @@ fn each_step(layer: &Layer) -> Option<&dyn LayerKind> {
 }
 
 /// Adds a `TensorNode` that runs the whole layer, labelled with the layer's plain name. Several inputs stand
-/// side by side in its own.
+/// side by side in its own, and so do several outputs, each of which a node then reads.
 fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, ConvertError> {
-    let shape_out = call.output_shape()?;
+    let outputs = call.output_shapes()?;
     let shapes = (0..call.n_inputs())
         .map(|input| call.input_shape(input))
         .collect::<Result<Vec<_>, _>>()?;
@@ -471,7 +471,12 @@ fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, Co
         }
     };
     let label = call.plain_label().to_owned();
-    let size_out = shape_out.iter().product();
+    let of_outputs: Vec<usize> = outputs.iter().map(|shape| shape.iter().product()).collect();
+    let size_out = of_outputs.iter().sum();
+    let shape_out = match &outputs[..] {
+        [shape] => shape.clone(),
+        _ => vec![size_out],
+    };
     let node = TensorNode {
         func,
         shape_in,
@@ -492,7 +497,17 @@ fn fall_back(layer: &Layer, call: &mut LayerCall<'_, '_>) -> Result<Vec<Pre>, Co
         )?;
         start += size;
     }
-    Ok(vec![object.pre])
+    if outputs.len() == 1 {
+        return Ok(vec![object.pre]);
+    }
+    let mut start = 0;
+    (of_outputs.into_iter())
+        .map(|size| {
+            let places = start..start + size;
+            start += size;
+            call.part(object.pre, places)
+        })
+        .collect()
 }
 
 /// `true` if the model or one nested in it has a layer of this name.

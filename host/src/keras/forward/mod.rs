@@ -194,7 +194,7 @@ pub fn call_layer(layer: &Layer, inputs: &[Tensor]) -> Result<Vec<Tensor>, Forwa
         (LayerConfig::TimeDistributed { layer }, _) => {
             axes::only(inputs).and_then(|x| Ok(vec![time_distributed(layer, x)?]))
         }
-        (_, Some(kind)) => (kind.forward(Weights(&layer.weights), inputs)).map(|y| vec![y]),
+        (_, Some(kind)) => kind.forward_all(Weights(&layer.weights), inputs),
         (LayerConfig::Unknown { reason, .. }, None) => Err(Problem::Values(reason.clone())),
         (_, None) => Err(Problem::Unsupported(layer.class_name.clone())),
     };

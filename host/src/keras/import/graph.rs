@@ -139,6 +139,10 @@ fn layer(entry: &Map<String, Value>, place: Place) -> Result<Layer, Problem> {
         class.base = keras1::class(&class.base, map).to_owned();
         map = renamed;
     }
+    let of_call = call_flags(&class, entry, map);
+    if let Some(all) = &of_call {
+        map = all;
+    }
     let name = (map.get("name").or_else(|| entry.get("name")))
         .and_then(Value::as_str)
         .ok_or_else(|| Problem::model(format!("a layer of class {} has no name", class.shown)))?;
@@ -153,6 +157,46 @@ fn layer(entry: &Map<String, Value>, place: Place) -> Result<Layer, Problem> {
         config,
         weights: Vec::new(),
         calls: Vec::new(),
+    })
+}
+
+/// Arguments of calls that make another function of a layer for attention.
+const OF_CALLS: [&str; 3] = [
+    "use_causal_mask",
+    "return_attention_scores",
+    "attention_mask",
+];
+
+/// The arguments of a layer with those of its calls that matter; `None` if there are none.
+fn call_flags(
+    class: &Class,
+    entry: &Map<String, Value>,
+    map: &Map<String, Value>,
+) -> Option<Map<String, Value>> {
+    if class.origin != Origin::Keras || !class.base.ends_with("Attention") {
+        return None;
+    }
+    fn find(value: &Value, found: &mut Map<String, Value>) {
+        match value {
+            Value::Array(list) => list.iter().for_each(|value| find(value, found)),
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let set = truth(value) == Some(true) || operators::has_tensor(value);
+                    if OF_CALLS.contains(&key.as_str()) && set {
+                        found.insert(key.clone(), Value::Bool(true));
+                    }
+                    find(value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Map::new();
+    find(entry.get("inbound_nodes")?, &mut found);
+    (!found.is_empty()).then(|| {
+        let mut all = map.clone();
+        all.extend(found);
+        all
     })
 }
 
@@ -233,6 +277,7 @@ fn model(map: &Map<String, Value>, sequential: bool, place: Place) -> Result<Mod
             keras_version: None,
         },
         stated: BTreeMap::new(),
+        masked: BTreeMap::new(),
     };
     if sequential {
         draft.chain(map, &entries)?;
@@ -247,6 +292,8 @@ struct Draft {
     model: Model,
     /// The shapes of tensors that the file states.
     stated: BTreeMap<TensorRef, Shape>,
+    /// The calls whose arguments would name masks, as Keras 3 writes them, and whether they do.
+    masked: BTreeMap<(usize, usize), bool>,
 }
 
 impl Draft {
@@ -337,6 +384,9 @@ impl Draft {
             for node in nodes.into_iter().flatten() {
                 let mut inputs = Vec::new();
                 self.tensors(node, &names, &mut inputs)?;
+                if node.get("kwargs").is_some() {
+                    self.masked.insert((index, calls.len()), names_mask(node));
+                }
                 calls.push(Call {
                     inputs,
                     output_shapes: Vec::new(),
@@ -452,8 +502,11 @@ impl Draft {
                     found.push(tensor);
                     return Ok(());
                 }
-                for inner in map.values() {
-                    self.tensors(inner, names, found)?;
+                for (key, inner) in map {
+                    // Masks are worked out of those of the inputs.
+                    if !masks::ARGUMENTS.contains(&key.as_str()) {
+                        self.tensors(inner, names, found)?;
+                    }
                 }
                 Ok(())
             }
@@ -485,7 +538,7 @@ impl Draft {
     /// Checks the graph and fills in the shapes.
     fn finish(mut self) -> Result<Model, Problem> {
         let order = self.order()?;
-        masks::hand_on(&mut self.model, &order).map_err(|layer| Problem::Layer {
+        masks::hand_on(&mut self.model, &order, &self.masked).map_err(|layer| Problem::Layer {
             layer: self.model.layers[layer].name.clone(),
             class: self.model.layers[layer].class_name.clone(),
             reason:
@@ -597,6 +650,18 @@ impl Draft {
             };
             number_axes(&mut self.model.layers[l].config, rank);
         }
+    }
+}
+
+/// `true` if an argument of a call names a mask.
+fn names_mask(node: &Value) -> bool {
+    match node {
+        Value::Array(list) => list.iter().any(names_mask),
+        Value::Object(map) => map.iter().any(|(key, inner)| {
+            let mask = masks::ARGUMENTS.contains(&key.as_str());
+            mask && operators::has_tensor(inner) || names_mask(inner)
+        }),
+        _ => false,
     }
 }
 
@@ -762,12 +827,17 @@ mod tests {
         }
         // What `LayerConfig` cannot hold is not run wrongly.
         for (class, config) in [
-            ("LSTM", json!({"units": 2, "return_state": true})),
+            ("LSTM", json!({"units": 2, "time_major": true})),
             ("BatchNormalization", json!({"axis": [1, 2]})),
             (
-                "Conv2DTranspose",
-                json!({"filters": 1, "kernel_size": 2, "output_padding": 1}),
+                "MultiHeadAttention",
+                json!({"num_heads": 2, "key_dim": 3, "attention_axes": [2]}),
             ),
+            (
+                "RNN",
+                json!({"cell": {"class_name": "Mine>Cell", "config": {"units": 2}}}),
+            ),
+            ("Discretization", json!({"num_bins": 3})),
             ("LayerNormalization", json!({"rms_scaling": true})),
         ] {
             assert!(

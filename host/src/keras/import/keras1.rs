@@ -185,7 +185,7 @@ pub(super) fn converted<'a>(
 }
 
 /// An array whose values are made of those of another.
-fn changed<'a>(
+pub(super) fn changed<'a>(
     array: Array<'a>,
     shape: Vec<u64>,
     change: impl Fn(Vec<f32>) -> Vec<f32> + 'a,

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Problem;
 use super::graph::Parsed;
 use super::hdf5::Hdf5;
-use super::keras1;
 use super::weights::{Array, Assignment, first_inputs, slots};
+use super::{cudnn, keras1};
 use crate::keras::dialect::Dialect;
 use crate::keras::model::{Layer, LayerConfig, Model, Weight};
 use crate::keras::shape::Shape;
@@ -149,7 +149,8 @@ fn distribute(
             let own = (arrays.by_ref())
                 .take(keras1::arrays_of(leaf.config, count, apart))
                 .collect();
-            let mut own = keras1::converted(leaf.config, count, dialect, own).into_iter();
+            let own = keras1::converted(leaf.config, count, dialect, own);
+            let mut own = cudnn::converted(leaf.config, own).into_iter();
             for (slot, found) in leaf.slots.iter().zip(found) {
                 if due(slot) {
                     *found = Some(assignment.weight(&leaf.name, slot, own.next())?);

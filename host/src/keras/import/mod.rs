@@ -10,6 +10,7 @@
 //! | HDF5 (`.weights.h5`) | `save_weights` | given apart | either layout |
 
 mod checkpoint;
+mod cudnn;
 pub(crate) mod error;
 mod graph;
 mod hdf5;

@@ -92,7 +92,7 @@ fn fill_layer(
         _ => {}
     }
     let kind = layer.config.kind();
-    let place = |slot: usize| kind.map_or(("vars", slot), |kind| kind.place(slot));
+    let place = |slot: usize| kind.map_or(("vars".into(), slot), |kind| kind.place(slot));
     let (last, more) = match slots.len() {
         0 => place(0),
         n => {

@@ -1,6 +1,7 @@
-//! Attention, AdditiveAttention and MultiHeadAttention, without masks.
+//! Attention, AdditiveAttention and MultiHeadAttention.
 
 use super::dot::products;
+use super::masking::Mask;
 use super::prelude::*;
 use crate::keras::activation::softmax;
 use crate::keras::forward::linear;
@@ -14,6 +15,12 @@ pub struct Attention {
     pub score: Score,
     /// `true` if there are weights that scale it.
     pub use_scale: bool,
+    /// `true` if a query sees no key behind its own place.
+    pub causal: bool,
+    /// `true` if it returns the weights of the means, too.
+    pub return_attention_scores: bool,
+    /// Queries and values that are left out, as inputs after its own tell.
+    pub masks: [Option<Mask>; 2],
 }
 
 /// The match of a query and a key.
@@ -33,10 +40,7 @@ impl LayerKind for Attention {
     }
 
     fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        if ["causal", "return_attention_scores"]
-            .iter()
-            .any(|key| args.set(key))
-        {
+        if args.set("attention_mask") {
             return Ok(None);
         }
         let additive = name == "AdditiveAttention";
@@ -49,6 +53,9 @@ impl LayerKind for Attention {
         Ok(Some(Self {
             score,
             use_scale: args.flag("use_scale", additive)?,
+            causal: causal(args)?,
+            return_attention_scores: args.flag("return_attention_scores", false)?,
+            masks: [None; 2],
         }))
     }
 
@@ -69,6 +76,7 @@ impl LayerKind for Attention {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let inputs = own_inputs(inputs, self.masks);
         let [query, value, ..] = inputs else {
             return Err("it takes queries and values".to_owned());
         };
@@ -78,8 +86,35 @@ impl LayerKind for Attention {
         }
     }
 
+    fn outputs(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let mut shapes = vec![self.output(inputs)?];
+        if self.return_attention_scores {
+            shapes.push(vec![inputs[0][0], inputs[1][0]]);
+        }
+        Ok(shapes)
+    }
+
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (query, value, key) = roles(inputs)?;
+        Ok(self.run(w, inputs)?.0)
+    }
+
+    fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
+        let (y, shares) = self.run(w, inputs)?;
+        let shares = Some(shares).filter(|_| self.return_attention_scores);
+        Ok([y].into_iter().chain(shares).collect())
+    }
+}
+
+impl Attention {
+    /// The means, and their weights.
+    fn run(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<(Tensor, Tensor), Problem> {
+        let (query, value, key) = roles(own_inputs(inputs, self.masks))?;
+        let shown = shown(inputs, self.masks)?;
+        let left_out = LeftOut {
+            queries: None,
+            keys: shown[1].as_deref(),
+            causal: self.causal,
+        };
         let scale = self.use_scale.then(|| w.get("scale")).transpose()?;
         let each = |scale: Option<&Tensor>, at: usize| {
             scale.map_or(1.0, |s| {
@@ -95,32 +130,82 @@ impl LayerKind for Attention {
             sums.map(|(at, (q, k))| each(scale, at) * (q + k).tanh())
                 .sum()
         };
-        match self.score {
+        let (y, shares) = match self.score {
             Score::Dot => {
                 let scale = each(scale, 0);
-                attend(query, key, value, |q, k| scale * products(q, k))
+                attend(query, key, value, left_out, |q, k| scale * products(q, k))
             }
-            Score::Additive => attend(query, key, value, |q, k| sums(q, k, scale)),
+            Score::Additive => attend(query, key, value, left_out, |q, k| sums(q, k, scale)),
             Score::Concat => {
                 let weight = each(Some(w.get("concat_score_weight")?), 0);
                 let scale = each(scale, 0);
-                attend(query, key, value, |q, k| {
+                attend(query, key, value, left_out, |q, k| {
                     let sums = q.iter().zip(k).map(|(q, k)| (scale * (q + k)).tanh());
                     weight * sums.sum::<f32>()
                 })
             }
-        }
+        }?;
+        // The results of queries that are left out are zeros.
+        let Some(shown) = &shown[0] else {
+            return Ok((y, shares));
+        };
+        let width = y.shape().last().copied().unwrap_or(0);
+        let rows = y.data().chunks(width.max(1)).zip(shown);
+        let values = rows
+            .flat_map(|(row, &shown)| row.iter().map(move |&v| if shown { v } else { 0.0 }))
+            .collect();
+        Ok((axes::tensor(y.shape().to_vec(), values)?, shares))
     }
 }
 
-/// For each query the mean of the values, weighted by a softmax of its scores with the keys. All are of the shape
-/// `[batch, steps, features]`.
+/// `true` if a query sees no key behind its own place, as a layer's or a call's argument says.
+fn causal(args: &Args<'_>) -> Result<bool, String> {
+    Ok(args.flag("causal", false)? || args.flag("use_causal_mask", false)?)
+}
+
+/// The inputs without those that tell masks.
+fn own_inputs<T>(inputs: &[T], masks: [Option<Mask>; 2]) -> &[T] {
+    let own = inputs.len().saturating_sub(masks.iter().flatten().count());
+    inputs.get(..own).unwrap_or(inputs)
+}
+
+/// For each step of each item of queries and values, whether it counts.
+fn shown(inputs: &[Tensor], masks: [Option<Mask>; 2]) -> Result<[Option<Vec<bool>>; 2], Problem> {
+    let mut sources = inputs.iter().skip(own_inputs(inputs, masks).len());
+    let mut found = [None, None];
+    for (mask, found) in masks.into_iter().zip(&mut found) {
+        if let Some(mask) = mask
+            && let Some(source) = sources.next()
+        {
+            *found = Some(mask.shown(source)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The addition by which Keras leaves out a score.
+const LEFT_OUT: f32 = -1e9;
+
+/// The pairs of queries and keys that do not count.
+#[derive(Clone, Copy)]
+struct LeftOut<'a> {
+    /// For each query of each item, whether it counts.
+    queries: Option<&'a [bool]>,
+    /// For each key of each item, whether it counts.
+    keys: Option<&'a [bool]>,
+    /// `true` if keys behind a query's place do not.
+    causal: bool,
+}
+
+/// For each query the mean of the values, weighted by a softmax of its scores with the keys; and these weights.
+/// All are of the shape `[batch, steps, features]`.
 fn attend(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
+    left_out: LeftOut<'_>,
     score: impl Fn(&[f32], &[f32]) -> f32,
-) -> Result<Tensor, Problem> {
+) -> Result<(Tensor, Tensor), Problem> {
     let (&[batch, queries, features], &[_, keys, of_key], &[_, values, width]) =
         (query.shape(), key.shape(), value.shape())
     else {
@@ -138,9 +223,17 @@ fn attend(
             let rows = own.unwrap_or_default().chunks(size.max(1));
             rows.map(<[f32]>::to_vec).collect()
         };
-        let keys = rows(key, keys, features);
-        for q in rows(query, queries, features) {
-            scores.extend(keys.iter().map(|k| score(&q, k)));
+        let counts = |shown: Option<&[bool]>, at: usize| {
+            shown.is_none_or(|shown| shown.get(at).is_none_or(|&shown| shown))
+        };
+        let own = rows(key, keys, features);
+        for (at, q) in rows(query, queries, features).iter().enumerate() {
+            let row = counts(left_out.queries, item * queries + at);
+            scores.extend(own.iter().enumerate().map(|(place, k)| {
+                let seen = !left_out.causal || place <= at;
+                let both = row && seen && counts(left_out.keys, item * keys + place);
+                score(q, k) + if both { 0.0 } else { LEFT_OUT }
+            }));
         }
     }
     let shares = softmax(
@@ -157,7 +250,7 @@ fn attend(
             *y += share * v;
         }
     }
-    axes::tensor(vec![batch, queries, width], y)
+    Ok((axes::tensor(vec![batch, queries, width], y)?, shares))
 }
 
 /// Attention of several heads, each with projections of its own. Its inputs are queries, values and perhaps keys.
@@ -170,6 +263,12 @@ pub struct MultiHeadAttention {
     pub use_bias: bool,
     /// Features of the output; `None` for those of the queries.
     pub output_shape: Option<usize>,
+    /// `true` if a query sees no key behind its own place.
+    pub causal: bool,
+    /// `true` if it returns the weights of the means, too.
+    pub return_attention_scores: bool,
+    /// Queries and values that are left out, as inputs after its own tell.
+    pub masks: [Option<Mask>; 2],
 }
 
 /// The projections in Keras's order: the group, the kernel and the bias.
@@ -209,12 +308,16 @@ impl LayerKind for MultiHeadAttention {
             Some(_) => return Ok(None),
         };
         let key_dim = args.size("key_dim")?;
+        let plain = plain && !args.set("attention_mask");
         Ok(plain.then_some(Self {
             num_heads: args.size("num_heads")?,
             key_dim,
             value_dim: args.size_or("value_dim", key_dim)?,
             use_bias: args.flag("use_bias", true)?,
             output_shape,
+            causal: causal(args)?,
+            return_attention_scores: args.flag("return_attention_scores", false)?,
+            masks: [None; 2],
         }))
     }
 
@@ -239,10 +342,10 @@ impl LayerKind for MultiHeadAttention {
         Ok(slots)
     }
 
-    fn place(&self, slot: usize) -> (&'static str, usize) {
+    fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
         let each = if self.use_bias { 2 } else { 1 };
         let projection = PROJECTIONS[(slot / each).min(PROJECTIONS.len() - 1)];
-        (projection.0, slot % each)
+        (projection.0.into(), slot % each)
     }
 
     /// The state of its dropout.
@@ -252,7 +355,7 @@ impl LayerKind for MultiHeadAttention {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.widths()?;
-        match inputs {
+        match own_inputs(inputs, self.masks) {
             [query, others @ ..]
                 if query.len() == 2
                     && (1..=2).contains(&others.len())
@@ -264,8 +367,47 @@ impl LayerKind for MultiHeadAttention {
         }
     }
 
+    fn outputs(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let mut shapes = vec![self.output(inputs)?];
+        if self.return_attention_scores {
+            shapes.push(vec![Some(self.num_heads), inputs[0][0], inputs[1][0]]);
+        }
+        Ok(shapes)
+    }
+
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (query, value, key) = roles(inputs)?;
+        Ok(self.run(w, inputs)?.0)
+    }
+
+    fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
+        let (y, shares) = self.run(w, inputs)?;
+        if !self.return_attention_scores {
+            return Ok(vec![y]);
+        }
+        let &[batch, queries, keys] = shares.first().map_or(&[][..], Tensor::shape) else {
+            return Ok(vec![y]);
+        };
+        let mut all = Vec::with_capacity(shares.len() * batch * queries * keys);
+        for item in 0..batch {
+            for head in &shares {
+                all.extend_from_slice(&head.data()[item * queries * keys..][..queries * keys]);
+            }
+        }
+        let shape = vec![batch, shares.len(), queries, keys];
+        Ok(vec![y, axes::tensor(shape, all)?])
+    }
+}
+
+impl MultiHeadAttention {
+    /// The output, and each head's weights of its means.
+    fn run(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<(Tensor, Vec<Tensor>), Problem> {
+        let (query, value, key) = roles(own_inputs(inputs, self.masks))?;
+        let shown = shown(inputs, self.masks)?;
+        let left_out = LeftOut {
+            queries: shown[0].as_deref(),
+            keys: shown[1].as_deref(),
+            causal: self.causal,
+        };
         let [key_width, value_width] = self.widths().map_err(Problem::Values)?;
         let project = |x: &Tensor, at: usize, width: usize| -> Result<Tensor, Problem> {
             let (_, kernel, bias) = PROJECTIONS[at];
@@ -293,7 +435,7 @@ impl LayerKind for MultiHeadAttention {
             };
             let (q, k) = (part(&queries, self.key_dim)?, part(&keys, self.key_dim)?);
             let v = part(&values, self.value_dim)?;
-            heads.push(attend(&q, &k, &v, |q, k| scale * products(q, k))?);
+            heads.push(attend(&q, &k, &v, left_out, |q, k| scale * products(q, k))?);
         }
         let [batch, steps, ..] = *query.shape() else {
             return Err(Problem::Shape {
@@ -304,13 +446,14 @@ impl LayerKind for MultiHeadAttention {
         let mut joined = Vec::with_capacity(batch * steps * value_width);
         for row in 0..batch * steps {
             for head in &heads {
-                joined.extend_from_slice(&head.data()[row * self.value_dim..][..self.value_dim]);
+                joined.extend_from_slice(&head.0.data()[row * self.value_dim..][..self.value_dim]);
             }
         }
         let joined = axes::tensor(vec![batch, steps, value_width], joined)?;
         let out = w.get("output_kernel")?;
         let width = out.len().checked_div(value_width).unwrap_or(0);
-        project(&joined, 3, width)
+        let shares = heads.into_iter().map(|(_, shares)| shares).collect();
+        Ok((project(&joined, 3, width)?, shares))
     }
 }
 

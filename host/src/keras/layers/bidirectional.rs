@@ -37,11 +37,21 @@ const ROLES: [[&str; 3]; 2] = [
     ],
 ];
 /// The groups of their weights.
-const GROUPS: [&str; 2] = ["forward_layer/cell/vars", "backward_layer/cell/vars"];
+const DIRECTIONS: [&str; 2] = ["forward_layer", "backward_layer"];
 
 impl Bidirectional {
     fn layers(&self) -> [&Recurrent; 2] {
         [&self.forward_layer, &self.backward_layer]
+    }
+
+    /// The weights of the first direction.
+    fn forward_slots(&self) -> usize {
+        if self.forward_layer.use_bias { 3 } else { 2 }
+    }
+
+    /// The tensors of the states of both directions.
+    pub(crate) fn states(&self) -> usize {
+        self.layers().map(Recurrent::states).iter().sum()
     }
 }
 
@@ -57,7 +67,8 @@ impl LayerKind for Bidirectional {
             };
             let known = Recurrent::names().contains(&class.base.as_str());
             match known && class.origin == Recurrent::origin() {
-                true => Recurrent::read(&class.base, &Args::new(map, args.dialect)),
+                true => Recurrent::read(&class.base, &Args::new(map, args.dialect))
+                    .map(|layer| layer.filter(|layer| layer.below.is_empty())),
                 false => Ok(None),
             }
         };
@@ -71,6 +82,13 @@ impl LayerKind for Bidirectional {
                 ..forward_layer.clone()
             }),
         };
+        // Keras forces both layers to return zeros for what is left out.
+        let forced = |layer: Recurrent| Recurrent {
+            zero_output_for_mask: layer.return_sequences,
+            ..layer
+        };
+        let forward_layer = forced(forward_layer);
+        let backward_layer = backward_layer.map(forced);
         let merge_mode = match args.text("merge_mode", "concat")?.as_str() {
             "concat" => MergeMode::Concat,
             "sum" => MergeMode::Sum,
@@ -103,17 +121,20 @@ impl LayerKind for Bidirectional {
         Ok(slots)
     }
 
-    fn place(&self, slot: usize) -> (&'static str, usize) {
-        let forwards = if self.forward_layer.use_bias { 3 } else { 2 };
-        match slot.checked_sub(forwards) {
-            None => (GROUPS[0], slot),
-            Some(slot) => (GROUPS[1], slot),
-        }
+    fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
+        let forwards = self.forward_slots();
+        let (direction, layer, slot) = match slot.checked_sub(forwards) {
+            None => (DIRECTIONS[0], &self.forward_layer, slot),
+            Some(slot) => (DIRECTIONS[1], &self.backward_layer, slot),
+        };
+        let (group, number) = layer.place(slot);
+        (format!("{direction}/{group}").into(), number)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let own = inputs.get(..1).unwrap_or(inputs);
-        let own = if self.mask.is_some() { own } else { inputs };
+        let (own, ..) = recurrent::roles(inputs, self.mask.is_some(), self.states())
+            .ok_or_else(|| self.wants(inputs.len()))?;
+        let own = std::slice::from_ref(own);
         let [mut shape, other] = [
             self.forward_layer.output(own)?,
             self.backward_layer.output(own)?,
@@ -136,32 +157,76 @@ impl LayerKind for Bidirectional {
         Ok(shape)
     }
 
+    fn outputs(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let mut shapes = vec![self.output(inputs)?];
+        for layer in self.layers().into_iter().filter(|layer| layer.return_state) {
+            shapes.extend(vec![vec![Some(layer.units)]; layer.states()]);
+        }
+        Ok(shapes)
+    }
+
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (x, shown) = match (self.mask, inputs) {
-            (Some(mask), [x, source]) => (x, Some(mask.shown(source)?)),
-            _ => (axes::only(inputs)?, None),
-        };
+        Ok(self.run(w, inputs)?.0)
+    }
+
+    fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
+        let (y, states) = self.run(w, inputs)?;
+        let states = states
+            .into_iter()
+            .filter(|_| self.forward_layer.return_state);
+        Ok([y].into_iter().chain(states).collect())
+    }
+}
+
+impl Bidirectional {
+    fn wants(&self, found: usize) -> String {
+        let states = self.states();
+        format!(
+            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
+        )
+    }
+
+    /// The output, and the states of both directions after their last steps.
+    fn run(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<(Tensor, Vec<Tensor>), Problem> {
+        let (x, states, source) = recurrent::roles(inputs, self.mask.is_some(), self.states())
+            .ok_or_else(|| Problem::Values(self.wants(inputs.len())))?;
+        let (own, other) = w.0.split_at(self.forward_slots().min(w.0.len()));
+        let half = states.len().min(self.forward_layer.states());
+        let (given, rest) = states.split_at(half);
         let mut both = Vec::with_capacity(2);
-        for (layer, roles) in self.layers().into_iter().zip(ROLES) {
-            let own: Vec<Weight> = (roles.iter().zip(["kernel", "recurrent_kernel", "bias"]))
-                .filter_map(|(role, name)| {
-                    let value = w.find(role)?.clone();
-                    let name = name.to_owned();
-                    Some(Weight { name, value })
+        let mut ends = Vec::new();
+        for (layer, own, given) in [
+            (&self.forward_layer, own, given),
+            (&self.backward_layer, other, rest),
+        ] {
+            let weights: Vec<Weight> = (own.iter().zip(["kernel", "recurrent_kernel", "bias"]))
+                .map(|(weight, name)| Weight {
+                    name: name.to_owned(),
+                    value: weight.value.clone(),
                 })
                 .collect();
-            both.push(recurrent::run(layer, Weights(&own), x, shown.as_deref())?);
+            let inputs: Vec<Tensor> = ([x].into_iter().chain(given).chain(source))
+                .cloned()
+                .collect();
+            let layer = Recurrent {
+                mask: self.mask,
+                ..layer.clone()
+            };
+            let (y, states) = layer.run(Weights(&weights), &inputs)?;
+            both.push(y);
+            ends.extend(states);
         }
         if self.backward_layer.return_sequences {
             both[1] = reversed(&both[1])?;
         }
         let merge = |f: fn(f32, f32) -> f32| axes::broadcast(&both[0], &both[1], f);
-        match self.merge_mode {
+        let y = match self.merge_mode {
             MergeMode::Concat => concatenated(&both[0], &both[1]),
             MergeMode::Sum => merge(|a, b| a + b),
             MergeMode::Mul => merge(|a, b| a * b),
             MergeMode::Ave => merge(f32::midpoint),
-        }
+        }?;
+        Ok((y, ends))
     }
 }
 

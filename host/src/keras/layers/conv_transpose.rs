@@ -14,6 +14,44 @@ use crate::ops::{Axis, MatMut, MatRef, OUTSIDE, Padding, Taps};
 #[expect(missing_docs, reason = "each is the Keras argument of that name")]
 pub struct ConvTranspose {
     pub conv: Conv,
+    pub output_padding: Option<Vec<usize>>,
+}
+
+impl ConvTranspose {
+    /// The length of the output along an axis of length `n`, as Keras gives it.
+    fn length(&self, n: usize, axis: usize) -> Result<usize, String> {
+        let conv = &self.conv;
+        let (stride, window) = (conv.strides[axis], conv.kernel_size[axis]);
+        let reach = shape::span(window, conv.dilation_rate[axis])?;
+        let Some(more) = &self.output_padding else {
+            let scaled = shape::mul(n, stride)?;
+            return match conv.padding {
+                Padding::Valid => shape::add(scaled, reach.saturating_sub(stride)),
+                Padding::Same | Padding::Causal => Ok(scaled),
+            };
+        };
+        let whole = shape::add(shape::mul(n.saturating_sub(1), stride)?, reach)?;
+        let cut = match conv.padding {
+            Padding::Valid => 0,
+            Padding::Same | Padding::Causal => reach / 2 * 2,
+        };
+        (shape::add(whole, more[axis])?.checked_sub(cut))
+            .filter(|&length| length > 0)
+            .ok_or_else(|| format!("its output_padding leaves nothing of an axis of length {n}"))
+    }
+
+    /// The places that the convolution which this is the gradient of pads before the output of `length`.
+    fn before(&self, n: usize, axis: usize, length: usize) -> usize {
+        let conv = &self.conv;
+        let reach = window(conv.kernel_size[axis], conv.dilation_rate[axis]);
+        let whole = (n.saturating_sub(1))
+            .saturating_mul(conv.strides[axis])
+            .saturating_add(reach);
+        match conv.padding {
+            Padding::Valid => 0,
+            Padding::Same | Padding::Causal => whole.saturating_sub(length) / 2,
+        }
+    }
 }
 
 impl LayerKind for ConvTranspose {
@@ -22,11 +60,15 @@ impl LayerKind for ConvTranspose {
     }
 
     fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        if args.get("output_padding").is_some() {
-            return Ok(None);
-        }
         let conv = Conv::arguments(rank(name), args.size("filters")?, "kernel", args)?;
-        Ok(conv.map(|conv| Self { conv }))
+        let output_padding = match args.get("output_padding") {
+            Some(_) => Some(args.lengths("output_padding", rank(name))?),
+            None => None,
+        };
+        Ok(conv.map(|conv| Self {
+            conv,
+            output_padding,
+        }))
     }
 
     fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
@@ -43,14 +85,7 @@ impl LayerKind for ConvTranspose {
             conv,
             inputs,
             |_| Some(conv.filters),
-            |n, i| {
-                let reach = shape::span(conv.kernel_size[i], conv.dilation_rate[i])?;
-                let scaled = shape::mul(n, conv.strides[i])?;
-                match conv.padding {
-                    Padding::Valid => shape::add(scaled, reach.saturating_sub(conv.strides[i])),
-                    Padding::Same | Padding::Causal => Ok(scaled),
-                }
-            },
+            |n, i| self.length(n, i),
         )
     }
 
@@ -76,18 +111,10 @@ impl LayerKind for ConvTranspose {
             .map(|a| {
                 let (n, k) = (places[a], window[a]);
                 let (stride, dilation) = (*c.strides.get(a)?, *c.dilation_rate.get(a)?);
-                let span = k.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
-                let strided = n.checked_mul(stride)?;
                 // The length that Keras gives the result; TensorFlow then pads as the convolution that
                 // this is the gradient of.
-                let output = match c.padding {
-                    Padding::Valid => strided.checked_add(span.saturating_sub(stride))?,
-                    Padding::Same | Padding::Causal => strided,
-                };
-                let before = match c.padding {
-                    Padding::Valid => 0,
-                    Padding::Same | Padding::Causal => span.saturating_sub(stride) / 2,
-                };
+                let output = self.length(n, a).ok()?;
+                let before = self.before(n, a, output);
                 Some(Axis {
                     input: output,
                     kernel: k,
@@ -168,11 +195,8 @@ impl LayerKind for ConvTranspose {
         for (axis, &length) in input.spatial.iter().enumerate() {
             let stride = conv.strides[axis];
             let window = window(conv.kernel_size[axis], conv.dilation_rate[axis]);
-            let surplus = window.saturating_sub(stride);
-            let (output, before) = match conv.padding {
-                Padding::Valid => (length.saturating_mul(stride).saturating_add(surplus), 0),
-                Padding::Same | Padding::Causal => (length.saturating_mul(stride), surplus / 2),
-            };
+            let output = (self.length(length, axis)).map_err(|reason| call.shape_error(reason))?;
+            let before = self.before(length, axis, output);
             if stride == 0 || window == 0 || conv.kernel_size[axis] == 0 {
                 return Err(call.shape_error("a window or a stride is 0".into()));
             }

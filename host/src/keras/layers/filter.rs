@@ -73,8 +73,8 @@ impl LayerKind for Filter {
         Ok(["initial_level", "tau"].map(slot).into())
     }
 
-    fn place(&self, slot: usize) -> (&'static str, usize) {
-        ("layer/cell/vars", slot)
+    fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
+        ("layer/cell/vars".into(), slot)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

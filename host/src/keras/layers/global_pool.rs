@@ -1,5 +1,6 @@
 //! GlobalAveragePooling1D to 3D and GlobalMaxPooling1D to 3D.
 
+use super::masking::Mask;
 use super::pool::{PoolKind, Spans, average, convert, convertible, reduce};
 use super::prelude::*;
 use crate::ops::Padding;
@@ -12,6 +13,8 @@ pub struct GlobalPool {
     pub rank: usize,
     pub data_format: DataFormat,
     pub keepdims: bool,
+    /// Steps that are left out, as a second input tells.
+    pub mask: Option<Mask>,
 }
 
 impl LayerKind for GlobalPool {
@@ -32,11 +35,17 @@ impl LayerKind for GlobalPool {
             rank: rank(name),
             data_format: args.data_format()?,
             keepdims: args.flag("keepdims", false)?,
+            mask: None,
         }))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let input = shape::of_rank(inputs, self.rank + 1)?;
+        // The second input is the mask's.
+        let own = match (self.mask, inputs) {
+            (Some(_), [own, _]) => std::slice::from_ref(own),
+            _ => inputs,
+        };
+        let input = shape::of_rank(own, self.rank + 1)?;
         let (channel, spatial) = shape::axes(self.rank, self.data_format);
         if self.keepdims {
             let mut out = input.clone();
@@ -48,7 +57,10 @@ impl LayerKind for GlobalPool {
     }
 
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let x = axes::only(inputs)?;
+        let (x, shown) = match (self.mask, inputs) {
+            (Some(mask), [x, source]) => (x, Some(mask.shown(source)?)),
+            _ => (axes::only(inputs)?, None),
+        };
         let format = self.data_format;
         let last = axes::to_channels_last(x, format)?;
         let [batch, places @ .., channels] = last.shape() else {
@@ -63,12 +75,20 @@ impl LayerKind for GlobalPool {
             .unwrap_or_default();
         let mut y = vec![0.0; batch * channels];
         if n > 0 && *channels > 0 {
-            for (x, y) in last
+            for (item, (x, y)) in last
                 .data()
                 .chunks_exact(n * channels)
                 .zip(y.chunks_exact_mut(*channels))
+                .enumerate()
             {
-                reduce(self.kind, &window, *channels, x, y);
+                match &shown {
+                    Some(shown) => {
+                        let shown = |at: &u32| shown.get(item * n + *at as usize) == Some(&true);
+                        let window: Vec<u32> = window.iter().copied().filter(shown).collect();
+                        reduce(self.kind, &window, *channels, x, y);
+                    }
+                    None => reduce(self.kind, &window, *channels, x, y),
+                }
             }
         }
         let mut shape = vec![*batch];
@@ -89,7 +109,10 @@ impl LayerKind for GlobalPool {
     }
 
     fn native(&self) -> Native {
-        Native::NengoDl
+        match self.mask {
+            None => Native::NengoDl,
+            Some(_) => Native::Never,
+        }
     }
 
     fn convertible(&self, _: LayerRef<'_>, options: &ConvertOptions) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! The trait that every layer class implements, in a file of its own.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::advice::Advice;
@@ -45,8 +46,8 @@ pub(crate) trait LayerKind: fmt::Debug {
     }
 
     /// The group of a weight within the layer's own, in files of Keras 3, and its number there.
-    fn place(&self, slot: usize) -> (&'static str, usize) {
-        ("vars", slot)
+    fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
+        ("vars".into(), slot)
     }
 
     /// `true` if files may hold more for it than its slots, such as the state of random numbers.
@@ -59,11 +60,21 @@ pub(crate) trait LayerKind: fmt::Debug {
         let _ = rank;
     }
 
-    /// The shape of the output.
+    /// The shape of the first output.
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String>;
 
-    /// The output for a batch: tensors have the batch axis first.
+    /// The shapes of all outputs.
+    fn outputs(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        Ok(vec![self.output(inputs)?])
+    }
+
+    /// The first output for a batch: tensors have the batch axis first.
     fn forward(&self, weights: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem>;
+
+    /// All outputs for a batch.
+    fn forward_all(&self, weights: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
+        Ok(vec![self.forward(weights, inputs)?])
+    }
 
     /// The part of it that matters to a device.
     fn effect(&self) -> Effect {

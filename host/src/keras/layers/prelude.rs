@@ -1,5 +1,7 @@
 //! The names that nearly every layer needs.
 
+pub(super) use std::borrow::Cow;
+
 pub(super) use super::kind::{LayerKind, Native};
 pub(super) use crate::advice::Advice;
 pub(super) use crate::keras::activation::Activation;

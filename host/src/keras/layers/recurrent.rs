@@ -1,13 +1,16 @@
-//! SimpleRNN, GRU and LSTM, over an input of shape `[steps, features]`.
+//! SimpleRNN, GRU and LSTM, RNN around their cells, and CuDNN's, over an input of shape `[steps, features]`.
 
 use super::masking::Mask;
 use super::prelude::*;
 use crate::keras::activation::{needs_all, scalar};
+use crate::keras::args::object;
+use crate::keras::class::{Class, Origin};
 use crate::keras::forward::linear;
 use crate::keras::weight::channels_times;
 use crate::ops::{MatMut, MatRef, check_len, gemm};
 
-/// A cell that runs over the steps.
+/// A cell that runs over the steps, from a state of zeros unless further inputs give one. A layer that keeps its
+/// state from batch to batch (`stateful`) is run as after a reset.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the Keras argument of that name")]
 pub struct Recurrent {
@@ -17,10 +20,13 @@ pub struct Recurrent {
     pub recurrent_activation: Activation,
     pub use_bias: bool,
     pub return_sequences: bool,
+    pub return_state: bool,
     pub go_backwards: bool,
     pub zero_output_for_mask: bool,
-    /// Steps that are left out, as a second input tells.
+    /// Steps that are left out, as the last input tells.
     pub mask: Option<Mask>,
+    /// The cells below it in a stack, the first first; each is a layer that returns all steps.
+    pub below: Vec<Self>,
 }
 
 /// The cell of a recurrent layer.
@@ -38,27 +44,97 @@ pub enum Cell {
 }
 
 impl Cell {
-    fn gates(self) -> usize {
+    pub(crate) fn gates(self) -> usize {
         match self {
             Self::Simple => 1,
             Self::Gru { .. } => 3,
             Self::Lstm => 4,
         }
     }
-}
 
-impl LayerKind for Recurrent {
-    fn names() -> &'static [&'static str] {
-        &["SimpleRNN", "GRU", "LSTM"]
+    /// The tensors of its state.
+    pub(crate) fn states(self) -> usize {
+        match self {
+            Self::Simple | Self::Gru { .. } => 1,
+            Self::Lstm => 2,
+        }
     }
 
-    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
-        if args.keeps_state() {
-            return Ok(None);
+    /// The group of a cell of this class.
+    fn group(self) -> &'static str {
+        match self {
+            Self::Simple => "simple_rnn_cell",
+            Self::Gru { .. } => "gru_cell",
+            Self::Lstm => "lstm_cell",
         }
+    }
+}
+
+/// Classes of cells, and of layers of one cell.
+const CELLS: [(&str, &str); 3] = [
+    ("SimpleRNNCell", "SimpleRNN"),
+    ("GRUCell", "GRU"),
+    ("LSTMCell", "LSTM"),
+];
+
+impl Recurrent {
+    /// All cells of the stack, the first first.
+    fn stack(&self) -> impl Iterator<Item = &Self> {
+        self.below.iter().chain([self])
+    }
+
+    /// The tensors of all states.
+    pub(crate) fn states(&self) -> usize {
+        self.stack().map(|layer| layer.cell.states()).sum()
+    }
+
+    /// The layer whose cells are in the argument `cell`.
+    fn of_cells(args: &Args<'_>) -> Result<Option<Self>, String> {
+        let Some((class, map)) = object(args.get("cell")) else {
+            return Ok(None);
+        };
+        let one = |class: &Class, map| -> Result<Option<Self>, String> {
+            let layer = CELLS.iter().find(|(cell, _)| *cell == class.base);
+            match layer.filter(|_| class.origin == Origin::Keras) {
+                Some((_, layer)) => Self::of_cell(layer, &Args::new(map, args.dialect)),
+                None => Ok(None),
+            }
+        };
+        let cells = match (class.base.as_str(), map.get("cells")) {
+            ("StackedRNNCells", Some(serde_json::Value::Array(list))) => list
+                .iter()
+                .map(|cell| match object(Some(cell)) {
+                    Some((class, map)) => one(&class, map),
+                    None => Ok(None),
+                })
+                .collect::<Result<Option<Vec<_>>, _>>()?,
+            _ => one(&class, map)?.map(|cell| vec![cell]),
+        };
+        let Some(mut below) = cells else {
+            return Ok(None);
+        };
+        let Some(last) = below.pop() else {
+            return Ok(None);
+        };
+        for (at, cell) in below.iter_mut().enumerate() {
+            cell.return_sequences = true;
+            cell.go_backwards = at == 0 && args.flag("go_backwards", false)?;
+        }
+        // Those above the first get the steps in the order in which it took them.
+        let go_backwards = below.is_empty() && args.flag("go_backwards", false)?;
+        Ok(Some(Self {
+            go_backwards,
+            below,
+            ..last
+        }))
+    }
+
+    /// The layer of one cell, with the cell's arguments.
+    fn of_cell(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
         // What Keras 2.0 to 2.2 had, and some files do not state.
         let older = args.dialect.version < 3;
-        let default = if older {
+        let of_cudnn = name.starts_with("CuDNN");
+        let default = if older && !of_cudnn {
             Activation::SteepHardSigmoid
         } else {
             Activation::Sigmoid
@@ -67,7 +143,8 @@ impl LayerKind for Recurrent {
             "GRU" => Cell::Gru {
                 reset_after: args.flag("reset_after", !older)?,
             },
-            "LSTM" => Cell::Lstm,
+            "CuDNNGRU" => Cell::Gru { reset_after: true },
+            "LSTM" | "CuDNNLSTM" => Cell::Lstm,
             _ => Cell::Simple,
         };
         let activation = args.activation("activation", Activation::Tanh)?;
@@ -81,19 +158,135 @@ impl LayerKind for Recurrent {
             activation,
             recurrent_activation,
             use_bias: args.flag("use_bias", true)?,
-            return_sequences: args.flag("return_sequences", false)?,
-            go_backwards: args.flag("go_backwards", false)?,
-            zero_output_for_mask: args.flag("zero_output_for_mask", false)?,
+            return_sequences: false,
+            return_state: false,
+            go_backwards: false,
+            zero_output_for_mask: false,
             mask: None,
+            below: Vec::new(),
+        }))
+    }
+}
+
+impl LayerKind for Recurrent {
+    fn names() -> &'static [&'static str] {
+        &["SimpleRNN", "GRU", "LSTM", "CuDNNGRU", "CuDNNLSTM", "RNN"]
+    }
+
+    fn read(name: &str, args: &Args<'_>) -> Result<Option<Self>, String> {
+        if args.set("time_major") {
+            return Ok(None);
+        }
+        let layer = match name {
+            "RNN" => Self::of_cells(args)?,
+            _ => match Self::of_cell(name, args)? {
+                Some(layer) => Some(Self {
+                    go_backwards: args.flag("go_backwards", false)?,
+                    ..layer
+                }),
+                None => None,
+            },
+        };
+        let Some(layer) = layer else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            return_sequences: args.flag("return_sequences", false)?,
+            return_state: args.flag("return_state", false)?,
+            zero_output_for_mask: args.flag("zero_output_for_mask", false)?,
+            ..layer
         }))
     }
 
     fn slots(&self, input: Option<&Shape>) -> Result<Vec<Slot>, String> {
-        let last = input.and_then(|i| *i.last()?);
+        let mut last = input.and_then(|i| *i.last()?);
+        let mut slots = Vec::new();
+        for layer in self.stack() {
+            slots.extend(layer.own_slots(last)?);
+            last = Some(layer.units);
+        }
+        Ok(slots)
+    }
+
+    fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
+        if self.below.is_empty() {
+            return ("cell/vars".into(), slot);
+        }
+        let mut first = 0;
+        let mut before: Vec<&str> = Vec::new();
+        for layer in self.stack() {
+            let group = layer.cell.group();
+            let after = first + if layer.use_bias { 3 } else { 2 };
+            if slot < after {
+                let group = match before.iter().filter(|name| **name == group).count() {
+                    0 => group.to_owned(),
+                    n => format!("{group}_{n}"),
+                };
+                return (format!("cell/cells/{group}/vars").into(), slot - first);
+            }
+            first = after;
+            before.push(group);
+        }
+        ("cell/vars".into(), slot)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let own = self
+            .inputs(inputs)
+            .ok_or_else(|| self.wants(inputs.len()))?
+            .0;
+        let steps = shape::of_rank(std::slice::from_ref(own), 2)?[0];
+        let units = Some(self.units);
+        Ok(if self.return_sequences {
+            vec![steps, units]
+        } else {
+            vec![units]
+        })
+    }
+
+    fn outputs(&self, inputs: &[Shape]) -> Result<Vec<Shape>, String> {
+        let mut shapes = vec![self.output(inputs)?];
+        if self.return_state {
+            for layer in self.stack() {
+                shapes.extend(vec![vec![Some(layer.units)]; layer.cell.states()]);
+            }
+        }
+        Ok(shapes)
+    }
+
+    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
+        Ok(self.run(w, inputs)?.0)
+    }
+
+    fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
+        let (y, states) = self.run(w, inputs)?;
+        let states = states.into_iter().filter(|_| self.return_state);
+        Ok([y].into_iter().chain(states).collect())
+    }
+}
+
+/// A layer's input, its states, and what tells its mask.
+type Roles<'a, T> = (&'a T, &'a [T], Option<&'a T>);
+
+impl Recurrent {
+    /// Takes the inputs of a call apart; `None` if there are not as many states as the layer has.
+    pub(super) fn inputs<'a, T>(&self, inputs: &'a [T]) -> Option<Roles<'a, T>> {
+        roles(inputs, self.mask.is_some(), self.states())
+    }
+
+    fn wants(&self, found: usize) -> String {
+        let states = self.states();
+        format!(
+            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
+        )
+    }
+
+    /// The weights of its own cell, if it is applied to so many features.
+    fn own_slots(&self, features: Option<usize>) -> Result<Vec<Slot>, String> {
         let units = Some(self.units);
         let gates = channels_times(units, self.cell.gates())?;
         let mut slots = vec![
-            Slot::new("kernel", vec![last, gates]),
+            Slot::new("kernel", vec![features, gates]),
             Slot::new("recurrent_kernel", vec![units, gates]),
         ];
         if self.use_bias {
@@ -107,41 +300,60 @@ impl LayerKind for Recurrent {
         Ok(slots)
     }
 
-    fn place(&self, slot: usize) -> (&'static str, usize) {
-        ("cell/vars", slot)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        // The second input is the mask's.
-        let own = match (self.mask, inputs) {
-            (Some(_), [own, _]) => std::slice::from_ref(own),
-            _ => inputs,
+    /// The output, and all states after the last step.
+    pub(super) fn run(
+        &self,
+        w: Weights<'_>,
+        inputs: &[Tensor],
+    ) -> Result<(Tensor, Vec<Tensor>), Problem> {
+        let (x, states, source) =
+            (self.inputs(inputs)).ok_or_else(|| Problem::Values(self.wants(inputs.len())))?;
+        let mut shown = match (self.mask, source) {
+            (Some(mask), Some(source)) => Some(mask.shown(source)?),
+            _ => None,
         };
-        let steps = shape::of_rank(own, 2)?[0];
-        let units = Some(self.units);
-        Ok(if self.return_sequences {
-            vec![steps, units]
-        } else {
-            vec![units]
-        })
-    }
-
-    fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
-        let (x, shown) = match (self.mask, inputs) {
-            (Some(mask), [x, source]) => (x, Some(mask.shown(source)?)),
-            _ => (axes::only(inputs)?, None),
-        };
-        run(self, w, x, shown.as_deref())
+        let mut x = x.clone();
+        let mut states = states;
+        let mut first = 0;
+        let mut after = Vec::new();
+        for layer in self.stack() {
+            let count = if layer.use_bias { 3 } else { 2 };
+            let own = Weights(w.0.get(first..first + count).unwrap_or_default());
+            first += count;
+            let (given, rest) = states.split_at(layer.cell.states().min(states.len()));
+            states = rest;
+            let (y, ends) = run(layer, own, &x, given, shown.as_deref())?;
+            if layer.go_backwards
+                && let (Some(shown), &[_, steps, ..]) = (&mut shown, x.shape())
+            {
+                shown.chunks_mut(steps.max(1)).for_each(<[bool]>::reverse);
+            }
+            x = y;
+            after.extend(ends);
+        }
+        Ok((x, after))
     }
 }
 
-/// Runs a layer over the steps of `x`; steps that are not `shown` change nothing.
-pub(super) fn run(
+/// The input, the states and the source of the mask in the inputs of a recurrent layer.
+pub(super) fn roles<T>(inputs: &[T], masked: bool, states: usize) -> Option<Roles<'_, T>> {
+    let (own, rest) = inputs.split_first()?;
+    let (given, source) = match (masked, rest.split_last()) {
+        (true, Some((source, given))) => (given, Some(source)),
+        _ => (rest, None),
+    };
+    (given.is_empty() || given.len() == states).then_some((own, given, source))
+}
+
+/// Runs the own cell of a layer over the steps of `x` from `states`; steps that are not `shown` change
+/// nothing. Returns the output and the states after the last step.
+fn run(
     layer: &Recurrent,
     w: Weights<'_>,
     x: &Tensor,
+    states: &[Tensor],
     shown: Option<&[bool]>,
-) -> Result<Tensor, Problem> {
+) -> Result<(Tensor, Vec<Tensor>), Problem> {
     let &Recurrent {
         cell,
         units,
@@ -182,8 +394,17 @@ pub(super) fn run(
     linear::add_bias(&mut projected, bias);
 
     let act = |v: f32| scalar(activation, v);
-    let mut h = vec![0.0; batch * units];
-    let mut c = vec![0.0; batch * units];
+    let state = |at: usize| -> Result<Vec<f32>, Problem> {
+        let Some(given) = states.get(at) else {
+            return Ok(vec![0.0; batch * units]);
+        };
+        check_len("the initial state", batch * units, given.len())?;
+        Ok(given.data().to_vec())
+    };
+    let mut h = state(0)?;
+    let mut c = state(1)?;
+    // What a step that is left out repeats: the output before it, not the state.
+    let mut last = vec![0.0; batch * units];
     let mut sequence = vec![
         0.0;
         if layer.return_sequences {
@@ -259,19 +480,29 @@ pub(super) fn run(
                 };
             }
         }
+        for b in (0..batch).filter(|&b| is_shown(b, t)) {
+            let own = b * units..(b + 1) * units;
+            last[own.clone()].copy_from_slice(&h[own]);
+        }
         if layer.return_sequences {
             for b in 0..batch {
                 if layer.zero_output_for_mask && !is_shown(b, t) {
                     continue;
                 }
                 sequence[(b * steps + step) * units..][..units]
-                    .copy_from_slice(&h[b * units..][..units]);
+                    .copy_from_slice(&last[b * units..][..units]);
             }
         }
     }
-    if layer.return_sequences {
-        axes::tensor(vec![batch, steps, units], sequence)
-    } else {
-        axes::tensor(vec![batch, units], h)
+    let tensor = |data: &[f32]| axes::tensor(vec![batch, units], data.to_vec());
+    let mut ends = vec![tensor(&h)?];
+    if cell == Cell::Lstm {
+        ends.push(tensor(&c)?);
     }
+    let y = if layer.return_sequences {
+        axes::tensor(vec![batch, steps, units], sequence)?
+    } else {
+        tensor(&last)?
+    };
+    Ok((y, ends))
 }

@@ -1,4 +1,4 @@
-//! Resizing and CenterCrop.
+//! Resizing, CenterCrop and RandomCrop.
 
 use super::prelude::*;
 use crate::network::{Sparse, Transform};
@@ -15,6 +15,8 @@ pub struct Resizing {
     pub crop_to_aspect_ratio: bool,
     /// `true` if an image that is large enough is cut and not resized.
     pub crop: bool,
+    /// `true` if images must have this size already: versions of Keras 3 differ on RandomCrop of others.
+    pub same: bool,
 }
 
 /// The two old places of each new one, and the share of the second.
@@ -63,6 +65,7 @@ impl LayerKind for Resizing {
         let interpolation = args.text("interpolation", "bilinear")?;
         let known = ["nearest", "bilinear"].contains(&interpolation.as_str());
         let others = ["pad_to_aspect_ratio", "antialias"];
+        let random = name == "RandomCrop";
         if !known || others.iter().any(|key| args.set(key)) {
             return Ok(None);
         }
@@ -71,8 +74,10 @@ impl LayerKind for Resizing {
             width: args.size("width")?,
             data_format: args.data_format()?,
             interpolation,
-            crop_to_aspect_ratio: args.flag("crop_to_aspect_ratio", false)?,
-            crop: name != "Resizing",
+            // It cuts in training only, and else resizes what has the new shape's proportions.
+            crop_to_aspect_ratio: random || args.flag("crop_to_aspect_ratio", false)?,
+            crop: name == "CenterCrop",
+            same: random && args.dialect.version >= 3,
         }))
     }
 
@@ -80,6 +85,13 @@ impl LayerKind for Resizing {
         let mut out = shape::of_rank(inputs, 3)?.clone();
         let (_, spatial) = shape::axes(2, self.data_format);
         for (axis, length) in spatial.zip([self.height, self.width]) {
+            if self.same && out[axis] != Some(length) {
+                return Err(format!(
+                    "versions of Keras 3 differ in what it makes of an image of {} at inference; put CenterCrop or \
+                     Resizing in its place",
+                    shape::display(&out)
+                ));
+            }
             out[axis] = Some(length);
         }
         Ok(out)

@@ -29,6 +29,7 @@ impl UpSampling {
             interpolation: self.interpolation.clone(),
             crop_to_aspect_ratio: false,
             crop: false,
+            same: false,
         })
     }
 }

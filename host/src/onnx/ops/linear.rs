@@ -159,7 +159,15 @@ pub(super) fn conv_transpose(call: &mut Call<'_>) -> Result<Value, String> {
         penalties: Penalties::default(),
     };
     let turned = kernel.turned([1, 0])?;
-    let full = call.layer("", ConvTranspose { conv }, kernel.weights(turned), &[&live])?;
+    let full = call.layer(
+        "",
+        ConvTranspose {
+            conv,
+            output_padding: None,
+        },
+        kernel.weights(turned),
+        &[&live],
+    )?;
     if cropping.iter().all(|&pair| pair == (0, 0)) {
         return Ok(full.into());
     }

@@ -131,6 +131,7 @@ fn everywhere(
         rank,
         data_format: DataFormat::ChannelsFirst,
         keepdims,
+        mask: None,
     };
     let made = call.layer("", config, Vec::new(), &[live])?;
     let rectified = live.rectified;
