@@ -124,7 +124,7 @@ def test_no_samples_make_a_panic() -> None:
         def odd(seed: int = seed) -> Any:
             return _containers(random.Random(seed))
 
-        said = f"trial {trial}: {str(odd())[:200]}"
+        said = f"trial {trial}, seed {seed}"
         refused += _checked(lambda: image.emulate(odd()), said)
         if trial % 3 == 0:
             _checked(lambda: network.simulate(odd(), steps=1), said)
@@ -215,8 +215,9 @@ def test_no_option_makes_a_panic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     refused = asked = 0
     for name, function, right in _calls(tmp_path):
         for option in _options(function):
-            for odd in ODD:
-                said = f"{name}({option}={odd!r:.60})"
+            # Without cores a library for this machine is built, which takes minutes.
+            for odd in ODD if option != "cores" else filter(None, ODD[2:17]):
+                said = f"{name}({option}={repr(odd)[:60]})"
                 refused += _checked(lambda: function(**{**right, option: odd}), said)
                 asked += 1
     assert asked > 2000 and refused > asked // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array as _Array
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from tinyspike import _native, _options
 from tinyspike.errors import DataError
 
 __all__ = ["Samples", "arrays_of", "data_of"]
+
+#: What has items, and becomes an array as it is. Sequences of other kinds may have no end.
+_PLAIN = (list, tuple, range, str, bytes, bytearray, memoryview, _Array)
 
 #: Samples: an array, arrays by the names of inputs, or an iterable of batches ``x`` or ``(x, y)``.
 Samples = Any
@@ -42,9 +46,7 @@ def data_of(
     values: bool,
 ) -> List[_native.Data]:
     """Native data of each input."""
-    scale = _options.number_or_none(byte_scale, "byte_scale")
-    if scale is not None and not 0.0 < scale < 1e30:
-        raise _options.refused("byte_scale", byte_scale, "number above 0, such as 1/255")
+    scale = None if byte_scale is None else _options.number(byte_scale, "byte_scale", above=0.0, most=1e30)
     measured = _options.flag(values, "values")
     labelled = [labels] + [None] * len(arrays)
     return [
@@ -190,20 +192,22 @@ def _joined_list(arrays: List[Any]) -> npt.NDArray[Any]:
         raise DataError(f"the samples have different shapes: {error}") from error
 
 
-def _plain(array: Any, name: str) -> npt.NDArray[Any]:
+def _plain(given: Any, name: str) -> npt.NDArray[Any]:
     """A NumPy array of anything that is one: of other libraries, on other devices."""
     try:
-        if hasattr(array, "detach"):
-            array = array.detach().cpu()
+        if hasattr(given, "detach"):
+            given = given.detach().cpu()
             # NumPy has no such type.
-            array = array.float() if str(array.dtype) == "torch.bfloat16" else array
-        if np.ma.is_masked(array):
+            given = given.float() if str(given.dtype) == "torch.bfloat16" else given
+        if np.ma.is_masked(given):
             raise DataError(f"{name} has masked values", advice=["x.filled(0) gives them a value"])
-        return np.asarray(array)
+        if not _is_array(given) and not isinstance(given, _PLAIN) and hasattr(given, "__getitem__"):
+            raise DataError(f"{name} must be an array or a list, and this is {type(given).__name__}")
+        return np.asarray(given)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001, whatever the other library raises is the reason
-        kind = type(array)
+        kind = type(given)
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{name} is no array but {kind.__module__}.{kind.__qualname__} ({reason})") from error
 

@@ -179,9 +179,29 @@ _TO_NIR: Dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+def _preset(part: Any, framework: str) -> Optional[str]:
+    """The semantics of a module's neurons, if it has some and their file would not tell."""
+    kind = type(part).__name__
+    if framework not in _modules(part):
+        return None
+    if framework == "norse" and "LIF" in kind and kind.endswith(("Cell", "LIF", "LIFRecurrent")):
+        return "norse" if "Box" in kind else "norse-lif"
+    # snnTorch writes the same file for all resets.
+    if framework == "snntorch" and hasattr(part, "reset_mechanism"):
+        reset, late = str(part.reset_mechanism), bool(getattr(part, "reset_delay", True))
+        if reset == "none":
+            return "snntorch,reset=none"
+        if reset == "zero":
+            return ("snntorch-zero" if kind == "Leaky" else "snntorch-r-zero") if late else "nir"
+        return "snntorch" if late else "snntorch-nodelay"
+    return None
+
+
 def _of_torch(module: Any, example: Optional[Any], options: Dict[str, Any]) -> Content:
     """The NIR graph of a module that a framework for spiking networks exports; its semantics become an option."""
-    parts = [module, *(module.modules() if callable(getattr(module, "modules", None)) else ())]
+    # Rockpool's modules() is a dictionary.
+    inner = module.modules() if callable(getattr(module, "modules", None)) else ()
+    parts = [module, *(inner.values() if isinstance(inner, Mapping) else inner)]
     found = sorted({package for part in parts for package in _modules(part)} & set(_TO_NIR))
     named = _named(module)
     if len(found) != 1:
@@ -203,7 +223,13 @@ def _of_torch(module: Any, example: Optional[Any], options: Dict[str, Any]) -> C
                 f"export it by {framework}'s own function, and give the nir.NIRGraph",
             ],
         ) from error
-    options["semantics"] = [framework, *options["semantics"]]
+    presets = sorted({preset for part in parts for preset in [_preset(part, framework)] if preset})
+    if len(presets) > 1 and not options["semantics"]:
+        raise ModelError(
+            f"{named} has neurons that step in different ways: {' and '.join(presets)}",
+            advice=['give semantics=, one of them first, then "NODE:PRESET" for each other node (docs/nir.md)'],
+        )
+    options["semantics"] = [presets[0] if len(presets) == 1 else framework, *options["semantics"]]
     return "nir", f"the NIR graph of {named}", _nir(graph)
 
 

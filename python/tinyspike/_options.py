@@ -16,10 +16,20 @@ LARGEST = 0xFFFF_FFFF
 
 def refused(option: str, value: Any, wanted: str) -> OptionError:
     """The exception for an argument that is none of what it may be."""
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = f"{shown[:60]}... (an object of {type(value).__name__})"
+    shown = _shown(value)
     return OptionError(f"{option}: {shown} is no {wanted}", advice=[f"give {option}= a {wanted}"], option=option)
+
+
+def _shown(value: Any) -> str:
+    """The value, or its kind if it is no short text."""
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001, whatever an object of the user's raises
+        shown = "<"
+    if len(shown) <= 80 and not shown.startswith("<"):
+        return shown
+    kind = type(value)
+    return f"an object of {kind.__module__}.{kind.__qualname__}"
 
 
 def whole(value: Any, option: str, least: int = 1, most: int = LARGEST) -> int:
@@ -39,21 +49,21 @@ def count(value: Any, option: str, least: int = 1, most: int = LARGEST) -> Optio
     return None if value is None else whole(value, option, least, most)
 
 
-def number(value: Any, option: str) -> float:
-    """A finite number."""
+def number(
+    value: Any, option: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf
+) -> float:
+    """A finite number within limits."""
+    wanted = "finite number"
+    wanted += f" above {above:g}" if above > -math.inf else f" from {least:g} on" if least > -math.inf else ""
+    wanted += f", at most {most:g}" if most < math.inf else ""
     if not isinstance(value, (str, bytes)):
         try:
             found = float(value)
         except (TypeError, ValueError, OverflowError) as error:
-            raise refused(option, value, "finite number") from error
-        if math.isfinite(found):
+            raise refused(option, value, wanted) from error
+        if math.isfinite(found) and found > above and least <= found <= most:
             return found
-    raise refused(option, value, "finite number")
-
-
-def number_or_none(value: Any, option: str) -> Optional[float]:
-    """The same, or None."""
-    return None if value is None else number(value, option)
+    raise refused(option, value, wanted)
 
 
 def flag(value: Any, option: str) -> bool:

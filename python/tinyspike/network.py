@@ -140,7 +140,7 @@ def convert(
     if isinstance(scale, Mapping):
         scale = {str(layer): _options.number(factor, "scale_firing_rates") for layer, factor in scale.items()}
     else:
-        scale = _options.number_or_none(scale, "scale_firing_rates")
+        scale = None if scale is None else _options.number(scale, "scale_firing_rates")
     options = {
         "allow_fallback": _options.flag(allow_fallback, "allow_fallback"),
         "inference_only": _options.flag(inference_only, "inference_only"),
@@ -393,7 +393,7 @@ class Network:
         data = self._data(x, labels, byte_scale, values)
         options = {
             "steps": _options.count(steps, "steps"),
-            "dt": _options.number_or_none(dt, "dt"),
+            "dt": None if dt is None else _options.number(dt, "dt"),
             "initial_voltage": _options.text(initial_voltage, "initial_voltage"),
             "seed": _options.whole(seed, "seed", 0),
             "readout": _options.text_or_none(readout, "readout"),
@@ -432,7 +432,7 @@ class Network:
         >>> print(tinyspike.demo.network().verify(x, atol=1e-5))
         dense_1...
         """
-        bounds = _options.number(atol, "atol"), _options.number(rtol, "rtol")
+        bounds = _options.number(atol, "atol", least=0.0), _options.number(rtol, "rtol", least=0.0)
         data = self._data(x, None, byte_scale, False)
         with bar("comparing", len(data[0]), progress) as show:
             passed, text = self._native.verify(data, bounds[0], bounds[1], show)
@@ -507,7 +507,7 @@ class Network:
         data = data_of(self._names, arrays, y, byte_scale, values)
         if calibration is None and labels is not None:
             raise OptionError("labels are given without calibration samples", option="labels")
-        drop = _options.number(max_drop, "max_drop")
+        drop = _options.number(max_drop, "max_drop", least=0.0, most=1.0)
         if drop > 0.1:
             warn([f"max_drop={drop} gives up {drop * 100:g} percentage points of accuracy; 0.002 is 0.2 points"])
         options = {
@@ -516,14 +516,14 @@ class Network:
             "max_count": _options.count(max_count, "max_count", 1, 255),
             "input_bits": _options.whole(input_bits, "input_bits", 1, 8),
             "weight_bits": _options.count(weight_bits, "weight_bits", 2, 16),
-            "percentile": _options.number_or_none(percentile, "percentile"),
+            "percentile": None if percentile is None else _options.number(percentile, "percentile", above=0.0, most=1.0),
             "max_drop": drop,
-            "max_error": _options.number(max_error, "max_error"),
+            "max_error": _options.number(max_error, "max_error", above=0.0),
             "seed": _options.whole(seed, "seed", 0),
             "early_exit": _options.flag(early_exit, "early_exit"),
             "evaluations": _options.count(evaluations, "evaluations"),
             "initial_voltage": _options.text(initial_voltage, "initial_voltage"),
-            "dt": _options.number(dt, "dt"),
+            "dt": _options.number(dt, "dt", above=0.0),
             "max_ram": _options.count(max_ram, "max_ram"),
             "max_flash": _options.count(max_flash, "max_flash"),
             "model_version": _options.whole(model_version, "model_version", 0),

@@ -44,10 +44,7 @@ pub(crate) fn build(args: &WheelArgs) -> Result<(), Failure> {
 pub(crate) fn test(args: &TestArgs) -> Result<(), Failure> {
     let wheel = wheel(args.quick, None)?;
     let python = environment(if args.quick { "test" } else { "full" })?;
-    let mut install = pip(&python);
-    // A wheel of the same version may have other content.
-    install.args(["install", "--quiet", "--no-deps", "--force-reinstall"]);
-    shell::run(install.arg(&wheel))?;
+    install(&python, &wheel)?;
     let tests = source().join("tests");
     let mut pytest = tool(&python, "pytest")?;
     pytest
@@ -92,6 +89,14 @@ pub(crate) fn test_quickly() -> Result<(), Failure> {
     })
 }
 
+/// Installs a wheel into a Python's environment, without the packages that it needs.
+pub(crate) fn install(python: &Path, wheel: &Path) -> Result<(), Failure> {
+    let mut install = pip(python);
+    // A wheel of the same version may have other content.
+    install.args(["install", "--quiet", "--no-deps", "--force-reinstall"]);
+    shell::run(install.arg(wheel))
+}
+
 /// The folder of prebuilt firmware, if there shall be some, for programs that run elsewhere.
 fn prebuilt(given: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     let named = env::var_os(PREBUILT).map(PathBuf::from);
@@ -109,7 +114,7 @@ fn prebuilt(given: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// Builds the wheel by maturin.
-fn wheel(dev: bool, firmware: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn wheel(dev: bool, firmware: Option<&Path>) -> Result<PathBuf, Failure> {
     let firmware = prebuilt(firmware)?;
     let python = environment("build")?;
     let profile = if dev { "dev" } else { "release" };
@@ -145,7 +150,7 @@ fn wheel(dev: bool, firmware: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// The source of the package.
-fn source() -> PathBuf {
+pub(crate) fn source() -> PathBuf {
     shell::root().join("python")
 }
 
@@ -164,7 +169,7 @@ fn environment(name: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-fn pip(python: &Path) -> Command {
+pub(crate) fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "--disable-pip-version-check"]);
     pip
