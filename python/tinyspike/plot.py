@@ -203,6 +203,9 @@ def rates(result: Union[Simulation, Emulation], *, axes: Optional["Axes"] = None
 def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Axes":
     """Shows accuracy against cost: the candidates that no other beats, and the one that was chosen.
 
+    Cheaper ones than that are hollow. By their errors they may lose more accuracy than tuning may give up, even if they had
+    as many samples right.
+
     :param tuning: the result of a search, or an image with one.
     :raises DataError: the image was not tuned.
 
@@ -218,27 +221,37 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
     axes = _axes(axes, (7.0, 4.2))
     points, chosen = found.front, found.chosen
     float_accuracy = found.data["float_accuracy"]
-    cost = [point["instructions"] / 1000.0 for point in points]
-    share = [100.0 * point["accuracy"] for point in points]
-    axes.plot(cost, share, "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
     best = (chosen["instructions"] / 1000.0, 100.0 * chosen["accuracy"])
+    places = [(point["instructions"] / 1000.0, 100.0 * point["accuracy"]) for point in points]
+    # The choice is the cheapest one that surely keeps the accuracy: cheaper ones do not, whatever they had right.
+    unsure = [place for place in places if found.kept and place[0] < best[0]]
+    sure = [place for place in places if place not in unsure and place != best]
+    if sure:
+        axes.plot(*zip(*sure), "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
+    if unsure:
+        label = "cheaper, not sure to keep the accuracy"
+        axes.plot(*zip(*unsure), "o", color=_COLOURS[0], markersize=6, fillstyle="none", label=label)
     axes.plot(*best, "o", color=_COLOURS[1], markersize=11, label="chosen")
     if float_accuracy is not None:
         value = 100.0 * float_accuracy
         axes.axhline(value, color=_GREY, linewidth=1.0, linestyle="--", label="float network")
     axes.margins(x=0.12, y=0.2)
+    costs = [place[0] for place in (*places, best)]
+    # Words are on the side with more room.
+    left = best[0] > (min(costs) + max(costs)) / 2
     axes.annotate(
         f"{best[1]:.2f} %, {best[0]:,.1f} k",
         best,
         textcoords="offset points",
-        xytext=(9, -14),
+        xytext=(-9 if left else 9, -14),
+        ha="right" if left else "left",
         color=_COLOURS[1],
     )
     axes.set_xlabel("predicted instructions of an inference, in thousands")
     axes.set_ylabel("accuracy in %" if float_accuracy is not None else "agreement with the float network in %")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_title("Accuracy against cost")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
     axes.grid(color="#e0e0e0", linewidth=0.6)
     axes.set_axisbelow(True)
     _plain(axes)
@@ -337,6 +350,9 @@ def _bars(
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel(title)
+    if max((value for _, values in series for value in values), default=0.0) >= 1000.0:
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.locator_params(axis="x", nbins=6)
     axes.margins(x=0.22)
     axes.set_xlim(left=0.0)
     axes.tick_params(axis="y", length=0)
