@@ -15,6 +15,9 @@ from tinyspike.errors import ModelError, OptionError
 #: Front end, name in messages, content; for weights beside a configuration both contents.
 Content = Tuple[str, str, Any]
 
+#: Packages whose classes Keras models are of.
+_KERAS = {"keras", "tf_keras", "tensorflow"}
+
 _EXPORTS = (
     "export it: spiking networks to NIR (snntorch.export_nir.export_to_nir, norse.torch.to_nir, "
     "sinabs.nir.to_nir, spikingjelly.activation_based.nir_exchange.export_to_nir), others to ONNX (torch.onnx.export)"
@@ -25,7 +28,9 @@ def loaded(
     model: Any, options: Dict[str, Any], config: Optional[Any], example_input: Optional[Any]
 ) -> Tuple[_native.Network, Content]:
     """The native network of a model, and the content that makes it again."""
-    is_torch = "torch" in _modules(model) and hasattr(model, "state_dict")
+    modules = _modules(model)
+    # Keras' own models are modules of PyTorch, too, if that is their backend.
+    is_torch = "torch" in modules and not modules & _KERAS and hasattr(model, "state_dict")
     if example_input is not None and not is_torch:
         raise OptionError(
             "example_input is for modules of PyTorch, and this model tells its shapes itself", option="example_input"
@@ -84,7 +89,7 @@ def _content(model: Any) -> Content:
         return "onnx", f"the ONNX model {name!r}", model.SerializeToString()
     if "nir" in modules and hasattr(model, "nodes") and hasattr(model, "edges"):
         return "nir", "the NIR graph", _nir(model)
-    if modules & {"keras", "tf_keras", "tensorflow"} and hasattr(model, "save") and hasattr(model, "layers"):
+    if modules & _KERAS and hasattr(model, "save") and hasattr(model, "layers"):
         name = getattr(model, "name", "model")
         return "keras", f"the Keras model {name!r}", _keras(model)
     raise ModelError(
