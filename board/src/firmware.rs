@@ -10,6 +10,8 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::{Part, Parts};
 
+use crate::held;
+use crate::memory::Memory;
 use crate::shell::{self, Failure};
 use crate::toolchain::{Toolchain, add_flag};
 
@@ -145,10 +147,8 @@ pub fn build(toolchain: &Toolchain, board: Board, program: Program) -> Result<Pa
 /// An application that is to be built for any chip.
 #[derive(Clone, Copy, Debug, Hash)]
 pub struct App<'a> {
-    /// The linker's `memory.x`. It states the regions `FLASH` and `RAM` and the symbols `_tinyspike_image` and
-    /// `_tinyspike_image_end`, between which the image lies, outside `FLASH`; it may state `_tinyspike_stack_bytes`, 4 KiB
-    /// unless it does, and where a second slot and the journal lie.
-    pub memory: &'a str,
+    /// The memory that it is linked for.
+    pub memory: &'a Memory,
     /// The compiler's target, such as `thumbv6m-none-eabi`.
     pub target: &'a str,
     /// More features of the package: `defmt` logs.
@@ -166,19 +166,40 @@ pub struct App<'a> {
 /// # Errors
 /// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
+    link(app, &[])
+}
+
+/// Builds the application as one that can be moved to another memory
+/// ([`relocate`](crate::relocate::relocate())), without debug information, and returns its path.
+///
+/// # Errors
+/// As [`app`].
+pub fn movable_app(app: &App<'_>) -> Result<PathBuf, Failure> {
+    link(app, &["-Clink-arg=--emit-relocs"])
+}
+
+/// Builds the application with some more flags of the compiler's.
+fn link(app: &App<'_>, flags: &[&str]) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(app.target)?;
     let mut same = DefaultHasher::new();
-    app.hash(&mut same);
+    (app, flags).hash(&mut same);
     let folder = target_directory().join(format!("app-{:016x}", same.finish()));
     std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
     let _lock = lock("app.lock")?;
     // Writing the file again would make cargo build again.
     let script = folder.join("memory.x");
-    if std::fs::read_to_string(&script).ok().as_deref() != Some(app.memory) {
-        std::fs::write(&script, app.memory).map_err(Failure::file(&script))?;
+    let text = app.memory.script();
+    if std::fs::read_to_string(&script).ok().as_deref() != Some(&text) {
+        std::fs::write(&script, text).map_err(Failure::file(&script))?;
     }
     let mut command = app_cargo(&toolchain, "build", app.target, app.features, app.key);
+    for flag in flags {
+        add_flag(&mut command, app.target, flag);
+    }
+    if !flags.is_empty() {
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+    }
     command
         .env("TINYSPIKE_MEMORY", &folder)
         .env("TINYSPIKE_ROOMS", app.rooms.to_string());
@@ -223,6 +244,10 @@ pub fn app_cargo(
         add_flag(&mut command, target, "--cfg=sha2_backend_soft=\"compact\"");
         "signature"
     });
+    // What a panic says is the same wherever the firmware is built.
+    if let Some(flag) = shell::home_remapped() {
+        add_flag(&mut command, target, &flag);
+    }
     let all: Vec<&str> = (["app"].into_iter())
         .chain(features.iter().copied())
         .chain(signature)
@@ -241,23 +266,52 @@ pub fn app_cargo(
     command
 }
 
-/// Builds one program for one board with what is installed, and returns its path.
+/// One program for one board, prebuilt or built with what is installed: its path.
 ///
 /// # Errors
 /// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn build_here(board: Board, program: Program) -> Result<PathBuf, Failure> {
+    if let Some(path) = held::program(board, program)? {
+        return Ok(path);
+    }
     let toolchain = toolchain_here(board.target())?;
     build(&toolchain, board, program)
 }
 
+/// Tells whether the firmware's sources are known, so that it can be built if there is a toolchain.
+#[must_use]
+pub fn has_sources() -> bool {
+    !shell::root().as_os_str().is_empty()
+}
+
+/// The failure of a build without the sources.
+fn no_sources(sources: &Path) -> Failure {
+    let (what, advice) = match held::any() {
+        true => (
+            "prebuilt firmware for this in the tool".to_owned(),
+            format!(
+                "with Rust and a checkout of tinyspike it is built: name its folder in the variable {}",
+                shell::CHECKOUT
+            ),
+        ),
+        false => (
+            format!("the firmware's source at {}", sources.display()),
+            format!(
+                "run this program from the checkout that it was built in, or name one in the variable {}",
+                shell::CHECKOUT
+            ),
+        ),
+    };
+    Failure::Missing { what, advice }
+}
+
 /// Finds the installed toolchain for a target, if the firmware's sources are there, too.
 pub(crate) fn toolchain_here(target: &str) -> Result<Toolchain, Failure> {
-    let sources = shell::root().join("firmware/Cargo.toml");
-    if !sources.is_file() {
-        return Err(Failure::Missing {
-            what: format!("the firmware's source at {}", sources.display()),
-            advice: "run this program from the checkout that it was built in".into(),
-        });
+    let root = shell::root();
+    let sources = root.join("firmware/Cargo.toml");
+    // A tool that knows of no checkout does not look where it is started.
+    if !has_sources() || !sources.is_file() {
+        return Err(no_sources(&sources));
     }
     Toolchain::find(target).ok_or_else(|| Failure::Missing {
         what: format!("a way to build for {target}"),

@@ -8,6 +8,7 @@ use tinyspike_firmware::parts::Parts;
 
 use crate::archive;
 use crate::firmware::{lock, target_directory, toolchain_here};
+use crate::held;
 use crate::shell::{self, Failure};
 use crate::toolchain::{Toolchain, add_flag};
 
@@ -198,11 +199,11 @@ impl Core {
         })
     }
 
-    /// Tells if a library for it can be built here.
+    /// Tells if the tool holds a library for it, or one can be built here.
     #[must_use]
-    pub fn can_be_built(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         let target = self.triple();
-        target.is_ok_and(|target| Toolchain::find(&target).is_some())
+        held::any() || target.is_ok_and(|target| Toolchain::find(&target).is_some())
     }
 }
 
@@ -276,6 +277,26 @@ pub fn build(core: &Core, contents: Contents) -> Result<PathBuf, Failure> {
     let own = archive::reached(&bytes, "ts_").unwrap_or(bytes);
     std::fs::write(&library, own).map_err(Failure::file(&library))?;
     Ok(library)
+}
+
+/// The name of a core's library.
+#[must_use]
+pub fn prebuilt_name(core: &Core) -> String {
+    format!("library-{}", core.name)
+}
+
+/// A core's library for C, with the whole engine.
+///
+/// # Errors
+/// [`Failure`] if the tool holds none.
+pub fn prebuilt(core: &Core) -> Result<Vec<u8>, Failure> {
+    held::file(&prebuilt_name(core))?.ok_or_else(|| Failure::Missing {
+        what: format!("a prebuilt library for {} in the tool", core.name),
+        advice: format!(
+            "with Rust and a checkout of tinyspike it is built: name its folder in the variable {}",
+            shell::CHECKOUT
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -54,11 +54,31 @@ impl Failure {
     }
 }
 
-/// The workspace's root directory.
+/// The variable that names a checkout, for a tool that knows of none or is to build from another one.
+pub const CHECKOUT: &str = "TINYSPIKE_CHECKOUT";
+
+/// The checkout that the variable [`CHECKOUT`] names.
+#[must_use]
+pub fn named_checkout() -> Option<PathBuf> {
+    let named = env::var_os(CHECKOUT).filter(|path| !path.is_empty());
+    named.map(PathBuf::from)
+}
+
+/// The workspace's root directory: that of the checkout that a variable names, or that this was built in. It is empty in a tool that
+/// holds prebuilt firmware, which knows of none.
 #[must_use]
 pub fn root() -> PathBuf {
-    let board = Path::new(env!("CARGO_MANIFEST_DIR"));
-    board.parent().unwrap_or(board).to_owned()
+    named_checkout().unwrap_or_else(|| env!("TINYSPIKE_CHECKOUT").into())
+}
+
+/// The compiler's flag that keeps the folder of cargo's packages out of what is built. `None` if that is not known, or has a name
+/// that no flag can hold.
+#[must_use]
+pub fn home_remapped() -> Option<String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")))?;
+    let home = home.to_str().filter(|path| !path.contains(char::is_whitespace))?;
+    Some(format!("--remap-path-prefix={home}=cargo"))
 }
 
 /// A `cargo` command in the workspace.

@@ -432,6 +432,15 @@ impl Generator {
             layout.encode(&weights, transform, &mut bytes);
         } else {
             bytes.fill_with(|| self.numbers.draw() as u8);
+            // Few images with weights where there must be none: they are refused.
+            if !layout.is_filled_up(transform, &bytes) && !self.chance(5) {
+                let mut places = vec![0; len];
+                let ones = vec![-1; Layout::Rows.bytes(transform)? as usize];
+                layout.encode(&ones, transform, &mut places);
+                for (byte, place) in bytes.iter_mut().zip(places) {
+                    *byte &= place;
+                }
+            }
         }
         Some(self.section(&bytes, !self.calm))
     }

@@ -366,7 +366,7 @@ pub(crate) fn chips(bytes: &[u8]) -> Outcome {
         for pair in parts.windows(2) {
             assert_eq!(pair[0].end(), pair[1].address, "{layout:?}");
         }
-        let script = layout.memory_x();
+        let script = layout.memory().script();
         for line in script.lines() {
             let linker = ["MEMORY", "{", "}", "  FLASH : ", "  RAM : ", "_tinyspike_"];
             let ours = linker.iter().any(|start| line.starts_with(start));

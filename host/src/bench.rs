@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tinyspike_board::elf::Size;
-use tinyspike_board::firmware::{Board, Program, build_of, elf, family};
+use tinyspike_board::firmware::{Board, Program, build_of, elf, family, has_sources};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
 use tinyspike_firmware::parts::Parts;
 use tinyspike_shared::inputs::{Header, Inputs};
@@ -89,13 +89,13 @@ pub struct Code {
     pub whole: u64,
 }
 
-/// Builds the least firmware for an image, and one for every image, and returns what they take; `None` for a
-/// board that has no program for it.
+/// Builds the least firmware for an image, and one for every image, and returns what they take. `None` for a
+/// board that has no program for it, and in a tool that knows of no sources.
 ///
 /// # Errors
 /// [`BenchError`] if the firmware cannot be built.
 pub fn code(image: &ImageBuf, board: Board) -> Result<Option<Code>, BenchError> {
-    if !board.has(Program::Minimal) {
+    if !board.has(Program::Minimal) || !has_sources() {
         return Ok(None);
     }
     let parts = Parts::needed(&image.image(), family(board));

@@ -131,7 +131,7 @@ fn check(name: &str, flash: &Region, blocks: &[Region], ram: &Region, layout: &L
     );
     assert!(!ram.overlaps(*flash), "{name}");
     // The linker reads what was planned.
-    let text = layout.memory_x();
+    let text = layout.memory().script();
     for line in [
         format!(
             "FLASH : ORIGIN = {:#010x}, LENGTH = {:#x}\n",
@@ -219,7 +219,7 @@ fn programs_are_linked_behind_a_boot_block() {
         assert_eq!(layout.linked().address, block.end(), "{name}");
         assert_eq!(layout.linked().end(), layout.firmware.end(), "{name}");
         let line = format!("FLASH : ORIGIN = {:#010x}", block.end());
-        assert!(layout.memory_x().contains(&line), "{}", layout.memory_x());
+        assert!(layout.memory().script().contains(&line), "{}", layout.memory().script());
         assert_eq!(layout.slots.whole().end(), 0x1000_0000 + size, "{name}");
         let bytes = chip.boot_block().unwrap().bytes(block.address);
         assert!(bytes.len() <= boot as usize, "{name}");

@@ -11,8 +11,8 @@ use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchError, BenchOptions, code};
 use tinyspike::device::run::{self as device_run, RunError, RunOptions, StreamOptions, Tally};
 use tinyspike::device::{
-    Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
-    Selector, TalkOptions, build, flash as write, talk,
+    Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Origin, Plan, PlanOptions,
+    Selector, TalkOptions, application, flash as write, talk,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
@@ -79,7 +79,7 @@ fn deploy(
         None => {
             let layout = Layout::of(&chip, &LayoutOptions::default());
             let layout = layout.map_err(|e| Fault::advised(CLASS, &e))?;
-            build(&chip, &layout.built_for(&chip, &image.image()), key)
+            application(&chip, &layout.built_for(&chip, &image.image()), key, Origin::Prebuilt)
         }
     };
     let firmware = firmware.map_err(|e| Fault::advised(CLASS, &e))?;
@@ -243,12 +243,16 @@ pub(crate) fn bench<'py>(
             return Err(Fault::new(CLASS, format!("{message}; {advice}")));
         };
         let (set, _) = of_image(&bytes.image(), &given)?;
+        let mut programs = Vec::new();
         for program in [Program::Bench, Program::Layers] {
-            build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?;
+            programs.push(build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?);
             monitor.tick(0);
         }
+        let layers_firmware = programs.pop();
         let options = BenchOptions {
             board,
+            firmware: programs.pop(),
+            layers_firmware,
             code: code(&bytes, board)?,
             ..BenchOptions::default()
         };

@@ -54,7 +54,7 @@ pub(crate) fn export_c(
         let options = ExportOptions {
             name,
             cores,
-            libraries: Libraries::Built,
+            libraries: Libraries::default(),
         };
         let project = export::export(&bytes, &sample, Kind::C, &options)?;
         let written = project.write(&folder);

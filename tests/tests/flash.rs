@@ -7,7 +7,7 @@ use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::ImageBuf;
 use tinyspike::device::{
     self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
-    Mode, Phase, Plan, PlanOptions, Progress, flash,
+    Mode, Origin, Phase, Plan, PlanOptions, Progress, flash,
 };
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_firmware::kernels::families;
@@ -53,7 +53,7 @@ fn checksum(flashed: &Flashed) -> u32 {
 fn firmware_then_image_alone(machine: Machine) {
     let chip = chip(machine);
     let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
-    let firmware = device::build(&chip, &layout, None).unwrap_or_else(|e| panic!("{e}"));
+    let firmware = device::application(&chip, &layout, None, Origin::Prebuilt).unwrap_or_else(|e| panic!("{e}"));
     let board = start(machine);
     let images = [2, 3].map(image);
     let checksums = [0, 1].map(|of: usize| images[of].image().header().checksum);

@@ -8,6 +8,7 @@ use std::process::Command;
 use tinyspike::device::{Firmware, firmware_bytes, firmware_variables};
 use tinyspike_board::elf::Size;
 use tinyspike_board::firmware::{self, App, Board, PACKAGE, Program};
+use tinyspike_board::prebuilt;
 use tinyspike_board::toolchain::{ALL_TARGETS, THUMBV8M_MAIN, Toolchain};
 use tinyspike_board::{Failure, shell};
 
@@ -48,23 +49,6 @@ pub(crate) fn build() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A place for the application, in which it has all the flash that it may want.
-const ROOM: &str = "MEMORY
-{
-  FLASH : ORIGIN = 0x00000000, LENGTH = 0x100000
-  RAM : ORIGIN = 0x20000000, LENGTH = 0x40000
-}
-_tinyspike_image = 0x00200000;
-_tinyspike_image_end = 0x00300000;
-_tinyspike_slot_b = 0x00280000;
-_tinyspike_journal = 0x00100000;
-_tinyspike_journal_second = 0x00101000;
-_tinyspike_journal_end = 0x00102000;
-";
-
-/// Bytes of RAM there.
-const ROOM_RAM: u32 = 0x40000;
-
 /// The most bytes that a reserve of flash may be larger than the largest application in it.
 const SPARE: u64 = 10 << 10;
 /// The same of variables.
@@ -73,11 +57,12 @@ const SPARE_VARIABLES: u64 = 512;
 /// Builds the application for each core, and compares it with what plans reserve.
 fn applications() -> Result<(), Failure> {
     let mut largest = BTreeMap::new();
+    let memory = prebuilt::memory();
     for target in ALL_TARGETS {
         find(target)?;
         for key in [None, Some(&[7; 32])] {
             let elf = firmware::app(&App {
-                memory: ROOM,
+                memory: &memory,
                 target,
                 features: &["defmt"],
                 key,
@@ -105,12 +90,13 @@ fn applications() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bytes of RAM that the application in [`ROOM`] neither lends to a network nor uses as its stack.
+/// Bytes of RAM that the application neither lends to a network nor uses as its stack.
 fn variables(elf: &Path) -> Result<u64, Failure> {
+    let ram = prebuilt::memory().ram.len() as u32;
     let firmware = Firmware::read(elf).map_err(|e| Failure::Argument(e.to_string()))?;
     let others = [firmware.memory, firmware.stack].into_iter().flatten();
     let others: u32 = others.map(|region| region.len).sum();
-    Ok(u64::from(ROOM_RAM.saturating_sub(others)))
+    Ok(u64::from(ram.saturating_sub(others)))
 }
 
 /// Compares a reserve with the most that applications take of it.

@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod dist;
 mod ecosystems;
 mod examples;
 mod firmware;
@@ -54,6 +55,8 @@ enum Command {
     Firmware,
     /// Build the engine as a static library for C, for each core
     Libraries(libraries::Args),
+    /// Build the tool as it is handed out: stripped, without a trace of this machine, with prebuilt firmware in it
+    Dist(dist::Args),
     /// Show by the linker that no panic is reachable from the engine
     NoPanic,
     /// Look for inputs that break a parser: by generators, or by libFuzzer
@@ -102,6 +105,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Setup => setup::setup(),
         Command::Firmware => firmware::build(),
         Command::Libraries(args) => libraries::build(&args),
+        Command::Dist(args) => dist::build(&args),
         Command::NoPanic => no_panic::check(),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::lint(),

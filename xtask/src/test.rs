@@ -32,6 +32,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         "--test=hostile_images",
         "--test=on_device",
         "--test=parts",
+        "--test=prebuilt",
         "--test=serial",
         "--test=updates",
     ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::DataSet;
 use crate::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use crate::deploy::Mode;
-use crate::device::{Board as Known, FlashOptions, Format, LayoutOptions, Selector};
+use crate::device::{Board as Known, FlashOptions, Format, LayoutOptions, Origin, Selector};
 use crate::export::{ExportOptions, Kind, Libraries};
 use crate::keras::VerifyOptions;
 use crate::quantize::QuantizeOptions;
@@ -618,7 +618,7 @@ pub(crate) struct Bench {
     /// A description of the chip in probe-rs's format, if its database has none.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
-    /// Use this firmware, an ELF file that is linked for the chip, instead of building one.
+    /// Use this firmware, an ELF file that is linked for the chip, instead of the application.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
     /// The chip's clock, for times.
@@ -682,7 +682,7 @@ pub(crate) struct Run {
     /// Write the device's outputs for each sample here, for numpy.load.
     #[arg(short, long, value_name = "NPZ")]
     pub(crate) output: Option<PathBuf>,
-    /// Use this firmware, an ELF file that is linked for the chip, instead of building one.
+    /// Use this firmware, an ELF file that is linked for the chip, instead of the application.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
     #[command(flatten)]
@@ -806,7 +806,7 @@ pub(crate) struct BoardFlags {
 /// The firmware beside an image.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FirmwareFlags {
-    /// Use this firmware, an ELF file that is linked for the chip, instead of building one. With --model-only
+    /// Use this firmware, an ELF file that is linked for the chip, instead of the application. With --model-only
     /// it is not written, and says at which address the chip's firmware looks for images.
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
@@ -822,9 +822,20 @@ pub(crate) struct FirmwareFlags {
     /// again with --model-only.
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "firmware")]
     firmware_size: Option<u64>,
+    /// Build the firmware from the checkout of tinyspike even if this tool holds a prebuilt one.
+    #[arg(long, conflicts_with = "firmware")]
+    build_firmware: bool,
 }
 
 impl FirmwareFlags {
+    /// Where the firmware comes from, unless it is given.
+    pub(crate) fn origin(&self) -> Origin {
+        match self.build_firmware {
+            true => Origin::Sources,
+            false => Origin::Prebuilt,
+        }
+    }
+
     pub(crate) fn layout(&self) -> Result<LayoutOptions, Failure> {
         let firmware = self.firmware_size.map(u32::try_from).transpose();
         let firmware =
@@ -838,6 +849,7 @@ impl FirmwareFlags {
             || self.key.is_some()
             || self.minimum_version > 0
             || self.firmware_size.is_some()
+            || self.build_firmware
     }
 }
 
@@ -995,7 +1007,7 @@ fn cores_help() -> String {
     for core in &CORES {
         text += &format!("\n- {}: {}", core.name, core.about);
     }
-    text + "\n- all: those that can be built here"
+    text + "\n- all: those that this tool holds, or can be built here"
 }
 
 impl Export {
@@ -1069,7 +1081,7 @@ impl Export {
         for choice in chosen {
             match choice {
                 CoreChoice::One(core) => cores.push(*core),
-                CoreChoice::All => cores.extend(CORES.iter().filter(|core| core.can_be_built())),
+                CoreChoice::All => cores.extend(CORES.iter().filter(|core| core.is_there())),
             }
         }
         let mut seen = BTreeSet::new();
@@ -1080,7 +1092,7 @@ impl Export {
             libraries: match &self.libraries {
                 Some(folder) => Libraries::Folder(folder.clone()),
                 None if self.whole => Libraries::Whole,
-                None => Libraries::Built,
+                None => Libraries::default(),
             },
         }
     }

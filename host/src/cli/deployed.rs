@@ -2,7 +2,7 @@
 
 use crate::ImageBuf;
 use crate::device::{
-    self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions,
+    self, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Origin, Plan, PlanOptions,
     TalkOptions, flash, talk,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn deploy(
                 Some(image) => layout.built_for(&chip, &image.image()),
                 None => layout,
             };
-            device::build(&chip, &layout, None).map_err(Failure::of)?
+            device::application(&chip, &layout, None, Origin::default()).map_err(Failure::of)?
         }
     };
     let plan = image

@@ -1,10 +1,11 @@
-//! The firmware's file, and how it is built for a chip.
+//! The firmware's file, and where it comes from.
 
 use std::path::{Path, PathBuf};
 
 pub use tinyspike_board::elf::Segment;
 use tinyspike_board::elf::{self, Program};
 use tinyspike_board::firmware as boards;
+use tinyspike_board::{held, prebuilt};
 use tinyspike_board::toolchain::Toolchain;
 use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::signature::PUBLIC_KEY_LEN;
@@ -188,15 +189,26 @@ fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
     Some(PublicKey::new(*bytes))
 }
 
-/// Builds the application for a chip, with what is installed. Where there is a key, it runs only images that
+/// Where an application comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// What the tool holds, moved to the chip's memory; if it holds none that serves, it is built.
+    #[default]
+    Prebuilt,
+    /// A build of the sources.
+    Sources,
+}
+
+/// The application for a chip: prebuilt, or built with what is installed. If there is a key, it runs only images that
 /// this key has signed.
 ///
 /// # Errors
-/// [`FirmwareError`], if it would not run there, no compiler for it is installed, or the build fails.
-pub fn build(
+/// [`FirmwareError`], if it would not run there, or there is neither prebuilt firmware nor a way to build it.
+pub fn application(
     chip: &Chip,
     layout: &Layout,
     key: Option<&PublicKey>,
+    origin: Origin,
 ) -> Result<Firmware, FirmwareError> {
     if let Some(obstacle) = chip.obstacle() {
         return Err(FirmwareError::Obstacle {
@@ -205,23 +217,31 @@ pub fn build(
         });
     }
     let target = chip.processor().target();
-    if Toolchain::find(target).is_none() {
-        return Err(FirmwareError::NoTarget {
-            chip: chip.name().to_owned(),
-            target,
-        });
-    }
-    let memory = layout.memory_x();
+    let memory = layout.memory();
     let mut features = vec!["defmt"];
     features.extend(layout.dense.then_some("dense"));
     features.extend(layout.temporal.then_some("temporal"));
-    let elf = boards::app(&boards::App {
+    let app = boards::App {
         memory: &memory,
         target,
         features: &features,
         key: key.map(PublicKey::bytes),
         rooms: layout.rooms,
-    })?;
+    };
+    let held = match origin {
+        Origin::Prebuilt => prebuilt::app(&app)?,
+        Origin::Sources => None,
+    };
+    let elf = match held {
+        Some(elf) => elf,
+        None if !held::any() && Toolchain::find(target).is_none() => {
+            return Err(FirmwareError::NoTarget {
+                chip: chip.name().to_owned(),
+                target,
+            });
+        }
+        None => boards::app(&app)?,
+    };
     Ok(Firmware {
         limits: Some(Limits::of(target).times(layout.rooms)),
         ..Firmware::read(&elf)?

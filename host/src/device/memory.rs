@@ -11,10 +11,9 @@
 //! taken, for no variable may lie there, nor is memory outside the chip, from 0x6000_0000 on. A run ends at 0x2000_0000:
 //! on either side lies another bus. Of aliases only those are taken that show such lower memory as data memory (nRF52).
 
-use std::fmt::Write as _;
-
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
+use tinyspike_board::memory::{Memory, Turns};
 use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::slots::{RECORD_LEN, Slot};
 
@@ -653,43 +652,20 @@ impl Layout {
         Region::new(start, self.firmware.end())
     }
 
-    /// The linker's memory layout for firmware in its place: `memory.x` of cortex-m-rt.
-    /// `_tinyspike_image` and `_tinyspike_image_end` say where images lie, further symbols where the second slot
-    /// and the journal are.
+    /// The memory that firmware in its place is linked for.
     #[must_use]
-    pub fn memory_x(&self) -> String {
-        let images = self.slots.whole();
-        // Numbers alone: what a chip's description says could be more than a comment to the linker.
-        let mut text = "MEMORY\n{\n".to_owned();
-        for (name, region) in [("FLASH", self.linked()), ("RAM", self.ram)] {
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "  {name} : ORIGIN = {:#010x}, LENGTH = {:#x}",
-                region.address, region.len
-            );
+    pub fn memory(&self) -> Memory {
+        let range = |region: Region| region.address..region.end();
+        Memory {
+            flash: range(self.linked()),
+            ram: range(self.ram),
+            images: range(self.slots.whole()),
+            stack: self.stack,
+            turns: self.slots.second.map(|second| Turns {
+                journal: second.journal.map(range),
+                slot_b: second.b.address,
+            }),
         }
-        let _ = write!(
-            text,
-            "}}\n_tinyspike_image = {:#010x};\n_tinyspike_image_end = {:#010x};\n\
-             _tinyspike_stack_bytes = {:#x};\n",
-            images.address,
-            images.end(),
-            self.stack
-        );
-        if let Some(second) = self.slots.second {
-            let [first, other] = second.journal;
-            let _ = write!(
-                text,
-                "_tinyspike_slot_b = {:#010x};\n_tinyspike_journal = {:#010x};\n\
-                 _tinyspike_journal_second = {:#010x};\n_tinyspike_journal_end = {:#010x};\n",
-                second.b.address,
-                first.address,
-                other.address,
-                other.end()
-            );
-        }
-        text
     }
 }
 

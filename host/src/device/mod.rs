@@ -41,7 +41,7 @@ pub use chip::{Chip, ChipError};
 pub use chips::{Chips, Summary};
 pub use connection::{Connection, TalkOptions, talk};
 pub use families::Obstacle;
-pub use firmware::{Firmware, FirmwareError, Segment, build};
+pub use firmware::{Firmware, FirmwareError, Origin, Segment, application};
 pub use flash::{FlashOptions, Flashed, Trial, flash};
 pub use flash_file::{FileError, Format, UF2_PAGE};
 pub use log::{LogMessage, LogReader, LogTable};

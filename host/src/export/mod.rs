@@ -11,6 +11,7 @@ pub mod sample;
 
 use std::path::PathBuf;
 
+use tinyspike_board::held;
 use tinyspike_board::library::{self, Contents, Core};
 use tinyspike_firmware::limits::Limits;
 use tinyspike_firmware::parts::Parts;
@@ -97,6 +98,18 @@ pub enum Libraries {
     Whole,
     /// Take those that `cargo xtask libraries` has put into a folder.
     Folder(PathBuf),
+    /// Take those that the tool holds, with the whole engine.
+    Prebuilt,
+}
+
+impl Default for Libraries {
+    /// What is there: those that the tool holds, or else builds for the image alone.
+    fn default() -> Self {
+        match held::any() {
+            true => Self::Prebuilt,
+            false => Self::Built,
+        }
+    }
 }
 
 impl Libraries {
@@ -115,10 +128,11 @@ impl Libraries {
     /// The library for a core.
     fn library(&self, core: &'static Core, image: &Image<'_>) -> Result<Vec<u8>, ExportError> {
         let name = core.name;
+        let failed = |source| ExportError::Build { core: name, source };
         let path = match self {
+            Self::Prebuilt => return library::prebuilt(core).map_err(failed),
             Self::Folder(folder) => folder.join(name).join("libtinyspike.a"),
-            _ => library::build(core, self.contents(core, image))
-                .map_err(|source| ExportError::Build { core: name, source })?,
+            _ => library::build(core, self.contents(core, image)).map_err(failed)?,
         };
         file::read(&path, 1 << 28).map_err(|source| ExportError::Library {
             core: name,

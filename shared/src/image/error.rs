@@ -119,6 +119,8 @@ pub enum Fault {
     /// All counts of an ensemble reach it, but not in a single step, as they are, from neurons to neurons or sums that have no
     /// inbox.
     Counts,
+    /// Weights that fill rows of windows up are not zero.
+    Fill,
 }
 
 impl fmt::Display for Fault {
@@ -146,6 +148,7 @@ impl fmt::Display for Fault {
                 f.write_str("nothing takes up its events, or it takes up what it cannot")
             }
             Self::Width => f.write_str("it needs a target of 32 bits"),
+            Self::Fill => f.write_str("weights that fill rows of its windows up are not zero"),
             Self::Counts => f.write_str(
                 "it takes all counts at once, which only a direct connection in a network of one step can do",
             ),

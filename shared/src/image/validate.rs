@@ -271,8 +271,12 @@ fn connection(
     if !c.layout.fits(&c.transform) {
         return Err(Fault::Layout);
     }
-    bytes.section(c.weights, c.layout.bytes(&c.transform))?;
-    Ok(())
+    let weights = bytes.section(c.weights, c.layout.bytes(&c.transform))?;
+    if c.layout.is_filled_up(&c.transform, weights) {
+        Ok(())
+    } else {
+        Err(Fault::Fill)
+    }
 }
 
 /// The counts of an ensemble lie where its potentials were, so that nothing else may need these, and all of them have to

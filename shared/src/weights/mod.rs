@@ -116,6 +116,40 @@ impl Layout {
         of!(self, rows(transform))?.checked_mul(stride)
     }
 
+    /// Tells whether rows of windows are filled up with zero weights, as kernels rely on that read whatever lies behind a row's
+    /// values. `bytes` are as many as [`bytes`](Self::bytes) says; other layouts have no such rows.
+    #[must_use]
+    pub fn is_filled_up(self, transform: &Transform, bytes: &[u8]) -> bool {
+        let block = match self {
+            Self::Windows => windows::BLOCK,
+            Self::Tiles => tiles::BLOCK,
+            _ => return true,
+        };
+        let Transform::Convolution(conv) = transform else {
+            return true;
+        };
+        let run = usize::from(conv.kernel[1]).saturating_mul(conv.group_inputs().into());
+        let over = run % 4;
+        if over == 0 {
+            return true;
+        }
+        // Of the values 4n to 4n + 3, the first words hold 0 and 2, the others 1 and 3, each for all filters of a block.
+        let (four, words) = (8 * block, 4 * block);
+        let line = run.next_multiple_of(4).saturating_mul(2 * block);
+        bytes.chunks_exact(line.max(1)).all(|line| {
+            let last = line.rchunks_exact(four).next().unwrap_or(&[]);
+            let halves = last.chunks_exact(words.max(1)).enumerate();
+            halves.into_iter().all(|(odd, words)| {
+                words.chunks_exact(4).all(|word| match word {
+                    [a, b, c, d] => {
+                        (odd < over || *a | *b == 0) && (odd + 2 < over || *c | *d == 0)
+                    }
+                    _ => false,
+                })
+            })
+        })
+    }
+
     /// The smallest and the largest weight that it holds.
     #[must_use]
     pub fn range(self) -> (i16, i16) {
@@ -311,3 +345,52 @@ fn half_word(bytes: [i8; 2]) -> i16 {
 
 /// Weights that are decoded together.
 const DECODED: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern crate std;
+    use std::vec;
+
+    /// Whatever byte is not a weight's and lies in a row of a window must be zero.
+    #[test]
+    fn rows_of_windows_are_filled_up_with_zeros() {
+        for (layout, kernel, channels, filters, groups) in [
+            (Layout::Windows, [3, 3], 1, 8, 1),
+            (Layout::Windows, [2, 1], 2, 16, 1),
+            (Layout::Windows, [1, 5], 3, 8, 1),
+            (Layout::Windows, [2, 2], 2, 8, 1),
+            (Layout::Tiles, [3, 3], 1, 4, 1),
+            (Layout::Tiles, [2, 3], 6, 8, 2),
+            (Layout::Tiles, [1, 1], 3, 12, 1),
+            (Layout::Tiles, [5, 4], 3, 4, 1),
+        ] {
+            let transform = Transform::Convolution(Convolution {
+                input: [8, 8, channels],
+                output: [8, 8, filters],
+                kernel,
+                filters,
+                groups,
+                stride: [1, 1],
+                padding: [0, 0],
+                dilation: [1, 1],
+                first: 0,
+            });
+            assert!(layout.fits(&transform));
+            let count = Layout::Rows.bytes(&transform).unwrap() as usize;
+            let mut bytes = vec![0; layout.bytes(&transform).unwrap() as usize];
+            layout.encode(&vec![-1; count], &transform, &mut bytes);
+            assert!(layout.is_filled_up(&transform, &bytes));
+            let own = bytes.iter().filter(|byte| **byte != 0).count();
+            assert_eq!(own, 2 * count, "{layout:?} {kernel:?}");
+            for at in 0..bytes.len() {
+                let before = bytes[at];
+                bytes[at] = 1;
+                let filled = layout.is_filled_up(&transform, &bytes);
+                assert_eq!(filled, before != 0, "{layout:?} {kernel:?}, byte {at}");
+                bytes[at] = before;
+            }
+        }
+    }
+}

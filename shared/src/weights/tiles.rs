@@ -7,7 +7,7 @@ use crate::transform::{Convolution, Transform};
 pub(super) struct Tiles;
 
 /// Filters of a block.
-const BLOCK: usize = 4;
+pub(super) const BLOCK: usize = 4;
 /// Bytes of the two words of a value for all filters of a block.
 const WORDS: usize = 4 * BLOCK;
 

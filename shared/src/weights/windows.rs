@@ -7,7 +7,7 @@ use crate::transform::{Convolution, Transform};
 pub(super) struct Windows;
 
 /// Filters of a block.
-const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 
 /// The values of a row of the kernel, filled up to whole fours.
 fn run(conv: &Convolution) -> Option<u32> {

@@ -115,16 +115,16 @@ fn emulated(
     count(board, image, data).map_err(|e| failure(args, &e))
 }
 
-/// Builds what counts on an emulated board, and counts.
+/// Counts on an emulated board, with programs that the tool holds or builds.
 pub(crate) fn count(
     board: Emulated,
     image: &ImageBuf,
     data: &DataSet,
 ) -> Result<crate::bench::Report, BenchError> {
-    build_here(board, Program::Bench)?;
-    build_here(board, Program::Layers)?;
     let options = BenchOptions {
         board,
+        firmware: Some(build_here(board, Program::Bench)?),
+        layers_firmware: Some(build_here(board, Program::Layers)?),
         code: code(image, board)?,
         ..BenchOptions::default()
     };

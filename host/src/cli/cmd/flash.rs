@@ -135,7 +135,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The plan, with the firmware that it takes, which is built unless it is given. Its warnings are printed.
+    /// The plan, with the firmware that it takes, which the tool holds or builds unless it is given. Its warnings are printed.
     pub(super) fn plan(&self, image: &ImageBuf) -> Result<Plan, Failure> {
         let key = match &self.firmware.key {
             Some(path) => Some(files::read_public_key(path)?),
@@ -169,7 +169,7 @@ impl Wanted<'_> {
         Ok(plan)
     }
 
-    /// The firmware that is built; `None` if one is given, the one on the chip stays, or a dry run can do without.
+    /// The firmware that the tool holds or builds; `None` if one is given, the one on the chip stays, or a dry run can do without.
     fn built(
         &self,
         given: bool,
@@ -179,7 +179,7 @@ impl Wanted<'_> {
         if self.model_only || given {
             return Ok(None);
         }
-        match device::build(self.chip, layout, key) {
+        match device::application(self.chip, layout, key, self.firmware.origin()) {
             Ok(firmware) => Ok(Some(firmware)),
             Err(error @ (FirmwareError::NoTarget { .. } | FirmwareError::Obstacle { .. }))
                 if self.dry_run =>

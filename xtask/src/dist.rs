@@ -1,0 +1,226 @@
+//! `cargo xtask dist`: the tool as it is handed out, with prebuilt firmware in it.
+//!
+//! Two things are held to what they should be: prebuilt firmware that is moved to a chip's memory must be, byte for byte, what the
+//! linker makes of the sources for that chip, and the tool must name no folder of this machine.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use tinyspike::device::{Chips, Layout, LayoutOptions};
+use tinyspike_board::elf::Program;
+use tinyspike_board::firmware::{App, Board, app, movable_app};
+use tinyspike_board::library::{self, CORES, Contents};
+use tinyspike_board::memory::Memory;
+use tinyspike_board::prebuilt::{self, PROGRAMS, Variant};
+use tinyspike_board::relocate::relocate;
+use tinyspike_board::toolchain::ALL_TARGETS;
+use tinyspike_board::{Failure, held, shell};
+
+use crate::firmware::{build_program, find};
+
+/// The options of `cargo xtask dist`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only the prebuilt firmware, for builds of other programs with TINYSPIKE_PREBUILT
+    #[arg(long)]
+    firmware: bool,
+    /// Compare every application with what the linker makes of it for a chip, not one of each kind and core
+    #[arg(long)]
+    check_all: bool,
+}
+
+/// A key in the applications that ask for one, until they are moved.
+const KEY: [u8; 32] = [0; 32];
+/// A key that they get when they are compared.
+const OTHER_KEY: [u8; 32] = [0xa5; 32];
+
+/// Builds the firmware, and then the tool.
+pub(crate) fn build(args: &Args) -> Result<(), Failure> {
+    let folder = firmware(args.check_all)?;
+    if !args.firmware {
+        let tool = tool(&folder)?;
+        try_out(&tool)?;
+    }
+    Ok(())
+}
+
+/// Builds all prebuilt firmware, and returns its folder.
+pub(crate) fn firmware(check_all: bool) -> Result<PathBuf, Failure> {
+    let folder = shell::root().join("target/prebuilt");
+    // What an earlier version left would be taken, too.
+    if folder.is_dir() {
+        fs::remove_dir_all(&folder).map_err(Failure::file(&folder))?;
+    }
+    fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    let memory = prebuilt::memory();
+    let mut total = 0;
+    for target in ALL_TARGETS {
+        find(target)?;
+    }
+    for variant in Variant::all() {
+        let mut app = App {
+            memory: &memory,
+            target: variant.target,
+            features: variant.features(),
+            key: variant.signed.then_some(&KEY),
+            rooms: variant.rooms,
+        };
+        let elf = movable_app(&app)?;
+        let bytes = fs::read(&elf).map_err(Failure::file(&elf))?;
+        if check_all || variant.rooms == 1 {
+            let chip = memory_of_a_chip(variant)?;
+            app.memory = &chip;
+            app.key = variant.signed.then_some(&OTHER_KEY);
+            compare(variant, &bytes, &app)?;
+        }
+        total += keep(&folder, &variant.name(), &bytes)?;
+    }
+    for board in Board::ALL {
+        for program in PROGRAMS.into_iter().filter(|&program| board.has(program)) {
+            let elf = build_program(board, program)?;
+            let bytes = fs::read(&elf).map_err(Failure::file(&elf))?;
+            total += keep(&folder, &held::program_name(board, program), &bytes)?;
+        }
+    }
+    for core in &CORES {
+        if let Some(target) = core.target {
+            find(target)?;
+        }
+        let library = library::build(core, Contents::WHOLE)?;
+        let bytes = fs::read(&library).map_err(Failure::file(&library))?;
+        total += keep(&folder, &library::prebuilt_name(core), &bytes)?;
+    }
+    println!("prebuilt firmware: {total} bytes in {}", folder.display());
+    Ok(folder)
+}
+
+/// Writes a file for the tool, and returns its bytes.
+fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<usize, Failure> {
+    let path = folder.join(format!("{name}.z"));
+    let packed = held::pack(bytes).map_err(Failure::file(&path))?;
+    fs::write(&path, &packed).map_err(Failure::file(&path))?;
+    Ok(packed.len())
+}
+
+/// The memory of a chip with a core of a target, which is not where prebuilt firmware is linked.
+fn memory_of_a_chip(variant: Variant) -> Result<Memory, Failure> {
+    let name = match variant.target {
+        "thumbv6m-none-eabi" => "STM32G071RBTx",
+        "thumbv7m-none-eabi" => "STM32F103RC",
+        "thumbv8m.base-none-eabi" => "M2354KJFAE",
+        "thumbv8m.main-none-eabi" => "STM32U585AIIx",
+        _ => "nRF52840_xxAA",
+    };
+    let chips = Chips::builtin();
+    let wrong = |e: &dyn std::fmt::Display| Failure::Argument(format!("{name}: {e}"));
+    let chip = chips.find(name).map_err(|e| wrong(&e))?;
+    if chip.processor().target() != variant.target {
+        return Err(wrong(&format_args!("it is no {}", variant.target)));
+    }
+    let options = LayoutOptions {
+        firmware: Some(96 << 10),
+    };
+    let layout = Layout::of(&chip, &options)
+        .map_err(|e| wrong(&e))?;
+    Ok(layout.memory())
+}
+
+/// Compares an application that is moved with the one that the linker makes.
+fn compare(variant: Variant, movable: &[u8], app_there: &App<'_>) -> Result<(), Failure> {
+    let moved = relocate(movable, &prebuilt::memory(), app_there.memory, app_there.key)?;
+    let linked = app(app_there)?;
+    let linked = fs::read(&linked).map_err(Failure::file(&linked))?;
+    let (moved, linked) = (Program::parse(&moved)?, Program::parse(&linked)?);
+    let name = variant.name();
+    if moved.segments != linked.segments {
+        return Err(Failure::Argument(format!(
+            "{name}: what is moved is not what the linker makes"
+        )));
+    }
+    for (symbol, _) in app_there.memory.symbols() {
+        if moved.symbol(symbol) != linked.symbol(symbol) {
+            return Err(Failure::Argument(format!("{name}: {symbol} differs")));
+        }
+    }
+    for symbol in ["_SEGGER_RTT", "_tinyspike_memory", "_tinyspike_public_key"] {
+        if moved.symbol(symbol) != linked.symbol(symbol) {
+            return Err(Failure::Argument(format!("{name}: {symbol} differs")));
+        }
+    }
+    let bytes: usize = linked.segments.iter().map(|s| s.bytes.len()).sum();
+    println!("{name}: {bytes} bytes, as the linker makes them");
+    Ok(())
+}
+
+/// Builds the tool with the firmware of a folder in it, and returns its path.
+fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
+    let folder = shell::root().join("target/dist");
+    let root = shell::root();
+    let mut flags: Vec<String> = shell::home_remapped().into_iter().collect();
+    flags.push(format!("--remap-path-prefix={}=tinyspike", root.display()));
+    flags.push("-Cstrip=symbols".into());
+    let mut command = shell::cargo();
+    command
+        .args(["build", "--locked", "--release", "--package", "tinyspike"])
+        .args(["--bin", "tinyspike"])
+        .env("TINYSPIKE_PREBUILT", firmware)
+        .env("CARGO_TARGET_DIR", &folder)
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    shell::run(&mut command)?;
+    let name = format!("tinyspike{}", env::consts::EXE_SUFFIX);
+    let tool = folder.join("release").join(name);
+    let bytes = fs::read(&tool).map_err(Failure::file(&tool))?;
+    let home = env::home_dir().filter(|home| home.components().count() > 1);
+    for place in [Some(root), home].into_iter().flatten() {
+        let text = place.display().to_string();
+        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+            return Err(Failure::Argument(format!(
+                "{} names the folder {text} of this machine",
+                tool.display()
+            )));
+        }
+    }
+    println!("{}: {} bytes", tool.display(), bytes.len());
+    Ok(tool)
+}
+
+/// Runs the tool elsewhere, if QEMU is there, without anything of Rust's to be found.
+fn try_out(tool: &Path) -> Result<(), Failure> {
+    let folder = tempfile::tempdir().map_err(Failure::file(&env::temp_dir()))?;
+    let path = folder.path().join(tool.file_name().unwrap_or_default());
+    fs::copy(tool, &path).map_err(Failure::file(tool))?;
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).map_err(Failure::file(&bin))?;
+    let Some(qemu) = on_path("qemu-system-arm") else {
+        println!("not tried out: there is no qemu-system-arm");
+        return Ok(());
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&qemu, bin.join("qemu-system-arm")).map_err(Failure::file(&qemu))?;
+    let begun = Instant::now();
+    let mut command = Command::new(&path);
+    command
+        .args(["demo", "--on", "emulated:microbit"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", &bin)
+        .env("HOME", folder.path());
+    shell::run(&mut command)?;
+    println!(
+        "tried out without Rust and a checkout: `tinyspike demo --on emulated:microbit` in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// The place of a program.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
