@@ -348,8 +348,8 @@ class Image:
             ``"emulated:microbit"``, which ends with this call.
         :param probe: the debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
         :param chip_description: a description of the chip in probe-rs's format.
-        :param firmware: an ELF file for the chip. Without it firmware is built, which takes the checkout that this
-            package was built in.
+        :param firmware: an ELF file for the chip. Without it the package takes the firmware that it holds. If it holds none,
+            it builds it, which takes the checkout that the package was built in.
         :param key: a public key in PEM form: the firmware runs only what it has signed.
         :raises BoardError: the board cannot be reached, or does not hold the image.
 
@@ -406,8 +406,8 @@ class Image:
     ) -> List[str]:
         """Writes a C project around the image, as ``tinyspike export --c`` does, and returns the cores of its libraries.
 
-        Files of an earlier project that are yours to change stay. Libraries are built, which takes the checkout that this
-        package was built in.
+        Files of an earlier project that are yours to change stay. Libraries that the package does not hold are built, which
+        takes the checkout that the package was built in.
 
         :param folder: the project's folder.
         :param x: samples, as :meth:`emulate` takes them: the project carries the first, with the emulator's results.

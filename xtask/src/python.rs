@@ -99,8 +99,8 @@ pub(crate) fn install(python: &Path, wheel: &Path) -> Result<(), Failure> {
 
 /// The folder of prebuilt firmware, if there shall be some, for programs that run elsewhere.
 fn prebuilt(given: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
-    let named = env::var_os(PREBUILT).map(PathBuf::from);
-    let Some(folder) = given.map(Path::to_owned).or(named) else {
+    let named = env::var_os(PREBUILT).filter(|folder| !folder.is_empty());
+    let Some(folder) = given.map(Path::to_owned).or(named.map(PathBuf::from)) else {
         return Ok(None);
     };
     let found = fs::canonicalize(&folder).map_err(Failure::file(&folder))?;
