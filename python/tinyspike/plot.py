@@ -209,8 +209,8 @@ def rates(result: Union[Simulation, Emulation], *, axes: Optional["Axes"] = None
 def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Axes":
     """Shows accuracy against cost: the candidates that no other beats, and the one that was chosen.
 
-    Cheaper ones than that are hollow. By their errors they may lose more accuracy than tuning may give up, even if they had
-    as many samples right.
+    Cheaper ones than that are hollow. They take more memory than they may, or may lose too much accuracy on other samples, even
+    if they had as many right on these.
 
     :param tuning: the result of a search, or an image with one.
     :raises DataError: the image was not tuned.
@@ -230,14 +230,14 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
     float_accuracy = found.data["float_accuracy"]
     best = (chosen["instructions"] / 1000.0, 100.0 * chosen["accuracy"])
     places = [(point["instructions"] / 1000.0, 100.0 * point["accuracy"]) for point in points]
-    # The choice is the cheapest one that surely keeps the accuracy: cheaper ones do not, whatever they had right.
-    unsure = [place for place in places if found.kept and place[0] < best[0]]
-    sure = [place for place in places if place not in unsure and place != best]
-    if sure:
-        axes.plot(*zip(*sure), "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
-    if unsure:
-        label = "cheaper, not sure to keep the accuracy"
-        axes.plot(*zip(*unsure), "o", color=_COLOURS[0], markersize=6, fillstyle="none", label=label)
+    # The choice is the cheapest one within the bounds on accuracy and memory: cheaper ones are not.
+    beyond = [place for place in places if found.kept and place[0] < best[0]]
+    within = [place for place in places if place not in beyond and place != best]
+    if within:
+        axes.plot(*zip(*within), "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
+    if beyond:
+        label = "cheaper, but beyond a bound"
+        axes.plot(*zip(*beyond), "o", color=_COLOURS[0], markersize=6, fillstyle="none", label=label)
     axes.plot(*best, "o", color=_COLOURS[1], markersize=11, label="chosen")
     if float_accuracy is not None:
         value = 100.0 * float_accuracy
