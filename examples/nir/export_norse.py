@@ -20,8 +20,9 @@ def box(n, each=torch.full):
 
 net = norse.SequentialState(torch.nn.Linear(6, 16), box(16), torch.nn.Linear(16, 4), box(4))
 x = torch.randint(0, 200, (steps, 1, 6)).float()
+example = x[0]
 # Norse 1.1 multiplies time constants by this dt.
-nir.write(folder / "net.nir", norse.to_nir(net, x[0], dt=1.0))
+nir.write(folder / "net.nir", norse.to_nir(net, example, dt=1.0))
 
 spikes, state = {"1": [], "3": []}, None
 for name, each in spikes.items():

@@ -24,7 +24,8 @@ def linear(inputs, outputs):
 
 net = Sequential(linear(6, 16), lif(16), linear(16, 4), lif(4))
 x = torch.randint(0, 4, (1, steps, 6)).float()
-nir.write(folder / "net.nir", to_nir(net, x))
+example = x
+nir.write(folder / "net.nir", to_nir(net, example))
 
 net = net.reset_state()
 with torch.no_grad():

@@ -18,5 +18,6 @@ x = torch.randint(0, 4, (1, steps, 6)).float()
 with torch.no_grad():
     hidden = net[:2](x)
     spikes = {"1": hidden[0], "3": net[2:](hidden)[0]}
-nir.write(folder / "net.nir", to_nir(net, x))
+example = x
+nir.write(folder / "net.nir", to_nir(net, example))
 np.savez(folder / "sample.npz", x=x[0], **spikes)

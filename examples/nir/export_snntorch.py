@@ -17,7 +17,8 @@ hidden = snn.RLeaky(beta=beta(16), threshold=ones(16), linear_features=16, init_
 output = snn.Leaky(beta=beta(4), threshold=ones(4), init_hidden=True)
 net = torch.nn.Sequential(torch.nn.Linear(6, 16), hidden, torch.nn.Linear(16, 4), output)
 x = torch.randint(0, 4, (steps, 1, 6)).float()
-nir.write(folder / "net.nir", export_to_nir(net, x[0], ignore_dims=[0]))
+example = x[0]
+nir.write(folder / "net.nir", export_to_nir(net, example, ignore_dims=[0]))
 
 spikes = {"1.lif": [], "3": []}
 hidden.register_forward_hook(lambda _, __, out: spikes["1.lif"].append(out))

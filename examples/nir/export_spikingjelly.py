@@ -14,7 +14,8 @@ torch.manual_seed(1)
 # Soft resets (v_reset=None) do not export.
 net = torch.nn.Sequential(layer.Linear(6, 16), neuron.LIFNode(tau=2.0), layer.Linear(16, 4), neuron.IFNode())
 x = torch.randint(0, 4, (steps, 1, 6)).float()
-nir.write(folder / "net.nir", export_to_nir(net, x[0]))
+example = x[0]
+nir.write(folder / "net.nir", export_to_nir(net, example))
 
 spikes = {"_1": [], "_3": []}
 for name, each in spikes.items():

@@ -12,6 +12,9 @@ import pytest
 
 import tinyspike
 
+# Those run in environments of other frameworks: `cargo xtask test-frameworks`.
+collect_ignore_glob = ["frameworks/*"]
+
 ROOT = Path(__file__).resolve().parents[2]
 
 assert ROOT not in Path(tinyspike.__file__).resolve().parents or "site-packages" in tinyspike.__file__

@@ -78,6 +78,16 @@ def test_front_memory_and_quantization(digits: Any, tmp_path: Path) -> None:
     _drawn(plot.quantization(image), tmp_path)
 
 
+def test_cheaper_candidates_than_the_chosen_one_are_hollow(tmp_path: Path) -> None:
+    shares = {1000.0: 0.97, 2000.0: 0.99, 3000.0: 0.995}
+    points = [{"instructions": cost, "accuracy": share} for cost, share in shares.items()]
+    for kept, hollow in ((True, [[1.0]]), (False, [])):
+        data = {"front": points, "chosen": points[1], "kept": kept, "float_accuracy": 0.996}
+        axes = plot.front(tinyspike.Tuning(data, ""))
+        assert [list(line.get_xdata()) for line in axes.lines if line.get_fillstyle() == "none"] == hollow
+        _drawn(axes, tmp_path)
+
+
 def test_pictures_of_nothing_are_refused() -> None:
     image = tinyspike.demo.image()
     x, _ = tinyspike.demo.samples(2)

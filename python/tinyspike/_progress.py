@@ -7,11 +7,13 @@ import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional
 
+from tinyspike import _options
+
 
 @contextmanager
 def bar(what: str, total: Optional[int], wanted: Optional[bool]) -> Iterator[Optional[Callable[[int], None]]]:
     """A function that is told how many are done; None if nothing is shown."""
-    shown = wanted if wanted is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
+    shown = _options.flag(wanted, "progress") if wanted is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
     tqdm: Any = None
     if shown:
         try:
@@ -19,9 +21,9 @@ def bar(what: str, total: Optional[int], wanted: Optional[bool]) -> Iterator[Opt
                 # Without the packages for its widgets it shows text, and says so each time.
                 warnings.simplefilter("ignore")
                 from tqdm import auto
-        except ImportError:
+        except ImportError as error:
             if wanted:
-                raise
+                raise ImportError("progress bars need tqdm: pip install tinyspike[progress]") from error
         else:
             tqdm = auto.tqdm
     if tqdm is None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from tinyspike import _html, _native
+from tinyspike import _html, _native, _options
 from tinyspike._arrays import Samples, arrays_of, data_of
 from tinyspike._progress import bar
 from tinyspike._said import note, warn
-from tinyspike.errors import DataError
 from tinyspike.results import Bench, BoardRun, Emulation, Report, Tuning
 
 __all__ = ["Image", "keygen", "public_key"]
@@ -60,7 +58,7 @@ class Image:
         ...     tinyspike.Image.load(folder + "/mnist.tsp").steps
         2
         """
-        return cls(_native.Image.load(Path(os.fspath(path))))
+        return cls(_native.Image.load(_options.path(path, "path")))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Image":
@@ -72,7 +70,7 @@ class Image:
         >>> tinyspike.Image.from_bytes(tinyspike.demo.image().to_bytes()).steps
         2
         """
-        return cls(_native.Image.from_bytes(bytes(content)))
+        return cls(_native.Image.from_bytes(_bytes(content)))
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Writes an image file, as a whole or not at all.
@@ -83,7 +81,7 @@ class Image:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     tinyspike.demo.image().save(folder + "/mnist.tsp")
         """
-        self._native.save(Path(os.fspath(path)))
+        self._native.save(_options.path(path, "path"))
 
     def to_bytes(self) -> bytes:
         """The content of its file, with its signature if it has one.
@@ -235,9 +233,10 @@ class Image:
                 progress=progress,
             )
         data = self._data(x, labels, byte_scale, values)
-        asked = _steps(steps)
+        asked, early = _options.count(steps, "steps", 1, 0xFFFF), _options.flag(early_exit, "early_exit")
+        recorded = _options.flag(record, "record")
         with bar("emulating", len(data[0]), progress) as show:
-            result = self._native.emulate(data, asked, bool(early_exit), bool(record), show)
+            result = self._native.emulate(data, asked, early, recorded, show)
         warn(result["warnings"])
         note(result)
         return Emulation(
@@ -280,9 +279,10 @@ class Image:
         (10, 5, 10)
         """
         data = self._data(x, labels, byte_scale, values)
-        asked = _steps(steps)
+        asked, on = _options.count(steps, "steps", 1, 0xFFFF), _options.flag(stateful, "stateful")
+        recorded, read = _options.flag(record, "record"), _options.text_or_none(readout, "readout")
         with bar("emulating", len(data[0]), progress) as show:
-            result = self._native.stream(data, asked, bool(stateful), bool(record), readout, show)
+            result = self._native.stream(data, asked, on, recorded, read, show)
         warn(result["warnings"])
         note(result)
         report = json.loads(result["report"])
@@ -308,7 +308,7 @@ class Image:
         >>> signed = tinyspike.demo.image().sign(private)
         >>> signed.verify(public)
         """
-        return Image(self._native.sign(key), self._report, self._tuning, self._notes)
+        return Image(self._native.sign(_options.text(key, "key")), self._report, self._tuning, self._notes)
 
     def verify(self, key: str) -> None:
         """Checks that the key's owner has signed the image.
@@ -321,7 +321,7 @@ class Image:
         Traceback (most recent call last):
         tinyspike.errors.SignError: ...
         """
-        self._native.verify(key)
+        self._native.verify(_options.text(key, "key"))
 
     def with_model_version(self, model_version: int) -> "Image":
         """The same image, stated to be this release of its model; a signature is dropped.
@@ -330,7 +330,7 @@ class Image:
         >>> tinyspike.demo.image().with_model_version(2).description["model_version"]
         2
         """
-        native = self._native.with_model_version(model_version)
+        native = self._native.with_model_version(_options.whole(model_version, "model_version", 0))
         return Image(native, self._report, self._tuning, self._notes)
 
     def flash(
@@ -348,15 +348,16 @@ class Image:
             ``"emulated:microbit"``, which ends with this call.
         :param probe: the debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
         :param chip_description: a description of the chip in probe-rs's format.
-        :param firmware: an ELF file for the chip. Without it firmware is built, which takes the checkout that this
-            package was built in.
+        :param firmware: an ELF file for the chip. Without it the package takes the firmware that it holds. If it holds none,
+            it builds it, which takes the checkout that the package was built in.
         :param key: a public key in PEM form: the firmware runs only what it has signed.
         :raises BoardError: the board cannot be reached, or does not hold the image.
 
         >>> import tinyspike
         >>> tinyspike.demo.image().flash(on="emulated:mps2-an386")
         """
-        _native.flash(self._native, _target(on, probe, chip_description, firmware), key)
+        owner = _options.text_or_none(key, "key")
+        _native.flash(self._native, _target(on, probe, chip_description, firmware), owner)
 
     def run(
         self,
@@ -387,8 +388,9 @@ class Image:
         """
         data = self._data(x, labels, byte_scale, values)
         target = _target(on, probe, chip_description, firmware)
+        each, goes_on = _options.flag(bisect, "bisect"), _options.flag(stateful, "stateful")
         with bar("running", len(data[0]), progress) as show:
-            result = _native.run(self._native, data, target, bool(bisect), bool(stateful), show)
+            result = _native.run(self._native, data, target, each, goes_on, show)
         warn(result["warnings"])
         note(result)
         return BoardRun(result["outputs"], json.loads(result["report"]))
@@ -398,14 +400,14 @@ class Image:
         folder: Union[str, "os.PathLike[str]"],
         x: Samples = None,
         *,
-        cores: Sequence[str] = (),
+        cores: Union[str, Sequence[str]] = (),
         name: str = "model",
         byte_scale: Optional[float] = None,
     ) -> List[str]:
         """Writes a C project around the image, as ``tinyspike export --c`` does, and returns the cores of its libraries.
 
-        Files of an earlier project that are yours to change stay. Libraries are built, which takes the checkout that this
-        package was built in.
+        Files of an earlier project that are yours to change stay. Libraries that the package does not hold are built, which
+        takes the checkout that the package was built in.
 
         :param folder: the project's folder.
         :param x: samples, as :meth:`emulate` takes them: the project carries the first, with the emulator's results.
@@ -420,7 +422,8 @@ class Image:
         tinyspike.errors.OptionError: cores: "z80" is none of host, ...
         """
         data = [] if x is None else self._data(x, None, byte_scale, False)
-        return _native.export_c(self._native, Path(os.fspath(folder)), data, name, list(cores))
+        place, named = _options.path(folder, "folder"), _options.text(name, "name")
+        return _native.export_c(self._native, place, data, named, _options.texts(cores, "cores"))
 
     def bench(
         self,
@@ -443,7 +446,7 @@ class Image:
         3 samples on mps2-an386 (Cortex-M4)...
         """
         data = self._data(x, labels, byte_scale, values)
-        report, text = _native.bench(self._native, data, on)
+        report, text = _native.bench(self._native, data, _options.text(on, "on"))
         return Bench(json.loads(report), text)
 
     def _data(self, x: Samples, labels: Any, byte_scale: Optional[float], values: bool) -> List[_native.Data]:
@@ -486,17 +489,18 @@ def _restored(content: bytes, report: Optional[Report], tuning: Optional[Tuning]
 
 
 def _target(on: str, probe: Optional[str], chip_description: Any, firmware: Any) -> Dict[str, Any]:
-    paths = {"chip_description": chip_description, "firmware": firmware}
-    files = {key: None if path is None else Path(os.fspath(path)) for key, path in paths.items()}
-    return {"on": on, "probe": probe, **files}
+    files = {
+        "chip_description": _options.path_or_none(chip_description, "chip_description"),
+        "firmware": _options.path_or_none(firmware, "firmware"),
+    }
+    return {"on": _options.text(on, "on"), "probe": _options.text_or_none(probe, "probe"), **files}
 
 
-def _steps(steps: Optional[int]) -> Optional[int]:
-    if steps is None:
-        return None
-    if int(steps) != steps or not 1 <= steps <= 0xFFFF:
-        raise DataError(f"steps={steps!r} is no whole number from 1 to 65535")
-    return int(steps)
+def _bytes(content: Any) -> bytes:
+    try:
+        return bytes(memoryview(content))
+    except (TypeError, BufferError) as error:
+        raise _options.refused("content", content, "content of an image file in bytes") from error
 
 
 def _decided(values: Any, readout: str) -> Any:
@@ -533,4 +537,4 @@ def public_key(key: str) -> str:
     >>> tinyspike.public_key(tinyspike.keygen()[0]).startswith("-----BEGIN PUBLIC KEY-----")
     True
     """
-    return _native.public_key(key)
+    return _native.public_key(_options.text(key, "key"))

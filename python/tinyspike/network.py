@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from tinyspike import _html, _map, _models, _native
+from tinyspike import _html, _map, _models, _native, _options
 from tinyspike._arrays import Samples, arrays_of, data_of
 from tinyspike._progress import bar
 from tinyspike._said import note, warn
-from tinyspike.errors import OptionError
+from tinyspike.errors import ConvertError, OptionError
 from tinyspike.image import Image
 from tinyspike.results import Report, Simulation, Tuning
 
@@ -106,11 +106,13 @@ def convert(
     input_shapes: Optional[Sequence[Sequence[int]]] = None,
     semantics: Union[None, str, Sequence[str]] = None,
     config: Any = None,
+    example_input: Any = None,
 ) -> "Network":
     """Converts a trained model to a spiking network, as NengoDL's Converter does.
 
     :param model: a path to a file of Keras (.keras, .h5, a SavedModel), ONNX or NIR; a live Keras model of version 2
-        or 3; an ``onnx.ModelProto``; or a ``nir.NIRGraph``.
+        or 3; an ``onnx.ModelProto``; a ``nir.NIRGraph``; or a PyTorch module that snnTorch, Norse, Sinabs, SpikingJelly or
+        Rockpool exports to NIR.
     :param inference_only: ignore what matters only in training, such as regularizers.
     :param allow_fallback: make a TensorNode of a layer that has no native form, with a warning, instead of an error.
     :param max_to_avg_pool: use average pooling instead of max pooling, as NengoDL does.
@@ -124,6 +126,7 @@ def convert(
     :param input_shapes: the shape of each input without the batch axis, if the model leaves it open.
     :param semantics: choices that a NIR file leaves open, such as ``"snntorch"`` or ``"dt=0.001"``.
     :param config: path or text of ``model.to_json()``, for a file that holds weights alone.
+    :param example_input: of a PyTorch module a tensor that it takes, with the batch axis: exporting runs it.
     :raises ModelError: the file cannot be read, or the object is no model.
     :raises ConvertError: a layer, activation, shape or option has no network.
     :raises OptionError: an argument has a value that it cannot have.
@@ -135,21 +138,23 @@ def convert(
     """
     scale: Any = scale_firing_rates
     if isinstance(scale, Mapping):
-        scale = {str(layer): float(factor) for layer, factor in scale.items()}
+        scale = {str(layer): _options.number(factor, "scale_firing_rates") for layer, factor in scale.items()}
+    else:
+        scale = None if scale is None else _options.number(scale, "scale_firing_rates")
     options = {
-        "allow_fallback": bool(allow_fallback),
-        "inference_only": bool(inference_only),
-        "max_to_avg_pool": bool(max_to_avg_pool),
-        "split_shared_weights": bool(split_shared_weights),
+        "allow_fallback": _options.flag(allow_fallback, "allow_fallback"),
+        "inference_only": _options.flag(inference_only, "inference_only"),
+        "max_to_avg_pool": _options.flag(max_to_avg_pool, "max_to_avg_pool"),
+        "split_shared_weights": _options.flag(split_shared_weights, "split_shared_weights"),
         "swap_activations": _models.swaps(swap_activations),
         "scale_firing_rates": scale,
         "synapse": _models.synapse(synapse),
-        "temporal_model": bool(temporal_model),
-        "nengo_dl_compat": bool(nengo_dl_compat),
-        "input_shapes": None if input_shapes is None else [[int(n) for n in shape] for shape in input_shapes],
-        "semantics": [semantics] if isinstance(semantics, str) else list(semantics or ()),
+        "temporal_model": _options.flag(temporal_model, "temporal_model"),
+        "nengo_dl_compat": _options.flag(nengo_dl_compat, "nengo_dl_compat"),
+        "input_shapes": _options.shapes(input_shapes, "input_shapes"),
+        "semantics": _options.texts(semantics, "semantics"),
     }
-    native, content = _models.loaded(model, options, config)
+    native, content = _models.loaded(model, options, config, example_input)
     network = Network(native, content, options)
     warn(network.warnings)
     return network
@@ -387,12 +392,12 @@ class Network:
         """
         data = self._data(x, labels, byte_scale, values)
         options = {
-            "steps": _count(steps, "steps"),
-            "dt": None if dt is None else float(dt),
-            "initial_voltage": initial_voltage,
-            "seed": _count(seed, "seed", 0),
-            "readout": readout,
-            "record": bool(record),
+            "steps": _options.count(steps, "steps"),
+            "dt": None if dt is None else _options.number(dt, "dt"),
+            "initial_voltage": _options.text(initial_voltage, "initial_voltage"),
+            "seed": _options.whole(seed, "seed", 0),
+            "readout": _options.text_or_none(readout, "readout"),
+            "record": _options.flag(record, "record"),
         }
         with bar("simulating", len(data[0]), progress) as show:
             result = self._native.simulate(data, options, show)
@@ -427,11 +432,10 @@ class Network:
         >>> print(tinyspike.demo.network().verify(x, atol=1e-5))
         dense_1...
         """
-        from tinyspike.errors import ConvertError
-
+        bounds = _options.number(atol, "atol", least=0.0), _options.number(rtol, "rtol", least=0.0)
         data = self._data(x, None, byte_scale, False)
         with bar("comparing", len(data[0]), progress) as show:
-            passed, text = self._native.verify(data, float(atol), float(rtol), show)
+            passed, text = self._native.verify(data, bounds[0], bounds[1], show)
         if not passed:
             raise ConvertError(f"network and model differ: {text}")
         return text
@@ -503,27 +507,30 @@ class Network:
         data = data_of(self._names, arrays, y, byte_scale, values)
         if calibration is None and labels is not None:
             raise OptionError("labels are given without calibration samples", option="labels")
-        if max_drop > 0.1:
-            warn([f"max_drop={max_drop} gives up {max_drop * 100:g} percentage points of accuracy; 0.002 is 0.2 points"])
+        drop = _options.number(max_drop, "max_drop", least=0.0, most=1.0)
+        if drop > 0.1:
+            warn([f"max_drop={drop} gives up {drop * 100:g} percentage points of accuracy; 0.002 is 0.2 points"])
         options = {
-            "goal": goal or "plain",
-            "steps": _count(steps, "steps", 0, 0xFFFF),
-            "max_count": _count(max_count, "max_count", 1, 255),
-            "input_bits": _count(input_bits, "input_bits", 1, 8),
-            "weight_bits": _count(weight_bits, "weight_bits", 2, 16),
-            "percentile": None if percentile is None else float(percentile),
-            "max_drop": float(max_drop),
-            "max_error": float(max_error),
-            "seed": _count(seed, "seed", 0, 0xFFFF_FFFF),
-            "early_exit": bool(early_exit),
-            "evaluations": _count(evaluations, "evaluations"),
-            "initial_voltage": initial_voltage,
-            "dt": float(dt),
-            "max_ram": _count(max_ram, "max_ram"),
-            "max_flash": _count(max_flash, "max_flash"),
-            "model_version": _count(model_version, "model_version", 0, 0xFFFF_FFFF),
-            "target": target,
+            "goal": "plain" if goal is None else _options.text(goal, "goal"),
+            "steps": _options.count(steps, "steps", 0, 0xFFFF),
+            "max_count": _options.count(max_count, "max_count", 1, 255),
+            "input_bits": _options.whole(input_bits, "input_bits", 1, 8),
+            "weight_bits": _options.count(weight_bits, "weight_bits", 2, 16),
+            "percentile": None if percentile is None else _options.number(percentile, "percentile", above=0.0, most=1.0),
+            "max_drop": drop,
+            "max_error": _options.number(max_error, "max_error", above=0.0),
+            "seed": _options.whole(seed, "seed", 0),
+            "early_exit": _options.flag(early_exit, "early_exit"),
+            "evaluations": _options.count(evaluations, "evaluations"),
+            "initial_voltage": _options.text(initial_voltage, "initial_voltage"),
+            "dt": _options.number(dt, "dt", above=0.0),
+            "max_ram": _options.count(max_ram, "max_ram"),
+            "max_flash": _options.count(max_flash, "max_flash"),
+            "model_version": _options.whole(model_version, "model_version", 0),
+            "target": _options.text(target, "target"),
         }
+        if map is not None and not callable(map):
+            raise _options.refused("map", map, "function, such as the map of an executor")
         run = None
         if map is not None:
             samples = (arrays, y, byte_scale, values)
@@ -574,12 +581,3 @@ class Network:
 def _restored(content: _models.Content, options: Dict[str, Any]) -> Network:
     return Network(_models.restored(content, options), content, options)
 
-
-def _count(value: Any, option: str, least: int = 1, most: int = 0xFFFF_FFFF) -> Optional[int]:
-    """A whole number within limits."""
-    if value is None:
-        return None
-    number = int(value)
-    if number != value or not least <= number <= most:
-        raise OptionError(f"{option}: {value!r} is no whole number from {least} to {most}", option=option)
-    return number

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 
 import numpy as np
 
+from tinyspike import _options
 from tinyspike.errors import DataError
 from tinyspike.image import Image
 from tinyspike.results import Bench, Emulation, Report, Simulation, Tuning
@@ -73,6 +74,7 @@ def raster(
     >>> axes.get_xlabel()
     'time in ms'
     """
+    _is(result, "result", Simulation, Emulation)
     spikes = _chosen(result.spikes, ensembles)
     over_time = next(iter(spikes.values())).ndim == 3
     counts = {label: _of_sample(values, sample) for label, values in spikes.items()}
@@ -144,7 +146,8 @@ def potentials(
     >>> len(axes.lines)
     10
     """
-    label = label if label is not None else next(iter(result.outputs))
+    _is(result, "result", Simulation, Emulation)
+    label = next(iter(result.outputs)) if label is None else _options.text(label, "label")
     of_neurons = label in result.potentials
     found = result.potentials.get(label, result.outputs.get(label))
     if found is None or found.ndim != 3:
@@ -154,6 +157,8 @@ def potentials(
     if neurons is None:
         most = np.argsort(-np.abs(values).max(axis=0), kind="stable")[:10]
         neurons = sorted(int(n) for n in most)
+    else:
+        neurons = [_options.whole(n, "neurons", 0, values.shape[1] - 1) for n in _listed(neurons)]
     axes = _axes(axes, (8.0, 3.6))
     dt = 1000.0 * result.dt if isinstance(result, Simulation) else 1.0
     time = (np.arange(values.shape[0]) + 1) * dt
@@ -183,6 +188,7 @@ def rates(result: Union[Simulation, Emulation], *, axes: Optional["Axes"] = None
     >>> axes.get_xlabel()
     'spikes per neuron and inference'
     """
+    _is(result, "result", Simulation, Emulation)
     ensembles = result.report["ensembles"]
     if isinstance(result, Simulation):
         found = [(e["label"], e["rate_hz"]) for e in ensembles if e["rate_hz"] is not None]
@@ -203,6 +209,9 @@ def rates(result: Union[Simulation, Emulation], *, axes: Optional["Axes"] = None
 def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Axes":
     """Shows accuracy against cost: the candidates that no other beats, and the one that was chosen.
 
+    Cheaper ones than that are hollow. They take more memory than they may, or may lose too much accuracy on other samples, even
+    if they had as many right on these.
+
     :param tuning: the result of a search, or an image with one.
     :raises DataError: the image was not tuned.
 
@@ -212,33 +221,44 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
     >>> tinyspike.plot.front(image).get_ylabel()
     'accuracy in %'
     """
+    _is(tuning, "tuning", Tuning, Image)
     found = tuning.tuning if isinstance(tuning, Image) else tuning
     if found is None:
         raise DataError("the image was not tuned, so that there is no front", advice=['deploy with goal="tuned"'])
     axes = _axes(axes, (7.0, 4.2))
     points, chosen = found.front, found.chosen
     float_accuracy = found.data["float_accuracy"]
-    cost = [point["instructions"] / 1000.0 for point in points]
-    share = [100.0 * point["accuracy"] for point in points]
-    axes.plot(cost, share, "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
     best = (chosen["instructions"] / 1000.0, 100.0 * chosen["accuracy"])
+    places = [(point["instructions"] / 1000.0, 100.0 * point["accuracy"]) for point in points]
+    # The choice is the cheapest one within the bounds on accuracy and memory: cheaper ones are not.
+    beyond = [place for place in places if found.kept and place[0] < best[0]]
+    within = [place for place in places if place not in beyond and place != best]
+    if within:
+        axes.plot(*zip(*within), "o", color=_COLOURS[0], markersize=6, label="candidates on the front")
+    if beyond:
+        label = "cheaper, but beyond a bound"
+        axes.plot(*zip(*beyond), "o", color=_COLOURS[0], markersize=6, fillstyle="none", label=label)
     axes.plot(*best, "o", color=_COLOURS[1], markersize=11, label="chosen")
     if float_accuracy is not None:
         value = 100.0 * float_accuracy
         axes.axhline(value, color=_GREY, linewidth=1.0, linestyle="--", label="float network")
     axes.margins(x=0.12, y=0.2)
+    costs = [place[0] for place in (*places, best)]
+    # Words are on the side with more room.
+    left = best[0] > (min(costs) + max(costs)) / 2
     axes.annotate(
         f"{best[1]:.2f} %, {best[0]:,.1f} k",
         best,
         textcoords="offset points",
-        xytext=(9, -14),
+        xytext=(-9 if left else 9, -14),
+        ha="right" if left else "left",
         color=_COLOURS[1],
     )
     axes.set_xlabel("predicted instructions of an inference, in thousands")
     axes.set_ylabel("accuracy in %" if float_accuracy is not None else "agreement with the float network in %")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_title("Accuracy against cost")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
     axes.grid(color="#e0e0e0", linewidth=0.6)
     axes.set_axisbelow(True)
     _plain(axes)
@@ -254,6 +274,7 @@ def instructions(bench: Bench, *, axes: Optional["Axes"] = None) -> "Axes":
     >>> tinyspike.plot.instructions(bench).get_title()
     'Instructions of an inference on mps2-an386 (Cortex-M4)'
     """
+    _is(bench, "bench", Bench)
     layers = bench.report["layers"]
     title = "instructions of an inference"
     labels = [layer["label"] for layer in layers]
@@ -269,6 +290,7 @@ def memory(image: Image, *, axes: Optional["Axes"] = None) -> "Axes":
     >>> tinyspike.plot.memory(tinyspike.demo.image()).get_xlabel()
     'bytes'
     """
+    _is(image, "image", Image)
     description = image.description
     flash: Dict[str, int] = {}
     ram: Dict[str, int] = {}
@@ -302,6 +324,7 @@ def quantization(report: Union[Report, Image], *, axes: Optional["Axes"] = None)
     >>> tinyspike.plot.quantization(tinyspike.demo.image()).get_xlabel()
     'ratio of signal to noise of the weights, in dB'
     """
+    _is(report, "report", Report, Image)
     found = report.report if isinstance(report, Image) else report
     if found is None:
         raise DataError("the image was read from a file, and has no report", advice=["deploy the network again"])
@@ -337,6 +360,9 @@ def _bars(
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel(title)
+    if max((value for _, values in series for value in values), default=0.0) >= 1000.0:
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.locator_params(axis="x", nbins=6)
     axes.margins(x=0.22)
     axes.set_xlim(left=0.0)
     axes.tick_params(axis="y", length=0)
@@ -349,15 +375,32 @@ def _chosen(spikes: Dict[str, Any], ensembles: Optional[Sequence[str]]) -> Dict[
         raise DataError("there are no spikes: none were recorded, or no neurons spike", advice=["run with record=True"])
     if ensembles is None:
         return spikes
-    missing = [label for label in ensembles if label not in spikes]
+    wanted = _options.texts(ensembles, "ensembles")
+    missing = [label for label in wanted if label not in spikes]
     if missing:
         raise DataError(f"{missing[0]!r} is no ensemble with spikes; there are {', '.join(map(repr, spikes))}")
-    return {label: spikes[label] for label in ensembles}
+    if not wanted:
+        raise _options.refused("ensembles", ensembles, "list with the label of an ensemble")
+    return {label: spikes[label] for label in wanted}
+
+
+def _is(thing: Any, name: str, *kinds: type) -> None:
+    """Refuses what is no object of one of these kinds."""
+    if not isinstance(thing, kinds):
+        raise _options.refused(name, thing, " or ".join(kind.__name__ for kind in kinds))
+
+
+def _listed(neurons: Any) -> List[Any]:
+    try:
+        return list(neurons)
+    except TypeError as error:
+        raise _options.refused("neurons", neurons, "list of neurons' places") from error
 
 
 def _of_sample(values: Any, sample: int) -> Any:
     if values.ndim != 3:
         return values
+    sample = _options.whole(sample, "sample", 0)
     if not 0 <= sample < values.shape[0]:
         raise DataError(f"sample {sample} is none of {values.shape[0]}")
     return values[sample]

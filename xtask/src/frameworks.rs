@@ -1,5 +1,5 @@
 //! `cargo xtask test-frameworks`: networks of other frameworks, exported and recorded by them, against the semantics that
-//! docs/nir.md names.
+//! docs/nir.md names; and their live models in the Python package.
 //!
 //! Each framework has a virtual environment in `target/frameworks`. PyTorch, which all need, is in one that they share.
 
@@ -11,10 +11,14 @@ use tinyspike::nir::matching::{self, Trace};
 use tinyspike::nir::{self, Choices, Traits};
 use tinyspike_board::shell::{self, Failure};
 
-use crate::venv;
+use crate::{python, venv};
 
 /// Frameworks, by their names as packages and as presets.
 const FRAMEWORKS: [&str; 5] = ["norse", "rockpool", "sinabs", "snntorch", "spikingjelly"];
+/// Keras 2 and 3, of which the latter runs on several backends.
+const KERAS: &str = "keras";
+/// Backends of Keras 3, and Keras 2 in their place.
+const BACKENDS: [&str; 5] = ["jax", "numpy", "tensorflow", "torch", "keras2"];
 /// Packages of the shared environment.
 const SHARED: [&str; 5] = ["torch", "torchvision", "nir", "nirtorch", "h5py"];
 
@@ -22,24 +26,24 @@ const SHARED: [&str; 5] = ["torch", "torchvision", "nir", "nirtorch", "h5py"];
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Test only these
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(FRAMEWORKS))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(FRAMEWORKS.into_iter().chain([KERAS])))]
     frameworks: Vec<String>,
 }
 
 /// Exports and records a network in each framework, and looks for the semantics that reproduce every spike. It fails if
-/// those of the framework's preset do not.
+/// those of the framework's preset do not, or if the Python package makes another network of the live one.
 pub(crate) fn test(args: &Args) -> Result<(), Failure> {
     let shared = environment("shared", &SHARED, None)?;
+    let wheel = python::wheel(true, None)?;
+    let wanted =
+        |name: &str| args.frameworks.is_empty() || args.frameworks.iter().any(|own| own == name);
     let mut failed = Vec::new();
-    for name in FRAMEWORKS {
-        if !args.frameworks.is_empty() && !args.frameworks.iter().any(|own| own == name) {
-            continue;
-        }
+    for name in FRAMEWORKS.into_iter().filter(|name| wanted(name)) {
         let python = environment(name, &[name], Some(&shared))?;
         let out = folder(name).join("out");
         fs::create_dir_all(&out).map_err(Failure::file(&out))?;
         let script = examples().join(format!("export_{name}.py"));
-        shell::run(Command::new(&python).arg(script).arg(&out))?;
+        shell::run(Command::new(&python).arg(&script).arg(&out))?;
         let (cells, found) = search(&out)
             .map_err(|reason| Failure::Argument(format!("{name}: {}: {reason}", out.display())))?;
         let passed = found.iter().any(|semantics| semantics == name);
@@ -53,6 +57,18 @@ pub(crate) fn test(args: &Args) -> Result<(), Failure> {
         );
         if !passed {
             failed.push(name);
+        }
+        python::install(&python, &wheel)?;
+        shell::run(live(&python, "module").arg(&script).arg(&out))?;
+        if name == "snntorch" {
+            shell::run(&mut live(&python, "snntorch_resets"))?;
+        }
+    }
+    if wanted(KERAS) {
+        let python = keras(&shared)?;
+        python::install(&python, &wheel)?;
+        for backend in BACKENDS {
+            shell::run(live(&python, KERAS).arg(backend))?;
         }
     }
     if failed.is_empty() {
@@ -76,6 +92,26 @@ fn search(out: &Path) -> Result<(usize, Vec<String>), Box<dyn std::error::Error>
     Ok((trace.cells(), found.found.iter().map(words).collect()))
 }
 
+/// A test of live models, which runs in a framework's environment.
+fn live(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    let scripts = python::source().join("tests/frameworks");
+    command.arg(scripts.join(format!("live_{name}.py")));
+    command
+}
+
+/// The Python of the environment with Keras and its backends.
+fn keras(shared: &Path) -> Result<PathBuf, Failure> {
+    let requirements = python::source().join("requirements-frameworks.txt");
+    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
+    venv::environment(&folder(KERAS), &wanted, |python| {
+        share(python, shared)?;
+        let mut install = python::pip(python);
+        install.args(["install", "--quiet", "--requirement"]);
+        shell::run(install.arg(&requirements))
+    })
+}
+
 fn examples() -> PathBuf {
     shell::root().join("examples/nir")
 }
@@ -91,14 +127,19 @@ fn environment(name: &str, packages: &[&str], other: Option<&Path>) -> Result<Pa
     let wanted = fs::read_to_string(&constraints).map_err(Failure::file(&constraints))?;
     venv::environment(&folder(name), &wanted, |python| {
         if let Some(other) = other {
-            let path = site(python)?.join("shared.pth");
-            let text = site(other)?.display().to_string();
-            fs::write(&path, text).map_err(Failure::file(&path))?;
+            share(python, other)?;
         }
         let mut install = Command::new(python);
         install.args(["-m", "pip", "install", "--quiet", "--constraint"]);
         shell::run(install.arg(&constraints).args(packages))
     })
+}
+
+/// Shows the packages of another environment to a Python.
+fn share(python: &Path, other: &Path) -> Result<(), Failure> {
+    let path = site(python)?.join("shared.pth");
+    let text = site(other)?.display().to_string();
+    fs::write(&path, text).map_err(Failure::file(&path))
 }
 
 /// The folder of a Python's packages.

@@ -1,5 +1,6 @@
 //! `cargo xtask wheel`: the Python package. `cargo xtask test-python`: its tests, in a clean virtual environment.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,12 +9,18 @@ use tinyspike_board::shell::{self, Failure};
 
 use crate::venv;
 
+/// Variable with the folder of prebuilt firmware, which the build of the library reads.
+const PREBUILT: &str = "TINYSPIKE_PREBUILT";
+
 /// The options of `cargo xtask wheel`.
 #[derive(clap::Args)]
 pub(crate) struct WheelArgs {
     /// Build as tests are built: faster to build, slower to run
     #[arg(long)]
     dev: bool,
+    /// Folder of prebuilt firmware that goes into the wheel; without it TINYSPIKE_PREBUILT may name one
+    #[arg(long, value_name = "DIR")]
+    prebuilt: Option<PathBuf>,
 }
 
 /// The options of `cargo xtask test-python`.
@@ -28,19 +35,16 @@ pub(crate) struct TestArgs {
 
 /// Builds a wheel, with the command-line tool in it, and says where it lies.
 pub(crate) fn build(args: &WheelArgs) -> Result<(), Failure> {
-    let wheel = wheel(args.dev)?;
+    let wheel = wheel(args.dev, args.prebuilt.as_deref())?;
     println!("pip install {}", wheel.display());
     Ok(())
 }
 
 /// Installs the package into a clean virtual environment and tests it there: documented examples, tests, types.
 pub(crate) fn test(args: &TestArgs) -> Result<(), Failure> {
-    let wheel = wheel(args.quick)?;
+    let wheel = wheel(args.quick, None)?;
     let python = environment(if args.quick { "test" } else { "full" })?;
-    let mut install = pip(&python);
-    // A wheel of the same version may have other content.
-    install.args(["install", "--quiet", "--no-deps", "--force-reinstall"]);
-    shell::run(install.arg(&wheel))?;
+    install(&python, &wheel)?;
     let tests = source().join("tests");
     let mut pytest = tool(&python, "pytest")?;
     pytest
@@ -77,8 +81,41 @@ pub(crate) fn test(args: &TestArgs) -> Result<(), Failure> {
     shell::run(&mut mypy)
 }
 
+/// Tests what takes little time, as a part of `cargo xtask test`.
+pub(crate) fn test_quickly() -> Result<(), Failure> {
+    test(&TestArgs {
+        filter: None,
+        quick: true,
+    })
+}
+
+/// Installs a wheel into a Python's environment, without the packages that it needs.
+pub(crate) fn install(python: &Path, wheel: &Path) -> Result<(), Failure> {
+    let mut install = pip(python);
+    // A wheel of the same version may have other content.
+    install.args(["install", "--quiet", "--no-deps", "--force-reinstall"]);
+    shell::run(install.arg(wheel))
+}
+
+/// The folder of prebuilt firmware, if there shall be some, for programs that run elsewhere.
+fn prebuilt(given: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let named = env::var_os(PREBUILT).filter(|folder| !folder.is_empty());
+    let Some(folder) = given.map(Path::to_owned).or(named.map(PathBuf::from)) else {
+        return Ok(None);
+    };
+    let found = fs::canonicalize(&folder).map_err(Failure::file(&folder))?;
+    if found.is_dir() {
+        return Ok(Some(found));
+    }
+    let folder = folder.display();
+    Err(Failure::Argument(format!(
+        "{folder} is no folder; give --prebuilt or {PREBUILT} the folder of prebuilt firmware"
+    )))
+}
+
 /// Builds the wheel by maturin.
-fn wheel(dev: bool) -> Result<PathBuf, Failure> {
+pub(crate) fn wheel(dev: bool, firmware: Option<&Path>) -> Result<PathBuf, Failure> {
+    let firmware = prebuilt(firmware)?;
     let python = environment("build")?;
     let profile = if dev { "dev" } else { "release" };
     let out = folder("wheels").join(profile);
@@ -99,6 +136,9 @@ fn wheel(dev: bool) -> Result<PathBuf, Failure> {
         // Else cargo would build most of the workspace once more.
         maturin.args(["--features", "tested"]);
     }
+    if let Some(firmware) = firmware {
+        maturin.env(PREBUILT, firmware);
+    }
     shell::run(&mut maturin)?;
     let files = fs::read_dir(&out).map_err(Failure::file(&out))?;
     let mut wheels = files.flatten().map(|file| file.path());
@@ -110,7 +150,7 @@ fn wheel(dev: bool) -> Result<PathBuf, Failure> {
 }
 
 /// The source of the package.
-fn source() -> PathBuf {
+pub(crate) fn source() -> PathBuf {
     shell::root().join("python")
 }
 
@@ -129,7 +169,7 @@ fn environment(name: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-fn pip(python: &Path) -> Command {
+pub(crate) fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "--disable-pip-version-check"]);
     pip

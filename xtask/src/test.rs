@@ -3,7 +3,7 @@
 
 use std::env;
 
-use crate::{firmware, lint, no_panic, setup};
+use crate::{firmware, lint, no_panic, python, setup};
 use tinyspike_board::firmware::{Board, Program};
 use tinyspike_board::shell::{self, Failure};
 
@@ -11,7 +11,7 @@ use tinyspike_board::shell::{self, Failure};
 const SEED: &str = "PROPTEST_RNG_SEED";
 
 /// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,
-/// those on emulated boards included. Those of the Python package are `cargo xtask test-python`.
+/// those on emulated boards and quick ones of the Python package included.
 ///
 /// Properties are tested on the same cases every time, so that a commit that passes here passes everywhere; with
 /// `PROPTEST_RNG_SEED` in the environment they are others, and plain `cargo test` draws new ones in every run.
@@ -42,6 +42,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     run_tests(&boards, &["--ignored", "--skip", measured])?;
     let state = "the_state_on_a_board_is_the_hosts";
     run_tests(&["--test=soak"], &["--ignored", "--exact", state])?;
+    python::test_quickly()?;
     println!("cargo xtask test: everything passed");
     Ok(())
 }

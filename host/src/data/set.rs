@@ -1,10 +1,13 @@
 //! Samples of one shape, with or without what they should come to.
 
-/// Samples of one shape, with or without targets. There is at least one sample, and no sample is empty.
+use std::sync::Arc;
+
+/// Samples of one shape, with or without targets. There is at least one sample, and no sample is empty. Clones share the
+/// samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSet {
     shape: Vec<usize>,
-    samples: Samples,
+    samples: Arc<Samples>,
     targets: Option<Targets>,
     byte_scale: f32,
 }
@@ -69,7 +72,7 @@ impl DataSet {
         let labelled = |l: &Vec<u32>| whole && l.len() == samples.len() / size;
         (whole && labels.as_ref().is_none_or(labelled)).then_some(Self {
             shape,
-            samples,
+            samples: Arc::new(samples),
             targets: labels.map(Targets::Classes),
             byte_scale: BYTE_SCALE,
         })
@@ -140,7 +143,7 @@ impl DataSet {
     pub fn sample(&self, i: usize) -> Option<Sample<'_>> {
         let size = self.sample_size();
         let range = i.checked_mul(size)?..i.checked_add(1)?.checked_mul(size)?;
-        match &self.samples {
+        match &*self.samples {
             Samples::U8(v) => v.get(range).map(Sample::U8),
             Samples::F32(v) => v.get(range).map(Sample::F32),
         }
@@ -149,7 +152,7 @@ impl DataSet {
     /// All values as floats.
     #[must_use]
     pub fn to_floats(&self) -> Vec<f32> {
-        match &self.samples {
+        match &*self.samples {
             Samples::U8(v) => v.iter().map(|&b| f32::from(b) * self.byte_scale).collect(),
             Samples::F32(v) => v.clone(),
         }
@@ -159,7 +162,7 @@ impl DataSet {
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Option<Self> {
         let size = self.sample_size();
-        let samples = match &self.samples {
+        let samples = match &*self.samples {
             Samples::U8(v) => Samples::U8(gather(v, indices, size)?),
             Samples::F32(v) => Samples::F32(gather(v, indices, size)?),
         };
@@ -198,7 +201,7 @@ impl DataSet {
         if shape.iter().product::<usize>() != part.len() {
             return None;
         }
-        let samples = match &self.samples {
+        let samples = match &*self.samples {
             Samples::U8(values) => Samples::U8(cut(values, size, &part)?),
             Samples::F32(values) => Samples::F32(cut(values, size, &part)?),
         };
@@ -230,7 +233,7 @@ impl DataSet {
         }
         let sizes = sets.iter().map(Self::sample_size);
         let bytes: Option<Vec<_>> = (sets.iter().zip(sizes.clone()))
-            .map(|(set, size)| match &set.samples {
+            .map(|(set, size)| match &*set.samples {
                 Samples::U8(values) if set.byte_scale == byte_scale => {
                     Some((values.as_slice(), size))
                 }
@@ -291,9 +294,9 @@ impl DataSet {
 
     /// Appends samples of the same shape and kind; others are left out.
     pub(super) fn extend(&mut self, other: Self) {
-        match (&mut self.samples, other.samples) {
-            (Samples::U8(own), Samples::U8(more)) => own.extend(more),
-            (Samples::F32(own), Samples::F32(more)) => own.extend(more),
+        match (Arc::make_mut(&mut self.samples), &*other.samples) {
+            (Samples::U8(own), Samples::U8(more)) => own.extend_from_slice(more),
+            (Samples::F32(own), Samples::F32(more)) => own.extend_from_slice(more),
             _ => return,
         }
         match (&mut self.targets, other.targets) {
@@ -310,7 +313,7 @@ impl DataSet {
     pub fn take(mut self, n: usize) -> Self {
         let n = n.clamp(1, self.len());
         let values = n * self.sample_size();
-        match &mut self.samples {
+        match Arc::make_mut(&mut self.samples) {
             Samples::U8(v) => v.truncate(values),
             Samples::F32(v) => v.truncate(values),
         }

@@ -570,3 +570,13 @@ fn recordings_that_contradict_themselves_are_refused() {
     let open = Recordings::open(flat.path()).unwrap().unwrap();
     assert!(open.frames(&[1, 2, 3], 0.001, None).is_ok());
 }
+
+#[test]
+fn clones_share_their_samples_until_one_changes() {
+    let set = DataSet::new(vec![2], Samples::U8(vec![1, 2, 3, 4]), None).unwrap();
+    let scaled = set.clone().with_byte_scale(1.0);
+    assert!(std::ptr::eq(set.samples(), scaled.samples()));
+    let short = scaled.take(1);
+    assert_eq!((short.len(), set.len()), (1, 2));
+    assert_eq!(set.samples(), &Samples::U8(vec![1, 2, 3, 4]));
+}
