@@ -14,7 +14,8 @@ use tinyspike::device::run::{self, RunError, RunOptions, RunReport, StreamOption
 use tinyspike::device::session::{Identity, Link as _, SessionError};
 use tinyspike::device::{
     Chip, Chips, ConnectError, Firmware, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
-    LogMessage, LogTable, Plan, PlanError, PlanOptions, Progress, TalkOptions, build, flash, talk,
+    LogMessage, LogTable, Origin, Plan, PlanError, PlanOptions, Progress, TalkOptions, application,
+    flash, talk,
 };
 use tinyspike::sign::PublicKey;
 
@@ -85,7 +86,8 @@ impl Bench {
             Some(image) => layout.built_for(&chip, &image.image()),
             None => layout,
         };
-        let firmware = build(&chip, &layout, key).unwrap_or_else(|e| panic!("{e}"));
+        let firmware =
+            application(&chip, &layout, key, Origin::Prebuilt).unwrap_or_else(|e| panic!("{e}"));
         let board = Board::start(machine, options).unwrap_or_else(|e| panic!("{e}"));
         Self {
             board,

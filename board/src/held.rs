@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let bytes: Vec<u8> = (0..9999_u32).map(|n| (n * n >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..9999_u32).map(|n| ((n * n) >> 7) as u8).collect();
         assert_eq!(unpack(&pack(&bytes).unwrap()).unwrap(), bytes);
     }
 }

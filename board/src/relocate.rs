@@ -135,7 +135,7 @@ impl<'a> Mover<'a> {
             to,
         };
         for (what, region) in [("flash", &to.flash), ("RAM", &to.ram)] {
-            if region.start % 8 != 0 || to.stack % 8 != 0 {
+            if !region.start.is_multiple_of(8) || !to.stack.is_multiple_of(8) {
                 return Err(unusable(format_args!(
                     "its {what} begins at {:#010x} behind a stack of {} bytes, which are no multiples of 8",
                     region.start, to.stack
