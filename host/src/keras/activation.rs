@@ -9,6 +9,25 @@ use crate::advice::Advice;
 use crate::network::{Effect, Head, NeuronType, TensorFunc};
 use crate::tensor::Tensor;
 
+/// A number that an activation takes as an argument: its bits, so that activations can be compared and ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Parameter(u32);
+
+impl Parameter {
+    /// The parameter of a value; `None` if it is not finite.
+    #[must_use]
+    pub fn new(value: f64) -> Option<Self> {
+        let value = value as f32;
+        value.is_finite().then_some(Self(value.to_bits()))
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn value(self) -> f32 {
+        f32::from_bits(self.0)
+    }
+}
+
 /// Makes [`Activation`] of Keras's names; the first name of a function is the one that is shown.
 macro_rules! activations {
     ($($function:ident: $name:literal $(| $other:literal)*,)*) => {
@@ -20,6 +39,12 @@ macro_rules! activations {
             /// `hard_sigmoid` of Keras 1 and 2, clip(0.2 x + 0.5, 0, 1); that of Keras 3 is
             /// relu6(x + 3) / 6.
             SteepHardSigmoid,
+            /// A layer LeakyReLU in place of a function, with its slope below zero.
+            LeakyReluBy(Parameter),
+            /// A layer ELU in place of a function, with its factor below zero.
+            EluBy(Parameter),
+            /// A layer ReLU in place of a function, with its largest value.
+            ReluUpTo(Parameter),
         }
 
         impl Activation {
@@ -31,6 +56,9 @@ macro_rules! activations {
                 match self {
                     $(Self::$function => $name,)*
                     Self::SteepHardSigmoid => "hard_sigmoid",
+                    Self::LeakyReluBy(_) => "leaky_relu",
+                    Self::EluBy(_) => "elu",
+                    Self::ReluUpTo(_) => "relu",
                 }
             }
 
@@ -101,6 +129,10 @@ impl Activation {
             Self::Tanh => Some(Some(NeuronType::Tanh { tau_ref: 1.0 })),
             Self::LeakyRelu if native => Some(Some(NeuronType::LeakyRelu {
                 negative_slope: 0.2,
+                amplitude: 1.0,
+            })),
+            Self::LeakyReluBy(slope) if native => Some(Some(NeuronType::LeakyRelu {
+                negative_slope: slope.value(),
                 amplitude: 1.0,
             })),
             _ => None,
@@ -207,6 +239,9 @@ pub(crate) fn scalar(activation: Activation, x: f32) -> f32 {
         Activation::SparseSigmoid => (0.5 * (x + 1.0)).clamp(0.0, 1.0),
         Activation::Squareplus => 0.5 * (x + (x * x + 4.0).sqrt()),
         Activation::LeakyRelu => leaky_relu(x, LEAKY_SLOPE),
+        Activation::LeakyReluBy(slope) => leaky_relu(x, slope.value()),
+        Activation::EluBy(alpha) => elu(x, alpha.value()),
+        Activation::ReluUpTo(most) => x.max(0.0).min(most.value()),
         Activation::Mish => x * softplus(x).tanh(),
     }
 }

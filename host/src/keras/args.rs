@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::activation::Activation;
+use super::activation::{Activation, Parameter};
 use super::class::{Class, Origin, class_of};
 use super::dialect::Dialect;
 use super::penalty::{Penalties, Penalty};
@@ -365,7 +365,7 @@ fn activation(value: &Value, dialect: Dialect) -> Option<Option<Activation>> {
     let base = class.rsplit('>').next().unwrap_or(class);
     Some(match base {
         "Activation" => return activation(config?.get("activation")?, dialect),
-        // As layers, these have arguments; only their defaults are what the name alone means.
+        // As layers, these have arguments; their defaults are what the name alone means.
         "ReLU" => {
             let plain_relu =
                 number("negative_slope", 0.0) == 0.0 && number("threshold", 0.0) == 0.0;
@@ -376,11 +376,20 @@ fn activation(value: &Value, dialect: Dialect) -> Option<Option<Activation>> {
             match max {
                 None if plain_relu => Some(Activation::Relu),
                 Some(Some(6.0)) if plain_relu => Some(Activation::Relu6),
+                Some(Some(most)) if plain_relu && most >= 0.0 => {
+                    Parameter::new(most).map(Activation::ReluUpTo)
+                }
+                None if number("threshold", 0.0) == 0.0 => {
+                    Parameter::new(number("negative_slope", 0.0)).map(Activation::LeakyReluBy)
+                }
                 _ => None,
             }
         }
         "Softmax" => (number("axis", -1.0) == -1.0).then_some(Activation::Softmax),
-        "ELU" => (number("alpha", 1.0) == 1.0).then_some(Activation::Elu),
+        "ELU" => match number("alpha", 1.0) {
+            1.0 => Some(Activation::Elu),
+            alpha => Parameter::new(alpha).map(Activation::EluBy),
+        },
         // A layer's default slope (0.3) is not the function's (0.2).
         "LeakyReLU" => {
             let key = if config.is_some_and(|c| c.get("alpha").is_some()) {
@@ -388,7 +397,10 @@ fn activation(value: &Value, dialect: Dialect) -> Option<Option<Activation>> {
             } else {
                 "negative_slope"
             };
-            ((number(key, 0.3) - 0.2).abs() < 1e-6).then_some(Activation::LeakyRelu)
+            match number(key, 0.3) {
+                slope if (slope - 0.2).abs() < 1e-6 => Some(Activation::LeakyRelu),
+                slope => Parameter::new(slope).map(Activation::LeakyReluBy),
+            }
         }
         other => Activation::by_name(other, dialect),
     })

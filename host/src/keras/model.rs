@@ -3,7 +3,7 @@
 //! A [`Model`] is a directed acyclic graph of layer *calls*. A layer that is shared is one [`Layer`]
 //! with several calls. Shapes never contain the batch axis.
 
-pub use super::activation::Activation;
+pub use super::activation::{Activation, Parameter};
 use super::args::Args;
 use super::class::Class;
 use super::layers::kind::LayerKind;

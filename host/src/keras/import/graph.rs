@@ -680,7 +680,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::keras::model::{Activation, Penalties, Penalty};
+    use crate::keras::model::{Activation, Parameter, Penalties, Penalty};
 
     fn read(value: &Value) -> Result<Model, Problem> {
         parse(value.to_string().as_bytes(), Written::default()).map(|parsed| parsed.model)
@@ -712,6 +712,7 @@ mod tests {
             json!({"module": module, "class_name": "function", "config": "relu",
                    "registered_name": "function"})
         };
+        let by = |of: fn(Parameter) -> Activation, value| Parameter::new(value).map(of);
         let layer = |class: &str, config: Value| {
             json!({"module": "keras.layers", "class_name": class, "config": config,
                    "registered_name": null})
@@ -732,18 +733,40 @@ mod tests {
                 layer("ReLU", json!({"max_value": 6.0})),
                 Some(Activation::Relu6),
             ),
-            (layer("ReLU", json!({"max_value": 5.0})), None),
-            (layer("ReLU", json!({"negative_slope": 0.1})), None),
+            (
+                layer("ReLU", json!({"max_value": 5.0})),
+                by(Activation::ReluUpTo, 5.0),
+            ),
+            (
+                layer("ReLU", json!({"negative_slope": 0.1})),
+                by(Activation::LeakyReluBy, 0.1),
+            ),
+            (
+                layer("ReLU", json!({"negative_slope": 0.1, "max_value": 5.0})),
+                None,
+            ),
+            (layer("ReLU", json!({"threshold": 1.0})), None),
             (
                 layer("LeakyReLU", json!({"negative_slope": 0.2})),
                 Some(Activation::LeakyRelu),
             ),
-            (layer("LeakyReLU", json!({"alpha": 0.3})), None),
+            (
+                layer("LeakyReLU", json!({"alpha": 0.3})),
+                by(Activation::LeakyReluBy, 0.3),
+            ),
+            (
+                layer("LeakyReLU", json!({})),
+                by(Activation::LeakyReluBy, 0.3),
+            ),
+            (layer("PReLU", json!({})), None),
             (
                 layer("Softmax", json!({"axis": -1})),
                 Some(Activation::Softmax),
             ),
-            (layer("ELU", json!({"alpha": 0.5})), None),
+            (
+                layer("ELU", json!({"alpha": 0.5})),
+                by(Activation::EluBy, 0.5),
+            ),
             (
                 layer("Activation", json!({"activation": "tanh"})),
                 Some(Activation::Tanh),
