@@ -416,7 +416,7 @@ pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
     let small = target.starts_with("thumbv6m");
     match (signed, small) {
         (true, _) => 80 << 10,
-        (false, true) => 58 << 10,
+        (false, true) => 59 << 10,
         (false, false) => 64 << 10,
     }
 }
