@@ -18,7 +18,7 @@ pub struct Memory {
     pub turns: Option<Turns>,
 }
 
-/// What two images that take turns need.
+/// Needs of two images that take turns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Turns {
     /// The two sectors of the journal, one behind the other.

@@ -27,7 +27,7 @@ fn set(name: &str) -> DataSet {
     data::load(path(name)).unwrap()
 }
 
-/// What the board measures of a model on a test set, after a check that it is the emulator's to the bit.
+/// Figures of a model on a test set that the board measures, after a check that it is the emulator's to the bit.
 fn on_board(model: &str, calibration: &DataSet, test: &DataSet, max_count: u8) -> RunReport {
     let model = import::load(&path(&format!("tests/fixtures/keras/{model}"))).unwrap();
     let options = ConvertOptions {

@@ -73,7 +73,7 @@ mod size {
 static PUBLIC_KEY: [u8; tinyspike_shared::signature::PUBLIC_KEY_LEN] =
     *include_bytes!(concat!(env!("OUT_DIR"), "/public.key"));
 
-/// What this program says of itself.
+/// Statement of this program about itself.
 fn build() -> Build {
     Build {
         version: VERSION,

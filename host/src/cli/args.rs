@@ -828,7 +828,7 @@ pub(crate) struct FirmwareFlags {
 }
 
 impl FirmwareFlags {
-    /// Where the firmware comes from, unless it is given.
+    /// Origin of the firmware, unless it is given.
     pub(crate) fn origin(&self) -> Origin {
         match self.build_firmware {
             true => Origin::Sources,

@@ -189,10 +189,10 @@ fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
     Some(PublicKey::new(*bytes))
 }
 
-/// Where an application comes from.
+/// Origin of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// What the tool holds, moved to the chip's memory; if it holds none that serves, it is built.
+    /// One that the tool holds, moved to the chip's memory; if none serves, it is built.
     #[default]
     Prebuilt,
     /// A build of the sources.

@@ -103,7 +103,7 @@ pub enum Libraries {
 }
 
 impl Default for Libraries {
-    /// What is there: those that the tool holds, or else builds for the image alone.
+    /// Those that the tool holds, or else builds for the image alone.
     fn default() -> Self {
         match held::any() {
             true => Self::Prebuilt,
