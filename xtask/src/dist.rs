@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Compare every application with what the linker makes of it for a chip, not one of each kind and core
     #[arg(long)]
     check_all: bool,
-    /// Only applications for these targets of the compiler's [default: all]
+    /// Build only applications for these targets of the compiler's; what is there for others stays [default: all]
     #[arg(long = "target", value_name = "TARGET")]
     targets: Vec<String>,
 }
@@ -54,7 +54,7 @@ pub(crate) fn build(args: &Args) -> Result<(), Failure> {
 fn firmware(args: &Args) -> Result<PathBuf, Failure> {
     let folder = shell::root().join("target/prebuilt");
     // What an earlier version left would be taken, too.
-    if folder.is_dir() {
+    if args.targets.is_empty() && folder.is_dir() {
         fs::remove_dir_all(&folder).map_err(Failure::file(&folder))?;
     }
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
@@ -71,7 +71,14 @@ fn firmware(args: &Args) -> Result<PathBuf, Failure> {
     for target in ALL_TARGETS.into_iter().filter(|target| wanted(target)) {
         find(target)?;
     }
-    for variant in Variant::all().filter(|variant| wanted(variant.target)) {
+    let chosen: Vec<Variant> = Variant::all()
+        .filter(|variant| wanted(variant.target))
+        .collect();
+    // Before the first build.
+    for &variant in &chosen {
+        memory_of_a_chip(variant)?;
+    }
+    for variant in chosen {
         let mut parts = App {
             memory: &memory,
             target: variant.target,
@@ -119,10 +126,10 @@ fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<usize, Failure> {
 /// The memory of a chip with a core of a target, which is not where prebuilt firmware is linked.
 fn memory_of_a_chip(variant: Variant) -> Result<Memory, Failure> {
     let name = match variant.target {
-        "thumbv6m-none-eabi" => "STM32G071RBTx",
+        "thumbv6m-none-eabi" => "STM32G071RB",
         "thumbv7m-none-eabi" => "STM32F103RC",
-        "thumbv8m.base-none-eabi" => "M2354KJFAE",
-        "thumbv8m.main-none-eabi" => "STM32U585AIIx",
+        "thumbv8m.base-none-eabi" => "R7FA6M5BH",
+        "thumbv8m.main-none-eabi" => "STM32U585AI",
         _ => "nRF52840_xxAA",
     };
     let chips = Chips::builtin();
