@@ -183,6 +183,10 @@ fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
     let root = shell::root();
     let mut flags: Vec<String> = shell::home_remapped().into_iter().collect();
     flags.push(format!("--remap-path-prefix={}=tinyspike", root.display()));
+    // The standard library's source, if it is installed.
+    if let Some(sysroot) = shell::read(Command::new("rustc").args(["--print", "sysroot"])) {
+        flags.push(format!("--remap-path-prefix={sysroot}=rust"));
+    }
     flags.push("-Cstrip=symbols".into());
     let mut command = shell::cargo();
     command
@@ -220,12 +224,15 @@ fn try_out(tool: &Path) -> Result<(), Failure> {
     fs::copy(tool, &path).map_err(Failure::file(tool))?;
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).map_err(Failure::file(&bin))?;
-    let Some(qemu) = on_path("qemu-system-arm") else {
-        println!("not tried out: there is no qemu-system-arm");
-        return Ok(());
-    };
-    #[cfg(unix)]
-    std::os::unix::fs::symlink(&qemu, bin.join("qemu-system-arm")).map_err(Failure::file(&qemu))?;
+    // An emulated board is guarded by a shell.
+    for name in ["qemu-system-arm", "sh"] {
+        let Some(program) = on_path(name) else {
+            println!("not tried out: there is no {name}");
+            return Ok(());
+        };
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&program, bin.join(name)).map_err(Failure::file(&program))?;
+    }
     let begun = Instant::now();
     let mut command = Command::new(&path);
     command

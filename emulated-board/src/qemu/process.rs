@@ -54,7 +54,10 @@ impl Process {
         // A Ctrl-C in the terminal is the owner's business.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(|source| failure("sh", source))?;
+        let mut child = command.spawn().map_err(|source| Error::Start {
+            program: "sh".into(),
+            source,
+        })?;
         let messages = Arc::default();
         let reader = child.stderr.take().map(|stderr| {
             let messages = Arc::clone(&messages);
