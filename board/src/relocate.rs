@@ -193,6 +193,8 @@ impl<'a> Mover<'a> {
         let value = symbol.st_value(LE);
         let moves = match symbol.st_shndx(LE) {
             SHN_UNDEF => false,
+            // A file's name has a zero that is no address.
+            SHN_ABS if symbol.st_type() == elf::STT_FILE => false,
             SHN_ABS => true,
             section => (self.sections.get(usize::from(section))).is_some_and(Self::is_loaded),
         };

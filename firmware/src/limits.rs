@@ -93,7 +93,7 @@ impl Limits {
         connections: 12,
         start_stack: 5 << 8,
         signature_stack: 17 << 9,
-        plain_stack: 69 << 6,
+        plain_stack: 70 << 6,
         exact_stack: 6 << 10,
         room_stack: 192,
     };

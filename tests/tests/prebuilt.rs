@@ -91,7 +91,12 @@ fn moves_as_the_linker_links(machine: Machine, signed: bool) {
         }
         // What was moved can be moved again.
         let zero = signed.then_some(&none);
-        assert!(relocate(&moved, &to, &from, zero).unwrap() == file);
+        let back = relocate(&moved, &to, &from, zero).unwrap();
+        let (back, first) = (
+            Program::parse(&back).unwrap(),
+            Program::parse(&file).unwrap(),
+        );
+        assert!(back.segments == first.segments, "{to:x?}");
     }
     // What does not fit is refused, and so is a file that is cut or damaged.
     let small = Memory {
