@@ -139,7 +139,7 @@ fn memory_of_a_chip(variant: Variant) -> Result<Memory, Failure> {
         return Err(wrong(&format_args!("it is no {}", variant.target)));
     }
     let options = LayoutOptions {
-        firmware: Some(96 << 10),
+        firmware: Some(112 << 10),
     };
     let layout = Layout::of(&chip, &options).map_err(|e| wrong(&e))?;
     Ok(layout.memory())
