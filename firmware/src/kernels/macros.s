@@ -16,9 +16,8 @@
 .text
 .endm
 
-@ r4-r11 are 0.
-.macro ts_clear_sums
-movs r4, #0
+@ r5-r11 are what r4 is.
+.macro ts_spread_sums
 mov r5, r4
 mov r6, r4
 mov r7, r4
@@ -26,4 +25,10 @@ mov r8, r4
 mov r9, r4
 mov r10, r4
 mov r11, r4
+.endm
+
+@ r4-r11 are 0.
+.macro ts_clear_sums
+movs r4, #0
+ts_spread_sums
 .endm

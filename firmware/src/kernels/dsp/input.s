@@ -32,13 +32,7 @@ ldr r0, [lr]
 str r4, [sp, #16]
 .endif
 mov r4, r6
-mov r5, r4
-mov r6, r4
-mov r7, r4
-mov r8, r4
-mov r9, r4
-mov r10, r4
-mov r11, r4
+ts_spread_sums
 4: @ a row
 .if \single == 0
 ldr r12, [sp, #16]

@@ -1,9 +1,7 @@
 @ Updates of neurons, four words of potentials at a time.
 
-@ r11: spikes of the neuron in bits \low and up of \v, \at neurons behind r3, and at most r9; r10: its threshold.
-.macro ts_spikes_half v, low, at
-ldrh r10, [r3, #2 * (\at)]
-ubfx r11, \v, #\low, #15
+@ r11: spikes of a neuron that is r11 above its threshold r10, and at most r9.
+.macro ts_spikes
 udiv r11, r11, r10
 add r11, #1
 cmp r11, r9
@@ -11,15 +9,18 @@ it hi
 movhi r11, r9
 .endm
 
+@ r11: spikes of the neuron in bits \low and up of \v, \at neurons behind r3, and at most r9; r10: its threshold.
+.macro ts_spikes_half v, low, at
+ldrh r10, [r3, #2 * (\at)]
+ubfx r11, \v, #\low, #15
+ts_spikes
+.endm
+
 @ The same of the neuron in \v, which is a whole word.
 .macro ts_spikes_word v, at
 ldr r10, [r3, #4 * (\at)]
 bic r11, \v, #0x80000000
-udiv r11, r11, r10
-add r11, #1
-cmp r11, r9
-it hi
-movhi r11, r9
+ts_spikes
 .endm
 
 @ One neuron in the lower half of \v, less its spikes unless \last; \at neurons behind r8.

@@ -33,6 +33,23 @@ mov \th, #0
 64:
 .endm
 
+@ The decay of a neuron whose word is r6, and its bias, as ts_update has it; \free changes.
+.macro ts_decay decay, free
+.ifc \decay, each
+ldr \free, [r4], #4
+mla r6, r6, \free, lr
+.endif
+.ifc \decay, all
+mla r6, r6, r4, lr
+.endif
+ldr \free, [r5], #4
+.ifc \decay, none
+add r6, r6, \free
+.else
+add r6, \free, r6, asr #16
+.endif
+.endm
+
 @ void name(Update *update): neurons without a current fire if \fires; they decay by a number \each, by one of all, or not
 @ at all.
 @ r0 update, r1 words of the neurons, r2 their end, r3 thresholds, r4 decays or the decay, r5 biases, r6-r9 words,
@@ -106,19 +123,7 @@ ldr r10, [r3], #4
 ssat r6, #16, r6
 cmp r6, r10
 \fires 3f
-.ifc \decay, each
-ldr r10, [r4], #4
-mla r6, r6, r10, lr
-.endif
-.ifc \decay, all
-mla r6, r6, r4, lr
-.endif
-ldr r10, [r5], #4
-.ifc \decay, none
-add r6, r6, r10
-.else
-add r6, r10, r6, asr #16
-.endif
+ts_decay \decay, r10
 str r6, [r1], #4
 5:
 cmp r1, r2
@@ -128,19 +133,7 @@ str r1, [r0]
 pop {r4-r11, pc}
 3: @ it fires
 ts_spike r6, r10, r7, r8, 9b
-.ifc \decay, each
-ldr r11, [r4], #4
-mla r6, r6, r11, lr
-.endif
-.ifc \decay, all
-mla r6, r6, r4, lr
-.endif
-ldr r11, [r5], #4
-.ifc \decay, none
-add r6, r6, r11
-.else
-add r6, r11, r6, asr #16
-.endif
+ts_decay \decay, r11
 sub r6, r6, r10
 str r6, [r1], #4
 b 7b

@@ -40,13 +40,7 @@ sub r0, r3
 str r0, [sp, #4]
 1: @ a block
 ldr r4, [sp, #24]
-mov r5, r4
-mov r6, r4
-mov r7, r4
-mov r8, r4
-mov r9, r4
-mov r10, r4
-mov r11, r4
+ts_spread_sums
 ldrd r12, lr, [sp, #8]
 ldr r0, [sp, #16]
 str r0, [sp]

@@ -114,6 +114,19 @@ ts_update tinyspike_update_from_each, bge, each
 ts_update tinyspike_update_from_all, bge, all
 ts_update tinyspike_update_from_none, bge, none
 
+@ r3: the current of the neuron at r1; r4: its potential at r5 with it. It is done with at \cut if one has to be cut.
+.macro ts_charge cut
+ldr r3, [r1]
+sxth r2, r3
+cmp r2, r3
+bne \cut
+ldr r4, [r5]
+adds r4, r4, r3
+sxth r2, r4
+cmp r2, r4
+bne \cut
+.endm
+
 @ Decays of a neuron with a current and constants of its own, as ts_update_each has it. If it \spikes, r2 is subtracted.
 .macro ts_decay_each spikes
 mov r6, r9
@@ -162,15 +175,7 @@ lsls r0, r0, #15
 movs r7, #0
 b 2f
 1:
-ldr r3, [r1]
-sxth r2, r3
-cmp r2, r3
-bne 3f
-ldr r4, [r5]
-adds r4, r4, r3
-sxth r2, r4
-cmp r2, r4
-bne 3f
+ts_charge 3f
 mov r2, r8
 ldr r2, [r2, r7]
 cmp r4, r2
@@ -221,15 +226,7 @@ stmia r1!, {r3}
 
 @ A neuron that decays by the same as all; it is done with at 9f if it has to be cut, and with at \spike if it fires.
 .macro ts_neuron_all fires, leaks, spike
-ldr r3, [r1]
-sxth r2, r3
-cmp r2, r3
-bne 9f
-ldr r4, [r5]
-adds r4, r4, r3
-sxth r2, r4
-cmp r2, r4
-bne 9f
+ts_charge 9f
 ldmia r0!, {r2}
 cmp r4, r2
 \fires \spike
