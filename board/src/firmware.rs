@@ -267,23 +267,16 @@ pub fn has_sources() -> bool {
 
 /// The failure of a build without the sources.
 fn no_sources(sources: &Path) -> Failure {
-    let (what, advice) = match held::any() {
-        true => (
-            "prebuilt firmware for this in the tool".to_owned(),
-            format!(
-                "with Rust and a checkout of tinyspike it is built: name its folder in the variable {}",
-                shell::CHECKOUT
-            ),
+    if held::any() {
+        return held::missing("prebuilt firmware for this");
+    }
+    Failure::Missing {
+        what: format!("the firmware's source at {}", sources.display()),
+        advice: format!(
+            "run this program from the checkout that it was built in, or name one in the variable {}",
+            shell::CHECKOUT
         ),
-        false => (
-            format!("the firmware's source at {}", sources.display()),
-            format!(
-                "run this program from the checkout that it was built in, or name one in the variable {}",
-                shell::CHECKOUT
-            ),
-        ),
-    };
-    Failure::Missing { what, advice }
+    }
 }
 
 /// Finds the installed toolchain for a target, if the firmware's sources are there, too.

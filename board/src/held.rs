@@ -1,8 +1,9 @@
 //! Files that the tool holds, so that nobody has to build them.
 //!
-//! `cargo xtask dist` hands them to this package's build by `TINYSPIKE_PREBUILT`. Without that there are none.
+//! `cargo xtask dist` hands them to this package's build by [`PREBUILT`]. Without that there are none.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,9 @@ use flate2::read::ZlibDecoder;
 use tinyspike_boards::{Board, Program};
 
 use crate::shell::{self, Failure};
+
+/// The variable with the folder of files that a build of the tool takes in.
+pub const PREBUILT: &str = "TINYSPIKE_PREBUILT";
 
 /// Names and compressed files.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/prebuilt.rs"));
@@ -21,6 +25,17 @@ const MOST: u64 = 16 << 20;
 #[must_use]
 pub fn any() -> bool {
     !FILES.is_empty() && shell::named_checkout().is_none()
+}
+
+/// The failure of what needs a file that the tool does not hold.
+pub(crate) fn missing(what: &str) -> Failure {
+    Failure::Missing {
+        what: format!("{what} in the tool"),
+        advice: format!(
+            "with Rust and a checkout of tinyspike it is built: name its folder in the variable {}",
+            shell::CHECKOUT
+        ),
+    }
 }
 
 /// A file that the tool holds.
@@ -76,7 +91,9 @@ pub(crate) fn keep(name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
     let folder = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
     let folder = folder.join("tinyspike").join("firmware");
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-    let path = folder.join(format!("{name}-{:016x}.elf", fingerprint(bytes)));
+    let mut content = DefaultHasher::new();
+    bytes.hash(&mut content);
+    let path = folder.join(format!("{name}-{:016x}.elf", content.finish()));
     if fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(path);
     }
@@ -86,13 +103,6 @@ pub(crate) fn keep(name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
     file.persist(&path)
         .map_err(|e| Failure::file(&path)(e.error))?;
     Ok(path)
-}
-
-/// A number for some bytes: FNV-1a.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -202,8 +202,8 @@ impl Core {
     /// Tells if the tool holds a library for it, or one can be built here.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        let target = self.triple();
-        held::any() || target.is_ok_and(|target| Toolchain::find(&target).is_some())
+        let built = |target: String| Toolchain::find(&target).is_some();
+        held::any() || self.triple().is_ok_and(built)
     }
 }
 
@@ -290,13 +290,8 @@ pub fn prebuilt_name(core: &Core) -> String {
 /// # Errors
 /// [`Failure`] if the tool holds none.
 pub fn prebuilt(core: &Core) -> Result<Vec<u8>, Failure> {
-    held::file(&prebuilt_name(core))?.ok_or_else(|| Failure::Missing {
-        what: format!("a prebuilt library for {} in the tool", core.name),
-        advice: format!(
-            "with Rust and a checkout of tinyspike it is built: name its folder in the variable {}",
-            shell::CHECKOUT
-        ),
-    })
+    let missing = || held::missing(&format!("a prebuilt library for {}", core.name));
+    held::file(&prebuilt_name(core))?.ok_or_else(missing)
 }
 
 #[cfg(test)]

@@ -60,6 +60,12 @@ impl Memory {
         text
     }
 
+    /// The end of the stack, where variables begin.
+    #[must_use]
+    pub fn variables(&self) -> u32 {
+        self.ram.start.wrapping_add(self.stack)
+    }
+
     /// The values of the symbols that [`script`](Self::script), `boards/app/app.x` and cortex-m-rt's `link.x` derive from the
     /// memory alone.
     #[must_use]
@@ -74,7 +80,7 @@ impl Memory {
         };
         [
             ("_stack_end", self.ram.start),
-            ("_stack_start", self.ram.start.wrapping_add(self.stack)),
+            ("_stack_start", self.variables()),
             ("_ram_end", self.ram.end),
             ("_tinyspike_memory_end", self.ram.end),
             ("_tinyspike_stack_bytes", self.stack),

@@ -30,6 +30,9 @@ const KEY: &str = "_tinyspike_public_key";
 /// Bytes between the two halves of an address, at most.
 const PAIR: u32 = 1 << 12;
 
+/// Symbols that move with an application, by which hosts find what they need of it, beside those of [`Memory::symbols`].
+pub const FOUND: [&str; 3] = ["_SEGGER_RTT", "_tinyspike_memory", KEY];
+
 fn unusable(what: impl std::fmt::Display) -> Failure {
     Failure::Argument(format!("the application cannot be moved: {what}"))
 }
@@ -47,8 +50,7 @@ pub fn relocate(
     let mover = Mover::new(file, from, to)?;
     let mut moved = file.to_vec();
     mover.addresses(&mut moved)?;
-    let stack = to.ram.start.wrapping_add(to.stack);
-    put_word(&mut moved, mover.vectors, stack & !7)?;
+    put_word(&mut moved, mover.vectors, to.variables() & !7)?;
     mover.headers(&mut moved)?;
     mover.symbols(&mut moved)?;
     if let Some(key) = key {
@@ -166,8 +168,7 @@ impl<'a> Mover<'a> {
 
     /// The distance that variables move, which lie behind the stack.
     fn ram(&self) -> u32 {
-        let variables = |memory: &Memory| memory.ram.start.wrapping_add(memory.stack);
-        variables(self.to).wrapping_sub(variables(self.from))
+        self.to.variables().wrapping_sub(self.from.variables())
     }
 
     /// The distance that an address moves. The end of a memory moves as what it contains.
@@ -259,6 +260,15 @@ impl<'a> Mover<'a> {
             .wrapping_add(address.wrapping_sub(section.sh_addr(LE))) as usize
     }
 
+    /// The places in a list of a section's addresses.
+    fn places(
+        &self,
+        list: &SectionHeader32<LittleEndian>,
+    ) -> Result<&'a [Rel32<LittleEndian>], Failure> {
+        let places = list.rel(LE, self.file).map_err(unusable)?;
+        Ok(places.map_or(&[][..], |(places, _)| places))
+    }
+
     /// Moves all addresses in code and constants.
     fn addresses(&self, moved: &mut [u8]) -> Result<(), Failure> {
         for list in self.sections.iter().filter(|s| s.sh_type(LE) == SHT_REL) {
@@ -266,9 +276,7 @@ impl<'a> Mover<'a> {
             let Some(target) = target.filter(|section| Self::is_loaded(section)) else {
                 continue;
             };
-            let places = list.rel(LE, self.file).map_err(unusable)?;
-            let places = places.map_or(&[][..], |(places, _)| places);
-            let mut places: Vec<&Rel32<LittleEndian>> = places.iter().collect();
+            let mut places: Vec<&Rel32<LittleEndian>> = self.places(list)?.iter().collect();
             places.sort_by_key(|place| place.r_offset(LE));
             self.section(target, &places, moved)?;
         }
@@ -392,9 +400,7 @@ impl<'a> Mover<'a> {
 
     /// Moves the list of a section's addresses, so that the file may be moved again.
     fn list(&self, list: &SectionHeader32<LittleEndian>, moved: &mut [u8]) -> Result<(), Failure> {
-        let places = list.rel(LE, self.file).map_err(unusable)?;
-        let places = places.map_or(&[][..], |(places, _)| places);
-        for (number, place) in places.iter().enumerate() {
+        for (number, place) in self.places(list)?.iter().enumerate() {
             let at = list.sh_offset(LE) as usize + number * size_of::<Rel32<LittleEndian>>();
             let address = place.r_offset(LE);
             put_word(moved, at, address.wrapping_add(self.distance(address)))?;

@@ -83,6 +83,14 @@ pub fn home_remapped() -> Option<String> {
     Some(format!("--remap-path-prefix={home}=cargo"))
 }
 
+/// The place of a program among those of the system.
+#[must_use]
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
 /// A `cargo` command in the workspace.
 #[must_use]
 pub fn cargo() -> Command {

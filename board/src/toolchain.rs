@@ -5,7 +5,6 @@
 //! Debian's `rust-web-src`, or of rustup's component `rust-src`. Compiler and source must be of one
 //! version, so they are always taken from one sysroot.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -131,7 +130,9 @@ fn compilers() -> Vec<PathBuf> {
         .collect()
 }
 
-fn sysroot(rustc: &Path) -> Option<PathBuf> {
+/// The folder of a compiler; `None` if it does not run.
+#[must_use]
+pub fn sysroot(rustc: &Path) -> Option<PathBuf> {
     shell::read(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
@@ -145,11 +146,6 @@ fn has_source(rustc: &Path) -> bool {
 
 /// LLVM's linker: the system's, or the one that comes with rustup's compilers.
 fn linker() -> Option<PathBuf> {
-    let on_path = env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| env::split_paths(&path).collect::<Vec<_>>())
-        .map(|directory| directory.join("ld.lld"))
-        .find(|linker| linker.is_file());
     let bundled = || {
         let host = shell::read(Command::new("rustc").args(["--print", "host-tuple"]))?;
         let linker = sysroot(Path::new("rustc"))?
@@ -158,5 +154,5 @@ fn linker() -> Option<PathBuf> {
             .join("bin/rust-lld");
         linker.is_file().then_some(linker)
     };
-    on_path.or_else(bundled)
+    shell::on_path("ld.lld").or_else(bundled)
 }

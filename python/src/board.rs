@@ -248,16 +248,15 @@ pub(crate) fn bench<'py>(
             return Err(Fault::new(CLASS, format!("{message}; {advice}")));
         };
         let (set, _) = of_image(&bytes.image(), &given)?;
-        let mut programs = Vec::new();
-        for program in [Program::Bench, Program::Layers] {
-            programs.push(build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?);
+        let program = |program| {
+            let built = build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?;
             monitor.tick(0);
-        }
-        let layers_firmware = programs.pop();
+            Ok::<_, Fault>(Some(built))
+        };
         let options = BenchOptions {
             board,
-            firmware: programs.pop(),
-            layers_firmware,
+            firmware: program(Program::Bench)?,
+            layers_firmware: program(Program::Layers)?,
             code: code(&bytes, board)?,
             ..BenchOptions::default()
         };

@@ -15,8 +15,8 @@ use tinyspike_board::firmware::{App, Board, app};
 use tinyspike_board::library::{self, CORES, Contents};
 use tinyspike_board::memory::Memory;
 use tinyspike_board::prebuilt::{self, PROGRAMS, Variant};
-use tinyspike_board::relocate::relocate;
-use tinyspike_board::toolchain::ALL_TARGETS;
+use tinyspike_board::relocate::{FOUND, relocate};
+use tinyspike_board::toolchain::{ALL_TARGETS, sysroot};
 use tinyspike_board::{Failure, held, shell};
 
 use crate::firmware::{build_program, find};
@@ -162,12 +162,8 @@ fn compare(variant: Variant, movable: &[u8], app_there: &App<'_>) -> Result<(), 
             "{name}: what is moved is not what the linker makes"
         )));
     }
-    for (symbol, _) in app_there.memory.symbols() {
-        if moved.symbol(symbol) != linked.symbol(symbol) {
-            return Err(Failure::Argument(format!("{name}: {symbol} differs")));
-        }
-    }
-    for symbol in ["_SEGGER_RTT", "_tinyspike_memory", "_tinyspike_public_key"] {
+    let fixed = app_there.memory.symbols().map(|(symbol, _)| symbol);
+    for symbol in fixed.into_iter().chain(FOUND) {
         if moved.symbol(symbol) != linked.symbol(symbol) {
             return Err(Failure::Argument(format!("{name}: {symbol} differs")));
         }
@@ -184,15 +180,15 @@ fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
     let mut flags: Vec<String> = shell::home_remapped().into_iter().collect();
     flags.push(format!("--remap-path-prefix={}=tinyspike", root.display()));
     // The standard library's source, if it is installed.
-    if let Some(sysroot) = shell::read(Command::new("rustc").args(["--print", "sysroot"])) {
-        flags.push(format!("--remap-path-prefix={sysroot}=rust"));
+    if let Some(sysroot) = sysroot(Path::new("rustc")) {
+        flags.push(format!("--remap-path-prefix={}=rust", sysroot.display()));
     }
     flags.push("-Cstrip=symbols".into());
     let mut command = shell::cargo();
     command
         .args(["build", "--locked", "--release", "--package", "tinyspike"])
         .args(["--bin", "tinyspike"])
-        .env("TINYSPIKE_PREBUILT", firmware)
+        .env(held::PREBUILT, firmware)
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
@@ -226,7 +222,7 @@ fn try_out(tool: &Path) -> Result<(), Failure> {
     fs::create_dir(&bin).map_err(Failure::file(&bin))?;
     // An emulated board is guarded by a shell.
     for name in ["qemu-system-arm", "sh"] {
-        let Some(program) = on_path(name) else {
+        let Some(program) = shell::on_path(name) else {
             println!("not tried out: there is no {name}");
             return Ok(());
         };
@@ -247,12 +243,4 @@ fn try_out(tool: &Path) -> Result<(), Failure> {
         begun.elapsed().as_secs_f64()
     );
     Ok(())
-}
-
-/// The place of a program.
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
 }

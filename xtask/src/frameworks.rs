@@ -102,14 +102,7 @@ fn live(python: &Path, name: &str) -> Command {
 
 /// The Python of the environment with Keras and its backends.
 fn keras(shared: &Path) -> Result<PathBuf, Failure> {
-    let requirements = python::source().join("requirements-frameworks.txt");
-    let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
-    venv::environment(&folder(KERAS), &wanted, |python| {
-        share(python, shared)?;
-        let mut install = python::pip(python);
-        install.args(["install", "--quiet", "--requirement"]);
-        shell::run(install.arg(&requirements))
-    })
+    python::environment_in(&folder(KERAS), "frameworks", |python| share(python, shared))
 }
 
 fn examples() -> PathBuf {

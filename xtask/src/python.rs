@@ -5,12 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tinyspike_board::held::PREBUILT;
 use tinyspike_board::shell::{self, Failure};
 
 use crate::venv;
-
-/// Variable with the folder of prebuilt firmware, which the build of the library reads.
-const PREBUILT: &str = "TINYSPIKE_PREBUILT";
 
 /// The options of `cargo xtask wheel`.
 #[derive(clap::Args)]
@@ -160,16 +158,26 @@ fn folder(name: &str) -> PathBuf {
 
 /// The Python of a virtual environment with the packages that `requirements-NAME.txt` pins.
 fn environment(name: &str) -> Result<PathBuf, Failure> {
+    environment_in(&folder(name), name, |_| Ok(()))
+}
+
+/// The Python of such an environment in a folder; `prepare` is called before the packages are installed.
+pub(crate) fn environment_in(
+    root: &Path,
+    name: &str,
+    prepare: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<PathBuf, Failure> {
     let requirements = source().join(format!("requirements-{name}.txt"));
     let wanted = fs::read_to_string(&requirements).map_err(Failure::file(&requirements))?;
-    venv::environment(&folder(name), &wanted, |python| {
+    venv::environment(root, &wanted, |python| {
+        prepare(python)?;
         let mut install = pip(python);
         install.args(["install", "--quiet", "--requirement"]);
         shell::run(install.arg(&requirements))
     })
 }
 
-pub(crate) fn pip(python: &Path) -> Command {
+fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "--disable-pip-version-check"]);
     pip
