@@ -100,8 +100,7 @@ impl LayerKind for Attention {
 
     fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
         let (y, shares) = self.run(w, inputs)?;
-        let shares = Some(shares).filter(|_| self.return_attention_scores);
-        Ok([y].into_iter().chain(shares).collect())
+        Ok(with_others((y, [shares]), self.return_attention_scores))
     }
 }
 

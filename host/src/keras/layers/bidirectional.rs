@@ -44,11 +44,6 @@ impl Bidirectional {
         [&self.forward_layer, &self.backward_layer]
     }
 
-    /// The weights of the first direction.
-    fn forward_slots(&self) -> usize {
-        if self.forward_layer.use_bias { 3 } else { 2 }
-    }
-
     /// The tensors of the states of both directions.
     pub(crate) fn states(&self) -> usize {
         self.layers().map(Recurrent::states).iter().sum()
@@ -122,7 +117,7 @@ impl LayerKind for Bidirectional {
     }
 
     fn place(&self, slot: usize) -> (Cow<'static, str>, usize) {
-        let forwards = self.forward_slots();
+        let forwards = self.forward_layer.own_weights();
         let (direction, layer, slot) = match slot.checked_sub(forwards) {
             None => (DIRECTIONS[0], &self.forward_layer, slot),
             Some(slot) => (DIRECTIONS[1], &self.backward_layer, slot),
@@ -133,7 +128,7 @@ impl LayerKind for Bidirectional {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (own, ..) = recurrent::roles(inputs, self.mask.is_some(), self.states())
-            .ok_or_else(|| self.wants(inputs.len()))?;
+            .ok_or_else(|| recurrent::wants(self.states(), inputs.len()))?;
         let own = std::slice::from_ref(own);
         let [mut shape, other] = [
             self.forward_layer.output(own)?,
@@ -170,27 +165,18 @@ impl LayerKind for Bidirectional {
     }
 
     fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
-        let (y, states) = self.run(w, inputs)?;
-        let states = states
-            .into_iter()
-            .filter(|_| self.forward_layer.return_state);
-        Ok([y].into_iter().chain(states).collect())
+        let returned = self.forward_layer.return_state;
+        Ok(with_others(self.run(w, inputs)?, returned))
     }
 }
 
 impl Bidirectional {
-    fn wants(&self, found: usize) -> String {
-        let states = self.states();
-        format!(
-            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
-        )
-    }
-
     /// The output, and the states of both directions after their last steps.
     fn run(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<(Tensor, Vec<Tensor>), Problem> {
         let (x, states, source) = recurrent::roles(inputs, self.mask.is_some(), self.states())
-            .ok_or_else(|| Problem::Values(self.wants(inputs.len())))?;
-        let (own, other) = w.0.split_at(self.forward_slots().min(w.0.len()));
+            .ok_or_else(|| Problem::Values(recurrent::wants(self.states(), inputs.len())))?;
+        let (own, other) =
+            w.0.split_at(self.forward_layer.own_weights().min(w.0.len()));
         let half = states.len().min(self.forward_layer.states());
         let (given, rest) = states.split_at(half);
         let mut both = Vec::with_capacity(2);

@@ -2,8 +2,8 @@
 
 use super::convolution::{Conv, Geometry, channels, convolve, convolved, kernel};
 use super::prelude::*;
-use super::recurrent::roles;
-use crate::keras::activation::{needs_all, scalar};
+use super::recurrent::{check_activations, roles};
+use crate::keras::activation::scalar;
 use crate::keras::forward::linear;
 use crate::keras::weight::channels_times;
 use crate::ops::{Padding, check_len};
@@ -53,13 +53,7 @@ impl ConvLstm {
             expected: "an input, and two states or none",
             found: inputs.len(),
         })?;
-        for activation in [c.activation, self.recurrent_activation] {
-            if needs_all(activation) {
-                return Err(Problem::Unsupported(format!(
-                    "the activation \"{activation}\" in a recurrent cell"
-                )));
-            }
-        }
+        check_activations(&[c.activation, self.recurrent_activation])?;
         let [batch, steps, item @ ..] = x.shape() else {
             return Err(Problem::Shape {
                 needs: "the axes (batch, steps, places.., channels)".to_owned(),
@@ -94,12 +88,7 @@ impl ConvLstm {
         };
         let (mut h, mut memory) = (state(0)?, state(1)?);
         let ones = vec![1; c.rank];
-        let same = Geometry {
-            strides: &ones,
-            dilation: &ones,
-            padding: Padding::Same,
-            groups: 1,
-        };
+        let same = Geometry::of_ones(&ones, Padding::Same);
         let mut sequence = Vec::new();
         if self.return_sequences {
             sequence = vec![0.0; batch * steps * size];
@@ -220,8 +209,6 @@ impl LayerKind for ConvLstm {
     }
 
     fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
-        let (y, states) = self.run(w, inputs)?;
-        let states = states.into_iter().filter(|_| self.return_state);
-        Ok([y].into_iter().chain(states).collect())
+        Ok(with_others(self.run(w, inputs)?, self.return_state))
     }
 }

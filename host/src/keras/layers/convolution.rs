@@ -171,6 +171,18 @@ pub(super) struct Geometry<'a> {
     pub(super) groups: usize,
 }
 
+impl<'a> Geometry<'a> {
+    /// One group, and strides and dilations of one.
+    pub(super) fn of_ones(ones: &'a [usize], padding: Padding) -> Self {
+        Self {
+            strides: ones,
+            dilation: ones,
+            padding,
+            groups: 1,
+        }
+    }
+}
+
 /// The convolution of `x`, which has channels last, with a kernel of shape `[k.., in / groups, out]`.
 pub(super) fn convolve(x: &Tensor, kernel: &Tensor, g: &Geometry<'_>) -> Result<Tensor, Problem> {
     let (batch, item) = axes::split_batch(x)?;

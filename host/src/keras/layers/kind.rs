@@ -16,6 +16,15 @@ use crate::keras::weight::{LayerRef, Slot, Weights};
 use crate::network::{Effect, Pre};
 use crate::tensor::Tensor;
 
+/// The first output, and the others if they are returned.
+pub(super) fn with_others(
+    (first, others): (Tensor, impl IntoIterator<Item = Tensor>),
+    returned: bool,
+) -> Vec<Tensor> {
+    let others = others.into_iter().filter(|_| returned);
+    [first].into_iter().chain(others).collect()
+}
+
 /// A layer class: its arguments, weights, shapes, forward pass and conversion.
 ///
 /// Errors that are strings are reasons, without the layer's name: callers add it.

@@ -2,7 +2,7 @@
 
 pub(super) use std::borrow::Cow;
 
-pub(super) use super::kind::{LayerKind, Native};
+pub(super) use super::kind::{LayerKind, Native, with_others};
 pub(super) use crate::advice::Advice;
 pub(super) use crate::keras::activation::Activation;
 pub(super) use crate::keras::args::{Args, rank};

@@ -216,7 +216,7 @@ impl LayerKind for Recurrent {
         let mut before: Vec<&str> = Vec::new();
         for layer in self.stack() {
             let group = layer.cell.group();
-            let after = first + if layer.use_bias { 3 } else { 2 };
+            let after = first + layer.own_weights();
             if slot < after {
                 let group = match before.iter().filter(|name| **name == group).count() {
                     0 => group.to_owned(),
@@ -233,7 +233,7 @@ impl LayerKind for Recurrent {
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let own = self
             .inputs(inputs)
-            .ok_or_else(|| self.wants(inputs.len()))?
+            .ok_or_else(|| wants(self.states(), inputs.len()))?
             .0;
         let steps = shape::of_rank(std::slice::from_ref(own), 2)?[0];
         let units = Some(self.units);
@@ -259,9 +259,7 @@ impl LayerKind for Recurrent {
     }
 
     fn forward_all(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Problem> {
-        let (y, states) = self.run(w, inputs)?;
-        let states = states.into_iter().filter(|_| self.return_state);
-        Ok([y].into_iter().chain(states).collect())
+        Ok(with_others(self.run(w, inputs)?, self.return_state))
     }
 }
 
@@ -274,11 +272,9 @@ impl Recurrent {
         roles(inputs, self.mask.is_some(), self.states())
     }
 
-    fn wants(&self, found: usize) -> String {
-        let states = self.states();
-        format!(
-            "it takes an input, and the tensors of its {states} states or none, not {found} inputs"
-        )
+    /// The number of weights of its own cell.
+    pub(super) fn own_weights(&self) -> usize {
+        if self.use_bias { 3 } else { 2 }
     }
 
     /// The weights of its own cell, if it is applied to so many features.
@@ -306,8 +302,8 @@ impl Recurrent {
         w: Weights<'_>,
         inputs: &[Tensor],
     ) -> Result<(Tensor, Vec<Tensor>), Problem> {
-        let (x, states, source) =
-            (self.inputs(inputs)).ok_or_else(|| Problem::Values(self.wants(inputs.len())))?;
+        let (x, states, source) = (self.inputs(inputs))
+            .ok_or_else(|| Problem::Values(wants(self.states(), inputs.len())))?;
         let mut shown = match (self.mask, source) {
             (Some(mask), Some(source)) => Some(mask.shown(source)?),
             _ => None,
@@ -317,7 +313,7 @@ impl Recurrent {
         let mut first = 0;
         let mut after = Vec::new();
         for layer in self.stack() {
-            let count = if layer.use_bias { 3 } else { 2 };
+            let count = layer.own_weights();
             let own = Weights(w.0.get(first..first + count).unwrap_or_default());
             first += count;
             let (given, rest) = states.split_at(layer.cell.states().min(states.len()));
@@ -345,6 +341,24 @@ pub(super) fn roles<T>(inputs: &[T], masked: bool, states: usize) -> Option<Role
     (given.is_empty() || given.len() == states).then_some((own, given, source))
 }
 
+/// The refusal of a call with so many inputs, of a layer with so many tensors of states.
+pub(super) fn wants(states: usize, found: usize) -> String {
+    format!("it takes an input, and the tensors of its {states} states or none, not {found} inputs")
+}
+
+/// Checks that the activations of a cell are of each value by itself.
+pub(super) fn check_activations(activations: &[Activation]) -> Result<(), Problem> {
+    match activations
+        .iter()
+        .find(|&&activation| needs_all(activation))
+    {
+        None => Ok(()),
+        Some(activation) => Err(Problem::Unsupported(format!(
+            "the activation \"{activation}\" in a recurrent cell"
+        ))),
+    }
+}
+
 /// Runs the own cell of a layer over the steps of `x` from `states`; steps that are not `shown` change
 /// nothing. Returns the output and the states after the last step.
 fn run(
@@ -362,11 +376,7 @@ fn run(
         use_bias,
         ..
     } = layer;
-    if needs_all(activation) {
-        return Err(Problem::Unsupported(format!(
-            "the activation \"{activation}\" in a recurrent cell"
-        )));
-    }
+    check_activations(&[activation])?;
     let &[batch, steps, features] = x.shape() else {
         return Err(Problem::Shape {
             needs: "the axes (batch, steps, features)".to_owned(),

@@ -54,12 +54,7 @@ impl LayerKind for SeparableConv {
         let x = axes::to_channels_last(axes::only(inputs)?, c.data_format)?;
         let y = depthwise(c, w.get("depthwise_kernel")?, &x)?;
         let ones = vec![1; c.rank];
-        let geometry = Geometry {
-            strides: &ones,
-            dilation: &ones,
-            padding: Padding::Valid,
-            groups: 1,
-        };
+        let geometry = Geometry::of_ones(&ones, Padding::Valid);
         let y = convolve(&y, w.get("pointwise_kernel")?, &geometry)?;
         laid_out(y, w.bias(c.use_bias)?, c.activation, c.data_format)
     }
