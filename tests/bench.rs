@@ -47,6 +47,26 @@ pub struct Bench {
     clippy::missing_panics_doc,
     reason = "what a test has no use for ends it"
 )]
+/// The chip of an emulated board.
+#[must_use]
+pub fn chip(machine: Machine) -> Chip {
+    let mut chips = Chips::builtin();
+    if let Some(text) = machine.chip_description() {
+        chips.add_yaml(machine.name(), text).unwrap();
+    }
+    chips.find(machine.chip()).unwrap()
+}
+
+/// Options to write to an emulated board, which may take its time.
+#[must_use]
+pub fn flash_options(board: &Board) -> FlashOptions {
+    FlashOptions {
+        probe: Some(board.probe_selector().parse().unwrap()),
+        timeout: Duration::from_secs(30),
+        ..FlashOptions::default()
+    }
+}
+
 impl Bench {
     /// A board with blank flash, and firmware that asks for the key's signature, if there is one.
     #[must_use]
@@ -76,11 +96,7 @@ impl Bench {
         options: &Options,
         image: Option<&[u8]>,
     ) -> Self {
-        let mut chips = Chips::builtin();
-        if let Some(text) = machine.chip_description() {
-            chips.add_yaml(machine.name(), text).unwrap();
-        }
-        let chip = chips.find(machine.chip()).unwrap();
+        let chip = chip(machine);
         let layout = Layout::of(&chip, &LayoutOptions::default()).unwrap();
         let layout = match image.map(|image| ImageBuf::new(image).unwrap()) {
             Some(image) => layout.built_for(&chip, &image.image()),
@@ -115,12 +131,7 @@ impl Bench {
         plan: &Plan,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Flashed, FlashError> {
-        let options = FlashOptions {
-            probe: Some(self.board.probe_selector().parse().unwrap()),
-            timeout: Duration::from_secs(30),
-            ..FlashOptions::default()
-        };
-        flash(plan, &options, progress)
+        flash(plan, &flash_options(&self.board), progress)
     }
 
     /// Writes an image, and sees that the firmware runs it.

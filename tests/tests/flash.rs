@@ -6,12 +6,13 @@ use std::time::Duration;
 use emulated_board::{Board, Fault, Machine, Options};
 use tinyspike::ImageBuf;
 use tinyspike::device::{
-    self, Chip, Chips, ConnectError, FlashError, FlashOptions, Flashed, Layout, LayoutOptions,
-    Mode, Origin, Phase, Plan, PlanOptions, Progress, flash,
+    self, Chips, ConnectError, FlashError, FlashOptions, Flashed, Layout, LayoutOptions, Mode,
+    Origin, Phase, Plan, PlanOptions, Progress, flash,
 };
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_firmware::kernels::families;
 use tinyspike_shared::slots::Slot;
+use tinyspike_tests::bench::{chip, flash_options};
 use tinyspike_tests::mnist;
 
 /// An image of `mnist_small` for any core.
@@ -24,24 +25,8 @@ fn image(steps: u16) -> ImageBuf {
     mnist::small(None, &options)
 }
 
-fn chip(machine: Machine) -> Chip {
-    let mut chips = Chips::builtin();
-    if let Some(text) = machine.chip_description() {
-        chips.add_yaml(machine.name(), text).unwrap();
-    }
-    chips.find(machine.chip()).unwrap()
-}
-
 fn start(machine: Machine) -> Board {
     Board::start(machine, &Options::default()).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn options(board: &Board) -> FlashOptions {
-    FlashOptions {
-        probe: Some(board.probe_selector().parse().unwrap()),
-        timeout: Duration::from_secs(30),
-        ..FlashOptions::default()
-    }
 }
 
 fn checksum(flashed: &Flashed) -> u32 {
@@ -61,13 +46,19 @@ fn firmware_then_image_alone(machine: Machine) {
 
     let plan = Plan::new(&chip, &images[0], Some(&firmware), &PlanOptions::default()).unwrap();
     let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let flashed = flash(&plan, &options(&board), &mut |progress| match progress {
-        Progress::Planned { phase, bytes } => {
-            seen.entry(format!("{phase:?}")).or_default().0 += bytes
-        }
-        Progress::Done { phase, bytes } => seen.entry(format!("{phase:?}")).or_default().1 += bytes,
-        _ => {}
-    })
+    let flashed = flash(
+        &plan,
+        &flash_options(&board),
+        &mut |progress| match progress {
+            Progress::Planned { phase, bytes } => {
+                seen.entry(format!("{phase:?}")).or_default().0 += bytes
+            }
+            Progress::Done { phase, bytes } => {
+                seen.entry(format!("{phase:?}")).or_default().1 += bytes
+            }
+            _ => {}
+        },
+    )
     .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(checksum(&flashed), checksums[0]);
     assert_eq!((flashed.slot, plan.mode), (Slot::A, Mode::Everything));
@@ -88,7 +79,8 @@ fn firmware_then_image_alone(machine: Machine) {
         assert_eq!(plan.mode, Mode::InactiveSlot);
         assert_eq!(plan.erased, []);
         let place = &plan.places[slot as usize];
-        let flashed = flash(&plan, &options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
+        let flashed =
+            flash(&plan, &flash_options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(checksum(&flashed), checksums[of]);
         assert_eq!((flashed.slot, flashed.mode), (slot, Mode::InactiveSlot));
         assert!(!flashed.journal_repaired);
@@ -121,7 +113,7 @@ fn flash_that_does_not_keep_what_is_written_is_noticed() {
     let image = image(2);
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::NetduinoPlus2);
-    let error = flash(&plan, &options(&board), &mut |_| ()).unwrap_err();
+    let error = flash(&plan, &flash_options(&board), &mut |_| ()).unwrap_err();
     assert!(matches!(error, FlashError::Verify { .. }), "{error:?}");
 }
 
@@ -132,7 +124,7 @@ fn a_probe_that_vanishes_is_an_error() {
     let image = image(2);
     let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
     let board = start(Machine::Microbit);
-    let options = options(&board);
+    let options = flash_options(&board);
     let mut pulled = false;
     let error = flash(&plan, &options, &mut |progress| {
         if let (
@@ -163,7 +155,7 @@ fn another_chip_than_was_said_is_left_alone() {
         let chip = Chips::builtin().find(name).unwrap();
         let plan = Plan::new(&chip, &image, None, &PlanOptions::default()).unwrap();
         let mut touched = false;
-        let error = flash(&plan, &options(&board), &mut |_| touched = true).unwrap_err();
+        let error = flash(&plan, &flash_options(&board), &mut |_| touched = true).unwrap_err();
         let text = error.to_string();
         assert!(!touched, "{text}");
         match error {
@@ -190,7 +182,7 @@ fn a_blank_chip_does_not_answer() {
     let board = start(Machine::Mps2An386);
     let options = FlashOptions {
         timeout: Duration::from_secs(1),
-        ..options(&board)
+        ..flash_options(&board)
     };
     let error = flash(&plan, &options, &mut |_| ()).unwrap_err();
     assert!(matches!(error, FlashError::Silent { .. }), "{error:?}");

@@ -2,28 +2,18 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::time::Duration;
 
 use emulated_board::{Board, Machine, Options};
-use tinyspike::device::{
-    Chip, Chips, Firmware, FlashOptions, Layout, LayoutOptions, Plan, PlanOptions, flash,
-};
+use tinyspike::device::{Firmware, Layout, LayoutOptions, Plan, PlanOptions, flash};
 use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::elf::{Program, without_debug};
 use tinyspike_board::firmware::{App, app};
 use tinyspike_board::memory::Memory;
 use tinyspike_board::prebuilt;
-use tinyspike_board::relocate::relocate;
+use tinyspike_board::relocate::{FOUND, relocate};
 use tinyspike_firmware::kernels::families;
+use tinyspike_tests::bench::{chip, flash_options};
 use tinyspike_tests::mnist;
-
-fn chip(machine: Machine) -> Chip {
-    let mut chips = Chips::builtin();
-    if let Some(text) = machine.chip_description() {
-        chips.add_yaml(machine.name(), text).unwrap();
-    }
-    chips.find(machine.chip()).unwrap()
-}
 
 /// An application, ready to be moved, and its memory.
 fn movable(target: &str, key: Option<&[u8; 32]>) -> (Vec<u8>, Memory) {
@@ -85,8 +75,7 @@ fn moves_as_the_linker_links(machine: Machine, signed: bool) {
             Program::parse(&linked).unwrap(),
         );
         assert!(program.segments == expected.segments, "{to:x?}");
-        let others = ["_SEGGER_RTT", "_tinyspike_memory", "_tinyspike_public_key"];
-        for name in to.symbols().map(|(name, _)| name).into_iter().chain(others) {
+        for name in to.symbols().map(|(name, _)| name).into_iter().chain(FOUND) {
             assert_eq!(program.symbol(name), expected.symbol(name), "{name}");
         }
         // What was moved can be moved again.
@@ -147,11 +136,7 @@ fn a_moved_application_runs_on_a_board() {
     let firmware = Firmware::read(elf.path()).unwrap();
     let plan = Plan::new(&chip, &image, Some(&firmware), &PlanOptions::default()).unwrap();
     let board = Board::start(machine, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
-    let options = FlashOptions {
-        probe: Some(board.probe_selector().parse().unwrap()),
-        timeout: Duration::from_secs(30),
-        ..FlashOptions::default()
-    };
-    let flashed = flash(&plan, &options, &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
+    let flashed =
+        flash(&plan, &flash_options(&board), &mut |_| ()).unwrap_or_else(|e| panic!("{e}"));
     assert!(flashed.trial.is_some());
 }
