@@ -93,11 +93,7 @@ pub fn predict(family: &Family, unit: Unit, image: &Image<'_>, run: &Run) -> Pre
         prediction.ensembles[at] += prices.neurons(at, e);
     }
     for c in &network.connections {
-        let way = match (c.pre, c.layout) {
-            (Pre::Counts(_), _) | (Pre::Input(_), Layout::Tiles) => Way::Dense,
-            _ => Way::Events,
-        };
-        let price = prices.connection(c, c.layout, way);
+        let price = prices.connection(c, c.layout, Way::of(c));
         match c.pre {
             Pre::Input(i) => prediction.inputs[usize::from(i)] += price,
             Pre::Ensemble(e) | Pre::Counts(e) => prediction.ensembles[usize::from(e)] += price,
@@ -119,6 +115,16 @@ fn state(image: &Image<'_>) -> f64 {
 enum Way {
     Events,
     Dense,
+}
+
+impl Way {
+    /// The way of a packed connection. What an input brings in tiles is always computed densely.
+    const fn of(c: &Connection) -> Self {
+        match (c.pre, c.layout) {
+            (Pre::Counts(_), _) | (Pre::Input(_), Layout::Tiles) => Self::Dense,
+            _ => Self::Events,
+        }
+    }
 }
 
 /// Prices of the parts of an image.
@@ -500,8 +506,28 @@ pub struct Choice {
 /// Share of all connections' cycles that dense ones must save together: what computes them takes 8 KB of the device's flash.
 const WORTH: f64 = 0.1;
 
-/// Instructions and cycles of a connection, by events and densely, and whether it can be dense.
-type Priced = ([(f64, f64); 2], bool);
+/// A connection's price both ways.
+struct Priced {
+    /// Instructions and cycles, each by events and densely.
+    both: [(f64, f64); 2],
+    /// `true` if it can be dense.
+    able: bool,
+    /// `true` if it cannot be anything else: the family has no other kernel for such an input.
+    only: bool,
+    /// The way that it is packed for.
+    packed: Way,
+}
+
+impl Priced {
+    fn cycles(&self, way: Way) -> f64 {
+        let (events, dense) = self.both[1];
+        if way == Way::Dense { dense } else { events }
+    }
+
+    fn is_cheaper(&self) -> bool {
+        self.able && !self.only && self.cycles(Way::Dense) < self.cycles(Way::Events)
+    }
+}
 
 /// Prices each connection of a network both ways, by what happened in `run` on its image, and makes those dense that are
 /// cheaper so, if that saves a tenth of all.
@@ -543,8 +569,9 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
         if let Pre::Counts(_) = packed.pre {
             shape.values = Values::Counts;
         }
+        let fastest = family.layout(&shape);
         // What is not dense and has no kernel of its own runs in plain Rust.
-        let by_events = match family.layout(&shape) {
+        let by_events = match fastest {
             Layout::Tiles => Layout::Rows,
             layout => layout,
         };
@@ -565,13 +592,19 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
             let dense = prices.connection(packed, densely, Way::Dense) + noted(prices, c.pre);
             (events, dense)
         };
-        let both = [price(&instructions), price(&cycles)];
-        priced.push((both, able));
+        let way = Way::of(packed);
+        priced.push(Priced {
+            both: [price(&instructions), price(&cycles)],
+            able,
+            only: !from_population && fastest == Layout::Tiles && way == Way::Dense,
+            packed: way,
+        });
     }
-    let cheaper = |&([_, (events, dense)], able): &Priced| able && dense < events;
-    let all: f64 = priced.iter().map(|([_, (events, _)], _)| events).sum();
-    let saved: f64 = (priced.iter().filter(|one| cheaper(one)))
-        .map(|([_, (events, dense)], _)| events - dense)
+    let all: f64 = (priced.iter())
+        .map(|one| one.cycles(if one.only { Way::Dense } else { Way::Events }))
+        .sum();
+    let saved: f64 = (priced.iter().filter(|one| one.is_cheaper()))
+        .map(|one| one.cycles(Way::Events) - one.cycles(Way::Dense))
         .sum();
     let steps = description.steps;
     let there = description.connections.iter().any(|c| {
@@ -579,16 +612,17 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
         let source = source.and_then(|e| description.ensembles.get(usize::from(e)));
         source.is_some_and(|e| c.sums(e, steps).is_some())
     });
+    let there = there || priced.iter().any(|one| one.only);
     let worth = there || saved >= WORTH * all;
-    let of = |(events, dense), way| if way { dense } else { events };
-    (network.connections.iter().zip(&priced))
-        .map(|(c, one)| {
-            let &(both, able) = one;
-            let chosen = worth && cheaper(one);
+    let of = |(events, dense), way| if way == Way::Dense { dense } else { events };
+    (priced.iter())
+        .map(|one| {
+            let dense = one.only || worth && one.is_cheaper();
+            let way = if dense { Way::Dense } else { Way::Events };
             Choice {
-                dense: chosen,
-                cycles: (both[1].0, able.then_some(both[1].1)),
-                more: both.map(|price| of(price, chosen) - of(price, c.dense)),
+                dense,
+                cycles: (one.both[1].0, one.able.then_some(one.both[1].1)),
+                more: one.both.map(|price| of(price, way) - of(price, one.packed)),
             }
         })
         .collect()
