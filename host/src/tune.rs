@@ -1,15 +1,15 @@
 //! Graph + samples → the cheapest image that keeps the accuracy.
 //!
 //! The samples are split into a fit part, from which ranges, biases and roundings follow, and a held-out
-//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy if
-//! two estimates of its drop against the float network stay within the bound: one counts samples, lost
-//! and gained, gains beyond the losses for luck, and adds one standard error; the other sets the spread
-//! of the outputs' errors against the float network's margins and predicts how many classes change, of
-//! which half are taken for lost. The second rests on all samples, not only the few whose class
-//! did change, so it finds out candidates that were lucky. Of those that keep the accuracy, the one with the
-//! fewest predicted instructions is taken. First a grid of steps and counts is screened on a part of the
-//! held-out samples; then the best ones are refined a setting at a time: counts and clips of single
-//! layers, input bits, how far channels are balanced.
+//! part, on which every candidate runs with the device's own engine. A candidate keeps the accuracy if its
+//! drop against the float network is within the bound with a certainty of nine in ten. Two estimates are
+//! weighed for that, each by how far it may err ([`AccuracyDrop`]). One counts samples, lost and gained. The other sets
+//! the spread of the outputs' errors against the float network's margins, and predicts which classes change,
+//! and whether the right one is lost. It rests on all samples, not only the few whose class did change, so it
+//! finds out candidates that were lucky. Of those that keep the accuracy, the one with the fewest predicted
+//! instructions is taken. First a grid of steps and counts is screened on a part of the held-out samples;
+//! then the best ones are refined a setting at a time: counts and clips of single layers, input bits, how far
+//! channels are balanced.
 //!
 //! The choice among many candidates by the same samples still favours lucky ones, and a network shows
 //! smaller drops on what it was trained on: data that it has not seen is the better choice.
@@ -71,12 +71,16 @@ const BALANCES: [f64; 3] = [0.0, 0.5, 1.0];
 /// a step.
 const SMALL: f64 = 0.02;
 const FINE: u8 = 47;
-/// Share of the samples that change their class which counts as lost. The float network is torn between two
-/// classes there, and about as often wrong as right.
+/// Standard deviations between the expected drop and the bound: nine in ten of a normal distribution are below.
+const CERTAINTY: f64 = 1.281_55;
+/// Share of changed classes that counts as lost if nobody knows which is right: a float network that is torn between two
+/// classes is about as often wrong as right.
 const LOST: f64 = 0.5;
-/// A screening's risk that is below this share of the bound is low enough.
+/// Standard deviation of the drop that margins predict, as a share of it.
+const MARGINS_ERROR: f64 = 0.25;
+/// A screening's expected drop that is below this share of the bound is low enough.
 const FINE_RISK: f64 = 0.6;
-/// A screening's risk may exceed the bound by so much.
+/// A screening's expected drop may exceed the bound by so much.
 const HOPE: f64 = 1.3;
 /// Bits of weights that lie two to a byte.
 const NIBBLE_BITS: u8 = 4;
@@ -243,17 +247,68 @@ impl Paired {
     /// samples without a difference do not pass for certainty.
     #[must_use]
     pub fn error(&self) -> f64 {
-        let n = self.samples.max(1) as f64;
-        let differ = (self.lost + self.gained + 1) as f64;
-        let drop = self.drop();
-        ((differ / n - drop * drop) / n).max(0.0).sqrt()
+        AccuracyDrop::counted(self, 0.0).sqrt()
     }
 
-    /// The drop, at least 0, plus its standard error. Quantization does not make a network better: a gain
-    /// is luck, and so in part is having been chosen.
+    /// The drop, at least 0, plus its standard error: what an early exit may not raise beyond the bound.
+    fn upper(&self) -> f64 {
+        self.drop().max(0.0) + self.error()
+    }
+
+    /// The share of samples that only one of the two has right.
+    #[must_use]
+    pub fn differing(&self) -> f64 {
+        (self.lost + self.gained) as f64 / self.samples.max(1) as f64
+    }
+}
+
+/// What is known of the accuracy that a candidate loses against the float network, as a share of all samples.
+///
+/// Two estimates are weighed by the inverse of their variances. The drop that was counted errs by chance: its
+/// variance is that of a paired difference, with as many differing samples as were seen or as margins predict. The drop
+/// that margins predict errs as a model does, by a share of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccuracyDrop {
+    /// Mean of what the drop may be.
+    pub expected: f64,
+    /// Its standard deviation.
+    pub error: f64,
+}
+
+impl AccuracyDrop {
+    /// Weighs the counted drop against the one that margins predict: `lost` is the share of samples lost less those gained,
+    /// `changed` that of samples whose class changes.
+    #[must_use]
+    pub fn estimate(paired: &Paired, lost: f64, changed: f64) -> Self {
+        let counted = Self::counted(paired, changed).max(f64::MIN_POSITIVE);
+        // A class that changes may be lost or gained: what margins say of that errs, too.
+        let one = 1.0 / paired.samples.max(1) as f64;
+        let by_margins = (MARGINS_ERROR * changed.max(one)).powi(2);
+        let weight = counted / (counted + by_margins);
+        Self {
+            expected: lost * weight + paired.drop() * (1.0 - weight),
+            error: (counted * by_margins / (counted + by_margins)).sqrt(),
+        }
+    }
+
+    /// The variance of a counted drop, if at least a share `changed` of the samples would differ in the mean. One more
+    /// differs than was seen: few samples without a difference are no certainty.
+    fn counted(paired: &Paired, changed: f64) -> f64 {
+        let n = paired.samples.max(1) as f64;
+        let differing = paired.differing().max(changed) + 1.0 / n;
+        ((differing - paired.drop() * paired.drop()) / n).max(0.0)
+    }
+
+    /// The drop that is not exceeded with a certainty of nine in ten.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        self.drop().max(0.0) + self.error()
+        self.expected + CERTAINTY * self.error
+    }
+
+    /// The chance that the drop exceeds a bound.
+    #[must_use]
+    pub fn risk(&self, bound: f64) -> f64 {
+        tail((bound - self.expected) / self.error.max(f64::MIN_POSITIVE))
     }
 }
 
@@ -275,6 +330,9 @@ pub struct Point {
     pub accuracy: f64,
     /// Against the float network.
     pub paired: Paired,
+    /// The share of samples that its errors would lose against the float network, less those gained, as margins and the
+    /// spread of errors predict; 0 if outputs are values.
+    pub lost: f64,
     /// The share of samples that its errors would put into another class than the float network does, as
     /// margins and the spread of errors predict. Of outputs that are values, their root mean squared
     /// error relative to the standard deviation.
@@ -293,6 +351,20 @@ pub struct Point {
     pub ram_bytes: usize,
     /// The image.
     pub flash_bytes: usize,
+}
+
+impl Point {
+    /// What is known of the accuracy that it loses; of outputs that are classes. Without labels each class that changes is taken
+    /// for half a loss.
+    #[must_use]
+    pub fn drop(&self, labelled: bool) -> AccuracyDrop {
+        let drop = AccuracyDrop::estimate(&self.paired, self.lost, self.risk);
+        let weight = if labelled { 1.0 } else { LOST };
+        AccuracyDrop {
+            expected: weight * drop.expected,
+            error: weight * drop.error,
+        }
+    }
 }
 
 /// Result of a search.
@@ -315,7 +387,6 @@ pub struct Tuning {
     /// The predicted instructions of an int8 network that computes everything.
     pub dense_instructions: f64,
     /// `true` if outputs are values, whose error is judged and not a class.
-    #[serde(skip)]
     pub scalar: bool,
     /// Samples that ranges and biases follow from.
     #[serde(skip)]
@@ -493,6 +564,16 @@ struct Made {
     choices: Vec<Choice>,
 }
 
+/// A sample's first class before its second.
+struct Lead {
+    /// In the float network.
+    float: f64,
+    /// What the spiking network's lead is more.
+    error: f64,
+    /// Samples that are lost if the second class is taken for the first: 1, 0, or -1 if it is the right one.
+    lost: f64,
+}
+
 impl Task {
     /// Splits the samples, and prepares what candidates are made of.
     ///
@@ -630,15 +711,16 @@ impl Task {
         if self.by_error {
             return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
         }
-        point.risk * LOST - self.options.max_drop
+        let weight = if self.labelled { 1.0 } else { LOST };
+        weight * point.lost - self.options.max_drop
     }
 
-    /// Excess of a candidate over the bound on the drop, by either measure, or over that on the error.
+    /// Excess of a candidate over the bound on the drop, or over that on the error.
     fn excess(&self, point: &Point) -> f64 {
         if self.by_error {
             return self.excess_by_margins(point);
         }
-        point.paired.upper().max(point.risk * LOST) - self.options.max_drop
+        point.drop(self.labelled).upper() - self.options.max_drop
     }
 
     fn fits(&self, point: &Point) -> bool {
@@ -650,12 +732,16 @@ impl Task {
     /// Quantity that refinement makes smaller: the instructions, and a price for what misses the bounds.
     fn price(&self, p: &Point, excess: f64) -> f64 {
         let missed = (excess / self.options.max_drop.max(f64::MIN_POSITIVE)).max(0.0);
+        p.instructions * (1.0 + MISSED * missed + TOO_LARGE * self.over_budget(p))
+    }
+
+    /// The bytes beyond each budget, as a share of it.
+    fn over_budget(&self, p: &Point) -> f64 {
         let over = |limit: Option<u64>, used: usize| {
             limit.map_or(0.0, |l| (used as f64 / l.max(1) as f64 - 1.0).max(0.0))
         };
         let Budgets { ram, flash } = self.options.budgets;
-        let large = over(ram, p.ram_bytes) + over(flash, p.flash_bytes);
-        p.instructions * (1.0 + MISSED * missed + TOO_LARGE * large)
+        over(ram, p.ram_bytes) + over(flash, p.flash_bytes)
     }
 
     /// Tells whether a screening promises less than another.
@@ -665,12 +751,17 @@ impl Task {
     }
 
     /// Tells whether `a` is to be preferred: what keeps the bounds, then what is cheap; if neither keeps them,
-    /// what comes closer.
+    /// what comes closer, first to the budgets.
     fn better(&self, a: &Point, b: &Point) -> bool {
         let rank = |p: &Point| (self.passes(p), self.fits(p));
         match rank(a).cmp(&rank(b)) {
             std::cmp::Ordering::Equal if self.passes(a) => a.instructions < b.instructions,
-            std::cmp::Ordering::Equal => self.excess(a) < self.excess(b),
+            std::cmp::Ordering::Equal => {
+                let large = self.over_budget(a).total_cmp(&self.over_budget(b));
+                large
+                    .then(self.excess(a).total_cmp(&self.excess(b)))
+                    .is_lt()
+            }
             order => order.is_gt(),
         }
     }
@@ -680,8 +771,8 @@ impl Task {
         if self.by_error {
             return p.risk <= self.options.max_error * HOPE;
         }
-        p.paired.drop() - p.paired.error() <= self.options.max_drop
-            && p.risk * LOST <= self.options.max_drop * HOPE
+        let (drop, bound) = (p.drop(self.labelled), self.options.max_drop);
+        drop.expected - drop.error <= bound && self.excess_by_margins(p) + bound <= bound * HOPE
     }
 
     /// Tells whether a screening leaves no doubt that a candidate keeps the bound.
@@ -689,7 +780,8 @@ impl Task {
         if self.by_error {
             return p.risk <= self.options.max_error * FINE_RISK;
         }
-        self.hopeful(p) && p.risk * LOST <= self.options.max_drop * FINE_RISK
+        let bound = self.options.max_drop;
+        self.hopeful(p) && self.excess_by_margins(p) + bound <= bound * FINE_RISK
     }
 
     /// Steps, and the counts that are tried with them, both ascending.
@@ -832,6 +924,8 @@ impl Task {
         let steps: usize = run.trials.iter().map(Trial::steps).sum();
         let choices = cost::choices(quantized, image, &run);
         let more = |unit: usize| choices.iter().map(|c| c.more[unit]).sum::<f64>();
+        let unit = scale_value(image.description().outputs[0].scale);
+        let (risk, lost) = self.risk(&run.trials, unit);
         let point = Point {
             setting: Setting {
                 exit_margin: exit.unwrap_or(0),
@@ -839,10 +933,8 @@ impl Task {
             },
             accuracy: float_right as f64 / samples - paired.drop(),
             paired,
-            risk: self.risk(
-                &run.trials,
-                scale_value(image.description().outputs[0].scale),
-            ),
+            lost,
+            risk,
             instructions: cost::instructions(self.options.target, image, &run) + more(0),
             cycles: cost::cycles(self.options.target, image, &run) + more(1),
             synaptic_ops: ops as f64 / samples,
@@ -855,11 +947,12 @@ impl Task {
     }
 
     /// The share of samples whose class the errors would change: for each the chance that a normal error
-    /// of the lead, as wide as it is at small margins, exceeds the float network's margin. `unit` is
-    /// what one unit of an output stands for.
+    /// of the lead, as wide as it is at small margins, exceeds the float network's margin. Then the share that would be lost
+    /// by that, less what would be gained: where the float network is wrong, its second class may be the right one.
+    /// `unit` is what one unit of an output stands for. Of outputs that are values, their error, and 0.
     ///
     /// A count of changed classes says little if they are few; this uses all samples.
-    fn risk(&self, trials: &[Trial], unit: f64) -> f64 {
+    fn risk(&self, trials: &[Trial], unit: f64) -> (f64, f64) {
         let classes = self.classes;
         let in_units =
             |trial: &Trial, value: &i32| f64::from(*value) * unit / trial.steps().max(1) as f64;
@@ -868,17 +961,30 @@ impl Task {
             let outputs = trials
                 .iter()
                 .flat_map(|t| t.outputs.iter().map(|v| in_units(t, v)));
-            return relative_error(reference, classes, outputs);
+            return (relative_error(reference, classes, outputs), 0.0);
         }
         let float = self.outputs.chunks(classes.max(1)).zip(&self.float);
-        let mut leads: Vec<(f64, f64)> = trials
+        let mut leads: Vec<Lead> = trials
             .iter()
             .zip(float)
-            .map(|(trial, (float, &first))| {
+            .zip(&self.wanted)
+            .map(|((trial, (float, &first)), &wanted)| {
+                let lost = |second: usize| {
+                    if first == wanted {
+                        1.0
+                    } else if second == wanted {
+                        -1.0
+                    } else {
+                        0.0
+                    }
+                };
                 if let ([float], Some(value)) = (float, trial.outputs.first()) {
                     // The lead of a sign is the distance to the threshold.
-                    let lead = f64::from(float.abs());
-                    return (lead, (in_units(trial, value) - f64::from(*float)).abs());
+                    return Lead {
+                        float: f64::from(float.abs()),
+                        error: in_units(trial, value) - f64::from(*float),
+                        lost: lost(1 - first.min(1)),
+                    };
                 }
                 let second = (0..classes)
                     .filter(|c| *c != first)
@@ -887,15 +993,23 @@ impl Task {
                 let lead = f64::from(float[first]) - f64::from(float[second]);
                 let value = |c: usize| trial.outputs.get(c).map_or(0.0, |v| f64::from(*v));
                 let unit = unit / trial.steps().max(1) as f64;
-                (lead, (value(first) - value(second)) * unit - lead)
+                Lead {
+                    float: lead,
+                    error: (value(first) - value(second)) * unit - lead,
+                    lost: lost(second),
+                }
             })
             .collect();
-        leads.sort_by(|a, b| a.0.total_cmp(&b.0));
+        leads.sort_by(|a, b| a.float.total_cmp(&b.float));
         let near = (leads.len() / NEAR).max(1);
-        let squares: f64 = leads.iter().take(near).map(|l| l.1 * l.1).sum();
+        let squares: f64 = leads.iter().take(near).map(|l| l.error * l.error).sum();
         let spread = (squares / near as f64).sqrt().max(f64::MIN_POSITIVE);
-        let chances = leads.iter().map(|l| tail(l.0 / spread));
-        chances.sum::<f64>() / leads.len().max(1) as f64
+        let (changed, lost) = leads.iter().fold((0.0, 0.0), |(changed, lost), lead| {
+            let chance = tail(lead.float / spread);
+            (changed + chance, lost + chance * lead.lost)
+        });
+        let samples = leads.len().max(1) as f64;
+        (changed / samples, lost / samples)
     }
 
     /// The first samples' classes against the float network's.
@@ -1077,6 +1191,10 @@ impl Search<'_> {
         loop {
             let mut moves = self.task.moves(&best.setting);
             random.shuffle(&mut moves);
+            // What is too large gets smaller first.
+            if !self.task.fits(&best) {
+                moves.sort_by_key(|moved| moved.weight_bits == best.setting.weight_bits);
+            }
             let mut improved = false;
             self.prefetch(&moves, self.task.sizes.screen);
             let promising = self.promising(&moves, &best_screened);
@@ -1270,30 +1388,40 @@ impl fmt::Display for Tuning {
 impl Tuning {
     /// The certainty that the drop stays within the bound.
     fn explain_drop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paired = &self.chosen.paired;
+        let labelled = self.float_accuracy.is_some();
+        let (paired, drop) = (&self.chosen.paired, self.chosen.drop(labelled));
         let bound = self.options.max_drop * 100.0;
         writeln!(
             f,
-            "the drop is {:+.2} points with a standard error of {:.2} ({} samples lost, {} gained)",
+            "expected drop {:.2} points with a standard error of {:.2}: {:+.2} was counted ({} samples lost, {} gained), \
+             {:+.2} follows from the margins of all {}",
+            drop.expected * 100.0,
+            drop.error * 100.0,
             paired.drop() * 100.0,
-            paired.error() * 100.0,
             paired.lost,
-            paired.gained
+            paired.gained,
+            self.chosen.lost * 100.0,
+            paired.samples
         )?;
+        if !labelled {
+            writeln!(
+                f,
+                "without labels each class that changes is taken for half a loss, since a network that is torn between two \
+                 classes is often wrong"
+            )?;
+        }
+        let exceeds = drop.risk(self.options.max_drop) * 100.0;
         if self.kept {
             writeln!(
                 f,
-                "with one standard error that is {:.2}; by the margins {:.2} of 100 samples change their \
-                 class, of which half count as lost: both are within {bound:.2}. It is somewhat less \
-                 certain as it is the best of many, and if the network was trained on these samples",
-                paired.upper() * 100.0,
-                self.chosen.risk * 100.0
+                "the chance that it exceeds {bound:.2} is {exceeds:.0} %. It is somewhat larger, as this is the best of \
+                 many, and if the network was trained on these samples"
             )?;
         } else {
             writeln!(
                 f,
-                "no candidate can be shown to stay within {bound:.2} points on {} samples; this one comes \
-                 closest. More calibration samples make the standard error smaller",
+                "no candidate stays within {bound:.2} points with a certainty of nine in ten on {} samples; this one comes \
+                 closest (a chance of {exceeds:.0} % to exceed it). More calibration samples make the standard error smaller",
                 paired.samples
             )?;
         }
