@@ -5,9 +5,10 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    Channel, Connection, Convolution, Dense, Description, Ensemble, HEADER_LEN, Header, Inbox,
-    Initial, Input, LEAK_PIECES, LeftOut, Lif, NOWHERE, Neuron, Output, Post, Pre, Readout,
-    Rectified, Section, SourceMap, Synapse, Transform, Width, Window,
+    Channel, Charge, Connection, Convolution, CubaLif, Dense, Description, Ensemble, Firing,
+    HEADER_LEN, Header, Inbox, Initial, Input, LEAK_PIECES, LeftOut, Lif, MAX_EVENT_SHIFT,
+    MAX_SPIKES, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified, Reset, Section, SourceMap,
+    Synapse, Traits, Transform, Width, Window,
 };
 use tinyspike_shared::weights::Layout;
 use tinyspike_tests::numbers::Numbers;
@@ -287,6 +288,77 @@ impl Generator {
         }
     }
 
+    /// Current-based neurons, as networks that were trained with spikes have them.
+    fn current_based(&mut self, shape: Shape) -> Ensemble {
+        let neurons = volume(shape);
+        let channels = match self.below(5) {
+            0 => 1,
+            1 => neurons,
+            _ => shape[2].into(),
+        };
+        let calm = self.calm;
+        let shift = |g: &mut Self| g.range(0, if calm { 4 } else { MAX_EVENT_SHIFT.into() }) as u8;
+        let traits = [
+            Traits::LEAKS,
+            Traits::RECURRENT,
+            Traits::SHARED,
+            Traits::FLOORED,
+        ];
+        let kind = CubaLif {
+            event_shift: shift(self),
+            charge: self.pick(&[
+                Charge::Direct,
+                Charge::Now,
+                Charge::Now,
+                Charge::Last,
+                Charge::Decayed,
+            ]),
+            firing: self.pick(&[Firing::Above, Firing::Above, Firing::From, Firing::Never]),
+            reset: self.pick(&[
+                Reset::To,
+                Reset::Losing,
+                Reset::Subtract,
+                Reset::Late,
+                Reset::Blocking,
+                Reset::Nothing,
+            ]),
+            traits: traits.into_iter().fold(Traits::default(), |all, one| {
+                let percent = if one == Traits::LEAKS { 80 } else { 35 };
+                all.and(one, self.chance(percent))
+            }),
+        };
+        let number = |g: &mut Self, most: usize| match calm {
+            true => g.range(0, 2 * most) as i32 - most as i32,
+            false => g.numbers.draw() as i32,
+        };
+        let most = if calm { 3000 } else { i32::MAX as usize };
+        let mut params = self.words(channels, |g| g.range(1, most) as i32);
+        params.extend(self.words(channels, |g| number(g, 100)));
+        let row = if kind.shared() { 1 } else { channels };
+        for at in 0..kind.rows() {
+            params.extend(self.words(row, |g| match at {
+                // Decays, then reset potentials and floors: two of 16 bits.
+                0 => g.numbers.draw() as i32,
+                1 => number(g, 100) & 0xffff | number(g, 1000) << 16,
+                _ => number(g, 1000),
+            }));
+        }
+        Ensemble {
+            neurons: neurons as u32,
+            channels: channels as u32,
+            width: Width::I32,
+            max_count: self.pick(&[1, 1, 2, MAX_SPIKES]),
+            current_shift: shift(self) as i8,
+            initial: Initial::Zero,
+            neuron: Neuron::CubaLif(kind),
+            inbox: None,
+            params: self.section(&params, false).offset,
+            potential_min: i32::MIN,
+            potential_max: i32::MAX,
+            scale: self.scale(),
+        }
+    }
+
     fn output(&mut self, shape: Shape, steps: u16, exact: bool) -> Output {
         let size = volume(shape);
         let shown = steps == 0 || exact;
@@ -453,8 +525,9 @@ impl Generator {
             (Pre::Input(at as u8), parts.inputs[at], 0)
         } else {
             let at = self.below(count);
-            // Back to what shows the step before.
-            let back = self.chance(15);
+            // Back to what shows the step before, or to neurons that events reach at any time.
+            let ready = matches!(network.ensembles[at].neuron, Neuron::CubaLif(_));
+            let back = self.chance(if ready { 50 } else { 15 });
             let first = if back { 0 } else { at + 1 };
             (Pre::Ensemble(at as u8), parts.ensembles[at], first)
         };
@@ -518,6 +591,7 @@ impl Generator {
 
     fn image(mut self) -> Vec<u8> {
         let exact = self.chance(35);
+        let temporal = exact && self.chance(45);
         let shapes = |g: &mut Self, count| (0..count).map(|_| g.shape()).collect::<Vec<Shape>>();
         let inputs = if self.chance(80) { 1 } else { self.range(1, 4) };
         let ensembles = self.range(0, 5);
@@ -535,7 +609,9 @@ impl Generator {
         let labels = b"x\n".repeat(inputs + ensembles + outputs);
         let mut network = Network {
             labels: &labels,
-            steps: self.pick(if exact {
+            steps: self.pick(if temporal {
+                &[0]
+            } else if exact {
                 &[0, 1, 2, 5]
             } else {
                 &[1, 1, 2, 2, 3, 5]
@@ -573,7 +649,10 @@ impl Generator {
         }
         for &shape in &parts.ensembles {
             let exact = exact && self.chance(80);
-            let ensemble = self.ensemble(shape, exact);
+            let ensemble = match temporal && exact {
+                true => self.current_based(shape),
+                false => self.ensemble(shape, exact),
+            };
             assert!(network.ensembles.push(ensemble).is_ok());
         }
         for &shape in &parts.outputs {
@@ -684,6 +763,23 @@ mod tests {
     use tinyspike::ImageBuf;
 
     use super::*;
+
+    #[test]
+    fn kinds_of_neurons_are_among_them() {
+        let images: Vec<Vec<u8>> = (0..400).map(image).collect();
+        let all = images.iter().filter_map(|bytes| ImageBuf::new(bytes).ok());
+        let kinds: Vec<Neuron> = all
+            .flat_map(|bytes| {
+                let image = bytes.image();
+                let ensembles = image.description().ensembles.iter();
+                ensembles.map(|e| e.neuron).collect::<Vec<_>>()
+            })
+            .collect();
+        let count = |of: fn(&Neuron) -> bool| kinds.iter().filter(|kind| of(kind)).count();
+        assert!(count(|n| matches!(n, Neuron::CubaLif(_))) > 30);
+        assert!(count(|n| matches!(n, Neuron::Lif(_))) > 10);
+        assert!(count(|n| matches!(n, Neuron::IntegrateAndFire)) > 100);
+    }
 
     #[test]
     fn most_images_pass_the_checks_and_a_few_do_not() {

@@ -1,6 +1,9 @@
 //! The two ends of the protocol between host and device, each with a partner that says anything.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -8,9 +11,13 @@ use serde::ser::SerializeTuple as _;
 use serde::{Serialize, Serializer};
 use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
 use tinyspike::device::session::{Link, Lost, Patience, Session};
-use tinyspike_firmware::serve::{Board, Build, Device};
-use tinyspike_shared::accept::Start;
-use tinyspike_shared::wire::{self, Clock, Head, MAX_FRAME, Receiver, Request, Response, Watch};
+use tinyspike_firmware::serve::{Board, Build, Device, Slots};
+use tinyspike_firmware::update::Updater;
+use tinyspike_shared::accept::{Refusal, Start, Terms};
+use tinyspike_shared::slots::{Flash, Slot, SlotLayout};
+use tinyspike_shared::wire::{
+    self, Clock, Head, INPUT_CHUNK, MAX_FRAME, Receiver, Request, Response, UpdateFault, Watch,
+};
 
 use crate::seeds::SeedError;
 use crate::{Outcome, seeds};
@@ -78,12 +85,111 @@ fn messages<M: Serialize>(messages: &[M]) -> Vec<u8> {
 }
 
 /// A chip that hears a stream and keeps what is said.
-struct Chip {
+struct Chip<'a> {
     heard: VecDeque<u8>,
     said: Vec<u8>,
+    slots: &'a mut dyn Slots,
 }
 
-impl Board for Chip {
+/// Flash in memory.
+#[derive(Clone)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+/// An access beyond it.
+struct Beyond;
+
+impl Memory {
+    fn at<T>(&self, place: Range<usize>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T, Beyond> {
+        self.0.borrow_mut().get_mut(place).map(work).ok_or(Beyond)
+    }
+}
+
+impl Flash for Memory {
+    type Error = Beyond;
+
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), Beyond> {
+        let from = address as usize;
+        self.at(from..from + bytes.len(), |there| {
+            bytes.copy_from_slice(there);
+        })
+    }
+
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), Beyond> {
+        let place = addresses.start as usize..addresses.end as usize;
+        self.at(place, |there| there.fill(0xff))
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Beyond> {
+        let from = address as usize;
+        self.at(from..from + bytes.len(), |there| {
+            there.copy_from_slice(bytes);
+        })
+    }
+}
+
+/// Two slots of a device that runs the small image from the first.
+struct Store {
+    memory: Memory,
+    layout: SlotLayout,
+}
+
+impl Store {
+    const SECTOR: u32 = 1024;
+
+    fn new() -> Self {
+        let slot = (IMAGE.len() as u32).next_multiple_of(Self::SECTOR);
+        let journal = 2 * slot;
+        let mut memory = vec![0xff; (journal + 2 * Self::SECTOR) as usize];
+        memory[..IMAGE.len()].copy_from_slice(&IMAGE);
+        Self {
+            memory: Memory(Rc::new(RefCell::new(memory))),
+            layout: SlotLayout {
+                slots: [0..slot, slot..journal],
+                state: [
+                    journal..journal + Self::SECTOR,
+                    journal + Self::SECTOR..journal + 2 * Self::SECTOR,
+                ],
+                write_size: 8,
+            },
+        }
+    }
+
+    fn bytes(&self, slot: Slot) -> Vec<u8> {
+        let place = self.layout.slot(slot);
+        self.memory.0.borrow()[place.start as usize..place.end as usize].to_vec()
+    }
+
+    /// Tells why the image in a slot may not run.
+    fn accept(&self, slot: Slot, minimum: u32) -> Result<(), Refusal> {
+        let bytes = aligned_copy(&self.bytes(slot));
+        let image: Result<Image<'_>, _> = Terms::version(minimum).accept(&bytes);
+        image.map(|_| ())
+    }
+}
+
+/// Slots that never switch to an image which may not run.
+struct Checked<'a> {
+    slots: &'a mut dyn Slots,
+    store: &'a Store,
+}
+
+impl Slots for Checked<'_> {
+    fn clear(&mut self, length: u32) -> Result<(), UpdateFault> {
+        self.slots.clear(length)
+    }
+
+    fn store(&mut self, offset: u32, bytes: &[u8]) -> Result<(), UpdateFault> {
+        self.slots.store(offset, bytes)
+    }
+
+    fn switch(&mut self, minimum: u32) -> Result<Slot, UpdateFault> {
+        let slot = self.slots.switch(minimum)?;
+        assert!(self.store.accept(slot, minimum).is_ok(), "it may not run");
+        Ok(slot)
+    }
+}
+
+impl Board for Chip<'_> {
     fn receive(&mut self, bytes: &mut [u8]) -> usize {
         let count = bytes.len().min(self.heard.len());
         for (place, byte) in bytes.iter_mut().zip(self.heard.drain(..count)) {
@@ -111,6 +217,10 @@ impl Board for Chip {
     fn stack_high_water(&self) -> u32 {
         1024
     }
+
+    fn slots(&mut self) -> Option<&mut dyn Slots> {
+        Some(self.slots)
+    }
 }
 
 /// A small image for the device.
@@ -125,8 +235,13 @@ static IMAGE: LazyLock<AlignedBytes> = LazyLock::new(|| {
     aligned_copy(small.map_or(&[], Vec::as_slice))
 });
 
-/// A device whose host says anything.
+/// A device whose host says anything. Whatever that is, the running image stays, and none is switched to that may not run.
 pub(crate) fn device(bytes: &[u8]) -> Outcome {
+    let store = Store::new();
+    let running = store.bytes(Slot::A);
+    let accept = |slot, minimum| store.accept(slot, minimum);
+    let slots = Updater::new(&store.layout, store.memory.clone(), Slot::A, accept);
+    let mut slots = slots.unwrap_or_else(|e| panic!("{e:?}"));
     let image = Image::parse(&IMAGE).unwrap_or_else(|e| panic!("{e}"));
     let mut memory = vec![0; 1 << 16];
     let build = Build {
@@ -143,6 +258,10 @@ pub(crate) fn device(bytes: &[u8]) -> Outcome {
     let mut chip = Chip {
         heard: heard.into(),
         said: Vec::new(),
+        slots: &mut Checked {
+            slots: &mut slots,
+            store: &store,
+        },
     };
     while !chip.heard.is_empty() {
         device.poll(&mut chip);
@@ -158,6 +277,10 @@ pub(crate) fn device(bytes: &[u8]) -> Outcome {
         }
     }
     assert_eq!(receiver.damaged(), 0);
+    assert!(
+        store.bytes(Slot::A) == running,
+        "the running image has changed"
+    );
     outcome
 }
 
@@ -169,7 +292,27 @@ pub(crate) fn requests() -> Result<Vec<Vec<u8>>, SeedError> {
         bytes: &input,
     };
     let (echo, ensemble, first) = (5, 0, 0);
+    let length = IMAGE.len() as u32;
+    let pieces = IMAGE.chunks(INPUT_CHUNK).zip((0..).step_by(INPUT_CHUNK));
+    let pieces = pieces.map(|(bytes, offset)| Request::Store { offset, bytes });
+    let update: Vec<Request<'_>> = [Request::Clear { length }]
+        .into_iter()
+        .chain(pieces)
+        .chain([Request::Switch { minimum: 0 }, Request::Restart])
+        .collect();
     Ok([
+        messages(&update),
+        messages(&[
+            set,
+            Request::Advance {
+                from_rest: true,
+                watch: Watch::Spikes,
+            },
+            Request::Advance {
+                from_rest: false,
+                watch: Watch::Hashes,
+            },
+        ]),
         messages(&[Request::Hello, Request::Ping { echo }, Request::Stack]),
         messages(&[
             set,
@@ -266,13 +409,19 @@ pub(crate) fn session(bytes: &[u8]) -> Outcome {
         heard: 0,
     };
     let mut session = Session::new(says, 0, patience);
-    let answered = match question % 6 {
+    let answered = match question % 12 {
         0 => session.hello().is_ok(),
         1 => session.ping().is_ok(),
         2 => session.stack().is_ok(),
         3 => session.infer(Watch::Spikes, Duration::ZERO).is_ok(),
         4 => session.step(1, Watch::Hashes, Duration::ZERO).is_ok(),
-        _ => session.potentials(0).is_ok(),
+        5 => session.potentials(0).is_ok(),
+        6 => (session.advance(true, Watch::Spikes, Duration::ZERO)).is_ok(),
+        7 => session.set_input(&[7; 100]).is_ok(),
+        8 => session.clear(5000, Duration::ZERO).is_ok(),
+        9 => session.store(0, &[7; 100]).is_ok(),
+        10 => session.switch(3, Duration::ZERO).is_ok(),
+        _ => session.restart().is_ok(),
     };
     match answered {
         true => Outcome::Accepted,
@@ -280,7 +429,7 @@ pub(crate) fn session(bytes: &[u8]) -> Outcome {
     }
 }
 
-/// The first question of a device that repeats its answer for ever; a multiple of 6.
+/// The first question of a device that repeats its answer for ever; a multiple of 12.
 const ENDLESS: u8 = 240;
 
 /// Answers of a device to each question.
@@ -297,7 +446,30 @@ pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
             at: 1,
             watch: Watch::Hashes,
         },
+        Request::Potentials {
+            ensemble: 0,
+            first: 0,
+        },
+        Request::Advance {
+            from_rest: true,
+            watch: Watch::Spikes,
+        },
+        Request::SetInput {
+            offset: 0,
+            bytes: &[7; 100],
+        },
+        Request::Clear { length: 100 },
+        Request::Store {
+            offset: 0,
+            bytes: &[7; 100],
+        },
+        Request::Switch { minimum: 3 },
+        Request::Restart,
     ];
+    let store = Store::new();
+    let accept = |slot, minimum| store.accept(slot, minimum);
+    let slots = Updater::new(&store.layout, store.memory.clone(), Slot::A, accept);
+    let mut slots = slots.unwrap_or_else(|e| panic!("{e:?}"));
     let mut answers = Vec::new();
     for (question, request) in (0u8..).zip(requests) {
         let mut memory = vec![0; 1 << 16];
@@ -314,6 +486,7 @@ pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
             })
             .into(),
             said: Vec::new(),
+            slots: &mut slots,
         };
         while !chip.heard.is_empty() {
             device.poll(&mut chip);
