@@ -28,7 +28,12 @@ fn project(path: &str) -> PathBuf {
 
 /// Runs a program within the limits. One that exceeds them is killed, and has no exit code.
 fn limited(program: &Path, args: &[&str]) -> Output {
-    let script = format!("ulimit -v {MEMORY} && ulimit -t {SECONDS} && exec \"$0\" \"$@\"");
+    within(MEMORY, program, args)
+}
+
+/// The same within so many KiB.
+fn within(memory: u32, program: &Path, args: &[&str]) -> Output {
+    let script = format!("ulimit -v {memory} && ulimit -t {SECONDS} && exec \"$0\" \"$@\"");
     Command::new("sh")
         .args(["-c", &script])
         .arg(program)
@@ -188,6 +193,54 @@ fn long_chains_are_models() {
     assert_eq!(output.status.code(), Some(0), "{}: {stderr}", output.status);
     let listing = String::from_utf8_lossy(&output.stdout);
     assert!(listing.contains(&format!("relu_{}", LAYERS - 1)));
+}
+
+/// A model that doubles its input so many times, by a layer with the class and arguments.
+fn doubling(class: &str, times: usize) -> Vec<u8> {
+    let mut config = String::from(
+        r#"{"class_name": "Functional", "config": {"name": "f", "layers": [
+        {"class_name": "InputLayer", "config": {"name": "l0", "batch_shape": [null, 4]}, "name": "l0", "inbound_nodes": []}"#,
+    );
+    for layer in 0..times {
+        let tensor = format!(
+            r#"{{"class_name": "__keras_tensor__", "config": {{"keras_history": ["l{layer}", 0, 0]}}}}"#
+        );
+        let next = layer + 1;
+        write!(
+            config,
+            r#", {{"module": "keras.layers", "class_name": "{class}", "config": {{"name": "l{next}", "axis": -1}}, "name": "l{next}",
+            "inbound_nodes": [{{"args": [[{tensor}, {tensor}]], "kwargs": {{}}}}]}}"#
+        )
+        .unwrap();
+    }
+    write!(
+        config,
+        r#"], "input_layers": [["l0", 0, 0]], "output_layers": [["l{times}", 0, 0]]}}}}"#
+    )
+    .unwrap();
+    archive(&config, &bundled("models/mnist_small.keras").1)
+}
+
+#[test]
+fn doublings_cost_what_their_tensors_hold() {
+    let folder = Folder::new();
+    let [added, joined, more] = [("Add", 60), ("Concatenate", 18), ("Concatenate", 26)]
+        .map(|(class, times)| folder.inspect("doubling.keras", &doubling(class, times)));
+    for output in [added, joined] {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{}: {stderr}", output.status);
+    }
+    refused(&more, "elements");
+}
+
+/// An allocation that fails is a paragraph, and leaves nothing behind.
+#[test]
+fn memory_that_is_not_there_is_a_paragraph() {
+    let folder = Folder::new();
+    let model = folder.file("joined.keras", &doubling("Concatenate", 22));
+    let tool = Path::new(env!("CARGO_BIN_EXE_tinyspike"));
+    let output = within(300 << 10, tool, &["inspect", &model]);
+    refused(&output, "bytes of memory left for this command");
 }
 
 #[test]

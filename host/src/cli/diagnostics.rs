@@ -35,6 +35,16 @@ impl Failure {
         self
     }
 
+    /// The reason, in words.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do, if that is known.
+    pub(crate) fn hinted(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// A failure with the remedies that an error knows.
     pub(crate) fn advised(message: impl Into<String>, advice: &[Advice]) -> Self {
         Self::new(message).with(advice)
@@ -80,6 +90,14 @@ pub(crate) fn report(failure: &Failure) -> u8 {
         eprintln!("hint: {}", paragraph(hint));
     }
     1
+}
+
+/// Says that there is no memory of so many bytes, without taking any.
+pub(crate) fn no_memory(bytes: usize) {
+    eprintln!("error: the system has no {bytes} bytes of memory left for this command");
+    eprintln!(
+        "hint: end other programs, raise the limit (ulimit -v), or give it less: fewer samples with --limit or --calibration-samples"
+    );
 }
 
 /// Set if warnings and notes are not printed.

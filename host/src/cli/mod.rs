@@ -17,6 +17,7 @@ mod inputs;
 mod names;
 mod outputs;
 mod progress;
+mod several;
 mod source;
 mod warnings;
 
@@ -50,6 +51,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(failure) => diagnostics::report(&failure),
     }
+}
+
+/// Ends the program, to which the system gives no memory of so many bytes. Files that it had begun to write go.
+pub fn out_of_memory(bytes: usize) -> ! {
+    diagnostics::no_memory(bytes);
+    outputs::remove_temporaries_if_free();
+    std::process::exit(1)
 }
 
 /// Ends the program, which waits for a probe that does not answer.
