@@ -10,7 +10,7 @@ use super::connection::{ask, greet, with_session};
 use super::firmware::Segment;
 use super::plan::{Mode, Plan};
 use super::probe::Selector;
-use super::run::compare;
+use super::run::{compare, largest};
 use super::session::{Identity, Lost, SessionError, StackUse};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
@@ -128,20 +128,11 @@ fn try_out(
         reason: format!("it does not run an inference: {reason}"),
     };
     let image = plan.image.image();
-    let inputs = image.description().inputs.iter();
-    let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
     let mut core = session
         .core(&plan.chip)
         .map_err(|e| failed(e.to_string()))?;
     let report = with_session(&mut core, &plan.rtt, options.timeout, |session| {
-        compare(
-            session,
-            &image,
-            [largest.collect()],
-            None,
-            false,
-            &mut |_| (),
-        )
+        compare(session, &image, [largest(&image)], None, false, &mut |_| ())
     })
     .map_err(|Lost(cause)| failed(cause.to_string()))?
     .ok_or_else(|| failed("its firmware is gone".to_owned()))?

@@ -239,6 +239,13 @@ pub fn run<L: Link>(
     )
 }
 
+/// The largest bytes of all inputs, one behind another: they excite the most neurons.
+pub(super) fn largest(image: &Image<'_>) -> Vec<u8> {
+    let inputs = image.description().inputs.iter();
+    let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
+    largest.collect()
+}
+
 /// Runs inputs on a device and in the emulator, up to the first difference. Each has the bytes of all
 /// inputs of the network, one after another.
 ///

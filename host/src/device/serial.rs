@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use serialport::SerialPort;
@@ -11,12 +11,16 @@ use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::INPUT_CHUNK;
 
 use super::plan::beyond_room;
+use super::run::{RunError, compare, largest};
 use super::session::{Link, Lost, Patience, Session, SessionError};
 use crate::advice::{Advice, Advised};
 use crate::image::{Image, ImageBuf};
 
 /// Longest wait of a read or write of a serial line, after which the other side has its turn.
 const TURN: Duration = Duration::from_millis(50);
+
+/// Pieces of up to a KiB that wait to be read: a device that sends without end fills no more memory than that.
+const PIECES: usize = 64;
 
 /// Reason why a serial line cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +55,7 @@ pub struct Stream<W> {
 impl<W: Write> Stream<W> {
     /// Joins a stream's two directions. A thread reads, until the stream ends or this is dropped.
     pub fn new(mut reader: impl Read + Send + 'static, outgoing: W) -> Self {
-        let (send, incoming) = channel();
+        let (send, incoming) = sync_channel(PIECES);
         std::thread::spawn(move || {
             let mut bytes = [0; 1024];
             loop {
@@ -89,15 +93,16 @@ fn is_turn(error: &io::Error) -> bool {
 impl<W: Write> Link for Stream<W> {
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost> {
         let lost = |e: io::Error| Lost(Box::new(e));
+        // Nothing is flushed: a line has no buffer of ours, and its system's may wait for the other side without end.
         match self.outgoing.write(bytes) {
-            Ok(count) => self.outgoing.flush().map(|()| count).map_err(lost),
+            Ok(count) => Ok(count),
             Err(e) if is_turn(&e) => Ok(0),
             Err(e) => Err(lost(e)),
         }
     }
 
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost> {
-        loop {
+        while self.left.len() < bytes.len() {
             match self.incoming.try_recv() {
                 Ok(Ok(more)) => self.left.extend(more),
                 // What came before is handed on first.
@@ -166,6 +171,14 @@ pub enum ExchangeError {
         found: usize,
         /// Largest number.
         limit: usize,
+    },
+    /// The device has started again with the image, and does not run an inference as the emulator does.
+    #[error("the image is in slot {slot}, but {reason}")]
+    Inference {
+        /// Slot with the image.
+        slot: Slot,
+        /// The difference, or the device's reason.
+        reason: String,
     },
     /// The device has started again and runs another image.
     #[error("the image is in slot {slot}, but the device runs another since it started again{}", reason.as_ref().map_or(String::new(), |r| format!(": {r}")))]
@@ -243,7 +256,11 @@ pub fn exchange<L: Link>(
             Ok(found) => {
                 let old = identity.image.as_ref().map(|image| image.checksum).ok();
                 return match found.image {
-                    Ok(image) if image.checksum == checksum => Ok(exchanged(true)),
+                    Ok(image) if image.checksum == checksum => {
+                        try_out(session, &network)
+                            .map_err(|reason| ExchangeError::Inference { slot, reason })?;
+                        Ok(exchanged(true))
+                    }
                     Ok(image) if Some(image.checksum) == old && found.start == identity.start => {
                         Ok(exchanged(false))
                     }
@@ -256,6 +273,16 @@ pub fn exchange<L: Link>(
             Err(SessionError::Silent { .. }) if Instant::now() < until => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Has the device run an inference of the input that excites the most neurons, which must be the emulator's.
+fn try_out<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<(), String> {
+    let failed = |e: RunError| format!("it does not run an inference: {e}");
+    let report = compare(session, image, [largest(image)], None, false, &mut |_| ());
+    match report.map_err(failed)?.divergence {
+        None => Ok(()),
+        Some(divergence) => Err(format!("device and emulator part at {divergence}")),
     }
 }
 

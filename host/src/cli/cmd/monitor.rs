@@ -135,12 +135,18 @@ struct Log<'t, 'o> {
 impl Log<'_, '_> {
     /// Prints what has come.
     fn show<L: Link>(&mut self, session: &mut Session<L>) -> Result<(), Broken> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(());
-        };
         // A device that logs without an end has its turns like others.
         const PIECES: usize = 64;
         let mut bytes = [0; 1024];
+        let Some(reader) = &mut self.reader else {
+            // What nobody asked for is passed over; that the connection has ended is noticed.
+            for _ in 0..PIECES {
+                if session.link().receive(&mut bytes).map_err(lost)? == 0 {
+                    break;
+                }
+            }
+            return Ok(());
+        };
         for _ in 0..PIECES {
             let count = session.link().log(&mut bytes).map_err(lost)?;
             if count == 0 {
