@@ -21,6 +21,7 @@ use crate::data::DataSet;
 use crate::emulate::{self, Activity, EmulateError, EmulateOptions, Encoder, Run};
 use crate::image::ImageBuf;
 use crate::judge::{Deviation, Figures, Tally};
+use crate::text::escaped;
 
 /// Options of a measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -560,7 +561,7 @@ impl Report {
             "layer", "instructions", "neurons", "events", "synaptic ops", "for each"
         )?;
         for layer in &self.layers {
-            let name = format!("  {} {}", layer.kind, layer.label);
+            let name = format!("  {} {}", layer.kind, escaped(&layer.label));
             let (instructions, neurons) = (layer.instructions, layer.neurons);
             write!(f, "{name:<28} {instructions:>14.1} {neurons:>12}")?;
             if let (Some(events), Some(ops)) = (layer.events, layer.synaptic_ops) {

@@ -305,6 +305,7 @@ impl fmt::Display for Listing<'_> {
             match &node.kind {
                 NodeKind::Tensor(t) => {
                     let (func, shape_in, shape_out) = (t.func.listed(), &t.shape_in, &t.shape_out);
+                    let func = escaped(&func);
                     writeln!(f, " {func} {shape_in:?} -> {shape_out:?}")?;
                 }
                 NodeKind::Max(pool) => writeln!(
@@ -348,12 +349,12 @@ impl fmt::Display for Listing<'_> {
         writeln!(f, "probes ({})", network.probes.len())?;
         for probe in &network.probes {
             let (target, synapse) = (pre_repr(network, probe.target), synapse(probe.synapse));
-            writeln!(f, "  <Probe of {target}> synapse={synapse}")?;
+            writeln!(f, "  <Probe of {}> synapse={synapse}", escaped(&target))?;
         }
         if !network.subnetworks.is_empty() {
             writeln!(f, "networks ({})", network.subnetworks.len())?;
             for subnetwork in &network.subnetworks {
-                writeln!(f, "  <Network '{}'>", subnetwork.label)?;
+                writeln!(f, "  <Network '{}'>", escaped(&subnetwork.label))?;
             }
         }
         Ok(())

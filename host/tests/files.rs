@@ -174,11 +174,15 @@ fn inputs_are_not_overwritten() {
     let key = folder.at("key");
     succeeded(&convert(&model, &image, &[]));
     succeeded(&tinyspike(&["keygen", "-o", path(&key)]));
+    let project = folder.at("project");
+    fs::create_dir(&project).unwrap();
+    let kept = project.join("model.tsp");
+    fs::copy(&image, &kept).unwrap();
     let (hard, soft) = (folder.at("hard"), folder.at("soft"));
     fs::hard_link(&model, &hard).unwrap();
     symlink(&samples, &soft).unwrap();
     let public = folder.at("key.pub");
-    let files = [&model, &samples, &image, &key, &public];
+    let files = [&model, &samples, &image, &key, &public, &kept];
     let before = files.map(|file| fs::read(file).unwrap());
     let names = folder.names();
 
@@ -229,6 +233,15 @@ fn inputs_are_not_overwritten() {
             path(&hard),
         ]),
         tinyspike(&[&simulated[..], &[path(&samples), "-o", path(&samples)]].concat()),
+        tinyspike(&["export", path(&kept), "--rust", path(&project)]),
+        tinyspike(&[
+            "export",
+            path(&image),
+            "--arduino",
+            path(&samples),
+            "--data",
+            path(&samples),
+        ]),
     ] {
         refused(&output, &["would be overwritten", "another name"]);
     }
@@ -573,7 +586,7 @@ fn names_from_files_do_not_move_the_terminal() {
     let (image, outputs) = (folder.at("image.tsp"), folder.at("out.npz"));
     let samples = project(SAMPLES);
     let (image, samples) = (path(&image), path(&samples));
-    for layer in ["input_1", "conv2d", "dense"] {
+    for layer in ["input_1", "conv2d", "dense", "dense_1"] {
         let model = renamed(&folder, layer, name);
         let model = path(&model);
         let steps = ["--inference-only", "--data", samples, "--limit", "3"];

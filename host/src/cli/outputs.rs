@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::cli::diagnostics::Failure;
+use crate::text::Plain;
 
 /// A place that a command will write to.
 #[derive(Debug)]
@@ -58,14 +59,7 @@ impl Output {
             let folder = io::Error::new(io::ErrorKind::IsADirectory, "it is a folder");
             return Err(failed(folder));
         }
-        if let Some(input) = inputs.into_iter().find(|input| holds(input, path)) {
-            return Err(Failure::new(format!(
-                "{} would be overwritten: it is read as {}",
-                path.display(),
-                input.display()
-            ))
-            .hint("give the output another name"));
-        }
+        apart(path, inputs)?;
         let sink = match &old {
             Some(old) if !old.is_file() || is_descriptor(&target) => {
                 Sink::InPlace(OpenOptions::new().append(true).open(path).map_err(failed)?)
@@ -119,7 +113,7 @@ impl Output {
     /// The stream for messages: that of errors, if the output itself goes to `out`.
     pub(crate) fn messages<'o>(&self, out: &'o mut dyn Write) -> Box<dyn Write + 'o> {
         match &self.sink {
-            Sink::InPlace(file) if is_stdout(file) => Box::new(io::stderr()),
+            Sink::InPlace(file) if is_stdout(file) => Box::new(Plain::new(io::stderr())),
             _ => Box::new(out),
         }
     }
@@ -148,6 +142,39 @@ impl Output {
             _ => unwritten(&path, &e),
         })
     }
+}
+
+/// Makes sure that an output is none of the files that are read.
+pub(crate) fn apart<'i>(
+    output: &Path,
+    inputs: impl IntoIterator<Item = &'i Path>,
+) -> Result<(), Failure> {
+    match inputs.into_iter().find(|input| holds(input, output)) {
+        None => Ok(()),
+        Some(input) => Err(Failure::new(format!(
+            "{} would be overwritten: it is read as {}",
+            output.display(),
+            input.display()
+        ))
+        .hint("give the output another name")),
+    }
+}
+
+/// Makes sure that files can be written into a folder, which need not be there yet. It stays as it is.
+pub(crate) fn takes_files(folder: &Path) -> Result<(), Failure> {
+    let failed = |e| unwritten(folder, &e);
+    let there = folder
+        .ancestors()
+        .find(|at| fs::symlink_metadata(at).is_ok());
+    let there = match there {
+        Some(at) => at,
+        None => Path::new("."),
+    };
+    if !fs::metadata(there).map_err(failed)?.is_dir() {
+        let file = format!("{} is no folder", there.display());
+        return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, file)));
+    }
+    tempfile::tempfile_in(there).map(drop).map_err(failed)
 }
 
 /// Writes to a device by way of a file: archives go back in what they have written.
@@ -255,6 +282,15 @@ pub(crate) fn remove_temporaries() -> MutexGuard<'static, BTreeSet<PathBuf>> {
         let _ = fs::remove_file(path);
     }
     all
+}
+
+/// Removes what is unfinished, unless a thread is beginning or finishing a file at this moment.
+pub(crate) fn remove_temporaries_if_free() {
+    if let Ok(all) = TEMPORARIES.try_lock() {
+        for path in all.iter() {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 impl Temporary {

@@ -1,7 +1,7 @@
 //! `tinyspike export`: a project around an image, or a file that a board takes.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ImageBuf;
 use crate::advice::Advised as _;
@@ -15,7 +15,7 @@ use super::flash::Wanted;
 use crate::cli::args::Export;
 use crate::cli::board;
 use crate::cli::diagnostics::{Failure, note};
-use crate::cli::outputs::Output;
+use crate::cli::outputs::{Output, apart, takes_files};
 use crate::cli::{files, inputs};
 
 pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
@@ -45,17 +45,25 @@ pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
         Kind::CmsisPack => Some((path.join(export::pack_name(&options.name)), String::new())),
         _ => None,
     };
-    let project = export::export(&bytes, &sample, kind, &options).map_err(failed)?;
+    // What cannot be written is no reason to build libraries first.
+    let read = inputs::data_files(&args.image, &args.data);
+    let read = || read.iter().map(PathBuf::as_path);
     let place = match &archive {
         Some((path, folder)) => {
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            let output = Output::new(path, [args.image.as_path()])?;
+            let parent = path.parent().unwrap_or(path);
+            takes_files(parent)?;
+            std::fs::create_dir_all(parent)?;
+            let output = Output::new(path, read())?;
+            let project = export::export(&bytes, &sample, kind, &options).map_err(failed)?;
             output.write(&project.zip(folder)?)?;
             path.as_path()
         }
         None => {
+            takes_files(path)?;
+            let project = export::export(&bytes, &sample, kind, &options).map_err(failed)?;
+            for (file, _) in project.files() {
+                apart(&path.join(file), read())?;
+            }
             write(&project, path)?;
             path
         }
