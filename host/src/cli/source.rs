@@ -6,7 +6,7 @@ use crate::advice::Advised as _;
 use crate::convert::Conversion;
 use crate::data::{BYTE_SCALE, DataSet, Samples};
 use crate::network::Head;
-use crate::nir::{self, Choice, Choices, Graph, Guess, NirError, NirFile, Problem, Traits};
+use crate::nir::{self, Choices, Graph, Guess, NirError, NirFile, Problem};
 use crate::text::escaped;
 use crate::{Model, Network, onnx};
 
@@ -127,13 +127,7 @@ impl Nir {
         let choices = Choices::parse(&graph, semantics).map_err(failed)?;
         let conversion = graph.convert(&choices).map_err(failed)?;
         let guess = nir::guess(&graph);
-        let all = choices
-            .all
-            .choices(Some(&Traits::of(&graph).map_err(failed)?));
-        let open = all
-            .iter()
-            .filter(|choice| choice.matters && origin(choice, &guess, semantics) == Origin::Guess);
-        let open: Vec<&str> = open.map(|choice| choice.key).collect();
+        let open = nir::guessed(&graph, &choices, &guess, semantics).map_err(failed)?;
         if !open.is_empty() {
             let open = match semantics.is_empty() {
                 true => String::new(),
@@ -158,37 +152,6 @@ impl Nir {
 fn named_nir(path: &Path) -> bool {
     let extension = path.extension();
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("nir"))
-}
-
-/// Origin of a choice's value.
-#[derive(PartialEq)]
-pub(crate) enum Origin<'a> {
-    /// A change in `--semantics`.
-    Flag,
-    /// The file's own numbers.
-    File,
-    /// The preset of this name in `--semantics`.
-    Preset(&'a str),
-    /// The file's likely writer.
-    Guess,
-}
-
-/// The origin of a choice of all nodes, by what `--semantics` says.
-pub(crate) fn origin<'a>(choice: &Choice, guess: &Guess, semantics: &'a [String]) -> Origin<'a> {
-    let all = semantics.iter().filter(|text| !text.contains(':'));
-    let mut parts = all.flat_map(|text| text.split(',')).map(str::trim);
-    let (changes, presets): (Vec<&str>, Vec<&str>) =
-        parts.by_ref().partition(|part| part.contains('='));
-    let mut keys = changes.iter().filter_map(|change| change.split_once('='));
-    if keys.any(|(key, _)| key == choice.key) {
-        return Origin::Flag;
-    }
-    if choice.key == "dt" && guess.fixed.contains(&"dt") {
-        return Origin::File;
-    }
-    presets
-        .last()
-        .map_or(Origin::Guess, |preset| Origin::Preset(preset))
 }
 
 /// Reads a model of Keras or ONNX and converts it.

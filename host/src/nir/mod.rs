@@ -9,12 +9,14 @@ mod error;
 mod file;
 mod graph;
 pub mod matching;
+mod origin;
 mod semantics;
 
 pub use convert::{Choices, Conversion};
 pub use error::{NirError, Problem};
 pub use file::{NirFile, from_bytes, load};
 pub use graph::{Conv, Graph, NeuronKind, Neurons, Node, Values};
+pub use origin::{Origin, guessed, origin};
 pub use semantics::{
     Choice, Gain, Guess, Preset, Scheme, Semantics, Start, Traits, guess, presets,
 };

@@ -4,13 +4,13 @@
 use std::io::Write;
 
 use crate::nir::matching::{self, Candidate, Difference, Trace};
-use crate::nir::{Choice, Graph, NirError, Node, Problem, Traits};
+use crate::nir::{Choice, Graph, NirError, Node, Origin, Problem, Traits, origin};
 use crate::text::escaped;
 use serde::Serialize;
 
 use crate::cli::args::{ConvertFlags, Verify};
 use crate::cli::diagnostics::Failure;
-use crate::cli::source::{Nir, Origin, origin};
+use crate::cli::source::Nir;
 
 /// A graph as JSON.
 #[derive(Serialize)]
@@ -144,7 +144,7 @@ pub(crate) fn inspect(
 fn choices(nir: &Nir, flags: &ConvertFlags) -> Result<Vec<ChoiceListing>, Failure> {
     let traits = Traits::of(&nir.graph)?;
     let from = |choice: &Choice| match origin(choice, &nir.guess, &flags.semantics) {
-        Origin::Flag => "--semantics".to_owned(),
+        Origin::User => "--semantics".to_owned(),
         Origin::File => "file".to_owned(),
         Origin::Preset(preset) => preset.to_owned(),
         Origin::Guess => format!("as {}", nir.guess.preset.name),
