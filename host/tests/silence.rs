@@ -146,6 +146,29 @@ fn one_output_is_judged_by_its_sign_or_by_its_error() {
 }
 
 #[test]
+fn options_over_time_are_no_ornament_of_other_images() {
+    let folder = TempDir::new().unwrap();
+    let [data, image] = ["data.npz", "image.tsp"].map(|n| folder.path().join(n));
+    save(&data, &[1], period(), None);
+    convert("sine.keras", &data, &image, &[]);
+    for option in [
+        &["--readout", "last"][..],
+        &["--stateful"],
+        &["--bin", "0.01"],
+        &["--stream"],
+        &["--input-shape", "1"],
+    ] {
+        let args = ["emulate", path(&image), "--data", path(&data)];
+        let output = tinyspike(&[&args[..], option].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let reason = format!("{} is for networks that run over recordings", option[0]);
+        assert!(said.contains(&reason), "{said}");
+        assert!(said.contains(&format!("leave {} out", option[0])), "{said}");
+    }
+}
+
+#[test]
 fn bytes_are_scaled_once() {
     let folder = TempDir::new().unwrap();
     let image = folder.path().join("image.tsp");
@@ -192,6 +215,42 @@ fn bytes_are_scaled_once() {
     assert!(!said.contains("bytes stand"), "{said}");
     let (_, said) = emulate(&image, &data, &["--limit", "10"]);
     assert!(!said.contains("bytes stand"), "{said}");
+}
+
+#[test]
+fn recordings_are_looked_at_as_samples_are() {
+    let folder = TempDir::new().unwrap();
+    let [quiet, loud, image] =
+        ["quiet.npz", "loud.npz", "image.tsp"].map(|n| folder.path().join(n));
+    let model = project("tests/fixtures/nir/norse_vowels_lifcell.nir");
+    let recorded = project("tests/fixtures/nir/vowels_test.npz");
+    let set = data::load(&recorded).unwrap().take(20);
+    let x = set.to_floats();
+    let shape = set.shape().to_vec();
+    let labels = NamedValues::I32(vec![50; set.len()]);
+    save(&quiet, &shape, vec![0.0; x.len()], None);
+    save(
+        &loud,
+        &shape,
+        x.iter().map(|x| x * 1000.0).collect(),
+        Some(labels),
+    );
+
+    let convert = |calibration: &Path| {
+        let files = ["-o", path(&image), "--calibration", path(calibration)];
+        let output = tinyspike(&[&["convert", path(&model)], &files[..]].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        said
+    };
+    assert!(convert(&quiet).contains("all values of the data are 0"));
+    let said = convert(&recorded);
+    assert!(!said.contains("all values"), "{said}");
+    let (_, said) = emulate(&image, &loud, &[]);
+    assert!(said.contains("lie outside the range"), "{said}");
+    assert!(said.contains("have no output"), "{said}");
+    let (_, said) = emulate(&image, &recorded, &["--limit", "20"]);
+    assert!(!said.contains("warning"), "{said}");
 }
 
 #[test]

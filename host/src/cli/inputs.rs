@@ -98,6 +98,13 @@ pub(crate) fn of_image(
     })?;
     let set = set.take(limit.map_or(usize::MAX, |limit| limit as usize));
     suspicion::of_image(&set, image).iter().for_each(warn);
+    let outputs = image.description().outputs.len();
+    if outputs > 1 && set.targets().is_some() {
+        note(format_args!(
+            "y is compared with the first of {outputs} outputs, {:?}; -o writes all of them",
+            image.description().output_label(0)
+        ));
+    }
     show_measure(
         emulate::judge(image, &set).as_ref(),
         emulate::left_out(image),
@@ -105,7 +112,8 @@ pub(crate) fn of_image(
     Ok(set)
 }
 
-/// The recordings for an image of neurons that keep their state. Addresses of recorded events are those of an input of
+/// The recordings for an image of neurons that keep their state; signs that they are others than it was made for are shown.
+/// Addresses of recorded events are those of an input of
 /// the shape that the flags say.
 pub(crate) fn recordings(
     files: &[String],
@@ -129,14 +137,18 @@ pub(crate) fn recordings(
                 "--input-shape {shape:?} is no shape of the network's input of {size} places"
             )));
         }
-        return counted(events.take(limit), &shape, flags.time.bin);
+        let set = counted(events.take(limit), &shape, flags.time.bin)?;
+        suspicion::of_image(&set, image).iter().for_each(warn);
+        return Ok(set);
     }
     let mut set = data::load(path)?;
     if flags.time.stream {
         set = set.as_stream();
     }
     let over_time = set.sample_size() != size;
-    Ok(events(set, bytes, over_time).take(limit))
+    let set = events(set, bytes, over_time).take(limit);
+    suspicion::of_image(&set, image).iter().for_each(warn);
+    Ok(set)
 }
 
 /// Recorded events as counts in steps.
@@ -148,10 +160,17 @@ pub(crate) fn counted(
     let frames = frames(events, shape, bin, None)?;
     let (count, steps) = (frames.len(), frames.steps());
     let mut bytes = Vec::with_capacity(count * steps * shape.iter().product::<usize>());
+    let mut cut = 0;
     for recording in 0..count {
         let counts = frames.dense(recording..recording + 1, steps);
-        // What is more than a byte holds is cut off; a step has a few events at a place.
+        let most = f32::from(u8::MAX);
+        cut += counts.data().iter().filter(|count| **count > most).count();
         bytes.extend(counts.data().iter().map(|count| *count as u8));
+    }
+    if cut > 0 {
+        warn(format_args!(
+            "{cut} counts of events are above 255, the most that a byte holds, and are cut off: take shorter steps (--bin)"
+        ));
     }
     let shape = [&[steps], shape].concat();
     let set = DataSet::new(shape, Samples::U8(bytes), None);

@@ -396,13 +396,16 @@ pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
     largest <= to + step && largest * f64::from(data.byte_scale()) < to * UNUSED
 }
 
-/// Signs that a data set is not what an image was made for. A sample holds the values of each input.
+/// Signs that a data set is not what an image was made for. A sample holds the values of each input, or of a recording
+/// those of each step.
 #[must_use]
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
     let mut found: Vec<Suspicion> = of_targets(data.targets(), outputs).into_iter().collect();
     let mut start = 0;
+    let step: usize = network.inputs.iter().map(|i| i.size as usize).sum();
+    let steps = data.sample_size() / step.max(1);
     for (at, input) in network.inputs.iter().enumerate() {
         let part = start..start + input.size as usize;
         start = part.end;
@@ -421,19 +424,23 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
             match sample {
                 Sample::U8(v) => {
-                    let v = v.get(part.clone()).unwrap_or_default().iter();
-                    (0..)
-                        .zip(v)
-                        .for_each(|(at, &v)| take(at, f32::from(v) * data.byte_scale()));
+                    for v in v.chunks_exact(step.max(1)) {
+                        let v = v.get(part.clone()).unwrap_or_default().iter();
+                        (0..)
+                            .zip(v)
+                            .for_each(|(at, &v)| take(at, f32::from(v) * data.byte_scale()));
+                    }
                 }
                 Sample::F32(v) => {
-                    let v = v.get(part.clone()).unwrap_or_default().iter();
-                    (0..).zip(v).for_each(|(at, &v)| take(at, v));
+                    for v in v.chunks_exact(step.max(1)) {
+                        let v = v.get(part.clone()).unwrap_or_default().iter();
+                        (0..).zip(v).for_each(|(at, &v)| take(at, v));
+                    }
                 }
             }
         }
         let count: usize = seen.iter().map(|(_, outside)| outside).sum();
-        let values = input.size as usize * data.len();
+        let values = input.size as usize * data.len() * steps;
         // How far each channel goes beyond its range, as a share of it.
         let beyond = seen
             .iter()

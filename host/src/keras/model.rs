@@ -145,6 +145,12 @@ impl Model {
                                 return true;
                             }
                         }
+                        LayerConfig::BatchNormalization(_) => {
+                            let learned = layer.weight("moving_variance").map(Tensor::data);
+                            if learned.unwrap_or_default().iter().any(|v| *v > 1.0) {
+                                return true;
+                            }
+                        }
                         LayerConfig::Model(model) if model.takes_bytes(place) => return true,
                         LayerConfig::Flatten(_)
                         | LayerConfig::Reshape(_)

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
     if crate::stream::is_temporal(&image) {
         return super::temporal::emulate(args, &image, output, &mut *out);
     }
+    args.streams.refuse(&args.image)?;
     let set = inputs::of_image(&args.data, &image, &args.bytes, args.limit)?;
     let options = EmulateOptions {
         steps: args.steps,

@@ -7,7 +7,7 @@ use std::io::Write;
 use crate::advice::Advised as _;
 use crate::assemble::Image;
 use crate::compare::Outcome;
-use crate::data::{self, DataSet, NamedValues, Recordings};
+use crate::data::{self, DataSet, NamedValues, Recordings, suspicion};
 use crate::deploy::{DeployOptions, Mode};
 use crate::emulate::{self, EmulateError};
 use crate::inputs::Inputs;
@@ -108,6 +108,7 @@ pub(crate) fn convert(
         let over_time = source.over_time(set, 0);
         Inputs::new(network, std::slice::from_ref(set), over_time)
             .map_err(|e| Failure::new(format!("{path}: {e}")))?;
+        suspicion::of_calibration(set, false).iter().for_each(warn);
     } else {
         warn(
             "without calibration data the ranges of potentials are guessed from thresholds: expect a loss of accuracy. \
