@@ -6,8 +6,10 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::read::ZlibDecoder;
+use tempfile::TempDir;
 use tinyspike_boards::{Board, Program};
 
 use crate::shell::{self, Failure};
@@ -86,10 +88,25 @@ pub fn program(board: Board, program: Program) -> Result<Option<PathBuf>, Failur
     bytes.map(|bytes| keep(&name, &bytes)).transpose()
 }
 
+/// A folder of this process, which nobody else may exchange files in: for users without a folder of their own.
+fn private() -> Result<PathBuf, Failure> {
+    static FOLDER: Mutex<Option<TempDir>> = Mutex::new(None);
+    let mut folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(folder) = &*folder {
+        return Ok(folder.path().to_owned());
+    }
+    let made = tempfile::tempdir().map_err(Failure::file(&std::env::temp_dir()))?;
+    let path = made.path().to_owned();
+    *folder = Some(made);
+    Ok(path)
+}
+
 /// Keeps a file among what the user's programs keep, under a name that its content fixes.
 pub(crate) fn keep(name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
-    let folder = dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
-    let folder = folder.join("tinyspike").join("firmware");
+    let folder = match dirs::cache_dir() {
+        Some(cache) => cache.join("tinyspike").join("firmware"),
+        None => private()?,
+    };
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     let mut content = DefaultHasher::new();
     bytes.hash(&mut content);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tinyspike_boards::Program;
 
-use crate::firmware::App;
+use crate::firmware::{App, toolchain_here};
 use crate::held;
 use crate::memory::{Memory, Turns};
 use crate::relocate::relocate;
@@ -95,10 +95,11 @@ impl Variant {
     }
 }
 
-/// The application, moved to its memory, in a file; `None` if the tool holds none for it, or it does not fit there.
+/// The application, moved to its memory, in a file; `None` if the tool holds none for it, or it does not fit there and one
+/// that may be smaller can be built.
 ///
 /// # Errors
-/// [`Failure`] if no file can be written.
+/// [`Failure`] if no file can be written, or it does not fit and nothing else can be had.
 pub fn app(app: &App<'_>) -> Result<Option<PathBuf>, Failure> {
     let Some(variant) = Variant::of(app) else {
         return Ok(None);
@@ -108,7 +109,10 @@ pub fn app(app: &App<'_>) -> Result<Option<PathBuf>, Failure> {
     };
     match relocate(&linked, &memory(), app.memory, app.key) {
         Ok(moved) => held::keep(&variant.name(), &moved).map(Some),
-        Err(_) => Ok(None),
+        Err(reason) => match toolchain_here(app.target) {
+            Ok(_) => Ok(None),
+            Err(_) => Err(reason),
+        },
     }
 }
 

@@ -13,6 +13,7 @@
 
 use probe_rs::config::{MemoryRegion, NvmRegion, RamRegion, RawFlashAlgorithm};
 use serde::Serialize;
+use tinyspike_board::held;
 use tinyspike_board::memory::{Memory, Turns};
 use tinyspike_firmware::limits::Limits;
 use tinyspike_shared::slots::{RECORD_LEN, Slot};
@@ -29,7 +30,7 @@ const DATA: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
 /// Begin of memory outside the chip, by the architecture.
 const EXTERNAL: u64 = 0x6000_0000;
 /// No chip has more sectors. A description that claims so many more is not followed any further.
-const MAX_SECTORS: usize = 1 << 20;
+const MAX_SECTORS: usize = 1 << 16;
 
 /// Reason why a chip's memory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -547,7 +548,12 @@ impl Layout {
     /// Bytes of flash that parts of the application take which it has for some images alone.
     #[must_use]
     pub fn optional_bytes(&self) -> u32 {
-        let parts = [(self.dense, DENSE_BYTES), (self.temporal, TEMPORAL_BYTES)];
+        // Prebuilt firmware with one of them has all.
+        let all = held::any() && (self.dense || self.temporal);
+        let parts = [
+            (all || self.dense, DENSE_BYTES),
+            (all || self.temporal, TEMPORAL_BYTES),
+        ];
         parts
             .into_iter()
             .filter(|part| part.0)
