@@ -261,6 +261,27 @@ pub(crate) struct StreamFlags {
     pub(crate) stateful: bool,
 }
 
+impl StreamFlags {
+    /// Refuses options over time for an image that takes one input after another.
+    pub(crate) fn refuse(&self, image: &Path) -> Result<(), Failure> {
+        let given = [
+            ("--readout", self.readout.is_some()),
+            ("--bin", self.recordings.time.bin.is_some()),
+            ("--stream", self.recordings.time.stream),
+            ("--input-shape", self.recordings.input_shape.is_some()),
+            ("--stateful", self.stateful),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(Failure::new(format!(
+                "{}: {flag} is for networks that run over recordings, step by step; this one takes one input after another",
+                image.display()
+            ))
+            .hint(format!("leave {flag} out"))),
+        }
+    }
+}
+
 impl DataFlags {
     /// The data with its targets as the user has them.
     pub(crate) fn targets(&self, set: DataSet) -> DataSet {
@@ -612,9 +633,10 @@ pub(crate) struct Bench {
     /// them.
     #[arg(long, value_name = "NAME", value_parser = board, conflicts_with_all = ["on", "probe", "chip_description", "firmware", "clock_mhz", "current_ma"])]
     pub(crate) board: Option<&'static Known>,
-    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
+    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL. Repeat it, give one that fits several, or
+    /// `all`, to measure several boards at once.
     #[arg(long, value_name = "PROBE")]
-    pub(crate) probe: Option<String>,
+    pub(crate) probe: Vec<String>,
     /// A description of the chip in probe-rs's format, if its database has none.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
@@ -772,7 +794,7 @@ pub(crate) struct Probes {
 }
 
 /// Choice of a board.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which board")]
 pub(crate) struct BoardFlags {
     /// The chip, such as nRF52840_xxAA; `tinyspike chips` lists them.
@@ -784,9 +806,10 @@ pub(crate) struct BoardFlags {
     /// Flash for programs: the size of an external flash chip, which no chip's description knows, or less than there is.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) flash_size: Option<u64>,
-    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists them.
+    /// The debug probe, if several are connected: VID:PID or VID:PID:SERIAL; `tinyspike probes` lists them. `run` works
+    /// on several boards at once: repeat it, give one that fits several, or `all`.
     #[arg(long, value_name = "PROBE")]
-    pub(crate) probe: Option<String>,
+    pub(crate) probe: Vec<String>,
     /// A description of the chip in probe-rs's format, if its database has none.
     #[arg(long, value_name = "YAML")]
     pub(crate) chip_description: Option<PathBuf>,
@@ -801,6 +824,16 @@ pub(crate) struct BoardFlags {
     /// Speed of the serial line.
     #[arg(long, value_name = "BAUD", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) baud: u32,
+}
+
+impl BoardFlags {
+    /// The same board behind this probe.
+    pub(crate) fn with_probe(&self, probe: &str) -> Self {
+        Self {
+            probe: vec![probe.to_owned()],
+            ..self.clone()
+        }
+    }
 }
 
 /// The firmware beside an image.
@@ -872,7 +905,7 @@ pub(crate) struct Flash {
     #[arg(long)]
     no_greeting: bool,
     /// Time that the firmware has to answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Print one JSON object.
     #[arg(long)]

@@ -49,7 +49,14 @@ pub(crate) fn connect(flags: &BoardFlags, chip: Chip) -> Result<Board, Failure> 
         .transpose()?;
     let probe = match &emulated {
         Some(board) => Some(board.probe_selector()),
-        None => flags.probe.clone(),
+        None => match flags.probe.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            _ => {
+                return Err(Failure::new("this command works on one board")
+                    .hint("give one --probe; `run` and `bench` take several"));
+            }
+        },
     };
     let probe = probe
         .map(|text| text.parse::<Selector>())

@@ -1,5 +1,7 @@
 //! Progress bars on the error stream, if it is a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::diagnostics::is_quiet;
@@ -37,9 +39,17 @@ pub(crate) fn live(what: &'static str, total: u64) -> ProgressBar {
         .with_prefix(what)
 }
 
+/// Set if no bars are drawn.
+static HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// Draws no bars from now on.
+pub(crate) fn hide() {
+    HIDDEN.store(true, Ordering::Relaxed);
+}
+
 /// A bar that is drawn, unless nothing but results is wanted.
 fn shown(bar: ProgressBar) -> ProgressBar {
-    if is_quiet() {
+    if is_quiet() || HIDDEN.load(Ordering::Relaxed) {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     bar

@@ -13,6 +13,7 @@ use crate::bench::Spread;
 use crate::data::DataSet;
 use crate::emulate::{Encoder, judge};
 use crate::judge::{Deviation, Figures, Tally};
+use crate::text::escaped;
 
 /// Options of a measurement.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,7 +104,9 @@ pub struct DeviceReport {
 
 impl fmt::Display for DeviceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (images, architecture, kernels) = (self.images, &self.architecture, &self.kernels);
+        let images = self.images;
+        // These are a device's words.
+        let (architecture, kernels) = (escaped(&self.architecture), escaped(&self.kernels));
         writeln!(f, "{images} samples on {architecture}, {kernels} kernels")?;
         let (accuracy, error) = (self.accuracy, self.error);
         write!(f, "{}", Figures { accuracy, error })?;

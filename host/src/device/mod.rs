@@ -51,7 +51,7 @@ pub use memory::{
 };
 pub use on_board::BoardError;
 pub use plan::{Budget, Mode, Place, Plan, PlanError, PlanOptions};
-pub use probe::{ProbeError, ProbeInfo, Selector, probes};
+pub use probe::{ALL, ProbeError, ProbeInfo, Selector, probes, selected};
 pub use processor::{Architecture, Processor};
 pub use session::{Identity, Session};
 pub use watchdog::{Stall, on_stall};

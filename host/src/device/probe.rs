@@ -124,6 +124,65 @@ impl fmt::Display for Selector {
     }
 }
 
+/// The text that selects every connected probe.
+pub const ALL: &str = "all";
+
+/// The probes that texts select, each once: of each text those connected ones that it fits, and all of them of
+/// [`ALL`]. A text that fits none is one by itself, such as a probe that is reached by network.
+///
+/// # Errors
+/// [`ProbeError::Selector`], if a text is no selector; [`ProbeError::None`], if there is none for [`ALL`].
+pub fn selected(texts: &[String]) -> Result<Vec<Selector>, ProbeError> {
+    let connected = {
+        let _watch = Watch::new("when probes were looked for", OPENING);
+        Lister::new().list_all()
+    };
+    let connected: Vec<_> = connected.iter().map(DebugProbeSelector::from).collect();
+    among(texts, &connected)
+}
+
+/// Those of the connected probes that texts select, and those that are not among them.
+fn among(texts: &[String], connected: &[DebugProbeSelector]) -> Result<Vec<Selector>, ProbeError> {
+    let mut found = Vec::new();
+    for text in texts {
+        if text == ALL {
+            if connected.is_empty() {
+                return Err(ProbeError::None);
+            }
+            found.extend(connected.iter().cloned().map(Selector));
+            continue;
+        }
+        let selector: Selector = text.parse()?;
+        let before = found.len();
+        let fitting = connected.iter().filter(|other| selector.fits(other));
+        found.extend(fitting.cloned().map(Selector));
+        if found.len() == before {
+            found.push(selector);
+        }
+    }
+    let mut texts = Vec::new();
+    found.retain(|selector| {
+        let text = selector.to_string();
+        let new = !texts.contains(&text);
+        if new {
+            texts.push(text);
+        }
+        new
+    });
+    Ok(found)
+}
+
+impl Selector {
+    /// Tells whether it means a probe, whose own selector is `other`.
+    fn fits(&self, other: &DebugProbeSelector) -> bool {
+        let Self(own) = self;
+        let serial = own.serial_number.as_ref();
+        (own.vendor_id, own.product_id) == (other.vendor_id, other.product_id)
+            && own.interface.is_none_or(|own| other.interface == Some(own))
+            && serial.is_none_or(|own| other.serial_number.as_ref() == Some(own))
+    }
+}
+
 /// Opens the chosen probe, or the only one.
 pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, ProbeError> {
     let selector = match selector {
@@ -175,6 +234,33 @@ mod tests {
             error.contains("0483:374f:B2 (ST-Link V3), which this user may not open"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_selector_means_every_probe_that_it_fits() {
+        let connected: Vec<DebugProbeSelector> = ["0483:374f:A1", "0483:374f:B2", "1366:1015:C3"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let selected = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|&text| text.into()).collect();
+            let found = among(&texts, &connected)?;
+            Ok::<Vec<String>, ProbeError>(found.iter().map(ToString::to_string).collect())
+        };
+        let both = ["0483:374f:A1", "0483:374f:B2"];
+        assert_eq!(selected(&["0483:374f"]).unwrap(), both);
+        assert_eq!(selected(&["0483:374f:B2"]).unwrap(), both[1..]);
+        assert_eq!(selected(&["0483:374f:A1", "0483:374f"]).unwrap(), both);
+        assert_eq!(selected(&["all"]).unwrap().len(), 3);
+        let far = "ffff:ffff:tcp:127.0.0.1:4000";
+        assert_eq!(
+            selected(&[far, "1366:1015"]).unwrap(),
+            [far, "1366:1015:C3"]
+        );
+        assert!(matches!(
+            selected(&["every"]),
+            Err(ProbeError::Selector { .. })
+        ));
+        assert!(matches!(among(&["all".into()], &[]), Err(ProbeError::None)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! ends the program as it sees fit. Nothing is watched without a handler.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,13 +32,14 @@ pub(super) const TRANSFER: Duration = Duration::from_secs(10);
 /// The limit for a piece of work on flash: some chips erase all of it at once.
 pub(super) const FLASHING: Duration = Duration::from_secs(120);
 
-type Handler = Box<dyn Fn(Stall) + Send + Sync>;
+type Handler = Arc<dyn Fn(Stall) + Send + Sync>;
 
-static HANDLER: OnceLock<Handler> = OnceLock::new();
+static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
-/// Has `handler` called when a probe does not answer; the first handler stays. It is meant to end the program.
+/// Has `handler` called when a probe does not answer, instead of the one before. It is meant to end the program, or the
+/// wait for the thread that works with the probe.
 pub fn on_stall(handler: impl Fn(Stall) + Send + Sync + 'static) {
-    let _ = HANDLER.set(Box::new(handler));
+    *HANDLER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(handler));
 }
 
 /// A call that is watched, until this is dropped.
@@ -66,7 +67,7 @@ impl Watched {
     }
 
     /// Waits for the end, and tells the handler of a call that takes too long.
-    fn wait(&self, handler: &Handler) {
+    fn wait(&self, handler: &dyn Fn(Stall)) {
         const LOOK: Duration = Duration::from_millis(250);
         let mut state = self.state();
         while !state.ended {
@@ -96,7 +97,11 @@ impl Watch {
 
     /// Watches [calls](Self::call), each for at most `limit`.
     pub(super) fn idle(during: &'static str, limit: Duration) -> Self {
-        let Some(handler) = HANDLER.get() else {
+        let handler = HANDLER
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(handler) = handler else {
             return Self(None);
         };
         let watched = Arc::new(Watched {
@@ -110,7 +115,7 @@ impl Watch {
         });
         thread::spawn({
             let watched = Arc::clone(&watched);
-            move || watched.wait(handler)
+            move || watched.wait(&*handler)
         });
         Self(Some(watched))
     }

@@ -11,13 +11,14 @@ use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, P
 use crate::device::estimate::{Estimate, estimate};
 use crate::device::{Board, talk};
 use crate::emulate::{self, EmulateOptions, input_size};
+use crate::judge::Figures;
 use tinyspike_board::firmware::{Board as Emulated, Program, build_here};
 
 use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
 use crate::cli::broken::{Broken, Way};
 use crate::cli::deployed::deploy;
 use crate::cli::diagnostics::Failure;
-use crate::cli::{files, inputs, progress};
+use crate::cli::{files, inputs, progress, several};
 
 pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
@@ -47,9 +48,39 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
             print(args, &report, out)
         }
         BenchTarget::Chip(chip) => {
-            let report = on_chip(args, chip, &bytes, &data)?;
+            let flags = BoardFlags {
+                chip: Some(chip.clone()),
+                probe: args.probe.clone(),
+                chip_description: args.chip_description.clone(),
+                ..BoardFlags::default()
+            };
+            if let Some(probes) = several::probes(&args.probe)? {
+                let outcomes = several::on_each(probes, |probe| {
+                    on_chip(args, &flags.with_probe(probe), &bytes, &data)
+                });
+                return several::print(&outcomes, args.json, out);
+            }
+            let report = on_chip(args, &flags, &bytes, &data)?;
             print(args, &report, out)
         }
+    }
+}
+
+impl several::Row for DeviceReport {
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        let (accuracy, error) = (self.accuracy, self.error);
+        let mut columns = vec![("samples", self.images.to_string())];
+        columns.extend(Figures { accuracy, error }.column());
+        columns.extend([
+            ("steps", format!("{:.2}", self.steps_per_inference)),
+            ("cycles", format!("{:.0}", self.inference.mean)),
+            ("worst", self.inference.worst.to_string()),
+        ]);
+        columns.extend(self.milliseconds.map(|ms| ("ms", format!("{ms:.3}"))));
+        columns.extend(self.microjoules.map(|uj| ("uJ", format!("{uj:.1}"))));
+        let stack = self.stack;
+        columns.push(("stack", format!("{} of {}", stack.high_water, stack.size)));
+        columns
     }
 }
 
@@ -98,7 +129,7 @@ fn emulated(
     data: &DataSet,
 ) -> Result<crate::bench::Report, Failure> {
     if let Some(flag) = [
-        args.probe.as_ref().map(|_| "--probe"),
+        args.probe.first().map(|_| "--probe"),
         args.chip_description.as_ref().map(|_| "--chip-description"),
         args.firmware.as_ref().map(|_| "--firmware"),
         args.clock_mhz.as_ref().map(|_| "--clock-mhz"),
@@ -133,22 +164,16 @@ pub(crate) fn count(
 
 fn on_chip(
     args: &Bench,
-    chip: &str,
+    flags: &BoardFlags,
     image: &ImageBuf,
     data: &DataSet,
 ) -> Result<DeviceReport, Failure> {
-    let flags = BoardFlags {
-        chip: Some(chip.to_owned()),
-        probe: args.probe.clone(),
-        chip_description: args.chip_description.clone(),
-        ..BoardFlags::default()
-    };
     let options = DeviceBenchOptions {
         clock_mhz: args.clock_mhz,
         power: (args.current_ma.zip(args.volts))
             .map(|(current_ma, volts)| Power { current_ma, volts }),
     };
-    let deployed = deploy(&flags, args.firmware.as_deref(), Some(image))?;
+    let deployed = deploy(flags, args.firmware.as_deref(), Some(image))?;
     let bar = progress::bar("measuring", data.len() as u64);
     let report = talk(
         &deployed.board.chip,

@@ -18,9 +18,10 @@ use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
 
 use crate::cli::args::Inspect;
-use crate::cli::diagnostics::{Failure, warn};
+use crate::cli::diagnostics::Failure;
 use crate::cli::files;
 use crate::cli::source::Source;
+use crate::cli::warnings;
 
 pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
     if files::is_image(&args.file) {
@@ -52,9 +53,7 @@ fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
         };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     } else {
-        for warning in &conversion.warnings {
-            warn(warning);
-        }
+        warnings::show(&conversion.warnings, false);
         write!(out, "{listing}")?;
     }
     Ok(())

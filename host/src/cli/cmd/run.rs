@@ -16,7 +16,7 @@ use crate::cli::args::Run;
 use crate::cli::broken::{Broken, Way, failure};
 use crate::cli::deployed::{Deployed, deploy};
 use crate::cli::diagnostics::Failure;
-use crate::cli::{files, inputs, progress};
+use crate::cli::{files, inputs, progress, several};
 
 pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = files::read_image(&args.image)?;
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         let flags = &args.streams.recordings;
         inputs::recordings(&args.data, &image, &args.bytes, flags, args.limit)?
     } else {
+        args.streams.refuse(&args.image)?;
         inputs::of_image(&args.data, &image, &args.bytes, args.limit)?
     };
     let options = RunOptions {
@@ -54,6 +55,19 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         options: &options,
         streaming: over_time.then_some(streaming),
     };
+    if let Some(probes) = several::probes(&args.board.probe)? {
+        if output.is_some() {
+            return Err(Failure::new(
+                "-o writes the outputs of one board, and several are chosen",
+            ));
+        }
+        let outcomes = several::on_each(probes, |probe| {
+            let flags = args.board.with_probe(probe);
+            let deployed = deploy(&flags, args.firmware.as_deref(), Some(&bytes))?;
+            task.on_board(&deployed, &mut |_| ())
+        });
+        return several::print(&outcomes, args.json, &mut out);
+    }
     let report = match &args.board.serial {
         Some(port) => {
             let mut session = serial::open(port, args.board.baud).map_err(Failure::of)?;
@@ -101,6 +115,41 @@ pub(crate) fn run_on(
         streaming: None,
     };
     task.on_board(deployed, visit)
+}
+
+impl several::Row for RunReport {
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        let (accuracy, error) = (self.accuracy, self.error);
+        let mut columns = vec![("samples", self.images.to_string())];
+        columns.extend(Figures { accuracy, error }.column());
+        columns.extend([
+            ("steps", format!("{:.2}", self.steps_mean)),
+            ("ticks", format!("{:.1}", self.ticks.mean)),
+            (
+                "samples per second",
+                format!("{:.1}", self.images_per_second),
+            ),
+            (
+                "stack",
+                format!("{} of {}", self.stack.high_water, self.stack.size),
+            ),
+            (
+                "as the emulator",
+                if self.divergence.is_none() {
+                    "yes"
+                } else {
+                    "no"
+                }
+                .into(),
+            ),
+        ]);
+        columns
+    }
+
+    fn fault(&self) -> Option<String> {
+        let divergence = self.divergence.as_ref()?;
+        Some(format!("device and emulator part at {divergence}"))
+    }
 }
 
 /// A run that is to be done on a device.
@@ -160,12 +209,7 @@ impl Task<'_> {
 
 /// Checks that device and emulator did the same.
 pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
-    match &report.divergence {
-        None => Ok(()),
-        Some(divergence) => Err(Failure::new(format!(
-            "device and emulator part at {divergence}"
-        ))),
-    }
+    several::Row::fault(report).map_or(Ok(()), |fault| Err(Failure::new(fault)))
 }
 
 /// Text beside the bar.
