@@ -1,7 +1,8 @@
-//! `cargo xtask dist`: the tool as it is handed out, with prebuilt firmware in it.
+//! `cargo xtask dist`: the tool and the Python wheel as they are handed out, with prebuilt firmware in them.
 //!
 //! Two things are held to what they should be: prebuilt firmware that is moved to a chip's memory must be, byte for byte, what the
-//! linker makes of the sources for that chip, and the tool must name no folder of this machine.
+//! linker makes of the sources for that chip, and neither tool nor wheel may name a folder of this machine. Both are then used
+//! without anything of Rust's to be found.
 
 use std::env;
 use std::fs;
@@ -16,10 +17,11 @@ use tinyspike_board::library::{self, CORES, Contents};
 use tinyspike_board::memory::Memory;
 use tinyspike_board::prebuilt::{self, PROGRAMS, Variant};
 use tinyspike_board::relocate::{FOUND, relocate};
-use tinyspike_board::toolchain::{ALL_TARGETS, sysroot};
+use tinyspike_board::toolchain::ALL_TARGETS;
 use tinyspike_board::{Failure, held, shell};
 
 use crate::firmware::{build_program, find};
+use crate::{handed_out, python, tree, venv};
 
 /// The options of `cargo xtask dist`.
 #[derive(clap::Args)]
@@ -40,12 +42,13 @@ const KEY: [u8; 32] = [0; 32];
 /// A key that they get when they are compared.
 const OTHER_KEY: [u8; 32] = [0xa5; 32];
 
-/// Builds the firmware, and then the tool.
+/// Builds the firmware, then the tool and the wheel.
 pub(crate) fn build(args: &Args) -> Result<(), Failure> {
     let folder = firmware(args)?;
     if !args.firmware {
         let tool = tool(&folder)?;
         try_out(&tool)?;
+        try_wheel(&python::wheel(false, Some(&folder))?)?;
     }
     Ok(())
 }
@@ -175,41 +178,17 @@ fn compare(variant: Variant, movable: &[u8], app_there: &App<'_>) -> Result<(), 
 
 /// Builds the tool with the firmware of a folder in it, and returns its path.
 fn tool(firmware: &Path) -> Result<PathBuf, Failure> {
-    let folder = shell::root().join("target/dist");
-    let root = shell::root();
-    let mut flags: Vec<String> = shell::home_remapped().into_iter().collect();
-    flags.push(format!("--remap-path-prefix={}=tinyspike", root.display()));
-    // The standard library's source, if it is installed.
-    if let Some(sysroot) = sysroot(Path::new("rustc")) {
-        flags.push(format!("--remap-path-prefix={}=rust", sysroot.display()));
-    }
-    flags.push("-Cstrip=symbols".into());
     let mut command = shell::cargo();
     command
         .args(["build", "--locked", "--release", "--package", "tinyspike"])
         .args(["--bin", "tinyspike"])
-        .env(held::PREBUILT, firmware)
-        .env("CARGO_TARGET_DIR", &folder)
-        .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        .env(held::PREBUILT, firmware);
+    handed_out::settings(&mut command);
     shell::run(&mut command)?;
     let name = format!("tinyspike{}", env::consts::EXE_SUFFIX);
-    let tool = folder.join("release").join(name);
-    let bytes = fs::read(&tool).map_err(Failure::file(&tool))?;
-    let home = env::home_dir().filter(|home| home.components().count() > 1);
-    for place in [Some(root), home].into_iter().flatten() {
-        let text = place.display().to_string();
-        if bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-        {
-            return Err(Failure::Argument(format!(
-                "{} names the folder {text} of this machine",
-                tool.display()
-            )));
-        }
-    }
-    println!("{}: {} bytes", tool.display(), bytes.len());
+    let tool = handed_out::folder().join("release").join(name);
+    let bytes = handed_out::names_no_folder(&tool)?;
+    println!("{}: {bytes} bytes", tool.display());
     Ok(tool)
 }
 
@@ -218,28 +197,57 @@ fn try_out(tool: &Path) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(Failure::file(&env::temp_dir()))?;
     let path = folder.path().join(tool.file_name().unwrap_or_default());
     fs::copy(tool, &path).map_err(Failure::file(tool))?;
-    let bin = folder.path().join("bin");
-    fs::create_dir(&bin).map_err(Failure::file(&bin))?;
-    // An emulated board is guarded by a shell.
-    for name in ["qemu-system-arm", "sh"] {
-        let Some(program) = shell::on_path(name) else {
-            println!("not tried out: there is no {name}");
-            return Ok(());
-        };
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(&program, bin.join(name)).map_err(Failure::file(&program))?;
-    }
     let begun = Instant::now();
-    let mut command = Command::new(&path);
-    command
-        .args(["demo", "--on", "emulated:microbit"])
-        .current_dir(folder.path())
-        .env_clear()
-        .env("PATH", &bin)
-        .env("HOME", folder.path());
-    shell::run(&mut command)?;
+    let Some(mut command) = handed_out::alone(&path, folder.path())? else {
+        return Ok(());
+    };
+    shell::run(command.args(["demo", "--on", "emulated:microbit"]))?;
     println!(
         "tried out without Rust and a checkout: `tinyspike demo --on emulated:microbit` in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// What somebody does with the wheel who has neither Rust nor a checkout.
+const NOTEBOOK: &str = r#"
+import tinyspike
+x, y = tinyspike.demo.samples(20)
+image = tinyspike.demo.image()
+run = image.run(x, y, on="emulated:microbit")
+assert run.report["divergence"] is None and run.accuracy == image.emulate(x, y).accuracy
+assert image.bench(x, y, on="emulated:microbit").instructions > 100_000
+assert image.to_c("project", x, cores=["cortex-m4"]) == ["cortex-m4"]
+print(run)
+"#;
+
+/// Installs the wheel with what it needs into a new environment, and uses it there without anything of Rust's to be found.
+fn try_wheel(wheel: &Path) -> Result<(), Failure> {
+    let folder = tempfile::tempdir().map_err(Failure::file(&env::temp_dir()))?;
+    let venv = folder.path().join("venv");
+    let system = if cfg!(windows) { "python" } else { "python3" };
+    shell::run(Command::new(system).args(["-m", "venv"]).arg(&venv))?;
+    let python = venv::program(&venv, "python");
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "--disable-pip-version-check", "install"]);
+    shell::run(install.arg("--quiet").arg(wheel))?;
+    let native = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("_native.")
+    };
+    let ends = if cfg!(windows) { "pyd" } else { "so" };
+    for native in tree::files(&venv, ends)?.iter().filter(native) {
+        let bytes = handed_out::names_no_folder(native)?;
+        println!("the wheel's native half: {bytes} bytes");
+    }
+    let begun = Instant::now();
+    let Some(mut command) = handed_out::alone(&python, folder.path())? else {
+        return Ok(());
+    };
+    shell::run(command.args(["-c", NOTEBOOK]))?;
+    println!(
+        "tried out in a new environment, without Rust and a checkout: {} in {:.1} s",
+        wheel.display(),
         begun.elapsed().as_secs_f64()
     );
     Ok(())

@@ -17,6 +17,7 @@ mod examples;
 mod firmware;
 mod frameworks;
 mod fuzz;
+mod handed_out;
 mod imports;
 mod libraries;
 mod lint;
@@ -77,6 +78,8 @@ enum Command {
     Wheel(python::WheelArgs),
     /// Install the wheel into a clean virtual environment, and run the tests of the Python package
     TestPython(python::TestArgs),
+    /// Run the notebooks, and store what they show
+    Notebooks,
     /// Build the examples for embassy and RTIC, and run the latter
     Examples,
     /// Validate exported projects with the packages of their ecosystems
@@ -114,6 +117,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Profile(args) => profile::run(&args),
         Command::Wheel(args) => python::build(&args),
         Command::TestPython(args) => python::test(&args),
+        Command::Notebooks => python::notebooks(),
         Command::Examples => examples::build(),
         Command::TestEcosystems => ecosystems::test(),
         Command::TestRp2040 => rp2040::test(),

@@ -8,7 +8,7 @@ use std::process::Command;
 use tinyspike_board::held::PREBUILT;
 use tinyspike_board::shell::{self, Failure};
 
-use crate::venv;
+use crate::{handed_out, venv};
 
 /// The options of `cargo xtask wheel`.
 #[derive(clap::Args)]
@@ -35,6 +35,11 @@ pub(crate) struct TestArgs {
 pub(crate) fn build(args: &WheelArgs) -> Result<(), Failure> {
     let wheel = wheel(args.dev, args.prebuilt.as_deref())?;
     println!("pip install {}", wheel.display());
+    if prebuilt(args.prebuilt.as_deref())?.is_none() {
+        println!(
+            "it holds no firmware: --prebuilt target/prebuilt takes what `cargo xtask dist --firmware` makes"
+        );
+    }
     Ok(())
 }
 
@@ -77,6 +82,26 @@ pub(crate) fn test(args: &TestArgs) -> Result<(), Failure> {
         .arg(folder("mypy"))
         .arg(shell::root().join("examples/python"));
     shell::run(&mut mypy)
+}
+
+/// Runs the notebooks with an optimized wheel, and stores what they show.
+pub(crate) fn notebooks() -> Result<(), Failure> {
+    let wheel = wheel(false, None)?;
+    let python = environment("full")?;
+    install(&python, &wheel)?;
+    let folder = shell::root().join("examples/notebooks");
+    let files = fs::read_dir(&folder).map_err(Failure::file(&folder))?;
+    let files = files.flatten().map(|file| file.path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "ipynb"))
+        .collect();
+    files.sort();
+    let mut write = Command::new(&python);
+    write
+        .arg(source().join("tests/write_notebooks.py"))
+        .args(files)
+        .env("KERAS_BACKEND", "jax");
+    shell::run(&mut write)
 }
 
 /// Tests what takes little time, as a part of `cargo xtask test`.
@@ -136,6 +161,7 @@ pub(crate) fn wheel(dev: bool, firmware: Option<&Path>) -> Result<PathBuf, Failu
     }
     if let Some(firmware) = firmware {
         maturin.env(PREBUILT, firmware);
+        handed_out::settings(&mut maturin);
     }
     shell::run(&mut maturin)?;
     let files = fs::read_dir(&out).map_err(Failure::file(&out))?;

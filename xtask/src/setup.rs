@@ -19,7 +19,9 @@ pub(crate) fn setup() -> Result<(), Failure> {
         }
     }
     if !shell::works("cargo", &["deny", "--version"]) {
-        shell::run(Command::new("cargo").args(["install", "cargo-deny", "--locked"]))?;
+        // It is fast enough as it is built the fastest.
+        let install = ["install", "cargo-deny", "--locked", "--debug"];
+        shell::run(Command::new("cargo").args(install))?;
     }
     for target in TARGETS {
         let toolchain = toolchain_for(target)?;
