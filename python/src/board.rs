@@ -11,8 +11,8 @@ use tinyspike::ImageBuf;
 use tinyspike::bench::{BenchError, BenchOptions, code};
 use tinyspike::device::run::{self as device_run, RunError, RunOptions, StreamOptions, Tally};
 use tinyspike::device::{
-    Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions, Origin, Plan,
-    PlanOptions, Selector, TalkOptions, application, flash as write, talk,
+    Board as Known, Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions,
+    Origin, Plan, PlanOptions, Selector, TalkOptions, application, flash as write, talk,
 };
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
@@ -20,7 +20,7 @@ use tinyspike_board::firmware::{Board, Program, build_here};
 
 use crate::data::{Data, all_given, array};
 use crate::fault::Fault;
-use crate::image::{Image, Said, of_image, recordings};
+use crate::image::{Image, of_image, recordings};
 use crate::recorded::json;
 use crate::work::{Monitor, work};
 
@@ -30,7 +30,7 @@ const CLASS: &str = "BoardError";
 #[derive(Clone, Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Target {
-    /// `emulated:NAME`, or the name of a chip.
+    /// `emulated:NAME`, or the name of a board or a chip.
     on: String,
     probe: Option<String>,
     chip_description: Option<PathBuf>,
@@ -71,8 +71,12 @@ fn deploy(
     if let Some((machine, text)) = machine.and_then(|m| Some((m, m.chip_description()?))) {
         (chips.add_yaml(machine.name(), text)).map_err(|e| Fault::advised(CLASS, &e))?;
     }
-    let name = machine.map_or(target.on.as_str(), |machine| machine.chip());
-    let chip = chips.find(name).map_err(|e| Fault::advised(CLASS, &e))?;
+    let found = |chip| chips.find(chip).map_err(|e| Fault::advised(CLASS, &e));
+    let chip = match (machine, Known::find(&target.on)) {
+        (Some(machine), _) => found(machine.chip())?,
+        (None, Ok(board)) => board.chip(&chips).map_err(|e| Fault::advised(CLASS, &e))?,
+        (None, Err(_)) => found(&target.on)?,
+    };
     let key = plan_options.key.as_ref();
     let firmware = match &target.firmware {
         Some(path) => Firmware::read(path),
@@ -157,7 +161,7 @@ pub(crate) fn run<'py>(
         let image = bytes.image();
         let over_time = stream::is_temporal(&image);
         let (set, said) = if over_time {
-            (recordings(&image, &given)?, Said::default())
+            recordings(&image, &given)?
         } else {
             of_image(&image, &given)?
         };

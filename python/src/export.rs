@@ -39,7 +39,7 @@ pub(crate) fn export_c(
             Sample::made_up(&image)
         } else {
             let set = if stream::is_temporal(&image) {
-                recordings(&image, &given)?
+                recordings(&image, &given)?.0
             } else {
                 of_image(&image, &given)?.0
             };

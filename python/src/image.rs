@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use tinyspike::ImageBuf;
 use tinyspike::assemble::Image as Parsed;
-use tinyspike::data::{BYTE_SCALE, DataSet, Samples, suspicion};
+use tinyspike::data::suspicion::{self, Suspicion};
+use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
 use tinyspike::emulate::{self, EmulateOptions, Record, Trial, in_units, input_size};
 use tinyspike::sign::{PrivateKey, PublicKey, signer};
 use tinyspike::stream::{self, StreamOptions};
@@ -140,7 +141,7 @@ impl Image {
     ) -> PyResult<Bound<'py, PyDict>> {
         let bytes = self.bytes.clone();
         let given = all_given(&data);
-        let (report, recorded, samples, steps) = work(py, progress, move |monitor| {
+        let (report, recorded, said, samples, steps) = work(py, progress, move |monitor| {
             let options = StreamOptions { record, stateful };
             run_stream(
                 &bytes.image(),
@@ -153,7 +154,7 @@ impl Image {
         })?;
         let result = PyDict::new(py);
         result.set_item("report", report)?;
-        Said::default().show(&result)?;
+        said.show(&result)?;
         for (name, values, integers) in [
             ("outputs", recorded.outputs, false),
             ("spikes", recorded.spikes, true),
@@ -254,8 +255,7 @@ pub(crate) fn of_image(image: &Parsed<'_>, given: &Given) -> Result<(DataSet, Sa
     }
     let set = DataSet::side_by_side(sets)
         .ok_or_else(|| Fault::new("DataError", "all inputs need the same number of samples"))?;
-    let signs = suspicion::of_image(&set, image);
-    let warnings = signs.iter().map(ToString::to_string).collect();
+    let warnings = texts(&suspicion::of_image(&set, image));
     Ok((set, Said { notes, warnings }))
 }
 
@@ -264,7 +264,7 @@ fn is_bytes(set: &DataSet) -> bool {
 }
 
 /// The recordings for an image of neurons that keep their state: bytes over time are numbers of events.
-pub(crate) fn recordings(image: &Parsed<'_>, given: &Given) -> Result<DataSet, Fault> {
+pub(crate) fn recordings(image: &Parsed<'_>, given: &Given) -> Result<(DataSet, Said), Fault> {
     let [(set, byte_scale)] = given.as_slice() else {
         let message = format!(
             "{} arrays, and recordings are those of one input",
@@ -274,14 +274,23 @@ pub(crate) fn recordings(image: &Parsed<'_>, given: &Given) -> Result<DataSet, F
     };
     let set = (**set).clone();
     let over_time = set.sample_size() != input_size(image);
-    Ok(match byte_scale {
+    let set = match byte_scale {
         Some(scale) => set.with_byte_scale(*scale),
         None if over_time => set.with_byte_scale(1.0),
         None => set,
-    })
+    };
+    let said = Said {
+        notes: Vec::new(),
+        warnings: texts(&suspicion::of_image(&set, image)),
+    };
+    Ok((set, said))
 }
 
-/// The report as JSON, what was recorded, and the numbers of samples and steps.
+fn texts(signs: &[Suspicion]) -> Vec<String> {
+    signs.iter().map(ToString::to_string).collect()
+}
+
+/// The report as JSON, what was recorded, what is to be said, and the numbers of samples and steps.
 fn run_stream(
     image: &Parsed<'_>,
     given: &Given,
@@ -289,8 +298,8 @@ fn run_stream(
     options: StreamOptions,
     readout: Option<&str>,
     monitor: &Monitor,
-) -> Result<(String, Recorded, usize, usize), Fault> {
-    let set = recordings(image, given)?;
+) -> Result<(String, Recorded, Said, usize, usize), Fault> {
+    let (set, said) = recordings(image, given)?;
     let steps = stream::steps(image, &set, steps)?;
     let readout = read_out(readout, stream::readout(image))?;
     let mut recorded = Recorded::default();
@@ -299,7 +308,7 @@ fn run_stream(
         recorded.add_ensembles(run);
         monitor.tick(run.items as u64);
     })?;
-    Ok((json(&report)?, recorded, set.len(), steps))
+    Ok((json(&report)?, recorded, said, set.len(), steps))
 }
 
 /// Parts and sizes of an image.

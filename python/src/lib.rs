@@ -48,6 +48,7 @@ mod _native {
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::work::keep_panics();
+        super::work::keep_stalls();
         Ok(())
     }
 

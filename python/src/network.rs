@@ -423,7 +423,12 @@ fn deploy(
             let signs = suspicion::of_calibration(set, options.is_tuned());
             warnings.extend(signs.iter().map(ToString::to_string));
         }
-        None if matches!(mode, Mode::Plain(_)) || matches!(source, Source::Nir { .. }) => warnings.push(
+        None if matches!(source, Source::Nir { .. }) => warnings.push(
+            "without calibration= the ranges of potentials are guessed from thresholds: expect a loss of accuracy. A hundred \
+             real recordings avoid it"
+                .to_owned(),
+        ),
+        None if matches!(mode, Mode::Plain(_)) => warnings.push(
             "without calibration= the ranges of activations are bounds from the weights, which are many times what \
              the network uses: expect a loss of accuracy. A few hundred real inputs avoid it"
                 .to_owned(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tinyspike::convert::Conversion;
+use tinyspike::convert::{Conversion, Warning};
 use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
 use tinyspike::nir::{self, Choices, Graph, NirError, NirFile, Problem};
 use tinyspike::{Model, Network, onnx};
@@ -97,7 +97,10 @@ impl Source {
         }
         let conversion = (model.convert(&options.options()?))
             .map_err(|error| Fault::from(error).of_what(name))?;
-        remarks.extend(conversion.warnings.iter().map(ToString::to_string));
+        // Layers have no numbers here that could differ.
+        let warnings = conversion.warnings.iter();
+        let warnings = warnings.filter(|warning| !matches!(warning, Warning::Sequential));
+        remarks.extend(warnings.map(ToString::to_string));
         let source = Self::Layers {
             model: Box::new(model),
             conversion: Box::new(conversion),
@@ -123,8 +126,20 @@ impl Source {
         };
         let choices = Choices::parse(graph, &options.semantics).map_err(failed)?;
         let conversion = graph.convert(&choices).map_err(failed)?;
-        let remarks = conversion.remarks.clone();
+        let mut remarks = conversion.remarks.clone();
         let guess = nir::guess(graph);
+        let open = nir::guessed(graph, &choices, &guess, &options.semantics).map_err(failed)?;
+        if !open.is_empty() {
+            let rest = match options.semantics.is_empty() {
+                true => String::new(),
+                false => format!(" in {}, which semantics= leaves open", open.join(", ")),
+            };
+            remarks.push(format!(
+                "NIR does not say how a step is taken; taken for semantics {}{rest} ({}). semantics= sets it, and \
+                 `tinyspike verify --match` finds it by a recorded sample",
+                guess.preset.name, guess.reason
+            ));
+        }
         let taken = match options.semantics.as_slice() {
             [] => format!("{} ({})", guess.preset.name, guess.reason),
             given => given.join(", "),

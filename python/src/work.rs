@@ -7,10 +7,12 @@ use std::any::Any;
 use std::panic::{self, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use tinyspike::advice::Advice;
+use tinyspike::device::{Stall, on_stall};
 
 use crate::fault::Fault;
 
@@ -52,6 +54,7 @@ pub(crate) fn work<T: Send + 'static>(
     progress: Option<&Bound<'_, PyAny>>,
     job: impl FnOnce(&Monitor) -> Result<T, Fault> + Send + 'static,
 ) -> PyResult<T> {
+    stalls().take();
     let monitor = Monitor::default();
     let (sender, receiver) = mpsc::channel();
     let own = monitor.clone();
@@ -72,6 +75,12 @@ pub(crate) fn work<T: Send + 'static>(
                 return result.map_err(|fault| fault.raise(py));
             }
             Err(RecvTimeoutError::Timeout) => {
+                if let Some(stall) = stalls().take() {
+                    // The thread stays in its call: nobody can break that off.
+                    monitor.cancelled.store(true, Relaxed);
+                    let fault = Fault::new("BoardError", stall.to_string());
+                    return Err(fault.with(vec![Advice::CheckConnection]).raise(py));
+                }
                 let looked = py
                     .check_signals()
                     .and_then(|()| show(progress, &monitor, &mut shown));
@@ -97,6 +106,18 @@ fn show(progress: Option<&Bound<'_, PyAny>>, monitor: &Monitor, shown: &mut u64)
         }
         _ => Ok(()),
     }
+}
+
+/// The last debug probe that did not answer.
+static STALLED: Mutex<Option<Stall>> = Mutex::new(None);
+
+fn stalls() -> MutexGuard<'static, Option<Stall>> {
+    STALLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes an exception of a debug probe that does not answer.
+pub(crate) fn keep_stalls() {
+    on_stall(|stall| *stalls() = Some(stall));
 }
 
 /// Keeps the message of panics for the exception that they become, instead of printing it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,25 @@ def test_a_c_project_is_the_tools(tmp_path: Path, tool: Any, saved: Any) -> None
     assert len(files) > 5
     for file in files:
         assert (tmp_path / "own" / file).read_bytes() == (tmp_path / "tool" / file).read_bytes(), file
+
+
+@pytest.mark.slow
+def test_a_probe_that_is_silent_ends_the_wait() -> None:
+    image = tinyspike.demo.image()
+    x, _ = tinyspike.demo.samples(1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        probe = f"20b7:9db1:tcp:127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(tinyspike.BoardError, match="has not answered for") as caught:
+            image.run(x, on="nRF52840_xxAA", probe=probe)
+    assert any("probe is still connected" in advice for advice in caught.value.advice)
+
+
+def test_boards_have_names() -> None:
+    image = tinyspike.demo.image()
+    x, _ = tinyspike.demo.samples(1)
+    # The chip is known: what is missing is a probe.
+    with pytest.raises(tinyspike.BoardError, match="probe"):
+        image.run(x, on="microbit-v2", probe="ffff:ffff")
 
 
 def test_boards_that_there_are_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tarfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,24 @@ class LIF:
     amplitude = 0.5
 
 
+class AdaptiveLIF:
+    tau_rc = 0.02
+    tau_n = 2.0
+    inc_n = 0.5
+
+
+class LIFRate:
+    def __init__(self, tau_rc: float = 0.02) -> None:
+        self.tau_rc = tau_rc
+
+
+class PoissonSpiking:
+    amplitude = 1.0
+
+    def __init__(self, base_type: Any) -> None:
+        self.base_type = base_type
+
+
 class Lowpass:
     tau = 0.01
 
@@ -171,4 +190,51 @@ def test_nengos_own_objects_are_options() -> None:
     by_name = tinyspike.demo.network(swap_activations={"relu": "lif:tau_rc=0.03,amplitude=0.5"}, synapse=0.01)
     by_object = tinyspike.demo.network(swap_activations={relu: LIF()}, synapse=Lowpass())
     assert by_object.listing == by_name.listing
+    for given, name in [
+        (AdaptiveLIF(), "adaptive-lif:tau_rc=0.02,tau_n=2.0,inc_n=0.5"),
+        (PoissonSpiking(LIFRate()), "poisson-spiking:base=lif-rate"),
+    ]:
+        by_object = tinyspike.demo.network(swap_activations={"relu": given})
+        assert by_object.listing == tinyspike.demo.network(swap_activations={"relu": name}).listing
+    # What there is no word for is refused, and not left out.
+    with pytest.raises(tinyspike.OptionError, match="tau_rc"):
+        tinyspike.demo.network(swap_activations={"relu": PoissonSpiking(LIFRate(0.05))})
+    started = LIF()
+    started.initial_state = {"voltage": 0.5}  # type: ignore[attr-defined]
+    with pytest.raises(tinyspike.OptionError, match="initial_state"):
+        tinyspike.demo.network(swap_activations={"relu": started})
+
+
+class Layer:
+    """Like a layer of Keras, which NengoDL takes as a key."""
+
+    name = "conv2d"
+
+
+def test_layers_are_keys_as_their_names_are() -> None:
+    by_layer = tinyspike.demo.network(scale_firing_rates={Layer(): 50.0})
+    assert by_layer.listing == tinyspike.demo.network(scale_firing_rates={"conv2d": 50.0}).listing
+    assert by_layer.listing != tinyspike.demo.network().listing
+
+
+def test_what_nir_leaves_open_is_said() -> None:
+    file = Path(__file__).parents[2] / "tests/fixtures/nir/norse_vowels_lifcell.nir"
+    with pytest.warns(tinyspike.TinyspikeWarning, match="taken for semantics"):
+        tinyspike.convert(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tinyspike.convert(file, semantics=["norse-lif", "dt=0.001"])
+
+
+def test_values_have_an_error_and_no_accuracy() -> None:
+    file = Path(__file__).parents[2] / "tests/fixtures/silence/sine.keras"
+    x = np.linspace(0.0, 2.0 * np.pi, 400, dtype=np.float32)[:, None]
+    y = np.sin(x)
+    image = tinyspike.convert(file, inference_only=True).deploy(x, y, goal="tuned", max_error=0.2, evaluations=2)
+    run = image.emulate(x, y)
+    assert run.accuracy is None and run.rms_error is not None and run.rms_error < 0.3
+    assert run.r2 is not None and run.r2 > 0.8 and "rms error" in repr(run)
+    assert image.tuning is not None and image.tuning.data["scalar"]
+    assert "accuracy" not in image._repr_html_() and "error on held-out samples" in image._repr_html_()
+    assert tinyspike.plot.front(image).get_ylabel().startswith("error in %")
     assert "tau_rc=0.03" in by_name.ensembles[0].neuron_type

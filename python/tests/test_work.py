@@ -107,14 +107,17 @@ def test_a_cluster_tunes_five_networks_as_one_process_does() -> None:
 
     x, y = tinyspike.demo.samples(400, calibration=True)
 
-    def search(network: tinyspike.Network, map: Any = None) -> bytes:
-        image = network.deploy(x, y, goal="tuned", steps=2, max_drop=0.02, evaluations=4, map=map)
+    def search(options: Any, map: Any = None) -> bytes:
+        network = tinyspike.demo.network()
+        options = {"steps": 2, **options}
+        image = network.deploy(x, y, goal="tuned", max_drop=0.02, evaluations=4, map=map, **options)
         return image.to_bytes()
 
-    networks = [tinyspike.demo.network(scale_firing_rates=scale) for scale in (None, 2.0, 3.0, 5.0, 9.0)]
+    five = [{}, {"target": "cortex-m0"}, {"weight_bits": 4}, {"steps": 1}, {"max_count": 9}]
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        there = [search(network, client.map) for network in networks]
-    assert there == [search(network) for network in networks]
+        there = [search(options, client.map) for options in five]
+    assert there == [search(options) for options in five]
+    assert len(set(there)) == len(five)
 
 
 @pytest.mark.slow

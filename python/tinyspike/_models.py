@@ -238,7 +238,8 @@ def _of_torch(module: Any, example: Optional[Any], options: Dict[str, Any]) -> C
     return "nir", f"the NIR graph of {named}", _nir(graph)
 
 
-_PARAMETERS = ("amplitude", "tau_rc", "tau_ref", "min_voltage", "negative_slope")
+#: Parameters of Nengo's neuron types.
+_PARAMETERS = ("amplitude", "tau_rc", "tau_ref", "min_voltage", "negative_slope", "tau_n", "inc_n")
 
 
 def swaps(pairs: Optional[Mapping[Any, Any]]) -> List[Tuple[str, str]]:
@@ -257,9 +258,33 @@ def activation(thing: Any) -> str:
     kind = thing if isinstance(thing, type) else type(thing)
     if isinstance(thing, type):
         return kind.__name__
+    if getattr(thing, "initial_state", None):
+        raise OptionError(
+            f"swap_activations: {kind.__name__} has an initial_state, which conversion does not take",
+            option="swap_activations",
+            advice=["give network.simulate(..., initial_voltage=) instead"],
+        )
     given = [(name, getattr(thing, name, None)) for name in _PARAMETERS]
     values = [f"{name}={float(value)!r}" for name, value in given if isinstance(value, (int, float))]
+    base = getattr(thing, "base_type", None)
+    if base is not None:
+        values.append(f"base={_base(base)}")
     return kind.__name__ + (":" + ",".join(values) if values else "")
+
+
+def _base(base: Any) -> str:
+    """The name of the rate type that a spiking type draws its spikes from; only Nengo's defaults have a name."""
+    kind = base if isinstance(base, type) else type(base)
+    usual = kind()
+    other = [name for name in _PARAMETERS if getattr(base, name, None) != getattr(usual, name, None)]
+    if other:
+        raise OptionError(
+            f"swap_activations: a base_type of {kind.__name__} has parameters of its own ({', '.join(other)}), which "
+            "conversion does not take",
+            option="swap_activations",
+            advice=[f"take {kind.__name__}() as it is, or another spiking type"],
+        )
+    return kind.__name__
 
 
 def synapse(thing: Any) -> Optional[str]:

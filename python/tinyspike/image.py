@@ -344,7 +344,8 @@ class Image:
     ) -> None:
         """Writes the image with its firmware to a board.
 
-        :param on: a chip such as ``"nRF52840_xxAA"``, which ``tinyspike chips`` lists, or an emulated board such as
+        :param on: a board such as ``"microbit-v2"`` or a chip such as ``"nRF52840_xxAA"``, which ``tinyspike boards`` and
+            ``tinyspike chips`` list, or an emulated board such as
             ``"emulated:microbit"``, which ends with this call.
         :param probe: the debug probe, if several are connected: VID:PID or VID:PID:SERIAL.
         :param chip_description: a description of the chip in probe-rs's format.
@@ -470,7 +471,11 @@ class Image:
             ("checksum", self._description["checksum"]),
         ]
         if self._tuning is not None:
-            facts += _html.accuracy(self._tuning.chosen["accuracy"])
+            chosen = self._tuning.chosen
+            if self._tuning.data.get("scalar"):
+                facts.append(("error on held-out samples", f"{chosen['risk'] * 100:.2f} % of the standard deviation"))
+            else:
+                facts.append(("accuracy on held-out samples", f"{chosen['accuracy'] * 100:.2f} %"))
         keys = ["neurons", "ram_bytes", "flash_bytes"]
         ensembles = self._description["ensembles"]
         rows = [[e["label"]] + [_html.number(e[key]) for key in keys] for e in ensembles]

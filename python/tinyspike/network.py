@@ -99,7 +99,7 @@ def convert(
     max_to_avg_pool: bool = False,
     split_shared_weights: bool = False,
     swap_activations: Optional[Mapping[Any, Any]] = None,
-    scale_firing_rates: Union[None, float, Mapping[str, float]] = None,
+    scale_firing_rates: Union[None, float, Mapping[Any, float]] = None,
     synapse: Any = None,
     temporal_model: bool = False,
     nengo_dl_compat: bool = False,
@@ -119,7 +119,8 @@ def convert(
     :param split_shared_weights: give each use of a shared layer its own weights.
     :param swap_activations: activations or neuron types, and those that take their place: names such as ``"relu"`` and
         ``"spiking-relu"``, functions, or Nengo's neuron types.
-    :param scale_firing_rates: a factor on the input of all neurons, or of each layer by name; outputs are divided by it.
+    :param scale_firing_rates: a factor on the input of all neurons, or of each layer: a dictionary by layers of Keras, or by
+        their names. Outputs are divided by it.
     :param synapse: the filter on what neurons send: None, seconds of a Lowpass, ``"alpha:0.01"``, or Nengo's object.
     :param temporal_model: take the first axis of inputs as time.
     :param nengo_dl_compat: follow NengoDL to the letter, even if it gives up on a layer that is native here.
@@ -138,7 +139,8 @@ def convert(
     """
     scale: Any = scale_firing_rates
     if isinstance(scale, Mapping):
-        scale = {str(layer): _options.number(factor, "scale_firing_rates") for layer, factor in scale.items()}
+        # NengoDL's keys are layers, which have names.
+        scale = {str(getattr(layer, "name", layer)): _options.number(factor, "scale_firing_rates") for layer, factor in scale.items()}
     else:
         scale = None if scale is None else _options.number(scale, "scale_firing_rates")
     options = {

@@ -207,7 +207,7 @@ def rates(result: Union[Simulation, Emulation], *, axes: Optional["Axes"] = None
 
 
 def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Axes":
-    """Shows accuracy against cost: the candidates that no other beats, and the one that was chosen.
+    """Shows accuracy, or the error of values, against cost: the candidates that no other beats, and the one that was chosen.
 
     Cheaper ones than that are hollow. They take more memory than they may, or may lose too much accuracy on other samples, even
     if they had as many right on these.
@@ -228,8 +228,11 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
     axes = _axes(axes, (7.0, 4.2))
     points, chosen = found.front, found.chosen
     float_accuracy = found.data["float_accuracy"]
-    best = (chosen["instructions"] / 1000.0, 100.0 * chosen["accuracy"])
-    places = [(point["instructions"] / 1000.0, 100.0 * point["accuracy"]) for point in points]
+    # Outputs that are values have an error, which is small if it is good.
+    values = bool(found.data.get("scalar"))
+    key = "risk" if values else "accuracy"
+    best = (chosen["instructions"] / 1000.0, 100.0 * chosen[key])
+    places = [(point["instructions"] / 1000.0, 100.0 * point[key]) for point in points]
     # The choice is the cheapest one within the bounds on accuracy and memory: cheaper ones are not.
     beyond = [place for place in places if found.kept and place[0] < best[0]]
     within = [place for place in places if place not in beyond and place != best]
@@ -239,7 +242,7 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
         label = "cheaper, but beyond a bound"
         axes.plot(*zip(*beyond), "o", color=_COLOURS[0], markersize=6, fillstyle="none", label=label)
     axes.plot(*best, "o", color=_COLOURS[1], markersize=11, label="chosen")
-    if float_accuracy is not None:
+    if float_accuracy is not None and not values:
         value = 100.0 * float_accuracy
         axes.axhline(value, color=_GREY, linewidth=1.0, linestyle="--", label="float network")
     axes.margins(x=0.12, y=0.2)
@@ -255,9 +258,12 @@ def front(tuning: Union[Tuning, Image], *, axes: Optional["Axes"] = None) -> "Ax
         color=_COLOURS[1],
     )
     axes.set_xlabel("predicted instructions of an inference, in thousands")
-    axes.set_ylabel("accuracy in %" if float_accuracy is not None else "agreement with the float network in %")
+    if values:
+        axes.set_ylabel("error in % of the outputs' standard deviation")
+    else:
+        axes.set_ylabel("accuracy in %" if float_accuracy is not None else "agreement with the float network in %")
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.set_title("Accuracy against cost")
+    axes.set_title("Error against cost" if values else "Accuracy against cost")
     axes.legend(frameon=False, loc="best")
     axes.grid(color="#e0e0e0", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,51 @@ __all__ = ["Bench", "BoardRun", "Emulation", "Report", "Simulation", "Tuning"]
 Arrays = Dict[str, npt.NDArray[Any]]
 
 
+class _Judged:
+    """Figures of outputs beside targets, from a report."""
+
+    report: Dict[str, Any]
+
+    @property
+    def accuracy(self) -> Optional[float]:
+        """Share of classes that are right, from 0 to 1; None without labels, or if targets are values.
+
+        >>> import tinyspike
+        >>> x, y = tinyspike.demo.samples(20)
+        >>> tinyspike.demo.image().emulate(x, y).accuracy
+        0.95
+        """
+        return _number(self.report, "accuracy")
+
+    @property
+    def rms_error(self) -> Optional[float]:
+        """Root mean squared error of outputs that are values, in the targets' units; None if targets are classes.
+
+        >>> import tinyspike
+        >>> tinyspike.BoardRun({}, {"rms_error": 0.25}).rms_error
+        0.25
+        """
+        return _number(self.report, "rms_error")
+
+    @property
+    def r2(self) -> Optional[float]:
+        """Share of the targets' variance that outputs explain, at most 1; None if targets are classes, or do not vary.
+
+        >>> import tinyspike
+        >>> tinyspike.BoardRun({}, {"r2": 0.5}).r2
+        0.5
+        """
+        return _number(self.report, "r2")
+
+    def _figures(self) -> List[Tuple[str, Any]]:
+        """Facts for a page."""
+        facts = _html.accuracy(self.accuracy)
+        named = [("rms error", self.rms_error), ("R²", self.r2)]
+        return facts + [(name, f"{value:.4g}") for name, value in named if value is not None]
+
+
 @dataclass(frozen=True, repr=False)
-class Simulation:
+class Simulation(_Judged):
     """A simulation in floats, step by step.
 
     :ivar outputs: values of each output at every step, float32 of shape (samples, steps, size).
@@ -57,17 +100,6 @@ class Simulation:
         return float(self.report["dt"])
 
     @property
-    def accuracy(self) -> Optional[float]:
-        """Share of classes that are right, from 0 to 1; None without labels.
-
-        >>> import tinyspike
-        >>> x, y = tinyspike.demo.samples(20)
-        >>> tinyspike.demo.network().simulate(x, y, steps=1).accuracy
-        0.95
-        """
-        return _share(self.report)
-
-    @property
     def rates(self) -> Dict[str, float]:
         """Spikes per neuron and second, by ensemble that spikes, in hertz.
 
@@ -80,7 +112,7 @@ class Simulation:
         return {e["label"]: e["rate_hz"] for e in all_of if e["rate_hz"] is not None}
 
     def __repr__(self) -> str:
-        return _brief("Simulation", self.report["images"], self.report["steps"], self.accuracy)
+        return _brief("Simulation", self.report["images"], self.report["steps"], self)
 
     def _repr_html_(self) -> str:
         rows = [
@@ -88,13 +120,13 @@ class Simulation:
             for e in self.report["ensembles"]
         ]
         facts = [("samples", self.report["images"]), ("steps", f"{self.report['steps']} of {self.dt} s")]
-        facts += _html.accuracy(self.accuracy)
+        facts += self._figures()
         head = ["ensemble", "neurons", "neuron type", "rate in Hz", "spikes per sample"]
         return _html.page("Simulation", facts, [_html.table(head, rows)])
 
 
 @dataclass(frozen=True, repr=False)
-class Emulation:
+class Emulation(_Judged):
     """A run of an image with the engine that devices run.
 
     :ivar outputs: values of each output in the network's units, float32 of shape (samples, size); of images that run
@@ -120,23 +152,12 @@ class Emulation:
     potentials: Arrays
     report: Dict[str, Any]
 
-    @property
-    def accuracy(self) -> Optional[float]:
-        """Share of classes that are right, from 0 to 1; None without labels.
-
-        >>> import tinyspike
-        >>> x, y = tinyspike.demo.samples(20)
-        >>> tinyspike.demo.image().emulate(x, y).accuracy
-        0.95
-        """
-        return _share(self.report)
-
     def __repr__(self) -> str:
         samples, most = self.steps.shape[0], int(self.steps.max(initial=0))
-        return _brief("Emulation", samples, most, self.accuracy)
+        return _brief("Emulation", samples, most, self)
 
     def _repr_html_(self) -> str:
-        facts = _html.accuracy(self.accuracy)
+        facts = self._figures()
         keys = [
             ("samples", "images"),
             ("steps, mean", "steps_mean"),
@@ -152,7 +173,7 @@ class Emulation:
 
 
 @dataclass(frozen=True, repr=False)
-class BoardRun:
+class BoardRun(_Judged):
     """A run on a board, of which every spike count and output was the emulator's.
 
     :ivar outputs: values of each output in the network's units, float32 of shape (samples, size).
@@ -168,18 +189,8 @@ class BoardRun:
     outputs: Arrays
     report: Dict[str, Any]
 
-    @property
-    def accuracy(self) -> Optional[float]:
-        """Share of classes that are right, from 0 to 1; None without labels.
-
-        >>> import tinyspike
-        >>> tinyspike.BoardRun({}, {"accuracy": 0.5}).accuracy
-        0.5
-        """
-        return _share(self.report)
-
     def __repr__(self) -> str:
-        return _brief("BoardRun", self.report.get("images", 0), None, self.accuracy)
+        return _brief("BoardRun", self.report.get("images", 0), None, self)
 
     def _repr_html_(self) -> str:
         keys = [
@@ -188,7 +199,7 @@ class BoardRun:
             ("spikes per sample", "spikes_per_image"),
             ("samples per second", "images_per_second"),
         ]
-        facts = _html.accuracy(self.accuracy)
+        facts = self._figures()
         facts += [(name, _html.number(self.report.get(key))) for name, key in keys]
         return _html.page("Run on a board", facts, [])
 
@@ -350,21 +361,24 @@ class Tuning:
         return self.text
 
     def _repr_html_(self) -> str:
-        keys = ["accuracy", "risk", "instructions", "synaptic_ops", "steps_mean", "ram_bytes", "flash_bytes"]
+        keys = ["risk"] if self.data.get("scalar") else ["accuracy", "risk"]
+        keys += ["instructions", "synaptic_ops", "steps_mean", "ram_bytes", "flash_bytes"]
         rows = [[_html.number(point[key]) for key in keys] for point in self.front]
         facts = [("candidates", _html.number(self.data["candidates"])), ("kept", "yes" if self.kept else "no")]
         return _html.page("Tuning", facts, [_html.table([_html.words(key) for key in keys], rows)])
 
 
-def _brief(name: str, samples: int, steps: Optional[int], accuracy: Optional[float]) -> str:
+def _brief(name: str, samples: int, steps: Optional[int], of: "_Judged") -> str:
     parts = [f"{samples} samples"]
     if steps is not None:
         parts.append(f"{steps} steps")
-    if accuracy is not None:
-        parts.append(f"accuracy {accuracy * 100:.2f} %")
+    if of.accuracy is not None:
+        parts.append(f"accuracy {of.accuracy * 100:.2f} %")
+    if of.rms_error is not None:
+        parts.append(f"rms error {of.rms_error:.4g}")
     return f"<{name} of {', '.join(parts)}>"
 
 
-def _share(report: Dict[str, Any]) -> Optional[float]:
-    value = report.get("accuracy")
+def _number(report: Dict[str, Any], key: str) -> Optional[float]:
+    value = report.get(key)
     return None if value is None else float(value)
