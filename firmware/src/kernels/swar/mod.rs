@@ -19,8 +19,8 @@ use tinyspike_shared::image::{CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::{Events, Kernels, Population, Values, portable};
-use dense::Taker;
-use neurons::Neuron;
+pub(super) use dense::Taker;
+pub(super) use neurons::Neuron;
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
 // comments ask for.
