@@ -12,9 +12,8 @@ mv a5, t3
 7:
 addi a7, t5, \at
 mul a4, a5, a6
-slli a5, a5, 16
-or a5, a5, a7
-sw a5, 0(a2)
+sh a7, 0(a2)
+sh a5, 2(a2)
 addi a2, a2, 4
 .endm
 
@@ -145,6 +144,10 @@ lw a7, 0(a2)
 lw t0, 4(a2)
 lw t1, 8(a2)
 lw t2, 12(a2)
+or t3, a7, t0
+or t4, t1, t2
+or t3, t3, t4
+beqz t3, 3f
 lw t3, 0(a0)
 lw t4, 4(a0)
 lw t5, 8(a0)
@@ -157,6 +160,7 @@ sw t3, 0(a0)
 sw t4, 4(a0)
 sw t5, 8(a0)
 sw t6, 12(a0)
+3:
 addi a2, a2, 16
 addi a0, a0, 16
 bne a2, a3, 2f
