@@ -7,7 +7,7 @@ use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::super::swar::{Neuron, Swar, Taker};
-use super::super::{Events, Kernels, Population, Values, portable, temporal};
+use super::super::{Events, Kernels, Population, portable, temporal};
 use super::scatter;
 
 // SAFETY: each function is called only through a declaration of this module, of `swar` or of `temporal`, with what its
@@ -39,11 +39,8 @@ impl<P: Taker + Neuron> Kernels<P> for Rv32 {
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
-        let scattered = match P::values(post) {
-            Values::Narrow(post) => scatter::scatter(conv, weights, events, post),
-            Values::Wide(_) => None,
-        };
-        if scattered.is_none() {
+        let targets = bytemuck::cast_slice_mut(post);
+        if scatter::scatter(conv, weights, events, targets, P::WIDTH).is_none() {
             portable::convolution(conv, weights, events, post);
         }
     }

@@ -2,13 +2,14 @@
 
 use heapless::Vec;
 use tinyspike_shared::Event;
-use tinyspike_shared::image::{Convolution, Span};
+use tinyspike_shared::image::{Convolution, Span, Width};
 use tinyspike_shared::weights::Weights;
 
-use super::super::swar::family;
+use super::family;
 
 unsafe extern "C" {
-    fn tinyspike_rv32_scatter(line: *mut Line);
+    fn tinyspike_rv32_scatter_16(line: *mut Line);
+    fn tinyspike_rv32_scatter_32(line: *mut Line);
 }
 
 /// Columns whose targets are looked up.
@@ -22,19 +23,19 @@ struct Column {
     targets: u16,
     /// Bytes from the weights of the row to the first tap's.
     weights: u16,
-    /// Bytes of a run of targets and of its weights; 0 if it leads nowhere.
+    /// Bytes of a run of targets; 0 if it leads nowhere.
     run: u16,
     /// Whole words are faster to copy.
     unused: u16,
 }
 
 impl Column {
-    /// Finds the targets of a column, if those of a place take so many bytes.
-    fn new(span: &Span, bytes: u32) -> Self {
+    /// Finds the targets of a column. The targets of a place take `place` bytes, the weights of a tap `tap`.
+    fn new(span: &Span, place: usize, tap: usize) -> Self {
         Self {
-            targets: (span.first * bytes) as u16,
-            weights: (span.tap * bytes) as u16,
-            run: (span.count * bytes) as u16,
+            targets: (span.first as usize * place) as u16,
+            weights: (span.tap as usize * tap) as u16,
+            run: (span.count as usize * place) as u16,
             unused: 0,
         }
     }
@@ -71,29 +72,34 @@ struct Line {
     reserved: [u32; 4],
 }
 
-/// Scatters events over targets; `None` if the geometry and the layout do not allow for it.
+/// Scatters events over targets of a width, whose bytes are given; `None` if the geometry and the layout do not allow for it.
 #[inline(never)]
 pub(super) fn scatter(
     conv: &Convolution,
     weights: Weights<'_>,
     events: &[Event],
-    post: &mut [u16],
+    post: &mut [u8],
+    bits: Width,
 ) -> Option<()> {
     let [height, width, channels_in] = conv.input.map(usize::from);
     let [out_height, out_width, channels] = conv.output.map(usize::from);
     let [kernel_y, kernel_x] = conv.kernel.map(usize::from);
-    let place = channels * 2;
-    let (target_line, weights_line) = (out_width * place, kernel_x * place);
+    let (place, tap) = (channels * bits.bytes(), channels * 2);
+    let (target_line, weights_line) = (out_width * place, kernel_x * tap);
     let channel = kernel_y * weights_line;
     let post: &mut [u32] = bytemuck::try_cast_slice_mut(post).ok()?;
     let words: &[u32] = bytemuck::try_cast_slice(weights.bytes).ok()?;
-    let fits = family::scatters(conv, weights.layout)
+    let fits = family::scatters(conv, weights.layout, bits)
         && post.len() * 4 == out_height * target_line
         && words.len() * 4 == channels_in * channel;
     if !fits {
         return None;
     }
     let reciprocal = (1u32 << 31).div_ceil(channels_in.max(1) as u32);
+    let scatters = match bits {
+        Width::I16 => tinyspike_rv32_scatter_16,
+        Width::I32 => tinyspike_rv32_scatter_32,
+    };
     let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
     let mut columns: Vec<Column, COLUMNS> = Vec::new();
     // The columns that are looked up together: the first one, and the one behind the last.
@@ -112,7 +118,7 @@ pub(super) fn scatter(
             columns.clear();
             for span in horizontal.spans(from as u32).take(to - from) {
                 // There is room: no more are looked up together.
-                let _ = columns.push(Column::new(&span, place as u32));
+                let _ = columns.push(Column::new(&span, place, tap));
             }
         }
         let span = vertical.span(y as u32);
@@ -140,7 +146,7 @@ pub(super) fn scatter(
             // SAFETY: every column that is seen has been looked up; spans are clipped to the output and the kernel, whose
             // sizes those of targets and weights have been held to; both slices are aligned to words, and runs are a
             // multiple of 8 channels. The assembly stops before an event that is not of the line's columns.
-            unsafe { tinyspike_rv32_scatter(&raw mut line) };
+            unsafe { scatters(&raw mut line) };
             // SAFETY: both lie in the slice, or at its end.
             done = (unsafe { line.events.offset_from(range.start) }) as usize;
         }

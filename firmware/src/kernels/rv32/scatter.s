@@ -5,14 +5,21 @@
 # 0 events, 4 their end, 8 first source of the line, 12 sources of the line, 16 2^31 / sources of a place, rounded up,
 # 20 sources of a place, 24 bytes of a source's weights, 28 columns, 32 targets of the line, 36 weights of the line,
 # 40 rows, 44 bytes of a row of targets, 48 bytes of a row of weights,
-# 52 the place's first event, 56 bytes of a run, 60 rows left, 64 bytes of the run left
+# 52 the place's first event, 56 bytes of a run of targets, 60 rows left, 64 its bytes left
 
-# Four words of weights from [a1, #\at] times a6 to four words of targets.
-.macro ts_scatter_four at, a, b, c, d
+# Weights for four words of targets from \at on, from a1 on, times a6: two to a word, or one where \wide.
+.macro ts_scatter_four wide, at, a, b, c, d
+.if \wide
+lh a2, (\at / 2)(a1)
+lh a3, (\at / 2 + 2)(a1)
+lh a4, (\at / 2 + 4)(a1)
+lh a5, (\at / 2 + 6)(a1)
+.else
 lw a2, \at(a1)
 lw a3, (\at + 4)(a1)
 lw a4, (\at + 8)(a1)
 lw a5, (\at + 12)(a1)
+.endif
 mul a2, a2, a6
 mul a3, a3, a6
 mul a4, a4, a6
@@ -44,7 +51,7 @@ ts_targets_four \does, 48, t3, t4, t5, t6
 .endm
 
 # All events of the place over 4, 8 or 16 words of targets, behind which a0 and t2 are then.
-.macro ts_block words
+.macro ts_block wide, words
 ts_targets lw, \words
 lw t0, 52(ra)
 9:
@@ -53,24 +60,25 @@ lh a6, 2(t0)
 addi t0, t0, 4
 mul a1, a1, a7
 add a1, a1, t2
-ts_scatter_four 0, s0, s1, s2, s3
+ts_scatter_four \wide, 0, s0, s1, s2, s3
 .if \words > 4
-ts_scatter_four 16, s4, s5, s6, s7
+ts_scatter_four \wide, 16, s4, s5, s6, s7
 .endif
 .if \words > 8
-ts_scatter_four 32, s8, s9, s10, s11
-ts_scatter_four 48, t3, t4, t5, t6
+ts_scatter_four \wide, 32, s8, s9, s10, s11
+ts_scatter_four \wide, 48, t3, t4, t5, t6
 .endif
 bne t0, t1, 9b
 ts_targets sw, \words
 addi a0, a0, 4 * \words
-addi t2, t2, 4 * \words
+addi t2, t2, (4 * \words) >> \wide
 .endm
 
-# void tinyspike_rv32_scatter(Line *line): weights in WidePairs.
+# void name(Line *line): weights in WidePairs over targets of 16 bits, or in Wide over those of 32 where \wide.
 # a0 targets, a1 weights of an event, a2-a5 products, a6 value, a7 bytes of a source's weights, s0-s11, t3-t6 sums,
 # t0 events, t1 end of the place's events, t2 weights that source 0 would have, ra the argument
-ts_function tinyspike_rv32_scatter
+.macro ts_scatter name, wide
+ts_function \name
 ts_enter
 mv ra, a0
 lw t0, 0(ra)
@@ -119,7 +127,7 @@ addi a4, a4, -64
 bltz a4, 6f
 5:
 sw a4, 64(ra)
-ts_block 16
+ts_block \wide, 16
 lw a4, 64(ra)
 addi a4, a4, -64
 bgez a4, 5b
@@ -127,27 +135,32 @@ bgez a4, 5b
 sw a4, 64(ra)
 andi a5, a4, 32
 beqz a5, 7f
-ts_block 8
+ts_block \wide, 8
 lw a4, 64(ra)
 7:
 andi a5, a4, 16
 beqz a5, 7f
-ts_block 4
+ts_block \wide, 4
 7:
 lw a4, 56(ra)
 lw a3, 44(ra)
 lw a2, 48(ra)
 lw a5, 60(ra)
 sub a3, a3, a4
+srli a4, a4, \wide
 sub a2, a2, a4
 add a0, a0, a3
 add t2, t2, a2
 addi a5, a5, -1
 sw a5, 60(ra)
+lw a4, 56(ra)
 bnez a5, 4b
 mv t0, t1
 j 1b
 8:
 sw t0, 0(ra)
 ts_leave
-ts_end tinyspike_rv32_scatter
+ts_end \name
+.endm
+ts_scatter tinyspike_rv32_scatter_16, 0
+ts_scatter tinyspike_rv32_scatter_32, 1

@@ -44,7 +44,7 @@ pub(super) fn drives(conv: &Convolution, layout: Layout) -> bool {
 
 /// Tells whether events are scattered over targets of 16 bits.
 #[inline]
-pub(in super::super) fn scatters(conv: &Convolution, layout: Layout) -> bool {
+pub(super) fn scatters(conv: &Convolution, layout: Layout) -> bool {
     let [_, out_width, channels] = conv.output.map(u32::from);
     let line = |places: u32| {
         let bytes = places.checked_mul(channels * 2);
