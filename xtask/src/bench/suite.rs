@@ -37,7 +37,7 @@ struct Rival {
 }
 
 const ALL: &[Board] = &Board::MEASURED;
-const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
+const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500, Board::RiscvVirt];
 
 const CASES: [Case; 3] = [
     Case {
@@ -210,7 +210,8 @@ fn measure() -> Result<Results, Failure> {
                     )
                 }
                 Board::Mps2An500 => (Some(case.rival.m4), None, None),
-                _ => (case.rival.m0, None, None),
+                Board::Microbit => (case.rival.m0, None, None),
+                _ => (None, None, None),
             };
             eprintln!(
                 "  {}: {:.0} instructions",
