@@ -1,14 +1,21 @@
 # Rows of a matrix, 16 targets at a time.
 
-# Four weights of the row in a1, times a5: all four to \all, and those of two targets to \odd.
-.macro ts_four at, all, odd
+# Eight weights of the row in a1 from \at on, times a5: all of a word to \all, and those of two of its targets to \odd.
+.macro ts_eight at, all, odd, next_all, next_odd
 lw a2, \at(a1)
-mul a3, a2, a5
+lw a3, (\at + 4)(a1)
+mul s4, a2, a5
+mul s5, a3, a5
 srli a2, a2, 8
+srli a3, a3, 8
 and a2, a2, a7
+and a3, a3, a7
 mul a2, a2, a5
-add \all, \all, a3
+mul a3, a3, a5
+add \all, \all, s4
+add \next_all, \next_all, s5
 add \odd, \odd, a2
+add \next_odd, \next_odd, a3
 .endm
 
 # Sums of four targets to [a6, #\at]: what the \odd ones have brought to \all is taken from the even ones.
@@ -27,14 +34,16 @@ sw a3, (\at + 4)(a6)
 
 # void tinyspike_swar_tile(const Tile *tile, uint32_t sums[8], uint32_t more): sums += the events' products, and as much
 # more. At least one event.
-# a0 events, a1 row, a2, a3 products, a4 end of the events, a5 value, a6 sums, a7 0x00ff00ff, t0 more, t1 bytes of a row,
-# t2 weights, t3-t6 all weights, s0-s3 odd weights
+# a0 events, a1 row, a2, a3 weights, a4 end of the events, a5 value, a6 sums, a7 0x00ff00ff, t0 more, t1 bytes of a row,
+# t2 weights, t3-t6 sums of all weights, s0-s3 of odd ones, s4, s5 products
 ts_function tinyspike_swar_tile
-addi sp, sp, -16
+addi sp, sp, -32
 sw s0, 0(sp)
 sw s1, 4(sp)
 sw s2, 8(sp)
 sw s3, 12(sp)
+sw s4, 16(sp)
+sw s5, 20(sp)
 mv a6, a1
 mv t0, a2
 lw t1, 0(a0)
@@ -56,10 +65,8 @@ lh a5, 2(a0)
 addi a0, a0, 4
 mul a1, a1, t1
 add a1, a1, t2
-ts_four 0, t3, s0
-ts_four 4, t4, s1
-ts_four 8, t5, s2
-ts_four 12, t6, s3
+ts_eight 0, t3, s0, t4, s1
+ts_eight 8, t5, s2, t6, s3
 bne a0, a4, 1b
 ts_sums 0, t3, s0
 ts_sums 8, t4, s1
@@ -69,7 +76,9 @@ lw s0, 0(sp)
 lw s1, 4(sp)
 lw s2, 8(sp)
 lw s3, 12(sp)
-addi sp, sp, 16
+lw s4, 16(sp)
+lw s5, 20(sp)
+addi sp, sp, 32
 ret
 ts_end tinyspike_swar_tile
 

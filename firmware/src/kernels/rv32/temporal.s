@@ -50,13 +50,6 @@ add \v, \v, a6
 srai \v, \v, 16
 .endm
 
-# Goes to \to if the value in \v has more than 16 bits.
-.macro ts_cut v, to
-add t4, \v, a6
-srli t4, t4, 16
-bnez t4, \to
-.endm
-
 # A neuron without a current, whose word is at a1 + \at.
 .macro ts_neuron at, fires, decay
 lw t0, \at(a1)
@@ -65,7 +58,9 @@ lw t1, \at(a3)
 lw t2, \at(a4)
 .endif
 lw t3, \at(a5)
-ts_cut t0, 3\at\()f
+add t4, t0, a6
+srli t4, t4, 16
+bnez t4, 3\at\()f
 \fires t0, t1, 4\at\()f
 5\at:
 .ifc \decay, each
@@ -163,9 +158,12 @@ add t0, t0, s1
 lw t3, \at(a1)
 lw t0, \at(s0)
 lw t1, \at(a3)
-ts_cut t3, 3\at\()f
 add t0, t0, t3
-ts_cut t0, 3\at\()f
+add t4, t3, a6
+add t2, t0, a6
+or t4, t4, t2
+srli t4, t4, 16
+bnez t4, 3\at\()f
 \fires t0, t1, 4\at\()f
 ts_potential \at, \decay
 5\at:
