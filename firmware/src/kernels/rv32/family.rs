@@ -3,7 +3,7 @@
 use tinyspike_shared::image::{Convolution, Transform, Width};
 use tinyspike_shared::weights::Layout;
 
-use super::super::family::{Family, Shape, Values};
+use super::super::family::{Cost, EventCost, Family, Shape, Values};
 use super::super::swar::family::FAMILY as SWAR;
 
 /// RISC-V cores with multiplication.
@@ -14,8 +14,8 @@ pub const FAMILY: Family = Family {
     layouts: &[Layout::Quads, Layout::WidePairs, Layout::Wide, Layout::Rows],
     reads,
     leaves: None,
-    cost: SWAR.cost,
-    cycles: SWAR.cycles,
+    cost: COST,
+    cycles: COST,
 };
 
 /// Channels of a block of a convolution.
@@ -52,3 +52,19 @@ pub(super) fn scatters(conv: &Convolution, layout: Layout, width: Width) -> bool
         && line(conv.kernel[1].into())
         && conv.input[2] <= CHANNELS
 }
+
+/// Slopes of instructions of layers on an emulated board, and for targets of 32 bits what the kernel's code says. What is left to
+/// plain Rust takes what it takes on small Cortex-M cores.
+const COST: Cost = Cost {
+    quads: EventCost::new(15_000, 2130, 2130),
+    wide_pairs: EventCost::new(30_000, 1920, 1920),
+    wide: EventCost::new(35_000, 3600, 3600),
+    neuron_16: 4000,
+    neuron_32: 7500,
+    settle_byte: 2300,
+    spike: 19_000,
+    input_matrix_op: 2900,
+    input_convolution_op: 3700,
+    input_window: 90_000,
+    ..SWAR.cost
+};
