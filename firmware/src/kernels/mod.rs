@@ -83,7 +83,7 @@ pub type Native = Rv32;
 #[cfg(tinyspike_kernels = "swar")]
 pub type Native = Swar;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(not(target_os = "none"))]
+#[cfg(not(any(target_os = "none", tinyspike_kernels = "rv32")))]
 pub type Native = Lanes;
 /// The fastest kernels for the processor that this is built for.
 #[cfg(all(

@@ -21,6 +21,7 @@ impl<T, const N: usize> Own<T, N> {
     }
 
     /// The memory; nothing from the second time on.
+    #[expect(clippy::mut_from_ref, reason = "it is handed out once")]
     pub(crate) fn take(&'static self) -> &'static mut [T] {
         if self.taken.load(Ordering::Relaxed) {
             return &mut [];
