@@ -37,7 +37,7 @@ struct Rival {
 }
 
 const ALL: &[Board] = &Board::MEASURED;
-const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500, Board::RiscvVirt];
+const LARGE: &[Board] = &[Board::Mps2An386, Board::Mps2An500];
 
 const CASES: [Case; 3] = [
     Case {
