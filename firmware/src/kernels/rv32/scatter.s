@@ -7,7 +7,7 @@
 # 40 rows, 44 bytes of a row of targets, 48 bytes of a row of weights,
 # 52 the place's first event, 56 bytes of a run of targets, 60 rows left, 64 its bytes left
 
-# Weights for four words of targets from \at on, from a1 on, times a6: two to a word, or one where \wide.
+# Weights times a6 to four words of targets, \at bytes behind the first ones: two weights to a word, or one where \wide.
 .macro ts_scatter_four wide, at, a, b, c, d
 .if \wide
 lh a2, (\at / 2)(a1)
@@ -145,15 +145,14 @@ ts_block \wide, 4
 lw a4, 56(ra)
 lw a3, 44(ra)
 lw a2, 48(ra)
-lw a5, 60(ra)
+srli a5, a4, \wide
 sub a3, a3, a4
-srli a4, a4, \wide
-sub a2, a2, a4
+sub a2, a2, a5
+lw a5, 60(ra)
 add a0, a0, a3
 add t2, t2, a2
 addi a5, a5, -1
 sw a5, 60(ra)
-lw a4, 56(ra)
 bnez a5, 4b
 mv t0, t1
 j 1b
