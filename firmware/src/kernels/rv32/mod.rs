@@ -1,7 +1,7 @@
 //! Kernels for RISC-V with multiplication, in whatever 32-bit form: RV32IM, IMC, IMAC, IMAFC.
 //!
 //! Sums and layouts are those of [`Swar`](super::Swar): two 16-bit sums share a word. So are the callers of the
-//! assembly in Rust, but for scatters: with 31 registers, all events of a place are added to sums that stay in
+//! assembly in Rust, except that of scatters: with 31 registers, all events of a place are added to sums that stay in
 //! registers.
 
 pub(super) mod family;
