@@ -12,6 +12,8 @@ mod targets;
 
 /// The folder of the kernel families, each with a list of the targets that it is for.
 const KERNELS: &str = "src/kernels";
+/// The families with assembly for the callers of `swar`.
+const SWAR: [&str; 2] = ["swar", "rv32"];
 
 /// The directory of the application's `memory.x`.
 const MEMORY: &str = "TINYSPIKE_MEMORY";
@@ -23,6 +25,7 @@ const ROOMS: &str = "TINYSPIKE_ROOMS";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(tinyspike_baseline)");
+    println!("cargo::rustc-check-cfg=cfg(tinyspike_swar_assembly)");
     println!("cargo::rustc-check-cfg=cfg(tinyspike_v8m)");
     println!("cargo::rerun-if-changed={KERNELS}");
     let target = env::var("TARGET")?;
@@ -44,6 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if let Some((Some(_), family)) = families.into_iter().max() {
         println!("cargo::rustc-cfg=tinyspike_kernels={family:?}");
+        if SWAR.contains(&family.as_str()) {
+            println!("cargo::rustc-cfg=tinyspike_swar_assembly");
+        }
     }
     println!("cargo::rustc-env=TINYSPIKE_TARGET={target}");
     if has("app") {

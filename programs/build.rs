@@ -12,10 +12,21 @@ use tinyspike_boards::Board;
 /// The board's name.
 const BOARD: &str = "TINYSPIKE_BOARD";
 
+/// The memory of each section, as riscv-rt asks for it.
+const REGIONS: [(&str, &str); 6] = [
+    ("TEXT", "FLASH"),
+    ("RODATA", "FLASH"),
+    ("DATA", "RAM"),
+    ("BSS", "RAM"),
+    ("HEAP", "RAM"),
+    ("STACK", "RAM"),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(tinyspike_baseline)");
-    if env::var("TARGET")?.starts_with("thumbv6m") {
+    let target = env::var("TARGET")?;
+    if target.starts_with("thumbv6m") {
         println!("cargo::rustc-cfg=tinyspike_baseline");
     }
     if env::var_os("CARGO_FEATURE_BOARD").is_none() {
@@ -23,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("cargo::rerun-if-env-changed={BOARD}");
     let name = env::var(BOARD).map_err(|_| format!("{BOARD} must name the board"))?;
-    let data = name.parse::<Board>()?.data();
+    let data = Board::named(&name).ok_or("no such board")?.data();
     let programs = data.programs.as_ref().ok_or("a board without programs")?;
     let region = |name: &str, region: tinyspike_boards::Region| {
         let (address, len) = (region.address, region.len);
@@ -32,7 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let (flash, ram) = (programs.flash(data), data.ram);
     let memory = region("FLASH", flash) + &region("RAM", ram);
-    fs::write(out.join("memory.x"), format!("MEMORY\n{{\n{memory}}}\n"))?;
+    let mut script = format!("MEMORY\n{{\n{memory}}}\n");
+    if target.starts_with("riscv32") {
+        for (section, region) in REGIONS {
+            script += &format!("REGION_ALIAS(\"REGION_{section}\", {region});\n");
+        }
+    }
+    fs::write(out.join("memory.x"), script)?;
     // No interrupt has a handler of its own: all lead to DefaultHandler, see src/support/interrupts.rs.
     fs::write(out.join("device.x"), "")?;
     println!("cargo::rustc-env={BOARD}={name}");

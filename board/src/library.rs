@@ -308,6 +308,9 @@ mod tests {
         assert_eq!(family("cortex-m33"), "cortex-m4");
         assert_eq!(family("cortex-m33-nodsp"), "cortex-m0");
         assert_eq!(family("cortex-m0"), "cortex-m0");
-        assert_eq!(family("rv32imac"), "portable");
+        assert_eq!(family("rv32imc"), "rv32");
+        assert_eq!(family("rv32imac"), "rv32");
+        assert_eq!(family("rv32imafc"), "rv32");
+        assert_eq!(family("host"), "portable");
     }
 }

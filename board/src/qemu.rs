@@ -14,6 +14,7 @@ use tinyspike_boards::{Board, Region};
 
 use crate::shell;
 
+/// The program whose version is stated: those for other processors come with it.
 const PROGRAM: &str = "qemu-system-arm";
 
 /// Virtual time of an instruction in a run that counts them, in nanoseconds. It is a power of two, large enough
@@ -66,9 +67,11 @@ pub enum QemuError {
     },
     /// QEMU is not there, or does not start.
     #[error(
-        "{PROGRAM} does not start ({source}): `cargo xtask test` installs it and runs all tests"
+        "{program} does not start ({source}): `cargo xtask test` installs it and runs all tests"
     )]
     Start {
+        /// The program.
+        program: &'static str,
         /// Error of the system.
         source: io::Error,
     },
@@ -136,8 +139,10 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     let image = load("image", run.image, programs.image)?;
     let inputs = load("inputs", run.inputs, programs.inputs)?;
     let serial = format!("file:{}", path("log").display());
-    let mut qemu = Command::new(PROGRAM);
-    qemu.args(["-machine", run.board.name()])
+    let emulator = run.board.data().emulator;
+    let mut qemu = Command::new(emulator.program);
+    qemu.args(["-machine", emulator.machine])
+        .args(emulator.options)
         .args(["-display", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
         .args(["-serial", &serial])
@@ -153,7 +158,10 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     if let Some(plugin) = run.plugin {
         qemu.args(["-plugin", plugin]);
     }
-    let child = qemu.spawn().map_err(|source| QemuError::Start { source })?;
+    let child = qemu.spawn().map_err(|source| QemuError::Start {
+        program: emulator.program,
+        source,
+    })?;
     let status = Guard(child).wait(run.timeout)?;
     let text = |name: &str| fs::read(path(name)).map(|b| String::from_utf8_lossy(&b).into_owned());
     let (stdout, stderr) = (text("stdout")?, text("stderr")?);

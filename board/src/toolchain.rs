@@ -16,9 +16,11 @@ pub const THUMBV7EM: &str = "thumbv7em-none-eabi";
 pub const THUMBV6M: &str = "thumbv6m-none-eabi";
 /// Cortex-M33 and later.
 pub const THUMBV8M_MAIN: &str = "thumbv8m.main-none-eabi";
+/// RISC-V with multiplication, compressed and atomic instructions.
+pub const RISCV32IMAC: &str = "riscv32imac-unknown-none-elf";
 /// The targets of emulated boards, on which everything is checked and tested.
-pub const TARGETS: [&str; 2] = [THUMBV7EM, THUMBV6M];
-/// Every target that a chip leads to.
+pub const TARGETS: [&str; 3] = [THUMBV7EM, THUMBV6M, RISCV32IMAC];
+/// Every target that a chip leads to which the application runs on.
 pub const ALL_TARGETS: [&str; 5] = [
     THUMBV7EM,
     THUMBV6M,

@@ -22,13 +22,15 @@ impl Region {
 /// The facts of a board.
 #[derive(Clone, Copy, Debug)]
 pub struct Data {
-    /// QEMU's name of it.
+    /// Its name: QEMU's of a Cortex-M board.
     pub name: &'static str,
+    /// The start of a command that emulates it.
+    pub emulator: Emulator,
     /// Its processor.
     pub core: &'static str,
     /// The compiler's target.
     pub target: &'static str,
-    /// probe-rs's name of its chip.
+    /// probe-rs's name of its chip; empty if it has no debug probe.
     pub chip: &'static str,
     /// The description of its chip, if probe-rs's database has none.
     pub chip_description: Option<&'static str>,
@@ -50,6 +52,28 @@ pub struct Data {
     pub fpu: bool,
     /// The programs for it, if there are any.
     pub programs: Option<Programs>,
+}
+
+/// QEMU as a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emulator {
+    /// The program.
+    pub program: &'static str,
+    /// Its name of the board.
+    pub machine: &'static str,
+    /// Further arguments.
+    pub options: &'static [&'static str],
+}
+
+impl Emulator {
+    /// QEMU for Arm boards, which needs no more than the board's name.
+    pub(crate) const fn arm(machine: &'static str) -> Self {
+        Self {
+            program: "qemu-system-arm",
+            machine,
+            options: &[],
+        }
+    }
 }
 
 /// A way to erase flash.
@@ -103,13 +127,15 @@ impl Programs {
     }
 }
 
-/// A timer, with the address of its registers.
+/// A timer, with the address of its registers if it has any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// A CMSDK APB timer, which counts down.
     Cmsdk(usize),
     /// A timer of the nRF51.
     Nrf51(usize),
+    /// The core's own count of cycles, in sixteens. QEMU has a cycle take a nanosecond.
+    Cycles,
 }
 
 /// A program for boards.

@@ -11,11 +11,12 @@ mod mps2_an386;
 mod mps2_an500;
 mod mps2_an505;
 mod netduinoplus2;
+mod riscv_virt;
 
 use core::fmt;
 use core::str::FromStr;
 
-pub use data::{Data, Erase, Program, Programs, Region, Timer};
+pub use data::{Data, Emulator, Erase, Program, Programs, Region, Timer};
 
 /// A board that QEMU emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,11 +33,22 @@ pub enum Board {
     /// Netduino Plus 2: STM32F405, Cortex-M4. QEMU has no flash controller for it, so that flashing seems to
     /// work and verification fails.
     NetduinoPlus2,
+    /// QEMU's `virt` with a 32-bit RISC-V core. Its memory is RAM, of which 16 MiB serve as flash. It has no debug probe.
+    RiscvVirt,
 }
 
 impl Board {
     /// Every board.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Microbit,
+        Self::Mps2An386,
+        Self::Mps2An500,
+        Self::Mps2An505,
+        Self::NetduinoPlus2,
+        Self::RiscvVirt,
+    ];
+    /// Those with a debug probe.
+    pub const PROBED: [Self; 5] = [
         Self::Microbit,
         Self::Mps2An386,
         Self::Mps2An500,
@@ -44,7 +56,12 @@ impl Board {
         Self::NetduinoPlus2,
     ];
     /// Those whose programs are measured, the largest first.
-    pub const MEASURED: [Self; 3] = [Self::Mps2An386, Self::Mps2An500, Self::Microbit];
+    pub const MEASURED: [Self; 4] = [
+        Self::Mps2An386,
+        Self::Mps2An500,
+        Self::RiscvVirt,
+        Self::Microbit,
+    ];
 
     /// All that is known of it.
     #[must_use]
@@ -55,6 +72,7 @@ impl Board {
             Self::Mps2An500 => &mps2_an500::BOARD,
             Self::Mps2An505 => &mps2_an505::BOARD,
             Self::NetduinoPlus2 => &netduinoplus2::BOARD,
+            Self::RiscvVirt => &riscv_virt::BOARD,
         }
     }
 }
@@ -82,7 +100,7 @@ impl Board {
         find(name, &Self::MEASURED)
     }
 
-    /// QEMU's name of it, such as `mps2-an386`.
+    /// Its name, such as `mps2-an386`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.data().name
@@ -100,7 +118,7 @@ impl Board {
         self.data().target
     }
 
-    /// probe-rs's name of its chip, such as `nRF51822_xxAA`.
+    /// probe-rs's name of its chip, such as `nRF51822_xxAA`; empty if it has no debug probe.
     #[must_use]
     pub const fn chip(self) -> &'static str {
         self.data().chip
@@ -205,11 +223,12 @@ impl fmt::Display for UnknownBoard {
 
 impl core::error::Error for UnknownBoard {}
 
+/// Reads the name of a board with a debug probe.
 impl FromStr for Board {
     type Err = UnknownBoard;
 
     fn from_str(name: &str) -> Result<Self, UnknownBoard> {
-        find(name, &Self::ALL)
+        find(name, &Self::PROBED)
     }
 }
 

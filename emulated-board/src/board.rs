@@ -71,9 +71,12 @@ impl Board {
     /// The core runs at once, as that of any board with power does; without a program it is locked up.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
+    /// [`Error::NoProbe`] for a board that has none; [`Error::NotInstalled`] without QEMU; [`Error::Listen`] if the port is taken; the others
     /// if QEMU does not do as it should.
     pub fn start(machine: Machine, options: &Options) -> Result<Self, Error> {
+        if !Machine::PROBED.contains(&machine) {
+            return Err(Error::NoProbe { machine });
+        }
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(wanted);
         let listener = listener.map_err(|source| Error::Listen {

@@ -1,10 +1,18 @@
 use std::io;
 use std::net::SocketAddr;
 
+use tinyspike_boards::Board as Machine;
+
 /// Reason for a board that cannot start, or is lost.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The board has no debug probe.
+    #[error("{machine} has no debug probe")]
+    NoProbe {
+        /// The board.
+        machine: Machine,
+    },
     /// A program that boards are made of is not there.
     #[error(
         "{program} is not installed: install QEMU's Arm system emulator (Debian and Ubuntu: \

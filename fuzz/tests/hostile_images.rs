@@ -181,6 +181,12 @@ fn generated_images_never_fault_on_a_cortex_m33() {
 
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask fuzz"]
+fn generated_images_never_fault_on_risc_v() {
+    generated_images_never_fault(Board::RiscvVirt);
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask fuzz"]
 fn changed_images_never_fault_on_boards() {
     let target = Target::named("image").unwrap();
     let seeds = (target.seeds)().unwrap();

@@ -81,16 +81,22 @@ fn soak(images: &[Vec<u8>], steps: u32) -> u64 {
     taken
 }
 
-/// The same runs on the board, line by line.
+/// The same runs on a board of each kind, line by line.
 fn on_board(images: &[Vec<u8>], steps: u32) {
+    for board in [Board::Mps2An386, Board::RiscvVirt] {
+        on_one(board, images, steps);
+    }
+}
+
+fn on_one(board: Board, images: &[Vec<u8>], steps: u32) {
     for (seed, image) in (1..).zip(images) {
         let runs = [1, 2].map(|part| Soak {
             seed: seed * 2 + part,
             steps: steps / 2,
         });
         let outcome = qemu::run(&qemu::Run {
-            board: Board::Mps2An386,
-            firmware: &elf(Board::Mps2An386, Program::Soak),
+            board,
+            firmware: &elf(board, Program::Soak),
             count: false,
             plugin: None,
             image,
@@ -108,7 +114,7 @@ fn on_board(images: &[Vec<u8>], steps: u32) {
             } = on_host(image, run);
             format!("{steps} steps {state:08x} {beyond} beyond")
         });
-        assert_eq!(lines, expected, "image {seed}");
+        assert_eq!(lines, expected, "{board}, image {seed}");
         assert!(outcome.status.success());
     }
 }
@@ -164,5 +170,5 @@ fn a_million_steps_on_the_host() {
 fn ten_thousand_steps_on_a_board() {
     on_board(&[trained(2), trained(8)], 4_000);
     on_board(&random(10), 200);
-    println!("board: 10000 steps, every state the host's");
+    println!("boards: 10000 steps, every state the host's");
 }

@@ -77,10 +77,12 @@ pub(crate) fn power_cuts(args: &PowerCuts) -> Result<(), Failure> {
     shell::run(&mut tests)
 }
 
-/// Takes a million steps on the host and ten thousand on an emulated board, in tests that take minutes. It fails if
+/// Takes a million steps on the host and ten thousand on emulated boards, in tests that take minutes. It fails if
 /// a potential leaves its bounds, or the states differ.
 pub(crate) fn soak() -> Result<(), Failure> {
-    firmware::build_program(Board::Mps2An386, Program::Soak)?;
+    for board in [Board::Mps2An386, Board::RiscvVirt] {
+        firmware::build_program(board, Program::Soak)?;
+    }
     let mut tests = shell::cargo();
     tests.args(["test", "--workspace", "--test=soak", "--"]);
     shell::run(tests.args(["--include-ignored", "--nocapture"]))

@@ -1,9 +1,10 @@
 //! The BBC micro:bit: nRF51822, Cortex-M0.
 
-use crate::data::{Data, Erase, Program, Programs, Region, Timer};
+use crate::data::{Data, Emulator, Erase, Program, Programs, Region, Timer};
 
 pub(crate) const BOARD: Data = Data {
     name: "microbit",
+    emulator: Emulator::arm("microbit"),
     core: "Cortex-M0",
     target: "thumbv6m-none-eabi",
     chip: "nRF51822_xxAA",

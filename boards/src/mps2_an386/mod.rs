@@ -1,9 +1,10 @@
 //! Arm's MPS2 with the image AN386: Cortex-M4. Program and main memory are ZBT SRAMs of 4 MiB.
 
-use crate::data::{Data, Erase, Program, Programs, Region, Timer};
+use crate::data::{Data, Emulator, Erase, Program, Programs, Region, Timer};
 
 pub(crate) const BOARD: Data = Data {
     name: "mps2-an386",
+    emulator: Emulator::arm("mps2-an386"),
     core: "Cortex-M4",
     target: "thumbv7em-none-eabi",
     chip: "MPS2_AN386",

@@ -1,9 +1,10 @@
 //! Arm's MPS2 with the image AN500: Cortex-M7. Program and main memory are ZBT SRAMs of 4 MiB.
 
-use crate::data::{Data, Erase, Program, Programs, Region, Timer};
+use crate::data::{Data, Emulator, Erase, Program, Programs, Region, Timer};
 
 pub(crate) const BOARD: Data = Data {
     name: "mps2-an500",
+    emulator: Emulator::arm("mps2-an500"),
     core: "Cortex-M7",
     target: "thumbv7em-none-eabi",
     chip: "MPS2_AN500",

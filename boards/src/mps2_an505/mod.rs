@@ -1,10 +1,11 @@
 //! Arm's MPS2 with the image AN505: Cortex-M33 with TrustZone, whose programs stay in the secure state that it
 //! starts in. Program and main memory are SSRAMs of 4 MiB, at their secure addresses.
 
-use crate::data::{Data, Erase, Program, Programs, Region, Timer};
+use crate::data::{Data, Emulator, Erase, Program, Programs, Region, Timer};
 
 pub(crate) const BOARD: Data = Data {
     name: "mps2-an505",
+    emulator: Emulator::arm("mps2-an505"),
     core: "Cortex-M33",
     target: "thumbv8m.main-none-eabi",
     chip: "MPS2_AN505",

@@ -1,9 +1,10 @@
 //! Netduino Plus 2: STM32F405, Cortex-M4.
 
-use crate::data::{Data, Erase, Region};
+use crate::data::{Data, Emulator, Erase, Region};
 
 pub(crate) const BOARD: Data = Data {
     name: "netduinoplus2",
+    emulator: Emulator::arm("netduinoplus2"),
     core: "Cortex-M4",
     target: "thumbv7em-none-eabi",
     chip: "STM32F405RGTx",

@@ -43,14 +43,20 @@ impl Qemu {
             let at = format!("socket,id={id},host=127.0.0.1,port={port},nodelay=on");
             Ok::<_, Error>(["-chardev".into(), at])
         };
-        let mut arguments: Vec<String> = ["-machine", machine.name(), "-accel", "tcg", "-S"]
-            .into_iter()
-            .chain(["-nodefaults", "-display", "none", "-serial", "null"])
-            // QEMU 7.2 wants just this name.
-            .chain(["-qtest", "chardev:qtest", "-qtest-log", "/dev/null"])
-            .chain(["-gdb", "chardev:gdb"])
-            .map(str::to_owned)
-            .collect();
+        let mut arguments: Vec<String> = [
+            "-machine",
+            machine.data().emulator.machine,
+            "-accel",
+            "tcg",
+            "-S",
+        ]
+        .into_iter()
+        .chain(["-nodefaults", "-display", "none", "-serial", "null"])
+        // QEMU 7.2 wants just this name.
+        .chain(["-qtest", "chardev:qtest", "-qtest-log", "/dev/null"])
+        .chain(["-gdb", "chardev:gdb"])
+        .map(str::to_owned)
+        .collect();
         arguments.extend(socket("qtest", &bus)?);
         arguments.extend(socket("gdb", &gdb)?);
         if let Some(shift) = icount_shift {

@@ -5,6 +5,7 @@ use super::targets::precision;
 
 pub use super::dsp::family::FAMILY as DSP;
 pub use super::helium::FAMILY as HELIUM;
+pub use super::rv32::family::FAMILY as RV32;
 pub use super::swar::family::FAMILY as SWAR;
 
 /// Any processor: weights as they are.
@@ -20,7 +21,7 @@ pub const PORTABLE: Family = Family {
 };
 
 /// Every family.
-pub const ALL: [&Family; 4] = [&PORTABLE, &SWAR, &DSP, &HELIUM];
+pub const ALL: [&Family; 5] = [&PORTABLE, &SWAR, &DSP, &HELIUM, &RV32];
 
 /// The family with a name.
 #[must_use]

@@ -20,13 +20,25 @@ mod lanes;
 mod portable;
 #[cfg(feature = "dense")]
 mod rows;
+#[cfg_attr(
+    tinyspike_kernels = "rv32",
+    expect(
+        unsafe_code,
+        reason = "kernels in assembly, each call with its argument"
+    )
+)]
+mod rv32;
 #[expect(
     unsafe_code,
     reason = "kernels in assembly, each call with its argument; their twins elsewhere have the same signatures"
 )]
 mod swar;
 mod targets;
-#[cfg(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))]
+#[cfg(any(
+    tinyspike_kernels = "dsp",
+    tinyspike_kernels = "rv32",
+    tinyspike_kernels = "swar"
+))]
 #[expect(
     unsafe_code,
     reason = "kernels in assembly, each call with its argument"
@@ -47,6 +59,8 @@ use family::Family;
 pub use dsp::Dsp;
 #[cfg(not(target_os = "none"))]
 pub use lanes::Lanes;
+#[cfg(tinyspike_kernels = "rv32")]
+pub use rv32::Rv32;
 pub use swar::Swar;
 
 /// Plain Rust, for any processor: the reference for all others.
@@ -63,15 +77,22 @@ impl<P: Potential> Kernels<P> for Portable {
 #[cfg(tinyspike_kernels = "dsp")]
 pub type Native = Dsp;
 /// The fastest kernels for the processor that this is built for.
+#[cfg(tinyspike_kernels = "rv32")]
+pub type Native = Rv32;
+/// The fastest kernels for the processor that this is built for.
 #[cfg(tinyspike_kernels = "swar")]
 pub type Native = Swar;
 /// The fastest kernels for the processor that this is built for.
-#[cfg(not(target_os = "none"))]
+#[cfg(not(any(target_os = "none", tinyspike_kernels = "rv32")))]
 pub type Native = Lanes;
 /// The fastest kernels for the processor that this is built for.
 #[cfg(all(
     target_os = "none",
-    not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar"))
+    not(any(
+        tinyspike_kernels = "dsp",
+        tinyspike_kernels = "rv32",
+        tinyspike_kernels = "swar"
+    ))
 ))]
 pub type Native = Portable;
 
@@ -79,10 +100,17 @@ pub type Native = Portable;
 #[cfg(tinyspike_kernels = "dsp")]
 pub const NATIVE: &Family = &families::DSP;
 /// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
+#[cfg(tinyspike_kernels = "rv32")]
+pub const NATIVE: &Family = &families::RV32;
+/// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
 #[cfg(tinyspike_kernels = "swar")]
 pub const NATIVE: &Family = &families::SWAR;
 /// The family of [`Native`]; of a computer, whose kernels read every layout, the portable one.
-#[cfg(not(any(tinyspike_kernels = "dsp", tinyspike_kernels = "swar")))]
+#[cfg(not(any(
+    tinyspike_kernels = "dsp",
+    tinyspike_kernels = "rv32",
+    tinyspike_kernels = "swar"
+)))]
 pub const NATIVE: &Family = &families::PORTABLE;
 
 /// A stored potential: `u16` or `u32`, for a value of 16 or 32 bits plus half the range.

@@ -625,7 +625,7 @@ pub(crate) struct Bench {
     /// An image that `convert` wrote.
     pub(crate) image: PathBuf,
     /// Run it on this board. Emulated boards count instructions: emulated:mps2-an386 (Cortex-M4),
-    /// emulated:mps2-an500 (Cortex-M7), emulated:microbit (Cortex-M0). A chip behind a probe, such as
+    /// emulated:mps2-an500 (Cortex-M7), emulated:microbit (Cortex-M0), emulated:riscv-virt (RISC-V). A chip behind a probe, such as
     /// nRF52840_xxAA, counts its cycles; `tinyspike chips` lists them.
     #[arg(long, value_name = "TARGET", default_value = "emulated:mps2-an386", value_parser = bench_target)]
     pub(crate) on: BenchTarget,

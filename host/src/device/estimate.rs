@@ -122,7 +122,8 @@ pub fn estimate(
     run: &Run,
 ) -> Result<Estimate, EstimateError> {
     let family = board.family();
-    if family == &families::PORTABLE {
+    // Nobody knows the cycles of its instructions.
+    if [&families::PORTABLE, &families::RV32].contains(&family) {
         return Err(EstimateError::NoModel {
             board: board.title,
             core: board.core,

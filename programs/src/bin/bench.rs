@@ -7,11 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use cortex_m_rt::entry;
-use support::PROGRAMS;
+use support::{Own, PROGRAMS, entry};
+
+static STATE: Own<u32, { PROGRAMS.arena }> = Own::new([0; PROGRAMS.arena]);
 
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
-    support::measure(STATE)
+    support::measure(STATE.take())
 }

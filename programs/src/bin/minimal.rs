@@ -4,10 +4,11 @@
 #![no_std]
 #![no_main]
 
-#[cfg(not(tinyspike_baseline))]
+#[cfg(all(target_arch = "arm", not(tinyspike_baseline)))]
 #[path = "../support/copy.rs"]
 #[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
 mod copy;
+#[cfg(target_arch = "arm")]
 #[path = "../support/interrupts.rs"]
 #[expect(
     unsafe_code,
@@ -17,15 +18,26 @@ mod interrupts;
 #[path = "../support/memory.rs"]
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
+#[path = "../support/own.rs"]
+#[expect(unsafe_code, reason = "memory that is handed out once")]
+mod own;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+#[cfg(target_arch = "arm")]
+use cortex_m::asm::wfi;
+#[cfg(target_arch = "arm")]
 use cortex_m_rt::entry;
+#[cfg(target_arch = "riscv32")]
+use riscv::asm::wfi;
+#[cfg(target_arch = "riscv32")]
+use riscv_rt::entry;
 use tinyspike_boards::{Board, Programs};
 use tinyspike_firmware::{Engine, Image, Inputs, Native};
 
 use memory::memory;
+use own::Own;
 
 const PROGRAMS: &Programs = {
     let board = Board::named(env!("TINYSPIKE_BOARD")).unwrap();
@@ -34,12 +46,13 @@ const PROGRAMS: &Programs = {
 const ENSEMBLES: usize = PROGRAMS.measured[0];
 const CONNECTIONS: usize = PROGRAMS.measured[1];
 
+static STATE: Own<u32, { PROGRAMS.arena }> = Own::new([0; PROGRAMS.arena]);
+
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
-    black_box(classify(STATE));
+    black_box(classify(STATE.take()));
     loop {
-        cortex_m::asm::wfi();
+        wfi();
     }
 }
 
@@ -60,6 +73,6 @@ fn classify(arena: &mut [u32]) -> Option<usize> {
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     loop {
-        cortex_m::asm::wfi();
+        wfi();
     }
 }

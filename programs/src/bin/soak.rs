@@ -11,12 +11,11 @@ mod support;
 
 use core::fmt::Write as _;
 
-use cortex_m_rt::entry;
-use cortex_m_semihosting::debug::{EXIT_FAILURE, EXIT_SUCCESS};
 use tinyspike_firmware::soak::{self, SOAK_LEN, Soak};
 use tinyspike_firmware::{Image, Inputs, Native, Portable};
 
-use support::{Console, PROGRAMS, Refused, exit, memory, refuse};
+use support::debug::{EXIT_FAILURE, EXIT_SUCCESS};
+use support::{Console, Own, PROGRAMS, Refused, entry, exit, memory, refuse};
 
 const ENSEMBLES: usize = PROGRAMS.traced[0];
 const CONNECTIONS: usize = PROGRAMS.traced[1];
@@ -25,11 +24,12 @@ const INPUT: usize = 64 << 10;
 /// The value of words that no run has written.
 const MARK: u32 = 0x5a5a_5a5a;
 
+static STATE: Own<u32, { PROGRAMS.arena }> = Own::new([0; PROGRAMS.arena]);
+static VALUES: Own<u8, INPUT> = Own::new([0; INPUT]);
+
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
-    static mut VALUES: [u8; INPUT] = [0; INPUT];
-    match run(STATE, VALUES) {
+    match run(STATE.take(), VALUES.take()) {
         Ok(()) => exit(EXIT_SUCCESS),
         Err(Refused) => exit(EXIT_FAILURE),
     }

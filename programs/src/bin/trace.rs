@@ -7,13 +7,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use cortex_m_rt::entry;
-use support::PROGRAMS;
+use support::{Own, PROGRAMS, entry};
+
+static STATE: Own<u32, { PROGRAMS.arena }> = Own::new([0; PROGRAMS.arena]);
 
 #[entry]
 fn main() -> ! {
-    static mut STATE: [u32; PROGRAMS.arena] = [0; PROGRAMS.arena];
-    support::trace::<{ PROGRAMS.traced[0] }, { PROGRAMS.traced[1] }>(STATE)
+    support::trace::<{ PROGRAMS.traced[0] }, { PROGRAMS.traced[1] }>(STATE.take())
 }
 
 /// Sends defmt's frames through the board's CMSDK APB UART.

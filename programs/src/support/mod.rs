@@ -3,9 +3,10 @@
 
 #![allow(dead_code, reason = "each program uses a part of it")]
 
-#[cfg(not(tinyspike_baseline))]
+#[cfg(all(target_arch = "arm", not(tinyspike_baseline)))]
 #[expect(unsafe_code, reason = "assembly under the names of the run-time ABI")]
 mod copy;
+#[cfg(target_arch = "arm")]
 #[expect(
     unsafe_code,
     reason = "a table under the name and in the section that cortex-m-rt gives it"
@@ -13,6 +14,19 @@ mod copy;
 mod interrupts;
 #[expect(unsafe_code, reason = "a board's memory is where its manual says")]
 mod memory;
+#[expect(unsafe_code, reason = "memory that is handed out once")]
+mod own;
+#[cfg(target_arch = "arm")]
+#[path = "cortex_m.rs"]
+#[expect(unsafe_code, reason = "cortex-m-rt wants the handler to be unsafe")]
+mod processor;
+#[cfg(target_arch = "riscv32")]
+#[path = "riscv.rs"]
+#[expect(
+    unsafe_code,
+    reason = "a handler under the name that riscv-rt gives it, and the stack pointer"
+)]
+mod processor;
 #[expect(unsafe_code, reason = "the free part of the stack")]
 mod stack;
 #[expect(unsafe_code, reason = "a timer's registers")]
@@ -21,14 +35,15 @@ mod timer;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 
-use cortex_m_semihosting::debug;
-use cortex_m_semihosting::hio::{self, HostStream};
 use heapless::String;
 use tinyspike_boards::{Board, Programs};
 use tinyspike_firmware::bench::{self, Measured};
 use tinyspike_firmware::{Image, ImageError, Inputs, Native, trace};
 
 pub(crate) use memory::memory;
+pub(crate) use own::Own;
+use processor::hio::{self, HostStream};
+pub(crate) use processor::{debug, entry};
 use stack::Stack;
 use timer::Timer;
 
@@ -142,19 +157,6 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     exit(debug::EXIT_FAILURE)
 }
 
-#[expect(unsafe_code, reason = "cortex-m-rt wants the handler to be unsafe")]
-mod hard_fault {
-    use cortex_m_rt::{ExceptionFrame, exception};
-
-    use super::{debug, exit, refuse};
-
-    #[exception]
-    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        refuse(format_args!("hard fault at {:#010x}", frame.pc()));
-        exit(debug::EXIT_FAILURE)
-    }
-}
-
 /// The reason has been printed.
 pub(crate) struct Refused;
 
@@ -171,7 +173,7 @@ pub(crate) fn refuse(reason: impl fmt::Display) -> Refused {
 pub(crate) fn exit(status: debug::ExitStatus) -> ! {
     debug::exit(status);
     loop {
-        cortex_m::asm::wfi();
+        processor::wfi();
     }
 }
 

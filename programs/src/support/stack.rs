@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use cortex_m::register::msp;
+use super::processor;
 
 /// The free part of the stack, as it was when it was last painted.
 pub(crate) struct Stack {
@@ -31,8 +31,8 @@ impl Stack {
 
     #[inline(never)]
     pub(crate) fn paint(&mut self) {
-        self.top = msp::read();
-        let bottom = cortex_m_rt::heap_start() as u32;
+        self.top = processor::stack_pointer();
+        let bottom = processor::variables_end();
         let high = self.top.saturating_sub(OWN).max(bottom);
         let low = high.saturating_sub(PAINTED).max(bottom);
         (self.low, self.high) = (low as *mut u32, high as *mut u32);

@@ -5,7 +5,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use tinyspike_boards::Timer as Kind;
 use tinyspike_firmware::bench::Meter;
 
-use super::{PROGRAMS, Stack};
+use super::{PROGRAMS, Stack, processor};
 
 /// The timer and the stack.
 pub(crate) struct Timer {
@@ -53,6 +53,7 @@ impl Timer {
                 store(timer + nrf51::PRESCALER, 0);
                 store(timer + nrf51::START, 1);
             }
+            Kind::Cycles => {}
         }
         Self {
             stack: Stack::new(),
@@ -70,6 +71,7 @@ impl Meter for Timer {
                 store(timer + nrf51::CAPTURE, 1);
                 load(timer + nrf51::CAPTURED)
             }
+            Kind::Cycles => (processor::cycles() / 16) as u32,
         };
         compiler_fence(Ordering::SeqCst);
         ticks

@@ -210,7 +210,8 @@ fn measure() -> Result<Results, Failure> {
                     )
                 }
                 Board::Mps2An500 => (Some(case.rival.m4), None, None),
-                _ => (case.rival.m0, None, None),
+                Board::Microbit => (case.rival.m0, None, None),
+                _ => (None, None, None),
             };
             eprintln!(
                 "  {}: {:.0} instructions",

@@ -6,7 +6,7 @@ use tinyspike_shared::weights::{Layout, Weights};
 
 use super::super::{Potential, portable};
 
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 unsafe extern "C" {
     fn tinyspike_swar_tile(tile: *const Tile, sums: *mut u32, more: u32);
     fn tinyspike_swar_take(sums: *const u32, targets: *mut u32, count: usize, shift: u32);
@@ -20,7 +20,7 @@ const WORDS: usize = TILE / 2;
 const SURPLUS: u32 = 128;
 
 /// Events over a tile of each row. The assembly knows the order.
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 #[repr(C)]
 struct Tile {
     /// Bytes of a row.
@@ -80,7 +80,7 @@ impl Taker for u16 {
 impl Taker for u32 {
     const BUDGET: u32 = 255;
 
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     fn take(targets: &mut [Self], sums: &[u32; WORDS], shift: u8) {
         let count = targets.len().min(TILE);
         if count > 0 {
@@ -134,7 +134,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// There are events, a row for each, and the tile in each row.
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         let range = events.as_ptr_range();
         let tile = Tile {
@@ -151,7 +151,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     unsafe fn add_tile(&self, tile: usize, events: &[Event], more: u32, sums: &mut [u32; WORDS]) {
         const MASK: u32 = 0x00ff_00ff;
         for sum in sums.iter_mut() {

@@ -5,10 +5,10 @@ use tinyspike_shared::weights::Weights;
 
 use super::family::{self, COLUMNS};
 
-#[cfg(not(tinyspike_kernels = "swar"))]
+#[cfg(not(tinyspike_swar_assembly))]
 use super::super::Potential;
 
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 unsafe extern "C" {
     fn tinyspike_swar_windows(windows: *mut Run);
 }
@@ -17,7 +17,7 @@ unsafe extern "C" {
 const CHANNELS: usize = family::BLOCK as usize;
 
 /// Windows side by side, for a block of channels. The assembly knows the order.
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 #[repr(C)]
 struct Run {
     /// Columns of the next window.
@@ -81,7 +81,7 @@ impl Windows<'_> {
     /// # Safety
     /// The windows lie inside the input, their values' taps inside the kernel; there is a window, a row and a value,
     /// and targets for all.
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn add(self, targets: &mut [u16]) {
         let columns = self.columns.as_ptr().wrapping_add(self.start);
         let values = self.input.as_ptr().wrapping_add(self.start);
@@ -114,7 +114,7 @@ impl Windows<'_> {
     ///
     /// # Safety
     /// None is asked for but by the form in assembly.
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     unsafe fn add(self, targets: &mut [u16]) {
         let windows = targets.chunks_exact_mut(self.channels);
         for (at, targets) in windows.take(self.count).enumerate() {

@@ -4,7 +4,8 @@
 //! a plain multiplication and a plain addition of words do both, and what one borrows from its neighbour on the way
 //! is given back when the sum is complete: modulo 2^32 there is only one pair of values in range. The loops that
 //! touch weights are in assembly, because eight of the core's registers have to be divided among them by hand;
-//! each has a twin in Rust for all other processors, which the tests hold to the portable kernels.
+//! each has a twin in Rust for all other processors, which the tests hold to the portable kernels. On RISC-V the
+//! assembly of `rv32` takes the place of this one's.
 
 mod dense;
 pub(super) mod family;
@@ -19,8 +20,8 @@ use tinyspike_shared::image::{CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::{Events, Kernels, Population, Values, portable};
-use dense::Taker;
-use neurons::Neuron;
+pub(super) use dense::Taker;
+pub(super) use neurons::Neuron;
 
 // SAFETY: each function is called only through a declaration of a module of this one, with what its
 // comments ask for.

@@ -1,6 +1,6 @@
 //! Updates of neurons, a word of potentials at a time.
 
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 use core::ops::Range;
 
 use tinyspike_shared::Event;
@@ -8,7 +8,7 @@ use tinyspike_shared::Event;
 use super::super::words::{copy_from_before, in_words};
 use super::super::{EVENTS, Events, Population, Potential, portable};
 
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 unsafe extern "C" {
     fn tinyspike_swar_fire_16(fire: *mut Fire);
     fn tinyspike_swar_fire_32(fire: *mut Fire);
@@ -27,42 +27,42 @@ pub trait Neuron: Potential {
     /// Potentials of a word.
     const PER_WORD: usize = 4 / size_of::<Self>();
     /// The bits of a word that say who spikes.
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     const SIGNS: u32;
 
     /// The numbers in a word, as what is added to a word of potentials.
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     fn addend(word: u32) -> u32;
 
     /// # Safety
     /// Potentials and channels are whole blocks, thresholds are positive, and one block's events have room
     /// behind `events_last`.
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn fire(fire: &mut Fire);
 
     /// # Safety
     /// Both are whole blocks, at least one.
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn settle(potentials: Range<*mut u32>, addends: Range<*const u32>);
 }
 
 impl Neuron for u16 {
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     const SIGNS: u32 = 0x8000_8000;
 
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     fn addend(word: u32) -> u32 {
         // a + 2^16 b for the signed numbers a and b.
         word.wrapping_sub((word & 0x8000) << 1)
     }
 
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn fire(fire: &mut Fire) {
         // SAFETY: the caller's.
         unsafe { tinyspike_swar_fire_16(fire) };
     }
 
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn settle(potentials: Range<*mut u32>, addends: Range<*const u32>) {
         // SAFETY: the caller's.
         unsafe {
@@ -72,21 +72,21 @@ impl Neuron for u16 {
 }
 
 impl Neuron for u32 {
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     const SIGNS: u32 = 0x8000_0000;
 
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     fn addend(word: u32) -> u32 {
         word
     }
 
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn fire(fire: &mut Fire) {
         // SAFETY: the caller's.
         unsafe { tinyspike_swar_fire_32(fire) };
     }
 
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe fn settle(potentials: Range<*mut u32>, addends: Range<*const u32>) {
         // SAFETY: the caller's.
         unsafe {
@@ -96,7 +96,7 @@ impl Neuron for u32 {
 }
 
 /// Neurons to be looked at for spikes. The assembly knows the order.
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 #[repr(C)]
 pub struct Fire {
     /// The next potentials, and the thresholds of their channels.
@@ -152,7 +152,7 @@ pub(super) fn fire<P: Neuron>(
 /// # Safety
 /// Potentials, channels and `from` are whole blocks, the last inside the first, and there is room for the events of
 /// a block.
-#[cfg(tinyspike_kernels = "swar")]
+#[cfg(tinyspike_swar_assembly)]
 unsafe fn fire_blocks<P: Neuron>(
     words: &mut [u32],
     thresholds: &[P::Param],
@@ -191,7 +191,7 @@ unsafe fn fire_blocks<P: Neuron>(
 ///
 /// # Safety
 /// None is asked for but by the form in assembly.
-#[cfg(not(tinyspike_kernels = "swar"))]
+#[cfg(not(tinyspike_swar_assembly))]
 unsafe fn fire_blocks<P: Neuron>(
     words: &mut [u32],
     thresholds: &[P::Param],
@@ -267,11 +267,11 @@ unsafe fn add<P: Neuron>(potentials: &mut [u32], addends: &[u32]) {
         return;
     }
     // SAFETY: by the caller's word both are whole blocks, and there is one of each.
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     unsafe {
         P::settle(potentials.as_mut_ptr_range(), addends.as_ptr_range());
     }
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     for (v, &addend) in potentials.iter_mut().zip(addends.iter().cycle()) {
         *v = v.wrapping_add(P::addend(addend));
     }
@@ -299,14 +299,14 @@ fn repeat_words(words: &mut [u32], period: usize) {
     let groups = words.len().saturating_sub(distance) / COPIED;
     let tail = distance + groups * COPIED;
     copy_from_before(words, period..distance, period);
-    #[cfg(tinyspike_kernels = "swar")]
+    #[cfg(tinyspike_swar_assembly)]
     if groups > 0 {
         let start = words.as_mut_ptr();
         // SAFETY: so many groups lie in the words from `distance` on, and as many from their start, each a group
         // or more before its copy.
         unsafe { tinyspike_swar_copy(start.wrapping_add(distance), start, groups) };
     }
-    #[cfg(not(tinyspike_kernels = "swar"))]
+    #[cfg(not(tinyspike_swar_assembly))]
     copy_from_before(words, distance..tail, distance);
     copy_from_before(words, tail..words.len(), period);
 }

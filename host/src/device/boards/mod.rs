@@ -155,7 +155,7 @@ impl Board {
     #[must_use]
     pub fn family(&self) -> &'static Family {
         match (self.runs, self.core) {
-            (Runs::Library(_), _) => &families::PORTABLE,
+            (Runs::Library(_), _) => &families::RV32,
             (_, "Cortex-M0" | "Cortex-M0+") => &families::SWAR,
             _ => &families::DSP,
         }
