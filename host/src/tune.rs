@@ -262,7 +262,7 @@ impl Paired {
     }
 }
 
-/// What is known of the accuracy that a candidate loses against the float network, as a share of all samples.
+/// Accuracy, as far as it is known, that a candidate loses against the float network, as a share of all samples.
 ///
 /// Two estimates are weighed by the inverse of their variances. The drop that was counted errs by chance: its
 /// variance is that of a paired difference, with as many differing samples as were seen or as margins predict. The drop
@@ -354,7 +354,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// What is known of the accuracy that it loses; of outputs that are classes. Without labels each class that changes is taken
+    /// Accuracy, as far as it is known, that it loses; of outputs that are classes. Without labels each class that changes is taken
     /// for half a loss.
     #[must_use]
     pub fn drop(&self, labelled: bool) -> AccuracyDrop {
@@ -568,7 +568,7 @@ struct Made {
 struct Lead {
     /// In the float network.
     float: f64,
-    /// What the spiking network's lead is more.
+    /// Difference of the spiking network's lead from it.
     error: f64,
     /// Samples that are lost if the second class is taken for the first: 1, 0, or -1 if it is the right one.
     lost: f64,

@@ -209,7 +209,7 @@ fn try_out(tool: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What somebody does with the wheel who has neither Rust nor a checkout.
+/// Use of the wheel by somebody who has neither Rust nor a checkout.
 const NOTEBOOK: &str = r#"
 import tinyspike
 x, y = tinyspike.demo.samples(20)

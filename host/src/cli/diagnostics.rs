@@ -40,7 +40,7 @@ impl Failure {
         &self.message
     }
 
-    /// What to do, if that is known.
+    /// Remedy, if one is known.
     pub(crate) fn hinted(&self) -> Option<&str> {
         self.hint.as_deref()
     }
