@@ -167,7 +167,7 @@ fn without_labels_the_float_network_is_the_judge() {
 #[test]
 fn budgets_are_kept_or_refused_with_the_largest_parts() {
     let budgets = Budgets {
-        ram: Some(600),
+        ram: Some(300),
         flash: Some(50_000),
     };
     let options = TuneOptions {
@@ -177,11 +177,27 @@ fn budgets_are_kept_or_refused_with_the_largest_parts() {
     let error = tune(&graph(), &calibration(), &options, &|_| {}, None).unwrap_err();
     assert!(matches!(error, TuneError::Budget(_)));
     let text = error.to_string();
+    // The narrowest potentials of 256 neurons are too many.
     assert!(
-        text.contains("needs 1064 bytes of RAM, 464 more than the 600"),
+        text.contains("needs 552 bytes of RAM, 252 more than the 300"),
         "{text}"
     );
-    assert!(text.contains("\"dense.0\" (1024 bytes)"), "{text}");
+    assert!(text.contains("\"dense.0\" (512 bytes)"), "{text}");
+
+    // Of two budgets that cannot be kept, an image comes as close as it can.
+    let both = Budgets {
+        ram: Some(600),
+        ..budgets
+    };
+    let options = TuneOptions {
+        budgets: both,
+        ..self::options()
+    };
+    let error = tune(&graph(), &calibration(), &options, &|_| {}, None).unwrap_err();
+    assert!(
+        error.to_string().contains("2068 more than the 50000"),
+        "{error}"
+    );
 
     let found = tuned(&calibration(), &self::options());
     let image = found.image.image();
