@@ -98,7 +98,7 @@ pub(crate) fn notebooks() -> Result<(), Failure> {
     files.sort();
     let mut write = Command::new(&python);
     write
-        .arg(source().join("tests/write_notebooks.py"))
+        .arg(folder.join("store.py"))
         .args(files)
         .env("KERAS_BACKEND", "jax");
     shell::run(&mut write)
