@@ -190,6 +190,7 @@ def test_nengos_own_objects_are_options() -> None:
     by_name = tinyspike.demo.network(swap_activations={"relu": "lif:tau_rc=0.03,amplitude=0.5"}, synapse=0.01)
     by_object = tinyspike.demo.network(swap_activations={relu: LIF()}, synapse=Lowpass())
     assert by_object.listing == by_name.listing
+    assert "tau_rc=0.03" in by_name.ensembles[0].neuron_type
     for given, name in [
         (AdaptiveLIF(), "adaptive-lif:tau_rc=0.02,tau_n=2.0,inc_n=0.5"),
         (PoissonSpiking(LIFRate()), "poisson-spiking:base=lif-rate"),
@@ -237,4 +238,3 @@ def test_values_have_an_error_and_no_accuracy() -> None:
     assert image.tuning is not None and image.tuning.data["scalar"]
     assert "accuracy" not in image._repr_html_() and "error on held-out samples" in image._repr_html_()
     assert tinyspike.plot.front(image).get_ylabel().startswith("error in %")
-    assert "tau_rc=0.03" in by_name.ensembles[0].neuron_type
