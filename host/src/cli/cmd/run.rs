@@ -57,9 +57,8 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     };
     if let Some(probes) = several::probes(&args.board.probe)? {
         if output.is_some() {
-            return Err(Failure::new(
-                "-o writes the outputs of one board, and several are chosen",
-            ));
+            let failure = "-o writes the outputs of one board, and several are chosen";
+            return Err(Failure::new(failure).hint("give one --probe, or leave -o out"));
         }
         let outcomes = several::on_each(probes, |probe| {
             let flags = args.board.with_probe(probe);
