@@ -1,8 +1,13 @@
 //! Flash whose power can go in the middle of any operation, with what a cut leaves behind.
 
+use std::cell::{RefCell, RefMut};
 use std::ops::Range;
+use std::rc::Rc;
 
-use tinyspike_shared::slots::{Flash, SlotLayout};
+use tinyspike::assemble::aligned_copy;
+use tinyspike_shared::accept::{Refusal, Terms};
+use tinyspike_shared::image::Image;
+use tinyspike_shared::slots::{Flash, Slot, SlotLayout};
 
 use crate::numbers::Numbers;
 
@@ -347,5 +352,59 @@ impl Flash for SimulatedFlash {
         }
         self.words[all].fill(Word::Written);
         Ok(())
+    }
+}
+
+/// Simulated flash that a device and its test share.
+#[derive(Clone, Debug)]
+pub struct SharedFlash(Rc<RefCell<SimulatedFlash>>);
+
+impl SharedFlash {
+    /// Shares flash.
+    #[must_use]
+    pub fn new(flash: SimulatedFlash) -> Self {
+        Self(Rc::new(RefCell::new(flash)))
+    }
+
+    /// The flash itself, until the result goes.
+    #[must_use]
+    pub fn flash(&self) -> RefMut<'_, SimulatedFlash> {
+        self.0.borrow_mut()
+    }
+
+    /// Checks the image in a slot, as a device with so much room does at its start; returns its checksum.
+    ///
+    /// # Errors
+    /// Why it may not run.
+    pub fn accept<const E: usize, const C: usize>(
+        &self,
+        layout: &SlotLayout,
+        slot: Slot,
+        minimum: u32,
+    ) -> Result<u32, Refusal> {
+        let bytes = self.flash().reading(layout.slot(slot));
+        let bytes = aligned_copy(&bytes.unwrap_or_default());
+        let image: Image<'_, E, C> = Terms::version(minimum).accept(&bytes)?;
+        Ok(image.header().checksum)
+    }
+}
+
+impl Flash for SharedFlash {
+    type Error = FlashFault;
+
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
+        self.flash().read(address, bytes)
+    }
+
+    fn erase(&mut self, addresses: Range<u32>) -> Result<(), FlashFault> {
+        self.flash().erase(addresses)
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+        self.flash().write(address, bytes)
+    }
+
+    fn unreadable(error: &FlashFault) -> bool {
+        <SimulatedFlash as Flash>::unreadable(error)
     }
 }

@@ -1,23 +1,21 @@
 //! The two ends of the protocol between host and device, each with a partner that says anything.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::ser::SerializeTuple as _;
 use serde::{Serialize, Serializer};
-use tinyspike::assemble::{AlignedBytes, Image, aligned_copy};
+use tinyspike::assemble::{AlignedBytes, Image, MAX_CONNECTIONS, MAX_ENSEMBLES, aligned_copy};
 use tinyspike::device::session::{Link, Lost, Patience, Session};
 use tinyspike_firmware::serve::{Board, Build, Device, Slots};
 use tinyspike_firmware::update::Updater;
-use tinyspike_shared::accept::{Refusal, Start, Terms};
+use tinyspike_shared::accept::{Refusal, Start};
 use tinyspike_shared::slots::{Flash, Slot, SlotLayout};
 use tinyspike_shared::wire::{
     self, Clock, Head, INPUT_CHUNK, MAX_FRAME, Receiver, Request, Response, UpdateFault, Watch,
 };
+use tinyspike_tests::flash::{SharedFlash, Silicon, SimulatedFlash};
 
 use crate::seeds::SeedError;
 use crate::{Outcome, seeds};
@@ -91,45 +89,9 @@ struct Chip<'a> {
     slots: &'a mut dyn Slots,
 }
 
-/// Flash in memory.
-#[derive(Clone)]
-struct Memory(Rc<RefCell<Vec<u8>>>);
-
-/// An access beyond it.
-struct Beyond;
-
-impl Memory {
-    fn at<T>(&self, place: Range<usize>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T, Beyond> {
-        self.0.borrow_mut().get_mut(place).map(work).ok_or(Beyond)
-    }
-}
-
-impl Flash for Memory {
-    type Error = Beyond;
-
-    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), Beyond> {
-        let from = address as usize;
-        self.at(from..from + bytes.len(), |there| {
-            bytes.copy_from_slice(there);
-        })
-    }
-
-    fn erase(&mut self, addresses: Range<u32>) -> Result<(), Beyond> {
-        let place = addresses.start as usize..addresses.end as usize;
-        self.at(place, |there| there.fill(0xff))
-    }
-
-    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Beyond> {
-        let from = address as usize;
-        self.at(from..from + bytes.len(), |there| {
-            there.copy_from_slice(bytes);
-        })
-    }
-}
-
 /// Two slots of a device that runs the small image from the first.
 struct Store {
-    memory: Memory,
+    flash: SharedFlash,
     layout: SlotLayout,
 }
 
@@ -139,31 +101,31 @@ impl Store {
     fn new() -> Self {
         let slot = (IMAGE.len() as u32).next_multiple_of(Self::SECTOR);
         let journal = 2 * slot;
-        let mut memory = vec![0xff; (journal + 2 * Self::SECTOR) as usize];
-        memory[..IMAGE.len()].copy_from_slice(&IMAGE);
+        let layout = SlotLayout {
+            slots: [0..slot, slot..journal],
+            state: [
+                journal..journal + Self::SECTOR,
+                journal + Self::SECTOR..journal + 2 * Self::SECTOR,
+            ],
+            write_size: 8,
+        };
+        let mut flash = SimulatedFlash::new(&layout, Self::SECTOR, Silicon::plain(0xff));
+        flash.write(0, &IMAGE).unwrap_or_else(|e| panic!("{e:?}"));
         Self {
-            memory: Memory(Rc::new(RefCell::new(memory))),
-            layout: SlotLayout {
-                slots: [0..slot, slot..journal],
-                state: [
-                    journal..journal + Self::SECTOR,
-                    journal + Self::SECTOR..journal + 2 * Self::SECTOR,
-                ],
-                write_size: 8,
-            },
+            flash: SharedFlash::new(flash),
+            layout,
         }
     }
 
     fn bytes(&self, slot: Slot) -> Vec<u8> {
-        let place = self.layout.slot(slot);
-        self.memory.0.borrow()[place.start as usize..place.end as usize].to_vec()
+        self.flash.flash().bytes(self.layout.slot(slot)).to_vec()
     }
 
     /// Tells why the image in a slot may not run.
     fn accept(&self, slot: Slot, minimum: u32) -> Result<(), Refusal> {
-        let bytes = aligned_copy(&self.bytes(slot));
-        let image: Result<Image<'_>, _> = Terms::version(minimum).accept(&bytes);
-        image.map(|_| ())
+        let checked =
+            (self.flash).accept::<MAX_ENSEMBLES, MAX_CONNECTIONS>(&self.layout, slot, minimum);
+        checked.map(|_| ())
     }
 }
 
@@ -240,7 +202,7 @@ pub(crate) fn device(bytes: &[u8]) -> Outcome {
     let store = Store::new();
     let running = store.bytes(Slot::A);
     let accept = |slot, minimum| store.accept(slot, minimum);
-    let slots = Updater::new(&store.layout, store.memory.clone(), Slot::A, accept);
+    let slots = Updater::new(&store.layout, store.flash.clone(), Slot::A, accept);
     let mut slots = slots.unwrap_or_else(|e| panic!("{e:?}"));
     let image = Image::parse(&IMAGE).unwrap_or_else(|e| panic!("{e}"));
     let mut memory = vec![0; 1 << 16];
@@ -468,7 +430,7 @@ pub(crate) fn answers() -> Result<Vec<Vec<u8>>, SeedError> {
     ];
     let store = Store::new();
     let accept = |slot, minimum| store.accept(slot, minimum);
-    let slots = Updater::new(&store.layout, store.memory.clone(), Slot::A, accept);
+    let slots = Updater::new(&store.layout, store.flash.clone(), Slot::A, accept);
     let mut slots = slots.unwrap_or_else(|e| panic!("{e:?}"));
     let mut answers = Vec::new();
     for (question, request) in (0u8..).zip(requests) {

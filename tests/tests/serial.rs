@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,57 +15,33 @@ use tinyspike_firmware::Image;
 use tinyspike_firmware::serve::{Device, Slots};
 use tinyspike_firmware::stream::{Meter, Streamed};
 use tinyspike_firmware::update::Updater;
-use tinyspike_shared::accept::{Refusal, Start, Terms};
+use tinyspike_shared::accept::{Refusal, Start};
 use tinyspike_shared::image::{HEADER_LEN, checksum};
-use tinyspike_shared::slots::{Flash, Journal, Slot, SlotLayout};
+use tinyspike_shared::slots::{Journal, Slot, SlotLayout};
 use tinyspike_shared::wire::UpdateFault;
 use tinyspike_tests::device::{BUILD, CONNECTIONS, ENSEMBLES};
-use tinyspike_tests::flash::{FlashFault, Silicon, SimulatedFlash};
+use tinyspike_tests::flash::{SharedFlash, Silicon, SimulatedFlash};
 use tinyspike_tests::network::spiking;
 use tinyspike_tests::numbers::Numbers;
 
 type DeviceImage<'a> = Image<'a, ENSEMBLES, CONNECTIONS>;
 
-/// Flash that device and test share.
-#[derive(Clone)]
-struct Chip(Rc<RefCell<SimulatedFlash>>);
-
-impl Flash for Chip {
-    type Error = FlashFault;
-
-    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
-        self.0.borrow_mut().read(address, bytes)
-    }
-
-    fn erase(&mut self, addresses: Range<u32>) -> Result<(), FlashFault> {
-        self.0.borrow_mut().erase(addresses)
-    }
-
-    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashFault> {
-        self.0.borrow_mut().write(address, bytes)
-    }
-
-    fn unreadable(error: &FlashFault) -> bool {
-        <SimulatedFlash as Flash>::unreadable(error)
-    }
+/// Checks the image in a slot, as a device does at its start: its checksum.
+fn accept(
+    flash: &SharedFlash,
+    layout: &SlotLayout,
+    slot: Slot,
+    minimum: u32,
+) -> Result<u32, Refusal> {
+    flash.accept::<ENSEMBLES, CONNECTIONS>(layout, slot, minimum)
 }
 
-impl Chip {
-    /// Checks the image in a slot, as a device does at its start: its checksum.
-    fn accept(&self, layout: &SlotLayout, slot: Slot, minimum: u32) -> Result<u32, Refusal> {
-        let bytes = self.0.borrow_mut().reading(layout.slot(slot));
-        let bytes = aligned_copy(&bytes.unwrap_or_default());
-        let image: DeviceImage<'_> = Terms::version(minimum).accept(&bytes)?;
-        Ok(image.header().checksum)
-    }
-
-    /// The slot that a device starts from, and its image's checksum.
-    fn start(&self, layout: &SlotLayout) -> Option<(Slot, u32)> {
-        let mut journal = Journal::new(layout, self.clone()).unwrap();
-        let state = journal.state().ok()?;
-        let mut order = state.order().into_iter();
-        order.find_map(|slot| Some((slot, self.accept(layout, slot, state.minimum).ok()?)))
-    }
+/// The slot that a device starts from, and its image's checksum.
+fn start(flash: &SharedFlash, layout: &SlotLayout) -> Option<(Slot, u32)> {
+    let mut journal = Journal::new(layout, flash.clone()).unwrap();
+    let state = journal.state().ok()?;
+    let mut order = state.order().into_iter();
+    order.find_map(|slot| Some((slot, accept(flash, layout, slot, state.minimum).ok()?)))
 }
 
 /// The two directions of a serial line.
@@ -173,9 +148,13 @@ fn layout(write_size: u32) -> SlotLayout {
 }
 
 /// Exchanges a device's image, with all that a device does for it.
-fn exchanged(chip: &Chip, layout: &SlotLayout, image: &ImageBuf) -> Result<Slot, ExchangeError> {
-    let (running, _) = chip.start(layout).unwrap();
-    let own = aligned_copy(chip.0.borrow().bytes(layout.slot(running)));
+fn exchanged(
+    chip: &SharedFlash,
+    layout: &SlotLayout,
+    image: &ImageBuf,
+) -> Result<Slot, ExchangeError> {
+    let (running, _) = start(chip, layout).unwrap();
+    let own = aligned_copy(chip.flash().bytes(layout.slot(running)));
     let parsed = DeviceImage::parse(&own).unwrap();
     let mut memory = vec![0; parsed.arena_bytes() / 4 + 4096];
     let start = Start {
@@ -184,7 +163,7 @@ fn exchanged(chip: &Chip, layout: &SlotLayout, image: &ImageBuf) -> Result<Slot,
         ..Start::single(None)
     };
     let device = Device::new(BUILD, Ok(&parsed), start, &mut memory);
-    let accept = |slot, minimum| chip.accept(layout, slot, minimum).map(|_| ());
+    let accept = |slot, minimum| accept(chip, layout, slot, minimum).map(|_| ());
     let slots = Updater::new(layout, chip.clone(), running, accept).unwrap();
     let line = Line::default();
     let near = Near {
@@ -203,13 +182,13 @@ fn exchanged(chip: &Chip, layout: &SlotLayout, image: &ImageBuf) -> Result<Slot,
 }
 
 /// A device that has never been updated, and the operations of an update of its flash.
-fn fresh(layout: &SlotLayout, silicon: Silicon) -> (Chip, u64) {
+fn fresh(layout: &SlotLayout, silicon: Silicon) -> (SharedFlash, u64) {
     let mut flash = SimulatedFlash::new(layout, 1024, silicon);
     let first = image(0);
     let mut journal = Journal::new(layout, &mut flash).unwrap();
     journal.update(Slot::B, first.bytes(), 0, 0).unwrap();
     let operations = flash.operations;
-    (Chip(Rc::new(RefCell::new(flash))), operations)
+    (SharedFlash::new(flash), operations)
 }
 
 #[test]
@@ -229,12 +208,12 @@ fn a_hundred_power_cuts_leave_the_old_model_or_the_new_one() {
             number += 1;
             let next = image(number);
             let after = numbers.draw() % (2 * operations);
-            chip.0.borrow_mut().cut_after(after, numbers.draw());
+            chip.flash().cut_after(after, numbers.draw());
             let result = exchanged(&chip, &layout, &next);
-            chip.0.borrow_mut().power_on();
+            chip.flash().power_on();
             let sum = |image: &ImageBuf| image.image().header().checksum;
-            let (_, found) = chip.start(&layout).expect("a model is left");
-            let again = chip.start(&layout).expect("a model is left");
+            let (_, found) = start(&chip, &layout).expect("a model is left");
+            let again = start(&chip, &layout).expect("a model is left");
             assert_eq!(again.1, found, "cut {cuts}: two starts differ");
             match result {
                 Ok(slot) => {
@@ -264,11 +243,11 @@ fn a_hundred_power_cuts_leave_the_old_model_or_the_new_one() {
 fn what_a_device_would_not_run_is_refused() {
     let layout = layout(4);
     let (chip, _) = fresh(&layout, Silicon::plain(0xff));
-    let (_, before) = chip.start(&layout).unwrap();
+    let (_, before) = start(&chip, &layout).unwrap();
     let refused = |bytes: Vec<u8>| {
         let image = ImageBuf::new(&bytes).unwrap();
         let error = exchanged(&chip, &layout, &image).unwrap_err();
-        assert_eq!(chip.start(&layout).unwrap().1, before, "{error}");
+        assert_eq!(start(&chip, &layout).unwrap().1, before, "{error}");
         error
     };
     // Larger than a slot.
@@ -287,8 +266,8 @@ fn what_a_device_would_not_run_is_refused() {
 fn pieces_follow_each_other() {
     let layout = layout(8);
     let (chip, _) = fresh(&layout, Silicon::plain(0xff));
-    let (running, _) = chip.start(&layout).unwrap();
-    let accept = |slot, minimum| chip.accept(&layout, slot, minimum).map(|_| ());
+    let (running, _) = start(&chip, &layout).unwrap();
+    let accept = |slot, minimum| accept(&chip, &layout, slot, minimum).map(|_| ());
     let mut slots = Updater::new(&layout, chip.clone(), running, accept).unwrap();
     let next = image(7);
     let bytes = next.bytes();
@@ -313,7 +292,7 @@ fn pieces_follow_each_other() {
     assert_eq!(slot, running.other());
     drop(slots);
     assert_eq!(
-        chip.start(&layout),
+        start(&chip, &layout),
         Some((slot, next.image().header().checksum))
     );
     let mut slots = Updater::new(&layout, chip.clone(), slot, accept).unwrap();
@@ -326,5 +305,5 @@ fn pieces_follow_each_other() {
     slots.clear(length).unwrap();
     slots.store(0, &bytes[..20]).unwrap();
     assert_eq!(slots.switch(0), Err(UpdateFault::Order { expected: 20 }));
-    assert_eq!(chip.start(&layout).unwrap().0, slot);
+    assert_eq!(start(&chip, &layout).unwrap().0, slot);
 }
