@@ -519,9 +519,16 @@ struct Priced {
 }
 
 impl Priced {
+    /// Instructions and cycles in a way.
+    fn price(&self, way: Way) -> [f64; 2] {
+        self.both.map(|(events, dense)| match way {
+            Way::Events => events,
+            Way::Dense => dense,
+        })
+    }
+
     fn cycles(&self, way: Way) -> f64 {
-        let (events, dense) = self.both[1];
-        if way == Way::Dense { dense } else { events }
+        self.price(way)[1]
     }
 
     fn is_cheaper(&self) -> bool {
@@ -614,15 +621,18 @@ pub fn choices(network: &integers::Network, image: &Image<'_>, run: &Run) -> Vec
     });
     let there = there || priced.iter().any(|one| one.only);
     let worth = there || saved >= WORTH * all;
-    let of = |(events, dense), way| if way == Way::Dense { dense } else { events };
     (priced.iter())
         .map(|one| {
             let dense = one.only || worth && one.is_cheaper();
-            let way = if dense { Way::Dense } else { Way::Events };
+            let then = one.price(if dense { Way::Dense } else { Way::Events });
+            let now = one.price(one.packed);
             Choice {
                 dense,
-                cycles: (one.both[1].0, one.able.then_some(one.both[1].1)),
-                more: one.both.map(|price| of(price, way) - of(price, one.packed)),
+                cycles: (
+                    one.cycles(Way::Events),
+                    one.able.then(|| one.cycles(Way::Dense)),
+                ),
+                more: [0, 1].map(|unit| then[unit] - now[unit]),
             }
         })
         .collect()

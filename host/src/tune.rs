@@ -359,12 +359,17 @@ impl Point {
     #[must_use]
     pub fn drop(&self, labelled: bool) -> AccuracyDrop {
         let drop = AccuracyDrop::estimate(&self.paired, self.lost, self.risk);
-        let weight = if labelled { 1.0 } else { LOST };
+        let weight = loss(labelled);
         AccuracyDrop {
             expected: weight * drop.expected,
             error: weight * drop.error,
         }
     }
+}
+
+/// Share of a changed class that is a loss, if the right one is known or not.
+const fn loss(labelled: bool) -> f64 {
+    if labelled { 1.0 } else { LOST }
 }
 
 /// Result of a search.
@@ -706,13 +711,17 @@ impl Task {
         }
     }
 
+    /// Drop of a candidate that margins predict.
+    fn drop_by_margins(&self, point: &Point) -> f64 {
+        loss(self.labelled) * point.lost
+    }
+
     /// Excess of a candidate over the bound by margins, which say something on few samples, too.
     fn excess_by_margins(&self, point: &Point) -> f64 {
         if self.by_error {
             return (point.risk / self.options.max_error - 1.0) * self.options.max_drop;
         }
-        let weight = if self.labelled { 1.0 } else { LOST };
-        weight * point.lost - self.options.max_drop
+        self.drop_by_margins(point) - self.options.max_drop
     }
 
     /// Excess of a candidate over the bound on the drop, or over that on the error.
@@ -772,7 +781,7 @@ impl Task {
             return p.risk <= self.options.max_error * HOPE;
         }
         let (drop, bound) = (p.drop(self.labelled), self.options.max_drop);
-        drop.expected - drop.error <= bound && self.excess_by_margins(p) + bound <= bound * HOPE
+        drop.expected - drop.error <= bound && self.drop_by_margins(p) <= bound * HOPE
     }
 
     /// Tells whether a screening leaves no doubt that a candidate keeps the bound.
@@ -781,7 +790,7 @@ impl Task {
             return p.risk <= self.options.max_error * FINE_RISK;
         }
         let bound = self.options.max_drop;
-        self.hopeful(p) && self.excess_by_margins(p) + bound <= bound * FINE_RISK
+        self.hopeful(p) && self.drop_by_margins(p) <= bound * FINE_RISK
     }
 
     /// Steps, and the counts that are tried with them, both ascending.

@@ -195,9 +195,8 @@ pub(crate) fn run<'py>(
                 Ok::<_, Fault>(report)
             },
         )?;
-        if let Some(divergence) = &report.divergence {
-            let message = format!("device and emulator part at {divergence}");
-            return Err(Fault::new(CLASS, message));
+        if let Some(parting) = report.parting() {
+            return Err(Fault::new(CLASS, parting));
         }
         Ok((json(&report)?, outputs, report.images, said))
     })?;

@@ -113,8 +113,7 @@ pub(crate) fn of_image(
 }
 
 /// The recordings for an image of neurons that keep their state; signs that they are others than it was made for are shown.
-/// Addresses of recorded events are those of an input of
-/// the shape that the flags say.
+/// Addresses of recorded events are those of an input of the shape that the flags say.
 pub(crate) fn recordings(
     files: &[String],
     image: &Image<'_>,
@@ -129,7 +128,7 @@ pub(crate) fn recordings(
         .first()
         .map_or(0, |i| i.size as usize);
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    if let Some(events) = Recordings::open(path)? {
+    let set = if let Some(events) = Recordings::open(path)? {
         let shape = flags.input_shape.as_ref();
         let shape = shape.map_or_else(|| vec![size], |shape| shape.0.clone());
         if shape.iter().product::<usize>() != size {
@@ -137,16 +136,15 @@ pub(crate) fn recordings(
                 "--input-shape {shape:?} is no shape of the network's input of {size} places"
             )));
         }
-        let set = counted(events.take(limit), &shape, flags.time.bin)?;
-        suspicion::of_image(&set, image).iter().for_each(warn);
-        return Ok(set);
-    }
-    let mut set = data::load(path)?;
-    if flags.time.stream {
-        set = set.as_stream();
-    }
-    let over_time = set.sample_size() != size;
-    let set = events(set, bytes, over_time).take(limit);
+        counted(events.take(limit), &shape, flags.time.bin)?
+    } else {
+        let mut set = data::load(path)?;
+        if flags.time.stream {
+            set = set.as_stream();
+        }
+        let over_time = set.sample_size() != size;
+        events(set, bytes, over_time).take(limit)
+    };
     suspicion::of_image(&set, image).iter().for_each(warn);
     Ok(set)
 }
@@ -160,10 +158,10 @@ pub(crate) fn counted(
     let frames = frames(events, shape, bin, None)?;
     let (count, steps) = (frames.len(), frames.steps());
     let mut bytes = Vec::with_capacity(count * steps * shape.iter().product::<usize>());
+    let most = f32::from(u8::MAX);
     let mut cut = 0;
     for recording in 0..count {
         let counts = frames.dense(recording..recording + 1, steps);
-        let most = f32::from(u8::MAX);
         cut += counts.data().iter().filter(|count| **count > most).count();
         bytes.extend(counts.data().iter().map(|count| *count as u8));
     }

@@ -165,11 +165,8 @@ pub(crate) fn takes_files(folder: &Path) -> Result<(), Failure> {
     let failed = |e| unwritten(folder, &e);
     let there = folder
         .ancestors()
-        .find(|at| fs::symlink_metadata(at).is_ok());
-    let there = match there {
-        Some(at) => at,
-        None => Path::new("."),
-    };
+        .find(|at| fs::symlink_metadata(at).is_ok())
+        .unwrap_or(Path::new("."));
     if !fs::metadata(there).map_err(failed)?.is_dir() {
         let file = format!("{} is no folder", there.display());
         return Err(failed(io::Error::new(io::ErrorKind::NotADirectory, file)));
@@ -278,18 +275,20 @@ fn temporaries() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 /// Removes what is unfinished. Nothing is begun or finished while the result lives.
 pub(crate) fn remove_temporaries() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     let all = temporaries();
-    for path in all.iter() {
-        let _ = fs::remove_file(path);
-    }
+    remove(&all);
     all
 }
 
 /// Removes what is unfinished, unless a thread is beginning or finishing a file at this moment.
 pub(crate) fn remove_temporaries_if_free() {
     if let Ok(all) = TEMPORARIES.try_lock() {
-        for path in all.iter() {
-            let _ = fs::remove_file(path);
-        }
+        remove(&all);
+    }
+}
+
+fn remove(files: &BTreeSet<PathBuf>) {
+    for path in files {
+        let _ = fs::remove_file(path);
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 use super::set::{DataSet, Sample, Samples, Targets};
 use tinyspike_shared::image::Neuron;
@@ -396,6 +397,19 @@ pub fn takes_bytes(data: &DataSet, image: &Image<'_>, input: usize) -> bool {
     largest <= to + step && largest * f64::from(data.byte_scale()) < to * UNUSED
 }
 
+/// The values of a part of each step, with their places in it.
+fn parts<'v, T: Copy>(
+    values: &'v [T],
+    step: usize,
+    part: &'v Range<usize>,
+) -> impl Iterator<Item = (usize, T)> + 'v {
+    let steps = values.chunks_exact(step.max(1));
+    steps.flat_map(|values| {
+        let own = values.get(part.clone()).unwrap_or_default();
+        own.iter().copied().enumerate()
+    })
+}
+
 /// Signs that a data set is not what an image was made for. A sample holds the values of each input, or of a recording
 /// those of each step.
 #[must_use]
@@ -423,20 +437,9 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         };
         for sample in (0..data.len()).filter_map(|i| data.sample(i)) {
             match sample {
-                Sample::U8(v) => {
-                    for v in v.chunks_exact(step.max(1)) {
-                        let v = v.get(part.clone()).unwrap_or_default().iter();
-                        (0..)
-                            .zip(v)
-                            .for_each(|(at, &v)| take(at, f32::from(v) * data.byte_scale()));
-                    }
-                }
-                Sample::F32(v) => {
-                    for v in v.chunks_exact(step.max(1)) {
-                        let v = v.get(part.clone()).unwrap_or_default().iter();
-                        (0..).zip(v).for_each(|(at, &v)| take(at, v));
-                    }
-                }
+                Sample::U8(v) => parts(v, step, &part)
+                    .for_each(|(at, v)| take(at, f32::from(v) * data.byte_scale())),
+                Sample::F32(v) => parts(v, step, &part).for_each(|(at, v)| take(at, v)),
             }
         }
         let count: usize = seen.iter().map(|(_, outside)| outside).sum();

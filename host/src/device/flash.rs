@@ -10,7 +10,7 @@ use super::connection::{ask, greet, with_session};
 use super::firmware::Segment;
 use super::plan::{Mode, Plan};
 use super::probe::Selector;
-use super::run::{compare, largest};
+use super::run;
 use super::session::{Identity, Lost, SessionError, StackUse};
 use super::update::{Updated, update};
 use super::write::{FlashError, Progress, Tally, write};
@@ -116,8 +116,7 @@ pub fn flash(
     })
 }
 
-/// Has the device run an inference, whose spike counts and outputs must be the emulator's. The largest input excites
-/// the most neurons.
+/// Has the device run an inference, whose spike counts and outputs must be the emulator's.
 fn try_out(
     plan: &Plan,
     session: &mut Attached,
@@ -132,13 +131,13 @@ fn try_out(
         .core(&plan.chip)
         .map_err(|e| failed(e.to_string()))?;
     let report = with_session(&mut core, &plan.rtt, options.timeout, |session| {
-        compare(session, &image, [largest(&image)], None, false, &mut |_| ())
+        run::try_out(session, &image)
     })
     .map_err(|Lost(cause)| failed(cause.to_string()))?
     .ok_or_else(|| failed("its firmware is gone".to_owned()))?
     .map_err(|e| failed(e.to_string()))?;
-    if let Some(divergence) = report.divergence {
-        return Err(failed(format!("device and emulator part at {divergence}")));
+    if let Some(parting) = report.parting() {
+        return Err(failed(parting));
     }
     Ok(Trial {
         steps: report.steps_mean as u16,

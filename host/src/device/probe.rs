@@ -133,49 +133,42 @@ pub const ALL: &str = "all";
 /// # Errors
 /// [`ProbeError::Selector`], if a text is no selector; [`ProbeError::None`], if there is none for [`ALL`].
 pub fn selected(texts: &[String]) -> Result<Vec<Selector>, ProbeError> {
-    let connected = {
-        let _watch = Watch::new("when probes were looked for", OPENING);
-        Lister::new().list_all()
-    };
-    let connected: Vec<_> = connected.iter().map(DebugProbeSelector::from).collect();
-    among(texts, &connected)
+    let connected = probes();
+    let connected: Result<Vec<_>, _> = connected.iter().map(|p| p.selector.parse()).collect();
+    among(texts, &connected?)
 }
 
 /// Those of the connected probes that texts select, and those that are not among them.
-fn among(texts: &[String], connected: &[DebugProbeSelector]) -> Result<Vec<Selector>, ProbeError> {
+fn among(texts: &[String], connected: &[Selector]) -> Result<Vec<Selector>, ProbeError> {
     let mut found = Vec::new();
     for text in texts {
-        if text == ALL {
-            if connected.is_empty() {
-                return Err(ProbeError::None);
+        let fitting = match text.as_str() {
+            ALL if connected.is_empty() => return Err(ProbeError::None),
+            ALL => connected.to_vec(),
+            text => {
+                let selector: Selector = text.parse()?;
+                let fitting = connected.iter().filter(|other| selector.fits(other));
+                let fitting: Vec<Selector> = fitting.cloned().collect();
+                if fitting.is_empty() {
+                    vec![selector]
+                } else {
+                    fitting
+                }
             }
-            found.extend(connected.iter().cloned().map(Selector));
-            continue;
-        }
-        let selector: Selector = text.parse()?;
-        let before = found.len();
-        let fitting = connected.iter().filter(|other| selector.fits(other));
-        found.extend(fitting.cloned().map(Selector));
-        if found.len() == before {
-            found.push(selector);
+        };
+        for selector in fitting {
+            if !found.contains(&selector) {
+                found.push(selector);
+            }
         }
     }
-    let mut texts = Vec::new();
-    found.retain(|selector| {
-        let text = selector.to_string();
-        let new = !texts.contains(&text);
-        if new {
-            texts.push(text);
-        }
-        new
-    });
     Ok(found)
 }
 
 impl Selector {
     /// Tells whether it means a probe, whose own selector is `other`.
-    fn fits(&self, other: &DebugProbeSelector) -> bool {
-        let Self(own) = self;
+    fn fits(&self, other: &Self) -> bool {
+        let (Self(own), Self(other)) = (self, other);
         let serial = own.serial_number.as_ref();
         (own.vendor_id, own.product_id) == (other.vendor_id, other.product_id)
             && own.interface.is_none_or(|own| other.interface == Some(own))
@@ -238,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_selector_means_every_probe_that_it_fits() {
-        let connected: Vec<DebugProbeSelector> = ["0483:374f:A1", "0483:374f:B2", "1366:1015:C3"]
+        let connected: Vec<Selector> = ["0483:374f:A1", "0483:374f:B2", "1366:1015:C3"]
             .map(|text| text.parse().unwrap())
             .into();
         let selected = |texts: &[&str]| {

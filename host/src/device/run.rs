@@ -115,6 +115,15 @@ pub struct RunReport {
     pub divergence: Option<Divergence>,
 }
 
+impl RunReport {
+    /// The first difference in words, if there is one.
+    #[must_use]
+    pub fn parting(&self) -> Option<String> {
+        let divergence = self.divergence.as_ref()?;
+        Some(format!("device and emulator part at {divergence}"))
+    }
+}
+
 /// An ensemble's share on the device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnsembleActivity {
@@ -239,11 +248,15 @@ pub fn run<L: Link>(
     )
 }
 
-/// The largest bytes of all inputs, one behind another: they excite the most neurons.
-pub(super) fn largest(image: &Image<'_>) -> Vec<u8> {
+/// Has a device run an inference, beside the emulator. The largest input excites the most neurons.
+pub(super) fn try_out<L: Link>(
+    session: &mut Session<L>,
+    image: &Image<'_>,
+) -> Result<RunReport, RunError> {
     let inputs = image.description().inputs.iter();
     let largest = inputs.flat_map(|input| vec![input.max; input.size as usize]);
-    largest.collect()
+    let input = [largest.collect()];
+    compare(session, image, input, None, false, &mut |_| ())
 }
 
 /// Runs inputs on a device and in the emulator, up to the first difference. Each has the bytes of all

@@ -11,7 +11,7 @@ use tinyspike_shared::slots::Slot;
 use tinyspike_shared::wire::INPUT_CHUNK;
 
 use super::plan::beyond_room;
-use super::run::{RunError, compare, largest};
+use super::run::{self, RunError};
 use super::session::{Link, Lost, Patience, Session, SessionError};
 use crate::advice::{Advice, Advised};
 use crate::image::{Image, ImageBuf};
@@ -276,14 +276,11 @@ pub fn exchange<L: Link>(
     }
 }
 
-/// Has the device run an inference of the input that excites the most neurons, which must be the emulator's.
+/// Has the device run an inference, which must be the emulator's.
 fn try_out<L: Link>(session: &mut Session<L>, image: &Image<'_>) -> Result<(), String> {
     let failed = |e: RunError| format!("it does not run an inference: {e}");
-    let report = compare(session, image, [largest(image)], None, false, &mut |_| ());
-    match report.map_err(failed)?.divergence {
-        None => Ok(()),
-        Some(divergence) => Err(format!("device and emulator part at {divergence}")),
-    }
+    let report = run::try_out(session, image).map_err(failed)?;
+    report.parting().map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -99,9 +99,8 @@ impl Watch<'_> {
                 };
                 writeln!(log.out, "sample {sample}: {answer}, {}", live(&seen))
                     .map_err(Failure::from)?;
-                if let Some(divergence) = report.divergence {
-                    let text = format!("device and emulator part at {divergence}");
-                    return Err(Failure::new(text).into());
+                if let Some(parting) = report.parting() {
+                    return Err(Failure::new(parting).into());
                 }
             }
         }
@@ -138,21 +137,21 @@ impl Log<'_, '_> {
         // A device that logs without an end has its turns like others.
         const PIECES: usize = 64;
         let mut bytes = [0; 1024];
-        let Some(reader) = &mut self.reader else {
-            // What nobody asked for is passed over; that the connection has ended is noticed.
-            for _ in 0..PIECES {
-                if session.link().receive(&mut bytes).map_err(lost)? == 0 {
-                    break;
-                }
-            }
-            return Ok(());
-        };
         for _ in 0..PIECES {
-            let count = session.link().log(&mut bytes).map_err(lost)?;
+            let link = session.link();
+            let count = match self.reader {
+                Some(_) => link.log(&mut bytes),
+                // What nobody asked for is passed over; that the connection has ended is noticed.
+                None => link.receive(&mut bytes),
+            };
+            let count = count.map_err(lost)?;
             if count == 0 {
                 self.out.flush().map_err(Failure::from)?;
                 return Ok(());
             }
+            let Some(reader) = &mut self.reader else {
+                continue;
+            };
             for message in reader.read(bytes.get(..count).unwrap_or(&[])) {
                 writeln!(self.out, "{message}").map_err(Failure::from)?;
             }

@@ -146,8 +146,7 @@ impl several::Row for RunReport {
     }
 
     fn fault(&self) -> Option<String> {
-        let divergence = self.divergence.as_ref()?;
-        Some(format!("device and emulator part at {divergence}"))
+        self.parting()
     }
 }
 
@@ -208,7 +207,9 @@ impl Task<'_> {
 
 /// Checks that device and emulator did the same.
 pub(crate) fn agreed(report: &RunReport) -> Result<(), Failure> {
-    several::Row::fault(report).map_or(Ok(()), |fault| Err(Failure::new(fault)))
+    report
+        .parting()
+        .map_or(Ok(()), |parting| Err(Failure::new(parting)))
 }
 
 /// Text beside the bar.
