@@ -282,16 +282,6 @@ pub fn threshold(network: &Network) -> f64 {
     }
 }
 
-impl Figures {
-    /// The first figure as the name and value of a table's column, if there is one.
-    pub(crate) fn column(&self) -> Option<(&'static str, String)> {
-        let accuracy = self
-            .accuracy
-            .map(|share| ("accuracy", format!("{:.2} %", share * 100.0)));
-        accuracy.or_else(|| Some(("rms error", format!("{:.6}", self.error?.rms_error))))
-    }
-}
-
 impl fmt::Display for Figures {
     /// Lines such as `accuracy                 97.50 %`, none without targets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

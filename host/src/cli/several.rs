@@ -7,6 +7,7 @@ use std::thread;
 use serde::Serialize;
 
 use crate::device;
+use crate::judge::Figures;
 use crate::text::escaped;
 
 use crate::cli::diagnostics::Failure;
@@ -37,6 +38,14 @@ struct Entry<'a, T> {
     report: Option<&'a T>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+}
+
+/// The first of a network's figures as a column, if there is one.
+pub(crate) fn figure(figures: &Figures) -> Option<(&'static str, String)> {
+    let accuracy = figures
+        .accuracy
+        .map(|share| ("accuracy", format!("{:.2} %", share * 100.0)));
+    accuracy.or_else(|| Some(("rms error", format!("{:.6}", figures.error?.rms_error))))
 }
 
 /// The probes that flags select, if they are several.

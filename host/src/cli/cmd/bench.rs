@@ -70,7 +70,7 @@ impl several::Row for DeviceReport {
     fn columns(&self) -> Vec<(&'static str, String)> {
         let (accuracy, error) = (self.accuracy, self.error);
         let mut columns = vec![("samples", self.images.to_string())];
-        columns.extend(Figures { accuracy, error }.column());
+        columns.extend(several::figure(&Figures { accuracy, error }));
         columns.extend([
             ("steps", format!("{:.2}", self.steps_per_inference)),
             ("cycles", format!("{:.0}", self.inference.mean)),
