@@ -766,6 +766,20 @@ pub fn in_units<'v>(
     values.iter().map(move |&v| f64::from(v) * unit)
 }
 
+/// The probabilities that values of an output stand for, in its network's units, those of a sample behind those of
+/// another; `None` if the image leaves out no function of the output that makes probabilities.
+#[must_use]
+pub fn probabilities(image: &Image<'_>, output: usize, values: &[f32]) -> Option<Vec<f32>> {
+    let output = image.description().outputs.get(output)?;
+    let head = integers::head(output.left_out)?;
+    let mut all = Vec::with_capacity(values.len());
+    for sample in values.chunks_exact((output.size as usize).max(1)) {
+        let sample: Vec<f64> = sample.iter().map(|&v| v.into()).collect();
+        all.extend(head.probabilities(&sample)?.into_iter().map(|p| p as f32));
+    }
+    Some(all)
+}
+
 /// The means of a run over all of `data` that took `seconds`.
 #[must_use]
 pub fn report(image: &Image<'_>, data: &DataSet, run: &Run, seconds: f64) -> Report {

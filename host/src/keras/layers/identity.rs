@@ -20,6 +20,7 @@ impl LayerKind for Identity {
             "SpatialDropout2D",
             "SpatialDropout3D",
             "ActivityRegularization",
+            "StochasticDepth",
             "RandomFlip",
             "RandomRotation",
             "RandomZoom",
