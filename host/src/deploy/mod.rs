@@ -75,7 +75,7 @@ pub struct DeployOptions<'a> {
     pub budgets: Budgets,
     /// The release of the model, below which devices can refuse to go back.
     pub model_version: u32,
-    /// Is told how many more samples are done (twice as many as there are), or candidates of a search.
+    /// Is told how many more samples are done (two or three times as many as there are), or candidates of a search.
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// A place where a search's candidates run.
     pub elsewhere: Option<&'a dyn Elsewhere>,

@@ -61,6 +61,10 @@ impl LayerKind for Identity {
         axes::only(inputs).cloned()
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn effect(&self) -> Effect {
         Effect::Identity
     }
