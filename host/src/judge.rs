@@ -262,7 +262,9 @@ pub fn threshold(network: &Network) -> f64 {
         Pre::Neurons(e) => (network.ensembles.get(e.0))
             .is_some_and(|e| matches!(e.neuron_type, NeuronType::Sigmoid { .. })),
         Pre::Node(n) => network.nodes.get(n.0).is_some_and(|node| match &node.kind {
-            NodeKind::Tensor(t) => matches!(t.func.effect(), Effect::Head(head) if head.is_sigmoid()),
+            NodeKind::Tensor(t) => {
+                matches!(t.func.effect(), Effect::Head(head) if head.is_sigmoid())
+            }
             _ => false,
         }),
     });

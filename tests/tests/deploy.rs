@@ -712,7 +712,12 @@ fn max_pooling_behind_padding_permutation_and_upsampling() {
         let s = b.shape(input);
         let shape = dims.map(|axis| s[axis - 1]);
         let dims = dims.to_vec();
-        b.plain("Permute", LayerConfig::Permute(Permute { dims }), &[input], &shape)
+        b.plain(
+            "Permute",
+            LayerConfig::Permute(Permute { dims }),
+            &[input],
+            &shape,
+        )
     };
     // As ResNet and DenseNet begin.
     let mut b = Builder::new();
@@ -731,8 +736,14 @@ fn max_pooling_behind_padding_permutation_and_upsampling() {
     let u = up(&mut b, x);
     let n = largest(&mut b, u, [2, 3], [1, 3]);
     let (m, n) = (b.conv(m, 3, &[2, 2]), b.conv(n, 3, &[2, 2]));
-    let (m, n) = (b.flatten(m, DataFormat::ChannelsLast), b.flatten(n, DataFormat::ChannelsLast));
-    let (y, z) = (b.dense(m, 4, Activation::Linear), b.dense(n, 4, Activation::Linear));
+    let (m, n) = (
+        b.flatten(m, DataFormat::ChannelsLast),
+        b.flatten(n, DataFormat::ChannelsLast),
+    );
+    let (y, z) = (
+        b.dense(m, 4, Activation::Linear),
+        b.dense(n, 4, Activation::Linear),
+    );
     deploys(b, &[y, z]);
 
     let mut b = Builder::new();

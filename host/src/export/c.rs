@@ -254,7 +254,9 @@ fn header(model: &Model<'_>) -> String {
         };
         let left = match output.left_out {
             LeftOut::Nothing => "",
-            LeftOut::Softmax | LeftOut::Softmaxes => " The model's softmax is left out: the class is the same.",
+            LeftOut::Softmax | LeftOut::Softmaxes => {
+                " The model's softmax is left out: the class is the same."
+            }
             LeftOut::Sigmoid | LeftOut::HardSigmoid | LeftOut::SteepHardSigmoid => {
                 " The model's sigmoid is left out: above 0 is above one half."
             }

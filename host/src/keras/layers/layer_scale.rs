@@ -20,7 +20,7 @@ impl LayerKind for LayerScale {
         if args.get("projection_dim").is_none() || args.get("init_values").is_none() {
             return Ok(None);
         }
-        let projection_dim = args.size("projection_dim", 1)?;
+        let projection_dim = args.size("projection_dim")?;
         Ok(Some(Self { projection_dim }))
     }
 
@@ -35,11 +35,7 @@ impl LayerKind for LayerScale {
     fn forward(&self, w: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let x = axes::only(inputs)?;
         let gamma = w.get("gamma")?;
-        check_len(
-            "gamma",
-            x.shape().last().copied().unwrap_or(1),
-            gamma.len(),
-        )?;
+        check_len("gamma", x.shape().last().copied().unwrap_or(1), gamma.len())?;
         let mut shape = vec![1; x.shape().len().saturating_sub(1)];
         shape.push(gamma.len());
         let gamma = axes::tensor(shape, gamma.data().to_vec())?;
