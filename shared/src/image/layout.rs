@@ -61,7 +61,7 @@ pub struct Layout<const E: usize> {
 pub(super) enum Placing {
     /// One behind another.
     Apart,
-    /// In their order, beside those that are needed at the same time.
+    /// One by one in their order, beside those that are needed at the same time.
     InOrder,
     /// The same, the largest first.
     LargestFirst,
