@@ -231,7 +231,7 @@ impl Encoder {
     /// [`DataSet::side_by_side`].
     ///
     /// # Errors
-    /// Where samples have another size than all inputs together.
+    /// [`EmulateError`] if samples have another size than all inputs together.
     pub fn new(image: &Image<'_>, data: &DataSet) -> Result<Self, EmulateError> {
         let encoder = Self::of_steps(image, data, data.sample_size())?;
         if let ([_], Some(expected)) = (encoder.inputs.as_slice(), shape_of_only(image))
@@ -615,7 +615,7 @@ fn taps(conv: &Convolution, axis: usize, place: usize) -> Vec<usize> {
 /// Runs every sample of `data` through the image. `progress` is told how many more are done.
 ///
 /// # Errors
-/// Where the data does not fit the image, or more steps are asked for than the image has.
+/// [`EmulateError`] if the data does not fit the image, or more steps are asked for than the image has.
 pub fn emulate(
     image: &Image<'_>,
     data: &DataSet,
@@ -631,7 +631,7 @@ pub fn emulate(
 /// Runs the samples of `data` in `range` through the image. `progress` is told how many more are done.
 ///
 /// # Errors
-/// Where the data does not fit the image, or more steps are asked for than the image has.
+/// [`EmulateError`] if the data does not fit the image, or more steps are asked for than the image has.
 pub fn run(
     image: &Image<'_>,
     data: &DataSet,

@@ -485,7 +485,7 @@ fn victims() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Sizes of attributes, chunks and heaps, addresses, counts: every word of HDF5 files that is not zero,
-/// in turn, claims the absurd. Where a group's address is its own parent's, groups form loops.
+/// in turn, claims the absurd. If a group's address is its own parent's, groups form loops.
 #[test]
 fn absurd_words_in_hdf5_are_refused() {
     let this = std::env::current_exe().unwrap();

@@ -42,7 +42,7 @@ const DEEP_COUNT: u8 = 63;
 const FITTED: usize = 256;
 /// Samples whose activity tells which layers are dense.
 const WATCHED: usize = 32;
-/// Share of neurons that are taken to spike where no samples tell.
+/// Share of neurons that are taken to spike if no samples tell.
 const ASSUMED: f64 = 0.4;
 
 /// The kind of image that a network becomes.
