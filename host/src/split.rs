@@ -90,16 +90,7 @@ pub fn split_to(graph: Graph, largest: usize) -> Graph {
 /// The channels of each piece of each population: one piece of all channels if it stays whole.
 fn pieces(graph: &Graph, largest: usize) -> Vec<Vec<Range<usize>>> {
     let mut most: Vec<usize> = graph.populations.iter().map(Population::places).collect();
-    let mut whole: Vec<bool> = (graph.populations.iter())
-        .map(|p| p.shape.iter().product::<usize>() == p.neurons && p.shape[2] > 1)
-        .collect();
     for link in &graph.links {
-        // No table says that places of an input stand for several.
-        if let (Source::Input(_), Target::Population(post)) = (link.pre, link.post)
-            && let SourceMap::Window(Window { repeat, .. }) = link.source
-        {
-            whole[post] &= !link.map.counts() || repeat == [1, 1];
-        }
         // What sees a population divided sees a part of its places.
         if let Source::Population(pre) = link.pre {
             let channelwise = !matches!(link.source, SourceMap::Table { .. });
@@ -129,10 +120,10 @@ fn pieces(graph: &Graph, largest: usize) -> Vec<Vec<Range<usize>>> {
         .populations
         .iter()
         .zip(most)
-        .zip(whole)
-        .map(|((population, most), whole)| {
+        .map(|(population, most)| {
             let channels = population.shape[2];
-            if most <= largest || !whole {
+            let whole = population.shape.iter().product::<usize>() == population.neurons;
+            if most <= largest || !whole || channels < 2 {
                 return iter::once(0..channels).collect();
             }
             let each = (largest / most.div_ceil(channels)).clamp(1, channels);

@@ -684,7 +684,7 @@ fn deep_networks_have_more_spikes_in_a_step_unless_settings_say_how_many() {
 
 /// Max pooling behind layers that move places: populations that are divided see parts of the moved places.
 #[test]
-fn max_pooling_behind_padding_permutation_and_upsampling() {
+fn max_pooling_behind_padding_and_permutation() {
     let largest = |b: &mut Builder, input: usize, size: [usize; 2], stride: [usize; 2]| {
         pool_by(b, PoolKind::Max, input, size, stride)
     };
@@ -697,16 +697,6 @@ fn max_pooling_behind_padding_permutation_and_upsampling() {
         });
         let shape = [s[0] + 2, s[1] + 2, s[2]];
         b.plain("ZeroPadding2D", config, &[input], &shape)
-    };
-    let up = |b: &mut Builder, input: usize| {
-        let s = b.shape(input);
-        let config = LayerConfig::UpSampling(UpSampling {
-            rank: 2,
-            size: vec![1, 2],
-            data_format: DataFormat::ChannelsLast,
-            interpolation: "nearest".into(),
-        });
-        b.plain("UpSampling2D", config, &[input], &[s[0], s[1] * 2, s[2]])
     };
     let turned = |b: &mut Builder, input: usize, dims: [usize; 3]| {
         let s = b.shape(input);
@@ -728,23 +718,6 @@ fn max_pooling_behind_padding_permutation_and_upsampling() {
     let c = b.conv(m, 5, &[2, 2]);
     let y = head(&mut b, c);
     deploys(b, &[y]);
-
-    let mut b = Builder::new();
-    let x = b.input(&[6, 7, 3]);
-    let p = pad(&mut b, x);
-    let m = largest(&mut b, p, [2, 2], [2, 2]);
-    let u = up(&mut b, x);
-    let n = largest(&mut b, u, [2, 3], [1, 3]);
-    let (m, n) = (b.conv(m, 3, &[2, 2]), b.conv(n, 3, &[2, 2]));
-    let (m, n) = (
-        b.flatten(m, DataFormat::ChannelsLast),
-        b.flatten(n, DataFormat::ChannelsLast),
-    );
-    let (y, z) = (
-        b.dense(m, 4, Activation::Linear),
-        b.dense(n, 4, Activation::Linear),
-    );
-    deploys(b, &[y, z]);
 
     let mut b = Builder::new();
     let x = b.input(&[6, 7, 3]);
