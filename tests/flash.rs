@@ -111,7 +111,7 @@ fn some(numbers: &mut Numbers, share: u32) -> u8 {
 }
 
 impl SimulatedFlash {
-    /// Blank flash for a layout, with erase units of so many bytes, or of a whole sector where that is smaller.
+    /// Blank flash for a layout, with erase units of so many bytes, or of a whole sector if that is smaller.
     #[must_use]
     pub fn new(layout: &SlotLayout, erase_size: u32, silicon: Silicon) -> Self {
         let parts = || layout.slots.iter().chain(&layout.state);

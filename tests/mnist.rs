@@ -21,7 +21,7 @@ pub fn project(path: &str) -> PathBuf {
 /// weights if there are none.
 ///
 /// # Panics
-/// Where the bundled files are not there, or are not deployed.
+/// If the bundled files are not there, or are not deployed.
 #[must_use]
 pub fn small(samples: Option<usize>, options: &QuantizeOptions) -> ImageBuf {
     let model = tinyspike::import::load(&project("models/mnist_small.keras"))

@@ -1081,7 +1081,7 @@ impl Builder {
 /// The first random network that has neurons: the same in every run.
 ///
 /// # Panics
-/// Where no random network has neurons.
+/// If no random network has neurons.
 #[must_use]
 pub fn spiking() -> integers::Network {
     networks()

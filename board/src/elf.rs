@@ -6,7 +6,9 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::Path;
 
-use object::elf::{FileHeader32, PT_LOAD, ProgramHeader32, SHT_NOBITS, SHT_NULL, SectionHeader32};
+use object::elf::{
+    FileHeader32, PT_LOAD, PT_NULL, ProgramHeader32, SHT_NOBITS, SHT_NULL, SectionHeader32,
+};
 use object::pod::bytes_of_slice;
 use object::read::elf::{ElfFile32, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{
@@ -143,13 +145,21 @@ pub fn without_debug(file: &[u8]) -> Result<Vec<u8>, Failure> {
     let loaded = |program: &ProgramHeader32<LittleEndian>| {
         program.p_offset(LE).saturating_add(program.p_filesz(LE))
     };
-    if programs
-        .iter()
-        .any(|program| program.p_filesz(LE) > 0 && loaded(program) > first)
-    {
-        return Err(behind());
-    }
     let mut kept = file.get(..first as usize).ok_or_else(behind)?.to_vec();
+    for (number, program) in programs.iter().enumerate() {
+        if program.p_filesz(LE) == 0 || loaded(program) <= first {
+            continue;
+        }
+        if program.p_type(LE) == PT_LOAD {
+            return Err(behind());
+        }
+        // Attributes of RISC-V have a header of their own, and are found by their section.
+        let header_at = header.e_phoff(LE) as usize + number * size_of_val(program);
+        let place = header_at + offset_of!(ProgramHeader32<LittleEndian>, p_type);
+        kept.get_mut(place..place + 4)
+            .ok_or_else(behind)?
+            .copy_from_slice(&PT_NULL.to_le_bytes());
+    }
     for at in order {
         let section = &mut table[at];
         if section.sh_offset(LE) < first || section.sh_type(LE) == SHT_NOBITS {

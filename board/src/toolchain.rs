@@ -1,6 +1,6 @@
 //! Decides how to build for a microcontroller.
 //!
-//! The usual way is the target's ready-made standard library, from `rustup target add`. Where there
+//! The usual way is the target's ready-made standard library, from `rustup target add`. If there
 //! is none, any compiler that has the library's source beside it builds `core` itself: the sources of
 //! Debian's `rust-web-src`, or of rustup's component `rust-src`. Compiler and source must be of one
 //! version, so they are always taken from one sysroot.

@@ -359,8 +359,8 @@ where
     /// until they are set again.
     ///
     /// # Errors
-    /// Where the number of inputs or a length is not the network's, or a byte is above the largest that
-    /// the input takes; nothing has changed then.
+    /// [`InputError`] if the number of inputs or a length is not the network's, or a byte is above the
+    /// largest that the input takes; nothing has changed then.
     pub fn set_inputs(&mut self, inputs: &[&[u8]]) -> Result<(), InputError> {
         self.set_inputs_probed(inputs, &mut ())
     }

@@ -3,18 +3,24 @@
 //! It allocates nothing, uses no floats, and cannot panic: [`Image::parse`] has checked all that it
 //! relies on, and the caller lends it one arena for all its state.
 //!
-//! Its [parts] are features, all on by default: firmware for one network can be built without what that does not
-//! need, and refuses networks that do.
+//! Its [parts] are features, on by default but for `dense` and `temporal`: firmware for one network can be built
+//! without what that does not need, and refuses networks that do.
 //!
 //! ```
-//! use tinyspike_firmware::{Engine, Image, InputError, Native};
+//! use tinyspike_firmware::{Engine, EngineError, Image, InputError, Native};
+//!
+//! /// What keeps a network from an answer.
+//! enum Fault {
+//!     /// The image needs parts that are not built in, or a larger arena.
+//!     Engine(EngineError),
+//!     /// The input has another size.
+//!     Input(InputError),
+//! }
 //!
 //! /// The most active class of one input.
-//! fn classify(image: &Image<'_>, arena: &mut [u32], input: &[u8]) -> Result<usize, InputError> {
-//!     let Ok(mut engine) = Engine::<Native>::new(image, arena) else {
-//!         return Ok(0);
-//!     };
-//!     engine.set_input(input)?;
+//! fn classify(image: &Image<'_>, arena: &mut [u32], input: &[u8]) -> Result<usize, Fault> {
+//!     let mut engine = Engine::<Native>::new(image, arena).map_err(Fault::Engine)?;
+//!     engine.set_input(input).map_err(Fault::Input)?;
 //!     for _ in 0..image.description().steps {
 //!         engine.step();
 //!     }

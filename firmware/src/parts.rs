@@ -136,10 +136,10 @@ impl Parts {
         family: &Family,
     ) -> Self {
         let network = image.description();
-        let dynamic = network.is_exact();
+        let exact = network.is_exact();
         let mut parts = Self(0)
-            .and(Part::Exact, dynamic)
-            .and(Part::Steps, dynamic || network.steps > 1);
+            .and(Part::Exact, exact)
+            .and(Part::Steps, exact || network.steps > 1);
         for e in &network.ensembles {
             let left = !e.pools() && family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
             parts = parts
@@ -156,7 +156,7 @@ impl Parts {
             let driven = matches!(shape.values, Values::Input { .. } | Values::Dense { .. });
             let source = c.pre.ensemble();
             let source = source.and_then(|e| network.ensembles.get(usize::from(e)));
-            let summed = source.is_some_and(|e| !dynamic && c.sums(e, network.steps).is_some());
+            let summed = source.is_some_and(|e| !exact && c.sums(e, network.steps).is_some());
             parts = parts
                 .and(Part::SourceMaps, c.source != SourceMap::Direct)
                 .and(Part::Convolutions, convolution)

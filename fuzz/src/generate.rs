@@ -394,6 +394,10 @@ impl Generator {
                 LeftOut::Softmax,
                 LeftOut::Sigmoid,
                 LeftOut::Tanh,
+                LeftOut::Softmaxes,
+                LeftOut::HardSigmoid,
+                LeftOut::SteepHardSigmoid,
+                LeftOut::HardTanh,
             ]),
         }
     }

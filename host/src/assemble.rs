@@ -121,7 +121,7 @@ fn encoded(weights: &[i16], transform: &Transform, layout: Layout) -> Vec<u8> {
 /// Packs a network, laid out for its target's kernels.
 ///
 /// # Errors
-/// Where the network has more parts than an image can hold.
+/// [`AssembleError`] if the network has more parts than an image can hold.
 pub fn assemble(network: &integers::Network) -> Result<ImageBuf, AssembleError> {
     check(network)?;
     // Offsets are written as numbers of varying length, so the description's length depends on them:

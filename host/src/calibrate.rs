@@ -1,7 +1,7 @@
 //! Graph + samples → Calibration: which values the inputs and activations take.
 //!
 //! The float network runs on real inputs, and each population's activations fill a logarithmic
-//! histogram: one pass, bounded memory, any number of samples. Where there are no samples, bounds
+//! histogram: one pass, bounded memory, any number of samples. If there are no samples, bounds
 //! follow from the weights; they are far wider than what a network does in practice.
 
 use rayon::prelude::*;
@@ -68,7 +68,7 @@ pub trait Blocks {
     /// Hands over all blocks, in order.
     ///
     /// # Errors
-    /// Where samples cannot be read; what `visit` returns.
+    /// [`CalibrateError`] if samples cannot be read; what `visit` returns.
     fn for_each(
         &self,
         visit: &mut dyn FnMut(&Samples) -> Result<(), CalibrateError>,
@@ -432,7 +432,7 @@ pub enum CalibrateError {
 /// Runs the float network on all samples. `progress` is told how many more samples are done.
 ///
 /// # Errors
-/// Where the samples do not fit the network, or an activation is not finite.
+/// [`CalibrateError`] if the samples do not fit the network, or an activation is not finite.
 pub fn calibrate(
     graph: &Graph,
     samples: &Samples,
@@ -444,7 +444,7 @@ pub fn calibrate(
 /// Runs the float network on all blocks. `progress` is told how many more samples are done.
 ///
 /// # Errors
-/// Where samples cannot be read or do not fit the network, or an activation is not finite.
+/// [`CalibrateError`] if samples cannot be read or do not fit the network, or an activation is not finite.
 pub fn calibrate_blocks(
     graph: &Graph,
     blocks: &dyn Blocks,
@@ -614,7 +614,7 @@ impl<'a> Observer<'a> {
     /// Runs the float network on some samples. `progress` is told how many more are done.
     ///
     /// # Errors
-    /// Where the samples do not fit the network, or an activation is not finite.
+    /// [`CalibrateError`] if the samples do not fit the network, or an activation is not finite.
     pub fn observe(
         &mut self,
         samples: &Samples,
@@ -659,7 +659,7 @@ impl<'a> Observer<'a> {
     /// Returns the observed ranges.
     ///
     /// # Errors
-    /// Where there were no samples.
+    /// [`CalibrateError`] if there were no samples.
     pub fn finish(self) -> Result<Calibration, CalibrateError> {
         if self.seen.samples == 0 {
             return Err(CalibrateError::NoSamples);
@@ -741,7 +741,7 @@ pub struct Values {
 /// The float network's answer to a batch of inputs.
 ///
 /// # Errors
-/// Where lengths do not match.
+/// [`OpsError`] if lengths do not match.
 pub fn forward(graph: &Graph, inputs: &[&[f32]], batch: usize) -> Result<Values, OpsError> {
     let mut values = Values {
         populations: graph
@@ -803,7 +803,7 @@ fn ranges(graph: &Graph, largest: &[f32]) -> impl Iterator<Item = Range> {
 /// its sources. The bounds hold for every input, and widen with every layer.
 ///
 /// # Errors
-/// Where the graph is inconsistent.
+/// [`OpsError`] if the graph is inconsistent.
 pub fn bounds_from_weights(graph: &Graph, largest: &[f32]) -> Result<Calibration, OpsError> {
     let positive = Graph {
         links: graph

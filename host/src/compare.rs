@@ -113,7 +113,7 @@ pub fn compare(
     };
     let judge = Judge::new(&data, size, THRESHOLD);
     let ranked = judge.map(|judge| judge.ranks());
-    let shown = !ranked.unwrap_or(classes && head == Some(Head::Softmax))
+    let shown = !ranked.unwrap_or(classes && matches!(head, Some(Head::Softmax | Head::Softmaxes)))
         && (head.is_none() || floats.is_some());
     let reference = floats.as_deref().unwrap_or(&outputs);
     Ok(Comparison {

@@ -86,7 +86,7 @@ impl Reference {
     /// Runs the float network.
     ///
     /// # Errors
-    /// Where the samples do not fit the graph.
+    /// [`CompensateError`] if the samples do not fit the graph.
     pub fn new(graph: &Graph, samples: Samples) -> Result<Self, CompensateError> {
         if samples.count == 0 {
             return Err(CompensateError::NoSamples);
@@ -206,7 +206,7 @@ fn batch(
 /// of weights. `reference` is of the same graph.
 ///
 /// # Errors
-/// Where the network cannot be quantized.
+/// [`CompensateError`] if the network cannot be quantized.
 pub fn compensate(
     graph: &Graph,
     calibration: &Calibration,

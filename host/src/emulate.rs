@@ -231,7 +231,7 @@ impl Encoder {
     /// [`DataSet::side_by_side`].
     ///
     /// # Errors
-    /// Where samples have another size than all inputs together.
+    /// [`EmulateError`] if samples have another size than all inputs together.
     pub fn new(image: &Image<'_>, data: &DataSet) -> Result<Self, EmulateError> {
         let encoder = Self::of_steps(image, data, data.sample_size())?;
         if let ([_], Some(expected)) = (encoder.inputs.as_slice(), shape_of_only(image))
@@ -615,7 +615,7 @@ fn taps(conv: &Convolution, axis: usize, place: usize) -> Vec<usize> {
 /// Runs every sample of `data` through the image. `progress` is told how many more are done.
 ///
 /// # Errors
-/// Where the data does not fit the image, or more steps are asked for than the image has.
+/// [`EmulateError`] if the data does not fit the image, or more steps are asked for than the image has.
 pub fn emulate(
     image: &Image<'_>,
     data: &DataSet,
@@ -631,7 +631,7 @@ pub fn emulate(
 /// Runs the samples of `data` in `range` through the image. `progress` is told how many more are done.
 ///
 /// # Errors
-/// Where the data does not fit the image, or more steps are asked for than the image has.
+/// [`EmulateError`] if the data does not fit the image, or more steps are asked for than the image has.
 pub fn run(
     image: &Image<'_>,
     data: &DataSet,
@@ -764,6 +764,20 @@ pub fn in_units<'v>(
         scale_value(o.scale) / steps as f64
     });
     values.iter().map(move |&v| f64::from(v) * unit)
+}
+
+/// The probabilities that values of an output stand for, in its network's units, those of a sample behind those of
+/// another; `None` if the image leaves out no function of the output that makes probabilities.
+#[must_use]
+pub fn probabilities(image: &Image<'_>, output: usize, values: &[f32]) -> Option<Vec<f32>> {
+    let output = image.description().outputs.get(output)?;
+    let head = integers::head(output.left_out)?;
+    let mut all = Vec::with_capacity(values.len());
+    for sample in values.chunks_exact((output.size as usize).max(1)) {
+        let sample: Vec<f64> = sample.iter().map(|&v| v.into()).collect();
+        all.extend(head.probabilities(&sample)?.into_iter().map(|p| p as f32));
+    }
+    Some(all)
 }
 
 /// The means of a run over all of `data` that took `seconds`.

@@ -206,10 +206,14 @@ pub struct Output {
 }
 
 /// Functions that an image can leave out.
-const HEADS: [(Head, LeftOut); 3] = [
+const HEADS: [(Head, LeftOut); 7] = [
     (Head::Softmax, LeftOut::Softmax),
     (Head::Sigmoid, LeftOut::Sigmoid),
     (Head::Tanh, LeftOut::Tanh),
+    (Head::Softmaxes, LeftOut::Softmaxes),
+    (Head::HardSigmoid, LeftOut::HardSigmoid),
+    (Head::SteepHardSigmoid, LeftOut::SteepHardSigmoid),
+    (Head::HardTanh, LeftOut::HardTanh),
 ];
 
 /// The function after an output that is left out, as an image states it.

@@ -166,7 +166,7 @@ impl<'a> Judge<'a> {
                 tally.targets.resize(self.outputs, [0.0; 2]);
                 let wanted = values.iter().skip(from).take(self.outputs);
                 for ((output, wanted), sums) in outputs.zip(wanted).zip(&mut tally.targets) {
-                    let output = behind(self.head, output);
+                    let output = self.head.map_or(output, |head| head.of(output));
                     tally.compared += 1;
                     tally.squares += (output - wanted) * (output - wanted);
                     *sums = [sums[0] + wanted, sums[1] + wanted * wanted];
@@ -220,15 +220,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The value of a head; that before a softmax stays, as no single one makes it.
-fn behind(head: Option<Head>, value: f64) -> f64 {
-    match head {
-        None | Some(Head::Softmax) => value,
-        Some(Head::Sigmoid) => 1.0 / (1.0 + (-value).exp()),
-        Some(Head::Tanh) => value.tanh(),
-    }
-}
-
 /// The place of the largest value, the first of equals.
 pub fn largest(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
@@ -271,7 +262,9 @@ pub fn threshold(network: &Network) -> f64 {
         Pre::Neurons(e) => (network.ensembles.get(e.0))
             .is_some_and(|e| matches!(e.neuron_type, NeuronType::Sigmoid { .. })),
         Pre::Node(n) => network.nodes.get(n.0).is_some_and(|node| match &node.kind {
-            NodeKind::Tensor(t) => t.func.effect() == Effect::Head(Head::Sigmoid),
+            NodeKind::Tensor(t) => {
+                matches!(t.func.effect(), Effect::Head(head) if head.is_sigmoid())
+            }
             _ => false,
         }),
     });

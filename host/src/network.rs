@@ -174,20 +174,34 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
-    /// A softmax along an axis, or its logarithm, which keep the ranking along it.
+    /// A softmax over all values, or its logarithm, which keep the ranking.
     Softmax,
     /// A logistic function, which has 0.5 at 0.
     Sigmoid,
-    /// A function that keeps the sign and the ranking.
+    /// A hyperbolic tangent, which keeps the sign and the ranking.
     Tanh,
+    /// A softmax at each of several places, or its logarithm.
+    #[serde(rename = "softmax")]
+    Softmaxes,
+    /// x / 6 + 0.5 from 0 to 1.
+    #[serde(rename = "hard_sigmoid")]
+    HardSigmoid,
+    /// 0.2 x + 0.5 from 0 to 1.
+    #[serde(rename = "hard_sigmoid")]
+    SteepHardSigmoid,
+    /// x from -1 to 1.
+    #[serde(rename = "hard_tanh")]
+    HardTanh,
 }
 
 impl std::fmt::Display for Head {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Softmax => "softmax",
+            Self::Softmax | Self::Softmaxes => "softmax",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
+            Self::HardSigmoid | Self::SteepHardSigmoid => "hard_sigmoid",
+            Self::HardTanh => "hard_tanh",
         })
     }
 }
@@ -197,10 +211,55 @@ impl Head {
     #[must_use]
     pub fn omission(self) -> &'static str {
         match self {
-            Self::Softmax => "it does not change the ranking",
-            Self::Sigmoid => "an output above 0 stands for one above 0.5",
-            Self::Tanh => "outputs are the values before it, of the same sign and ranking",
+            Self::Softmax | Self::Softmaxes => "it does not change the ranking",
+            Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid => {
+                "an output above 0 stands for one above 0.5"
+            }
+            Self::Tanh | Self::HardTanh => {
+                "outputs are the values before it, of the same sign and ranking"
+            }
         }
+    }
+
+    /// Tells whether its values are probabilities of classes that are 0 or 1.
+    #[must_use]
+    pub fn is_sigmoid(self) -> bool {
+        matches!(
+            self,
+            Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid
+        )
+    }
+
+    /// The value behind it; that before a softmax stays, as no single one makes it.
+    #[must_use]
+    pub fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Softmax | Self::Softmaxes => value,
+            Self::Sigmoid => 1.0 / (1.0 + (-value).exp()),
+            Self::Tanh => value.tanh(),
+            Self::HardSigmoid => (value / 6.0 + 0.5).clamp(0.0, 1.0),
+            Self::SteepHardSigmoid => (0.2 * value + 0.5).clamp(0.0, 1.0),
+            Self::HardTanh => value.clamp(-1.0, 1.0),
+        }
+    }
+
+    /// The probabilities that an output's values stand for; `None` if they stand for none.
+    ///
+    /// ```
+    /// use tinyspike::network::Head;
+    ///
+    /// assert_eq!(Head::Softmax.probabilities(&[1.0, 1.0]), Some(vec![0.5, 0.5]));
+    /// assert_eq!(Head::Tanh.probabilities(&[1.0, 1.0]), None);
+    /// ```
+    #[must_use]
+    pub fn probabilities(self, values: &[f64]) -> Option<Vec<f64>> {
+        if self == Self::Softmax {
+            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let powers: Vec<f64> = values.iter().map(|v| (v - most).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            return Some(powers.iter().map(|power| power / sum).collect());
+        }
+        (self.is_sigmoid()).then(|| values.iter().map(|&v| self.of(v)).collect())
     }
 }
 

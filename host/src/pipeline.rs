@@ -22,7 +22,7 @@ pub fn samples(data: &DataSet, limit: usize) -> Samples {
 /// `None` without labels.
 ///
 /// # Errors
-/// Where the data does not fit the network.
+/// [`OpsError`] if the data does not fit the network.
 pub fn float_accuracy(
     graph: &Graph,
     data: &DataSet,

@@ -123,7 +123,7 @@ pub struct ConnectionReport {
 pub enum Way {
     /// Event by event.
     Events,
-    /// From all values of the source at once.
+    /// All values of the source at once.
     Dense,
 }
 
@@ -419,7 +419,7 @@ impl Budgets {
     /// Checks an image.
     ///
     /// # Errors
-    /// Where a budget is exceeded: by how much, and what takes most.
+    /// [`BudgetError`] if a budget is exceeded: by how much, and what takes most.
     pub fn check(&self, image: &Image<'_>) -> Result<(), BudgetError> {
         let network = image.description();
         let ram = (0..network.ensembles.len()).map(|at| {

@@ -62,7 +62,7 @@ impl PrivateKey {
     /// A new key, from the system's random numbers.
     ///
     /// # Errors
-    /// Where the system gives none.
+    /// [`SignError`] if the system gives none.
     pub fn generate() -> Result<Self, SignError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|e| SignError::Random(e.to_string()))?;
@@ -72,7 +72,7 @@ impl PrivateKey {
     /// Reads a PKCS#8 PEM text.
     ///
     /// # Errors
-    /// Where there is no Ed25519 private key in it.
+    /// [`SignError`] if there is no Ed25519 private key in it.
     pub fn from_pem(text: &str) -> Result<Self, SignError> {
         SigningKey::from_pkcs8_pem(text)
             .map(Self)
@@ -82,7 +82,7 @@ impl PrivateKey {
     /// The key as PKCS#8 PEM.
     ///
     /// # Errors
-    /// Where the encoder fails.
+    /// [`SignError`] if the encoder fails.
     pub fn to_pem(&self) -> Result<String, SignError> {
         let pair = KeypairBytes {
             secret_key: self.0.to_bytes(),
@@ -118,7 +118,7 @@ impl PublicKey {
     /// Reads a PEM text: SubjectPublicKeyInfo, as `openssl pkey -pubout` writes it.
     ///
     /// # Errors
-    /// Where there is no Ed25519 public key in it.
+    /// [`SignError`] if there is no Ed25519 public key in it.
     pub fn from_pem(text: &str) -> Result<Self, SignError> {
         VerifyingKey::from_public_key_pem(text)
             .map(|key| Self(key.to_bytes()))
@@ -128,7 +128,7 @@ impl PublicKey {
     /// The key as PEM.
     ///
     /// # Errors
-    /// Where the encoder fails.
+    /// [`SignError`] if the encoder fails.
     pub fn to_pem(&self) -> Result<String, SignError> {
         VerifyingKey::from_bytes(&self.0)
             .map_err(|e| SignError::Encode(e.to_string()))?

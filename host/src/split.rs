@@ -228,14 +228,7 @@ fn divided(
     let inputs = graph.source_size(link.pre);
     if link.map.counts() {
         // Source and target have the same pieces.
-        return match (from, to) {
-            (Some(from), Some(to)) if from.channels != to.channels => None,
-            (Some(from), _) => {
-                let (source, _) = seen(&link.source, inputs, from);
-                Some((source, LinearMap::counting(from.before(link.map.inputs()))))
-            }
-            (None, _) => Some((link.source.clone(), link.map.clone())),
-        };
+        return counted(&link.source, inputs, link.map.inputs(), from, to);
     }
     let (source, by_channel) = match from {
         None => (link.source.clone(), true),
@@ -247,6 +240,39 @@ fn divided(
         LinearMap::Convolution(c) => LinearMap::Convolution(convolution(c, from, to)?),
     };
     Some((source, map))
+}
+
+/// The part of a link that counts spikes for windows: between parts of the same channels as it is, else as a table of
+/// the places that both parts hold.
+fn counted(
+    source: &SourceMap,
+    inputs: usize,
+    places: usize,
+    from: Option<&Part>,
+    to: Option<&Part>,
+) -> Option<(SourceMap, LinearMap)> {
+    let mixes = matches!(source, SourceMap::Table { .. });
+    match (from, to) {
+        (None, None) => return Some((source.clone(), LinearMap::counting(places))),
+        (Some(from), Some(to)) if !mixes && from.channels == to.channels => {
+            let (source, _) = seen(source, inputs, from);
+            return Some((source, LinearMap::counting(from.before(places))));
+        }
+        _ => {}
+    }
+    let mut table = vec![None; inputs];
+    source.for_each(inputs, |from, to| table[from] = Some(to));
+    let table: Vec<Option<u32>> = (table.into_iter().enumerate())
+        .filter(|(at, _)| from.is_none_or(|part| part.holds(*at)))
+        .map(|(_, seen)| {
+            let seen = seen.filter(|&at| to.is_none_or(|part| part.holds(at)))?;
+            Some(to.map_or(seen, |part| part.before(seen)) as u32)
+        })
+        .collect();
+    let places = to.map_or(places, |part| part.before(places));
+    let reached = table.iter().any(Option::is_some);
+    let source = SourceMap::Table { places, to: table };
+    reached.then(|| (source, LinearMap::counting(places)))
 }
 
 /// The view that weights have of a part of a source; `true` if they see a part of the places of the whole then.

@@ -101,7 +101,7 @@ const SHOWN: usize = 12;
 pub struct TuneOptions {
     /// Accuracy that may be lost, as a share of the samples: 0.002 is 0.2 percentage points.
     pub max_drop: f64,
-    /// For outputs that are no classes: the root mean squared error that quantization may make, relative to the
+    /// Root mean squared error that quantization may make in outputs that are no classes, relative to the
     /// standard deviation of the float network's outputs.
     pub max_error: f64,
     /// The kernels that the image is laid out for, and whose instructions are to be few.
@@ -428,7 +428,7 @@ pub trait Elsewhere: Sync {
 /// there is such a place.
 ///
 /// # Errors
-/// Where the samples do not fit or are too few, or nothing fits the budgets.
+/// [`TuneError`] if the samples do not fit or are too few, or nothing fits the budgets.
 pub fn tune(
     graph: &Graph,
     data: &DataSet,
@@ -571,7 +571,7 @@ struct Made {
 
 /// A sample's first class before its second.
 struct Lead {
-    /// In the float network.
+    /// Lead in the float network.
     float: f64,
     /// Difference of the spiking network's lead from it.
     error: f64,
@@ -957,7 +957,7 @@ impl Task {
 
     /// The share of samples whose class the errors would change: for each the chance that a normal error
     /// of the lead, as wide as it is at small margins, exceeds the float network's margin. Then the share that would be lost
-    /// by that, less what would be gained: where the float network is wrong, its second class may be the right one.
+    /// by that, less what would be gained: if the float network is wrong, its second class may be the right one.
     /// `unit` is what one unit of an output stands for. Of outputs that are values, their error, and 0.
     ///
     /// A count of changed classes says little if they are few; this uses all samples.

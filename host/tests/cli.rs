@@ -1112,7 +1112,7 @@ fn a_nir_graph_is_inspected_simulated_and_matched() {
     );
 }
 
-/// From a NIR graph to an image, and that over recordings: the figures of floats and integers side by side, spikes of each
+/// A NIR graph becomes an image, which runs over recordings: the figures of floats and integers side by side, spikes of each
 /// step, and the same as one stream.
 #[test]
 fn a_nir_graph_becomes_an_image() {

@@ -233,6 +233,21 @@ fn doublings_cost_what_their_tensors_hold() {
     refused(&more, "elements");
 }
 
+/// Forty layers that each add a tensor to itself are one scale in the end.
+#[test]
+fn chains_of_additions_convert_within_little_memory() {
+    let folder = Folder::new();
+    let tool = Path::new(env!("CARGO_BIN_EXE_tinyspike"));
+    let model = project("tests/fixtures/keras/additions.keras");
+    let image = folder.file("additions.tsp", b"");
+    let args = ["convert", model.to_str().unwrap(), "-o", &image];
+    let output = within(100 << 10, tool, &args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}: {stderr}", output.status);
+    // The weights of two layers, and little beside them.
+    assert!(std::fs::metadata(&image).unwrap().len() < 1500);
+}
+
 /// An allocation that fails is a paragraph, and leaves nothing behind.
 #[test]
 fn memory_that_is_not_there_is_a_paragraph() {
@@ -470,7 +485,7 @@ fn victims() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Sizes of attributes, chunks and heaps, addresses, counts: every word of HDF5 files that is not zero,
-/// in turn, claims the absurd. Where a group's address is its own parent's, groups form loops.
+/// in turn, claims the absurd. If a group's address is its own parent's, groups form loops.
 #[test]
 fn absurd_words_in_hdf5_are_refused() {
     let this = std::env::current_exe().unwrap();

@@ -14,6 +14,7 @@ use tinyspike::device::{
     Board as Known, Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions,
     Origin, Plan, PlanOptions, Selector, TalkOptions, application, flash as write, talk,
 };
+use tinyspike::emulate;
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
 use tinyspike_board::firmware::{Board, Program, build_here};
@@ -203,14 +204,21 @@ pub(crate) fn run<'py>(
     let result = PyDict::new(py);
     result.set_item("report", report)?;
     said.show(&result)?;
-    let all = PyDict::new(py);
+    let (all, likely) = (PyDict::new(py), PyDict::new(py));
     let image = own.image();
     let network = image.description();
     for (at, values) in outputs.into_iter().enumerate() {
-        let size = network.outputs[at].size as usize;
-        all.set_item(network.output_label(at), array(py, &[count, size], values)?)?;
+        let (label, shape) = (
+            network.output_label(at),
+            [count, network.outputs[at].size as usize],
+        );
+        if let Some(found) = emulate::probabilities(&image, at, &values) {
+            likely.set_item(label, array(py, &shape, found)?)?;
+        }
+        all.set_item(label, array(py, &shape, values)?)?;
     }
     result.set_item("outputs", all)?;
+    result.set_item("probabilities", likely)?;
     Ok(result)
 }
 

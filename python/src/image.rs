@@ -182,7 +182,7 @@ impl Image {
         let steps: Vec<i64> = trials.iter().map(|t| t.steps() as i64).collect();
         result.set_item("classes", array(py, &[count], classes)?)?;
         result.set_item("steps", array(py, &[count], steps)?)?;
-        let outputs = PyDict::new(py);
+        let (outputs, likely) = (PyDict::new(py), PyDict::new(py));
         for (at, output) in network.outputs.iter().enumerate() {
             let mut values: Vec<f32> = Vec::with_capacity(count * output.size as usize);
             for trial in trials {
@@ -194,11 +194,15 @@ impl Image {
                 values.extend(in_units(&image, at, trial.steps(), own).map(|v| v as f32));
             }
             if record || at == 0 {
-                let values = array(py, &[count, output.size as usize], values)?;
-                outputs.set_item(network.output_label(at), values)?;
+                let (label, shape) = (network.output_label(at), [count, output.size as usize]);
+                if let Some(found) = emulate::probabilities(&image, at, &values) {
+                    likely.set_item(label, array(py, &shape, found)?)?;
+                }
+                outputs.set_item(label, array(py, &shape, values)?)?;
             }
         }
         result.set_item("outputs", outputs)?;
+        result.set_item("probabilities", likely)?;
         let states: [(&str, State); 2] =
             [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
         for (name, of) in states {

@@ -246,6 +246,7 @@ class Image:
             result["spikes"],
             result["potentials"],
             json.loads(result["report"]),
+            result["probabilities"],
         )
 
     def stream(
@@ -394,7 +395,7 @@ class Image:
             result = _native.run(self._native, data, target, each, goes_on, show)
         warn(result["warnings"])
         note(result)
-        return BoardRun(result["outputs"], json.loads(result["report"]))
+        return BoardRun(result["outputs"], json.loads(result["report"]), result["probabilities"])
 
     def to_c(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -137,12 +137,16 @@ class Emulation(_Judged):
         (samples, steps, neurons); empty unless recorded.
     :ivar potentials: potentials less the threshold after the last step, in the image's units, int32.
     :ivar report: means per sample, as ``tinyspike emulate --json`` prints them.
+    :ivar probabilities: for each output whose softmax or sigmoid the image leaves out, what that makes of its values,
+        float32 of shape (samples, size); empty over recordings.
 
     >>> import tinyspike
     >>> x, y = tinyspike.demo.samples(20)
     >>> emulation = tinyspike.demo.image().emulate(x, y, record=True)
     >>> emulation.outputs["dense_1"].shape, emulation.spikes["dense.0"].shape
     ((20, 10), (20, 64))
+    >>> emulation.probabilities  # the model ends with a linear layer
+    {}
     """
 
     outputs: Arrays
@@ -151,6 +155,7 @@ class Emulation(_Judged):
     spikes: Arrays
     potentials: Arrays
     report: Dict[str, Any]
+    probabilities: Arrays = field(default_factory=dict)
 
     def __repr__(self) -> str:
         samples, most = self.steps.shape[0], int(self.steps.max(initial=0))
@@ -178,6 +183,7 @@ class BoardRun(_Judged):
 
     :ivar outputs: values of each output in the network's units, float32 of shape (samples, size).
     :ivar report: means per sample, as ``tinyspike run --json`` prints them.
+    :ivar probabilities: as those of an emulation.
 
     >>> import tinyspike
     >>> x, y = tinyspike.demo.samples(2)
@@ -188,6 +194,7 @@ class BoardRun(_Judged):
 
     outputs: Arrays
     report: Dict[str, Any]
+    probabilities: Arrays = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return _brief("BoardRun", self.report.get("images", 0), None, self)

@@ -115,7 +115,7 @@ impl Terms {
     /// The bytes of an image whose signature and version are as asked for; the rest of it is unchecked.
     ///
     /// # Errors
-    /// Where they are not.
+    /// [`Refusal`] if they are not.
     // What it takes of the stack is free again when the image is parsed.
     #[inline(never)]
     pub fn admit<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], Refusal> {

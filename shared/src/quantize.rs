@@ -157,7 +157,7 @@ impl Channel {
 #[derive(Clone, Copy, Debug)]
 struct Binary {
     negative: bool,
-    /// At most 24 bits.
+    /// Integer of at most 24 bits.
     significand: u32,
     exponent: i32,
 }

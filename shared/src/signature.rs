@@ -100,7 +100,7 @@ impl<'a> Signed<'a> {
     /// Finds the trailer in bytes that start with an image; what follows it is ignored.
     ///
     /// # Errors
-    /// Where there is no image, or no trailer.
+    /// [`SignatureError`] if there is no image, or no trailer.
     pub fn find(bytes: &'a [u8]) -> Result<Self, SignatureError> {
         let header = Header::read(bytes).map_err(SignatureError::Image)?;
         let truncated = SignatureError::Image(ImageError::Truncated {
@@ -137,7 +137,7 @@ impl<'a> Signed<'a> {
     /// are refused.
     ///
     /// # Errors
-    /// Where the key has not signed it.
+    /// [`SignatureError`] if the key has not signed it.
     #[cfg(feature = "signature")]
     pub fn verify(&self, key: &[u8; PUBLIC_KEY_LEN]) -> Result<&'a [u8], SignatureError> {
         use ed25519_dalek::{Signature, VerifyingKey};

@@ -430,7 +430,7 @@ impl core::error::Error for TooLong {}
 /// Writes a message as a frame: the part of `frame` that it takes.
 ///
 /// # Errors
-/// Where it is longer than [`MAX_MESSAGE`]. What the limits of this module allow never is.
+/// [`TooLong`] if it is longer than [`MAX_MESSAGE`]. What the limits of this module allow never is.
 pub fn encode<'f, M: Serialize>(
     head: Head,
     message: &M,

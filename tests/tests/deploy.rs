@@ -189,22 +189,31 @@ fn sources(graph: &Graph) -> Vec<&'static str> {
 }
 
 fn pool(b: &mut Builder, input: usize, size: [usize; 2], strides: [usize; 2]) -> usize {
+    pool_by(b, PoolKind::Average, input, size, strides)
+}
+
+fn pool_by(
+    b: &mut Builder,
+    kind: PoolKind,
+    input: usize,
+    size: [usize; 2],
+    strides: [usize; 2],
+) -> usize {
     let s = b.shape(input);
     let places = [0, 1].map(|axis| (s[axis] - size[axis]) / strides[axis] + 1);
     let config = LayerConfig::Pool(Pool {
-        kind: PoolKind::Average,
+        kind,
         rank: 2,
         pool_size: size.to_vec(),
         strides: strides.to_vec(),
         padding: Padding::Valid,
         data_format: DataFormat::ChannelsLast,
     });
-    b.plain(
-        "AveragePooling2D",
-        config,
-        &[input],
-        &[places[0], places[1], s[2]],
-    )
+    let class = match kind {
+        PoolKind::Average => "AveragePooling2D",
+        PoolKind::Max => "MaxPooling2D",
+    };
+    b.plain(class, config, &[input], &[places[0], places[1], s[2]])
 }
 
 fn head(b: &mut Builder, input: usize) -> usize {
@@ -671,6 +680,56 @@ fn deep_networks_have_more_spikes_in_a_step_unless_settings_say_how_many() {
         let deployment = network.deploy(&DeployOptions::new(&mode)).unwrap();
         assert_eq!((deployment.deep, most(&deployment)), (None, 15));
     }
+}
+
+/// Max pooling behind layers that move places: populations that are divided see parts of the moved places.
+#[test]
+fn max_pooling_behind_padding_and_permutation() {
+    let largest = |b: &mut Builder, input: usize, size: [usize; 2], stride: [usize; 2]| {
+        pool_by(b, PoolKind::Max, input, size, stride)
+    };
+    let pad = |b: &mut Builder, input: usize| {
+        let s = b.shape(input);
+        let config = LayerConfig::ZeroPadding(ZeroPadding {
+            rank: 2,
+            padding: vec![(1, 1), (2, 0)],
+            data_format: DataFormat::ChannelsLast,
+        });
+        let shape = [s[0] + 2, s[1] + 2, s[2]];
+        b.plain("ZeroPadding2D", config, &[input], &shape)
+    };
+    let turned = |b: &mut Builder, input: usize, dims: [usize; 3]| {
+        let s = b.shape(input);
+        let shape = dims.map(|axis| s[axis - 1]);
+        let dims = dims.to_vec();
+        b.plain(
+            "Permute",
+            LayerConfig::Permute(Permute { dims }),
+            &[input],
+            &shape,
+        )
+    };
+    // As ResNet and DenseNet begin.
+    let mut b = Builder::new();
+    let x = b.input(&[9, 8, 2]);
+    let c = b.conv(x, 4, &[3, 3]);
+    let p = pad(&mut b, c);
+    let m = largest(&mut b, p, [3, 3], [2, 2]);
+    let c = b.conv(m, 5, &[2, 2]);
+    let y = head(&mut b, c);
+    deploys(b, &[y]);
+
+    let mut b = Builder::new();
+    let x = b.input(&[6, 7, 3]);
+    let c = b.conv(x, 4, &[3, 3]);
+    let t = turned(&mut b, c, [2, 1, 3]);
+    let m = largest(&mut b, t, [2, 2], [2, 2]);
+    let c = b.conv(m, 3, &[2, 2]);
+    // Channels become places, and places channels.
+    let t = turned(&mut b, c, [1, 3, 2]);
+    let m = largest(&mut b, t, [1, 2], [1, 1]);
+    let y = head(&mut b, m);
+    deploys(b, &[y]);
 }
 
 #[test]

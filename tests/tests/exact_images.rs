@@ -352,11 +352,11 @@ SpikingRectifiedLinear neurons, a Lowpass of 5 ms, steps of 1 ms, voltages drawn
 
 ## Accuracy
 
-The first three cells are the image / NengoDL 3.6.0 on the first 1000 images of the MNIST test set (500 for
-mnist_pool_bn), on which NengoDL was measured. The next three are the image / the float simulator on more
-images; the simulator agrees with NengoDL to an image. *30* and *60* decide by the last of as many steps,
-*mean* by the mean of the last ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout, so its twin
-without a dropout layer takes its place.
+The first three cells are the image / NengoDL 3.6.0. They are for the first 1000 images of the MNIST test
+set (500 for mnist_pool_bn), on which NengoDL was measured. The next three are the image / the float
+simulator on more images; the simulator agrees with NengoDL to an image. *30* and *60* decide by the last of
+as many steps, *mean* by the mean of the last ten of 60. In NengoDL no synapse leads to mnist_mlp's dropout,
+so its twin without a dropout layer takes its place.
 
 | network | scale | bits | 30 | 60 | mean | images | 30 | 60 | mean | spikes |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -397,10 +397,10 @@ without a dropout layer takes its place.
         "
 ## Spikes
 
-Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains: the largest
-difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is NengoDL's
-equations in float64 with the image's weights against NengoDL: the effect of 8 or 16 bits of weights.
-*Steps* is the image against those equations: the effect of fixed-point steps.
+Spikes of each neuron over 50 steps, scale 100, on the items of the golden spike trains. Each cell has the
+largest difference, and the mean over all neurons. *Image* is the image against NengoDL. *Weights* is
+NengoDL's equations in float64 with the image's weights against NengoDL: the effect of 8 or 16 bits of
+weights. *Steps* is the image against those equations: the effect of fixed-point steps.
 
 | network | synapse | start | bits | ensemble | image | weights | steps |
 |---|---|---|---|---|---|---|---|

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use npz::{Npz, path};
 use tempfile::TempDir;
+use tinyspike::calibrate;
 use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::forward::forward;
 use tinyspike::import;
@@ -203,6 +204,45 @@ fn heads_are_left_out_of_images() {
             labels.iter().all(|label| !label.starts_with("dense")),
             "{file}: {labels:?}"
         );
+    }
+}
+
+/// Values before each head, and Keras's behind it.
+#[test]
+fn heads_make_of_the_values_before_them_what_keras_does() {
+    let dir = unpacked();
+    let file = dir.path().join("keras-3.15/heads.keras");
+    let model = import::load(&file).unwrap();
+    let (inputs, expected) = arrays(&model, &file);
+    let network = convert(&model, &ConvertOptions::default()).unwrap().network;
+    let graph = lower(&network).unwrap();
+    let given: Vec<&[f32]> = inputs.iter().map(Tensor::data).collect();
+    let count = inputs[0].shape()[0];
+    let before = calibrate::forward(&graph, &given, count).unwrap().outputs;
+    let heads = [
+        (Head::Softmaxes, false),
+        (Head::Softmax, true),
+        (Head::HardSigmoid, true),
+        (Head::HardTanh, false),
+        (Head::Sigmoid, true),
+        (Head::Tanh, false),
+    ];
+    for (k, (head, likely)) in heads.into_iter().enumerate() {
+        assert_eq!(graph.outputs[k].left_out, Some(head), "output {k}");
+        let size = before[k].len() / count;
+        let values = before[k].chunks(size);
+        for (values, expected) in values.zip(expected[k].data().chunks(size)) {
+            let values: Vec<f64> = values.iter().map(|&v| v.into()).collect();
+            let found = head.probabilities(&values);
+            assert_eq!(found.is_some(), likely, "{head}");
+            if head == Head::Softmaxes {
+                continue;
+            }
+            let found = found.unwrap_or_else(|| values.iter().map(|&v| head.of(v)).collect());
+            for (f, e) in found.iter().zip(expected) {
+                assert!((f - f64::from(*e)).abs() < 1e-5, "{head}: {f} is not {e}");
+            }
+        }
     }
 }
 

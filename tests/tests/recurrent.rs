@@ -32,7 +32,7 @@ impl Random {
         (self.next() % n as u64) as usize
     }
 
-    /// From -1 to 1.
+    /// A number from -1 to 1.
     fn signed(&mut self) -> f32 {
         (self.next() % (1 << 20)) as f32 / (1 << 19) as f32 - 1.0
     }

@@ -7,9 +7,9 @@ use tinyspike_board::shell::{self, Failure};
 use crate::tree;
 
 /// First words that hide the subject of a doc comment.
-const HIDING: [&str; 15] = [
+const HIDING: [&str; 20] = [
     "what", "how", "where", "of", "as", "whether", "which", "why", "when", "who", "whose", "by",
-    "it", "such", "there",
+    "it", "such", "there", "for", "in", "from", "at", "if",
 ];
 /// Phrases, and the plain words for them. The escapes keep this file from containing the phrases.
 const PHRASES: [(&str, &str); 5] = [
@@ -198,6 +198,12 @@ mod tests {
         assert_eq!(
             lines(&source("fn a() {}\n/// Whose it is.\nfn b() {}")),
             [2]
+        );
+        assert_eq!(
+            lines(&source(
+                "/// If so.\nfn a() {}\n/// Information.\nfn b() {}"
+            )),
+            [1]
         );
     }
 

@@ -60,8 +60,8 @@ impl Core {
         Ok(())
     }
 
-    /// Lets a running core know of other breakpoints. Where it has just come to one of the old, it comes
-    /// there again.
+    /// Lets a running core know of other breakpoints. If it has just come to one of the old ones, it
+    /// comes there again.
     pub(super) fn renew_breakpoints(&mut self) -> Result<(), Error> {
         self.poll()?;
         if self.state == State::Running {

@@ -334,7 +334,7 @@ pub(crate) struct Convert {
     /// Percentage points of accuracy that tuning may give up.
     #[arg(long, value_name = "POINTS", default_value_t = 0.2, requires = "tune")]
     pub(crate) max_drop: f64,
-    /// For an output of a single value: the error that tuning may make, in percent of the output's standard
+    /// Error that tuning may make in an output of a single value, in percent of the output's standard
     /// deviation.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, requires = "tune")]
     pub(crate) max_error: f64,

@@ -144,7 +144,7 @@ impl fmt::Display for Suspicion {
             } => write!(
                 f,
                 "{:.1} % of the events of {ensemble:?} have {most} spikes, the most that one may have: further spikes \
-                 wait for later steps, and the image is not exact. `convert --max-count` (up to 255) raises it",
+                 wait for later steps, and the image is not exact. Allow more spikes in a step (up to 255)",
                 share * 100.0
             ),
             Self::Coarse {

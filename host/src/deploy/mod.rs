@@ -42,7 +42,7 @@ const DEEP_COUNT: u8 = 63;
 const FITTED: usize = 256;
 /// Samples whose activity tells which layers are dense.
 const WATCHED: usize = 32;
-/// Share of neurons that are taken to spike where no samples tell.
+/// Share of neurons that are taken to spike if no samples tell.
 const ASSUMED: f64 = 0.4;
 
 /// The kind of image that a network becomes.
@@ -75,7 +75,7 @@ pub struct DeployOptions<'a> {
     pub budgets: Budgets,
     /// The release of the model, below which devices can refuse to go back.
     pub model_version: u32,
-    /// Is told how many more samples are done (twice as many as there are), or candidates of a search.
+    /// Is told how many more samples are done (two or three times as many as there are), or candidates of a search.
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// A place where a search's candidates run.
     pub elsewhere: Option<&'a dyn Elsewhere>,

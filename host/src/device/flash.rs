@@ -69,7 +69,7 @@ pub struct Trial {
 /// it runs.
 ///
 /// # Errors
-/// [`FlashError`]. Where it comes after the erasing began, an image that was written to the inactive slot is
+/// [`FlashError`]. If it comes after the erasing began, an image that was written to the inactive slot is
 /// not yet in use, or is whole; else the flash's contents are undefined.
 pub fn flash(
     plan: &Plan,

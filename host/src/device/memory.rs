@@ -466,7 +466,7 @@ pub struct LayoutOptions {
 /// The places for images.
 ///
 /// Two images take turns if there is room for two slots and the two blocks of the journal that says which one
-/// is in use ([`tinyspike_shared::slots`]). Where there is not, one slot takes all. The first slot's address
+/// is in use ([`tinyspike_shared::slots`]). If there is not, one slot takes all. The first slot's address
 /// depends on the chip and the firmware's place alone, never on an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Slots {

@@ -55,7 +55,7 @@ pub enum RunError {
     /// The conversation failed.
     #[error("{}{source}", sample.map_or(String::new(), |s| format!("sample {s}: ")))]
     Session {
-        /// At which sample, from 0; `None` if it was at none.
+        /// Number of the sample, from 0; `None` if it was at none.
         sample: Option<usize>,
         /// The reason.
         source: SessionError,

@@ -24,19 +24,19 @@ pub trait Link {
     /// Sends some of `bytes`: how many. It does not wait if there is no room.
     ///
     /// # Errors
-    /// Where the connection is broken.
+    /// [`Lost`] if the connection is broken.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Lost>;
 
     /// Receives what has come: how many bytes of `bytes` it is. It does not wait if there is nothing.
     ///
     /// # Errors
-    /// Where the connection is broken.
+    /// [`Lost`] if the connection is broken.
     fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, Lost>;
 
     /// Reads what the device has logged, encoded by defmt: how many bytes of `bytes` it is, 0 if the link carries no log.
     ///
     /// # Errors
-    /// Where the connection is broken.
+    /// [`Lost`] if the connection is broken.
     fn log(&mut self, _bytes: &mut [u8]) -> Result<usize, Lost> {
         Ok(0)
     }
@@ -44,7 +44,7 @@ pub trait Link {
     /// State of a device that does not answer, such as `its core is halted`; `None` if nobody knows.
     ///
     /// # Errors
-    /// Where the connection is broken.
+    /// [`Lost`] if the connection is broken.
     fn state(&mut self) -> Result<Option<String>, Lost>;
 }
 

@@ -254,9 +254,15 @@ fn header(model: &Model<'_>) -> String {
         };
         let left = match output.left_out {
             LeftOut::Nothing => "",
-            LeftOut::Softmax => " The model's softmax is left out: the class is the same.",
-            LeftOut::Sigmoid => " The model's sigmoid is left out: above 0 is above one half.",
-            LeftOut::Tanh => " The model's tanh is left out: signs are the same.",
+            LeftOut::Softmax | LeftOut::Softmaxes => {
+                " The model's softmax is left out: the class is the same."
+            }
+            LeftOut::Sigmoid | LeftOut::HardSigmoid | LeftOut::SteepHardSigmoid => {
+                " The model's sigmoid is left out: above 0 is above one half."
+            }
+            LeftOut::Tanh | LeftOut::HardTanh => {
+                " The model's tanh is left out: signs are the same."
+            }
         };
         let _ = writeln!(
             text,

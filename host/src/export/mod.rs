@@ -60,7 +60,7 @@ pub enum ExportError {
         connections: usize,
     },
     /// No core that a kind of project is for.
-    #[error("{what} needs a library for {cores}: choose it with --core")]
+    #[error("{what} needs a library for {cores}, and none of these cores was chosen")]
     NoCore {
         /// The kind of project.
         what: &'static str,

@@ -176,10 +176,11 @@ impl TensorFunc for Activation {
     fn effect(&self) -> Effect {
         match self {
             Self::Softmax | Self::LogSoftmax => Effect::Head(Head::Softmax),
-            Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid => {
-                Effect::Head(Head::Sigmoid)
-            }
-            Self::Tanh | Self::HardTanh => Effect::Head(Head::Tanh),
+            Self::Sigmoid => Effect::Head(Head::Sigmoid),
+            Self::HardSigmoid => Effect::Head(Head::HardSigmoid),
+            Self::SteepHardSigmoid => Effect::Head(Head::SteepHardSigmoid),
+            Self::Tanh => Effect::Head(Head::Tanh),
+            Self::HardTanh => Effect::Head(Head::HardTanh),
             Self::Linear => Effect::Identity,
             Self::Sparsemax => Effect::Other,
             _ => Effect::Pointwise,

@@ -84,7 +84,7 @@ fn is_function(entry: &Map<String, Value>) -> bool {
         })
 }
 
-/// `true` if a module holds Keras's layers and models. Those of `keras.src.ops` are functions.
+/// `true` if a module holds Keras's layers and models, those of its applications among them. Those of `keras.src.ops` are functions.
 fn is_keras(module: &str) -> bool {
     let inner = module
         .strip_prefix("tensorflow.python.")
@@ -98,12 +98,14 @@ fn is_keras(module: &str) -> bool {
     };
     let inner = inner.strip_prefix(".src").unwrap_or(inner);
     inner.is_empty()
-        || ["layers", "models", "engine"].iter().any(|part| {
-            inner
-                .strip_prefix('.')
-                .and_then(|i| i.strip_prefix(part))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        || ["layers", "models", "engine", "applications"]
+            .iter()
+            .any(|part| {
+                inner
+                    .strip_prefix('.')
+                    .and_then(|i| i.strip_prefix(part))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
 }
 
 /// A class's name without its package: `Lowpass` of `keras_spiking>Lowpass`.

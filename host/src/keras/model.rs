@@ -281,6 +281,7 @@ layers! {
     GlobalPool(GlobalPool),
     BatchNormalization(BatchNormalization),
     LayerNormalization(LayerNormalization),
+    LayerScale(LayerScale),
     UpSampling(UpSampling),
     ZeroPadding(ZeroPadding),
     Cropping(Cropping),

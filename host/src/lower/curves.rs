@@ -105,8 +105,8 @@ fn found(network: &Network) -> Vec<(Place, Curve, Pieces)> {
 /// Tells whether a function takes each value by itself.
 fn is_pointwise(t: &TensorNode) -> bool {
     match t.func.effect() {
-        Effect::Pointwise | Effect::Head(Head::Sigmoid | Head::Tanh) => true,
-        Effect::Head(Head::Softmax) | Effect::Identity | Effect::Other => false,
+        Effect::Head(Head::Softmax | Head::Softmaxes) | Effect::Identity | Effect::Other => false,
+        Effect::Pointwise | Effect::Head(_) => true,
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) fn is_identity(t: &TensorNode) -> bool {
 /// The head that a TensorNode computes.
 pub(super) fn head(t: &TensorNode) -> Option<Head> {
     match t.func.effect() {
+        // Along one of several axes, it is one at each place of the others.
+        Effect::Head(Head::Softmax) if t.shape_out.iter().filter(|&&n| n > 1).count() > 1 => {
+            Some(Head::Softmaxes)
+        }
         Effect::Head(head) => Some(head),
         Effect::Identity | Effect::Pointwise | Effect::Other => None,
     }

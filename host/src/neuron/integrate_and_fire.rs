@@ -12,7 +12,7 @@
 //! channel fits int8. With fewer bits 127 becomes 7 (for 4 bits), and if that has the smaller squared
 //! error, the largest weights of a channel are cut off. Weights of a convolution from an input can be finer than
 //! u_c by a power of two, by which its current is divided. Beside those of a matrix from an input, which are charged event by
-//! event, weights of spikes have up to 16 bits where they would leave too few to the input.
+//! event, weights of spikes have up to 16 bits if they would leave too few to the input.
 //!
 //! # Bounds
 //! In one step a potential rises at most by P (its positive weights at the largest counts, positive

@@ -124,7 +124,7 @@ pub struct Neurons {
     pub kind: NeuronKind,
     /// `tau`, or `tau_mem`, in seconds; `None` if nothing leaks.
     pub tau: Option<Values>,
-    /// In seconds; of neurons with a current of their own.
+    /// `tau_syn` in seconds, of neurons with a current of their own.
     pub tau_syn: Option<Values>,
     pub r: Values,
     pub w_in: Values,

@@ -223,7 +223,7 @@ pub struct Match {
     pub tried: usize,
     /// Those that reproduce every cell, the nearest to a preset first.
     pub found: Vec<Candidate>,
-    /// If none does, the one that parts last, and where.
+    /// The one that parts last, and where, if none does.
     pub best: Option<(Candidate, Difference)>,
 }
 

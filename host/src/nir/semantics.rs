@@ -655,6 +655,6 @@ pub fn guess(graph: &Graph) -> Guess {
         "nir",
         None,
         "nothing in the file betrays its writer",
-        "all choices: give --semantics, or match a recorded sample with verify --match",
+        "all choices: give the semantics, or match a recorded sample",
     )
 }

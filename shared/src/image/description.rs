@@ -358,6 +358,14 @@ pub enum LeftOut {
     Sigmoid,
     /// A hyperbolic tangent of each value.
     Tanh,
+    /// A softmax at each of several places.
+    Softmaxes,
+    /// x / 6 + 0.5 from 0 to 1, of each value.
+    HardSigmoid,
+    /// 0.2 x + 0.5 from 0 to 1, of each value.
+    SteepHardSigmoid,
+    /// x from -1 to 1, of each value.
+    HardTanh,
 }
 
 impl Output {

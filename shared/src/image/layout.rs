@@ -47,9 +47,9 @@ impl Area {
 /// The areas of all ensembles and outputs.
 #[derive(Clone, Debug, Default)]
 pub struct Layout<const E: usize> {
-    /// Dynamics of each ensemble.
+    /// Area of each ensemble.
     pub ensembles: Vec<Area, E>,
-    /// Dynamics of each output.
+    /// Area of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
     /// `true` if areas that are not needed at the same time may overlap: an ensemble is brought to rest when its first
     /// source fires.
@@ -61,7 +61,7 @@ pub struct Layout<const E: usize> {
 pub(super) enum Placing {
     /// One behind another.
     Apart,
-    /// In their order, beside those that are needed at the same time.
+    /// One by one in their order, beside those that are needed at the same time.
     InOrder,
     /// The same, the largest first.
     LargestFirst,

@@ -98,11 +98,15 @@ impl Reader<'_> {
             inbox: Inbox::read(self),
             exit_margin: self.u32(),
             scale: self.scale(),
-            left_out: match self.variant(4) {
+            left_out: match self.variant(8) {
                 0 => LeftOut::Nothing,
                 1 => LeftOut::Softmax,
                 2 => LeftOut::Sigmoid,
-                _ => LeftOut::Tanh,
+                3 => LeftOut::Tanh,
+                4 => LeftOut::Softmaxes,
+                5 => LeftOut::HardSigmoid,
+                6 => LeftOut::SteepHardSigmoid,
+                _ => LeftOut::HardTanh,
             },
         }
     }
@@ -257,11 +261,14 @@ mod tests {
         fn outputs()(
             numbers in any::<[u32; 3]>(), shift in any::<u8>(), shown in any::<Option<bool>>(),
             current_shift in any::<i8>(), inbox in inboxes(), scale in scales(),
-            left_out in 0usize..4,
+            left_out in 0usize..8,
         ) -> Output {
             let [size, params, exit_margin] = numbers;
             let readout = shown.map_or(Readout::Sum, |delayed| Readout::Shown { delayed });
-            let all = [LeftOut::Nothing, LeftOut::Softmax, LeftOut::Sigmoid, LeftOut::Tanh];
+            let all = [
+                LeftOut::Nothing, LeftOut::Softmax, LeftOut::Sigmoid, LeftOut::Tanh,
+                LeftOut::Softmaxes, LeftOut::HardSigmoid, LeftOut::SteepHardSigmoid, LeftOut::HardTanh,
+            ];
             let left_out = all[left_out];
             Output { size, params, shift, readout, current_shift, inbox, exit_margin, scale, left_out }
         }

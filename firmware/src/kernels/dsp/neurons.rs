@@ -141,7 +141,7 @@ pub(super) fn fire_counts<P: Potential>(population: &mut Population<'_, P>) -> O
 
 /// Runs a kernel in groups of so many neurons, the next of which is the first of one, and returns by how many
 /// words it has come on; `None` if neurons or channels are no whole groups, or there is no room for a group's
-/// events. Where events go is set here.
+/// events. The place of the events is set here.
 #[inline(never)]
 fn run(
     mut fire: Fire,

@@ -112,8 +112,14 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
                 .map_or(&[][..], Vec::as_slice);
             in_units(image, at, trial.steps(), values).map(|v| v as f32)
         });
+        let values: Vec<f32> = values.collect();
         let name = format!("output/{}", network.output_label(at));
-        arrays.push(array(name, output.size, NamedValues::F32(values.collect())));
+        let likely = emulate::probabilities(image, at, &values);
+        arrays.push(array(name, output.size, NamedValues::F32(values)));
+        arrays.extend(likely.map(|values| {
+            let name = format!("probability/{}", network.output_label(at));
+            array(name, output.size, NamedValues::F32(values))
+        }));
     }
     let states: [(&str, State); 2] = [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
     for (what, of) in states {
@@ -136,8 +142,8 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     if let Some(head) = report.left_out {
         let behind = match head {
             _ if error.is_none() => "",
-            Head::Softmax => ", and y was compared with them",
-            Head::Sigmoid | Head::Tanh => ", and y was compared behind it",
+            Head::Softmax | Head::Softmaxes => ", and y was compared with them",
+            _ => ", and y was compared behind it",
         };
         writeln!(
             out,

@@ -222,7 +222,7 @@ struct Report {
     found: Vec<String>,
     /// The record shows spikes a step after they were fired.
     late: bool,
-    /// If none does, the nearest, and its differing cells.
+    /// The nearest and its differing cells, if none does.
     nearest: Option<(String, usize)>,
 }
 

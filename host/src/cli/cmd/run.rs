@@ -7,6 +7,7 @@ use crate::data::{DataSet, NamedArray, NamedValues, write_npz};
 use crate::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
 use crate::device::session::{Link, Session};
 use crate::device::{serial, talk};
+use crate::emulate;
 use crate::judge::Figures;
 use crate::stream;
 use crate::text::escaped;
@@ -79,15 +80,21 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         }
     };
     if let Some(output) = output {
-        let arrays = outputs
-            .into_iter()
-            .enumerate()
-            .map(|(at, values)| NamedArray {
-                name: format!("output/{}", network.output_label(at)),
-                shape: vec![report.images, network.outputs[at].size as usize],
-                values: NamedValues::F32(values),
-            });
-        let arrays: Vec<NamedArray> = arrays.collect();
+        let mut arrays = Vec::new();
+        for (at, values) in outputs.into_iter().enumerate() {
+            let mut add = |kind: &str, values| {
+                arrays.push(NamedArray {
+                    name: format!("{kind}/{}", network.output_label(at)),
+                    shape: vec![report.images, network.outputs[at].size as usize],
+                    values: NamedValues::F32(values),
+                });
+            };
+            let likely = emulate::probabilities(&image, at, &values);
+            add("output", values);
+            if let Some(likely) = likely {
+                add("probability", likely);
+            }
+        }
         output.write_with(|file| write_npz(file, &arrays))?;
     }
     if args.json {

@@ -28,6 +28,7 @@ pub(super) fn hand_on(
     order: &[(usize, usize)],
     named: &BTreeMap<(usize, usize), bool>,
 ) -> Result<(), usize> {
+    let keras3 = (model.keras_version.as_deref()).is_some_and(|version| version.starts_with('3'));
     let mut masks: BTreeMap<TensorRef, Known> = BTreeMap::new();
     // The masks of layers that have had a call.
     let mut used: BTreeMap<usize, [Option<Mask>; 2]> = BTreeMap::new();
@@ -105,17 +106,7 @@ pub(super) fn hand_on(
                 first
             }
             _ if at.class_name.starts_with(FUNCTIONS) => None,
-            LayerConfig::Activation(_)
-            | LayerConfig::BatchNormalization(_)
-            | LayerConfig::Dense(_)
-            | LayerConfig::Elu(_)
-            | LayerConfig::Identity(_)
-            | LayerConfig::LayerNormalization(_)
-            | LayerConfig::LeakyRelu(_)
-            | LayerConfig::PRelu(_)
-            | LayerConfig::Relu(_)
-            | LayerConfig::UnitNormalization(_)
-            | LayerConfig::TimeDistributed { .. } => first,
+            LayerConfig::TimeDistributed { .. } => first,
             LayerConfig::Merge(_) | LayerConfig::Concatenate(_) => {
                 let mut all = given.iter().flatten().copied();
                 let one = all.next();
@@ -128,7 +119,7 @@ pub(super) fn hand_on(
             LayerConfig::Softmax(_) | LayerConfig::Model(_) if first.is_some() => {
                 return Err(layer);
             }
-            _ => None,
+            other => first.filter(|_| other.kind().is_some_and(|kind| kind.hands_masks_on(keras3))),
         };
         if let Some(output) = output {
             let tensor = TensorRef {

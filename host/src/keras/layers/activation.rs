@@ -28,6 +28,10 @@ impl LayerKind for ActivationLayer {
         self.activation.of(axes::only(inputs)?)
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn effect(&self) -> Effect {
         self.activation.effect()
     }

@@ -168,7 +168,7 @@ fn own_inputs<T>(inputs: &[T], masks: [Option<Mask>; 2]) -> &[T] {
     inputs.get(..own).unwrap_or(inputs)
 }
 
-/// For each step of each item of queries and values, whether it counts.
+/// Tells for each step of each item of queries and values if it counts.
 fn shown(inputs: &[Tensor], masks: [Option<Mask>; 2]) -> Result<[Option<Vec<bool>>; 2], Problem> {
     let mut sources = inputs.iter().skip(own_inputs(inputs, masks).len());
     let mut found = [None, None];
@@ -188,15 +188,15 @@ const LEFT_OUT: f32 = -1e9;
 /// The pairs of queries and keys that do not count.
 #[derive(Clone, Copy)]
 struct LeftOut<'a> {
-    /// For each query of each item, whether it counts.
+    /// `true` for each query of each item that counts.
     queries: Option<&'a [bool]>,
-    /// For each key of each item, whether it counts.
+    /// `true` for each key of each item that counts.
     keys: Option<&'a [bool]>,
     /// `true` if keys behind a query's place do not.
     causal: bool,
 }
 
-/// For each query the mean of the values, weighted by a softmax of its scores with the keys; and these weights.
+/// The mean of the values for each query, weighted by a softmax of its scores with the keys; and these weights.
 /// All are of the shape `[batch, steps, features]`.
 fn attend(
     query: &Tensor,

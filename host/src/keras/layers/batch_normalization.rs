@@ -96,6 +96,10 @@ impl LayerKind for BatchNormalization {
         axes::tensor(x.shape().to_vec(), y)
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn advice(&self) -> (String, Option<Advice>) {
         inference_only("training")
     }

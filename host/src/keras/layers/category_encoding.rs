@@ -15,7 +15,7 @@ pub struct CategoryEncoding {
 pub enum Categories {
     /// Their indices.
     Index,
-    /// For each index a one among zeros.
+    /// A one among zeros for each index.
     OneHot,
     /// One for each category that an item has.
     MultiHot,

@@ -58,6 +58,10 @@ impl LayerKind for Dense {
         linear::finish(y, w.bias(self.use_bias)?, self.activation)
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn advice(&self) -> (String, Option<Advice>) {
         self.penalties.advice()
     }

@@ -31,6 +31,10 @@ impl LayerKind for Elu {
         Ok(axes::map(axes::only(inputs)?, |v| elu(v, alpha)))
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn effect(&self) -> Effect {
         Effect::Pointwise
     }

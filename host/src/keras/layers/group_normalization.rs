@@ -102,4 +102,8 @@ impl LayerKind for GroupNormalization {
         }
         axes::tensor(x.shape().to_vec(), y)
     }
+
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
 }

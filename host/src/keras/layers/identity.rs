@@ -20,6 +20,7 @@ impl LayerKind for Identity {
             "SpatialDropout2D",
             "SpatialDropout3D",
             "ActivityRegularization",
+            "StochasticDepth",
             "RandomFlip",
             "RandomRotation",
             "RandomZoom",
@@ -58,6 +59,10 @@ impl LayerKind for Identity {
 
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         axes::only(inputs).cloned()
+    }
+
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
     }
 
     fn effect(&self) -> Effect {

@@ -107,6 +107,12 @@ pub(crate) trait LayerKind: fmt::Debug {
         Ok(())
     }
 
+    /// `true` if it hands on the mask of its input, which it does not use; `keras3` tells the version.
+    fn hands_masks_on(&self, keras3: bool) -> bool {
+        let _ = keras3;
+        false
+    }
+
     /// `true` if using it twice would share weights.
     fn has_weights(&self) -> bool {
         false

@@ -89,4 +89,8 @@ impl LayerKind for LayerNormalization {
         }
         axes::permute(&axes::tensor(moved.shape().to_vec(), y)?, &back)
     }
+
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
 }

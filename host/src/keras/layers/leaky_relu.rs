@@ -34,6 +34,10 @@ impl LayerKind for LeakyRelu {
         Ok(axes::map(axes::only(inputs)?, |v| leaky_relu(v, slope)))
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn native(&self) -> Native {
         Native::NengoDl
     }

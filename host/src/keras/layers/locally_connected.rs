@@ -36,7 +36,7 @@ impl LocallyConnected {
         Ok(out[spatial].to_vec())
     }
 
-    /// For each place of the output and of its window, the place of the input.
+    /// The place of the input for each place of the output and of its window.
     fn windows(&self, lengths: &[usize], outputs: &[usize]) -> Vec<Vec<Option<usize>>> {
         let c = &self.conv;
         let outs = index::elements(outputs).unwrap_or(0);

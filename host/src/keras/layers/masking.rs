@@ -19,7 +19,7 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// For each step of each item, whether it counts.
+    /// Tells for each step of each item if it counts.
     pub(super) fn shown(self, source: &Tensor) -> Result<Vec<bool>, Problem> {
         let [batch, steps, item @ ..] = source.shape() else {
             return Err(Problem::Shape {

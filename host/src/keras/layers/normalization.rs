@@ -138,6 +138,10 @@ impl LayerKind for Normalization {
         axes::tensor(x.shape().to_vec(), y)
     }
 
+    fn hands_masks_on(&self, keras3: bool) -> bool {
+        keras3
+    }
+
     fn native(&self) -> Native {
         Native::Extended
     }

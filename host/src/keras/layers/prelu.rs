@@ -62,6 +62,10 @@ impl LayerKind for PRelu {
         axes::broadcast(x, &alpha, leaky_relu)
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn native(&self) -> Native {
         Native::Extended
     }

@@ -49,6 +49,10 @@ impl LayerKind for Relu {
         }))
     }
 
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
+
     fn native(&self) -> Native {
         Native::NengoDl
     }

@@ -37,6 +37,10 @@ impl LayerKind for Rescaling {
         axes::broadcast(&scaled, &along_last(&self.offset)?, |x, o| x + o)
     }
 
+    fn hands_masks_on(&self, keras3: bool) -> bool {
+        keras3
+    }
+
     fn native(&self) -> Native {
         Native::Extended
     }

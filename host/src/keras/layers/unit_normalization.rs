@@ -56,4 +56,8 @@ impl LayerKind for UnitNormalization {
             .collect();
         axes::tensor(x.shape().to_vec(), y)
     }
+
+    fn hands_masks_on(&self, _: bool) -> bool {
+        true
+    }
 }
