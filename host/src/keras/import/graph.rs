@@ -284,7 +284,7 @@ fn model(map: &Map<String, Value>, sequential: bool, place: Place) -> Result<Mod
     } else {
         draft.connect(map, &entries)?;
     }
-    draft.finish()
+    draft.finish(place.dialect)
 }
 
 /// A model in the making.
@@ -536,9 +536,11 @@ impl Draft {
     }
 
     /// Checks the graph and fills in the shapes.
-    fn finish(mut self) -> Result<Model, Problem> {
+    fn finish(mut self, dialect: Dialect) -> Result<Model, Problem> {
         let order = self.order()?;
-        masks::hand_on(&mut self.model, &order, &self.masked).map_err(|layer| Problem::Layer {
+        let keras3 = dialect.version >= 3;
+        let handed = masks::hand_on(&mut self.model, &order, &self.masked, keras3);
+        handed.map_err(|layer| Problem::Layer {
             layer: self.model.layers[layer].name.clone(),
             class: self.model.layers[layer].class_name.clone(),
             reason:

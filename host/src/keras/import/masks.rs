@@ -22,13 +22,13 @@ enum Known {
 }
 
 /// Gives the layers of a model their masks, in an order of calls in which each comes after its inputs. `named`
-/// tells of calls of Keras 3 whether their arguments name masks. `Err` has the layer that would need a mask and cannot take it.
+/// tells of calls of Keras 3 (`keras3`) whether their arguments name masks. `Err` has the layer that would need a mask and cannot take it.
 pub(super) fn hand_on(
     model: &mut Model,
     order: &[(usize, usize)],
     named: &BTreeMap<(usize, usize), bool>,
+    keras3: bool,
 ) -> Result<(), usize> {
-    let keras3 = (model.keras_version.as_deref()).is_some_and(|version| version.starts_with('3'));
     let mut masks: BTreeMap<TensorRef, Known> = BTreeMap::new();
     // The masks of layers that have had a call.
     let mut used: BTreeMap<usize, [Option<Mask>; 2]> = BTreeMap::new();
