@@ -22,7 +22,8 @@ enum Known {
 }
 
 /// Gives the layers of a model their masks, in an order of calls in which each comes after its inputs. `named`
-/// tells of calls of Keras 3 (`keras3`) whether their arguments name masks. `Err` has the layer that would need a mask and cannot take it.
+/// tells of calls of Keras 3 whether their arguments name masks, and `keras3` whether it wrote the file. `Err` has
+/// the layer that would need a mask and cannot take it.
 pub(super) fn hand_on(
     model: &mut Model,
     order: &[(usize, usize)],
