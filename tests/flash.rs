@@ -155,6 +155,12 @@ impl SimulatedFlash {
         self.left = None;
     }
 
+    /// Tells whether the power has gone.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.left == Some(u64::MAX)
+    }
+
     /// The bytes of a range of addresses, without weak bits.
     #[must_use]
     pub fn bytes(&self, range: &Range<u32>) -> &[u8] {
@@ -262,7 +268,7 @@ impl Flash for SimulatedFlash {
     type Error = FlashFault;
 
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), FlashFault> {
-        if self.left == Some(u64::MAX) {
+        if self.is_off() {
             return Err(FlashFault::PowerCut);
         }
         let range = address..address + bytes.len() as u32;

@@ -153,6 +153,11 @@ fn thousands_of_cuts_never_lose_the_model() {
     let counts = run_all(&trials(), 100, 1);
     println!("{counts:?}");
     assert!(counts.cuts > 4_000 && counts.new > 100, "{counts:?}");
+    let halves = [counts.cuts - counts.cuts_in_pieces, counts.cuts_in_pieces];
+    assert!(
+        halves.iter().all(|part| *part > counts.cuts / 3),
+        "{counts:?}"
+    );
 }
 
 #[test]
@@ -164,13 +169,15 @@ fn millions_of_cuts_never_lose_the_model() {
     let devices = 3 * wanted / (1000 * trials.len() as u64) + 1;
     let counts = run_all(&trials, 1000, devices);
     println!(
-        "{} devices of {} kinds, {} updates, {} of them cut, {} of these in time for the new model: \
+        "{} devices of {} kinds, {} updates, {} of them in pieces, {} cut, {} of these in pieces, and {} in time for the new model: \
          all had a model, and no minimum version fell. {} starts differed from the one before, by places that read \
          rightly more often than not",
         devices * trials.len() as u64,
         trials.len(),
         counts.updates,
+        counts.in_pieces,
         counts.cuts,
+        counts.cuts_in_pieces,
         counts.new,
         counts.unsteady
     );
