@@ -1,10 +1,15 @@
-//! Updates one after another, cut at random, and a device that starts after each.
+//! Updates one after another, cut at random, and a device that starts after each. An image comes as a whole, as from a probe
+//! that writes the flash, or in pieces, which the device writes itself.
 
 use std::fmt;
 
-use tinyspike_shared::slots::{Journal, Slot, SlotLayout, UpdateError};
+use tinyspike_firmware::serve::Slots as _;
+use tinyspike_firmware::update::{MAX_WRITE, Updater};
+use tinyspike_shared::accept::Refusal;
+use tinyspike_shared::image::ImageError;
+use tinyspike_shared::slots::{Journal, Slot, SlotLayout};
 
-use crate::flash::{FlashFault, Silicon, SimulatedFlash};
+use crate::flash::{SharedFlash, Silicon, SimulatedFlash};
 use crate::numbers::Numbers;
 
 /// A device whose power is cut.
@@ -23,8 +28,12 @@ pub struct Trial {
 pub struct Counts {
     /// Updates that were begun.
     pub updates: u64,
+    /// Updates whose image came in pieces.
+    pub in_pieces: u64,
     /// Updates that a power cut ended.
     pub cuts: u64,
+    /// Updates whose image came in pieces, and that a power cut ended.
+    pub cuts_in_pieces: u64,
     /// Updates that were cut and after which the new model ran.
     pub new: u64,
     /// Starts that differ from the one before, with nothing done in between or with an update that was cut.
@@ -37,7 +46,9 @@ impl Counts {
     pub const fn and(self, other: Self) -> Self {
         Self {
             updates: self.updates + other.updates,
+            in_pieces: self.in_pieces + other.in_pieces,
             cuts: self.cuts + other.cuts,
+            cuts_in_pieces: self.cuts_in_pieces + other.cuts_in_pieces,
             new: self.new + other.new,
             unsteady: self.unsteady + other.unsteady,
         }
@@ -101,8 +112,13 @@ struct Started {
     minimum: u32,
 }
 
+/// An update that was not made; what the trial has to know is if the power has gone.
+#[derive(Clone, Copy, Debug)]
+struct Broken;
+
 impl Trial {
-    /// Makes updates on one device, of which about half are cut.
+    /// Makes updates on one device, of which about half are cut. The image of every other one comes in pieces, if
+    /// [`Updater`] writes to such flash.
     ///
     /// No reader can tell a weak place that reads rightly nearly always from one that is whole. On such flash a
     /// model has to be left, and no minimum may fall that an update has set which ended well. Starts that differ
@@ -112,28 +128,36 @@ impl Trial {
     /// The first loss, with the number of the update.
     pub fn run(&self, updates: u64, seed: u64) -> Result<Counts, (u64, Loss)> {
         let mut numbers = Numbers::new(seed);
-        let mut flash = SimulatedFlash::new(&self.layout, self.erase_size, self.silicon);
-        let update = |flash: &mut SimulatedFlash, running, version, minimum| match Journal::new(
-            &self.layout,
-            flash,
-        ) {
-            Ok(mut journal) => journal.update(running, &stamp(version), version, minimum),
-            Err(error) => Err(UpdateError::Layout(error)),
+        let flash = SimulatedFlash::new(&self.layout, self.erase_size, self.silicon);
+        let flash = SharedFlash::new(flash);
+        let whole = |running, version, minimum| {
+            let mut journal = Journal::new(&self.layout, flash.clone()).map_err(|_| Broken)?;
+            let done = journal.update(running, &stamp(version), version, minimum);
+            done.map(|_| ()).map_err(|_| Broken)
         };
-        update(&mut flash, Slot::B, 1, 0).map_err(|_| (0, Loss::Failed))?;
-        let first = flash.operations;
-        let mut now = self.start(&mut flash).ok_or((0, Loss::NoModel))?;
+        whole(Slot::B, 1, 0).map_err(|_| (0, Loss::Failed))?;
+        let first = flash.flash().operations;
+        let mut now = self.start(&mut flash.flash()).ok_or((0, Loss::NoModel))?;
         let mut counts = Counts::default();
         let mut promised = now.minimum;
         for at in 0..updates {
             let loss = |loss| Err((at, loss));
             let next = now.version + 1;
             let asked = [now.version, 0, next][numbers.below(3)];
-            flash.touched.clear();
-            flash.cut_after(numbers.draw() % (2 * first), numbers.draw());
-            let result = update(&mut flash, now.slot, next, asked);
+            flash.flash().touched.clear();
+            let after = numbers.draw() % (2 * first);
+            flash.flash().cut_after(after, numbers.draw());
+            let pieces = self.takes_pieces() && numbers.below(2) == 1;
+            let result = if pieces {
+                self.in_pieces(&flash, now.slot, next, asked, &mut numbers)
+            } else {
+                whole(now.slot, next, asked)
+            };
+            let mut flash = flash.flash();
+            let gone = flash.is_off();
             flash.power_on();
             counts.updates += 1;
+            counts.in_pieces += u64::from(pieces);
             let kept = self.layout.slot(now.slot);
             if flash
                 .touched
@@ -147,15 +171,16 @@ impl Trial {
             };
             let again = self.start(&mut flash);
             match result {
-                Ok(_) if then.version != next || then.minimum < asked => {
+                Ok(()) if then.version != next || then.minimum < asked => {
                     return loss(Loss::Failed);
                 }
-                Ok(_) => promised = then.minimum,
-                Err(UpdateError::Flash(FlashFault::PowerCut)) => {
+                Ok(()) => promised = then.minimum,
+                Err(Broken) if gone => {
                     counts.cuts += 1;
+                    counts.cuts_in_pieces += u64::from(pieces);
                     counts.new += u64::from(then.version == next);
                 }
-                Err(_) => return loss(Loss::Failed),
+                Err(Broken) => return loss(Loss::Failed),
             }
             let least = if self.silicon.biased {
                 promised
@@ -187,13 +212,52 @@ impl Trial {
         Ok(counts)
     }
 
+    /// Tells whether a device writes such flash itself.
+    fn takes_pieces(&self) -> bool {
+        self.layout.write_size as usize <= MAX_WRITE
+    }
+
+    /// An update as a device makes it whose host sends the image piece by piece.
+    fn in_pieces(
+        &self,
+        flash: &SharedFlash,
+        running: Slot,
+        version: u32,
+        minimum: u32,
+        numbers: &mut Numbers,
+    ) -> Result<(), Broken> {
+        let accept = |slot, minimum| match self.version(&mut flash.flash(), slot) {
+            Some(found) if found >= minimum => Ok(()),
+            Some(version) => Err(Refusal::Version { version, minimum }),
+            None => Err(Refusal::Image(ImageError::Magic)),
+        };
+        let slots = Updater::new(&self.layout, flash.clone(), running, accept);
+        let mut slots = slots.map_err(|_| Broken)?;
+        let image = stamp(version);
+        slots.clear(image.len() as u32).map_err(|_| Broken)?;
+        let mut stored = 0;
+        while let Some(rest @ [_, ..]) = image.get(stored..) {
+            let length = rest.len().min(1 + numbers.below(image.len()));
+            slots
+                .store(stored as u32, &rest[..length])
+                .map_err(|_| Broken)?;
+            stored += length;
+        }
+        slots.switch(minimum).map(|_| ()).map_err(|_| Broken)
+    }
+
+    /// The version of the model in a slot, if it is whole.
+    fn version(&self, flash: &mut SimulatedFlash, slot: Slot) -> Option<u32> {
+        let place = self.layout.slot(slot);
+        let model = place.start..place.start + stamp(0).len() as u32;
+        stamped(&flash.reading(&model)?)
+    }
+
     /// The start of a device: it looks where the journal says, then in the other slot.
     fn start(&self, flash: &mut SimulatedFlash) -> Option<Started> {
         let state = Journal::new(&self.layout, &mut *flash).ok()?.state().ok()?;
         state.order().into_iter().find_map(|slot| {
-            let place = self.layout.slot(slot);
-            let model = place.start..place.start + stamp(0).len() as u32;
-            let version = stamped(&flash.reading(&model)?)?;
+            let version = self.version(flash, slot)?;
             (version >= state.minimum).then_some(Started {
                 slot,
                 version,

@@ -4,9 +4,9 @@
 //! its trace over semihosting, and its exit code becomes QEMU's. Its log leaves through the first UART.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,15 @@ const PROGRAM: &str = "qemu-system-arm";
 /// for a timer of 16 MHz to tell any two numbers of instructions apart.
 pub const INSTRUCTION_NS: u64 = 1 << INSTRUCTION_SHIFT;
 const INSTRUCTION_SHIFT: u32 = 7;
+
+/// Becomes a program, after it has set a guard up that kills the program if standard input closes without a line: the
+/// owner holds its other end, and the system closes that however the owner ends, by any signal.
+#[cfg(unix)]
+const GUARDED: &str = r#"
+exec 3<&0 </dev/null
+{ read -r _ <&3 || kill -9 $$; } >/dev/null 2>&1 &
+exec "$0" "$@" 3<&-
+"#;
 
 /// Task of an emulated board.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +149,7 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     let inputs = load("inputs", run.inputs, programs.inputs)?;
     let serial = format!("file:{}", path("log").display());
     let emulator = run.board.data().emulator;
-    let mut qemu = Command::new(emulator.program);
+    let mut qemu = guarded(emulator.program);
     qemu.args(["-machine", emulator.machine])
         .args(emulator.options)
         .args(["-display", "none", "-monitor", "none"])
@@ -149,7 +158,6 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
         .arg("-kernel")
         .arg(elf)
         .args(["-device", &image, "-device", &inputs])
-        .stdin(Stdio::null())
         .stdout(File::create(path("stdout"))?)
         .stderr(File::create(path("stderr"))?);
     if run.count {
@@ -158,11 +166,18 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     if let Some(plugin) = run.plugin {
         qemu.args(["-plugin", plugin]);
     }
-    let child = qemu.spawn().map_err(|source| QemuError::Start {
+    let not_started = |source| QemuError::Start {
         program: emulator.program,
         source,
-    })?;
-    let status = Guard(child).wait(run.timeout)?;
+    };
+    let child = qemu.spawn().map_err(not_started)?;
+    let status = Guard::new(child).wait(run.timeout)?;
+    if status.is_some_and(|status| matches!(status.code(), Some(126 | 127))) {
+        // The shell may not have found it, and the system says why.
+        let mut version = Command::new(emulator.program);
+        version.arg("--version").stdin(Stdio::null());
+        version.output().map_err(not_started)?;
+    }
     let text = |name: &str| fs::read(path(name)).map(|b| String::from_utf8_lossy(&b).into_owned());
     let (stdout, stderr) = (text("stdout")?, text("stderr")?);
     match status {
@@ -180,15 +195,42 @@ pub fn run(run: &Run<'_>) -> Result<Outcome, QemuError> {
     }
 }
 
+/// A command that ends with its owner, if its standard input does.
+#[cfg(unix)]
+fn guarded(program: &str) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARDED, program]).stdin(Stdio::piped());
+    // What ends the owner's group, such as a Ctrl-C in the terminal, leaves the guard to its work.
+    command.process_group(0);
+    command
+}
+
+#[cfg(not(unix))]
+fn guarded(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// A process that ends with its owner.
-struct Guard(Child);
+struct Guard {
+    child: Child,
+    /// The end by which the other guard, in the shell, knows that the owner is there.
+    owner: Option<ChildStdin>,
+}
 
 impl Guard {
+    fn new(mut child: Child) -> Self {
+        let owner = child.stdin.take();
+        Self { child, owner }
+    }
+
     /// Waits for the process to end; `None` if it did not within `timeout`.
     fn wait(mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(status) = self.0.try_wait()? {
+            if let Some(status) = self.child.try_wait()? {
                 return Ok(Some(status));
             }
             if Instant::now() >= deadline {
@@ -202,8 +244,12 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // It fails only if the process has already ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // The system may give the process's number to another from now on: there is nothing left to kill.
+        if let Some(mut owner) = self.owner.take() {
+            let _ = owner.write_all(b"\n");
+        }
     }
 }
 
@@ -213,13 +259,29 @@ mod tests {
 
     #[test]
     fn a_process_that_hangs_is_ended() {
-        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let child = guarded("sleep").arg("600").spawn().unwrap();
         let id = child.id();
         let start = Instant::now();
-        let status = Guard(child).wait(Duration::from_millis(50)).unwrap();
+        let status = Guard::new(child).wait(Duration::from_millis(50)).unwrap();
         assert_eq!(status, None);
         assert!(start.elapsed() < Duration::from_secs(10));
         assert!(!shell::works("kill", &["-0", &id.to_string()]));
+    }
+
+    /// An owner that is killed closes its end, as here.
+    #[test]
+    #[cfg(unix)]
+    fn a_process_ends_with_its_owner_and_not_before() {
+        let mut child = guarded("sleep").arg("600").spawn().unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(child.try_wait().unwrap(), None);
+        drop(child.stdin.take());
+        let status = Guard::new(child).wait(Duration::from_secs(10)).unwrap();
+        assert_eq!(status.map(|status| status.code()), Some(None));
+        // Its exit code is the program's.
+        let child = guarded("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let status = Guard::new(child).wait(Duration::from_secs(10)).unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(7));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use heapless::Vec;
 use tinyspike_shared::accept::Refusal;
-use tinyspike_shared::slots::{Flash, Journal, LayoutError, Slot, SlotLayout, UpdateError};
+use tinyspike_shared::slots::{
+    Cleared, Flash, Journal, LayoutError, Slot, SlotLayout, UpdateError,
+};
 use tinyspike_shared::wire::UpdateFault;
 
 use crate::serve::Slots;
@@ -21,6 +23,8 @@ pub struct Updater<'l, F, A> {
     layout: &'l SlotLayout,
     running: Slot,
     accept: A,
+    /// The slot that the image goes to, once there is room for it.
+    cleared: Option<Cleared>,
     /// Bytes that are not written yet, because they are no whole unit.
     rest: Vec<u8, MAX_WRITE>,
     /// Bytes that have come, and how many there will be.
@@ -48,6 +52,7 @@ impl<'l, F: Flash, A: FnMut(Slot, u32) -> Result<(), Refusal>> Updater<'l, F, A>
             layout,
             running,
             accept,
+            cleared: None,
             rest: Vec::new(),
             stored: 0,
             length: 0,
@@ -76,9 +81,9 @@ fn fault<E>(error: UpdateError<E>) -> UpdateFault {
 impl<F: Flash, A: FnMut(Slot, u32) -> Result<(), Refusal>> Slots for Updater<'_, F, A> {
     fn clear(&mut self, length: u32) -> Result<(), UpdateFault> {
         self.rest.clear();
-        (self.stored, self.length) = (0, 0);
+        (self.stored, self.length, self.cleared) = (0, 0, None);
         let cleared = self.journal.clear(self.running, length as usize);
-        cleared.map_err(fault)?;
+        self.cleared = Some(cleared.map_err(fault)?);
         self.length = length;
         Ok(())
     }
@@ -107,15 +112,17 @@ impl<F: Flash, A: FnMut(Slot, u32) -> Result<(), Refusal>> Slots for Updater<'_,
     }
 
     fn switch(&mut self, minimum: u32) -> Result<Slot, UpdateFault> {
-        let slot = self.running.other();
+        let expected = self.stored;
+        let Some(cleared) = &mut self.cleared else {
+            return Err(UpdateFault::Order { expected });
+        };
         if self.stored < self.length || self.length == 0 {
-            let expected = self.stored;
             return Err(UpdateFault::Order { expected });
         }
-        let state = self.journal.state().map_err(|_| UpdateFault::Flash)?;
-        let minimum = minimum.max(state.minimum);
+        let slot = cleared.slot();
+        let minimum = minimum.max(cleared.minimum());
         (self.accept)(slot, minimum).map_err(UpdateFault::Refused)?;
-        self.journal.switch(slot, minimum).map_err(fault)?;
+        self.journal.switch_to(cleared, minimum).map_err(fault)?;
         Ok(slot)
     }
 }

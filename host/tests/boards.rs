@@ -19,10 +19,20 @@ use tinyspike::graph::{
     Dense, Graph, Input, LinearMap, Link, Neuron, Output as GraphOutput, Population, Readout,
     Source, SourceMap, Target,
 };
+use tinyspike::network::{
+    self, Connection, Ensemble, EnsembleId, MaxPool, Network, NeuronType, Node, NodeId, NodeKind,
+    PerNeuron, Post, Pre, Probe, Transform,
+};
+use tinyspike::ops::Padding;
 use tinyspike::pipeline::samples;
 use tinyspike::quantize::{QuantizeOptions, quantize};
 use tinyspike::tensor::Tensor;
+use tinyspike::{DeployOptions, Mode};
+use tinyspike_board::firmware::family;
+use tinyspike_shared::image;
 
+#[path = "tool/dead_probes.rs"]
+mod dead_probes;
 mod tool;
 
 use tool::{json, path, project, text, tinyspike};
@@ -46,17 +56,23 @@ impl Mark {
         command
     }
 
-    /// Number of emulators with this mark that run. Only Linux tells.
-    fn emulators(&self) -> usize {
+    /// Names of the processes with this mark that run. Only Linux tells.
+    fn processes(&self) -> Vec<String> {
         let mark = format!("{}={}", Self::NAME, self.0);
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let running = processes.filter(|process| {
+        let running = processes.filter_map(|process| {
             let read = |file| std::fs::read(process.path().join(file)).unwrap_or_default();
             let environment = read("environ");
-            read("comm").starts_with(b"qemu")
-                && environment.split(|b| *b == 0).any(|v| v == mark.as_bytes())
+            let marked = environment.split(|b| *b == 0).any(|v| v == mark.as_bytes());
+            marked.then(|| text(&read("comm")))
         });
-        running.count()
+        running.collect()
+    }
+
+    /// Number of emulators with this mark that run.
+    fn emulators(&self) -> usize {
+        let processes = self.processes();
+        processes.iter().filter(|p| p.starts_with("qemu")).count()
     }
 }
 
@@ -566,29 +582,51 @@ fn flash_that_keeps_nothing_fails_to_verify() {
 #[cfg(target_os = "linux")]
 fn no_emulator_outlives_a_killed_command() {
     let folder = TempDir::new().unwrap();
-    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let image = small(&folder, "small.tsp", &[]);
     let data = test_set();
-    let mark = Mark::new();
-    let mut process = mark
-        .tool(&["run", &image, "--data", &data, "--on", "emulated:microbit"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let until = |running| {
+    let on = ["--on", "emulated:mps2-an386"];
+    let (image, data) = (image.as_str(), data.as_str());
+    let of = |command, limit| [command, image, "--data", data, "--limit", limit];
+    // Programs are built once; what is ended later is at work.
+    succeeds(&[&of("bench", "1")[..], &on].concat());
+    for (command, signal) in [
+        ("run", "-KILL"),
+        ("run", "-TERM"),
+        ("bench", "-KILL"),
+        ("bench", "-TERM"),
+        ("bench", "-INT"),
+    ] {
+        let mark = Mark::new();
+        let mut process = mark
+            .tool(&[&of(command, "800")[..], &on].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let start = Instant::now();
-        while mark.emulators() != running {
+        while mark.emulators() != 1 {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
-                "not {running} emulators"
+                "{command}: no emulator"
             );
             std::thread::sleep(Duration::from_millis(20));
         }
-    };
-    until(1);
-    process.kill().unwrap();
-    process.wait().unwrap();
-    until(0);
+        let id = process.id().to_string();
+        let kill = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(kill.success());
+        let status = process.wait().unwrap();
+        assert_eq!(status.code(), None, "{command} has ended before {signal}");
+        // Nor does what guards it.
+        let start = Instant::now();
+        while !mark.processes().is_empty() {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{command} {signal} leaves {:?}",
+                mark.processes()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 #[test]
@@ -686,11 +724,194 @@ fn every_kind_of_image(machine: Machine, target: &str) {
     let calibration: Vec<&str> = calibration.iter().map(String::as_str).collect();
     let samples = data("--data");
     let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
-    for flags in [calibration, exact("relu=spiking-relu", "0.005")] {
+    let fine = exact("relu=spiking-relu", "0.005").into_iter();
+    let fine = fine.map(|flag| if flag == "8" { "16" } else { flag });
+    for flags in [
+        calibration,
+        exact("relu=spiking-relu", "0.005"),
+        fine.collect(),
+    ] {
         let image = folder.path().join("two.tsp");
         let convert = ["convert", path(&model), "-o", path(&image)];
         succeeds(&[&convert, &scale[..], &flags, &target].concat());
         runs_within_its_stack(machine, path(&image), &[&samples, &scale[..]].concat());
+    }
+}
+
+/// The same with kinds of images that small models have, and networks that were trained with max pooling.
+fn every_small_kind_of_image(machine: Machine, target: &str) {
+    let folder = TempDir::new().unwrap();
+    let target = ["--target", target];
+    for (model, data, flags) in SMALL {
+        let image = folder.path().join("small.tsp");
+        let [model, data] = [model, data].map(|file| project(&format!("tests/fixtures/{file}")));
+        let calibration = ["--calibration", path(&data)];
+        let convert = ["convert", path(&model), "-o", path(&image)];
+        succeeds(&[&convert, &calibration[..], flags, &target].concat());
+        runs_within_its_stack(machine, path(&image), &["--data", path(&data)]);
+    }
+    let digits = project("tests/fixtures/data/digits.npz");
+    let set = tinyspike::data::load(&digits).unwrap();
+    let set = set.with_byte_scale(0.0625);
+    let settings = |default| QuantizeOptions {
+        target: family(machine),
+        ..default
+    };
+    let (plain, exact) = (QuantizeOptions::default(), QuantizeOptions::exact());
+    let rectified = NeuronType::RectifiedLinear { amplitude: 1.0 };
+    let spiking = NeuronType::SpikingRectifiedLinear { amplitude: 0.01 };
+    for (neurons, gain, mode) in [
+        (rectified, 1.0, Mode::Plain(settings(plain))),
+        (spiking, 100.0, Mode::Exact(settings(exact))),
+    ] {
+        let options = DeployOptions::new(&mode).with_data(&set);
+        let deployed = pooled(neurons, gain).deploy(&options).unwrap();
+        let parts = deployed.image.image();
+        let ensembles = &parts.description().ensembles;
+        let pools = |neuron| matches!(neuron, image::Neuron::Pool(_));
+        assert!(ensembles.iter().any(|ensemble| pools(ensemble.neuron)));
+        let image = folder.path().join("pooled.tsp");
+        deployed.image.save(&image).unwrap();
+        let data = ["--data", path(&digits), "--byte-scale", "0.0625"];
+        runs_within_its_stack(machine, path(&image), &data);
+    }
+}
+
+/// Kinds of images that small models have: model, samples, and how it is converted.
+const SMALL: [(&str, &str, &[&str]); 6] = [
+    // A scale and a zero point for each channel of the input.
+    (
+        "silence/pressure.keras",
+        "silence/pressure.npz",
+        &["--inference-only"],
+    ),
+    (
+        "silence/pressure.keras",
+        "silence/pressure.npz",
+        &[
+            "--inference-only",
+            "--exact",
+            "--swap-activation",
+            "relu=spiking-relu",
+            "--scale-firing-rates",
+            "3000",
+            "--steps",
+            "40",
+        ],
+    ),
+    // Straight pieces in the place of a curve.
+    (
+        "keras/sine.keras",
+        "data/sine.npz",
+        &["--swap-activation", "relu=tanh"],
+    ),
+    (
+        "keras/sine.keras",
+        "data/sine.npz",
+        &["--swap-activation", "relu=sigmoid"],
+    ),
+    // Networks over time, with weights of 16 bits and of 8.
+    (
+        "nir/norse_vowels_lifcell.nir",
+        "nir/vowels_test.npz",
+        &["--semantics", "norse-lif,dt=0.01"],
+    ),
+    (
+        "nir/snntorch_watch_rleaky.nir",
+        "nir/snntorch_watch_rleaky.npz",
+        &["--semantics", "snntorch", "--weight-bits", "8"],
+    ),
+];
+
+/// Digits of 8 x 8 through a convolution whose largest values in windows decide.
+fn pooled(neurons: NeuronType, gain: f32) -> Network {
+    const SIDE: usize = 8;
+    const CHANNELS: usize = 3;
+    let shape = [SIDE, SIDE, CHANNELS];
+    let number = |at: usize| ((at * 37 % 101) as f32 - 45.0) / 100.0;
+    let tensor = |shape: &[usize]| {
+        let values = (0..shape.iter().product()).map(number).collect();
+        Tensor::new(shape.to_vec(), values).unwrap()
+    };
+    let node = |label: &str, size_in, size_out, kind| Node {
+        label: label.into(),
+        size_in,
+        size_out,
+        kind,
+        subnetwork: None,
+    };
+    let connection = |pre, post, transform| Connection {
+        pre,
+        pre_slice: None,
+        post,
+        post_slice: None,
+        transform,
+        synapse: None,
+        trainable: None,
+        subnetwork: None,
+    };
+    let pool = MaxPool::new(shape, [2, 2], [2, 2], Padding::Valid, true).unwrap();
+    let (all, left) = (pool.size_in(), pool.size_out());
+    let [input, pooling, output] = [NodeId(0), NodeId(1), NodeId(2)];
+    let hidden = EnsembleId(0);
+    Network {
+        nodes: vec![
+            node(
+                "image",
+                0,
+                SIDE * SIDE,
+                NodeKind::Input {
+                    shape: vec![SIDE, SIDE, 1],
+                },
+            ),
+            node("pool", all, left, NodeKind::Max(pool)),
+            node("digit", 10, 10, NodeKind::Passthrough),
+        ],
+        ensembles: vec![Ensemble {
+            label: "hidden".into(),
+            n_neurons: all,
+            neuron_type: neurons.into(),
+            gain: PerNeuron::Same(gain),
+            bias: None,
+            bias_trainable: None,
+            shape: shape.to_vec(),
+            channels_last: true,
+            initial_voltage: None,
+            subnetwork: None,
+        }],
+        connections: vec![
+            connection(
+                Pre::Node(input),
+                Post::Neurons(hidden),
+                Transform::Convolution(network::Convolution {
+                    input_shape: vec![SIDE, SIDE, 1],
+                    output_shape: shape.to_vec(),
+                    kernel: tensor(&[3, 3, 1, CHANNELS]),
+                    strides: vec![1; 2],
+                    dilation: vec![1; 2],
+                    same_padding: true,
+                    groups: 1,
+                    channels_last: true,
+                }),
+            ),
+            connection(
+                Pre::Neurons(hidden),
+                Post::Node(pooling),
+                Transform::Identity(all),
+            ),
+            connection(
+                Pre::Node(pooling),
+                Post::Node(output),
+                Transform::Dense(tensor(&[10, left])),
+            ),
+        ],
+        inputs: vec![("image".into(), input)],
+        probes: vec![Probe {
+            target: Pre::Node(output),
+            synapse: None,
+            label: "digit".into(),
+        }],
+        ..Network::default()
     }
 }
 
@@ -827,6 +1048,30 @@ fn every_kind_of_image_runs_on_a_cortex_m7() {
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
 fn every_kind_of_image_runs_on_a_cortex_m33() {
     every_kind_of_image(Machine::Mps2An505, "cortex-m4");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_small_kind_of_image_runs_on_a_microbit() {
+    every_small_kind_of_image(Machine::Microbit, "cortex-m0");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_small_kind_of_image_runs_on_a_cortex_m4() {
+    every_small_kind_of_image(Machine::Mps2An386, "cortex-m4");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_small_kind_of_image_runs_on_a_cortex_m7() {
+    every_small_kind_of_image(Machine::Mps2An500, "cortex-m4");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn every_small_kind_of_image_runs_on_a_cortex_m33() {
+    every_small_kind_of_image(Machine::Mps2An505, "cortex-m4");
 }
 
 /// Firmware for chips with a Cortex-M33 is built, and has room for an image beside it.
@@ -974,6 +1219,22 @@ fn a_probe_that_lies_ends_a_command_with_one_paragraph() {
     assert!(2 * refused > ended, "{refused} of {ended}");
 }
 
+/// Commands that talk with the firmware end as `flash` does, whose test needs no firmware.
+#[test]
+#[ignore = "needs a compiler for the boards: cargo xtask test"]
+fn a_probe_that_does_not_answer_ends_a_command() {
+    let folder = TempDir::new().unwrap();
+    let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let data = test_set();
+    let (chip, samples) = ("nRF51822_xxAA", ["--data", &data, "--limit", "1"]);
+    // The firmware is built once.
+    succeeds(&["flash", &image, "--chip", chip, "--dry-run"]);
+    dead_probes::end(&[&["run", &image, "--chip", chip], &samples[..]].concat());
+    dead_probes::end(&[&["bench", &image, "--on", chip], &samples[..]].concat());
+    dead_probes::end(&["monitor", "--chip", chip]);
+    dead_probes::end(&[&["monitor", &image, "--chip", chip], &samples[..]].concat());
+}
+
 /// A probe that stops in the middle of its work, as a process can be stopped.
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
@@ -981,28 +1242,50 @@ fn a_probe_that_lies_ends_a_command_with_one_paragraph() {
 fn a_frozen_probe_ends_a_command() {
     let folder = TempDir::new().unwrap();
     let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
+    let data = test_set();
     let served = Served::start(Machine::Microbit, &folder);
     let board: Vec<&str> = served.flags.iter().map(String::as_str).collect();
     succeeds(&[&["flash", &image], &board[..]].concat());
-    let monitor = ["monitor", "--restart", "--seconds", "300"];
-    let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
-        .args([&monitor, &board[..]].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("tinyspike"));
-    let stop = ["-STOP", &served.process.id().to_string()].map(str::to_owned);
-    assert!(Command::new("kill").args(stop).status().unwrap().success());
-    let start = Instant::now();
-    let output = process.wait_with_output().unwrap();
-    let said = text(&output.stderr);
-    assert!(start.elapsed() < Duration::from_secs(60), "{said}");
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("error: the probe has not answered for "),
-        "{said}"
-    );
-    assert!(said.contains("\nhint: "), "{said}");
+    let signal = |name: &str| {
+        let id = served.process.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status();
+        assert!(sent.unwrap().success());
+    };
+    let (chip, probe) = (board[1], &board[2..]);
+    // More than can be done before the probe stops.
+    let samples = ["--data", &data, "--limit", "10000"];
+    for command in [
+        [&["monitor", "--restart", "--seconds", "300"], &board[..]].concat(),
+        [&["monitor", &image], &samples[..], &board].concat(),
+        [&["run", &image], &samples[..], &board].concat(),
+        [&["bench", &image], &samples[..], &["--on", chip], probe].concat(),
+    ] {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
+            .args(&command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if command[0] == "monitor" {
+            let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
+            assert!(!lines.next().unwrap().unwrap().is_empty());
+        } else {
+            // What works says nothing until its end.
+            std::thread::sleep(Duration::from_secs(8));
+            assert_eq!(process.try_wait().unwrap(), None, "{command:?}");
+        }
+        signal("-STOP");
+        let start = Instant::now();
+        let output = process.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert!(start.elapsed() < Duration::from_secs(60), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(
+            said.contains("error: the probe has not answered for "),
+            "{command:?}: {said}"
+        );
+        assert!(said.contains("\nhint: "), "{said}");
+        // With the probe back the board serves the next one.
+        signal("-CONT");
+    }
 }

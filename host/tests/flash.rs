@@ -1,14 +1,12 @@
 //! `chips`, `probes` and `flash` as a user meets them. None of this touches a board, or needs one.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "tool/dead_probes.rs"]
+mod dead_probes;
 mod tool;
 
 use tool::{json, path, project, text, tinyspike};
@@ -560,84 +558,12 @@ fn a_probe_that_is_not_there_is_an_error() {
     );
 }
 
-/// Behaviour of a probe server towards a client.
-#[derive(Clone, Copy, Debug)]
-enum Server {
-    /// Reads, and does not answer.
-    Silent,
-    /// Does not even read.
-    Frozen,
-    /// Sends without an end.
-    Endless(u8),
-    /// Sends a part of an answer.
-    Half,
-    /// Hangs up in order.
-    Closing,
-}
-
-impl Server {
-    /// Serves one client until that is gone: the port.
-    fn start(self) -> u16 {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let mut client = client.unwrap();
-                std::thread::spawn(move || {
-                    let mut bytes = [0; 4096];
-                    match self {
-                        Self::Silent => while client.read(&mut bytes).is_ok_and(|n| n > 0) {},
-                        Self::Frozen => std::thread::sleep(Duration::from_secs(600)),
-                        Self::Endless(byte) => while client.write_all(&[byte; 4096]).is_ok() {},
-                        Self::Half => {
-                            let _ = client.write_all(b"\x0e\x00pro");
-                            while client.read(&mut bytes).is_ok_and(|n| n > 0) {}
-                        }
-                        Self::Closing => {}
-                    }
-                });
-            }
-        });
-        port
-    }
-}
-
 #[test]
 fn a_probe_that_does_not_answer_ends_the_command() {
     let folder = TempDir::new().unwrap();
     let image = convert("models/mnist_small.keras", &folder, "cortex-m0");
-    let image = path(&image);
-    std::thread::scope(|scope| {
-        for server in [
-            Server::Silent,
-            Server::Frozen,
-            Server::Endless(1),
-            Server::Endless(0),
-            Server::Half,
-            Server::Closing,
-        ] {
-            scope.spawn(move || {
-                let probe = format!("20b7:9db1:tcp:127.0.0.1:{}", server.start());
-                let start = Instant::now();
-                let message = refusal(&[
-                    "flash",
-                    image,
-                    "--model-only",
-                    "--chip",
-                    "nRF51822_xxAA",
-                    "--probe",
-                    &probe,
-                ]);
-                assert!(start.elapsed() < Duration::from_secs(60), "{server:?}");
-                assert!(
-                    message.contains("probe") && message.contains("hint: "),
-                    "{server:?}: {message}"
-                );
-                let errors = message.lines().filter(|line| line.starts_with("error: "));
-                assert_eq!(errors.count(), 1, "{server:?}: {message}");
-            });
-        }
-    });
+    let chip = ["--chip", "nRF51822_xxAA"];
+    dead_probes::end(&[&["flash", path(&image), "--model-only"], &chip[..]].concat());
 }
 
 /// Files for boards, opened by another parser, hold what a probe would write, where it would.

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use tinyspike::assemble::{Image, aligned_copy};
 use tinyspike::device::{Chips, Layout, LayoutOptions};
 use tinyspike::quantize::QuantizeOptions;
-use tinyspike_shared::slots::{Journal, LayoutError, Slot, SlotLayout, State, UpdateError, stored};
+use tinyspike_shared::slots::{
+    Flash as _, Journal, LayoutError, Slot, SlotLayout, State, UpdateError, stored,
+};
 use tinyspike_tests::flash::{FlashFault, Silicon, SimulatedFlash};
 use tinyspike_tests::mnist;
 use tinyspike_tests::power_cuts::{Counts, Trial, stamp, stamped, trials};
@@ -153,6 +155,11 @@ fn thousands_of_cuts_never_lose_the_model() {
     let counts = run_all(&trials(), 100, 1);
     println!("{counts:?}");
     assert!(counts.cuts > 4_000 && counts.new > 100, "{counts:?}");
+    let halves = [counts.cuts - counts.cuts_in_pieces, counts.cuts_in_pieces];
+    assert!(
+        halves.iter().all(|part| *part > counts.cuts / 3),
+        "{counts:?}"
+    );
 }
 
 #[test]
@@ -164,13 +171,15 @@ fn millions_of_cuts_never_lose_the_model() {
     let devices = 3 * wanted / (1000 * trials.len() as u64) + 1;
     let counts = run_all(&trials, 1000, devices);
     println!(
-        "{} devices of {} kinds, {} updates, {} of them cut, {} of these in time for the new model: \
+        "{} devices of {} kinds, {} updates, {} of them in pieces, {} cut, {} of these in pieces, and {} in time for the new model: \
          all had a model, and no minimum version fell. {} starts differed from the one before, by places that read \
          rightly more often than not",
         devices * trials.len() as u64,
         trials.len(),
         counts.updates,
+        counts.in_pieces,
         counts.cuts,
+        counts.cuts_in_pieces,
         counts.new,
         counts.unsteady
     );
@@ -385,4 +394,35 @@ fn what_does_not_fit_is_refused() {
         ..tiny(8)
     };
     assert_eq!(coarse.check(), Err(LayoutError::WriteSize));
+}
+
+/// A record that a cut has left in part, and that reads as a whole one now and then, does not come between two pieces.
+#[test]
+fn what_a_slot_was_cleared_by_counts_until_it_is_named() {
+    let layout = tiny(8);
+    let mut flash = tiny_flash(&layout);
+    let mut journal = Journal::new(&layout, &mut flash).unwrap();
+    journal.update(Slot::B, &stamp(1), 1, 0).unwrap();
+    let mut later = flash.clone();
+    let mut journal = Journal::new(&layout, &mut flash).unwrap();
+    let mut cleared = journal.clear(Slot::A, 32).unwrap();
+    assert_eq!((cleared.slot(), cleared.minimum()), (Slot::B, 0));
+    journal.store(Slot::B, 0, &stamp(2)).unwrap();
+    // Another update's record, which was not there to be read when the slot was cleared.
+    let mut journal = Journal::new(&layout, &mut later).unwrap();
+    journal.update(Slot::A, &stamp(9), 9, 9).unwrap();
+    let sector = &layout.state[0];
+    flash.erase(sector.clone()).unwrap();
+    flash.write(sector.start, later.bytes(sector)).unwrap();
+    let mut journal = Journal::new(&layout, &mut flash).unwrap();
+    assert_eq!(journal.state().unwrap().minimum, 9);
+    for minimum in [0, 2] {
+        journal.switch_to(&mut cleared, minimum).unwrap();
+        let expected = State {
+            slot: Slot::B,
+            minimum,
+        };
+        assert_eq!(journal.stored(), Ok(Some(expected)));
+    }
+    assert_eq!(start(&layout, &mut flash, stamped).1, Some(Slot::B));
 }

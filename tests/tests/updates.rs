@@ -4,10 +4,8 @@
 #![expect(clippy::print_stdout, reason = "the tests say what they measured")]
 
 use emulated_board::{Fault, Machine};
-use probe_rs::MemoryInterface as _;
 use tinyspike::ImageBuf;
 use tinyspike::assemble::assemble;
-use tinyspike::device::session::SessionError;
 use tinyspike::device::{
     ConnectError, Firmware, FlashError, Layout, LayoutOptions, LogMessage, Mode, PlanError,
     PlanOptions,
@@ -258,40 +256,5 @@ fn only_what_the_key_has_signed_runs_and_nothing_older() {
         let flashed = bench.flash(&signed(2), false);
         assert_eq!(flashed.slot, Slot::A);
         assert_eq!(bench.flash(&signed(3), false).slot, Slot::B);
-    }
-}
-
-#[test]
-#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
-fn a_hard_fault_long_after_the_start_is_reported() {
-    for machine in MACHINES {
-        let bench = Bench::new(machine, None);
-        bench.flash(&image(1), true);
-        bench.hello(false).unwrap();
-        // Nothing is there to be executed.
-        const NOWHERE: u32 = 0x3000_0000;
-        {
-            let mut session = bench.attach();
-            let mut core = session.core(0).unwrap();
-            core.halt(std::time::Duration::from_secs(1)).unwrap();
-            let sp: u32 = core.read_core_reg(core.stack_pointer()).unwrap();
-            assert_ne!(core.read_word_32(sp.into()).unwrap(), u32::MAX);
-            let pc = core.program_counter();
-            core.write_core_reg(pc, NOWHERE).unwrap();
-            core.run().unwrap();
-        }
-        let (answer, log) = bench.ask(false, |session| session.hello()).unwrap();
-        let error = answer.unwrap_err();
-        assert!(
-            matches!(&error, SessionError::Fault(text) if text.contains("0x30000000")),
-            "{machine}: {error}"
-        );
-        assert!(
-            logged(&log, "hard fault at 0x30000000").is_some(),
-            "{machine}: {log:?}"
-        );
-        // A new start helps.
-        let (identity, _) = bench.hello(true).unwrap();
-        assert_eq!(identity.image.unwrap().checksum, checksum(&image(1)));
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         "--test=boards",
         "--test=c",
         "--test=deep",
+        "--test=faults",
         "--test=flash",
         "--test=hostile_images",
         "--test=on_device",

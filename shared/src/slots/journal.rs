@@ -13,6 +13,33 @@ pub struct Journal<'a, F> {
     flash: F,
 }
 
+/// A slot that has been cleared for an image, and the state that counted then.
+///
+/// It is kept until the journal names the slot. What a cut has left of an earlier update may read as a record at one time and
+/// not at another, and was passed over when the slot was cleared.
+#[derive(Clone, Copy, Debug)]
+pub struct Cleared {
+    slot: Slot,
+    current: Option<Sector>,
+}
+
+impl Cleared {
+    /// The slot.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The least version that may run.
+    #[must_use]
+    pub const fn minimum(&self) -> u32 {
+        match &self.current {
+            Some(sector) => sector.record.state.minimum,
+            None => State::BLANK.minimum,
+        }
+    }
+}
+
 impl<'a, F: Flash> Journal<'a, F> {
     /// The journal of a layout.
     ///
@@ -66,21 +93,43 @@ impl<'a, F: Flash> Journal<'a, F> {
         if version < minimum {
             return Err(UpdateError::Downgrade { version, minimum });
         }
-        let (slot, current) = self.free(running, counts, image.len())?;
+        let cleared = self.free(running, counts, image.len())?;
+        let slot = cleared.slot;
         let place = self.layout.slot(slot).start;
         self.write(place, image)?;
-        self.append(current, State { slot, minimum })?;
+        self.append(cleared.current, State { slot, minimum })?;
         Ok(slot)
     }
 
     /// Erases so many bytes of the slot that is not `running`, for an image that comes in pieces. From then on the
-    /// journal names the running one, until [`switch`](Self::switch) names the other.
+    /// journal names the running one, until [`switch_to`](Self::switch_to) names the other.
     ///
     /// # Errors
     /// A slot has fewer bytes, or the flash fails. Whatever the error, the running slot is as it was.
-    pub fn clear(&mut self, running: Slot, bytes: usize) -> Result<Slot, UpdateError<F::Error>> {
+    pub fn clear(&mut self, running: Slot, bytes: usize) -> Result<Cleared, UpdateError<F::Error>> {
         let counts = self.counts_for(running).map_err(UpdateError::Flash)?;
-        self.free(running, counts, bytes).map(|(slot, _)| slot)
+        self.free(running, counts, bytes)
+    }
+
+    /// Names a slot whose image has come since it was cleared, and the least version that may run; one below the
+    /// minimum so far leaves that as it is. It can be done again.
+    ///
+    /// # Errors
+    /// The minimum is too large, or the flash fails.
+    pub fn switch_to(
+        &mut self,
+        cleared: &mut Cleared,
+        minimum: u32,
+    ) -> Result<(), UpdateError<F::Error>> {
+        if minimum > MINIMUM_LIMIT {
+            return Err(UpdateError::Minimum { minimum });
+        }
+        let next = State {
+            slot: cleared.slot,
+            minimum: minimum.max(cleared.minimum()),
+        };
+        cleared.current = Some(self.append(cleared.current, next)?);
+        Ok(())
     }
 
     /// Writes a piece of an image to a slot that has been cleared, from a multiple of the layout's `write_size` on, and
@@ -103,14 +152,14 @@ impl<'a, F: Flash> Journal<'a, F> {
         self.write(place.start.saturating_add(offset), bytes)
     }
 
-    /// Erases so many bytes of the slot that is not running: that slot, and the sector that counts, by what
-    /// [`counts_for`](Self::counts_for) has read.
+    /// Erases so many bytes of the slot that is not running, by what [`counts_for`](Self::counts_for) has read. The sector that
+    /// counts is firm then.
     fn free(
         &mut self,
         running: Slot,
         (named, current): (Slot, Option<Sector>),
         bytes: usize,
-    ) -> Result<(Slot, Option<Sector>), UpdateError<F::Error>> {
+    ) -> Result<Cleared, UpdateError<F::Error>> {
         let state = current.map_or(State::BLANK, |s| s.record.state);
         let slot = running.other();
         let place = self.layout.slot(slot).clone();
@@ -134,7 +183,7 @@ impl<'a, F: Flash> Journal<'a, F> {
         self.flash
             .erase(place.start..end)
             .map_err(UpdateError::Flash)?;
-        Ok((slot, current))
+        Ok(Cleared { slot, current })
     }
 
     /// Raises the least version that may run, and changes nothing else.

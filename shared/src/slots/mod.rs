@@ -28,7 +28,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use journal::{Journal, fresh, stored};
+pub use journal::{Cleared, Journal, fresh, stored};
 use record::RECORD;
 
 /// Flash as an update sees it.
