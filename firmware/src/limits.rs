@@ -1,5 +1,7 @@
 //! Sizes of a network in the application.
 
+use tinyspike_shared::image::{Description, Ensemble};
+
 /// Limits of a network in the application, which fix the RAM that its parsed image takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -13,6 +15,8 @@ pub struct Limits {
     pub signature_stack: u32,
     /// Bytes of stack for inferences of deployed networks.
     pub plain_stack: u32,
+    /// Bytes of stack for inferences of deployed networks with max pooling.
+    pub pool_stack: u32,
     /// Bytes of stack for inferences of exact networks.
     pub exact_stack: u32,
     /// Bytes of the stack for inferences that each further room takes, see [`Limits::times`].
@@ -38,6 +42,7 @@ impl Limits {
             connections: least(self.connections * rooms, Self::MOST_CONNECTIONS),
             start_stack: self.start_stack + Self::START_ROOM_STACK * (rooms as u32 - 1),
             plain_stack: self.plain_stack + self.room_stack * (rooms as u32 - 1),
+            pool_stack: self.pool_stack + self.room_stack * (rooms as u32 - 1),
             exact_stack: self.exact_stack + self.room_stack * (rooms as u32 - 1),
             ..self
         }
@@ -66,12 +71,14 @@ impl Limits {
         }
     }
 
-    /// Bytes of stack for inferences, which a network that runs exactly needs more of. Measured on emulated boards
-    /// over all kinds of images, with an eighth to spare at least.
+    /// Bytes of stack for inferences of a network, by its kind. Measured on emulated boards over all kinds of images,
+    /// with an eighth to spare at least.
     #[must_use]
-    pub const fn stack(self, exact: bool) -> u32 {
-        if exact {
+    pub fn stack<const E: usize, const C: usize>(self, network: &Description<'_, E, C>) -> u32 {
+        if network.is_exact() {
             self.exact_stack
+        } else if network.ensembles.iter().any(Ensemble::pools) {
+            self.pool_stack
         } else {
             self.plain_stack
         }
@@ -94,6 +101,7 @@ impl Limits {
         start_stack: 5 << 8,
         signature_stack: 17 << 9,
         plain_stack: 70 << 6,
+        pool_stack: 76 << 6,
         exact_stack: 6 << 10,
         room_stack: 192,
     };
@@ -104,6 +112,7 @@ impl Limits {
         start_stack: 5 << 8,
         signature_stack: 17 << 9,
         plain_stack: 9 << 9,
+        pool_stack: 84 << 6,
         exact_stack: 6 << 10,
         room_stack: 384,
     };

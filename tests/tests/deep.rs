@@ -127,7 +127,7 @@ fn deep_networks_run(machine: Machine, target: &str, chains: &[(usize, bool)]) {
         let start: u32 = text.split(' ').nth(3).unwrap().parse().unwrap();
         let (report, _) = bench.run(&image, &digits().take(3), false).unwrap();
         assert!(report.divergence.is_none());
-        let [stack, reserved] = [report.stack.high_water, limits.stack(false)];
+        let [stack, reserved] = [report.stack.high_water, limits.plain_stack];
         println!(
             "{machine}, {layers} layers, {rooms} rooms: {start} of {} bytes of stack at the start, {stack} of {reserved} later",
             limits.start_stack

@@ -203,10 +203,9 @@ fn accept(
     #[cfg(feature = "signature")]
     let terms = terms.signed(build().key.copied());
     Image::parse_kept(room, terms.admit(bytes)?)?;
-    let stack = size::LIMITS.stack(
-        room.as_ref()
-            .is_some_and(|image| image.description().is_exact()),
-    );
+    let stack = room
+        .as_ref()
+        .map_or(0, |image| size::LIMITS.stack(image.description()));
     if stack > memory::stack() {
         *room = None;
         return Err(Refusal::NoStack {

@@ -433,7 +433,7 @@ pub const TEMPORAL_BYTES: u32 = 9 << 10;
 #[must_use]
 pub fn firmware_ram(target: &str) -> u32 {
     let limits = Limits::of(target);
-    firmware_variables(target) + limits.stack(false) + limits.stack_to_start(false)
+    firmware_variables(target) + limits.plain_stack + limits.stack_to_start(false)
 }
 
 /// Bytes of the application's variables.
@@ -595,7 +595,7 @@ impl Layout {
             chip: chip.name().to_owned(),
             source,
         })?;
-        let stack = limits.stack(false);
+        let stack = limits.plain_stack;
         let start = layout.firmware.address;
         Ok(Self {
             stack,
@@ -644,7 +644,7 @@ impl Layout {
             boot: None,
             slots,
             ram: map.ram,
-            stack: Limits::MAINLINE.stack(false),
+            stack: Limits::MAINLINE.plain_stack,
             temporal: false,
             dense: false,
             rooms: 1,

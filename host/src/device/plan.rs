@@ -630,7 +630,7 @@ impl Layout {
             .rooms(network.ensembles.len(), network.connections.len())
             .unwrap_or(Limits::MOST_ROOMS);
         Self {
-            stack: usual.times(rooms).stack(network.is_exact()),
+            stack: usual.times(rooms).stack(network),
             temporal: is_temporal(image),
             dense: Parts::needed(image, chip.processor().family()).has(Part::Dense),
             rooms,

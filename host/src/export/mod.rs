@@ -205,7 +205,7 @@ impl<'a> Model<'a> {
         let of = |limits: Limits| {
             let rooms = limits.rooms(ensembles, connections);
             let limits = limits.times(rooms.unwrap_or(Limits::MOST_ROOMS));
-            limits.stack(network.is_exact())
+            limits.stack(network)
         };
         of(Limits::MAINLINE).max(of(Limits::BASELINE))
     }
