@@ -25,7 +25,7 @@ fn running(machine: Machine) -> Bench {
     bench
 }
 
-/// Starts a board anew, stops it where a function begins, and lets it go on after `work`.
+/// Starts a board again, stops it where a function begins, and lets it go on after `work`.
 fn interrupted(bench: &Bench, function: &str, work: impl FnOnce(&mut Core<'_>)) {
     const PATIENCE: Duration = Duration::from_secs(10);
     let functions = functions(&bench.firmware.path).unwrap();
@@ -87,7 +87,8 @@ fn a_hard_fault_long_after_the_start_is_reported() {
     }
 }
 
-/// Of the stack for the start, in memory that the network gets afterwards, the lowest word tells if it was too small.
+/// The lowest word of the stack for the start, which lies in memory that the network gets afterwards, tells if
+/// it was too small.
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
 fn a_start_that_fills_its_stack_is_reported() {
