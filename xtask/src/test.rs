@@ -10,6 +10,9 @@ use tinyspike_board::shell::{self, Failure};
 /// Variable with the seed of proptest's cases.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
+/// Tests of every kind of image on the Cortex-M7, which take minutes and run the Cortex-M4's code: `soak` has them.
+const TWIN: &str = "image_runs_on_a_cortex_m7";
+
 /// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,
 /// those on emulated boards and quick ones of the Python package included.
 ///
@@ -40,7 +43,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     ];
     // What C costs beside Rust is a measurement, which misses its bars: see docs/c.md.
     let measured = "c_costs_what_rust_costs";
-    run_tests(&boards, &["--ignored", "--skip", measured])?;
+    run_tests(&boards, &["--ignored", "--skip", measured, "--skip", TWIN])?;
     let state = "the_state_on_a_board_is_the_hosts";
     run_tests(&["--test=soak"], &["--ignored", "--exact", state])?;
     python::test_quickly()?;
@@ -86,5 +89,6 @@ pub(crate) fn soak() -> Result<(), Failure> {
     }
     let mut tests = shell::cargo();
     tests.args(["test", "--workspace", "--test=soak", "--"]);
-    shell::run(tests.args(["--include-ignored", "--nocapture"]))
+    shell::run(tests.args(["--include-ignored", "--nocapture"]))?;
+    run_tests(&["--test=boards"], &["--ignored", TWIN])
 }
