@@ -227,7 +227,6 @@ fn divided(
 ) -> Option<(SourceMap, LinearMap)> {
     let inputs = graph.source_size(link.pre);
     if link.map.counts() {
-        // Source and target have the same pieces.
         return counted(&link.source, inputs, link.map.inputs(), from, to);
     }
     let (source, by_channel) = match from {

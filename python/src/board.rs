@@ -14,14 +14,13 @@ use tinyspike::device::{
     Board as Known, Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions,
     Origin, Plan, PlanOptions, Selector, TalkOptions, application, flash as write, talk,
 };
-use tinyspike::emulate;
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
 use tinyspike_board::firmware::{Board, Program, build_here};
 
-use crate::data::{Data, all_given, array};
+use crate::data::{Data, all_given};
 use crate::fault::Fault;
-use crate::image::{Image, of_image, recordings};
+use crate::image::{Image, of_image, recordings, set_output};
 use crate::recorded::json;
 use crate::work::{Monitor, work};
 
@@ -206,16 +205,8 @@ pub(crate) fn run<'py>(
     said.show(&result)?;
     let (all, likely) = (PyDict::new(py), PyDict::new(py));
     let image = own.image();
-    let network = image.description();
     for (at, values) in outputs.into_iter().enumerate() {
-        let (label, shape) = (
-            network.output_label(at),
-            [count, network.outputs[at].size as usize],
-        );
-        if let Some(found) = emulate::probabilities(&image, at, &values) {
-            likely.set_item(label, array(py, &shape, found)?)?;
-        }
-        all.set_item(label, array(py, &shape, values)?)?;
+        set_output(&image, at, count, values, [&all, &likely])?;
     }
     result.set_item("outputs", all)?;
     result.set_item("probabilities", likely)?;

@@ -194,11 +194,7 @@ impl Image {
                 values.extend(in_units(&image, at, trial.steps(), own).map(|v| v as f32));
             }
             if record || at == 0 {
-                let (label, shape) = (network.output_label(at), [count, output.size as usize]);
-                if let Some(found) = emulate::probabilities(&image, at, &values) {
-                    likely.set_item(label, array(py, &shape, found)?)?;
-                }
-                outputs.set_item(label, array(py, &shape, values)?)?;
+                set_output(&image, at, count, values, [&outputs, &likely])?;
             }
         }
         result.set_item("outputs", outputs)?;
@@ -313,6 +309,24 @@ fn run_stream(
         monitor.tick(run.items as u64);
     })?;
     Ok((json(&report)?, recorded, said, set.len(), steps))
+}
+
+/// Puts an output's values of all samples under its label, and in the second place the probabilities that they stand
+/// for, if they do.
+pub(crate) fn set_output(
+    image: &Parsed<'_>,
+    at: usize,
+    samples: usize,
+    values: Vec<f32>,
+    [outputs, likely]: [&Bound<'_, PyDict>; 2],
+) -> PyResult<()> {
+    let (network, py) = (image.description(), outputs.py());
+    let label = network.output_label(at);
+    let shape = [samples, network.outputs[at].size as usize];
+    if let Some(found) = emulate::probabilities(image, at, &values) {
+        likely.set_item(label, array(py, &shape, found)?)?;
+    }
+    outputs.set_item(label, array(py, &shape, values)?)
 }
 
 /// Parts and sizes of an image.

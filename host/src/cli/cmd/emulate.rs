@@ -104,7 +104,7 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
         values,
     };
     let mut arrays = Vec::new();
-    for (at, output) in network.outputs.iter().enumerate() {
+    for at in 0..network.outputs.len() {
         let values = trials.iter().flat_map(|trial| {
             let record = trial.record.as_ref();
             let values = record
@@ -112,14 +112,7 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
                 .map_or(&[][..], Vec::as_slice);
             in_units(image, at, trial.steps(), values).map(|v| v as f32)
         });
-        let values: Vec<f32> = values.collect();
-        let name = format!("output/{}", network.output_label(at));
-        let likely = emulate::probabilities(image, at, &values);
-        arrays.push(array(name, output.size, NamedValues::F32(values)));
-        arrays.extend(likely.map(|values| {
-            let name = format!("probability/{}", network.output_label(at));
-            array(name, output.size, NamedValues::F32(values))
-        }));
+        arrays.extend(of_output(image, at, trials.len(), values.collect()));
     }
     let states: [(&str, State); 2] = [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
     for (what, of) in states {
@@ -132,6 +125,27 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
         }
     }
     arrays
+}
+
+/// The array of an output's values of all samples, and that of the probabilities that they stand for, if they do.
+pub(super) fn of_output(
+    image: &Image<'_>,
+    at: usize,
+    samples: usize,
+    values: Vec<f32>,
+) -> impl Iterator<Item = NamedArray> {
+    let network = image.description();
+    let label = network.output_label(at).to_owned();
+    let size = network.outputs[at].size as usize;
+    let likely = emulate::probabilities(image, at, &values);
+    let all = [("output", Some(values)), ("probability", likely)];
+    all.into_iter().filter_map(move |(kind, values)| {
+        Some(NamedArray {
+            name: format!("{kind}/{label}"),
+            shape: vec![samples, size],
+            values: NamedValues::F32(values?),
+        })
+    })
 }
 
 /// A report as a person reads it.

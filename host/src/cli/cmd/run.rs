@@ -3,16 +3,15 @@
 use std::io::Write;
 
 use crate::assemble::Image;
-use crate::data::{DataSet, NamedArray, NamedValues, write_npz};
+use crate::data::{DataSet, NamedArray, write_npz};
 use crate::device::run::{self, RunError, RunOptions, RunReport, StreamOptions, Tally};
 use crate::device::session::{Link, Session};
 use crate::device::{serial, talk};
-use crate::emulate;
 use crate::judge::Figures;
 use crate::stream;
 use crate::text::escaped;
 
-use super::emulate::output;
+use super::emulate::{of_output, output};
 use crate::cli::args::Run;
 use crate::cli::broken::{Broken, Way, failure};
 use crate::cli::deployed::{Deployed, deploy};
@@ -80,21 +79,10 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         }
     };
     if let Some(output) = output {
-        let mut arrays = Vec::new();
-        for (at, values) in outputs.into_iter().enumerate() {
-            let mut add = |kind: &str, values| {
-                arrays.push(NamedArray {
-                    name: format!("{kind}/{}", network.output_label(at)),
-                    shape: vec![report.images, network.outputs[at].size as usize],
-                    values: NamedValues::F32(values),
-                });
-            };
-            let likely = emulate::probabilities(&image, at, &values);
-            add("output", values);
-            if let Some(likely) = likely {
-                add("probability", likely);
-            }
-        }
+        let outputs = outputs.into_iter().enumerate();
+        let arrays: Vec<NamedArray> = outputs
+            .flat_map(|(at, values)| of_output(&image, at, report.images, values))
+            .collect();
         output.write_with(|file| write_npz(file, &arrays))?;
     }
     if args.json {

@@ -133,6 +133,17 @@ pub(crate) fn from_channels_last(x: &Tensor, format: DataFormat) -> Result<Tenso
     }
 }
 
+/// `f` of each value and of the one at its place along the last axis; a single one stands for all.
+pub(crate) fn along_last(
+    x: &Tensor,
+    values: Vec<f32>,
+    f: impl Fn(f32, f32) -> f32,
+) -> Result<Tensor, Problem> {
+    let mut shape = vec![1; x.shape().len().saturating_sub(1)];
+    shape.push(values.len());
+    broadcast(x, &tensor(shape, values)?, f)
+}
+
 /// `f` of each pair of values, in which axes of length 1 stretch, and a tensor with fewer axes gets
 /// axes of length 1 after the batch axis.
 pub(crate) fn broadcast(

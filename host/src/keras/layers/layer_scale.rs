@@ -36,10 +36,7 @@ impl LayerKind for LayerScale {
         let x = axes::only(inputs)?;
         let gamma = w.get("gamma")?;
         check_len("gamma", x.shape().last().copied().unwrap_or(1), gamma.len())?;
-        let mut shape = vec![1; x.shape().len().saturating_sub(1)];
-        shape.push(gamma.len());
-        let gamma = axes::tensor(shape, gamma.data().to_vec())?;
-        axes::broadcast(x, &gamma, |x, gamma| x * gamma)
+        axes::along_last(x, gamma.data().to_vec(), |x, gamma| x * gamma)
     }
 
     fn native(&self) -> Native {

@@ -28,13 +28,9 @@ impl LayerKind for Rescaling {
 
     fn forward(&self, _: Weights<'_>, inputs: &[Tensor]) -> Result<Tensor, Problem> {
         let x = axes::only(inputs)?;
-        let along_last = |values: &[f64]| {
-            let mut shape = vec![1; x.shape().len().saturating_sub(1)];
-            shape.push(values.len());
-            axes::tensor(shape, values.iter().map(|v| *v as f32).collect())
-        };
-        let scaled = axes::broadcast(x, &along_last(&self.scale)?, |x, s| x * s)?;
-        axes::broadcast(&scaled, &along_last(&self.offset)?, |x, o| x + o)
+        let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect();
+        let scaled = axes::along_last(x, floats(&self.scale), |x, s| x * s)?;
+        axes::along_last(&scaled, floats(&self.offset), |x, o| x + o)
     }
 
     fn hands_masks_on(&self, keras3: bool) -> bool {
