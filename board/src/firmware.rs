@@ -168,10 +168,7 @@ pub struct App<'a> {
 /// [`Failure`] if the sources or a toolchain are missing, or the build fails.
 pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
     let toolchain = toolchain_here(app.target)?;
-    let mut same = DefaultHasher::new();
-    app.hash(&mut same);
-    let folder = target_directory().join(format!("app-{:016x}", same.finish()));
-    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    let folder = folder("app", app)?;
     // Cargo has one place for the program of all chips: nobody else may build it before it is copied.
     let _lock = lock("app.lock")?;
     // Writing the file again would make cargo build again.
@@ -189,6 +186,22 @@ pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
     let elf = folder.join("app");
     std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
     Ok(elf)
+}
+
+/// The folder of what is built for the same arguments.
+fn folder(what: &str, app: &App<'_>) -> Result<PathBuf, Failure> {
+    let mut same = DefaultHasher::new();
+    app.hash(&mut same);
+    let folder = target_directory().join(format!("{what}-{:016x}", same.finish()));
+    std::fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    Ok(folder)
+}
+
+/// Keeps an application that was moved, and returns its path.
+pub(crate) fn keep(app: &App<'_>, moved: &[u8]) -> Result<PathBuf, Failure> {
+    let path = folder("moved", app)?.join("app");
+    held::write(&path, moved)?;
+    Ok(path)
 }
 
 /// Builds the example of custom firmware, `examples/embed`, and returns its path.

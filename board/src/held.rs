@@ -111,15 +111,21 @@ pub(crate) fn keep(name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
     let mut content = DefaultHasher::new();
     bytes.hash(&mut content);
     let path = folder.join(format!("{name}-{:016x}.elf", content.finish()));
-    if fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(path);
-    }
-    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(Failure::file(&folder))?;
-    file.write_all(bytes).map_err(Failure::file(file.path()))?;
-    // Whoever keeps the same at the same time keeps the same bytes.
-    file.persist(&path)
-        .map_err(|e| Failure::file(&path)(e.error))?;
+    write(&path, bytes)?;
     Ok(path)
+}
+
+/// Writes a file whole or not at all, unless it has these bytes already. Whoever writes the same at the same time writes the same bytes.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::file(folder))?;
+    file.write_all(bytes).map_err(Failure::file(file.path()))?;
+    file.persist(path)
+        .map_err(|e| Failure::file(path)(e.error))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tinyspike_boards::Program;
 
-use crate::firmware::{App, toolchain_here};
+use crate::firmware::{self, App, toolchain_here};
 use crate::held;
 use crate::memory::{Memory, Turns};
 use crate::relocate::relocate;
@@ -113,6 +113,33 @@ pub fn app(app: &App<'_>) -> Result<Option<PathBuf>, Failure> {
             Ok(_) => Ok(None),
             Err(_) => Err(reason),
         },
+    }
+}
+
+/// The key of applications that are built to be moved: moving puts another in its place.
+const ANY_KEY: [u8; 32] = [0; 32];
+
+/// The application, built with what is installed. Memory alone needs no other build: one that has been linked for the memory
+/// of prebuilt ones is moved, like them. If that does not fit, it is linked for its own memory, with no more parts than it needs.
+///
+/// # Errors
+/// [`Failure`] if the sources or a toolchain are missing, or the build fails.
+pub fn built(app: &App<'_>) -> Result<PathBuf, Failure> {
+    let Some(variant) = Variant::of(app) else {
+        return firmware::app(app);
+    };
+    let memory = memory();
+    let linked = firmware::app(&App {
+        memory: &memory,
+        target: app.target,
+        features: variant.features(),
+        key: app.key.map(|_| &ANY_KEY),
+        rooms: app.rooms,
+    })?;
+    let linked = std::fs::read(&linked).map_err(Failure::file(&linked))?;
+    match relocate(&linked, &memory, app.memory, app.key) {
+        Ok(moved) => firmware::keep(app, &moved),
+        Err(_) => firmware::app(app),
     }
 }
 

@@ -82,6 +82,10 @@ fn half(file: &[u8], offset: usize) -> Result<u16, Failure> {
         .ok_or_else(|| unusable("its file is truncated"))
 }
 
+fn word(file: &[u8], offset: usize) -> Result<u32, Failure> {
+    Ok(u32::from(half(file, offset)?) | u32::from(half(file, offset + 2)?) << 16)
+}
+
 /// One application's way from one memory to another.
 struct Mover<'a> {
     file: &'a [u8],
@@ -269,16 +273,36 @@ impl<'a> Mover<'a> {
         Ok(places.map_or(&[][..], |(places, _)| places))
     }
 
-    /// Moves all addresses in code and constants.
+    /// Moves all addresses in code, constants and debug information.
     fn addresses(&self, moved: &mut [u8]) -> Result<(), Failure> {
         for list in self.sections.iter().filter(|s| s.sh_type(LE) == SHT_REL) {
-            let target = self.sections.get(list.sh_info(LE) as usize);
-            let Some(target) = target.filter(|section| Self::is_loaded(section)) else {
+            let Some(target) = self.sections.get(list.sh_info(LE) as usize) else {
                 continue;
             };
+            if !Self::is_loaded(target) {
+                self.debug_information(target, self.places(list)?, moved)?;
+                continue;
+            }
             let mut places: Vec<&Rel32<LittleEndian>> = self.places(list)?.iter().collect();
             places.sort_by_key(|place| place.r_offset(LE));
             self.section(target, &places, moved)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the addresses in debug information, which are words.
+    fn debug_information(
+        &self,
+        target: &SectionHeader32<LittleEndian>,
+        places: &[Rel32<LittleEndian>],
+        moved: &mut [u8],
+    ) -> Result<(), Failure> {
+        for place in places {
+            let distance = self.distance_of(place.r_sym(LE) as usize)?;
+            if place.r_type(LE) == elf::R_ARM_ABS32 && distance != 0 {
+                let at = Self::offset(target, place.r_offset(LE));
+                put_word(moved, at, word(self.file, at)?.wrapping_add(distance))?;
+            }
         }
         Ok(())
     }
@@ -298,9 +322,7 @@ impl<'a> Mover<'a> {
             let distance = self.distance_of(symbol as usize)?;
             match place.r_type(LE) {
                 elf::R_ARM_ABS32 | elf::R_ARM_TARGET1 => {
-                    let word =
-                        u32::from(half(self.file, at)?) | u32::from(half(self.file, at + 2)?) << 16;
-                    put_word(moved, at, word.wrapping_add(distance))?;
+                    put_word(moved, at, word(self.file, at)?.wrapping_add(distance))?;
                 }
                 elf::R_ARM_THM_MOVW_ABS_NC => {
                     let load = Load::read(self.file, at)?;

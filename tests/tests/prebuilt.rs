@@ -15,7 +15,7 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_tests::bench::{chip, flash_options};
 use tinyspike_tests::mnist;
 
-/// An application, ready to be moved, and its memory.
+/// An application as the linker makes it for the memory of prebuilt ones, and that memory.
 fn movable(target: &str, key: Option<&[u8; 32]>) -> (Vec<u8>, Memory) {
     let memory = prebuilt::memory();
     let parts = App {
@@ -26,12 +26,7 @@ fn movable(target: &str, key: Option<&[u8; 32]>) -> (Vec<u8>, Memory) {
         rooms: 1,
     };
     let linked = fs::read(app(&parts).unwrap_or_else(|e| panic!("{e}"))).unwrap();
-    let file = without_debug(&linked).unwrap();
-    assert_eq!(
-        Program::parse(&file).unwrap().segments,
-        Program::parse(&linked).unwrap().segments
-    );
-    (file, memory)
+    (linked, memory)
 }
 
 /// Memories that differ from the prebuilt one in every place, with and without a second slot.
@@ -57,7 +52,13 @@ fn memories(layout: &Layout) -> [Memory; 3] {
 fn moves_as_the_linker_links(machine: Machine, signed: bool) {
     let target = chip(machine).processor().target();
     let (none, key) = ([0; 32], [0x5a; 32]);
-    let (file, from) = movable(target, signed.then_some(&none));
+    let (whole, from) = movable(target, signed.then_some(&none));
+    // As tools hold it.
+    let file = without_debug(&whole).unwrap();
+    assert_eq!(
+        Program::parse(&file).unwrap().segments,
+        Program::parse(&whole).unwrap().segments
+    );
     let layout = Layout::of(&chip(machine), &LayoutOptions::default()).unwrap();
     for to in memories(&layout) {
         let key = signed.then_some(&key);
@@ -70,6 +71,11 @@ fn moves_as_the_linker_links(machine: Machine, signed: bool) {
             rooms: 1,
         });
         let linked = fs::read(linked.unwrap()).unwrap();
+        // Every byte of the file, debug information included.
+        assert!(
+            relocate(&whole, &from, &to, key).unwrap() == linked,
+            "{to:x?}"
+        );
         let (program, expected) = (
             Program::parse(&moved).unwrap(),
             Program::parse(&linked).unwrap(),

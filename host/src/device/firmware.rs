@@ -192,10 +192,10 @@ fn key_at(segments: &[Segment], address: u32) -> Option<PublicKey> {
 /// Origin of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// One that the tool holds, moved to the chip's memory; if none serves, it is built.
+    /// One that the tool holds, or was built before, moved to the chip's memory; if none serves, it is built.
     #[default]
     Prebuilt,
-    /// A build of the sources.
+    /// A build of the sources, linked for the chip's memory.
     Sources,
 }
 
@@ -240,7 +240,10 @@ pub fn application(
                 target,
             });
         }
-        None => boards::app(&app)?,
+        None => match origin {
+            Origin::Prebuilt => prebuilt::built(&app)?,
+            Origin::Sources => boards::app(&app)?,
+        },
     };
     Ok(Firmware {
         limits: Some(Limits::of(target).times(layout.rooms)),
