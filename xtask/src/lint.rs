@@ -1,5 +1,7 @@
 //! `cargo xtask lint`: formatting, clippy, prose, unsafe code, imports, packages, and what is depended on.
 
+use std::collections::BTreeSet;
+
 use tinyspike_board::firmware::{self, Board, Program, cargo_of};
 use tinyspike_board::shell::{self, Failure};
 use tinyspike_board::toolchain::{ALL_TARGETS, TARGETS, Toolchain};
@@ -21,6 +23,7 @@ pub(crate) fn lint() -> Result<(), Failure> {
     package::check()?;
     let workspace = ["clippy", "--workspace", "--all-targets"];
     shell::run(shell::cargo().args(workspace).args(STRICT))?;
+    built_once()?;
     library()?;
     for target in TARGETS
         .into_iter()
@@ -69,33 +72,64 @@ fn dependencies() -> Result<(), Failure> {
 }
 
 /// Packages that only the tool and real or emulated boards need. Who links the library is spared them.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 9] = [
     "clap",
     "defmt-decoder",
     "emulated-board",
     "indicatif",
     "probe-rs",
+    "serialport",
+    "signal-hook",
     "tinyspike-board",
+    "tinyspike-c",
 ];
 
-/// Runs clippy on the library alone, and checks that it links no package of [`OPTIONAL`].
+/// Runs clippy on the library alone and with boards, and checks that it alone links no package of [`OPTIONAL`].
 fn library() -> Result<(), Failure> {
     let alone = ["--package", "tinyspike", "--no-default-features"];
-    let mut clippy = shell::cargo();
-    shell::run(clippy.arg("clippy").args(alone).arg("--lib").args(STRICT))?;
-    let mut tree = shell::cargo();
-    tree.arg("tree").args(alone);
-    tree.args(["--edges", "normal", "--prefix", "none"]);
-    let tree = shell::read(&mut tree).ok_or_else(|| Failure::Missing {
-        what: "the list of the library's dependencies".into(),
-        advice: "`cargo tree --package tinyspike --no-default-features` should print it".into(),
-    })?;
-    match linked(&tree) {
+    for features in [&[][..], &["--features", "boards"]] {
+        let mut clippy = shell::cargo();
+        clippy.arg("clippy").args(alone).args(features);
+        shell::run(clippy.arg("--lib").args(STRICT))?;
+    }
+    match linked(&tree(&[&alone[..], &["--edges", "normal"]].concat())?) {
         Some(package) => Err(Failure::Argument(format!(
             "the library without its features depends on {package}: make that dependency optional in host/Cargo.toml"
         ))),
         None => Ok(()),
     }
+}
+
+/// A list of packages and their features, one on each line.
+fn tree(args: &[&str]) -> Result<String, Failure> {
+    let mut tree = shell::cargo();
+    tree.arg("tree").args(args);
+    tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p} {f}"]);
+    shell::read(&mut tree).ok_or_else(|| Failure::Missing {
+        what: "a list of dependencies".into(),
+        advice: format!("`cargo tree {}` should print it", args.join(" ")),
+    })
+}
+
+/// Checks that the chores and the tested Python package need every package as the tests have it: else most of the workspace is
+/// built twice or three times.
+fn built_once() -> Result<(), Failure> {
+    let all = tree(&["--workspace"])?;
+    let all: BTreeSet<&str> = all.lines().collect();
+    let wheel = ["--package", "tinyspike-python", "--features", "tested"];
+    for package in [&["--package", "xtask"][..], &wheel] {
+        let own = tree(&[package, &["--edges", "normal,build"]].concat())?;
+        // The first line is the package itself.
+        let other: BTreeSet<&str> = own.lines().skip(1).filter(|l| !all.contains(l)).collect();
+        if !other.is_empty() {
+            return Err(Failure::Argument(format!(
+                "what {} needs is built twice, because the tests have these packages with other features (see xtask/Cargo.toml):\n{}",
+                package[1],
+                other.into_iter().collect::<Vec<_>>().join("\n")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The first package of [`OPTIONAL`] in a list with a package on each line.
