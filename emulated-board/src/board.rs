@@ -47,6 +47,12 @@ pub enum Fault {
         /// Transfers that are still done.
         after: u64,
     },
+    /// The probe hangs: it keeps the connection and answers nothing after so many more SWD transfers, until the
+    /// client is gone. The next client is served.
+    ProbeFreezes {
+        /// Transfers that are still done.
+        after: u64,
+    },
     /// The board breaks: QEMU ends after so many more SWD transfers, and with it the probe.
     BoardDies {
         /// Transfers that are still done.
@@ -262,6 +268,10 @@ impl Shared {
             match self.fault(applet.transfers() - before) {
                 None => client.write_all(&answer)?,
                 Some(Fault::ProbeVanishes { .. }) => return Ok(None),
+                Some(Fault::ProbeFreezes { .. }) => {
+                    ignore(&mut client, &mut buffer)?;
+                    return Ok(None);
+                }
                 Some(Fault::BoardDies { .. }) => port.target().power_off()?,
             }
         }
@@ -270,12 +280,26 @@ impl Shared {
     /// The fault that happens now, after some more transfers.
     fn fault(&self, transfers: u64) -> Option<Fault> {
         let mut state = self.state();
-        let (Fault::ProbeVanishes { after } | Fault::BoardDies { after }) = state.fault.as_mut()?;
+        let (Fault::ProbeVanishes { after }
+        | Fault::ProbeFreezes { after }
+        | Fault::BoardDies { after }) = state.fault.as_mut()?;
         if transfers < *after {
             *after -= transfers;
             return None;
         }
         state.fault.take()
+    }
+}
+
+/// Takes what a client says, and answers nothing, until it is gone.
+fn ignore(client: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        match client.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

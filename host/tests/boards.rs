@@ -1235,57 +1235,39 @@ fn a_probe_that_does_not_answer_ends_a_command() {
     dead_probes::end(&[&["monitor", &image, "--chip", chip], &samples[..]].concat());
 }
 
-/// A probe that stops in the middle of its work, as a process can be stopped.
+/// A probe that stops in the middle of its work, and keeps the connection.
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
-#[cfg(unix)]
 fn a_frozen_probe_ends_a_command() {
     let folder = TempDir::new().unwrap();
     let image = small(&folder, "small.tsp", &["--target", "cortex-m0"]);
     let data = test_set();
-    let served = Served::start(Machine::Microbit, &folder);
-    let board: Vec<&str> = served.flags.iter().map(String::as_str).collect();
-    succeeds(&[&["flash", &image], &board[..]].concat());
-    let signal = |name: &str| {
-        let id = served.process.id().to_string();
-        let sent = Command::new("kill").args([name, &id]).status();
-        assert!(sent.unwrap().success());
-    };
-    let (chip, probe) = (board[1], &board[2..]);
+    let (board, probe) = microbit();
+    let flags = flags(&probe);
+    succeeds(&[&["flash", &image], &flags[..]].concat());
+    let [_, chip, on_probe, probe] = flags;
     // More than can be done before the probe stops.
     let samples = ["--data", &data, "--limit", "10000"];
     for command in [
-        [&["monitor", "--restart", "--seconds", "300"], &board[..]].concat(),
-        [&["monitor", &image], &samples[..], &board].concat(),
-        [&["run", &image], &samples[..], &board].concat(),
-        [&["bench", &image], &samples[..], &["--on", chip], probe].concat(),
+        [&["monitor", "--restart", "--seconds", "300"], &flags[..]].concat(),
+        [&["monitor", &image], &samples[..], &flags].concat(),
+        [&["run", &image], &samples[..], &flags].concat(),
+        [
+            &["bench", &image],
+            &samples[..],
+            &["--on", chip, on_probe, probe],
+        ]
+        .concat(),
     ] {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
-            .args(&command)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        if command[0] == "monitor" {
-            let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
-            assert!(!lines.next().unwrap().unwrap().is_empty());
-        } else {
-            // What works says nothing until its end.
-            std::thread::sleep(Duration::from_secs(8));
-            assert_eq!(process.try_wait().unwrap(), None, "{command:?}");
-        }
-        signal("-STOP");
+        board.inject(Fault::ProbeFreezes { after: 5_000 });
         let start = Instant::now();
-        let output = process.wait_with_output().unwrap();
-        let said = text(&output.stderr);
-        assert!(start.elapsed() < Duration::from_secs(60), "{said}");
-        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        let said = fails(&command);
+        assert!(start.elapsed() < Duration::from_secs(120), "{said}");
         assert!(
             said.contains("error: the probe has not answered for "),
             "{command:?}: {said}"
         );
-        assert!(said.contains("\nhint: "), "{said}");
-        // With the probe back the board serves the next one.
-        signal("-CONT");
     }
+    // The board serves the next one.
+    runs(&image, &flags, "5");
 }
