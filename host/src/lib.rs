@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`Trained::load`] reads networks of Keras, ONNX and NIR alike, as the file's content tells.
 //! [`DeployOptions::tuned`] searches for the cheapest image that keeps the accuracy, and
 //! [`DeployOptions::exact`] keeps the network's own neurons and synapses. [`Network::simulate`] runs the
 //! network in floats, and [`Model::verify`] compares it with Keras. A device takes the image as bytes
@@ -109,6 +110,7 @@ pub mod stream;
 pub mod tensor;
 #[doc(hidden)]
 pub mod text;
+pub mod trained;
 #[doc(hidden)]
 pub mod tune;
 
@@ -126,4 +128,5 @@ pub use network::Network;
 pub use quantize::QuantizeOptions;
 pub use report::Budgets;
 pub use simulate::SimulateOptions;
+pub use trained::{LoadOptions, Trained};
 pub use tune::TuneOptions;

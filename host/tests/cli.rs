@@ -1183,7 +1183,7 @@ fn what_a_nir_graph_cannot_do_is_said() {
         ),
         (
             vec!["inspect", path(&graph), "--synapse", "0.005"],
-            "--synapse is for Keras models, and changes nothing in a NIR graph",
+            "--synapse is for models of layers, and changes nothing in a NIR graph",
         ),
         (
             vec![

@@ -5,6 +5,7 @@ use tinyspike::emulate::EmulateError;
 use tinyspike::image::ImageFileError;
 use tinyspike::inputs::{Inputs, InputsError};
 use tinyspike::simulation::SimulationError;
+use tinyspike::trained::{Format, LoadError, LoadOptions, Trained};
 use tinyspike::{
     Advice, Advised as _, ConvertOptions, EmulateOptions, ImageBuf, Model, Network,
     SimulateOptions, VerifyOptions,
@@ -141,4 +142,83 @@ fn models_that_need_other_settings_name_them() {
     assert!(error.advice().contains(&Advice::AllowFallback), "{error}");
     let error = Model::from_bytes("empty", b"").unwrap_err();
     assert!(error.to_string().starts_with("empty"), "{error}");
+}
+
+/// A file's content tells its format, whatever it is called, and options that mean nothing for that are refused by name.
+#[test]
+fn every_format_is_loaded_by_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = "../tests/fixtures";
+    for (file, format) in [
+        ("demo/mnist_small.keras".to_owned(), Format::Keras),
+        (format!("{fixtures}/onnx/keras/mnist_small.onnx"), Format::Onnx),
+        (
+            format!("{fixtures}/nir/snntorch_watch_rleaky.nir"),
+            Format::Nir,
+        ),
+    ] {
+        let content = std::fs::read(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let renamed = folder.path().join("network.bin");
+        std::fs::write(&renamed, &content).unwrap();
+        let options = LoadOptions::default();
+        let trained = Trained::load(&renamed, &options).unwrap();
+        assert_eq!(trained.format(), format);
+        assert!(!trained.network().inputs.is_empty());
+        let same = Trained::from_bytes(format, "network", &content, &options).unwrap();
+        assert_eq!(same.network().nodes.len(), trained.network().nodes.len());
+
+        let semantics = LoadOptions {
+            semantics: vec!["snntorch".to_owned()],
+            ..LoadOptions::default()
+        };
+        let layers = LoadOptions {
+            convert: ConvertOptions {
+                inference_only: true,
+                ..ConvertOptions::default()
+            },
+            ..LoadOptions::default()
+        };
+        for loaded in [
+            (
+                Trained::load(&renamed, &semantics),
+                Trained::load(&renamed, &layers),
+            ),
+            (
+                Trained::from_bytes(format, "network.bin", &content, &semantics),
+                Trained::from_bytes(format, "network.bin", &content, &layers),
+            ),
+        ] {
+            match (format, loaded) {
+                (Format::Nir, (Ok(_), Err(error))) => {
+                    assert!(
+                        matches!(
+                            error,
+                            LoadError::ForLayers {
+                                option: "inference_only",
+                                ..
+                            }
+                        ),
+                        "{error}"
+                    );
+                    assert!(
+                        error
+                            .to_string()
+                            .contains("network.bin: inference_only is for")
+                    );
+                }
+                (Format::Keras | Format::Onnx, (Err(LoadError::ForGraphs { file }), Ok(_))) => {
+                    assert!(file.ends_with("network.bin"), "{file}");
+                }
+                (format, (semantics, layers)) => {
+                    panic!("{format:?}: {:?}, {:?}", semantics.err(), layers.err())
+                }
+            }
+        }
+    }
+    // A file that is called a graph and is none says why.
+    let broken = folder.path().join("broken.nir");
+    std::fs::write(&broken, b"no HDF5").unwrap();
+    let error = Trained::load(&broken, &LoadOptions::default()).unwrap_err();
+    assert!(matches!(error, LoadError::Nir(_)), "{error}");
+    assert!(error.to_string().contains("broken.nir"), "{error}");
 }

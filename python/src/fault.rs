@@ -7,18 +7,15 @@ use pyo3::types::PyDict;
 
 use tinyspike::advice::{Advice, Advised};
 use tinyspike::calibrate::CalibrateError;
-use tinyspike::convert::ConvertError;
 use tinyspike::data::DataError;
 use tinyspike::deploy::DeployError;
 use tinyspike::emulate::EmulateError;
 use tinyspike::image::ImageFileError;
-use tinyspike::import::ImportError;
 use tinyspike::inputs::InputsError;
-use tinyspike::nir::NirError;
-use tinyspike::onnx::OnnxError;
 use tinyspike::sign::SignError;
 use tinyspike::simulation::SimulationError;
 use tinyspike::text::with_causes;
+use tinyspike::trained::LoadError;
 
 use crate::advice;
 
@@ -114,28 +111,20 @@ impl From<PyErr> for Fault {
     }
 }
 
-impl From<ImportError> for Fault {
-    fn from(error: ImportError) -> Self {
-        Self::advised("ModelError", &error)
-    }
-}
-
-impl From<OnnxError> for Fault {
-    fn from(error: OnnxError) -> Self {
-        Self::advised("ModelError", &error)
-    }
-}
-
-impl From<NirError> for Fault {
-    fn from(error: NirError) -> Self {
-        Self::of("ModelError", &error)
-    }
-}
-
-impl From<ConvertError> for Fault {
-    fn from(error: ConvertError) -> Self {
-        let layer = error.layer().map(str::to_owned);
-        Self::advised("ConvertError", &error).at("layer", layer.as_deref())
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        let class = match &error {
+            LoadError::Convert { .. } => "ConvertError",
+            LoadError::ForLayers { .. } | LoadError::ForGraphs { .. } => "OptionError",
+            _ => "ModelError",
+        };
+        let fault = Self::advised(class, &error);
+        match &error {
+            LoadError::Convert { source, .. } => fault.at("layer", source.layer()),
+            LoadError::ForLayers { option, .. } => fault.at("option", Some(option)),
+            LoadError::ForGraphs { .. } => fault.at("option", Some("semantics")),
+            _ => fault,
+        }
     }
 }
 

@@ -8,35 +8,29 @@ use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
 use tinyspike::data::{DataSet, suspicion};
-use tinyspike::deploy::{DeployOptions, Deployment};
+use tinyspike::deploy::{CALIBRATED, COMPARED, DeployOptions, Deployment, TUNED};
 use tinyspike::inputs::Inputs;
 use tinyspike::inspect::listing;
 use tinyspike::keras::Verification;
 use tinyspike::network::{NodeKind, Pre};
 use tinyspike::tune::{Candidate, Elsewhere, Point};
-use tinyspike::{Mode, Network as Floats, simulation};
+use tinyspike::{Mode, Network as Floats, Trained, simulation};
 
 use crate::data::{Data, Given, all_given};
 use crate::fault::Fault;
 use crate::image::Image;
 use crate::options::{self, Convert, Deploy, Simulate};
 use crate::recorded::{Recorded, arrays, json};
-use crate::source::Source;
+use crate::source::{self, scaled};
 use crate::work::{Monitor, work};
 
-/// Tuning uses no more samples than this.
-const TUNED: usize = 12_288;
-/// Calibration samples that networks which keep their state use.
-const CALIBRATED: usize = 256;
-/// The most calibration samples on which signs of unfit data are looked for.
-const LOOKED_AT: usize = 512;
 /// The most values that are held of a simulation.
 const HELD: usize = 1 << 30;
 
 /// A converted network.
 #[pyclass(frozen, module = "tinyspike._native")]
 pub(crate) struct Network {
-    pub(crate) source: Arc<Source>,
+    pub(crate) trained: Arc<Trained>,
     temporal_model: bool,
     warnings: Vec<String>,
 }
@@ -60,9 +54,8 @@ impl Network {
         config: Option<PathBuf>,
     ) -> PyResult<Self> {
         let temporal_model = options.is_temporal();
-        let loaded = work(py, None, move |_| match config {
-            Some(config) => Source::load_with_config(&path, &config, &options),
-            None => Source::load(&path, &options),
+        let loaded = work(py, None, move |_| {
+            source::load(&path, config.as_deref(), &options)
         })?;
         Ok(Self::new(loaded, temporal_model))
     }
@@ -79,7 +72,7 @@ impl Network {
         let temporal_model = options.is_temporal();
         let content = content.as_bytes().to_vec();
         let loaded = work(py, None, move |_| {
-            Source::load_bytes(&kind, &name, &content, &options)
+            source::load_bytes(&kind, &name, &content, &options)
         })?;
         Ok(Self::new(loaded, temporal_model))
     }
@@ -87,7 +80,7 @@ impl Network {
     /// The front end that read it: `keras`, `onnx` or `nir`.
     #[getter]
     fn kind(&self) -> &'static str {
-        self.source.kind()
+        self.trained.format().name()
     }
 
     /// Remarks of front end and converter.
@@ -98,32 +91,32 @@ impl Network {
 
     /// Semantics that a NIR graph was read by, in words.
     #[getter]
-    fn semantics(&self) -> Option<&str> {
-        match &*self.source {
-            Source::Nir { taken, .. } => Some(taken),
-            Source::Layers { .. } => None,
+    fn semantics(&self) -> Option<String> {
+        match &*self.trained {
+            Trained::Graph(reading) => Some(reading.semantics()),
+            Trained::Layers(_) => None,
         }
     }
 
     /// Seconds per step, if the network says them.
     #[getter]
     fn dt(&self) -> Option<f64> {
-        self.source.dt()
+        self.trained.dt()
     }
 
     /// All objects in Nengo's words, as JSON.
     fn listing(&self, py: Python<'_>) -> PyResult<String> {
-        json(&listing(self.source.network())).map_err(|e| e.raise(py))
+        json(&listing(self.trained.network())).map_err(|e| e.raise(py))
     }
 
     /// The same as text.
     fn listing_text(&self) -> String {
-        listing(self.source.network()).to_string()
+        listing(self.trained.network()).to_string()
     }
 
     /// Inputs and outputs with their shapes, as JSON.
     fn ends(&self) -> String {
-        let network = self.source.network();
+        let network = self.trained.network();
         let inputs: Vec<Place<'_>> = (network.inputs.iter().enumerate())
             .map(|(at, (name, node))| Place {
                 name,
@@ -166,12 +159,12 @@ impl Network {
         options: Simulate,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let (source, temporal) = (self.source.clone(), self.temporal_model);
+        let (trained, temporal) = (self.trained.clone(), self.temporal_model);
         let given = all_given(&data);
         let (report, recorded, shape, said) = work(py, progress, move |monitor| {
-            let network = source.network();
-            let settings = options.options(source.dt(), simulation::readout(network))?;
-            let (inputs, notes) = inputs(&source, &given, temporal)?;
+            let network = trained.network();
+            let settings = options.options(trained.dt(), simulation::readout(network))?;
+            let (inputs, notes) = inputs(&trained, &given, temporal)?;
             let mut warnings = Vec::new();
             let outputs = simulation::outputs(network).unwrap_or(0);
             let targets = suspicion::of_targets(inputs.targets(), outputs);
@@ -216,21 +209,19 @@ impl Network {
         rtol: f64,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(bool, String)> {
-        let (source, temporal) = (self.source.clone(), self.temporal_model);
+        let (trained, temporal) = (self.trained.clone(), self.temporal_model);
         let given = all_given(&data);
         work(py, progress, move |monitor| {
-            let Source::Layers {
-                model, conversion, ..
-            } = &*source
-            else {
+            let Trained::Layers(layers) = &*trained else {
                 let message = "a NIR graph has no forward pass to compare with; `tinyspike verify --match` compares it \
                                with a recorded sample";
                 return Err(Fault::new("ModelError", message));
             };
-            let (inputs, _) = inputs(&source, &given, temporal)?;
+            let (inputs, _) = inputs(&trained, &given, temporal)?;
             let options = options::verify(atol, rtol, temporal);
             let tick = &mut |n| monitor.tick(n as u64);
-            let verification = model.verify_inputs(&conversion.network, &inputs, &options, tick);
+            let verification =
+                (layers.model).verify_inputs(trained.network(), &inputs, &options, tick);
             let verification = verification.map_err(|e| Fault::of("SimulateError", &e))?;
             Ok((verification.passed(), words(&verification)))
         })
@@ -247,10 +238,10 @@ impl Network {
         run: Option<Py<PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Image, Bound<'py, PyDict>)> {
-        let source = self.source.clone();
+        let trained = self.trained.clone();
         let given = all_given(&data);
         let (image, made) = work(py, progress, move |monitor| {
-            deploy(&source, &given, &options, run, monitor)
+            deploy(&trained, &given, &options, run, monitor)
         })?;
         let result = PyDict::new(py);
         result.set_item("report", made.report)?;
@@ -264,9 +255,9 @@ impl Network {
 }
 
 impl Network {
-    fn new((source, warnings): (Source, Vec<String>), temporal_model: bool) -> Self {
+    fn new((trained, warnings): (Trained, Vec<String>), temporal_model: bool) -> Self {
         Self {
-            source: Arc::new(source),
+            trained: Arc::new(trained),
             temporal_model,
             warnings,
         }
@@ -289,20 +280,24 @@ fn words(verification: &Verification) -> String {
 }
 
 /// The data of each input in its units, and notes on them.
-fn sets(source: &Source, given: &Given) -> (Vec<DataSet>, Vec<String>) {
+fn sets(trained: &Trained, given: &Given) -> (Vec<DataSet>, Vec<String>) {
     let mut notes = Vec::new();
     let sets = given.iter().enumerate().map(|(at, (set, byte_scale))| {
-        let (set, note) = source.scaled(set, *byte_scale, at);
+        let (set, note) = scaled(trained, set, *byte_scale, at);
         notes.extend(note);
         set
     });
     (sets.collect(), notes)
 }
 
-fn inputs(source: &Source, given: &Given, temporal: bool) -> Result<(Inputs, Vec<String>), Fault> {
-    let (sets, notes) = sets(source, given);
-    let over_time = sets.first().is_some_and(|set| source.over_time(set, 0));
-    let inputs = Inputs::new(source.network(), &sets, temporal || over_time)?;
+fn inputs(
+    trained: &Trained,
+    given: &Given,
+    temporal: bool,
+) -> Result<(Inputs, Vec<String>), Fault> {
+    let (sets, notes) = sets(trained, given);
+    let over_time = sets.first().is_some_and(|set| trained.over_time(set, 0));
+    let inputs = Inputs::new(trained.network(), &sets, temporal || over_time)?;
     Ok((inputs, notes))
 }
 
@@ -340,23 +335,23 @@ struct Made {
 
 /// The samples that a deployment uses, of several inputs side by side, and notes on them.
 pub(crate) fn samples(
-    source: &Source,
+    trained: &Trained,
     given: &Given,
     options: &Deploy,
 ) -> Result<(Option<DataSet>, Vec<String>), Fault> {
-    let (sets, notes) = sets(source, given);
-    let network = source.network();
+    let (sets, notes) = sets(trained, given);
+    let network = trained.network();
     for (at, set) in sets.iter().enumerate() {
-        if !source.over_time(set, at) {
+        if !trained.over_time(set, at) {
             Inputs::check(network, at, set.shape())?;
         }
     }
-    if let (Source::Nir { .. }, [set]) = (source, sets.as_slice()) {
+    if let (Trained::Graph(_), [set]) = (trained, sets.as_slice()) {
         let few = set.evenly(CALIBRATED);
         Inputs::new(
             network,
             std::slice::from_ref(&few),
-            source.over_time(&few, 0),
+            trained.over_time(&few, 0),
         )?;
         return Ok((Some(few), notes));
     }
@@ -380,27 +375,23 @@ pub(crate) fn samples(
 }
 
 fn deploy(
-    source: &Source,
+    trained: &Trained,
     given: &Given,
     options: &Deploy,
     run: Option<Py<PyAny>>,
     monitor: &Monitor,
 ) -> Result<(Image, Made), Fault> {
-    let (set, mut notes) = samples(source, given, options)?;
-    let network = source.network();
+    let (set, mut notes) = samples(trained, given, options)?;
+    let network = trained.network();
     let mut warnings = Vec::new();
-    let (mode, largest) = match source {
-        Source::Nir { .. } if options.is_tuned() => {
+    let mode = match trained {
+        Trained::Graph(_) if options.is_tuned() => {
             let message = "goal=\"tuned\" is for networks that run so many steps; one of neurons that keep their state \
                            runs as many as its data has: leave goal out";
             return Err(Fault::new("OptionError", message).at("option", Some("goal")));
         }
-        Source::Nir { .. } => (options.temporal(source.dt().unwrap_or(1.0))?, Vec::new()),
-        Source::Layers { model, .. } => {
-            let inputs = 0..network.inputs.len();
-            let bytes = inputs.map(|at| if model.takes_bytes(at) { 255.0 } else { 1.0 });
-            (options.mode()?, bytes.collect())
-        }
+        Trained::Graph(_) => options.temporal(trained.dt().unwrap_or(1.0))?,
+        Trained::Layers(_) => options.mode()?,
     };
     let elsewhere = run.map(|run| There {
         run,
@@ -409,7 +400,7 @@ fn deploy(
     });
     let settings = DeployOptions {
         data: set.as_ref().map(|set| set as _),
-        largest,
+        largest: trained.largest(),
         deepen: options.steps.is_none() && options.max_count.is_none(),
         budgets: options.budgets(),
         model_version: options.model_version,
@@ -417,13 +408,13 @@ fn deploy(
         elsewhere: elsewhere.as_ref().map(|there| there as _),
         ..DeployOptions::new(&mode)
     };
-    let few = set.as_ref().map(|set| set.evenly(LOOKED_AT));
+    let few = set.as_ref().map(|set| set.evenly(COMPARED));
     match &set {
         Some(set) => {
             let signs = suspicion::of_calibration(set, options.is_tuned());
             warnings.extend(signs.iter().map(ToString::to_string));
         }
-        None if matches!(source, Source::Nir { .. }) => warnings.push(
+        None if matches!(trained, Trained::Graph(_)) => warnings.push(
             "without calibration= the ranges of potentials are guessed from thresholds: expect a loss of accuracy. A hundred \
              real recordings avoid it"
                 .to_owned(),
@@ -436,7 +427,7 @@ fn deploy(
         None => {}
     }
     // Counts of exact neurons follow from the samples, unless the user has chosen.
-    let layers = matches!(source, Source::Layers { .. });
+    let layers = matches!(trained, Trained::Layers(_));
     let counted = few
         .as_ref()
         .filter(|_| layers && options.max_count.is_none());

@@ -9,7 +9,7 @@ use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
 use tinyspike::report::Budgets;
 use tinyspike::simulate::{InitialVoltage, Readout, SimulateOptions, Watch};
 use tinyspike::tune::TuneOptions;
-use tinyspike::{Mode, VerifyOptions};
+use tinyspike::{LoadOptions, Mode, VerifyOptions};
 use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::kernels::family::Family;
 
@@ -28,8 +28,8 @@ pub(crate) struct Convert {
     synapse: Option<String>,
     temporal_model: bool,
     nengo_dl_compat: bool,
-    pub(crate) input_shapes: Option<Vec<Vec<usize>>>,
-    pub(crate) semantics: Vec<String>,
+    input_shapes: Option<Vec<Vec<usize>>>,
+    semantics: Vec<String>,
 }
 
 /// Factors of firing rates: one for all layers, or by layer.
@@ -45,11 +45,11 @@ fn refused(option: &str, reason: impl std::fmt::Display) -> Fault {
 }
 
 impl Convert {
-    pub(crate) fn options(&self) -> Result<ConvertOptions, Fault> {
+    pub(crate) fn options(&self) -> Result<LoadOptions, Fault> {
         let swaps = (self.swap_activations.iter())
             .map(|(from, to)| names::swap(from, to).map_err(|e| refused("swap_activations", e)));
         let synapse = self.synapse.as_deref().map(names::synapse).transpose();
-        Ok(ConvertOptions {
+        let convert = ConvertOptions {
             allow_fallback: self.allow_fallback,
             inference_only: self.inference_only,
             max_to_avg_pool: self.max_to_avg_pool,
@@ -63,29 +63,17 @@ impl Convert {
             synapse: synapse.map_err(|e| refused("synapse", e))?.flatten(),
             temporal_model: self.temporal_model,
             nengo_dl_compat: self.nengo_dl_compat,
+        };
+        Ok(LoadOptions {
+            convert,
+            input_shapes: self.input_shapes.clone(),
+            config: None,
+            semantics: self.semantics.clone(),
         })
     }
 
     pub(crate) fn is_temporal(&self) -> bool {
         self.temporal_model
-    }
-
-    /// An option that was given, and is for models of layers alone.
-    pub(crate) fn for_layers(&self) -> Option<&'static str> {
-        let options = [
-            ("allow_fallback", !self.allow_fallback),
-            ("inference_only", self.inference_only),
-            ("max_to_avg_pool", self.max_to_avg_pool),
-            ("split_shared_weights", self.split_shared_weights),
-            ("swap_activations", !self.swap_activations.is_empty()),
-            ("scale_firing_rates", self.scale_firing_rates.is_some()),
-            ("synapse", self.synapse.is_some()),
-            ("temporal_model", self.temporal_model),
-            ("nengo_dl_compat", self.nengo_dl_compat),
-            ("input_shapes", self.input_shapes.is_some()),
-        ];
-        let given = options.iter().find(|(_, given)| *given);
-        given.map(|(option, _)| *option)
     }
 }
 

@@ -29,10 +29,10 @@ impl Task {
         data: Vec<PyRef<'_, Data>>,
         options: Deploy,
     ) -> PyResult<Self> {
-        let source = network.source.clone();
+        let trained = network.trained.clone();
         let given = all_given(&data);
         let task = work(py, None, move |_| {
-            let (set, _) = samples(&source, &given, &options)?;
+            let (set, _) = samples(&trained, &given, &options)?;
             let tuning = options.tuning()?;
             let mode = Mode::Tuned(tuning);
             let settings = DeployOptions {
@@ -40,7 +40,7 @@ impl Task {
                 budgets: options.budgets(),
                 ..DeployOptions::new(&mode)
             };
-            Ok(deploy::task(source.network(), &tuning, &settings)?)
+            Ok(deploy::task(trained.network(), &tuning, &settings)?)
         })?;
         Ok(Self(Arc::new(task)))
     }

@@ -164,25 +164,6 @@ impl ConvertFlags {
         })
     }
 
-    /// A flag that was given, and is for Keras models alone.
-    pub(crate) fn for_keras(&self) -> Option<&'static str> {
-        let flags = [
-            ("--config", self.config.is_some()),
-            ("--input-shape", !self.input_shape.is_empty()),
-            ("--no-fallback", self.no_fallback),
-            ("--inference-only", self.inference_only),
-            ("--max-to-avg-pool", self.max_to_avg_pool),
-            ("--split-shared-weights", self.split_shared_weights),
-            ("--swap-activation", !self.swap_activation.is_empty()),
-            ("--scale-firing-rates", !self.scale_firing_rates.is_empty()),
-            ("--synapse", self.synapse.0.is_some()),
-            ("--temporal-model", self.temporal_model),
-            ("--nengo-dl-compat", self.nengo_dl_compat),
-        ];
-        let given = flags.iter().find(|(_, given)| *given);
-        given.map(|(flag, _)| *flag)
-    }
-
     fn scale(&self) -> Result<ScaleFiringRates, Failure> {
         match self.scale_firing_rates.as_slice() {
             [] => return Ok(ScaleFiringRates::None),

@@ -8,10 +8,11 @@ use crate::emulate;
 use crate::inputs::Inputs;
 use crate::judge::Judge;
 use crate::network::Head;
+use crate::trained::Trained;
 
 use crate::cli::args::{ConvertFlags, DataFlags, RecordingFlags, TimeFlags};
 use crate::cli::diagnostics::{Failure, note, warn};
-use crate::cli::source::{Source, as_they_are, events};
+use crate::cli::source::{as_they_are, events, scaled};
 
 /// Seconds of a step in which events are counted, unless the user says.
 const BIN: f64 = 0.001;
@@ -21,7 +22,7 @@ const BIN: f64 = 0.001;
 /// events get so many steps, if that is given, of the length that the flags say.
 pub(crate) fn load(
     files: &[String],
-    source: &Source,
+    source: &Trained,
     temporal: bool,
     (time, steps): (&TimeFlags, Option<u32>),
     bytes: &DataFlags,
@@ -33,7 +34,7 @@ pub(crate) fn load(
     if let [path] = paths.as_slice()
         && let Some(recordings) = Recordings::open(path)?
     {
-        if matches!(source, Source::Keras(..)) && !temporal {
+        if matches!(source, Trained::Layers(_)) && !temporal {
             return Err(Failure::new(format!(
                 "{path}: recordings of events, and the model takes pictures"
             ))
@@ -59,14 +60,13 @@ pub(crate) fn load(
             }
             set = set.as_stream();
         }
-        let set = source.scaled(set, bytes, at);
+        let set = scaled(source, set, bytes, at);
         sets.push(match limit {
             Some(limit) => set.take(limit as usize),
             None => set,
         });
     }
-    let over_time = matches!(source, Source::Nir(_))
-        && sets.first().is_some_and(|set| source.over_time(set, 0));
+    let over_time = sets.first().is_some_and(|set| source.over_time(set, 0));
     Inputs::new(network, &sets, temporal || over_time).map_err(|e| {
         let at = e
             .input()

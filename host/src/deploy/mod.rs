@@ -31,6 +31,12 @@ use crate::tune::{Elsewhere, Task, TuneOptions, Tuning, tune};
 
 pub use error::{DeployError, Stage};
 
+/// The most samples that tuning uses; of more, so many at even distances.
+pub const TUNED: usize = 12_288;
+/// The most samples that calibrate networks whose neurons keep their state.
+pub const CALIBRATED: usize = 256;
+/// The most samples on which signs of unfit data are looked for, and an image is compared with what it was made of.
+pub const COMPARED: usize = 512;
 /// The strength at which channels are balanced unless somebody tunes it, see [`balance`](crate::balance).
 const BALANCE: f64 = 0.5;
 /// Populations in a row from which on rounded counts add up: ResNet-8 of MLPerf Tiny, with seven, agrees with its float

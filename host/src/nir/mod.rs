@@ -10,6 +10,7 @@ mod file;
 mod graph;
 pub mod matching;
 mod origin;
+mod reading;
 mod semantics;
 
 pub use convert::{Choices, Conversion};
@@ -17,6 +18,7 @@ pub use error::{NirError, Problem};
 pub use file::{NirFile, from_bytes, load};
 pub use graph::{Conv, Graph, NeuronKind, Neurons, Node, Values};
 pub use origin::{Origin, guessed, origin};
+pub use reading::Reading;
 pub use semantics::{
     Choice, Gain, Guess, Preset, Scheme, Semantics, Start, Traits, guess, presets,
 };

@@ -3,35 +3,28 @@
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 
-use crate::Model;
 use crate::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
 use crate::compare::{Comparison, compare};
-use crate::convert::Conversion;
 use crate::data::suspicion::{self, Watch, of_calibration};
 use crate::data::{self, DataError, DataSet};
-use crate::deploy::{DeployOptions, Deployment, Mode};
+use crate::deploy::{COMPARED, DeployOptions, Deployment, Mode, TUNED};
 use crate::forward::forward;
 use crate::graph::Graph;
 use crate::inputs::Inputs;
 use crate::judge::{Judge, THRESHOLD, THRESHOLD_OF_SIGMOID};
 use crate::lower::{Curve, curves};
-use crate::network::Head;
+use crate::network::Network;
 use crate::quantize::WEIGHT_BITS;
 use crate::tensor::Tensor;
+use crate::trained::{Layers, Trained};
 
 use crate::cli::args::Convert;
 use crate::cli::converted::{Files, failure, show};
 use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::{assign, joined, show_measure};
 use crate::cli::progress;
-use crate::cli::source::{Source, scaled};
+use crate::cli::source::{self, scaled};
 use crate::cli::warnings;
-
-/// Tuning uses no more samples than this; of more, so many at even distances in the file.
-const TUNED: usize = 12_288;
-
-/// The most calibration samples on which model, network and image are compared.
-const COMPARED: usize = 512;
 
 pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(bits) = args.weight_bits.filter(|&bits| bits > WEIGHT_BITS)
@@ -43,19 +36,20 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let files = Files::new(args)?;
     let mut out = files.image.messages(out);
-    let (model, conversion) = match Source::load(&args.model, &args.convert)? {
-        Source::Keras(model, conversion) => (*model, *conversion),
-        source @ Source::Nir(_) => {
-            source.show_warnings();
-            return super::temporal::convert(args, &source, files, &mut *out);
+    let trained = source::load(&args.model, &args.convert)?;
+    let layers = match &trained {
+        Trained::Layers(layers) => layers,
+        Trained::Graph(reading) => {
+            source::show_remarks(reading);
+            return super::temporal::convert(args, &trained, files, &mut *out);
         }
     };
-    warnings::show(&conversion.warnings, true);
-    let (deployment, few) = deploy(args, &model, &conversion)?;
+    warnings::show(&layers.conversion.warnings, true);
+    let (deployment, few) = deploy(args, &trained)?;
     if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
         writeln!(out, "{tuning}")?;
     }
-    show_curves(&curves(&conversion.network));
+    show_curves(&curves(trained.network()));
     show_omissions(&deployment.graph);
     if args.calibration.is_empty() && !args.exact {
         warn(
@@ -65,17 +59,15 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         );
     }
     files.write(&deployment)?;
-    let comparison = few.and_then(|few| compared(&model, &conversion, &deployment, few));
+    let comparison = few.and_then(|few| compared(layers, &deployment, few));
     show(args, &deployment, comparison.as_ref(), &mut out)
 }
 
 /// The outputs of model, network and image on a few samples; `None`, with a warning, if one cannot run on them.
-fn compared(
-    model: &Model,
-    conversion: &Conversion,
-    deployment: &Deployment,
-    few: DataSet,
-) -> Option<Comparison> {
+fn compared(layers: &Layers, deployment: &Deployment, few: DataSet) -> Option<Comparison> {
+    let Layers {
+        model, conversion, ..
+    } = layers;
     let threshold = if model.ends_in_sigmoid() {
         THRESHOLD_OF_SIGMOID
     } else {
@@ -93,26 +85,25 @@ fn compared(
         .ok()
 }
 
-/// The names of a model's inputs.
-fn inputs(conversion: &Conversion) -> Vec<&str> {
-    let inputs = conversion.network.inputs.iter();
+/// The names of a network's inputs.
+fn inputs(network: &Network) -> Vec<&str> {
+    let inputs = network.inputs.iter();
     inputs.map(|(name, _)| name.as_str()).collect()
 }
 
 /// The calibration samples, of several inputs side by side.
 fn calibration(
     args: &Convert,
-    model: &Model,
-    conversion: &Conversion,
+    trained: &Trained,
     load: impl Fn(&str) -> Result<DataSet, DataError>,
 ) -> Result<DataSet, Failure> {
-    let network = &conversion.network;
+    let network = trained.network();
     joined(
         "--calibration",
         &args.calibration,
-        &inputs(conversion),
+        &inputs(network),
         |at, path| {
-            let set = scaled(load(path)?, &args.data, model, at);
+            let set = scaled(trained, load(path)?, &args.data, at);
             Inputs::check(network, at, set.shape())
                 .map_err(|e| Failure::new(format!("{path}: {e}")))?;
             Ok(set)
@@ -144,14 +135,10 @@ impl Blocks for Watched<'_> {
 }
 
 /// The image that the user asks for, and a few of the calibration samples.
-fn deploy(
-    args: &Convert,
-    model: &Model,
-    conversion: &Conversion,
-) -> Result<(Deployment, Option<DataSet>), Failure> {
+fn deploy(args: &Convert, trained: &Trained) -> Result<(Deployment, Option<DataSet>), Failure> {
     let mode = args.mode();
     let limit = args.calibration_samples.map(|n| n as usize);
-    let names = inputs(conversion);
+    let names = inputs(trained.network());
     let tuned = matches!(mode, Mode::Tuned(_));
     let whole = |set: DataSet| -> (usize, Option<Box<dyn Blocks>>, Option<DataSet>) {
         of_calibration(&set, tuned).iter().for_each(warn);
@@ -165,7 +152,7 @@ fn deploy(
             let path = assign("--calibration", &args.calibration, &[name])?[0];
             let few =
                 |path: &str| data::load_at_most(path, COMPARED.min(limit.unwrap_or(COMPARED)));
-            let few = calibration(args, model, conversion, few)?;
+            let few = calibration(args, trained, few)?;
             let blocks = Watched {
                 file: FileBlocks {
                     path: path.into(),
@@ -183,12 +170,12 @@ fn deploy(
         }
         _ if tuned => {
             let most = limit.unwrap_or(TUNED).min(TUNED);
-            whole(calibration(args, model, conversion, |path| {
+            whole(calibration(args, trained, |path| {
                 data::load_at_most(path, most)
             })?)
         }
         _ => {
-            let set = calibration(args, model, conversion, |path| data::load(path))?;
+            let set = calibration(args, trained, |path| data::load(path))?;
             whole(set.evenly(limit.unwrap_or(usize::MAX)))
         }
     };
@@ -202,9 +189,7 @@ fn deploy(
     };
     let options = DeployOptions {
         data: blocks.as_deref(),
-        largest: (0..names.len())
-            .map(|input| if model.takes_bytes(input) { 255.0 } else { 1.0 })
-            .collect(),
+        largest: trained.largest(),
         deepen: args.steps.is_none() && args.max_count.is_none(),
         budgets: args.budgets(),
         model_version: args.model_version,
@@ -217,7 +202,7 @@ fn deploy(
     };
     // Counts of exact neurons follow from the samples, unless the user has chosen.
     let counted = few.as_ref().filter(|_| args.max_count.is_none());
-    let deployment = conversion.network.deploy_with_room(&options, counted);
+    let deployment = trained.network().deploy_with_room(&options, counted);
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
@@ -238,8 +223,8 @@ fn deploy(
         suspicion::of_targets(few.targets(), outputs)
             .iter()
             .for_each(warn);
-        let last = model.ends_in_sigmoid().then_some(Head::Sigmoid);
-        show_measure(Judge::new(few, outputs, THRESHOLD).as_ref(), last);
+        let judge = Judge::new(few, outputs, THRESHOLD);
+        show_measure(judge.as_ref(), trained.head());
         let (graph, integers) = (&deployment.graph, &deployment.integers);
         suspicion::of_inputs(few, graph, integers)
             .iter()

@@ -8,6 +8,7 @@ use crate::inspect::{Listing, listing};
 use crate::report::Way;
 use crate::sign::signer;
 use crate::text::escaped;
+use crate::trained::Trained;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tinyspike_shared::image::{
@@ -20,7 +21,7 @@ use tinyspike_shared::weights::Layout;
 use crate::cli::args::Inspect;
 use crate::cli::diagnostics::Failure;
 use crate::cli::files;
-use crate::cli::source::Source;
+use crate::cli::source;
 use crate::cli::warnings;
 
 pub(crate) fn run(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
@@ -40,9 +41,11 @@ struct ModelListing<'a> {
 }
 
 fn model(args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let conversion = match Source::load(&args.file, &args.convert)? {
-        Source::Keras(_, conversion) => conversion,
-        Source::Nir(nir) => return super::nir::inspect(&nir, &args.convert, args.json, out),
+    let conversion = match source::load(&args.file, &args.convert)? {
+        Trained::Layers(layers) => layers.conversion,
+        Trained::Graph(reading) => {
+            return super::nir::inspect(&reading, &args.convert, args.json, out);
+        }
     };
     let listing = listing(&conversion.network);
     if args.json {

@@ -4,13 +4,13 @@
 use std::io::Write;
 
 use crate::nir::matching::{self, Candidate, Difference, Trace};
-use crate::nir::{Choice, Graph, NirError, Node, Origin, Problem, Traits, origin};
+use crate::nir::{Choice, Graph, NirError, Node, Origin, Problem, Reading, Traits, origin};
 use crate::text::escaped;
 use serde::Serialize;
 
 use crate::cli::args::{ConvertFlags, Verify};
 use crate::cli::diagnostics::Failure;
-use crate::cli::source::Nir;
+use crate::cli::source::show_remarks;
 
 /// A graph as JSON.
 #[derive(Serialize)]
@@ -48,13 +48,13 @@ struct ChoiceListing {
 
 /// Shows a graph, its neurons' equations, and each choice with its origin.
 pub(crate) fn inspect(
-    nir: &Nir,
+    reading: &Reading,
     flags: &ConvertFlags,
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let graph = &nir.graph;
-    let choices = choices(nir, flags)?;
+    let graph = &reading.graph;
+    let choices = choices(reading, flags)?;
     let nodes = graph.nodes.iter().map(|(name, node)| NodeListing {
         name,
         kind: node.type_name(),
@@ -66,17 +66,17 @@ pub(crate) fn inspect(
             version: graph.version.as_deref(),
             nodes,
             edges: &graph.edges,
-            delayed: &nir.conversion.delayed,
-            writer: nir.guess.preset.name,
-            reason: &nir.guess.reason,
-            open: nir.guess.open,
+            delayed: &reading.conversion.delayed,
+            writer: reading.guess.preset.name,
+            reason: &reading.guess.reason,
+            open: reading.guess.open,
             semantics: choices,
-            remarks: &nir.conversion.remarks,
+            remarks: &reading.conversion.remarks,
         };
         writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
         return Ok(());
     }
-    nir.show_remarks();
+    show_remarks(reading);
     let version = graph.version.as_deref().unwrap_or("unknown");
     writeln!(out, "NIR graph, version {}", escaped(version))?;
     writeln!(out, "nodes ({})", nodes.len())?;
@@ -91,7 +91,7 @@ pub(crate) fn inspect(
     }
     writeln!(out, "edges ({})", graph.edges.len())?;
     for (from, to) in &graph.edges {
-        let late = nir
+        let late = reading
             .conversion
             .delayed
             .iter()
@@ -106,7 +106,7 @@ pub(crate) fn inspect(
     writeln!(
         out,
         "likely writer: {} ({})",
-        nir.guess.preset.name, nir.guess.reason
+        reading.guess.preset.name, reading.guess.reason
     )?;
     writeln!(out, "semantics, which the file leaves open")?;
     writeln!(
@@ -126,11 +126,11 @@ pub(crate) fn inspect(
             choice.choice, choice.value, choice.from
         )?;
     }
-    for (node, own) in &nir.choices.nodes {
+    for (node, own) in &reading.choices.nodes {
         writeln!(out, "  node {} has its own: {own}", escaped(node))?;
     }
-    if !nir.guess.open.is_empty() {
-        writeln!(out, "still open: {}", nir.guess.open)?;
+    if !reading.guess.open.is_empty() {
+        writeln!(out, "still open: {}", reading.guess.open)?;
     }
     writeln!(
         out,
@@ -141,15 +141,15 @@ pub(crate) fn inspect(
 }
 
 /// Each choice, and where it comes from.
-fn choices(nir: &Nir, flags: &ConvertFlags) -> Result<Vec<ChoiceListing>, Failure> {
-    let traits = Traits::of(&nir.graph)?;
-    let from = |choice: &Choice| match origin(choice, &nir.guess, &flags.semantics) {
+fn choices(reading: &Reading, flags: &ConvertFlags) -> Result<Vec<ChoiceListing>, Failure> {
+    let traits = Traits::of(&reading.graph)?;
+    let from = |choice: &Choice| match origin(choice, &reading.guess, &flags.semantics) {
         Origin::User => "--semantics".to_owned(),
         Origin::File => "file".to_owned(),
         Origin::Preset(preset) => preset.to_owned(),
-        Origin::Guess => format!("as {}", nir.guess.preset.name),
+        Origin::Guess => format!("as {}", reading.guess.preset.name),
     };
-    let all = nir.choices.all.choices(Some(&traits));
+    let all = reading.choices.all.choices(Some(&traits));
     let listed = all.into_iter().map(|choice| ChoiceListing {
         from: from(&choice),
         choice: choice.key,
@@ -227,7 +227,7 @@ struct Report {
 }
 
 /// Finds the semantics that reproduce a recorded sample.
-pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn verify(args: &Verify, reading: &Reading, out: &mut dyn Write) -> Result<(), Failure> {
     let file = args.model.display().to_string();
     let Some(path) = &args.trace else {
         return Err(Failure::new(format!(
@@ -239,12 +239,12 @@ pub(crate) fn verify(args: &Verify, nir: &Nir, out: &mut dyn Write) -> Result<()
         file: file.clone(),
         problem,
     };
-    let graph = &nir.graph;
+    let graph = &reading.graph;
     let trace = Trace::load(path, graph).map_err(failed)?;
-    let found = matching::search(graph, &trace, &nir.choices.all).map_err(failed)?;
+    let found = matching::search(graph, &trace, &reading.choices.all).map_err(failed)?;
     let traits = Traits::of(graph).map_err(failed)?;
     let words = |candidate: &Candidate| {
-        matching::described(&candidate.semantics, &traits, nir.guess.preset.name)
+        matching::described(&candidate.semantics, &traits, reading.guess.preset.name)
     };
     let late = found.found.first().is_some_and(|candidate| candidate.late);
     let mut names: Vec<String> = found.found.iter().map(words).collect();

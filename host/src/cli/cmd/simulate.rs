@@ -10,13 +10,14 @@ use crate::judge::Figures;
 use crate::network::{Ensemble, Pre};
 use crate::simulation::{self, Simulation, SimulationError};
 use crate::text::escaped;
+use crate::trained::Trained;
 
 use super::record::{Kind, Record};
 use crate::cli::args::Simulate;
 use crate::cli::diagnostics::{Failure, warn};
 use crate::cli::inputs::{input_files, show_measure};
 use crate::cli::outputs::Output;
-use crate::cli::source::Source;
+use crate::cli::source;
 use crate::cli::{inputs, progress};
 
 pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
@@ -28,20 +29,20 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let source = Source::load(&args.model, &args.convert)?;
-    source.show_warnings();
-    if let (Source::Nir(_), Some(dt)) = (&source, args.dt) {
+    let trained = source::load(&args.model, &args.convert)?;
+    source::show_warnings(&trained);
+    if let (Trained::Graph(_), Some(dt)) = (&trained, args.dt) {
         return Err(Failure::new(format!(
             "{}: the step of a NIR graph is one of its semantics, on which its decays rest",
             args.model.display()
         ))
         .hint(format!("give --semantics dt={dt} instead of --dt")));
     }
-    let network = source.network();
-    let options = args.options(source.dt(), simulation::readout(source.network()));
+    let network = trained.network();
+    let options = args.options(trained.dt(), simulation::readout(trained.network()));
     let inputs = inputs::load(
         &args.data,
-        &source,
+        &trained,
         args.convert.temporal_model,
         (&args.time, args.steps),
         &args.bytes,
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
     let outputs = simulation::outputs(network).unwrap_or(0);
     let targets = suspicion::of_targets(inputs.targets(), outputs);
     targets.iter().for_each(warn);
-    show_measure(simulation::judge(network, &inputs).as_ref(), source.head());
+    show_measure(simulation::judge(network, &inputs).as_ref(), trained.head());
     let asked = args.steps.map(|n| n as usize);
     let failed = |e: SimulationError| {
         Failure::advised(format!("{}: {e}", args.model.display()), &e.advice())

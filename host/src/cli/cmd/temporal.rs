@@ -8,7 +8,7 @@ use crate::advice::Advised as _;
 use crate::assemble::Image;
 use crate::compare::Outcome;
 use crate::data::{self, DataSet, NamedValues, Recordings, suspicion};
-use crate::deploy::{DeployOptions, Mode};
+use crate::deploy::{CALIBRATED, DeployOptions, Mode};
 use crate::emulate::{self, EmulateError};
 use crate::inputs::Inputs;
 use crate::judge::{Figures, Tally};
@@ -17,6 +17,7 @@ use crate::simulate::SimulateOptions;
 use crate::simulation;
 use crate::stream::{self, StreamOptions};
 use crate::text::escaped;
+use crate::trained::Trained;
 use serde::Serialize;
 
 use super::record::{Kind, Record};
@@ -26,12 +27,10 @@ use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::{self, assign};
 use crate::cli::outputs::Output;
 use crate::cli::progress;
-use crate::cli::source::Source;
+use crate::cli::source::scaled;
 
 /// Steps for which samples without an axis of time are shown.
 const STEPS: u16 = 32;
-/// Calibration samples that are used.
-const CALIBRATED: usize = 256;
 
 /// First output of the network in floats and of its image, on the same samples.
 #[derive(Serialize)]
@@ -64,7 +63,7 @@ impl fmt::Display for Comparison {
 /// Writes the image of a NIR graph.
 pub(crate) fn convert(
     args: &Convert,
-    source: &Source,
+    trained: &Trained,
     files: Files,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -79,13 +78,13 @@ pub(crate) fn convert(
         ))
         .hint(format!("leave {flag} out")));
     }
-    let network = source.network();
+    let network = trained.network();
     let mode = Mode::Exact(QuantizeOptions {
         steps: args.steps.unwrap_or(STEPS),
         weight_bits: args.weight_bits.unwrap_or(WEIGHT_BITS),
         max_count: args.max_count.unwrap_or(QuantizeOptions::exact().max_count),
         target: args.target(),
-        dt: source.dt().unwrap_or(1.0),
+        dt: trained.dt().unwrap_or(1.0),
         ..QuantizeOptions::exact()
     });
     let limit = args.calibration_samples.map_or(CALIBRATED, |n| n as usize);
@@ -99,13 +98,13 @@ pub(crate) fn convert(
                     let shape = Inputs::shape(network, 0).unwrap_or_default();
                     inputs::counted(events.evenly(limit), &shape, args.bin)?
                 }
-                None => source.scaled(data::load(path)?, &args.data, 0),
+                None => scaled(trained, data::load(path)?, &args.data, 0),
             };
             Some((path, set.evenly(limit)))
         }
     };
     if let Some((path, set)) = &samples {
-        let over_time = source.over_time(set, 0);
+        let over_time = trained.over_time(set, 0);
         Inputs::new(network, std::slice::from_ref(set), over_time)
             .map_err(|e| Failure::new(format!("{path}: {e}")))?;
         suspicion::of_calibration(set, false).iter().for_each(warn);
@@ -116,13 +115,13 @@ pub(crate) fn convert(
         );
     }
     match &samples {
-        Some((path, set)) if source.over_time(set, 0) && args.steps.is_some() => {
+        Some((path, set)) if trained.over_time(set, 0) && args.steps.is_some() => {
             return Err(Failure::new(format!(
                 "--steps says how long a sample without time is shown, and those of {path} have an axis of time"
             ))
             .hint("leave --steps out"));
         }
-        Some((path, set)) if !source.over_time(set, 0) && args.steps.is_none() => {
+        Some((path, set)) if !trained.over_time(set, 0) && args.steps.is_none() => {
             note(format_args!(
                 "the samples of {path} have no axis of time: each is shown for {STEPS} steps; --steps says else"
             ))
@@ -147,7 +146,7 @@ pub(crate) fn convert(
     let comparison = match &samples {
         Some((_, set)) => {
             let steps = args.steps.unwrap_or(STEPS);
-            Some(compared(source, &deployment.image.image(), set, steps)?)
+            Some(compared(trained, &deployment.image.image(), set, steps)?)
         }
         None => None,
     };
@@ -156,18 +155,18 @@ pub(crate) fn convert(
 
 /// Compares the network in floats and its image.
 fn compared(
-    source: &Source,
+    trained: &Trained,
     image: &Image<'_>,
     set: &DataSet,
     steps: u16,
 ) -> Result<Comparison, Failure> {
-    let network = source.network();
-    let over_time = source.over_time(set, 0);
+    let network = trained.network();
+    let over_time = trained.over_time(set, 0);
     let inputs = Inputs::new(network, std::slice::from_ref(set), over_time)?;
     let steps = inputs.steps().unwrap_or(usize::from(steps));
-    let readout = simulation::readout(source.network());
+    let readout = simulation::readout(trained.network());
     let options = SimulateOptions {
-        dt: source.dt().unwrap_or(1.0),
+        dt: trained.dt().unwrap_or(1.0),
         readout,
         ..SimulateOptions::default()
     };

@@ -4,12 +4,12 @@ use std::io::Write;
 
 use crate::keras::verify;
 use crate::text::escaped;
+use crate::trained::Trained;
 use serde::Serialize;
 
 use crate::cli::args::{TimeFlags, Verify};
 use crate::cli::diagnostics::Failure;
-use crate::cli::source::Source;
-use crate::cli::{inputs, progress};
+use crate::cli::{inputs, progress, source};
 
 /// Outcome of a comparison.
 #[derive(Serialize)]
@@ -33,11 +33,11 @@ struct OutputReport {
 }
 
 pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = Source::load(&args.model, &args.convert)?;
-    source.show_warnings();
-    let (model, conversion) = match &source {
-        Source::Keras(model, conversion) => (model, conversion),
-        Source::Nir(nir) => return super::nir::verify(args, nir, out),
+    let trained = source::load(&args.model, &args.convert)?;
+    source::show_warnings(&trained);
+    let (model, conversion) = match &trained {
+        Trained::Layers(layers) => (&layers.model, &layers.conversion),
+        Trained::Graph(reading) => return super::nir::verify(args, reading, out),
     };
     if args.trace.is_some() {
         return Err(Failure::new(
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     } else {
         let inputs = inputs::load(
             &args.data,
-            &source,
+            &trained,
             args.convert.temporal_model,
             (&TimeFlags::default(), None),
             &args.bytes,
