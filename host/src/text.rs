@@ -4,11 +4,18 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 /// `text` on one line: control characters, line breaks and marks of direction become `\u001b` and the like.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, "")
+}
+
+/// A path on one line.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    escaped(&path.to_string_lossy()).into_owned()
 }
 
 /// An error and its causes, each only if it says something new.

@@ -6,13 +6,17 @@ use thiserror::Error;
 
 use crate::advice::{Advice, Advised};
 use crate::data::{BYTE_SCALE, DataSet, Samples};
+use crate::file;
 use crate::keras::ShapeError;
 use crate::keras::convert::{Conversion, ConvertError, ConvertOptions};
-use crate::keras::import::ImportError;
+use crate::keras::import::{self, ImportError};
 use crate::keras::model::Model;
 use crate::network::{Head, Network};
 use crate::nir::{self, NirError, NirFile, Reading};
 use crate::onnx::{self, OnnxError};
+
+/// The most bytes of a pipe that are read: 2 GiB.
+const MAX_BYTES: u64 = 2 << 30;
 
 /// A format of trained networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +105,14 @@ pub enum LoadError {
     /// A NIR graph that cannot be read or converted.
     #[error(transparent)]
     Nir(#[from] NirError),
+    /// A pipe or a device that cannot be read.
+    #[error("{file}: cannot be read: {source}")]
+    Read {
+        /// The file, as the caller named it.
+        file: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// Shapes that a model's inputs cannot have.
     #[error("{file}: {source}")]
     Shapes {
@@ -142,6 +154,7 @@ impl Advised for LoadError {
             Self::Onnx(error) => error.advice(),
             Self::Convert { source, .. } => source.advice(),
             Self::Nir(_)
+            | Self::Read { .. }
             | Self::Shapes { .. }
             | Self::ForLayers { .. }
             | Self::ForGraphs { .. } => Vec::new(),
@@ -200,22 +213,27 @@ impl Trained {
     /// [`LoadError`], if it cannot be read or has no network, or an option is for other formats.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let file = path.display().to_string();
+        let name = path.display().to_string();
+        let about = path.metadata();
+        if about.is_ok_and(|about| !about.is_file() && !about.is_dir()) && options.config.is_none()
+        {
+            return Self::from_pipe(path, &name, options);
+        }
         if let Some(graph) = NirFile::open(path) {
-            return Self::of_graph(&file, graph.graph()?, options);
+            return Self::of_graph(&name, graph.graph()?, options);
         }
         let named = path.extension();
         let named = named.is_some_and(|end| end.eq_ignore_ascii_case("nir"));
         if !options.semantics.is_empty() && !named {
-            return Err(LoadError::ForGraphs { file });
+            return Err(LoadError::ForGraphs { file: name });
         }
         let read = || match &options.config {
             None if onnx::is_onnx(path) => {
                 let import = onnx::load(path, options.input_shapes.as_deref())?;
-                Self::of_layers(&file, Format::Onnx, import.model, import.remarks, options)
+                Self::of_layers(&name, Format::Onnx, import.model, import.remarks, options)
             }
-            None => Self::of_keras(&file, Model::load(path)?, options),
-            Some(config) => Self::of_keras(&file, Model::load_with_config(path, config)?, options),
+            None => Self::of_keras(&name, Model::load(path)?, options),
+            Some(config) => Self::of_keras(&name, Model::load_with_config(path, config)?, options),
         };
         let loaded = read();
         if loaded.is_err() && named {
@@ -223,6 +241,22 @@ impl Trained {
             nir::load(path)?;
         }
         loaded
+    }
+
+    /// Reads a pipe, of which nothing can be read twice.
+    fn from_pipe(path: &Path, name: &str, options: &LoadOptions) -> Result<Self, LoadError> {
+        // A device may have no end: of what is no model the start is enough.
+        let begins = |start: &[u8]| onnx::begins_onnx(start) || import::is_known(start);
+        let bytes = file::read_if(path, MAX_BYTES, begins).map_err(|source| LoadError::Read {
+            file: name.to_owned(),
+            source,
+        })?;
+        let format = match &bytes {
+            graph if nir::is_nir(graph) => Format::Nir,
+            onnx if onnx::begins_onnx(onnx) => Format::Onnx,
+            _ => Format::Keras,
+        };
+        Self::from_bytes(format, name, &bytes, options)
     }
 
     /// Reads a trained network from a file's content, whose format is known; `name` stands for the file in messages.

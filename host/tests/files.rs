@@ -302,6 +302,24 @@ fn a_key_is_never_overwritten_nor_half_a_pair_left() {
     fs::remove_file(&key).unwrap();
     succeeded(&tinyspike(&keygen));
 
+    // The public half stays, by whatever link the private one is named.
+    let (image, link) = (folder.at("image.tsp"), folder.at("link"));
+    succeeded(&convert(&project(MODEL), &image, &[]));
+    symlink(&key, &link).unwrap();
+    let kept = fs::read(&public).unwrap();
+    for named in [&key, &link] {
+        let sign = [
+            "sign",
+            path(&image),
+            "--key",
+            path(named),
+            "-o",
+            path(&public),
+        ];
+        refused(&tinyspike(&sign), &["would be overwritten"]);
+    }
+    assert_eq!(fs::read(&public).unwrap(), kept);
+
     // As OpenSSL reads it: PKCS#8, version 0, without the public half.
     let pem = fs::read_to_string(&key).unwrap();
     let base64 = pem.lines().nth(1).unwrap();
@@ -348,7 +366,12 @@ fn an_output_that_cannot_be_written_is_noticed_before_the_work() {
         let image = folder.at("image.tsp");
         let report = convert(&model, &image, &["--report", path(&output)]);
         refused(&report, &["cannot write", path(&output)]);
+        assert!(!text(&report.stderr).contains(".tinyspike"), "{report:?}");
     }
+    // A folder that is not there, and is not made.
+    let named = format!("{}/", folder.at("new").display());
+    let output = convert(&project(MODEL), Path::new(&named), &[]);
+    refused(&output, &["cannot write", "it is a folder"]);
     assert_eq!(folder.names(), [""; 0]);
 }
 
@@ -358,7 +381,13 @@ fn a_signal_leaves_no_temporary_file() {
     let (model, samples) = (project(MODEL), project(SAMPLES));
     let image = folder.at("image.tsp");
     let calibrated = ["--tune", "--calibration", path(&samples)];
-    for (name, signal) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+    for (name, signal) in [
+        ("TERM", 15),
+        ("INT", 2),
+        ("HUP", 1),
+        ("QUIT", 3),
+        ("USR1", 10),
+    ] {
         let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
             .args([
                 "convert",
@@ -368,6 +397,7 @@ fn a_signal_leaves_no_temporary_file() {
                 "--inference-only",
             ])
             .args(calibrated)
+            .current_dir(folder.0.path())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -381,7 +411,58 @@ fn a_signal_leaves_no_temporary_file() {
             .status();
         assert!(kill.unwrap().success());
         assert_eq!(process.wait().unwrap().signal(), Some(signal));
-        assert_eq!(folder.names(), [""; 0], "{name}");
+        let left = folder.names().into_iter();
+        // The system may leave a core.
+        let left: Vec<String> = left.filter(|name| !name.starts_with("core")).collect();
+        assert_eq!(left, [""; 0], "{name}");
+    }
+}
+
+/// A file that may not get so large is an error of writing, and leaves nothing.
+#[test]
+fn a_file_that_gets_too_large_is_an_error() {
+    let folder = Folder::new();
+    let image = folder.at("image.tsp");
+    let script = r#"ulimit -f 1 && exec "$0" convert "$1" -o "$2" --inference-only"#;
+    let output = shell(script, &[&project(MODEL), &image]);
+    refused(&output, &["cannot write", path(&image), "too large"]);
+    assert_eq!(folder.names(), [""; 0]);
+}
+
+/// Nobody may read what the tool says, and it does its work.
+#[test]
+fn messages_that_nobody_reads_stop_nothing() {
+    let folder = Folder::new();
+    for (name, into) in [("full", "2> /dev/full"), ("closed", "2>&-")] {
+        let image = folder.at(name);
+        let script = format!(r#""$0" convert "$1" -o "$2" --inference-only {into}"#);
+        succeeded(&shell(&script, &[&project(MODEL), &image]));
+        assert!(fs::metadata(&image).unwrap().len() > 1000, "{name}");
+        let script = format!(r#""$0" inspect "$1" {into}"#);
+        let output = shell(&script, &[&folder.at("nothing.keras")]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+    }
+}
+
+/// Neither paths nor wrong arguments forge a line or move the terminal.
+#[test]
+fn paths_and_arguments_do_not_move_the_terminal() {
+    let folder = Folder::new();
+    let image = folder.at("x\nerror: forged\u{1b}[2J");
+    let output = convert(&project(MODEL), &image, &[]);
+    succeeded(&output);
+    let key = folder.at("k\nerror: forged");
+    let pair = tinyspike(&["keygen", "-o", path(&key)]);
+    succeeded(&pair);
+    let signed = tinyspike(&["sign", path(&image), "--key", path(&key)]);
+    succeeded(&signed);
+    let wrong = tinyspike(&["boards", "x\r\u{202e}\u{1b}[2J", "--no-such-flag"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    for output in [output, pair, signed, wrong] {
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("\nerror: forged"), "{said}");
+        let moves = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!said.contains(moves), "{said:?}");
     }
 }
 
@@ -422,6 +503,13 @@ fn pipes_are_read() {
         &model,
         &["inspect", "/dev/stdin", "--inference-only"],
     ));
+    for file in [
+        "onnx/keras/mnist_small.onnx",
+        "nir/snntorch_watch_rleaky.nir",
+    ] {
+        let network = fs::read(project("tests/fixtures").join(file)).unwrap();
+        succeeded(&piped(&network, &["inspect", "/dev/stdin"]));
+    }
     let bytes = fs::read(&image).unwrap();
     succeeded(&piped(&bytes, &["verify-image", "/dev/stdin"]));
     let key = folder.at("key");

@@ -151,7 +151,10 @@ fn every_format_is_loaded_by_its_content() {
     let fixtures = "../tests/fixtures";
     for (file, format) in [
         ("demo/mnist_small.keras".to_owned(), Format::Keras),
-        (format!("{fixtures}/onnx/keras/mnist_small.onnx"), Format::Onnx),
+        (
+            format!("{fixtures}/onnx/keras/mnist_small.onnx"),
+            Format::Onnx,
+        ),
         (
             format!("{fixtures}/nir/snntorch_watch_rleaky.nir"),
             Format::Nir,

@@ -596,3 +596,74 @@ fn absurd_chips_are_listed_and_refused() {
         }
     }
 }
+
+/// Names of any length, and more chips than anybody has: listed in a short time, or refused with their number.
+#[test]
+fn long_names_and_many_chips_are_listed_or_refused() {
+    let folder = Folder::new();
+    let text = Machine::Mps2An386.chip_description().unwrap();
+    let chips = |description: &str, search: &str| {
+        let file = folder.file("chips.yaml", description.as_bytes());
+        tinyspike(&["chips", search, "--chip-description", &file])
+    };
+    let long = "A".repeat(100_000);
+    for name in ["MPS2_AN386", "MPS2 AN386"] {
+        assert!(text.contains(name));
+        let output = chips(&text.replace(name, &long), "AAAA");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{name}: {stderr}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&long));
+    }
+    let (begin, end) = (
+        text.find("- name: MPS2_AN386").unwrap(),
+        text.find("\nflash_algorithms:").unwrap() + 1,
+    );
+    let many = |count: usize| {
+        let variants = (0..count).map(|at| text[begin..end].replace("AN386", &format!("V{at}")));
+        let variants: String = variants.collect();
+        [&text[..begin], &variants, &text[end..]].concat()
+    };
+    let output = chips(&many(1024), "MPS2");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("MPS2_V1023 "));
+    refused(&chips(&many(20_000), "MPS2"), "20000 chips");
+}
+
+/// What no image can hold is refused before it is lowered.
+#[test]
+fn networks_that_no_image_holds_are_refused_soon() {
+    let mut config = String::from(
+        r#"{"class_name": "Sequential", "config": {"name": "long", "layers": [
+        {"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [null, 4]}}"#,
+    );
+    for layer in 0..20_000 {
+        let activation = r#"{"class_name": "ReLU", "config": {"name": "relu"#;
+        write!(config, ", {activation}_{layer}\"}}}}").unwrap();
+    }
+    config += "]}}";
+    let folder = Folder::new();
+    let weights = bundled("models/mnist_small.keras").1;
+    let model = folder.file("long.keras", &archive(&config, &weights));
+    let image = folder.0.path().join("image.tsp");
+    let output = tinyspike(&["convert", &model, "-o", image.to_str().unwrap()]);
+    refused(&output, "20000 ensembles, an image holds at most 128");
+    assert!(!image.exists());
+}
+
+/// Where the system gives neither memory nor threads, the tool says so if it can say anything.
+#[test]
+fn little_memory_is_no_panic() {
+    let folder = Folder::new();
+    let tool = Path::new(env!("CARGO_BIN_EXE_tinyspike"));
+    let model = project("models/mnist_mlp.keras");
+    let image = folder.0.path().join("image.tsp");
+    let args = ["convert", model.to_str().unwrap(), "-o"];
+    let args = [&args[..], &[image.to_str().unwrap(), "--inference-only"]].concat();
+    for memory in [20 << 10, 30 << 10, 40 << 10, 50 << 10, 70 << 10, 100 << 10] {
+        let output = within(memory, tool, &args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!stderr.contains("panicked"), "{memory}: {stderr}");
+        assert_ne!(output.status.code(), Some(101), "{memory}: {stderr}");
+        assert!(stderr.matches("error: ").count() <= 1, "{memory}: {stderr}");
+    }
+}

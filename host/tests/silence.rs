@@ -409,6 +409,68 @@ fn samples_that_say_nothing_are_named_before_a_search() {
     save(&zeros, &[1], vec![0.0; 120], None);
     let (_, said) = convert("sine.keras", &zeros, &image, &["--tune"]);
     assert!(said.contains("all values of the data are 0"), "{said}");
+
+    // Samples of one class, with labels and without.
+    let all = DataSet::load(project("data/mnist_calibration2k.npz")).unwrap();
+    let model = "../../../models/mnist_mlp.keras";
+    let values = all.to_floats();
+    let class = all.labels().unwrap()[0];
+    let own: Vec<f32> = (values.chunks(all.sample_size()).zip(all.labels().unwrap()))
+        .filter(|(_, label)| **label == class)
+        .flat_map(|(sample, _)| sample.to_vec())
+        .collect();
+    let count = own.len() / all.sample_size();
+    assert!(count >= 100);
+    let [labelled, bare] = ["labelled.npz", "bare.npz"].map(|name| folder.path().join(name));
+    let labels = NamedValues::I32(vec![class as i32; count]);
+    save(&labelled, all.shape(), own.clone(), Some(labels));
+    save(&bare, all.shape(), own, None);
+    for more in [&[][..], &["--tune"]] {
+        let (_, said) = convert(model, &labelled, &image, more);
+        let words = format!("all samples have the label {class}");
+        assert!(said.contains(&words), "{more:?}: {said}");
+    }
+    let (_, said) = convert(model, &bare, &image, &["--tune"]);
+    assert!(said.contains("samples for class "), "{said}");
+    // Each sample three times.
+    let thrice = folder.path().join("thrice.npz");
+    let few: Vec<f32> = values
+        .chunks(all.sample_size())
+        .take(20)
+        .flatten()
+        .copied()
+        .collect();
+    save(&thrice, all.shape(), few.repeat(3), None);
+    let (_, said) = convert(model, &thrice, &image, &[]);
+    assert!(
+        said.contains("of 60 samples only 20 are distinct"),
+        "{said}"
+    );
+}
+
+/// Data in other units than those of calibration, both ways.
+#[test]
+fn data_on_another_scale_is_named() {
+    let folder = TempDir::new().unwrap();
+    let [own, small, large, image] =
+        ["own.npz", "small.npz", "large.npz", "image.tsp"].map(|n| folder.path().join(n));
+    let scaled = |by: f32| period().iter().map(|x| x * by).collect();
+    save(&own, &[1], period(), None);
+    save(&small, &[1], scaled(1.0 / 255.0), None);
+    save(&large, &[1], scaled(255.0), None);
+    convert("sine.keras", &own, &image, &[]);
+    let said = |data: &Path| emulate(&image, data, &[]).1;
+    assert_eq!(said(&own), "");
+    assert!(
+        said(&small).contains("which is little of the range"),
+        "{}",
+        said(&small)
+    );
+    assert!(
+        said(&large).contains("lie outside the range"),
+        "{}",
+        said(&large)
+    );
 }
 
 #[test]
@@ -449,6 +511,18 @@ fn chips_that_cannot_hold_the_firmware_are_said_so() {
         let refused = chip(name)["refused"].to_string();
         assert!(refused.contains(reason), "{name}: {refused}");
     }
+    // A smaller image would not help, and is not what the plan asks for.
+    let folder = TempDir::new().unwrap();
+    let [own, image] = ["own.npz", "image.tsp"].map(|name| folder.path().join(name));
+    save(&own, &[1], period(), None);
+    convert("sine.keras", &own, &image, &["--target", "cortex-m0"]);
+    let plan = ["flash", path(&image), "--dry-run", "--chip", "STM32G031K8"];
+    let said = text(&tinyspike(&plan).stderr);
+    assert!(
+        said.contains("its RAM has 8192 bytes, and the firmware takes "),
+        "{said}"
+    );
+    assert!(!said.contains("--max-ram"), "{said}");
     // Sectors of 64 KiB leave one for images.
     assert_eq!(chip("STM32F401CB")["refused"], Value::Null);
 }

@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
 use tinyspike::data::{DataSet, suspicion};
-use tinyspike::deploy::{CALIBRATED, COMPARED, DeployOptions, Deployment, TUNED};
+use tinyspike::deploy::{CALIBRATED, COMPARED, DeployOptions, TUNED};
 use tinyspike::inputs::Inputs;
 use tinyspike::inspect::listing;
 use tinyspike::keras::Verification;
@@ -411,7 +411,7 @@ fn deploy(
     let few = set.as_ref().map(|set| set.evenly(COMPARED));
     match &set {
         Some(set) => {
-            let signs = suspicion::of_calibration(set, options.is_tuned());
+            let signs = suspicion::of_calibration(set);
             warnings.extend(signs.iter().map(ToString::to_string));
         }
         None if matches!(trained, Trained::Graph(_)) => warnings.push(
@@ -445,7 +445,8 @@ fn deploy(
         ));
     }
     if let (Some(few), true) = (&few, layers) {
-        warnings.extend(signs(&deployment, few));
+        let signs = deployment.suspicions(few);
+        warnings.extend(signs.iter().map(ToString::to_string));
     }
     for output in &deployment.graph.outputs {
         if let Some(head) = output.left_out {
@@ -466,21 +467,6 @@ fn deploy(
         warnings,
     };
     Ok((Image::new(deployment.image), made))
-}
-
-/// Signs that samples are not what a network was made for.
-fn signs(deployment: &Deployment, few: &DataSet) -> Vec<String> {
-    let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
-    let mut signs: Vec<_> = suspicion::of_targets(few.targets(), outputs)
-        .into_iter()
-        .collect();
-    signs.extend(suspicion::of_inputs(
-        few,
-        &deployment.graph,
-        &deployment.integers,
-    ));
-    signs.extend(deployment.saturated(few));
-    signs.iter().map(ToString::to_string).collect()
 }
 
 /// A Python function that runs candidates.

@@ -1,4 +1,4 @@
-//! `cargo xtask firmware`: builds the board binaries, and engine and application for every supported core. The application
+//! `cargo xtask firmware`: builds the board binaries, and application and example for every supported core. The application
 //! must take as much flash as plans reserve for it, and little less.
 
 use std::collections::BTreeMap;
@@ -19,9 +19,8 @@ pub(crate) fn build() -> Result<(), Failure> {
     applications()?;
     for target in ALL_TARGETS {
         let toolchain = find(target)?;
-        library(toolchain.cargo("build", target))?;
         if target == THUMBV8M_MAIN {
-            // Without the DSP extension.
+            // The engine without the DSP extension, which nothing else has.
             library(toolchain.plain_cargo("build", target))?;
         }
         let example = firmware::embed(&toolchain, target)?;

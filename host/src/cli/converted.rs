@@ -21,6 +21,7 @@ use crate::cli::args::Convert;
 use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::input_files;
 use crate::cli::outputs::Output;
+use crate::text::shown;
 
 /// Output of `--json`.
 #[derive(Serialize)]
@@ -90,7 +91,7 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
     writeln!(
         out,
         "{}: {}",
-        args.output.display(),
+        shown(&args.output),
         summary(&deployment.image.image())
     )?;
     if let Some(board) = args.board {
@@ -101,7 +102,7 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
         writeln!(
             out,
             "next: tinyspike emulate {} --data FILE",
-            args.output.display()
+            shown(&args.output)
         )?;
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! Errors as a person reads them: one paragraph, and what to do.
 
-#![expect(clippy::print_stderr, reason = "the tool talks to its user here")]
-
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::advice::{Advice, Advised};
@@ -85,18 +83,30 @@ pub(crate) fn report(failure: &Failure) -> u8 {
     if failure.unheard {
         return 0;
     }
-    eprintln!("error: {}", paragraph(&failure.message));
+    say("error", &failure.message);
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {}", paragraph(hint));
+        say("hint", hint);
     }
     1
 }
 
+/// Prints on the error stream. Nobody may be there to read it, which is no reason to stop.
+fn say(what: &str, text: &str) {
+    let _ = writeln!(io::stderr(), "{what}: {}", paragraph(text));
+}
+
 /// Says that there is no memory of so many bytes, without taking any.
 pub(crate) fn no_memory(bytes: usize) {
-    eprintln!("error: the system has no {bytes} bytes of memory left for this command");
-    eprintln!(
-        "hint: end other programs, raise the limit (ulimit -v), or give it less: fewer samples with --limit or --calibration-samples"
+    // Several threads may find that out.
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let _ = writeln!(
+        io::stderr(),
+        "error: the system has no {bytes} bytes of memory left for this command\n\
+         hint: end other programs, raise the limit (ulimit -v), or give it less: fewer samples with --limit or \
+         --calibration-samples"
     );
 }
 
@@ -118,7 +128,7 @@ pub(crate) fn warn(message: impl std::fmt::Display) {
     if is_quiet() {
         return;
     }
-    eprintln!("warning: {}", paragraph(&message.to_string()));
+    say("warning", &message.to_string());
 }
 
 /// Prints a note for the user on the error stream.
@@ -126,5 +136,5 @@ pub(crate) fn note(message: impl std::fmt::Display) {
     if is_quiet() {
         return;
     }
-    eprintln!("note: {}", paragraph(&message.to_string()));
+    say("note", &message.to_string());
 }

@@ -205,7 +205,7 @@ fn labels<'i>(image: &'i Image<'_>) -> Vec<&'i str> {
 pub(crate) fn show_measure(judge: Option<&Judge<'_>>, last: Option<Head>) {
     if last != Some(Head::Sigmoid) && judge.is_some_and(|judge| judge.sides().is_some()) {
         note(
-            "y has two values only, taken for labels: the accuracy counts outputs on the right side of 0. \
+            "y has no more than two values, taken for labels: the accuracy counts outputs on the right side of 0. \
              --values takes them for values and shows errors",
         );
     }

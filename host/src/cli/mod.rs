@@ -21,7 +21,9 @@ mod several;
 mod source;
 mod warnings;
 
+use std::error::Error as _;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -43,13 +45,41 @@ pub fn main() -> ExitCode {
 ///
 /// Wrong arguments, `--help` and `--version` end the process, as does a debug probe that does not answer.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let args = args::Args::parse_from(args);
+    let args = match args::Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => wrong_arguments(&error),
+    };
     diagnostics::set_quiet(args.quiet);
+    if let Err(failure) = start_threads() {
+        return diagnostics::report(&failure);
+    }
     device::on_stall(|stall| stalled(&stall));
     let mut out = Plain::new(std::io::stdout().lock());
     match cmd::run(&args.command, &mut out) {
         Ok(()) => 0,
         Err(failure) => diagnostics::report(&failure),
+    }
+}
+
+/// Ends the program with what clap says: help, the version, or that arguments are wrong. Those may hold what moves the terminal.
+fn wrong_arguments(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        let _ = Plain::new(std::io::stderr()).write_all(error.to_string().as_bytes());
+    } else {
+        let _ = error.print();
+    }
+    std::process::exit(error.exit_code())
+}
+
+/// Starts the threads that work is divided among.
+fn start_threads() -> Result<(), Failure> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // In another program they may run already, which has no reason behind it.
+        Err(error) if error.source().is_some() => Err(Failure::new(format!(
+            "the system starts no threads for this command: {error}"
+        ))
+        .hint("end other programs, or raise the limits (ulimit -v, ulimit -u)")),
+        _ => Ok(()),
     }
 }
 

@@ -55,14 +55,20 @@ impl Output {
             Err(e) => return Err(failed(e)),
         };
         let target = resolve(path).map_err(failed)?;
-        if old.as_ref().is_some_and(Metadata::is_dir) {
+        if old.as_ref().is_some_and(Metadata::is_dir) || names_a_folder(path) {
             let folder = io::Error::new(io::ErrorKind::IsADirectory, "it is a folder");
             return Err(failed(folder));
         }
         apart(path, inputs)?;
         let sink = match &old {
             Some(old) if !old.is_file() || is_descriptor(&target) => {
-                Sink::InPlace(OpenOptions::new().append(true).open(path).map_err(failed)?)
+                let mut options = OpenOptions::new();
+                // A block device has an end already, behind which nothing can be written.
+                match is_block_device(old) {
+                    true => options.write(true),
+                    false => options.append(true),
+                };
+                Sink::InPlace(options.open(path).map_err(failed)?)
             }
             _ => {
                 if old.is_some() {
@@ -73,7 +79,8 @@ impl Output {
                         .map_err(failed)?;
                 }
                 Sink::Whole {
-                    temporary: Temporary::beside(&target, 0o666).map_err(failed)?,
+                    temporary: Temporary::beside(&target, 0o666)
+                        .map_err(|e| failed(without_name(&target, e)))?,
                     target,
                     old: Old::Replaced(old.map(Box::new)),
                 }
@@ -90,7 +97,8 @@ impl Output {
         if fs::symlink_metadata(path).is_ok() {
             return Err(unwritten(path, &io::ErrorKind::AlreadyExists.into()));
         }
-        let temporary = Temporary::beside(path, mode).map_err(|e| unwritten(path, &e))?;
+        let temporary =
+            Temporary::beside(path, mode).map_err(|e| unwritten(path, &without_name(path, e)))?;
         Ok(Self {
             path: path.to_owned(),
             sink: Sink::Whole {
@@ -181,6 +189,33 @@ fn in_place(mut file: File, fill: impl FnOnce(&mut File) -> io::Result<()>) -> i
     whole.rewind()?;
     io::copy(&mut whole, &mut file)?;
     file.flush()
+}
+
+/// The reason why there is no temporary file beside `target`, without that file's name, which says nothing to a user.
+fn without_name(target: &Path, error: io::Error) -> io::Error {
+    match (fs::metadata(folder(target)), error.raw_os_error()) {
+        (Err(reason), _) => reason,
+        (Ok(_), None) => error.kind().into(),
+        (Ok(_), Some(_)) => error,
+    }
+}
+
+/// Tells whether a path ends as only that of a folder does.
+fn names_a_folder(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    text.last()
+        .is_some_and(|&end| std::path::is_separator(end.into()))
+}
+
+#[cfg(unix)]
+fn is_block_device(about: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    about.file_type().is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_block_device(_: &Metadata) -> bool {
+    false
 }
 
 fn unwritten(path: &Path, error: &io::Error) -> Failure {
@@ -356,10 +391,11 @@ impl Drop for Temporary {
 #[cfg(unix)]
 mod signals {
     use std::io;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::{fs, thread};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+    use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
@@ -373,16 +409,18 @@ mod signals {
             return Ok(());
         }
         let ignored = ignored();
-        let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter();
+        // A file that gets too large is an error of writing, as a full disk is.
+        flag::register(SIGXFSZ, Arc::default())?;
+        let heeded = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2].into_iter();
         let heeded = heeded.filter(|signal| ignored >> (signal - 1) & 1 == 0);
         let mut signals = Signals::new(heeded)?;
-        thread::spawn(move || {
+        let remove = move || {
             for signal in signals.forever() {
                 let _all = super::remove_temporaries();
                 let _ = emulate_default_handler(signal);
             }
-        });
-        Ok(())
+        };
+        thread::Builder::new().spawn(remove).map(drop)
     }
 
     /// Signals that are ignored from the start, as `nohup` has it: a bit for each. Only Linux tells.

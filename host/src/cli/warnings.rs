@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::convert::Warning;
+use crate::data::suspicion::Suspicion;
 
 use crate::cli::diagnostics::warn;
 
@@ -10,6 +11,14 @@ use crate::cli::diagnostics::warn;
 /// cannot hold.
 pub(crate) fn show(warnings: &[Warning], deploys: bool) {
     words(warnings, deploys).iter().for_each(warn);
+}
+
+/// Prints a sign that data is not what a network was made for, with the flag that helps.
+pub(crate) fn suspicious(sign: &Suspicion) {
+    match sign {
+        Suspicion::Saturated { .. } => warn(format_args!("{sign}: convert with --max-count 255")),
+        _ => warn(sign),
+    }
 }
 
 fn words(warnings: &[Warning], deploys: bool) -> Vec<String> {

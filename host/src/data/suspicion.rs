@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::set::{DataSet, Sample, Samples, Targets};
-use tinyspike_shared::image::Neuron;
+use tinyspike_shared::image::{LeftOut, Neuron};
 
 use crate::assemble::Image;
 use crate::emulate::{Run, channels};
@@ -36,6 +36,27 @@ pub enum Suspicion {
     OneClass {
         /// The class.
         label: u32,
+    },
+    /// All samples get one class, whatever their labels are.
+    Alike {
+        /// The class.
+        class: usize,
+        /// Number of samples.
+        samples: usize,
+    },
+    /// Values that use little of an input's range.
+    Small {
+        /// The input.
+        input: String,
+        /// The least and the largest value of the data.
+        found: [f32; 2],
+        /// The range that the image was made for.
+        range: [f32; 2],
+    },
+    /// Whole numbers beside an output whose classes are 0 and 1.
+    NotBinary {
+        /// The largest.
+        largest: u32,
     },
     /// Labels that no output has.
     Labels {
@@ -112,7 +133,26 @@ impl fmt::Display for Suspicion {
             ),
             Self::OneClass { label } => write!(
                 f,
-                "all samples have the label {label}: their accuracy says nothing about other classes"
+                "all samples have the label {label}: their ranges and their accuracy say nothing about other classes"
+            ),
+            Self::Alike { class, samples } => write!(
+                f,
+                "the image takes all of {samples} samples for class {class}: they are of one class, or not what the network was \
+                 trained on. Ranges and accuracy say nothing about other classes"
+            ),
+            Self::Small {
+                input,
+                found: [least, largest],
+                range: [from, to],
+            } => write!(
+                f,
+                "all values of the input {input:?} lie between {least:.4} and {largest:.4}, which is little of the range \
+                 {from:.4} to {to:.4} that the image was made for: is the data scaled as the calibration data was?"
+            ),
+            Self::NotBinary { largest } => write!(
+                f,
+                "y has whole numbers up to {largest}, and the output is a sigmoid, whose classes are 0 and 1: they are taken \
+                 for values, of which the error is shown"
             ),
             Self::Labels {
                 count,
@@ -216,11 +256,9 @@ impl Watch {
         }
     }
 
-    /// Signs that the samples cannot stand for what a network will see. Labels count if the accuracy is to be kept.
+    /// Signs that the samples cannot stand for what a network will see.
     #[must_use]
-    pub fn found(&self, by_accuracy: bool) -> Vec<Suspicion> {
-        /// Fewer samples may well be alike.
-        const FEW: usize = 8;
+    pub fn found(&self) -> Vec<Suspicion> {
         let (samples, distinct) = (self.samples, self.distinct.len());
         let mut found = Vec::new();
         match self.constant {
@@ -230,7 +268,7 @@ impl Watch {
             }
             _ => {}
         }
-        if let Some(label) = self.class.filter(|_| by_accuracy && samples >= FEW) {
+        if let Some(label) = self.class.filter(|_| samples >= FEW) {
             found.push(Suspicion::OneClass { label });
         }
         found
@@ -243,10 +281,10 @@ fn all_same<T: PartialEq>(values: &[T]) -> bool {
 
 /// Signs that samples cannot stand for what a network will see, as [`Watch::found`].
 #[must_use]
-pub fn of_calibration(data: &DataSet, by_accuracy: bool) -> Vec<Suspicion> {
+pub fn of_calibration(data: &DataSet) -> Vec<Suspicion> {
     let mut watch = Watch::default();
     watch.add(data);
-    watch.found(by_accuracy)
+    watch.found()
 }
 
 /// Signs that targets are not those of a network with so many outputs.
@@ -267,6 +305,21 @@ pub fn of_targets(targets: Option<&Targets>, outputs: usize) -> Option<Suspicion
         largest,
         outputs,
     })
+}
+
+/// A sign that whole numbers are no classes of an image that ends in a sigmoid.
+pub(crate) fn of_binary(targets: Option<&Targets>, image: &Image<'_>) -> Option<Suspicion> {
+    let output = image.description().outputs.first()?;
+    let Targets::Classes(labels) = targets? else {
+        return None;
+    };
+    let largest = labels
+        .iter()
+        .copied()
+        .max()
+        .filter(|&largest| largest > 1)?;
+    let sigmoid = output.size == 1 && output.left_out == LeftOut::Sigmoid;
+    sigmoid.then_some(Suspicion::NotBinary { largest })
 }
 
 /// Signs that spikes end in the middle of a network.
@@ -378,6 +431,13 @@ pub fn of_run(image: &Image<'_>, run: &Run) -> Vec<Suspicion> {
 /// The share of an input's range up to which bytes that use no more of it are taken for too small.
 const UNUSED: f64 = 0.1;
 
+/// The share of an input's range that data uses at least, if it is scaled as the calibration data was: a twentieth is less than
+/// any change of units leaves.
+const LITTLE: f64 = 0.05;
+
+/// Fewer samples say little.
+const FEW: usize = 8;
+
 /// One value in so many may lie outside a range by this share of it: samples that calibrated it were others.
 const RARE: usize = 100;
 const SLIGHT: f64 = 0.02;
@@ -417,6 +477,7 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
     let mut found: Vec<Suspicion> = of_targets(data.targets(), outputs).into_iter().collect();
+    found.extend(of_binary(data.targets(), image));
     let mut start = 0;
     let step: usize = network.inputs.iter().map(|i| i.size as usize).sum();
     let steps = data.sample_size() / step.max(1);
@@ -453,6 +514,28 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
                 let beyond = (from - f64::from(*least)).max(f64::from(*largest) - to);
                 beyond / (to - from)
             });
+        // The largest share of its range that a channel uses.
+        let used = seen.iter().zip(&channels).map(|((ends, _), channel)| {
+            let range = [0, input.max].map(|byte| channel.value(byte));
+            let largest = |[a, b]: [f64; 2]| a.abs().max(b.abs());
+            largest(ends.map(f64::from)) / largest(range)
+        });
+        if data.len() * steps >= FEW && used.fold(0.0, f64::max) < LITTLE {
+            let all = seen.iter().map(|(ends, _)| *ends);
+            let all = all.reduce(|[a, b], [c, d]| [a.min(c), b.max(d)]);
+            let ranges = channels
+                .iter()
+                .map(|c| [0, input.max].map(|byte| c.value(byte) as f32));
+            let range = ranges.reduce(|[a, b], [c, d]| [a.min(c), b.max(d)]);
+            if let (Some(found_ends), Some(range)) = (all, range) {
+                found.push(Suspicion::Small {
+                    input: network.input_label(at).to_owned(),
+                    found: found_ends,
+                    range,
+                });
+            }
+            continue;
+        }
         let Some((worst, beyond)) = beyond.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
             continue;
         };
@@ -484,21 +567,21 @@ mod tests {
     fn calibration_that_says_nothing_is_named() {
         let zeros = set(Samples::U8(vec![0; 40]), 4, None);
         let constant = Suspicion::Constant { value: 0.0 };
-        assert_eq!(of_calibration(&zeros, false), [constant]);
+        assert_eq!(of_calibration(&zeros), [constant]);
         // Two samples, five times each.
         let twice = set(Samples::F32([1.0, 2.0, 3.0, 4.0].repeat(5)), 2, None);
         let repeated = Suspicion::Repeated {
             samples: 10,
             distinct: 2,
         };
-        assert_eq!(of_calibration(&twice, false), [repeated]);
+        assert_eq!(of_calibration(&twice), [repeated]);
         // Seen in parts, samples say the same as at once.
         let mut watch = Watch::default();
         for value in [1.0, 1.0, 2.0, 1.0, 1.0] {
             watch.add(&set(Samples::F32(vec![value; 4]), 2, Some(vec![7; 2])));
         }
         assert_eq!(
-            watch.found(true),
+            watch.found(),
             [
                 Suspicion::Repeated {
                     samples: 10,
@@ -510,12 +593,12 @@ mod tests {
     }
 
     #[test]
-    fn one_class_matters_if_accuracy_is_kept() {
+    fn one_class_is_named() {
         let values: Vec<f32> = (0..20u8).map(f32::from).collect();
-        let one = set(Samples::F32(values), 2, Some(vec![3; 10]));
-        assert_eq!(of_calibration(&one, false), []);
+        let of = |labels: Vec<u32>| set(Samples::F32(values.clone()), 2, Some(labels));
         let expected = Suspicion::OneClass { label: 3 };
-        assert_eq!(of_calibration(&one, true), [expected]);
+        assert_eq!(of_calibration(&of(vec![3; 10])), [expected]);
+        assert_eq!(of_calibration(&of([vec![3; 9], vec![2]].concat())), []);
     }
 
     #[test]
@@ -547,7 +630,7 @@ mod tests {
         let values: Vec<u8> = (0..80).collect();
         let labels = (0..20).map(|i| i % 3).collect();
         let data = set(Samples::U8(values), 4, Some(labels));
-        assert_eq!(of_calibration(&data, true), []);
+        assert_eq!(of_calibration(&data), []);
         assert_eq!(of_targets(data.targets(), 3), None);
     }
 }

@@ -6,7 +6,7 @@ mod temporal;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::assemble::assemble;
+use crate::assemble::{AssembleError, MAX_CONNECTIONS, MAX_ENSEMBLES, assemble};
 use crate::balance::{balance, level};
 use crate::calibrate::{
     self, Blocks, CalibrateError, Calibration, bounds_from_weights, calibrate_blocks,
@@ -23,7 +23,7 @@ use crate::image::ImageBuf;
 use crate::integers;
 use crate::integrate::integrate_and_fire;
 use crate::lower::{LowerError, first_voltages, lower, lower_apart};
-use crate::network::Network;
+use crate::network::{Head, Network};
 use crate::quantize::{QuantizeOptions, WEIGHT_BITS, quantize};
 use crate::report::{Budgets, Report, report};
 use crate::split::split;
@@ -243,7 +243,54 @@ impl Network {
 /// Samples on which spikes of exact images are counted.
 const COUNTED: usize = 32;
 
+/// Fewer samples may well be of one class.
+const FEW: usize = 8;
+
 impl Deployment {
+    /// Signs that samples are not what the network was made for: by their targets, their units, and what the image makes of
+    /// some of them.
+    #[must_use]
+    pub fn suspicions(&self, few: &DataSet) -> Vec<Suspicion> {
+        let outputs = self.graph.outputs.first().map_or(0, |o| o.bias.len());
+        let targets = suspicion::of_targets(few.targets(), outputs);
+        let mut found: Vec<Suspicion> = targets.into_iter().collect();
+        let inputs = suspicion::of_inputs(few, &self.graph, &self.integers);
+        found.extend(inputs);
+        found.extend(suspicion::of_binary(few.targets(), &self.image.image()));
+        found.extend(self.saturated(few));
+        found.extend(self.alike(few));
+        found
+    }
+
+    /// The one class that all of some samples get, if the network decides between classes.
+    fn alike(&self, few: &DataSet) -> Option<Suspicion> {
+        let output = self.graph.outputs.first()?;
+        let decides = self.tuning.is_some() || output.left_out == Some(Head::Softmax);
+        // Targets may be values, and labels of one class are named already.
+        let told = match few.labels() {
+            Some(labels) => labels.iter().all(|label| Some(label) == labels.first()),
+            None => few.targets().is_some(),
+        };
+        if !decides || told || output.bias.len() < 2 || few.len() < FEW {
+            return None;
+        }
+        let some = few.evenly(COUNTED);
+        let image = self.image.image();
+        let options = EmulateOptions::default();
+        let run = emulate::run(&image, &some, 0..some.len(), &options, &|_| ()).ok()?;
+        let mut classes = run
+            .trials
+            .iter()
+            .map(|trial| trial.mean.or(trial.leads.last().map(|lead| lead.class)));
+        let class = classes.next()??;
+        classes
+            .all(|other| other == Some(class))
+            .then(|| Suspicion::Alike {
+                class,
+                samples: some.len(),
+            })
+    }
+
     /// Neurons of an exact image that have more spikes in a step than it counts, on the first of these samples.
     #[must_use]
     pub fn saturated(&self, few: &DataSet) -> Vec<Suspicion> {
@@ -266,11 +313,31 @@ struct Made {
     tuning: Option<Tuning>,
 }
 
+/// Refuses networks that no pass could make small enough: to find that out by lowering takes time with their square.
+fn check_size(network: &Network) -> Result<(), AssembleError> {
+    // The last is how many become one, at most.
+    for (what, found, limit, fused) in [
+        ("ensembles", network.ensembles.len(), MAX_ENSEMBLES, 16),
+        (
+            "connections",
+            network.connections.len(),
+            MAX_CONNECTIONS,
+            256,
+        ),
+    ] {
+        if found > limit * fused {
+            return Err(AssembleError::TooMany { what, found, limit });
+        }
+    }
+    Ok(())
+}
+
 /// Makes an image of a network.
 ///
 /// # Errors
 /// [`DeployError`]: the first stage that fails.
 pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployment, DeployError> {
+    check_size(network)?;
     let lowered = match options.mode.as_ref() {
         // An exact network has no neurons that NengoDL does not have.
         Mode::Exact(_) => lower(network)?,

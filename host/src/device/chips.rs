@@ -13,6 +13,8 @@ use crate::file;
 
 /// No chip description has more bytes.
 const MAX_DESCRIPTION: u64 = 16 << 20;
+/// No chip description has more chips; the largest of probe-rs's own has 219.
+const MAX_VARIANTS: usize = 1024;
 
 /// The chips that probe-rs knows, and those of added descriptions.
 pub struct Chips {
@@ -68,13 +70,24 @@ impl Chips {
     /// # Errors
     /// [`ChipError`], if it is no description.
     pub fn add_yaml(&mut self, name: impl AsRef<Path>, text: &str) -> Result<(), ChipError> {
-        match self.registry.add_target_family_from_yaml(text) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(ChipError::Description {
-                path: name.as_ref().to_owned(),
-                source: Box::new(source),
-            }),
+        let failed = |source| ChipError::Description {
+            path: name.as_ref().to_owned(),
+            source,
+        };
+        let family = self.registry.add_target_family_from_yaml(text);
+        let family = family.map_err(|e| failed(Box::new(e)))?;
+        let mut families = self.registry.families().iter();
+        let count = families.find(|f| f.name == family);
+        let count = count.map_or(0, |family| family.variants.len());
+        if count > MAX_VARIANTS {
+            return Err(failed(
+                format!(
+                    "it has {count} chips, and at most {MAX_VARIANTS} are read: leave out others"
+                )
+                .into(),
+            ));
         }
+        Ok(())
     }
 
     /// The Cortex-M chips whose name, or that of a package or of the family, contains `text`, in any
@@ -83,10 +96,15 @@ impl Chips {
     pub fn search(&self, text: &str) -> Vec<Summary> {
         let wanted = text.to_lowercase();
         let mut found = Vec::new();
+        let mut last: Option<(&ChipFamily, ChipFamily)> = None;
         for (family, chip) in self.cortex_m() {
             let family_fits = || family.name.to_lowercase().contains(&wanted);
             if chip.package_variants().any(|name| contains(name, &wanted)) || family_fits() {
-                found.push(self.summary(family, chip));
+                let (_, bare) = match last.take() {
+                    Some(same) if std::ptr::eq(same.0, family) => last.insert(same),
+                    _ => last.insert((family, without_chips(family))),
+                };
+                found.push(summary(bare, chip));
             }
         }
         found
@@ -155,28 +173,39 @@ impl Chips {
             chips.map(move |chip| (family, chip))
         })
     }
+}
 
-    fn summary(&self, family: &ChipFamily, chip: &Variant) -> Summary {
-        let found = self
-            .registry
-            .get_target_by_name(&chip.name)
-            .map_err(|_| ChipError::Unknown {
-                name: chip.name.clone(),
-                suggestions: Vec::new(),
-            })
-            .and_then(|target| Chip::new(target, family.name.clone()));
-        match found {
-            Ok(chip) => chip.summary(),
-            Err(error) => Summary {
-                name: chip.name.clone(),
-                family: family.name.clone(),
-                core: None,
-                flash: 0,
-                ram: 0,
-                flash_algorithm: !chip.flash_algorithms.is_empty(),
-                refused: Some(error.to_string()),
-            },
-        }
+/// A family without its chips.
+fn without_chips(family: &ChipFamily) -> ChipFamily {
+    let mut bare = family.clone();
+    bare.variants.clear();
+    bare
+}
+
+/// The line of a chip of a family, of which no other chip is looked at: probe-rs goes through all that it knows for each name.
+fn summary(bare: &ChipFamily, chip: &Variant) -> Summary {
+    let mut alone = bare.clone();
+    alone.variants.push(chip.clone());
+    let mut registry = Registry::new();
+    let target = registry.add_target_family(alone);
+    let found = target
+        .and_then(|_| registry.get_target_by_name(&chip.name))
+        .map_err(|_| ChipError::Unknown {
+            name: chip.name.clone(),
+            suggestions: Vec::new(),
+        })
+        .and_then(|target| Chip::new(target, bare.name.clone()));
+    match found {
+        Ok(chip) => chip.summary(),
+        Err(error) => Summary {
+            name: chip.name.clone(),
+            family: bare.name.clone(),
+            core: None,
+            flash: 0,
+            ram: 0,
+            flash_algorithm: !chip.flash_algorithms.is_empty(),
+            refused: Some(error.to_string()),
+        },
     }
 }
 

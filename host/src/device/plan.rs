@@ -16,7 +16,8 @@ use super::boards::Board;
 use super::chip::Chip;
 use super::firmware::{Firmware, FirmwareError, Segment};
 use super::memory::{
-    Layout, LayoutError, LayoutOptions, MemoryMap, Region, Second, Slots, firmware_bytes,
+    Layout, LayoutError, LayoutOptions, MemoryError, MemoryMap, Region, Second, Slots,
+    firmware_bytes, firmware_ram,
 };
 use super::processor::Processor;
 use crate::advice::{Advice, Advised};
@@ -296,6 +297,14 @@ impl Plan {
         options: &PlanOptions,
     ) -> Result<Self, PlanError> {
         let map = chip.memory_map()?;
+        // No image is small enough if our own firmware is too large.
+        let (ram, needed) = (map.ram.len, firmware_ram(chip.processor().target()));
+        if firmware.is_none() && ram < needed {
+            return Err(PlanError::Layout(LayoutError {
+                chip: chip.name().to_owned(),
+                source: MemoryError::LittleRam { ram, needed },
+            }));
+        }
         let layout = match firmware {
             None => Layout::divide(chip, &map, &options.layout)?,
             Some(firmware) => divide_for(chip, &map, firmware, &options.layout)?,

@@ -56,7 +56,7 @@ impl<W: Write> Stream<W> {
     /// Joins a stream's two directions. A thread reads, until the stream ends or this is dropped.
     pub fn new(mut reader: impl Read + Send + 'static, outgoing: W) -> Self {
         let (send, incoming) = sync_channel(PIECES);
-        std::thread::spawn(move || {
+        let read = move || {
             let mut bytes = [0; 1024];
             loop {
                 let read = match reader.read(&mut bytes) {
@@ -70,7 +70,9 @@ impl<W: Write> Stream<W> {
                     return;
                 }
             }
-        });
+        };
+        // Without a thread the stream ends at once.
+        let _ = std::thread::Builder::new().spawn(read);
         Self {
             incoming,
             left: VecDeque::new(),

@@ -113,11 +113,13 @@ impl Watch {
             }),
             ended: Condvar::new(),
         });
-        thread::spawn({
+        let watch = {
             let watched = Arc::clone(&watched);
             move || watched.wait(&*handler)
-        });
-        Self(Some(watched))
+        };
+        // Without a thread nobody watches.
+        let started = thread::Builder::new().spawn(watch);
+        Self(started.is_ok().then_some(watched))
     }
 
     /// A sign of life: the time starts again.

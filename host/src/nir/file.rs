@@ -70,6 +70,12 @@ impl NirFile {
     }
 }
 
+/// Tells whether a file's content is HDF5 with a graph of NIR in it.
+pub(crate) fn is_nir(bytes: &[u8]) -> bool {
+    bytes.starts_with(file::HDF5)
+        && open(bytes.to_vec()).is_ok_and(|file| file.group("/node").is_ok())
+}
+
 /// Reads a file whole if it may be HDF5, else its start.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     file::read_if(path, MAX_FILE_BYTES, |start| start == file::HDF5)

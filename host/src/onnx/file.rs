@@ -23,8 +23,12 @@ pub fn is_onnx(path: &Path) -> bool {
         return false;
     }
     let named = (path.extension()).is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
-    let begins = |start: &[u8]| matches!(start, [8, 3..=20, 0x12 | 0x3a | 0x42, ..]);
-    named || file::read_if(path, MAX_FILE_BYTES, |_| false).is_ok_and(|start| begins(&start))
+    named || file::read_if(path, MAX_FILE_BYTES, |_| false).is_ok_and(|start| begins_onnx(&start))
+}
+
+/// Tells whether a file that begins so is taken for ONNX.
+pub(crate) const fn begins_onnx(start: &[u8]) -> bool {
+    matches!(start, [8, 3..=20, 0x12 | 0x3a | 0x42, ..])
 }
 
 /// Reads a model. `shapes` gives the inputs' shapes without the batch axis, for axes of unknown length.

@@ -16,5 +16,6 @@ mod proto;
 mod walk;
 
 pub use error::{OnnxError, Problem};
+pub(crate) use file::begins_onnx;
 pub use file::{is_onnx, load, load_bytes};
 pub use walk::Import;

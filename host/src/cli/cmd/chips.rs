@@ -9,6 +9,9 @@ use serde_json::json;
 use crate::cli::args::Chips;
 use crate::cli::diagnostics::{self, Failure};
 
+/// The widest column of names.
+const WIDEST: usize = 40;
+
 pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
     let mut chips = device::Chips::builtin();
     if let Some(path) = &args.chip_description {
@@ -27,11 +30,10 @@ pub(crate) fn run(args: &Chips, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
         return Ok(());
     }
+    // A description may have names of any length.
     let width = |of: fn(&Summary) -> &str, least: usize| {
-        found
-            .iter()
-            .map(|c| of(c).chars().count())
-            .fold(least, usize::max)
+        let lengths = found.iter().map(|c| of(c).chars().count());
+        lengths.fold(least, usize::max).min(WIDEST)
     };
     let (name, family) = (width(|c| &c.name, 4), width(|c| &c.family, 6));
     writeln!(

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
 use crate::compare::{Comparison, compare};
-use crate::data::suspicion::{self, Watch, of_calibration};
+use crate::data::suspicion::{Watch, of_calibration};
 use crate::data::{self, DataError, DataSet};
 use crate::deploy::{COMPARED, DeployOptions, Deployment, Mode, TUNED};
 use crate::forward::forward;
@@ -141,7 +141,7 @@ fn deploy(args: &Convert, trained: &Trained) -> Result<(Deployment, Option<DataS
     let names = inputs(trained.network());
     let tuned = matches!(mode, Mode::Tuned(_));
     let whole = |set: DataSet| -> (usize, Option<Box<dyn Blocks>>, Option<DataSet>) {
-        of_calibration(&set, tuned).iter().for_each(warn);
+        of_calibration(&set).iter().for_each(warn);
         let few = set.evenly(COMPARED);
         (set.len(), Some(Box::new(set)), Some(few))
     };
@@ -206,7 +206,7 @@ fn deploy(args: &Convert, trained: &Trained) -> Result<(Deployment, Option<DataS
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
-    watch.borrow().found(false).iter().for_each(warn);
+    watch.borrow().found().iter().for_each(warn);
     let (deployment, wider) = deployment.map_err(|error| failure(args, &error))?;
     if wider {
         note("neurons have more than 63 spikes in a step: up to 255 are counted");
@@ -220,16 +220,12 @@ fn deploy(args: &Convert, trained: &Trained) -> Result<(Deployment, Option<DataS
     }
     let outputs = deployment.graph.outputs.first().map_or(0, |o| o.bias.len());
     if let Some(few) = &few {
-        suspicion::of_targets(few.targets(), outputs)
-            .iter()
-            .for_each(warn);
         let judge = Judge::new(few, outputs, THRESHOLD);
         show_measure(judge.as_ref(), trained.head());
-        let (graph, integers) = (&deployment.graph, &deployment.integers);
-        suspicion::of_inputs(few, graph, integers)
+        deployment
+            .suspicions(few)
             .iter()
-            .for_each(warn);
-        deployment.saturated(few).iter().for_each(warn);
+            .for_each(warnings::suspicious);
     }
     Ok((deployment, few))
 }

@@ -26,6 +26,7 @@ use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;
 use crate::cli::progress;
 use crate::cli::warnings;
+use crate::text::shown;
 
 /// Digits that an emulated board classifies.
 const ON_BOARD: usize = 100;
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
     }
     if let (Some(path), Some(output)) = (&args.output, output) {
         output.write(built.image.bytes())?;
-        writeln!(out, "\nwrote {}", path.display())?;
+        writeln!(out, "\nwrote {}", shown(path))?;
     }
     Ok(())
 }

@@ -14,8 +14,9 @@ use crate::network::Head;
 use crate::text::escaped;
 
 use crate::cli::args::Emulate;
-use crate::cli::diagnostics::{Failure, warn};
+use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;
+use crate::cli::warnings::suspicious;
 use crate::cli::{files, inputs, progress};
 
 pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
         let arrays = arrays(&image, &run.trials);
         output.write_with(|file| write_npz(file, &arrays))?;
     }
-    suspicion::of_run(&image, &run).iter().for_each(warn);
+    suspicion::of_run(&image, &run).iter().for_each(suspicious);
     let report = emulate::report(&image, &set, &run, seconds);
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;

@@ -7,6 +7,7 @@ use emulated_board::{Board, Options};
 use crate::cli::args::EmulatedBoard;
 use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;
+use crate::text::shown;
 
 /// An instruction takes 2^6 ns: on the microbit, whose core runs at 16 MHz, nearly a cycle.
 const INSTRUCTION_SHIFT: u8 = 6;
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &EmulatedBoard, out: &mut dyn Write) -> Result<(), Failu
     )?;
     writeln!(out, "--chip {chip} --probe {probe}")?;
     if let Some(path) = &args.write_chip_description {
-        let path = path.display();
+        let path = shown(path);
         writeln!(
             out,
             "--chip-description {path} (probe-rs: --chip-description-path)"

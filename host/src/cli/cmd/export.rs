@@ -9,7 +9,7 @@ use crate::assemble::Image;
 use crate::device::Format;
 use crate::export::{self, ExportError, Kind, Project, Sample};
 use crate::stream::is_temporal;
-use crate::text::escaped;
+use crate::text::{escaped, shown};
 
 use super::flash::Wanted;
 use crate::cli::args::Export;
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
             path
         }
     };
-    writeln!(out, "{}: {}", place.display(), next(kind))?;
+    writeln!(out, "{}: {}", shown(place), next(kind))?;
     if kind != Kind::Rust {
         let names: Vec<&str> = options.cores.iter().map(|core| core.name).collect();
         writeln!(out, "libraries: {}", names.join(", "))?;
@@ -114,7 +114,7 @@ fn file(
     writeln!(
         out,
         "{}: firmware and image {:08x} for {}, {} bytes",
-        path.display(),
+        shown(path),
         plan.checksum,
         escaped(board),
         contents.len()

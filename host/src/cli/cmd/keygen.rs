@@ -9,6 +9,7 @@ use crate::sign::PrivateKey;
 use crate::cli::args::Keygen;
 use crate::cli::diagnostics::Failure;
 use crate::cli::outputs::Output;
+use crate::text::shown;
 
 pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
     let beside = public_beside(&args.output);
@@ -32,9 +33,9 @@ pub(crate) fn run(args: &Keygen, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(
         out,
         "{}: private key {}; keep it secret\n{}: public key, for the firmware",
-        args.output.display(),
+        shown(&args.output),
         public.id(),
-        beside.display(),
+        shown(&beside),
     )?;
     Ok(())
 }

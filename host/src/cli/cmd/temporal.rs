@@ -107,7 +107,7 @@ pub(crate) fn convert(
         let over_time = trained.over_time(set, 0);
         Inputs::new(network, std::slice::from_ref(set), over_time)
             .map_err(|e| Failure::new(format!("{path}: {e}")))?;
-        suspicion::of_calibration(set, false).iter().for_each(warn);
+        suspicion::of_calibration(set).iter().for_each(warn);
     } else {
         warn(
             "without calibration data the ranges of potentials are guessed from thresholds: expect a loss of accuracy. \

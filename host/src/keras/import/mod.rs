@@ -58,6 +58,11 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Model, ImportError> {
     from_bytes(bytes.to_vec()).map_err(|p| p.in_file(name))
 }
 
+/// Tells whether a file that begins so may hold a model, or is of a kind that an error names.
+pub(crate) fn is_known(start: &[u8]) -> bool {
+    kind(start) != UNKNOWN
+}
+
 /// Reads a model from an HDF5 file that may hold the weights alone (`model.save_weights()`), and the
 /// JSON text of `model.to_json()`.
 ///
@@ -98,7 +103,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         return Err(too_large("the file's length in bytes", about.len(), limit));
     }
     // A device may have no end: of what is no model the start is enough.
-    let begins = |start: &[u8]| about.is_file() || kind(start) != UNKNOWN;
+    let begins = |start: &[u8]| about.is_file() || is_known(start);
     Ok(file::read_if(path, limit, begins)?)
 }
 
