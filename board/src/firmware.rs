@@ -13,7 +13,7 @@ use tinyspike_firmware::parts::{Part, Parts};
 use crate::held;
 use crate::memory::Memory;
 use crate::shell::{self, Failure};
-use crate::toolchain::{Toolchain, add_flag};
+use crate::toolchain::Toolchain;
 
 /// The package of the engine and of the application.
 pub const PACKAGE: &str = "tinyspike-firmware";
@@ -234,14 +234,8 @@ pub fn app_cargo(
     let signature = key.map(|key| {
         let digits = key.iter().map(|byte| format!("{byte:02x}"));
         command.env("TINYSPIKE_PUBLIC_KEY", digits.collect::<String>());
-        // SHA-512 without unrolled rounds is smaller by 26 KB.
-        add_flag(&mut command, target, "--cfg=sha2_backend_soft=\"compact\"");
         "signature"
     });
-    // What a panic says is the same wherever the firmware is built.
-    if let Some(flag) = shell::home_remapped() {
-        add_flag(&mut command, target, &flag);
-    }
     let all: Vec<&str> = (["app"].into_iter())
         .chain(features.iter().copied())
         .chain(signature)

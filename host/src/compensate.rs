@@ -256,6 +256,7 @@ pub fn compensate(
             limit,
         };
         let fitted = fit.groups(size)?;
+        let least = least_output(&graph, target);
         let bias = match target {
             Target::Population(p) => &mut graph.populations[p].bias,
             Target::Output(o) => &mut graph.outputs[o].bias,
@@ -265,6 +266,9 @@ pub fn compensate(
         for at in 0..fitted.len().max(channels) {
             let group = &fitted[at % fitted.len().max(1)];
             bias[at % channels] += group.bias / share;
+        }
+        if let Some(least) = least {
+            bias.iter_mut().for_each(|bias| *bias = bias.max(least));
         }
         if let Target::Population(p) = target {
             let e = &quantized.ensembles[p];
@@ -287,6 +291,31 @@ pub fn compensate(
         quantizer.target(&graph, target, &rounding)?;
     }
     Ok(quantizer.network)
+}
+
+/// The least value of an output that cannot be below 0, as one behind a ReLU: its sources are counts, and neither weights nor
+/// biases are below 0. No fit of its bias may change that.
+fn least_output(graph: &Graph, target: Target) -> Option<f32> {
+    let Target::Output(output) = target else {
+        return None;
+    };
+    let rises = |values: &[f32]| values.iter().all(|&value| value >= 0.0);
+    let mut links = graph.links_into(target);
+    let counts = links.all(|(_, link)| {
+        let weights = match &link.map {
+            LinearMap::Dense(d) => &d.weights,
+            LinearMap::Convolution(c) => &c.kernel,
+        };
+        let counted = match link.pre {
+            Source::Population(p) => matches!(
+                graph.populations[p].neuron,
+                Neuron::IntegrateAndFire | Neuron::Pooled(_)
+            ),
+            Source::Input(_) => false,
+        };
+        counted && rises(weights.data())
+    });
+    (counts && rises(&graph.outputs[output].bias)).then_some(0.0)
 }
 
 /// Values of some populations in the quantized network, sample after sample, in the float network's units.

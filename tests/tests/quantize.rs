@@ -345,6 +345,45 @@ fn fitted_roundings_make_errors_smaller_on_other_samples() {
 }
 
 #[test]
+fn an_output_behind_a_relu_is_never_below_zero() {
+    let mut graph = mnist("models/mnist_mlp.keras");
+    let (hidden, output) = (graph.populations.len() - 1, graph.outputs.len());
+    let size = graph.populations[hidden].neurons;
+    let mut identity = vec![0.0; size * size];
+    (0..size).for_each(|at| identity[at * (size + 1)] = 1.0);
+    graph.outputs.push(Output {
+        label: "rectified".into(),
+        bias: vec![0.0; size],
+        readout: Readout::Sum,
+        left_out: None,
+    });
+    graph.links.push(Link {
+        pre: Source::Population(hidden),
+        post: Target::Output(output),
+        source: SourceMap::Direct,
+        map: LinearMap::Dense(Dense {
+            weights: Tensor::new(vec![size, size], identity).unwrap(),
+            first: 0,
+        }),
+        synapse: None,
+    });
+    let seen = samples(&digits(), 256);
+    let calibration = calibrate(&graph, &seen, &|_| {}).unwrap();
+    let reference = Reference::new(&graph, seen).unwrap();
+    for steps in [1, 4] {
+        let options = QuantizeOptions {
+            steps,
+            ..QuantizeOptions::default()
+        };
+        let network = compensate(&graph, &calibration, &options, &reference, false).unwrap();
+        assert!(network.outputs[output].bias.iter().all(|&bias| bias >= 0));
+        // Those that may be below zero are fitted.
+        let plain = quantize(&graph, &calibration, &options).unwrap();
+        assert_ne!(network.outputs[0].bias, plain.outputs[0].bias);
+    }
+}
+
+#[test]
 fn tuning_works_on_series() {
     let model = import::load(&path("tests/fixtures/keras/conv1d_series.keras")).unwrap();
     let options = ConvertOptions {
