@@ -47,6 +47,16 @@ pub fn target_directory() -> PathBuf {
     shell::root().join("target/firmware")
 }
 
+/// The folder in which cargo builds what is for more than one board. Compilers do not share it: cargo builds everything again
+/// where the compiler is another one.
+#[must_use]
+pub fn build_directory(toolchain: &Toolchain) -> PathBuf {
+    match toolchain {
+        Toolchain::Installed => target_directory(),
+        Toolchain::FromSource { .. } => target_directory().join("from-source"),
+    }
+}
+
 /// A `cargo` command on one board's program.
 #[must_use]
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
@@ -182,7 +192,8 @@ pub fn app(app: &App<'_>) -> Result<PathBuf, Failure> {
         .env("TINYSPIKE_MEMORY", &folder)
         .env("TINYSPIKE_ROOMS", app.rooms.to_string());
     shell::run(&mut command)?;
-    let built = target_directory().join(app.target).join("release/app");
+    let built = build_directory(&toolchain).join(app.target);
+    let built = built.join("release/app");
     let elf = folder.join("app");
     std::fs::copy(&built, &elf).map_err(Failure::file(&built))?;
     Ok(elf)
@@ -210,7 +221,7 @@ pub(crate) fn keep(app: &App<'_>, moved: &[u8]) -> Result<PathBuf, Failure> {
 /// [`Failure`] if the build fails.
 pub fn embed(toolchain: &Toolchain, target: &str) -> Result<PathBuf, Failure> {
     let folder = shell::root().join("examples/embed");
-    let built = target_directory().join("embed");
+    let built = build_directory(toolchain).join("embed");
     let mut command = toolchain.cargo("build", target);
     command
         // Cargo reads settings from where it is started.
@@ -241,7 +252,7 @@ pub fn app_cargo(
         .chain(signature)
         .collect();
     command
-        .env("CARGO_TARGET_DIR", target_directory())
+        .env("CARGO_TARGET_DIR", build_directory(toolchain))
         // Without it, defmt leaves out all but errors.
         .env("DEFMT_LOG", "info")
         // Debug information says where a message is logged; it stays in the file.

@@ -7,7 +7,7 @@ use tinyspike_firmware::kernels::family::Family;
 use tinyspike_firmware::parts::Parts;
 
 use crate::archive;
-use crate::firmware::{lock, target_directory, toolchain_here};
+use crate::firmware::{build_directory, lock, target_directory, toolchain_here};
 use crate::held;
 use crate::shell::{self, Failure};
 use crate::toolchain::{Toolchain, add_flag};
@@ -250,7 +250,7 @@ pub fn build(core: &Core, contents: Contents) -> Result<PathBuf, Failure> {
     features.extend((parts.features()).map(|part| format!("tinyspike-firmware/{part}")));
     let mut command = toolchain.plain_cargo("rustc", &target);
     command
-        .env("CARGO_TARGET_DIR", target_directory())
+        .env("CARGO_TARGET_DIR", build_directory(&toolchain))
         .env(format!("CARGO_PROFILE_{variable}_DEBUG"), "0")
         // A library for this machine has no unwinder either.
         .env(format!("CARGO_PROFILE_{variable}_PANIC"), "abort")
@@ -271,7 +271,8 @@ pub fn build(core: &Core, contents: Contents) -> Result<PathBuf, Failure> {
     // Cargo has one place for all of them: nobody else may build one before it is copied.
     let _lock = lock("library.lock")?;
     shell::run(&mut command)?;
-    let built = (target_directory().join(&target).join(profile)).join("libtinyspike_c.a");
+    let built = build_directory(&toolchain).join(&target).join(profile);
+    let built = built.join("libtinyspike_c.a");
     let library = folder.join("libtinyspike.a");
     let bytes = std::fs::read(&built).map_err(Failure::file(&built))?;
     let own = archive::reached(&bytes, "ts_").unwrap_or(bytes);

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tinyspike::device::{Firmware, firmware_bytes, firmware_variables};
 use tinyspike_board::elf::Size;
@@ -21,7 +20,7 @@ pub(crate) fn build() -> Result<(), Failure> {
         let toolchain = find(target)?;
         if target == THUMBV8M_MAIN {
             // The engine without the DSP extension, which nothing else has.
-            library(toolchain.plain_cargo("build", target))?;
+            library(&toolchain, target)?;
         }
         let example = firmware::embed(&toolchain, target)?;
         let size = Size::read(&example)?;
@@ -112,9 +111,10 @@ fn reserve(what: &str, reserved: u64, taken: u64, spare: u64) -> Result<(), Fail
     )))
 }
 
-/// Builds the engine alone.
-fn library(mut command: Command) -> Result<(), Failure> {
-    command.env("CARGO_TARGET_DIR", firmware::target_directory());
+/// Builds the engine alone, for a core of which no more is known than the target.
+fn library(toolchain: &Toolchain, target: &str) -> Result<(), Failure> {
+    let mut command = toolchain.plain_cargo("build", target);
+    command.env("CARGO_TARGET_DIR", firmware::build_directory(toolchain));
     shell::run(command.args(["--release", "--package", PACKAGE, "--lib"]))
 }
 

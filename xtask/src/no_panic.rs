@@ -55,7 +55,10 @@ impl Link<'_> {
     fn cargo(&self, program: &str) -> Command {
         let mut command = self.toolchain.cargo("rustc", self.target);
         command
-            .env("CARGO_TARGET_DIR", board_firmware::target_directory())
+            .env(
+                "CARGO_TARGET_DIR",
+                board_firmware::build_directory(self.toolchain),
+            )
             .args(["--quiet", "--profile", self.profile, "--package", PACKAGE])
             .args(["--features", "bare", "--bin", program]);
         command
@@ -113,7 +116,7 @@ impl Link<'_> {
         let mut command = self.cargo(name);
         command.args(["--", "-Clink-arg=--warn-unresolved-symbols"]);
         shell::run(command.arg("-Clink-arg=--emit-relocs"))?;
-        let program: PathBuf = board_firmware::target_directory()
+        let program: PathBuf = board_firmware::build_directory(self.toolchain)
             .join(self.target)
             .join(self.profile)
             .join(name);
