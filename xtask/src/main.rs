@@ -70,7 +70,7 @@ enum Command {
     Bench(bench::Args),
     /// Cut the power of simulated flash in two million updates
     PowerCuts(test::PowerCuts),
-    /// Take a million steps on the host and ten thousand on an emulated board, and run every kind of image on the Cortex-M7
+    /// Take a million steps on the host and ten thousand on an emulated board, and run every kind of image on the Cortex-M7 and M33
     Soak,
     /// Export networks from other frameworks, and find the semantics of each
     TestFrameworks(frameworks::Args),

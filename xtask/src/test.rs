@@ -10,8 +10,8 @@ use tinyspike_board::shell::{self, Failure};
 /// Variable with the seed of proptest's cases.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
-/// Tests of every kind of image on the Cortex-M7, which take minutes and run the Cortex-M4's code: `soak` has them.
-const TWIN: &str = "image_runs_on_a_cortex_m7";
+/// Tests of every kind of image on cores that run the Cortex-M4's kernels, which take minutes: `soak` has them.
+const TWINS: [&str; 2] = ["image_runs_on_a_cortex_m7", "image_runs_on_a_cortex_m33"];
 
 /// Installs what is missing, builds the firmware, shows that its engine cannot panic, checks formatting and lints, and runs all tests,
 /// those on emulated boards and quick ones of the Python package included.
@@ -43,7 +43,13 @@ pub(crate) fn test() -> Result<(), Failure> {
     ];
     // What C costs beside Rust is a measurement, which misses its bars: see docs/c.md.
     let measured = "c_costs_what_rust_costs";
-    run_tests(&boards, &["--ignored", "--skip", measured, "--skip", TWIN])?;
+    let [seven, thirty_three] = TWINS;
+    let skipped = ["--skip", measured, "--skip", seven, "--skip", thirty_three];
+    // Many of them wait for a device that does not answer.
+    run_tests(
+        &boards,
+        &[&["--ignored", "--test-threads=3"], &skipped[..]].concat(),
+    )?;
     let state = "the_state_on_a_board_is_the_hosts";
     run_tests(&["--test=soak"], &["--ignored", "--exact", state])?;
     python::test_quickly()?;
@@ -90,5 +96,5 @@ pub(crate) fn soak() -> Result<(), Failure> {
     let mut tests = shell::cargo();
     tests.args(["test", "--workspace", "--test=soak", "--"]);
     shell::run(tests.args(["--include-ignored", "--nocapture"]))?;
-    run_tests(&["--test=boards"], &["--ignored", TWIN])
+    run_tests(&["--test=boards"], &[&["--ignored"], &TWINS[..]].concat())
 }
