@@ -629,7 +629,7 @@ fn long_names_and_many_chips_are_listed_or_refused() {
     refused(&chips(&many(20_000), "MPS2"), "20000 chips");
 }
 
-/// What no image can hold is refused before it is lowered.
+/// A network that no image can hold is refused before it is lowered.
 #[test]
 fn networks_that_no_image_holds_are_refused_soon() {
     let mut config = String::from(
@@ -650,7 +650,7 @@ fn networks_that_no_image_holds_are_refused_soon() {
     assert!(!image.exists());
 }
 
-/// Where the system gives neither memory nor threads, the tool says so if it can say anything.
+/// Neither a lack of memory nor one of threads is a panic.
 #[test]
 fn little_memory_is_no_panic() {
     let folder = Folder::new();

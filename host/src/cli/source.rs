@@ -134,7 +134,7 @@ mod tests {
     use super::flag;
     use crate::cli::args::Args;
 
-    /// What an error names is a flag of the tool.
+    /// Options that errors name are flags of the tool.
     #[test]
     fn options_of_layers_are_flags() {
         let cli = Args::command();
