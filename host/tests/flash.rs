@@ -210,7 +210,7 @@ fn what_does_not_fit_is_refused_with_its_bytes() {
     let sign = tinyspike(&["sign", path(&image), "--key", path(&key)]);
     assert!(sign.status.success(), "{}", text(&sign.stderr));
     let public = folder.path().join("key.pub");
-    let message = flash(&image, "STM32F030C8", &["--key", path(&public)]);
+    let message = flash(&image, "STM32G071K8", &["--key", path(&public)]);
     assert!(
         message.contains("firmware that checks signatures takes up to 81920")
             && message.contains("--firmware-size"),
