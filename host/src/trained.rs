@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::advice::{Advice, Advised};
-use crate::data::{BYTE_SCALE, DataSet, Samples};
+use crate::data::DataSet;
 use crate::file;
 use crate::keras::ShapeError;
 use crate::keras::convert::{Conversion, ConvertError, ConvertOptions};
@@ -178,11 +178,14 @@ pub struct Layers {
 /// A trained network of any front end.
 ///
 /// ```
-/// use tinyspike::{DataSet, DeployOptions};
-/// use tinyspike::trained::{LoadOptions, Trained};
+/// use tinyspike::{ConvertOptions, DataSet, DeployOptions, LoadOptions, Trained};
 ///
+/// let options = LoadOptions {
+///     convert: ConvertOptions { inference_only: true, ..ConvertOptions::default() },
+///     ..LoadOptions::default()
+/// };
 /// // Keras, ONNX or NIR: the file's content tells.
-/// let trained = Trained::load("demo/mnist_small.keras", &LoadOptions::default())?;
+/// let trained = Trained::load("demo/mnist_small.keras", &options)?;
 /// assert_eq!(trained.format().name(), "keras");
 /// let (samples, _) = trained.scaled(DataSet::load("demo/mnist_calibration2k.npz")?.take(300), None, 0);
 /// let deployment = trained.network().deploy(&DeployOptions::plain().with_data(&samples))?;
@@ -251,10 +254,14 @@ impl Trained {
             file: name.to_owned(),
             source,
         })?;
-        let format = match &bytes {
-            graph if nir::is_nir(graph) => Format::Nir,
-            onnx if onnx::begins_onnx(onnx) => Format::Onnx,
-            _ => Format::Keras,
+        if bytes.starts_with(file::HDF5)
+            && let Some(graph) = NirFile::of(name, bytes.clone())
+        {
+            return Self::of_graph(name, graph.graph()?, options);
+        }
+        let format = match onnx::begins_onnx(&bytes) {
+            true => Format::Onnx,
+            false => Format::Keras,
         };
         Self::from_bytes(format, name, &bytes, options)
     }
@@ -399,7 +406,7 @@ impl Trained {
             Self::Layers(layers) => layers.model.takes_bytes(input).then_some(Bytes::Whole),
             Self::Graph(_) => self.over_time(&set, input).then_some(Bytes::Events),
         };
-        let plain = set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_));
+        let plain = set.has_plain_bytes();
         let scale = byte_scale.or(taken.map(|_| 1.0));
         let set = match scale {
             Some(scale) => set.with_byte_scale(scale),
