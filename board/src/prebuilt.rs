@@ -84,6 +84,18 @@ impl Variant {
         }
     }
 
+    /// The application for the memory of prebuilt ones. If it asks for a key, moving it puts the right one in the place of zeros.
+    #[must_use]
+    pub fn app(self, memory: &Memory) -> App<'_> {
+        App {
+            memory,
+            target: self.target,
+            features: self.features(),
+            key: self.signed.then_some(&[0; 32]),
+            rooms: self.rooms,
+        }
+    }
+
     /// The one with the fewest parts that serves for an application.
     fn of(app: &App<'_>) -> Option<Self> {
         Self::all().find(|variant| {
@@ -116,9 +128,6 @@ pub fn app(app: &App<'_>) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// The key of applications that are built to be moved: moving puts another in its place.
-const ANY_KEY: [u8; 32] = [0; 32];
-
 /// The application, built with what is installed. Memory alone needs no other build: one that has been linked for the memory
 /// of prebuilt ones is moved, like them. If that does not fit, it is linked for its own memory, with no more parts than it needs.
 ///
@@ -129,13 +138,7 @@ pub fn built(app: &App<'_>) -> Result<PathBuf, Failure> {
         return firmware::app(app);
     };
     let memory = memory();
-    let linked = firmware::app(&App {
-        memory: &memory,
-        target: app.target,
-        features: variant.features(),
-        key: app.key.map(|_| &ANY_KEY),
-        rooms: app.rooms,
-    })?;
+    let linked = firmware::app(&variant.app(&memory))?;
     let linked = std::fs::read(&linked).map_err(Failure::file(&linked))?;
     match relocate(&linked, &memory, app.memory, app.key) {
         Ok(moved) => firmware::keep(app, &moved),

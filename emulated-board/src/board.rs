@@ -254,12 +254,10 @@ impl Shared {
             let received = match client.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(received) => received,
-                Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {
-                    match waiting(listener)? {
-                        None => continue,
-                        next => return Ok(next),
-                    }
-                }
+                Err(e) if is_silence(&e) => match waiting(listener)? {
+                    None => continue,
+                    next => return Ok(next),
+                },
                 Err(e) => return Err(e.into()),
             };
             let before = applet.transfers();
@@ -291,13 +289,18 @@ impl Shared {
     }
 }
 
+/// Tells whether a client has only said nothing for a while.
+fn is_silence(error: &io::Error) -> bool {
+    [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind())
+}
+
 /// Takes what a client says, and answers nothing, until it is gone.
 fn ignore(client: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
     loop {
         match client.read(buffer) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {}
+            Err(e) if is_silence(&e) => {}
             Err(e) => return Err(e),
         }
     }

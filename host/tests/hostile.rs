@@ -173,22 +173,26 @@ fn nesting_has_an_end() {
     }
 }
 
-/// A chain of many layers takes no stack for each of them.
-#[test]
-fn long_chains_are_models() {
-    const LAYERS: usize = 5_000;
+/// A model of so many ReLU layers in a row.
+fn chain(layers: usize) -> Vec<u8> {
     let mut config = String::from(
         r#"{"class_name": "Sequential", "config": {"name": "long", "layers": [
         {"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [null, 4]}}"#,
     );
-    for layer in 0..LAYERS {
+    for layer in 0..layers {
         let activation = r#"{"class_name": "ReLU", "config": {"name": "relu"#;
         write!(config, ", {activation}_{layer}\"}}}}").unwrap();
     }
     config += "]}}";
-    let weights = bundled("models/mnist_small.keras").1;
+    archive(&config, &bundled("models/mnist_small.keras").1)
+}
+
+/// A chain of many layers takes no stack for each of them.
+#[test]
+fn long_chains_are_models() {
+    const LAYERS: usize = 5_000;
     let folder = Folder::new();
-    let output = folder.inspect("long.keras", &archive(&config, &weights));
+    let output = folder.inspect("long.keras", &chain(LAYERS));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{}: {stderr}", output.status);
     let listing = String::from_utf8_lossy(&output.stdout);
@@ -632,18 +636,8 @@ fn long_names_and_many_chips_are_listed_or_refused() {
 /// A network that no image can hold is refused before it is lowered.
 #[test]
 fn networks_that_no_image_holds_are_refused_soon() {
-    let mut config = String::from(
-        r#"{"class_name": "Sequential", "config": {"name": "long", "layers": [
-        {"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [null, 4]}}"#,
-    );
-    for layer in 0..20_000 {
-        let activation = r#"{"class_name": "ReLU", "config": {"name": "relu"#;
-        write!(config, ", {activation}_{layer}\"}}}}").unwrap();
-    }
-    config += "]}}";
     let folder = Folder::new();
-    let weights = bundled("models/mnist_small.keras").1;
-    let model = folder.file("long.keras", &archive(&config, &weights));
+    let model = folder.file("long.keras", &chain(20_000));
     let image = folder.0.path().join("image.tsp");
     let output = tinyspike(&["convert", &model, "-o", image.to_str().unwrap()]);
     refused(&output, "20000 ensembles, an image holds at most 128");

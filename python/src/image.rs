@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use tinyspike::ImageBuf;
 use tinyspike::assemble::Image as Parsed;
+use tinyspike::data::DataSet;
 use tinyspike::data::suspicion::{self, Suspicion};
-use tinyspike::data::{BYTE_SCALE, DataSet, Samples};
 use tinyspike::emulate::{self, EmulateOptions, Record, Trial, in_units, input_size};
 use tinyspike::sign::{PrivateKey, PublicKey, signer};
 use tinyspike::stream::{self, StreamOptions};
@@ -239,7 +239,7 @@ pub(crate) fn of_image(image: &Parsed<'_>, given: &Given) -> Result<(DataSet, Sa
         match byte_scale {
             Some(scale) => set.with_byte_scale(*scale),
             None if suspicion::takes_bytes(&set, image, at) => {
-                if is_bytes(&set) {
+                if set.has_plain_bytes() {
                     notes.push("bytes stand for 0 to 255, for that is the range that the image was made for; byte_scale=1/255 makes them 0 to 1".to_owned());
                 }
                 set.with_byte_scale(1.0)
@@ -257,10 +257,6 @@ pub(crate) fn of_image(image: &Parsed<'_>, given: &Given) -> Result<(DataSet, Sa
         .ok_or_else(|| Fault::new("DataError", "all inputs need the same number of samples"))?;
     let warnings = texts(&suspicion::of_image(&set, image));
     Ok((set, Said { notes, warnings }))
-}
-
-fn is_bytes(set: &DataSet) -> bool {
-    set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_))
 }
 
 /// The recordings for an image of neurons that keep their state: bytes over time are numbers of events.

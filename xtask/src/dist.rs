@@ -37,9 +37,7 @@ pub(crate) struct Args {
     targets: Vec<String>,
 }
 
-/// A key in the applications that ask for one, until they are moved.
-const KEY: [u8; 32] = [0; 32];
-/// A key that they get when they are compared.
+/// A key that applications which ask for one get when they are compared.
 const OTHER_KEY: [u8; 32] = [0xa5; 32];
 
 /// Builds the firmware, then the tool and the wheel.
@@ -82,13 +80,7 @@ fn firmware(args: &Args) -> Result<PathBuf, Failure> {
         memory_of_a_chip(variant)?;
     }
     for variant in chosen {
-        let mut parts = App {
-            memory: &memory,
-            target: variant.target,
-            features: variant.features(),
-            key: variant.signed.then_some(&KEY),
-            rooms: variant.rooms,
-        };
+        let mut parts = variant.app(&memory);
         let elf = app(&parts)?;
         let bytes = elf::without_debug(&fs::read(&elf).map_err(Failure::file(&elf))?)?;
         if args.check_all || variant.rooms == 1 {

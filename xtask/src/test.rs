@@ -43,13 +43,11 @@ pub(crate) fn test() -> Result<(), Failure> {
     ];
     // What C costs beside Rust is a measurement, which misses its bars: see docs/c.md.
     let measured = "c_costs_what_rust_costs";
-    let [seven, thirty_three] = TWINS;
-    let skipped = ["--skip", measured, "--skip", seven, "--skip", thirty_three];
+    let skipped = [measured].into_iter().chain(TWINS);
     // Many of them wait for a device that does not answer.
-    run_tests(
-        &boards,
-        &[&["--ignored", "--test-threads=3"], &skipped[..]].concat(),
-    )?;
+    let mut chosen = vec!["--ignored", "--test-threads=3"];
+    chosen.extend(skipped.flat_map(|name| ["--skip", name]));
+    run_tests(&boards, &chosen)?;
     let state = "the_state_on_a_board_is_the_hosts";
     run_tests(&["--test=soak"], &["--ignored", "--exact", state])?;
     python::test_quickly()?;

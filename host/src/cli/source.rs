@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::advice::Advised as _;
-use crate::data::{BYTE_SCALE, DataSet, Samples};
+use crate::data::DataSet;
 use crate::nir::Reading;
 use crate::text::escaped;
 use crate::trained::{Bytes, LoadError, LoadOptions, Trained};
@@ -96,7 +96,7 @@ pub(crate) fn events(set: DataSet, flags: &DataFlags, over_time: bool) -> DataSe
     match flags.byte_scale {
         Some(scale) => set.with_byte_scale(scale),
         None if over_time => {
-            if has_plain_bytes(&set) {
+            if set.has_plain_bytes() {
                 note_events();
             }
             set.with_byte_scale(1.0)
@@ -107,14 +107,10 @@ pub(crate) fn events(set: DataSet, flags: &DataFlags, over_time: bool) -> DataSe
 
 /// The data with bytes that stand for 0 to 255, which is said.
 pub(crate) fn as_they_are(set: DataSet, reason: &str) -> DataSet {
-    if has_plain_bytes(&set) {
+    if set.has_plain_bytes() {
         note_whole(reason);
     }
     set.with_byte_scale(1.0)
-}
-
-fn has_plain_bytes(set: &DataSet) -> bool {
-    set.byte_scale() == BYTE_SCALE && matches!(set.samples(), Samples::U8(_))
 }
 
 fn note_whole(reason: &str) {

@@ -91,6 +91,12 @@ impl DataSet {
         self.byte_scale
     }
 
+    /// Tells whether there are bytes, which nobody has said the meaning of: they stand for 0 to 1.
+    #[must_use]
+    pub fn has_plain_bytes(&self) -> bool {
+        self.byte_scale == BYTE_SCALE && matches!(self.samples(), Samples::U8(_))
+    }
+
     /// The shape of one sample, without the batch axis.
     #[must_use]
     pub fn shape(&self) -> &[usize] {

@@ -307,8 +307,16 @@ pub fn of_targets(targets: Option<&Targets>, outputs: usize) -> Option<Suspicion
     })
 }
 
+/// Signs that targets are not those of an image.
+pub(crate) fn of_image_targets(targets: Option<&Targets>, image: &Image<'_>) -> Vec<Suspicion> {
+    let outputs = image.description().outputs.first();
+    let outputs = outputs.map_or(0, |o| o.size as usize);
+    let signs = [of_targets(targets, outputs), of_binary(targets, image)];
+    signs.into_iter().flatten().collect()
+}
+
 /// A sign that whole numbers are no classes of an image that ends in a sigmoid.
-pub(crate) fn of_binary(targets: Option<&Targets>, image: &Image<'_>) -> Option<Suspicion> {
+fn of_binary(targets: Option<&Targets>, image: &Image<'_>) -> Option<Suspicion> {
     let output = image.description().outputs.first()?;
     let Targets::Classes(labels) = targets? else {
         return None;
@@ -436,7 +444,7 @@ const UNUSED: f64 = 0.1;
 const LITTLE: f64 = 0.05;
 
 /// Fewer samples say little.
-const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// One value in so many may lie outside a range by this share of it: samples that calibrated it were others.
 const RARE: usize = 100;
@@ -475,9 +483,7 @@ fn parts<'v, T: Copy>(
 #[must_use]
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
-    let outputs = network.outputs.first().map_or(0, |o| o.size as usize);
-    let mut found: Vec<Suspicion> = of_targets(data.targets(), outputs).into_iter().collect();
-    found.extend(of_binary(data.targets(), image));
+    let mut found = of_image_targets(data.targets(), image);
     let mut start = 0;
     let step: usize = network.inputs.iter().map(|i| i.size as usize).sum();
     let steps = data.sample_size() / step.max(1);
@@ -485,11 +491,14 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         let part = start..start + input.size as usize;
         start = part.end;
         let channels = channels(image, input);
+        let ranges: Vec<[f64; 2]> = (channels.iter())
+            .map(|channel| [0, input.max].map(|byte| channel.value(byte)))
+            .collect();
         let mut seen = vec![([f32::INFINITY, f32::NEG_INFINITY], 0); channels.len()];
         let mut take = |at: usize, v: f32| {
-            let channel = channels[at % channels.len()];
-            let (from, to) = (channel.value(0), channel.value(input.max));
-            let ([least, largest], outside) = &mut seen[at % channels.len()];
+            let own = at % channels.len();
+            let (channel, [from, to]) = (channels[own], ranges[own]);
+            let ([least, largest], outside) = &mut seen[own];
             *least = least.min(v);
             *largest = largest.max(v);
             // Rounding moves a value by half a step.
@@ -508,32 +517,24 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         // How far each channel goes beyond its range, as a share of it.
         let beyond = seen
             .iter()
-            .zip(&channels)
-            .map(|(([least, largest], _), channel)| {
-                let (from, to) = (channel.value(0), channel.value(input.max));
+            .zip(&ranges)
+            .map(|(([least, largest], _), [from, to])| {
                 let beyond = (from - f64::from(*least)).max(f64::from(*largest) - to);
                 beyond / (to - from)
             });
         // The largest share of its range that a channel uses.
-        let used = seen.iter().zip(&channels).map(|((ends, _), channel)| {
-            let range = [0, input.max].map(|byte| channel.value(byte));
+        let used = seen.iter().zip(&ranges).map(|((ends, _), range)| {
             let largest = |[a, b]: [f64; 2]| a.abs().max(b.abs());
-            largest(ends.map(f64::from)) / largest(range)
+            largest(ends.map(f64::from)) / largest(*range)
         });
         if data.len() * steps >= FEW && used.fold(0.0, f64::max) < LITTLE {
-            let all = seen.iter().map(|(ends, _)| *ends);
-            let all = all.reduce(|[a, b], [c, d]| [a.min(c), b.max(d)]);
-            let ranges = channels
-                .iter()
-                .map(|c| [0, input.max].map(|byte| c.value(byte) as f32));
-            let range = ranges.reduce(|[a, b], [c, d]| [a.min(c), b.max(d)]);
-            if let (Some(found_ends), Some(range)) = (all, range) {
-                found.push(Suspicion::Small {
-                    input: network.input_label(at).to_owned(),
-                    found: found_ends,
-                    range,
-                });
-            }
+            let none = [f32::INFINITY, f32::NEG_INFINITY];
+            let both = |[a, b]: [f32; 2], [c, d]: [f32; 2]| [a.min(c), b.max(d)];
+            found.push(Suspicion::Small {
+                input: network.input_label(at).to_owned(),
+                found: seen.iter().map(|(ends, _)| *ends).fold(none, both),
+                range: (ranges.iter().map(|range| range.map(|end| end as f32))).fold(none, both),
+            });
             continue;
         }
         let Some((worst, beyond)) = beyond.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
@@ -541,14 +542,13 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         };
         let few = count * RARE < values && beyond < SLIGHT;
         if count > 0 && !few {
-            let ends = [0, input.max].map(|byte| channels[worst].value(byte) as f32);
             found.push(Suspicion::Clamped {
                 input: network.input_label(at).to_owned(),
                 channel: (channels.len() > 1).then_some(worst),
                 count,
                 values,
                 found: seen[worst].0,
-                range: ends,
+                range: ranges[worst].map(|end| end as f32),
             });
         }
     }

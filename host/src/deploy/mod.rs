@@ -243,20 +243,14 @@ impl Network {
 /// Samples on which spikes of exact images are counted.
 const COUNTED: usize = 32;
 
-/// Fewer samples may well be of one class.
-const FEW: usize = 8;
-
 impl Deployment {
     /// Signs that samples are not what the network was made for: by their targets, their units, and what the image makes of
     /// some of them.
     #[must_use]
     pub fn suspicions(&self, few: &DataSet) -> Vec<Suspicion> {
-        let outputs = self.graph.outputs.first().map_or(0, |o| o.bias.len());
-        let targets = suspicion::of_targets(few.targets(), outputs);
-        let mut found: Vec<Suspicion> = targets.into_iter().collect();
+        let mut found = suspicion::of_image_targets(few.targets(), &self.image.image());
         let inputs = suspicion::of_inputs(few, &self.graph, &self.integers);
         found.extend(inputs);
-        found.extend(suspicion::of_binary(few.targets(), &self.image.image()));
         found.extend(self.saturated(few));
         found.extend(self.alike(few));
         found
@@ -271,7 +265,7 @@ impl Deployment {
             Some(labels) => labels.iter().all(|label| Some(label) == labels.first()),
             None => few.targets().is_some(),
         };
-        if !decides || told || output.bias.len() < 2 || few.len() < FEW {
+        if !decides || told || output.bias.len() < 2 || few.len() < suspicion::FEW {
             return None;
         }
         let some = few.evenly(COUNTED);

@@ -96,15 +96,16 @@ impl Chips {
     pub fn search(&self, text: &str) -> Vec<Summary> {
         let wanted = text.to_lowercase();
         let mut found = Vec::new();
-        let mut last: Option<(&ChipFamily, ChipFamily)> = None;
-        for (family, chip) in self.cortex_m() {
-            let family_fits = || family.name.to_lowercase().contains(&wanted);
-            if chip.package_variants().any(|name| contains(name, &wanted)) || family_fits() {
-                let (_, bare) = match last.take() {
-                    Some(same) if std::ptr::eq(same.0, family) => last.insert(same),
-                    _ => last.insert((family, without_chips(family))),
-                };
-                found.push(summary(bare, chip));
+        for family in self.registry.families() {
+            let family_fits = family.name.to_lowercase().contains(&wanted);
+            let mut fitting = cortex_m(family)
+                .filter(|chip| {
+                    family_fits || chip.package_variants().any(|name| contains(name, &wanted))
+                })
+                .peekable();
+            if fitting.peek().is_some() {
+                let bare = without_chips(family);
+                found.extend(fitting.map(|chip| summary(&bare, chip)));
             }
         }
         found
@@ -150,8 +151,9 @@ impl Chips {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.cortex_m()
-            .flat_map(|(_, chip)| chip.package_variants().map(String::as_str))
+        (self.registry.families().iter())
+            .flat_map(cortex_m)
+            .flat_map(|chip| chip.package_variants().map(String::as_str))
     }
 
     fn family_of(&self, name: &str) -> String {
@@ -162,17 +164,14 @@ impl Chips {
         });
         of.next().map_or_else(String::new, |f| f.name.clone())
     }
+}
 
-    fn cortex_m(&self) -> impl Iterator<Item = (&ChipFamily, &Variant)> {
-        self.registry.families().iter().flat_map(|family| {
-            let chips = family.variants.iter();
-            let chips = chips.filter(|chip| {
-                // probe-rs's generic entries have a core and nothing else.
-                !chip.memory_map.is_empty() && chip.cores.iter().any(|c| c.core_type.is_cortex_m())
-            });
-            chips.map(move |chip| (family, chip))
-        })
-    }
+/// The chips of a family with a Cortex-M core.
+fn cortex_m(family: &ChipFamily) -> impl Iterator<Item = &Variant> {
+    family.variants.iter().filter(|chip| {
+        // probe-rs's generic entries have a core and nothing else.
+        !chip.memory_map.is_empty() && chip.cores.iter().any(|c| c.core_type.is_cortex_m())
+    })
 }
 
 /// A family without its chips.

@@ -55,9 +55,14 @@ impl NirFile {
     #[must_use]
     pub fn open(path: &Path) -> Option<Self> {
         let bytes = path.is_file().then(|| read(path))?.ok()?;
+        Self::of(&path.display().to_string(), bytes)
+    }
+
+    /// Opens a file's content if it is HDF5 with a graph of NIR in it; `name` stands for the file in messages.
+    pub(crate) fn of(name: &str, bytes: Vec<u8>) -> Option<Self> {
         let file = open(bytes).ok()?;
         file.group("/node").ok()?;
-        let name = path.display().to_string();
+        let name = name.to_owned();
         Some(Self { name, file })
     }
 
@@ -68,12 +73,6 @@ impl NirFile {
     pub fn graph(&self) -> Result<Graph, NirError> {
         parse(&self.file).map_err(|problem| problem.in_file(&self.name))
     }
-}
-
-/// Tells whether a file's content is HDF5 with a graph of NIR in it.
-pub(crate) fn is_nir(bytes: &[u8]) -> bool {
-    bytes.starts_with(file::HDF5)
-        && open(bytes.to_vec()).is_ok_and(|file| file.group("/node").is_ok())
 }
 
 /// Reads a file whole if it may be HDF5, else its start.

@@ -15,7 +15,6 @@ mod semantics;
 
 pub use convert::{Choices, Conversion};
 pub use error::{NirError, Problem};
-pub(crate) use file::is_nir;
 pub use file::{NirFile, from_bytes, load};
 pub use graph::{Conv, Graph, NeuronKind, Neurons, Node, Values};
 pub use origin::{Origin, guessed, origin};
