@@ -18,6 +18,9 @@ const MACHINES: [Machine; 2] = [Machine::Microbit, Machine::Mps2An386];
 /// An address at which nothing is, neither to be executed nor to be read.
 const NOWHERE: u32 = 0x3000_0000;
 
+/// The time that a core may take to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A board that runs a small image.
 fn running(machine: Machine) -> Bench {
     let bench = Bench::new(machine, None);
@@ -25,12 +28,16 @@ fn running(machine: Machine) -> Bench {
     bench
 }
 
-/// Starts a board again, stops it where a function begins, and lets it go on after `work`.
-fn interrupted(bench: &Bench, function: &str, work: impl FnOnce(&mut Core<'_>)) {
-    const PATIENCE: Duration = Duration::from_secs(10);
+/// The address of a function.
+fn place(bench: &Bench, function: &str) -> u64 {
     let functions = functions(&bench.firmware.path).unwrap();
     let found = functions.iter().find(|f| f.name == function);
-    let place = found.unwrap_or_else(|| panic!("no {function}")).address;
+    found.unwrap_or_else(|| panic!("no {function}")).address
+}
+
+/// Starts a board again, stops it where a function begins, and lets it go on after `work`.
+fn interrupted(bench: &Bench, function: &str, work: impl FnOnce(&mut Core<'_>)) {
+    let place = place(bench, function);
     let mut session = bench.attach();
     let mut core = session.core(0).unwrap();
     core.reset_and_halt(PATIENCE).unwrap();
@@ -123,5 +130,52 @@ fn a_fault_in_the_log_is_reported() {
         let text = reason(&bench);
         println!("{machine}: {text}");
         assert!(text.contains("defmt"), "{machine}: {text}");
+    }
+}
+
+/// A hard fault whose report fails, too, is answered: the second fault does not lock the core up.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_hard_fault_while_another_is_logged_is_reported() {
+    for machine in MACHINES {
+        let bench = running(machine);
+        bench.hello(false).unwrap();
+        {
+            let mut session = bench.attach();
+            let mut core = session.core(0).unwrap();
+            core.halt(PATIENCE).unwrap();
+            let write = place(&bench, "_defmt_write");
+            core.set_hw_breakpoint(write).unwrap();
+            go_nowhere(&mut core);
+            core.run().unwrap();
+            core.wait_for_core_halted(PATIENCE).unwrap();
+            core.clear_hw_breakpoint(write).unwrap();
+            go_nowhere(&mut core);
+            core.run().unwrap();
+        }
+        let text = reason(&bench);
+        println!("{machine}: {text}");
+        assert!(text.contains("defmt"), "{machine}: {text}");
+    }
+}
+
+/// A stack pointer that leaves RAM is told with its value.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn a_stack_pointer_outside_ram_is_reported() {
+    for machine in MACHINES {
+        let bench = running(machine);
+        bench.hello(false).unwrap();
+        {
+            let mut session = bench.attach();
+            let mut core = session.core(0).unwrap();
+            core.halt(PATIENCE).unwrap();
+            let sp = core.stack_pointer();
+            core.write_core_reg(sp, NOWHERE).unwrap();
+            core.run().unwrap();
+        }
+        let text = reason(&bench);
+        println!("{machine}: {text}");
+        assert!(text.contains("stack"), "{machine}: {text}");
     }
 }

@@ -94,24 +94,56 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 /// Leaves the stack, which may be full or outside RAM, for an empty one, and takes along what the core has
 /// stored on it, if that is there.
 ///
+/// It also leaves the exception, since a fault within one locks the core up: what follows may fail too, and comes
+/// back here. A fault of another exception stays in it, for the core would refuse to leave both.
+///
 /// # Safety
 /// Only the core calls it, for an exception.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn HardFault() {
-    // The frame has the return address of the caller at byte 20 and the program counter at byte 24.
+    // The frame has the return address of the caller at byte 20, the program counter at byte 24 and the status at
+    // byte 28. Bit 3 of the link register stands for a fault of no exception; bit 2 cleared and bit 4 set make the
+    // core return to the main stack, to a frame without registers of the floating point unit.
     naked_asm!(
+        "cpsid i",
         "mrs r0, MSP",
-        "ldr r3, =_stack_end",
         "movs r1, #0",
         "movs r2, #0",
+        "ldr r3, =_stack_end",
         "cmp r0, r3",
         "blo 1f",
+        "ldr r3, =_tinyspike_memory_end",
+        "cmp r0, r3",
+        "bhs 1f",
         "ldr r1, [r0, #24]",
         "ldr r2, [r0, #20]",
         "1:",
         "ldr r3, =_stack_start",
+        "subs r3, #32",
         "msr MSP, r3",
+        "str r0, [r3]",
+        "str r1, [r3, #4]",
+        "str r2, [r3, #8]",
+        "mov r1, lr",
+        "movs r2, #8",
+        "tst r1, r2",
+        "beq 2f",
+        "movs r2, #4",
+        "bics r1, r1, r2",
+        "movs r2, #16",
+        "orrs r1, r1, r2",
+        "mov lr, r1",
+        "ldr r1, ={hard_fault}",
+        "movs r2, #1",
+        "bics r1, r1, r2",
+        "str r1, [r3, #24]",
+        "lsls r2, r2, #24",
+        "str r2, [r3, #28]",
+        "bx lr",
+        "2:",
+        "ldr r1, [r3, #4]",
+        "ldr r2, [r3, #8]",
         "ldr r3, ={hard_fault}",
         "bx r3",
         ".ltorg",
@@ -121,8 +153,7 @@ unsafe extern "C" fn HardFault() {
 
 /// Goes on after [`HardFault`], with the old stack pointer.
 extern "C" fn hard_fault(sp: u32, pc: u32, lr: u32) -> ! {
-    let outside = sp < memory::stack_end();
-    if outside || stacking_failed() {
+    if !memory::may_hold_stack(sp) || stacking_failed() {
         fail(Fault::StackOverflow { sp });
     }
     fail(Fault::HardFault { pc, lr })

@@ -133,6 +133,11 @@ pub(crate) fn stack_is_full() -> bool {
     unsafe { addr_of!(_stack_end).read_volatile() != PAINT }
 }
 
+/// Tells whether a stack pointer lies in RAM: in the stack, or where [`with_stack`] has another one.
+pub(crate) fn may_hold_stack(sp: u32) -> bool {
+    (stack_end()..addr_of!(_tinyspike_memory_end) as u32).contains(&sp)
+}
+
 /// The lowest address of the stack.
 pub(crate) fn stack_end() -> u32 {
     addr_of!(_stack_end) as u32
