@@ -800,6 +800,9 @@ fn own_part<'a, const E: usize, const C: usize>(
 
 /// The first byte above `max`.
 fn above(bytes: &[u8], max: u8) -> Option<u8> {
+    if max == u8::MAX {
+        return None;
+    }
     // Most inputs take every byte that has no more bits than the largest: whole words of them are passed at once.
     if max & max.wrapping_add(1) == 0 {
         let others = u32::from_ne_bytes([!max; 4]);

@@ -35,7 +35,8 @@ pub const fn rescale(x: i32, multiplier: i32, shift: u8) -> i32 {
     let rounded = if shift == 0 {
         product
     } else {
-        (product >> shift) + ((product >> (shift - 1)) & 1)
+        // The last bit that is cut decides.
+        ((product >> (shift - 1)) + 1) >> 1
     };
     if rounded > i32::MAX as i64 {
         i32::MAX
