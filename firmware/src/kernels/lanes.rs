@@ -4,6 +4,12 @@
 //! the few weights of every tap by themselves. Here the runs of weights that lie side by side in a layout go
 //! to the targets that lie side by side, and what an input needs of a convolution's weights is decoded once.
 //! What has no such form is left to them.
+//!
+//! The loops are inlined where they are called, so that each is compiled for the instructions that all processors of a
+//! kind have, and for wider ones, which are taken where they are there.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::fixed::round_shift;
@@ -21,65 +27,25 @@ const TAPS: usize = 4096;
 /// Channels that `drive_convolution` sums at once.
 const TILE: usize = 16;
 
+/// Calls a loop as it was compiled for this processor.
+macro_rules! fastest {
+    ($work:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_here() {
+            // SAFETY: the processor has these instructions.
+            return unsafe { avx2::$work($($argument),*) };
+        }
+        $work($($argument),*)
+    }};
+}
+
 impl<P: Potential> Kernels<P> for Lanes {
     fn dense(weights: Weights<'_>, outputs: usize, events: &[Event], shift: u8, post: &mut [P]) {
-        let Some(post) = post.get_mut(..outputs) else {
-            return portable::dense(weights, outputs, events, shift, post);
-        };
-        for event in events {
-            let value = event.value.wrapping_shl(shift.into());
-            add_row(weights, event.source.into(), value, post);
-        }
+        fastest!(dense(weights, outputs, events, shift, post));
     }
 
     fn convolution(conv: &Convolution, weights: Weights<'_>, events: &[Event], post: &mut [P]) {
-        let [_, width, channels_in] = conv.input.map(u32::from);
-        let [_, out_width, channels] = conv.output.map(usize::from);
-        let in_runs = match weights.layout {
-            Layout::Wide => true,
-            Layout::WidePairs => channels.is_multiple_of(2),
-            _ => false,
-        };
-        if !in_runs || !conv.is_plain() {
-            return portable::convolution(conv, weights, events, post);
-        }
-        let [rows, columns] = conv.kernel.map(usize::from);
-        let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
-        let mut here: Option<(u32, Span, Span)> = None;
-        for event in events {
-            let source = u32::from(event.source);
-            let (Some(place), Some(channel)) = (
-                source.checked_div(channels_in),
-                source.checked_rem(channels_in),
-            ) else {
-                return;
-            };
-            // Events come in the order of their sources: many share a place.
-            let (y, x) = match here {
-                Some((last, y, x)) if last == place => (y, x),
-                _ => {
-                    let (Some(y), Some(x)) = (place.checked_div(width), place.checked_rem(width))
-                    else {
-                        return;
-                    };
-                    (vertical.span(y), horizontal.span(x))
-                }
-            };
-            here = Some((place, y, x));
-            let run = x.count as usize * channels;
-            for row in 0..y.count as usize {
-                let line = channel as usize * rows + y.tap as usize + row;
-                let from = (line * columns + x.tap as usize) * channels;
-                let line = y.first as usize + row;
-                let to = (line * out_width + x.first as usize) * channels;
-                if let (Some(run), Some(post)) = (
-                    weights.bytes.get(from * 2..(from + run) * 2),
-                    post.get_mut(to..to + run),
-                ) {
-                    add_run(weights.layout, run, event.value, post);
-                }
-            }
-        }
+        fastest!(convolution(conv, weights, events, post));
     }
 
     fn drive_convolution(
@@ -90,16 +56,9 @@ impl<P: Potential> Kernels<P> for Lanes {
         shift: u8,
         currents: &mut [P],
     ) {
-        let dense = DenseConvolution {
-            conv,
-            weights,
-            input,
-            zero_point,
-            shift,
-        };
-        if !dense.lanes(currents) && !dense.depthwise(currents) {
-            portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
-        }
+        fastest!(drive_convolution(
+            conv, weights, input, zero_point, shift, currents
+        ));
     }
 
     fn drive_dense(
@@ -109,14 +68,123 @@ impl<P: Potential> Kernels<P> for Lanes {
         zero_point: u8,
         sums: &mut [P],
     ) {
-        let Some(sums) = sums.get_mut(..outputs) else {
-            return portable::drive_dense(weights, outputs, input, zero_point, sums);
+        fastest!(drive_dense(weights, outputs, input, zero_point, sums));
+    }
+}
+
+/// Adds rows of a matrix.
+#[inline(always)]
+fn dense<P: Potential>(
+    weights: Weights<'_>,
+    outputs: usize,
+    events: &[Event],
+    shift: u8,
+    post: &mut [P],
+) {
+    let Some(post) = post.get_mut(..outputs) else {
+        return portable::dense(weights, outputs, events, shift, post);
+    };
+    for event in events {
+        let value = event.value.wrapping_shl(shift.into());
+        add_row(weights, event.source.into(), value, post);
+    }
+}
+
+/// Sends events over a convolution.
+#[inline(always)]
+fn convolution<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    events: &[Event],
+    post: &mut [P],
+) {
+    let [_, width, channels_in] = conv.input.map(u32::from);
+    let [_, out_width, channels] = conv.output.map(usize::from);
+    let in_runs = match weights.layout {
+        Layout::Wide => true,
+        Layout::WidePairs => channels.is_multiple_of(2),
+        _ => false,
+    };
+    if !in_runs || !conv.is_plain() {
+        return portable::convolution(conv, weights, events, post);
+    }
+    let [rows, columns] = conv.kernel.map(usize::from);
+    let (vertical, horizontal) = (conv.vertical(), conv.horizontal());
+    let mut here: Option<(u32, Span, Span)> = None;
+    for event in events {
+        let source = u32::from(event.source);
+        let (Some(place), Some(channel)) = (
+            source.checked_div(channels_in),
+            source.checked_rem(channels_in),
+        ) else {
+            return;
         };
-        for (source, &byte) in input.iter().enumerate() {
-            if byte != zero_point {
-                let value = i16::from(byte) - i16::from(zero_point);
-                add_row(weights, source, value, sums);
+        // Events come in the order of their sources: many share a place.
+        let (y, x) = match here {
+            Some((last, y, x)) if last == place => (y, x),
+            _ => {
+                let (Some(y), Some(x)) = (place.checked_div(width), place.checked_rem(width))
+                else {
+                    return;
+                };
+                (vertical.span(y), horizontal.span(x))
             }
+        };
+        here = Some((place, y, x));
+        let run = x.count as usize * channels;
+        for row in 0..y.count as usize {
+            let line = channel as usize * rows + y.tap as usize + row;
+            let from = (line * columns + x.tap as usize) * channels;
+            let line = y.first as usize + row;
+            let to = (line * out_width + x.first as usize) * channels;
+            if let (Some(run), Some(post)) = (
+                weights.bytes.get(from * 2..(from + run) * 2),
+                post.get_mut(to..to + run),
+            ) {
+                add_run(weights.layout, run, event.value, post);
+            }
+        }
+    }
+}
+
+/// Adds a convolution of all values of an input.
+#[inline(always)]
+fn drive_convolution<P: Potential>(
+    conv: &Convolution,
+    weights: Weights<'_>,
+    input: &[u8],
+    zero_point: u8,
+    shift: u8,
+    currents: &mut [P],
+) {
+    let dense = DenseConvolution {
+        conv,
+        weights,
+        input,
+        zero_point,
+        shift,
+    };
+    if !dense.lanes(currents) && !dense.depthwise(currents) {
+        portable::drive_convolution(conv, weights, input, zero_point, shift, currents);
+    }
+}
+
+/// Adds a matrix times all values of an input.
+#[inline(always)]
+fn drive_dense<P: Potential>(
+    weights: Weights<'_>,
+    outputs: usize,
+    input: &[u8],
+    zero_point: u8,
+    sums: &mut [P],
+) {
+    let Some(sums) = sums.get_mut(..outputs) else {
+        return portable::drive_dense(weights, outputs, input, zero_point, sums);
+    };
+    for (source, &byte) in input.iter().enumerate() {
+        if byte != zero_point {
+            let value = i16::from(byte) - i16::from(zero_point);
+            add_row(weights, source, value, sums);
         }
     }
 }
@@ -132,6 +200,7 @@ struct DenseConvolution<'a> {
 
 impl DenseConvolution<'_> {
     /// Adds it to targets, many filters at once; `false` if it has groups or gaps.
+    #[inline(always)]
     fn lanes<P: Potential>(&self, currents: &mut [P]) -> bool {
         let conv = self.conv;
         let [height, width, channels_in] = conv.input.map(usize::from);
@@ -192,6 +261,7 @@ impl DenseConvolution<'_> {
     }
 
     /// Adds it to targets, a place's channels at once; `false` unless each channel has a filter of its own.
+    #[inline(always)]
     fn depthwise<P: Potential>(&self, currents: &mut [P]) -> bool {
         let conv = self.conv;
         let [height, width, channels_in] = conv.input.map(usize::from);
@@ -246,7 +316,7 @@ impl DenseConvolution<'_> {
 }
 
 /// Adds `value` times the weights of a source of a matrix to all its targets.
-#[inline]
+#[inline(always)]
 fn add_row<P: Potential>(weights: Weights<'_>, source: usize, value: i16, post: &mut [P]) {
     let stride = weights.layout.stride(post.len());
     let row = match weights.layout {
@@ -304,7 +374,7 @@ fn add_row<P: Potential>(weights: Weights<'_>, source: usize, value: i16, post: 
 }
 
 /// Adds `value` times a run of weights of 16 bits to as many targets.
-#[inline]
+#[inline(always)]
 fn add_run<P: Potential>(layout: Layout, run: &[i8], value: i16, post: &mut [P]) {
     let half = |bytes: [i8; 2]| i16::from_le_bytes(bytes.map(|byte| byte as u8));
     let times = |w: i16| i32::from(value) * i32::from(w);

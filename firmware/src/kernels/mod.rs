@@ -16,6 +16,13 @@ pub mod families;
 pub mod family;
 mod helium;
 #[cfg(not(target_os = "none"))]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "loops for processors with AVX2 are called where it is there"
+    )
+)]
 mod lanes;
 mod portable;
 #[cfg(feature = "dense")]
