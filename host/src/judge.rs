@@ -87,14 +87,14 @@ impl<'a> Judge<'a> {
         threshold: f64,
     ) -> Option<Self> {
         let wanted = match targets {
-            Targets::Classes(classes) if outputs != 1 => Wanted::Class(classes),
-            Targets::Classes(classes) if classes.iter().all(|class| *class <= 1) => {
+            targets if !targets.fit(outputs) => return None,
+            Targets::Classes { classes, .. } if outputs != 1 => Wanted::Class(classes),
+            Targets::Classes { classes, .. } if classes.iter().all(|class| *class <= 1) => {
                 Wanted::Sides(classes.iter().map(|class| *class == 1).collect())
             }
-            Targets::Classes(classes) => {
+            Targets::Classes { classes, .. } => {
                 Wanted::Values(classes.iter().map(|&class| class.into()).collect())
             }
-            Targets::Values { size, .. } if *size != outputs => return None,
             Targets::Values {
                 values,
                 bytes,
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn classes_are_ranked_and_one_output_has_a_threshold() {
-        let two = set(Targets::Classes(vec![1, 0, 1, 1]), 4);
+        let two = set(Targets::classes(vec![1, 0, 1, 1]), 4);
         let ranked = Judge::new(&two, 2, THRESHOLD).unwrap();
         let figures = ranked.all(&[0.0, 1.0, 3.0, 3.0, 2.0, 1.0, -5.0, -4.0]);
         assert_eq!((figures.accuracy, figures.error), (Some(0.75), None));
@@ -347,7 +347,7 @@ mod tests {
         assert!((error.r2.unwrap() - (1.0 - 4.0 / 52.0)).abs() < 1e-12);
         assert_eq!(judge.all(&wanted).error.unwrap().r2, Some(1.0));
         // Whole numbers beyond 1 are no classes of a single output.
-        let counts = set(Targets::Classes(vec![0, 7, 7]), 3);
+        let counts = set(Targets::classes(vec![0, 7, 7]), 3);
         let judge = Judge::new(&counts, 1, THRESHOLD).unwrap();
         assert_eq!(judge.all(&[0.0, 7.0, 7.0]).accuracy, None);
         let constant = set(values(1, &[0.1, 0.1, 0.1]), 3);
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn zeros_and_ones_are_values_if_that_is_said() {
-        for targets in [Targets::Classes(vec![0, 1]), values(1, &[0.0, 1.0])] {
+        for targets in [Targets::classes(vec![0, 1]), values(1, &[0.0, 1.0])] {
             let data = set(targets, 2);
             let judge = Judge::new(&data, 1, THRESHOLD).unwrap();
             assert_eq!(judge.all(&[0.25, 1.25]).accuracy, Some(0.5));

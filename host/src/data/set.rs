@@ -16,7 +16,12 @@ pub struct DataSet {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// A class for each sample.
-    Classes(Vec<u32>),
+    Classes {
+        /// The class of each sample.
+        classes: Vec<u32>,
+        /// The length of the rows that named them by their one place that is 1, if such rows did.
+        columns: Option<usize>,
+    },
     /// Values for each sample: those of a regression, or a 0 or 1 for each of several labels.
     Values {
         /// Number of values of a sample.
@@ -73,7 +78,7 @@ impl DataSet {
         (whole && labels.as_ref().is_none_or(labelled)).then_some(Self {
             shape,
             samples: Arc::new(samples),
-            targets: labels.map(Targets::Classes),
+            targets: labels.map(Targets::classes),
             byte_scale: BYTE_SCALE,
         })
     }
@@ -113,7 +118,7 @@ impl DataSet {
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         match &self.targets {
-            Some(Targets::Classes(classes)) => Some(classes),
+            Some(Targets::Classes { classes, .. }) => Some(classes),
             _ => None,
         }
     }
@@ -264,17 +269,25 @@ impl DataSet {
         Some(joined.with_byte_scale(byte_scale))
     }
 
-    /// The same with targets that are values even if they look like labels: classes become the values of one output,
-    /// and zeros and ones have errors.
+    /// The same with targets that are values even if they look like labels: zeros and ones have errors. Classes become
+    /// the rows that named them, or the values of one output.
     #[must_use]
     pub fn measured(mut self) -> Self {
         self.targets = self.targets.map(|targets| match targets {
-            Targets::Classes(classes) => Targets::Values {
-                size: 1,
-                values: classes.into_iter().map(|class| class as f32).collect(),
-                bytes: false,
-                labels: false,
-            },
+            Targets::Classes { classes, columns } => {
+                let rows = |columns| {
+                    let row = move |class| (0..columns).map(move |at| f32::from(at == class));
+                    let all = classes.iter().flat_map(|&class| row(class as usize));
+                    all.collect()
+                };
+                Targets::Values {
+                    size: columns.unwrap_or(1),
+                    values: columns
+                        .map_or_else(|| classes.iter().map(|&class| class as f32).collect(), rows),
+                    bytes: false,
+                    labels: false,
+                }
+            }
             Targets::Values {
                 size,
                 values,
@@ -306,7 +319,10 @@ impl DataSet {
             _ => return,
         }
         match (&mut self.targets, other.targets) {
-            (Some(Targets::Classes(own)), Some(Targets::Classes(more))) => own.extend(more),
+            (
+                Some(Targets::Classes { classes: own, .. }),
+                Some(Targets::Classes { classes, .. }),
+            ) => own.extend(classes),
             (Some(Targets::Values { values: own, .. }), Some(Targets::Values { values, .. })) => {
                 own.extend(values);
             }
@@ -324,7 +340,7 @@ impl DataSet {
             Samples::F32(v) => v.truncate(values),
         }
         match &mut self.targets {
-            Some(Targets::Classes(classes)) => classes.truncate(n),
+            Some(Targets::Classes { classes, .. }) => classes.truncate(n),
             Some(Targets::Values { size, values, .. }) => values.truncate(n * *size),
             None => {}
         }
@@ -333,10 +349,35 @@ impl DataSet {
 }
 
 impl Targets {
+    /// Classes that no rows named.
+    #[must_use]
+    pub fn classes(classes: Vec<u32>) -> Self {
+        let columns = None;
+        Self::Classes { classes, columns }
+    }
+
+    /// Number of values of a row of them; 1 of classes that no rows named.
+    pub(crate) fn columns(&self) -> usize {
+        match self {
+            Self::Classes { columns, .. } => columns.unwrap_or(1),
+            Self::Values { size, .. } => *size,
+        }
+    }
+
+    /// Tells whether so many outputs can be held to them. Two columns may stand for the two sides of one output.
+    pub(crate) fn fit(&self, outputs: usize) -> bool {
+        match self {
+            Self::Classes { columns, .. } => {
+                columns.is_none_or(|n| n == outputs || (n, outputs) == (2, 1))
+            }
+            Self::Values { size, .. } => *size == outputs,
+        }
+    }
+
     /// Number of samples that they are for.
     fn len(&self) -> usize {
         match self {
-            Self::Classes(classes) => classes.len(),
+            Self::Classes { classes, .. } => classes.len(),
             Self::Values { size, values, .. } => values.len().checked_div(*size).unwrap_or(0),
         }
     }
@@ -345,7 +386,13 @@ impl Targets {
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Option<Self> {
         Some(match self {
-            Self::Classes(classes) => Self::Classes(gather(classes, indices, 1)?),
+            &Self::Classes {
+                ref classes,
+                columns,
+            } => Self::Classes {
+                classes: gather(classes, indices, 1)?,
+                columns,
+            },
             &Self::Values {
                 size,
                 ref values,

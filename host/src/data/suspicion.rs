@@ -291,12 +291,13 @@ pub fn of_calibration(data: &DataSet) -> Vec<Suspicion> {
 #[must_use]
 pub fn of_targets(targets: Option<&Targets>, outputs: usize) -> Option<Suspicion> {
     let labels = match targets? {
-        // One output of whole numbers has an error.
-        Targets::Classes(_) if outputs == 1 => return None,
-        Targets::Classes(labels) => labels,
-        &Targets::Values { size: values, .. } => {
-            return (values != outputs).then_some(Suspicion::Targets { values, outputs });
+        targets if !targets.fit(outputs) => {
+            let values = targets.columns();
+            return Some(Suspicion::Targets { values, outputs });
         }
+        Targets::Classes { classes, .. } if outputs > 1 => classes,
+        // One output of whole numbers has an error, as other values have.
+        Targets::Classes { .. } | Targets::Values { .. } => return None,
     };
     let largest = labels.iter().copied().max()?;
     let count = labels.iter().filter(|l| **l as usize >= outputs).count();
@@ -318,10 +319,10 @@ pub(crate) fn of_image_targets(targets: Option<&Targets>, image: &Image<'_>) -> 
 /// A sign that whole numbers are no classes of an image that ends in a sigmoid.
 fn of_binary(targets: Option<&Targets>, image: &Image<'_>) -> Option<Suspicion> {
     let output = image.description().outputs.first()?;
-    let Targets::Classes(labels) = targets? else {
+    let Targets::Classes { classes, .. } = targets? else {
         return None;
     };
-    let largest = labels
+    let largest = classes
         .iter()
         .copied()
         .max()
@@ -620,6 +621,20 @@ mod tests {
         };
         let two = set(Samples::U8(vec![1, 2]), 1, None).with_targets(Some(two));
         let (values, outputs) = (2, 3);
+        // Rows with a column more than there are outputs, though no sample has that class.
+        for (columns, outputs, fits) in
+            [(10, 10, true), (11, 10, false), (2, 1, true), (3, 1, false)]
+        {
+            let rows = Targets::Classes {
+                classes: vec![1, 0],
+                columns: Some(columns),
+            };
+            let sign = Suspicion::Targets {
+                values: columns,
+                outputs,
+            };
+            assert_eq!(of_targets(Some(&rows), outputs), (!fits).then_some(sign));
+        }
         assert_eq!(of_targets(two.targets(), 2), None);
         let others = Suspicion::Targets { values, outputs };
         assert_eq!(of_targets(two.targets(), outputs), Some(others));

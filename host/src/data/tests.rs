@@ -451,7 +451,7 @@ fn recordings_are_counted_in_steps() {
     // A step is 1 ms from the first event on; the fourth of the first recording is not over.
     let frames = open().frames(&[2, 2, 3], 0.001, None).unwrap();
     assert_eq!((frames.len(), frames.steps()), (2, 3));
-    assert_eq!(frames.targets(), Some(&Targets::Classes(vec![4, 3])));
+    assert_eq!(frames.targets(), Some(&Targets::classes(vec![4, 3])));
     let events = |samples, steps| {
         let dense = frames.dense(samples, steps);
         let values = dense.data().iter().enumerate();
@@ -470,7 +470,7 @@ fn recordings_are_counted_in_steps() {
     assert_eq!(frames.dense(0..2, 4).data().iter().sum::<f32>(), 5.0);
     let one = open().take(1).frames(&[2, 2, 3], 0.001, Some(1)).unwrap();
     assert_eq!(one.dense(0..2, 4).data().iter().sum::<f32>(), 3.0);
-    assert_eq!(one.targets(), Some(&Targets::Classes(vec![4])));
+    assert_eq!(one.targets(), Some(&Targets::classes(vec![4])));
     // At even distances: of six recordings the first and the fourth.
     let six = recordings(|arrays| {
         for (name, values) in arrays {
@@ -485,7 +485,7 @@ fn recordings_are_counted_in_steps() {
     });
     let two = Recordings::open(six.path()).unwrap().unwrap().evenly(2);
     let frames = two.frames(&[2, 2, 3], 0.001, Some(1)).unwrap();
-    assert_eq!(frames.targets(), Some(&Targets::Classes(vec![0, 3])));
+    assert_eq!(frames.targets(), Some(&Targets::classes(vec![0, 3])));
     let dense = frames.dense(0..2, 1);
     let places = dense.data().iter().enumerate();
     let places: Vec<usize> = places
