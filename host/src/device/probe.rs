@@ -1,7 +1,9 @@
 //! Debug probes.
 
 use std::fmt;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::str::FromStr;
+use std::time::Duration;
 
 use probe_rs::probe::list::{Accessibility, Lister};
 use probe_rs::probe::{DebugProbeSelector, Probe};
@@ -9,6 +11,9 @@ use serde::Serialize;
 
 use super::watchdog::{OPENING, Watch};
 use crate::advice::{Advice, Advised};
+
+/// The longest that a probe in the network is waited for, to learn why it could not be opened.
+const REACHING: Duration = Duration::from_secs(2);
 
 /// Reasons why there is no probe to work with.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +192,29 @@ pub(super) fn open(selector: Option<&Selector>) -> Result<Probe, ProbeError> {
         .open(selector.0.clone())
         .map_err(|source| ProbeError::Open {
             selector: selector.to_string(),
-            source: Box::new(source),
+            source: match unreachable(&selector) {
+                Some(reason) => reason.into(),
+                None => Box::new(source),
+            },
         })
+}
+
+/// Reason why a probe in the network cannot be reached, if it cannot. probe-rs tells of the last kind of probe that it
+/// has tried, which may have been another.
+fn unreachable(selector: &Selector) -> Option<String> {
+    let address = selector.0.serial_number.as_ref()?.strip_prefix("tcp:")?;
+    let reached = address.to_socket_addrs().and_then(|addresses| {
+        let mut reached = Err(std::io::ErrorKind::AddrNotAvailable.into());
+        for address in addresses {
+            reached = TcpStream::connect_timeout(&address, REACHING).map(drop);
+            if reached.is_ok() {
+                break;
+            }
+        }
+        reached
+    });
+    let reason = reached.err()?;
+    Some(format!("{address}: {reason}"))
 }
 
 /// The selector of the only one of some probes.
@@ -263,5 +289,18 @@ mod tests {
             error.contains("stlink") && error.contains("VID:PID"),
             "{error}"
         );
+    }
+    #[test]
+    fn a_probe_in_the_network_says_why_it_cannot_be_reached() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let far: Selector = format!("20b7:9db1:tcp:127.0.0.1:{port}").parse().unwrap();
+        assert_eq!(unreachable(&far), None);
+        drop(listener);
+        let said = open(Some(&far)).unwrap_err().to_string();
+        assert!(said.contains("refused") && !said.contains("USB"), "{said}");
+        let nobody: Selector = "20b7:9db1:tcp:no.such.host.invalid:1".parse().unwrap();
+        assert!(unreachable(&nobody).is_some());
+        assert_eq!(unreachable(&"0483:374f".parse().unwrap()), None);
     }
 }
