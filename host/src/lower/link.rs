@@ -8,6 +8,10 @@ use crate::tensor::Tensor;
 /// A map between places that has none of an image's forms.
 pub(super) const MIXTURE: &str = "an order or a mixture of places that no convolution has";
 
+/// Averages that no weights share.
+pub(super) const UNEVEN: &str =
+    "an average over windows of different sizes, as padding=\"same\" leaves at the border,";
+
 /// Turns a path into a map of the source and weights. `source` is the source's shape, `target` the target's,
 /// both channels last; `Err` says what an image cannot hold.
 pub(super) fn finish(
@@ -26,7 +30,10 @@ pub(super) fn finish(
                     let one = Weights::Convolution(Convolution::one_to_one(flat));
                     matrix(&one, &Wiring::identity(flat[2]), &before)
                 })
-                .ok_or_else(|| MIXTURE.into())
+                .ok_or_else(|| match averages_unevenly(&before) {
+                    true => UNEVEN.into(),
+                    false => MIXTURE.into(),
+                })
         }
         Some(Middle { weights, after }) => {
             let made = match &weights {
@@ -42,6 +49,18 @@ pub(super) fn finish(
                 })
         }
     }
+}
+
+/// Tells whether rows are averages, of which some are over fewer values than others.
+fn averages_unevenly(wiring: &Wiring) -> bool {
+    let mut sizes = wiring.rows().map(<[_]>::len);
+    let first = sizes.next();
+    let uneven = sizes.any(|size| Some(size) != first);
+    let averages = |values: Vec<f32>| {
+        let mut rows = wiring.rows().zip(values).filter(|(row, _)| !row.is_empty());
+        rows.all(|(row, value)| (value * row.len() as f32 - 1.0).abs() < 1e-3)
+    };
+    uneven && wiring.adds() && wiring.row_values().is_some_and(averages)
 }
 
 /// Links into one target, with those that have one source and one synapse added up as far as the sum is
@@ -607,4 +626,38 @@ fn table(places: &[Vec<usize>], inputs: usize) -> Option<SourceMap> {
         places: places.len(),
         to,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Sparse;
+
+    /// More places than a matrix is spelt out for.
+    const PLACES: u32 = 600;
+
+    /// Windows of three places each, of which those at the ends see two.
+    fn windows(value: impl Fn(usize) -> f32) -> Path {
+        let rows = (0..PLACES).map(|at| at.saturating_sub(1)..(at + 2).min(PLACES));
+        let entries = (0..).zip(rows).flat_map(|(row, columns): (u32, _)| {
+            let value = value(columns.len());
+            columns.map(move |column| ((row, column), value))
+        });
+        let (indices, values): (Vec<_>, Vec<_>) = entries.unzip();
+        let size = PLACES as usize;
+        Path::of(Wiring::sparse(&Sparse {
+            size_out: size,
+            size_in: size,
+            values: Tensor::new(vec![values.len()], values).unwrap(),
+            indices: indices.into(),
+        }))
+    }
+
+    #[test]
+    fn averages_over_windows_of_different_sizes_say_so() {
+        let shape = [1, PLACES as usize, 1];
+        let refused = |path| finish(path, shape, shape).unwrap_err();
+        assert_eq!(refused(windows(|seen| 1.0 / seen as f32)), UNEVEN);
+        assert_eq!(refused(windows(|seen| 0.5 * seen as f32)), MIXTURE);
+    }
 }
