@@ -27,6 +27,13 @@ pub fn is_temporal(image: &Image<'_>) -> bool {
     ensembles.iter().any(|e| e.temporal().is_some())
 }
 
+/// Recordings as one input after another, each a step; `None` if their steps are no inputs of the image.
+#[must_use]
+pub fn as_steps(image: &Image<'_>, recordings: &DataSet) -> Option<DataSet> {
+    let steps = DataSet::new(vec![input_size(image)], recordings.samples().clone(), None)?;
+    Some(steps.with_byte_scale(recordings.byte_scale()))
+}
+
 /// The result of an image's first output unless another is asked for: of spikes their sum, else the last value.
 #[must_use]
 pub fn readout(image: &Image<'_>) -> Readout {

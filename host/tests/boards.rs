@@ -643,6 +643,51 @@ fn the_demo_goes_on_to_a_board() {
     );
 }
 
+/// Over time, what a chip takes is that of steps with their inputs.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn steps_over_time_are_measured_on_a_chip() {
+    let folder = TempDir::new().unwrap();
+    let [model, data] = ["nir", "npz"]
+        .map(|kind| project(&format!("tests/fixtures/nir/snntorch_watch_rleaky.{kind}")));
+    let image = folder.path().join("net.tsp");
+    let (image, data) = (path(&image), path(&data));
+    let convert = ["convert", path(&model), "-o", image, "--calibration", data];
+    let flags = ["--semantics", "snntorch", "--target", "cortex-m0"];
+    succeeds(&[&convert[..], &flags].concat());
+    let (_board, probe) = microbit();
+    let flags = self::flags(&probe);
+    succeeds(&[&["flash", image], &flags[..]].concat());
+    let [_, chip, on_probe, probe] = flags;
+    let bench = [
+        "bench", image, "--data", data, "--limit", "30", "--on", chip, on_probe, probe,
+    ];
+    let (printed, _) = succeeds(&bench);
+    assert!(
+        printed.starts_with("30 steps of a recording on "),
+        "{printed}"
+    );
+    for part in [
+        "step with its input ",
+        "  setting the input ",
+        "  the step ",
+    ] {
+        let there = printed.lines().any(|line| line.starts_with(part));
+        assert!(there, "no {part:?} in {printed}");
+    }
+    let report = json(&command(&[&bench[..], &["--json"]].concat()));
+    assert_eq!(
+        (&report["images"], &report["over_time"]),
+        (&30.into(), &true.into())
+    );
+    let mean = |part: &str| report[part]["mean"].as_f64().unwrap();
+    let parts = mean("set_up") + mean("step");
+    assert!(
+        mean("set_up") > 0.0 && (parts - mean("inference")).abs() < 1.0,
+        "{report}"
+    );
+}
+
 /// Names of chips are no part of what the linker reads: no object comes in by a name, and no file is shown.
 #[test]
 #[ignore = "needs a compiler for the boards: cargo xtask test"]

@@ -11,8 +11,9 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::Image;
 use crate::bench::Spread;
 use crate::data::DataSet;
-use crate::emulate::{Encoder, judge};
+use crate::emulate::{Encoder, HostEngine, judge};
 use crate::judge::{Deviation, Figures, Tally};
+use crate::stream;
 use crate::text::escaped;
 
 /// Options of a measurement.
@@ -60,7 +61,7 @@ impl Advised for DeviceBenchError {
     }
 }
 
-/// Cost of an image on a device.
+/// Cost of an image on a device. Over time, an inference is a step with its input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceReport {
     /// The architecture that its firmware is built for.
@@ -69,8 +70,10 @@ pub struct DeviceReport {
     pub kernels: String,
     /// The counter of cycles.
     pub clock: &'static str,
-    /// Number of samples that were run.
+    /// Number of samples that were run, or of steps over time.
     pub images: usize,
+    /// `true` if the network runs over time.
+    pub over_time: bool,
     /// The share of classes that the device has right, see [`crate::judge`]; `None` if there are none.
     pub accuracy: Option<f64>,
     /// The errors of the device's first output, if its targets are values.
@@ -107,24 +110,37 @@ impl fmt::Display for DeviceReport {
         let images = self.images;
         // These are a device's words.
         let (architecture, kernels) = (escaped(&self.architecture), escaped(&self.kernels));
-        writeln!(f, "{images} samples on {architecture}, {kernels} kernels")?;
+        let (samples, inference, an_inference) = match self.over_time {
+            true => ("steps of a recording", "step with its input", "a step"),
+            false => ("samples", "inference", "an inference"),
+        };
+        writeln!(f, "{images} {samples} on {architecture}, {kernels} kernels")?;
         let (accuracy, error) = (self.accuracy, self.error);
         write!(f, "{}", Figures { accuracy, error })?;
-        writeln!(f, "steps    {:.2}", self.steps_per_inference)?;
+        if !self.over_time {
+            writeln!(f, "steps    {:.2}", self.steps_per_inference)?;
+        }
         let spreads = [
-            ("inference", self.inference),
+            (inference, self.inference),
             ("  setting the input", self.set_up),
-            ("  each step", self.step),
+            (
+                if self.over_time {
+                    "  the step"
+                } else {
+                    "  each step"
+                },
+                self.step,
+            ),
         ];
         Spread::write(f, &format!("cycles ({})", self.clock), &spreads)?;
         if let Some(milliseconds) = self.milliseconds {
-            writeln!(f, "time: {milliseconds:.3} ms an inference")?;
+            writeln!(f, "time: {milliseconds:.3} ms {an_inference}")?;
         }
         if let (Some(energy), Some(power)) = (self.microjoules, self.power) {
             let Power { current_ma, volts } = power;
             writeln!(
                 f,
-                "energy: {energy:.2} µJ an inference, at the stated {current_ma} mA and {volts} V"
+                "energy: {energy:.2} µJ {an_inference}, at the stated {current_ma} mA and {volts} V"
             )?;
         }
         writeln!(f, "flash: {} bytes of image", self.image_bytes)?;
@@ -137,7 +153,8 @@ impl fmt::Display for DeviceReport {
     }
 }
 
-/// Measures an image on a device that runs it. Each output is held to the emulator's.
+/// Measures an image on a device that runs it. Each output is held to the emulator's. The samples of a network over time
+/// are steps of one recording ([`stream::as_steps`]), which begins at rest.
 ///
 /// # Errors
 /// [`DeviceBenchError`], if it does not run it, or cannot measure.
@@ -156,22 +173,32 @@ pub fn measure<L: Link>(
     };
     let encoder = Encoder::new(image, data).map_err(RunError::from)?;
     let mut emulator = Emulator::new(image).map_err(RunError::from)?;
+    let mut arena = vec![0; image.arena_bytes() / 4];
+    let over_time = stream::is_temporal(image);
+    let engine = over_time.then(|| HostEngine::new(image, &mut arena));
+    let mut engine = engine.transpose().map_err(RunError::from)?;
     let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     let judge = judge(image, data);
     let mut judged = Tally::default();
     let mut input = Vec::new();
     for (sample, values) in (0..data.len()).filter_map(|i| Some((i, data.sample(i)?))) {
         encoder.encode(values, &mut input);
-        let expected = emulator
-            .infer(&input)
-            .map_err(|source| RunError::Input { sample, source })?;
+        let expected = match &mut engine {
+            Some(engine) => emulator.advance(engine, &input),
+            None => emulator.infer(&input),
+        };
+        let expected = expected.map_err(|source| RunError::Input { sample, source })?;
         let failed = |source| RunError::Session {
             sample: Some(sample),
             source,
         };
         session.set_input(&input).map_err(failed)?;
         let work = emulator.work(&expected);
-        let found = session.infer(Watch::Nothing, work).map_err(failed)?;
+        let found = match over_time {
+            true => session.advance(sample == 0, Watch::Nothing, work),
+            false => session.infer(Watch::Nothing, work),
+        };
+        let found = found.map_err(failed)?;
         if found.outputs != expected.outputs {
             return Err(DeviceBenchError::Differs { sample });
         }
@@ -195,6 +222,7 @@ pub fn measure<L: Link>(
         kernels: identity.kernels,
         clock,
         images,
+        over_time,
         accuracy: figures.accuracy,
         error: figures.error,
         steps_per_inference: share(steps.len()),

@@ -323,7 +323,6 @@ pub fn stream<L: Link>(
         return Err(EmulateError::size(image, data).into());
     }
     let emulator = Emulator::new(image)?;
-    let driven = emulator.driven();
     let mut arena = vec![0; image.arena_bytes() / 4];
     let mut engine = HostEngine::new(image, &mut arena)?;
     let judge = judge(image, data);
@@ -342,12 +341,7 @@ pub fn stream<L: Link>(
                 engine.reset();
             }
             let refused = |source| RunError::Input { sample, source };
-            engine
-                .set_inputs(&split(&network.inputs, &bytes))
-                .map_err(refused)?;
-            let mut record = Record::new(image);
-            engine.step_probed(&mut record);
-            let expected = emulator.expected(&record, &engine, driven);
+            let expected = emulator.advance(&mut engine, &bytes).map_err(refused)?;
             let failed = |source| RunError::Session {
                 sample: Some(sample),
                 source,
@@ -715,16 +709,24 @@ impl<'i> Emulator<'i> {
         reaches.map(|reach| u64::from(reach.weights)).sum()
     }
 
-    /// A step of an engine, which is to be a device's.
-    fn expected(&self, record: &Record, engine: &HostEngine<'_>, driven: u64) -> Expected {
+    /// The next step of an engine on an input, which is to be a device's.
+    pub(super) fn advance(
+        &self,
+        engine: &mut HostEngine<'_>,
+        input: &[u8],
+    ) -> Result<Expected, InputError> {
+        let network = self.image.description();
+        engine.set_inputs(&split(&network.inputs, input))?;
+        let mut record = Record::new(self.image);
+        engine.step_probed(&mut record);
         let mut expected = Expected {
-            counts: vec![Count::default(); self.image.description().ensembles.len()],
-            operations: driven,
+            counts: vec![Count::default(); network.ensembles.len()],
+            operations: self.driven(),
             ..Expected::default()
         };
-        expected.add(record, engine, self.image, &self.fan_out);
+        expected.add(&record, engine, self.image, &self.fan_out);
         expected.outputs = outputs(self.image, engine);
-        expected
+        Ok(expected)
     }
 
     /// The first difference of a device's step from an engine's. The divergence is of step 0 of sample 0.

@@ -10,8 +10,9 @@ use crate::data::DataSet;
 use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure};
 use crate::device::estimate::{Estimate, estimate};
 use crate::device::{Board, talk};
-use crate::emulate::{self, EmulateOptions, input_size};
+use crate::emulate::{self, EmulateOptions};
 use crate::judge::Figures;
+use crate::stream;
 use tinyspike_board::firmware::{Board as Emulated, Program, build_here};
 
 use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
@@ -26,17 +27,10 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(board) = args.board {
         return print(args, &estimated(args, board, &image)?, out);
     }
-    let data = if crate::stream::is_temporal(&image) {
-        if let BenchTarget::Chip(chip) = &args.on {
-            return Err(Failure::new(format!(
-                "{}: bench does not run networks over time on {chip} yet",
-                args.image.display()
-            ))
-            .hint("`tinyspike run` states the ticks of a step there"));
-        }
+    let data = if stream::is_temporal(&image) {
         let flags = RecordingFlags::default();
         let recording = inputs::recordings(&args.data, &image, &args.bytes, &flags, Some(1))?;
-        as_steps(&image, &recording)
+        stream::as_steps(&image, &recording)
             .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?
             .take(args.limit as usize)
     } else {
@@ -86,7 +80,7 @@ impl several::Row for DeviceReport {
 
 /// The cost on a board, from a run on this machine.
 fn estimated(args: &Bench, board: &'static Board, image: &Image<'_>) -> Result<Estimate, Failure> {
-    if crate::stream::is_temporal(image) {
+    if stream::is_temporal(image) {
         return Err(Failure::new(format!(
             "{}: there is no estimate for networks over time yet",
             args.image.display()
@@ -101,12 +95,6 @@ fn estimated(args: &Bench, board: &'static Board, image: &Image<'_>) -> Result<E
         Failure::advised(format!("{image} on {data}: {e}"), &e.advice())
     })?;
     estimate(board, image, &run).map_err(Failure::of)
-}
-
-/// A recording as one input after another, each a step.
-fn as_steps(image: &Image<'_>, set: &DataSet) -> Option<DataSet> {
-    let steps = DataSet::new(vec![input_size(image)], set.samples().clone(), None)?;
-    Some(steps.with_byte_scale(set.byte_scale()))
 }
 
 fn print(
