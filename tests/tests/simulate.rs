@@ -122,6 +122,7 @@ fn spiking_rectified_linear_is_its_equations() {
         InitialVoltage::Zero,
     );
     let counts = run.ensembles[0].counts.as_ref().unwrap();
+    let potentials = run.ensembles[0].potentials.as_ref().unwrap();
     let mut voltage = [0.0f32; 5];
     let mut total = 0.0;
     for step in 0..40 {
@@ -131,6 +132,7 @@ fn spiking_rectified_linear_is_its_equations() {
             voltage[i] -= n;
             total += n;
             assert_eq!(counts.data()[step * 5 + i], n);
+            assert_eq!(potentials.data()[step * 5 + i], voltage[i]);
             let y = run.probes[0].values.data()[step * 5 + i];
             assert_eq!(y, n * (0.5 / DT));
         }

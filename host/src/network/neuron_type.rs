@@ -283,6 +283,24 @@ impl<P> NeuronType<P> {
         }
     }
 
+    /// `true` if neurons have a voltage, which they keep from step to step.
+    #[must_use]
+    pub fn has_voltage(&self) -> bool {
+        self.integrates() || self.rule().is_some()
+    }
+
+    /// `true` for Nengo's types with a voltage.
+    pub(crate) fn integrates(&self) -> bool {
+        matches!(
+            self,
+            Self::SpikingRectifiedLinear { .. }
+                | Self::SpikingLeakyRelu { .. }
+                | Self::Lif { .. }
+                | Self::AdaptiveLif { .. }
+                | Self::RegularSpiking { .. }
+        )
+    }
+
     /// The type whose rate neurons of this one spike by, if they do.
     #[must_use]
     pub fn base(&self) -> Option<&Self> {

@@ -266,7 +266,7 @@ pub struct EnsembleData {
     /// Spikes of each neuron in each step (or the output of neurons that do not spike), if watched: `[items,
     /// steps, n_neurons]`.
     pub counts: Option<Tensor>,
-    /// Voltages of current-based neurons after each step, if watched: `[items, steps, n_neurons]`.
+    /// Voltages after each step of neurons that have one, if watched: `[items, steps, n_neurons]`.
     pub potentials: Option<Tensor>,
     /// The least and the largest voltage of each current-based neuron, over all items and steps and before resets, or
     /// current that charges it; empty for others.
@@ -643,7 +643,7 @@ impl Simulator {
                 } else {
                     None
                 },
-                potentials: if self.watched[e] && object.temporal() {
+                potentials: if self.watched[e] && object.has_voltage() {
                     join(&|r| &r.potentials[e], object.size_out)
                 } else {
                     None
@@ -712,7 +712,7 @@ fn initial_voltage(
         (Some(voltage), _) => voltage,
         (None, InitialVoltage::Given(voltages)) => match voltages.get(&ensemble.label) {
             Some(voltage) => voltage,
-            None if neurons::is_integrator(&ensemble.neuron_type) => {
+            None if ensemble.neuron_type.integrates() => {
                 return Err(problem("is missing".to_owned()));
             }
             None => return Ok(vec![0.0; n]),

@@ -58,6 +58,14 @@ impl Neurons {
         }
     }
 
+    /// Tells whether neurons have a voltage.
+    pub(super) fn have_voltage(&self) -> bool {
+        match self {
+            Self::Temporal(_) => true,
+            _ => self.first().is_some_and(NeuronType::integrates),
+        }
+    }
+
     /// The base of neurons that spike by a type which is itself a spiking one.
     pub(super) fn spiking_base(&self) -> Option<&NeuronType> {
         self.first()?.base().filter(|base| !base.is_rate())
@@ -130,7 +138,7 @@ impl Population {
             NeuronType::PoissonSpiking { .. } | NeuronType::StochasticSpiking { .. }
         );
         Self {
-            voltage: if is_integrator(neuron_type) {
+            voltage: if neuron_type.integrates() {
                 voltage.to_vec()
             } else {
                 Vec::new()
@@ -189,22 +197,11 @@ impl Population {
         self.cells.iter().map(Cell::reached)
     }
 
-    /// The voltages of current-based neurons; empty for others.
+    /// The voltages of neurons that have one.
     pub(super) fn potentials(&self) -> impl Iterator<Item = f32> {
-        self.cells.iter().map(Cell::potential)
+        let cells = self.cells.iter().map(Cell::potential);
+        self.voltage.iter().copied().chain(cells)
     }
-}
-
-/// Tells whether the type has a voltage.
-pub(super) fn is_integrator<P>(neuron_type: &NeuronType<P>) -> bool {
-    matches!(
-        neuron_type,
-        NeuronType::SpikingRectifiedLinear { .. }
-            | NeuronType::SpikingLeakyRelu { .. }
-            | NeuronType::Lif { .. }
-            | NeuronType::AdaptiveLif { .. }
-            | NeuronType::RegularSpiking { .. }
-    )
 }
 
 fn rectify(j: f32) -> f32 {

@@ -309,14 +309,8 @@ impl super::plan::Object {
         matches!(&self.kind, Kind::Neurons { neurons, .. } if neurons.spikes())
     }
 
-    /// Tells whether it is an ensemble of current-based neurons.
-    pub(super) fn temporal(&self) -> bool {
-        matches!(
-            &self.kind,
-            Kind::Neurons {
-                neurons: Neurons::Temporal(_),
-                ..
-            }
-        )
+    /// Tells whether it is an ensemble of neurons that have a voltage.
+    pub(super) fn has_voltage(&self) -> bool {
+        matches!(&self.kind, Kind::Neurons { neurons, .. } if neurons.have_voltage())
     }
 }

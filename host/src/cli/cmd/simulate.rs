@@ -104,8 +104,8 @@ fn arrays(args: &Simulate, network: &Network) -> Vec<Kind> {
         };
         arrays.push((format!("{what}/{}", e.label), e.n_neurons, values));
     }
-    let temporal = |e: &&Ensemble| e.neuron_type.rule().is_some();
-    for e in network.ensembles.iter().filter(temporal) {
+    let has_voltage = |e: &&Ensemble| e.neuron_type.has_voltage();
+    for e in network.ensembles.iter().filter(has_voltage) {
         let name = format!("potentials/{}", e.label);
         arrays.push((name, e.n_neurons, NamedValues::F32(Vec::new())));
     }
