@@ -375,6 +375,17 @@ fn an_output_that_cannot_be_written_is_noticed_before_the_work() {
     assert_eq!(folder.names(), [""; 0]);
 }
 
+/// Tells whether this process has been started with a signal ignored, as a shell's jobs in the background are. Only Linux
+/// tells.
+fn ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 #[test]
 fn a_signal_leaves_no_temporary_file() {
     let folder = Folder::new();
@@ -388,6 +399,10 @@ fn a_signal_leaves_no_temporary_file() {
         ("QUIT", 3),
         ("USR1", 10),
     ] {
+        if ignored(signal) {
+            println!("{name} is ignored by whoever runs this, and so by the tool");
+            continue;
+        }
         let mut process = Command::new(env!("CARGO_BIN_EXE_tinyspike"))
             .args([
                 "convert",
