@@ -12,8 +12,10 @@ use tinyspike::bench::{BenchError, BenchOptions, code};
 use tinyspike::device::run::{self as device_run, RunError, RunOptions, StreamOptions, Tally};
 use tinyspike::device::{
     Board as Known, Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions,
-    Origin, Plan, PlanOptions, Selector, TalkOptions, application, flash as write, talk,
+    Origin, Plan, PlanOptions, Selector, TalkOptions, application, estimate as predict,
+    flash as write, talk,
 };
+use tinyspike::emulate::{self, EmulateOptions};
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
 use tinyspike_board::firmware::{Board, Program, build_here};
@@ -21,6 +23,7 @@ use tinyspike_board::firmware::{Board, Program, build_here};
 use crate::data::{Data, all_given};
 use crate::fault::Fault;
 use crate::image::{Image, of_image, recordings, set_output};
+use crate::options::read_out;
 use crate::recorded::json;
 use crate::work::{Monitor, work};
 
@@ -144,7 +147,8 @@ impl From<BenchError> for Fault {
 /// Runs an image on a board and compares every spike count and output with the emulator's: the report as JSON, and
 /// outputs by label, `[samples, size]`.
 #[pyfunction]
-#[pyo3(signature = (image, data, target, bisect=false, stateful=false, progress=None))]
+#[pyo3(signature = (image, data, target, bisect=false, stateful=false, readout=None, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "they are Python's")]
 pub(crate) fn run<'py>(
     py: Python<'py>,
     image: PyRef<'py, Image>,
@@ -152,6 +156,7 @@ pub(crate) fn run<'py>(
     target: Target,
     bisect: bool,
     stateful: bool,
+    readout: Option<String>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let bytes: Arc<ImageBuf> = image.bytes.clone();
@@ -165,6 +170,7 @@ pub(crate) fn run<'py>(
         } else {
             of_image(&image, &given)?
         };
+        let readout = read_out(readout.as_deref(), stream::readout(&image))?;
         let deployed = deploy(&target, &bytes, &PlanOptions::default(), monitor)?;
         let mut outputs = vec![Vec::new(); image.description().outputs.len()];
         let mut visit = |tally: &Tally| {
@@ -184,10 +190,7 @@ pub(crate) fn run<'py>(
             |session| {
                 device_run::check(session, &image)?;
                 let report = if over_time {
-                    let streaming = StreamOptions {
-                        readout: stream::readout(&image),
-                        stateful,
-                    };
+                    let streaming = StreamOptions { readout, stateful };
                     device_run::stream(session, &image, &set, streaming, &mut visit)?
                 } else {
                     device_run::run(session, &image, &set, &RunOptions { bisect }, &mut visit)?
@@ -215,18 +218,20 @@ pub(crate) fn run<'py>(
 
 /// Writes an image with its firmware to a board; the plan as JSON.
 #[pyfunction]
-#[pyo3(signature = (image, target, key=None))]
+#[pyo3(signature = (image, target, key=None, minimum_version=0))]
 pub(crate) fn flash(
     py: Python<'_>,
     image: PyRef<'_, Image>,
     target: Target,
     key: Option<String>,
+    minimum_version: u32,
 ) -> PyResult<()> {
     let bytes = image.bytes.clone();
     work(py, None, move |monitor| {
         let key = key.as_deref().map(PublicKey::from_pem).transpose()?;
         let options = PlanOptions {
             key,
+            minimum: minimum_version,
             ..PlanOptions::default()
         };
         deploy(&target, &bytes, &options, monitor).map(drop)
@@ -246,10 +251,19 @@ pub(crate) fn bench<'py>(
     work(py, None, move |monitor| {
         let Some(board): Option<Board> = machine(&on)? else {
             let message = format!("{on}: instructions are counted on emulated boards");
-            let advice = "`tinyspike bench --on CHIP` counts a chip's cycles";
+            let advice = "`Image.estimate` says what an inference takes on a board that is not there, and \
+                          `tinyspike bench --on CHIP` counts a chip's cycles";
             return Err(Fault::new(CLASS, format!("{message}; {advice}")));
         };
-        let (set, _) = of_image(&bytes.image(), &given)?;
+        let image = bytes.image();
+        let set = if stream::is_temporal(&image) {
+            let (recordings, _) = recordings(&image, &given)?;
+            let steps = stream::as_steps(&image, &recordings);
+            let wrong = "the recordings are no steps of the image's input";
+            steps.ok_or_else(|| Fault::new("DataError", wrong))?
+        } else {
+            of_image(&image, &given)?.0
+        };
         let program = |program| {
             let built = build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?;
             monitor.tick(0);
@@ -264,5 +278,38 @@ pub(crate) fn bench<'py>(
         };
         let report = tinyspike::bench::bench(&bytes, &set, &options)?;
         Ok((json(&report)?, report.to_string()))
+    })
+}
+
+/// Predicts what inferences take on a board, from a run on this machine: the report as JSON and as text.
+#[pyfunction]
+pub(crate) fn estimate<'py>(
+    py: Python<'py>,
+    image: PyRef<'py, Image>,
+    data: Vec<PyRef<'py, Data>>,
+    board: String,
+) -> PyResult<(String, String)> {
+    let bytes = image.bytes.clone();
+    let given = all_given(&data);
+    work(py, None, move |monitor| {
+        let board = Known::find(&board).map_err(|e| Fault::advised(CLASS, &e))?;
+        let image = bytes.image();
+        if stream::is_temporal(&image) {
+            let message = "there is no estimate for networks over time yet";
+            let advice = "`Image.bench` counts their instructions on emulated boards";
+            return Err(Fault::new(CLASS, format!("{message}; {advice}")));
+        }
+        let (set, _) = of_image(&image, &given)?;
+        let done = |n| monitor.tick(n);
+        let run = emulate::run(
+            &image,
+            &set,
+            0..set.len(),
+            &EmulateOptions::default(),
+            &done,
+        )?;
+        let estimate = predict::estimate(board, &image, &run);
+        let estimate = estimate.map_err(|e| Fault::advised(CLASS, &e))?;
+        Ok((json(&estimate)?, estimate.to_string()))
     })
 }

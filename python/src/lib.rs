@@ -24,7 +24,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::board::{bench, flash, run};
+    use crate::board::{bench, estimate, flash, run};
     #[pymodule_export]
     use crate::data::Data;
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,41 @@ def test_instructions_are_counted() -> None:
     axes = tinyspike.plot.instructions(bench)
     widths = sum(bar.get_width() for bar in axes.patches)
     assert widths == pytest.approx(sum(layer["instructions"] for layer in bench.report["layers"]))
+
+
+@pytest.mark.slow
+def test_a_step_of_a_recording_is_counted_as_the_tool_does(
+    nir_fixtures: Path, tmp_path: Path, tool: Any, saved: Any
+) -> None:
+    recordings = np.load(nir_fixtures / "norse_watch_ff.npz")["x"][:3, :20]
+    network = tinyspike.convert(nir_fixtures / "norse_watch_ff.nir", semantics="norse")
+    image = network.deploy(recordings)
+    image.save(tmp_path / "model.tsp")
+    flags = ["--on", "emulated:mps2-an386", "--limit", "60", "--json"]
+    told = tool("bench", tmp_path / "model.tsp", "--data", saved(recordings), *flags)
+    bench = image.bench(recordings)
+    assert bench.report["images"] == 60
+    assert bench.instructions == json.loads(told.stdout)["instructions_per_inference"]
+    # The last value is another result than the sum, of the same steps.
+    runs = [image.run(recordings, on="emulated:mps2-an386", readout=read) for read in ("sum", "last")]
+    assert [run.report["divergence"] for run in runs] == [None, None]
+
+
+def test_a_board_that_is_not_there_is_estimated_as_the_tool_does(tmp_path: Path, tool: Any, saved: Any) -> None:
+    x, y = tinyspike.demo.samples(20)
+    image = tinyspike.demo.image()
+    image.save(tmp_path / "model.tsp")
+    told = tool("bench", tmp_path / "model.tsp", "--data", saved(x, y), "--board", "nucleo-u575zi-q", "--json")
+    estimate = image.estimate(x, board="nucleo-u575zi-q")
+    assert estimate.report == json.loads(told.stdout)
+    least, most = estimate.milliseconds
+    assert 0.5 < least < most < 10 and estimate.microjoules is not None
+    page = estimate._repr_html_()
+    assert "nucleo-u575zi-q" in page and "µJ" in page and "ms" in page
+    with pytest.raises(tinyspike.BoardError, match="pico"):
+        image.estimate(x, board="pico-9")
+    with pytest.raises(tinyspike.BoardError, match="no model"):
+        image.estimate(x, board="esp32-c3-devkit")
 
 
 @pytest.mark.slow

@@ -204,6 +204,7 @@ def _calls(folder: Path) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
     yield "flash", image.flash, nowhere
     yield "run", image.run, {"x": x, **nowhere}
     yield "bench", image.bench, {"x": x, **nowhere}
+    yield "estimate", image.estimate, {"x": x, "board": "pico"}
     yield "to_c", image.to_c, {"folder": folder / "c", "cores": ["nothing"]}
     yield "save", image.save, {"path": folder / "image.tsp"}
     yield "load", tinyspike.Image.load, {"path": folder / "image.tsp"}

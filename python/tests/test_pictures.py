@@ -53,6 +53,10 @@ def test_raster_of_an_image(tmp_path: Path) -> None:
 
 def test_potentials(simulation: tinyspike.Simulation, nir_fixtures: Path, tmp_path: Path) -> None:
     _drawn(plot.potentials(simulation), tmp_path)
+    # Nengo's neurons have voltages, too: what is left below the threshold of 1.
+    voltages = simulation.potentials["conv2d.0"]
+    assert voltages.shape == simulation.spikes["conv2d.0"].shape and (voltages >= 0).all() and (voltages < 1).all()
+    assert len(plot.potentials(simulation, "conv2d.0", neurons=[100, 101]).lines) == 2
     data = np.load(nir_fixtures / "norse_watch_ff.npz")
     network = tinyspike.convert(nir_fixtures / "norse_watch_ff.nir", semantics="norse")
     result = network.simulate(data["x"], record=True)

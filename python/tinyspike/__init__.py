@@ -27,7 +27,7 @@ from tinyspike.errors import (
 )
 from tinyspike.image import Image, keygen, public_key
 from tinyspike.network import Connection, Ensemble, Network, Node, Probe, convert
-from tinyspike.results import Bench, BoardRun, Emulation, Report, Simulation, Tuning
+from tinyspike.results import Bench, BoardRun, Emulation, Estimate, Report, Simulation, Tuning
 
 __version__: str = _native.VERSION
 
@@ -41,6 +41,7 @@ __all__ = [
     "DeployError",
     "Emulation",
     "Ensemble",
+    "Estimate",
     "ExportError",
     "Image",
     "ImageError",

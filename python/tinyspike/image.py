@@ -12,7 +12,7 @@ from tinyspike import _html, _native, _options
 from tinyspike._arrays import Samples, arrays_of, data_of
 from tinyspike._progress import bar
 from tinyspike._said import note, warn
-from tinyspike.results import Bench, BoardRun, Emulation, Report, Tuning
+from tinyspike.results import Bench, BoardRun, Emulation, Estimate, Report, Tuning
 
 __all__ = ["Image", "keygen", "public_key"]
 
@@ -342,6 +342,7 @@ class Image:
         chip_description: Union[None, str, "os.PathLike[str]"] = None,
         firmware: Union[None, str, "os.PathLike[str]"] = None,
         key: Optional[str] = None,
+        minimum_version: int = 0,
     ) -> None:
         """Writes the image with its firmware to a board.
 
@@ -353,13 +354,15 @@ class Image:
         :param firmware: an ELF file for the chip. Without it the package takes the firmware that it holds. If it holds none,
             it builds it, which takes the checkout that the package was built in.
         :param key: a public key in PEM form: the firmware runs only what it has signed.
+        :param minimum_version: the release of the model below which the device takes none from then on.
         :raises BoardError: the board cannot be reached, or does not hold the image.
 
         >>> import tinyspike
         >>> tinyspike.demo.image().flash(on="emulated:mps2-an386")
         """
         owner = _options.text_or_none(key, "key")
-        _native.flash(self._native, _target(on, probe, chip_description, firmware), owner)
+        least = _options.whole(minimum_version, "minimum_version", 0)
+        _native.flash(self._native, _target(on, probe, chip_description, firmware), owner, least)
 
     def run(
         self,
@@ -372,13 +375,14 @@ class Image:
         firmware: Union[None, str, "os.PathLike[str]"] = None,
         bisect: bool = False,
         stateful: bool = False,
+        readout: Optional[str] = None,
         byte_scale: Optional[float] = None,
         values: bool = False,
         progress: Optional[bool] = None,
     ) -> BoardRun:
         """Writes the image to a board, runs samples there, and compares every spike and output with the emulator.
 
-        Arguments are those of :meth:`emulate` and :meth:`flash`.
+        Arguments are those of :meth:`emulate`, :meth:`stream` and :meth:`flash`.
 
         :param bisect: compare every potential and sum after every step, too.
         :raises BoardError: the board cannot be reached, or parts from the emulator.
@@ -391,8 +395,9 @@ class Image:
         data = self._data(x, labels, byte_scale, values)
         target = _target(on, probe, chip_description, firmware)
         each, goes_on = _options.flag(bisect, "bisect"), _options.flag(stateful, "stateful")
+        read = _options.text_or_none(readout, "readout")
         with bar("running", len(data[0]), progress) as show:
-            result = _native.run(self._native, data, target, each, goes_on, show)
+            result = _native.run(self._native, data, target, each, goes_on, read, show)
         warn(result["warnings"])
         note(result)
         return BoardRun(result["outputs"], json.loads(result["report"]), result["probabilities"])
@@ -438,7 +443,7 @@ class Image:
     ) -> Bench:
         """Counts the instructions of inferences on an emulated board, to the instruction.
 
-        :param x: samples, as :meth:`emulate` takes them; a hundred are enough.
+        :param x: samples, as :meth:`emulate` takes them, or recordings, of which each step counts; a hundred are enough.
         :param on: ``"emulated:mps2-an386"`` (Cortex-M4), ``"emulated:mps2-an500"`` (M7) or ``"emulated:microbit"`` (M0).
         :raises BoardError: the board cannot be run.
 
@@ -450,6 +455,24 @@ class Image:
         data = self._data(x, labels, byte_scale, values)
         report, text = _native.bench(self._native, data, _options.text(on, "on"))
         return Bench(json.loads(report), text)
+
+    def estimate(self, x: Samples, *, board: str, byte_scale: Optional[float] = None) -> Estimate:
+        """Predicts time and energy of inferences on a board, from a run on this machine: nothing is measured.
+
+        :param x: samples, as :meth:`emulate` takes them; a hundred are enough.
+        :param board: a board such as ``"nrf52840-dk"``, which ``tinyspike boards`` lists.
+        :raises BoardError: there is no such board, or no model of its core's time.
+
+        >>> import tinyspike
+        >>> x, _ = tinyspike.demo.samples(100)
+        >>> estimate = tinyspike.demo.image().estimate(x, board="nrf52840-dk")
+        >>> least, most = estimate.milliseconds
+        >>> 0.5 < least < most < 10
+        True
+        """
+        data = self._data(x, None, byte_scale, False)
+        report, text = _native.estimate(self._native, data, _options.text(board, "board"))
+        return Estimate(json.loads(report), text)
 
     def _data(self, x: Samples, labels: Any, byte_scale: Optional[float], values: bool) -> List[_native.Data]:
         names = list(self.inputs)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tinyspike import _html
 
-__all__ = ["Bench", "BoardRun", "Emulation", "Report", "Simulation", "Tuning"]
+__all__ = ["Bench", "BoardRun", "Emulation", "Estimate", "Report", "Simulation", "Tuning"]
 
 #: Arrays by the labels of ensembles or outputs.
 Arrays = Dict[str, npt.NDArray[Any]]
@@ -66,7 +66,7 @@ class Simulation(_Judged):
     :ivar outputs: values of each output at every step, float32 of shape (samples, steps, size).
     :ivar spikes: spikes of each neuron in every step, int32 of shape (samples, steps, neurons); empty unless recorded.
     :ivar activity: the same for neurons that do not spike, float32.
-    :ivar potentials: voltages of current-based neurons after each step, float32.
+    :ivar potentials: voltages after each step of neurons that have one, float32; empty unless recorded.
     :ivar report: means per sample, as ``tinyspike simulate --json`` prints them.
     :ivar dt: seconds per step.
 
@@ -253,6 +253,64 @@ class Bench:
         keys = ["instructions", "neurons", "events", "synaptic_ops"]
         rows = [[layer["label"]] + [_html.number(layer[key]) for key in keys] for layer in self.report["layers"]]
         return _html.page("Instructions", facts, [_html.table(["layer", *map(_html.words, keys)], rows)])
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate:
+    """Time and energy of inferences on a board that nobody has measured, from a run on this machine.
+
+    :ivar report: as ``tinyspike bench --board NAME --json`` prints it.
+    :ivar text: the same as text.
+
+    >>> import tinyspike
+    >>> report = {"board": "pico", "milliseconds": {"least": 1.5, "most": 4.0}, "microjoules": None}
+    >>> tinyspike.Estimate(report, "")
+    <Estimate for pico: 1.5 to 4 ms of an inference>
+    """
+
+    report: Dict[str, Any]
+    text: str
+
+    @property
+    def milliseconds(self) -> Tuple[float, float]:
+        """The least and the most milliseconds of an inference, at the clock that the chip is made for.
+
+        >>> import tinyspike
+        >>> tinyspike.Estimate({"milliseconds": {"least": 1.5, "most": 4.0}}, "").milliseconds
+        (1.5, 4.0)
+        """
+        span = self.report["milliseconds"]
+        return float(span["least"]), float(span["most"])
+
+    @property
+    def microjoules(self) -> Optional[Tuple[float, float]]:
+        """The least and the most energy of an inference in microjoules; None if no current of the chip is known.
+
+        >>> import tinyspike
+        >>> tinyspike.Estimate({"microjoules": {"least": 20.0, "most": 30.0}}, "").microjoules
+        (20.0, 30.0)
+        """
+        span = self.report["microjoules"]
+        return None if span is None else (float(span["least"]), float(span["most"]))
+
+    def __repr__(self) -> str:
+        least, most = self.milliseconds
+        return f"<Estimate for {self.report['board']}: {least:.3g} to {most:.3g} ms of an inference>"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        def span(values: Optional[Tuple[float, float]], unit: str) -> str:
+            return "not known" if values is None else f"{values[0]:.3g} to {values[1]:.3g} {unit}"
+
+        facts = [
+            ("board", self.report["board"]),
+            ("clock", f"{_html.number(self.report['clock_mhz'])} MHz"),
+            ("time", span(self.milliseconds, "ms")),
+            ("energy", span(self.microjoules, "µJ")),
+        ]
+        return _html.page("Estimate of an inference, which nobody has measured", facts, [])
 
 
 @dataclass(frozen=True, repr=False)
