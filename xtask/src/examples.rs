@@ -1,4 +1,4 @@
-//! `cargo xtask examples`: firmware on embassy and RTIC. It takes minutes, because their chips' crates are large.
+//! `cargo xtask examples`: firmware on embassy, esp-hal and RTIC. It takes minutes, because their chips' crates are large.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +17,7 @@ struct Example {
     feature: &'static str,
 }
 
-const EMBASSY: [Example; 2] = [
+const BUILT: [Example; 3] = [
     Example {
         folder: "embassy",
         program: "nrf52840",
@@ -29,6 +29,12 @@ const EMBASSY: [Example; 2] = [
         program: "rp2040",
         target: "thumbv6m-none-eabi",
         feature: "rp2040",
+    },
+    Example {
+        folder: "esp32c3",
+        program: "esp32c3",
+        target: "riscv32imc-unknown-none-elf",
+        feature: "",
     },
 ];
 const RTIC: Example = Example {
@@ -59,7 +65,7 @@ impl Example {
 /// # Errors
 /// [`Failure`] if one cannot be built, or the run fails.
 pub(crate) fn build() -> Result<(), Failure> {
-    for example in EMBASSY {
+    for example in BUILT {
         println!("{}: {}", example.program, example.build()?.display());
     }
     let program = RTIC.build()?;
