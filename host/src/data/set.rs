@@ -385,15 +385,15 @@ impl Targets {
     /// Those of the samples at `indices`; `None` if one is past the end.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Option<Self> {
-        Some(match self {
-            &Self::Classes {
+        Some(match *self {
+            Self::Classes {
                 ref classes,
                 columns,
             } => Self::Classes {
                 classes: gather(classes, indices, 1)?,
                 columns,
             },
-            &Self::Values {
+            Self::Values {
                 size,
                 ref values,
                 bytes,
