@@ -57,16 +57,20 @@ pub fn build_directory(toolchain: &Toolchain) -> PathBuf {
     }
 }
 
+/// Parts of the engine that a board's programs have unless they are built for one image. Flash may hold the program, an
+/// image and its inputs only without what runs step by step.
+#[must_use]
+pub fn usual_parts(board: Board) -> Parts {
+    match board.programs().is_none_or(|programs| programs.whole) {
+        true => Parts::ALL,
+        false => Parts::ALL.without(Part::Exact),
+    }
+}
+
 /// A `cargo` command on one board's program.
 #[must_use]
 pub fn cargo(toolchain: &Toolchain, subcommand: &str, board: Board, program: Program) -> Command {
-    // Flash may hold the program, an image and its inputs only without what runs step by step.
-    let whole = board.programs().is_none_or(|programs| programs.whole);
-    let parts = match whole {
-        true => Parts::ALL,
-        false => Parts::ALL.without(Part::Exact),
-    };
-    cargo_of(toolchain, subcommand, board, program, parts)
+    cargo_of(toolchain, subcommand, board, program, usual_parts(board))
 }
 
 /// A `cargo` command on one board's program with some parts of the engine.

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tinyspike_board::elf::Size;
-use tinyspike_board::firmware::{Board, Program, build_of, elf, family, has_sources};
+use tinyspike_board::firmware::{
+    Board, Program, build_here, build_of, elf, family, has_sources, usual_parts,
+};
 use tinyspike_board::qemu::{self, INSTRUCTION_NS, QemuError};
 use tinyspike_firmware::parts::Parts;
 use tinyspike_shared::inputs::{Header, Inputs};
@@ -109,6 +111,20 @@ pub fn code(image: &ImageBuf, board: Board) -> Result<Option<Code>, BenchError> 
         parts: parts.features().collect(),
         whole: size(Parts::ALL)?,
     }))
+}
+
+/// The programs that count an image's instructions on a board, whole and by layers. If an image needs parts of the engine
+/// for which a board's flash has no room beside all others, they are built for it.
+///
+/// # Errors
+/// [`BenchError`] if they cannot be built.
+pub fn programs(image: &ImageBuf, board: Board) -> Result<[PathBuf; 2], BenchError> {
+    let needed = Parts::needed(&image.image(), family(board));
+    let build = |program| match needed.beyond(usual_parts(board)) {
+        None => build_here(board, program),
+        Some(_) => build_of(board, program, needed),
+    };
+    Ok([build(Program::Bench)?, build(Program::Layers)?])
 }
 
 /// Counts of one inference.

@@ -655,6 +655,10 @@ fn steps_over_time_are_measured_on_a_chip() {
     let convert = ["convert", path(&model), "-o", image, "--calibration", data];
     let flags = ["--semantics", "snntorch", "--target", "cortex-m0"];
     succeeds(&[&convert[..], &flags].concat());
+    // Beside all other parts of the engine its flash has no room for these.
+    let bench = ["bench", image, "--data", data, "--limit", "30"];
+    let (printed, _) = succeeds(&[&bench[..], &["--on", "emulated:microbit"]].concat());
+    assert!(printed.starts_with("30 samples on microbit"), "{printed}");
     let (_board, probe) = microbit();
     let flags = self::flags(&probe);
     succeeds(&[&["flash", image], &flags[..]].concat());

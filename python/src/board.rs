@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use tinyspike::ImageBuf;
-use tinyspike::bench::{BenchError, BenchOptions, code};
+use tinyspike::bench::{BenchError, BenchOptions, code, programs};
 use tinyspike::device::run::{self as device_run, RunError, RunOptions, StreamOptions, Tally};
 use tinyspike::device::{
     Board as Known, Chip, Chips, ConnectError, Firmware, FlashOptions, Layout, LayoutOptions,
@@ -18,7 +18,7 @@ use tinyspike::device::{
 use tinyspike::emulate::{self, EmulateOptions};
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
-use tinyspike_board::firmware::{Board, Program, build_here};
+use tinyspike_board::firmware::Board;
 
 use crate::data::{Data, all_given};
 use crate::fault::Fault;
@@ -264,15 +264,12 @@ pub(crate) fn bench<'py>(
         } else {
             of_image(&image, &given)?.0
         };
-        let program = |program| {
-            let built = build_here(board, program).map_err(|e| Fault::of(CLASS, &e))?;
-            monitor.tick(0);
-            Ok::<_, Fault>(Some(built))
-        };
+        let [whole, layers] = programs(&bytes, board)?;
+        monitor.tick(0);
         let options = BenchOptions {
             board,
-            firmware: program(Program::Bench)?,
-            layers_firmware: program(Program::Layers)?,
+            firmware: Some(whole),
+            layers_firmware: Some(layers),
             code: code(&bytes, board)?,
             ..BenchOptions::default()
         };

@@ -109,7 +109,8 @@ pub(super) fn drive(
                 input: input.get(start..)?.as_ptr(),
                 weights: weights.bytes.get(at * block..)?.as_ptr(),
                 rows: kernel_y,
-                line: line - next,
+                // Fours may end behind their line: then the way to the next row is one back.
+                line: line.wrapping_sub(next),
                 fours,
                 mask: u32::MAX >> (8 * (fours * 4 - run)),
                 half: if shift == 0 { 0 } else { 1 << (shift - 1) },

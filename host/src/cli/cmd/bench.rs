@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::ImageBuf;
 use crate::advice::Advised as _;
 use crate::assemble::Image;
-use crate::bench::{BenchError, BenchOptions, bench, code};
+use crate::bench::{BenchError, BenchOptions, bench, code, programs};
 use crate::data::DataSet;
 use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure};
 use crate::device::estimate::{Estimate, estimate};
@@ -13,7 +13,7 @@ use crate::device::{Board, talk};
 use crate::emulate::{self, EmulateOptions};
 use crate::judge::Figures;
 use crate::stream;
-use tinyspike_board::firmware::{Board as Emulated, Program, build_here};
+use tinyspike_board::firmware::Board as Emulated;
 
 use crate::cli::args::{Bench, BenchTarget, BoardFlags, RecordingFlags};
 use crate::cli::broken::{Broken, Way};
@@ -140,10 +140,11 @@ pub(crate) fn count(
     image: &ImageBuf,
     data: &DataSet,
 ) -> Result<crate::bench::Report, BenchError> {
+    let [whole, layers] = programs(image, board)?;
     let options = BenchOptions {
         board,
-        firmware: Some(build_here(board, Program::Bench)?),
-        layers_firmware: Some(build_here(board, Program::Layers)?),
+        firmware: Some(whole),
+        layers_firmware: Some(layers),
         code: code(image, board)?,
         ..BenchOptions::default()
     };
