@@ -226,7 +226,8 @@ fn add(weights: Weights<'_>, outputs: usize, event: Event, shift: u8, targets: &
             let mut places = from..outputs;
             row.zip(&mut [(); TILE], |(), w| {
                 if let Some(at) = places.next() {
-                    targets.add(at, i32::from(event.value).wrapping_shl(shift.into()) * w);
+                    let value = i32::from(event.value).wrapping_shl(shift.into());
+                    targets.add(at, value.wrapping_mul(w));
                 }
             });
             row = row.skip(TILE);
