@@ -54,6 +54,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         return diagnostics::report(&failure);
     }
     device::on_stall(|stall| stalled(&stall));
+    end_with_probes_that_lie();
     let mut out = Plain::new(std::io::stdout().lock());
     match cmd::run(&args.command, &mut out) {
         Ok(()) => 0,
@@ -92,8 +93,30 @@ pub fn out_of_memory(bytes: usize) -> ! {
 
 /// Ends the program, which waits for a probe that does not answer.
 fn stalled(stall: &Stall) {
+    end_without_probe(stall);
+}
+
+/// Ends the program where probe-rs panics, as it does if a probe says what cannot be: what would follow may talk with the
+/// probe again. Other panics are faults of this program, and are shown as such.
+fn end_with_probes_that_lie() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or("", |place| place.file());
+        if !place.contains("probe-rs") {
+            return others(panic);
+        }
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("no reason is known");
+        end_without_probe(&format_args!("the probe has said what cannot be ({text})"));
+    }));
+}
+
+/// Ends the program, which cannot go on with its probe.
+fn end_without_probe(reason: &dyn std::fmt::Display) -> ! {
     let advice = [Advice::CheckConnection];
-    let code = diagnostics::report(&Failure::advised(stall.to_string(), &advice));
+    let code = diagnostics::report(&Failure::advised(reason.to_string(), &advice));
     let _all = outputs::remove_temporaries();
     std::process::exit(code.into());
 }

@@ -78,7 +78,8 @@ impl Advised for ConnectError {
 
 /// A session with a chip, watched where it begins, ends, and turns to a core: probe-rs talks with the probe there too.
 pub(super) struct Attached {
-    session: Session,
+    /// There until it is dropped.
+    session: Option<Session>,
     /// Watches the drop of the session, which comes before it.
     closing: Option<Watch>,
 }
@@ -87,7 +88,7 @@ impl Attached {
     /// The core of a chip.
     pub(super) fn core(&mut self, chip: &Chip) -> Result<Core<'_>, probe_rs::Error> {
         let _watch = Watch::new("when its core was asked", OPENING);
-        self.session.core(chip.core())
+        self.deref_mut().core(chip.core())
     }
 }
 
@@ -95,18 +96,22 @@ impl Deref for Attached {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.session
+        self.session.as_ref().unwrap_or_else(|| unreachable!())
     }
 }
 
 impl DerefMut for Attached {
     fn deref_mut(&mut self) -> &mut Session {
-        &mut self.session
+        self.session.as_mut().unwrap_or_else(|| unreachable!())
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        // A probe that has made probe-rs panic would do so again in the session's last words, which ends the program.
+        if std::thread::panicking() {
+            std::mem::forget(self.session.take());
+        }
         self.closing = Some(Watch::new("when it was let go", OPENING));
     }
 }
@@ -136,7 +141,7 @@ pub(super) fn attach(chip: &Chip, probe: Option<&Selector>) -> Result<Attached, 
             found,
         }),
         _ => Ok(Attached {
-            session,
+            session: Some(session),
             closing: None,
         }),
     }
