@@ -667,10 +667,7 @@ fn steps_over_time_are_measured_on_a_chip() {
         "bench", image, "--data", data, "--limit", "30", "--on", chip, on_probe, probe,
     ];
     let (printed, _) = succeeds(&bench);
-    assert!(
-        printed.starts_with("30 steps of a recording on "),
-        "{printed}"
-    );
+    assert!(printed.starts_with("30 steps over time on "), "{printed}");
     for part in [
         "step with its input ",
         "  setting the input ",

@@ -78,7 +78,7 @@ impl Advised for ConnectError {
 
 /// A session with a chip, watched where it begins, ends, and turns to a core: probe-rs talks with the probe there too.
 pub(super) struct Attached {
-    /// There until it is dropped.
+    /// The session, which is there until this is dropped.
     session: Option<Session>,
     /// Watches the drop of the session, which comes before it.
     closing: Option<Watch>,

@@ -111,7 +111,7 @@ impl fmt::Display for DeviceReport {
         // These are a device's words.
         let (architecture, kernels) = (escaped(&self.architecture), escaped(&self.kernels));
         let (samples, inference, an_inference) = match self.over_time {
-            true => ("steps of a recording", "step with its input", "a step"),
+            true => ("steps over time", "step with its input", "a step"),
             false => ("samples", "inference", "an inference"),
         };
         writeln!(f, "{images} {samples} on {architecture}, {kernels} kernels")?;
@@ -154,7 +154,7 @@ impl fmt::Display for DeviceReport {
 }
 
 /// Measures an image on a device that runs it. Each output is held to the emulator's. The samples of a network over time
-/// are steps of one recording ([`stream::as_steps`]), which begins at rest.
+/// are steps ([`stream::as_steps`]), one after another from rest on.
 ///
 /// # Errors
 /// [`DeviceBenchError`], if it does not run it, or cannot measure.

@@ -29,9 +29,10 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let data = if stream::is_temporal(&image) {
         let flags = RecordingFlags::default();
-        let recording = inputs::recordings(&args.data, &image, &args.bytes, &flags, Some(1))?;
-        stream::as_steps(&image, &recording)
-            .ok_or_else(|| Failure::new("the recording is no steps of the network's input"))?
+        let limit = Some(args.limit);
+        let recordings = inputs::recordings(&args.data, &image, &args.bytes, &flags, limit)?;
+        stream::as_steps(&image, &recordings)
+            .ok_or_else(|| Failure::new("the recordings are no steps of the network's input"))?
             .take(args.limit as usize)
     } else {
         inputs::of_image(&args.data, &image, &args.bytes, Some(args.limit))?
