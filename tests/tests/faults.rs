@@ -41,12 +41,27 @@ fn interrupted(bench: &Bench, function: &str, work: impl FnOnce(&mut Core<'_>)) 
     let mut session = bench.attach();
     let mut core = session.core(0).unwrap();
     core.reset_and_halt(PATIENCE).unwrap();
+    run_to(&mut core, place);
+    work(&mut core);
+    core.run().unwrap();
+}
+
+/// Lets a core go on to a place.
+fn run_to(core: &mut Core<'_>, place: u64) {
     core.set_hw_breakpoint(place).unwrap();
     core.run().unwrap();
     core.wait_for_core_halted(PATIENCE).unwrap();
     let pc: u64 = core.read_core_reg(core.program_counter()).unwrap();
-    assert_eq!(pc, place, "{function}");
+    assert_eq!(pc, place);
     core.clear_hw_breakpoint(place).unwrap();
+}
+
+/// Stops a board that has started, and lets it go on after `work`.
+fn halted(bench: &Bench, work: impl FnOnce(&mut Core<'_>)) {
+    bench.hello(false).unwrap();
+    let mut session = bench.attach();
+    let mut core = session.core(0).unwrap();
+    core.halt(PATIENCE).unwrap();
     work(&mut core);
     core.run().unwrap();
 }
@@ -74,16 +89,11 @@ fn reason(bench: &Bench) -> String {
 fn a_hard_fault_long_after_the_start_is_reported() {
     for machine in MACHINES {
         let bench = running(machine);
-        bench.hello(false).unwrap();
-        {
-            let mut session = bench.attach();
-            let mut core = session.core(0).unwrap();
-            core.halt(Duration::from_secs(1)).unwrap();
+        halted(&bench, |core| {
             let sp: u32 = core.read_core_reg(core.stack_pointer()).unwrap();
             assert_ne!(core.read_word_32(sp.into()).unwrap(), u32::MAX);
-            go_nowhere(&mut core);
-            core.run().unwrap();
-        }
+            go_nowhere(core);
+        });
         let (_, log) = bench.ask(false, |session| session.hello()).unwrap();
         assert!(
             logged(&log, "hard fault at 0x30000000").is_some(),
@@ -139,20 +149,11 @@ fn a_fault_in_the_log_is_reported() {
 fn a_hard_fault_while_another_is_logged_is_reported() {
     for machine in MACHINES {
         let bench = running(machine);
-        bench.hello(false).unwrap();
-        {
-            let mut session = bench.attach();
-            let mut core = session.core(0).unwrap();
-            core.halt(PATIENCE).unwrap();
-            let write = place(&bench, "_defmt_write");
-            core.set_hw_breakpoint(write).unwrap();
-            go_nowhere(&mut core);
-            core.run().unwrap();
-            core.wait_for_core_halted(PATIENCE).unwrap();
-            core.clear_hw_breakpoint(write).unwrap();
-            go_nowhere(&mut core);
-            core.run().unwrap();
-        }
+        halted(&bench, |core| {
+            go_nowhere(core);
+            run_to(core, place(&bench, "_defmt_write"));
+            go_nowhere(core);
+        });
         let text = reason(&bench);
         println!("{machine}: {text}");
         assert!(text.contains("hard fault at 0x3000"), "{machine}: {text}");
@@ -165,15 +166,10 @@ fn a_hard_fault_while_another_is_logged_is_reported() {
 fn a_stack_pointer_outside_ram_is_reported() {
     for machine in MACHINES {
         let bench = running(machine);
-        bench.hello(false).unwrap();
-        {
-            let mut session = bench.attach();
-            let mut core = session.core(0).unwrap();
-            core.halt(PATIENCE).unwrap();
+        halted(&bench, |core| {
             let sp = core.stack_pointer();
             core.write_core_reg(sp, NOWHERE).unwrap();
-            core.run().unwrap();
-        }
+        });
         let text = reason(&bench);
         println!("{machine}: {text}");
         assert!(text.contains("stack"), "{machine}: {text}");

@@ -74,14 +74,16 @@ pub(super) fn targets_of(
         (Values::Float(v), _) => v.chunks_exact(size).map(likeliest).collect(),
     };
     // Other probabilities than 0 and 1 say more than a class.
-    let hard = match &y.values {
+    let hard = || match &y.values {
         Values::Float(v) => v.iter().all(|&v| v == 0.0 || v == 1.0),
         Values::U8(v) => v.iter().all(|&v| v <= 1),
         Values::Int(v) => v.iter().all(|&v| v == 0 || v == 1),
     };
-    let columns = (size > 1 && hard).then_some(size);
     Ok(match (classes, &y.values) {
-        (Some(classes), _) => Targets::Classes { classes, columns },
+        (Some(classes), _) => Targets::Classes {
+            classes,
+            columns: (size > 1 && hard()).then_some(size),
+        },
         (None, values) => Targets::Values {
             size,
             values: match values {

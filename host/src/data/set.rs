@@ -275,15 +275,18 @@ impl DataSet {
     pub fn measured(mut self) -> Self {
         self.targets = self.targets.map(|targets| match targets {
             Targets::Classes { classes, columns } => {
-                let rows = |columns| {
-                    let row = move |class| (0..columns).map(move |at| f32::from(at == class));
-                    let all = classes.iter().flat_map(|&class| row(class as usize));
-                    all.collect()
+                let classes = classes.into_iter();
+                let values = match columns {
+                    Some(columns) => classes
+                        .flat_map(|class| {
+                            (0..columns).map(move |at| f32::from(at == class as usize))
+                        })
+                        .collect(),
+                    None => classes.map(|class| class as f32).collect(),
                 };
                 Targets::Values {
                     size: columns.unwrap_or(1),
-                    values: columns
-                        .map_or_else(|| classes.iter().map(|&class| class as f32).collect(), rows),
+                    values,
                     bytes: false,
                     labels: false,
                 }

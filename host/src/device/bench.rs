@@ -110,9 +110,14 @@ impl fmt::Display for DeviceReport {
         let images = self.images;
         // These are a device's words.
         let (architecture, kernels) = (escaped(&self.architecture), escaped(&self.kernels));
-        let (samples, inference, an_inference) = match self.over_time {
-            true => ("steps over time", "step with its input", "a step"),
-            false => ("samples", "inference", "an inference"),
+        let [samples, inference, an_inference, step] = match self.over_time {
+            true => [
+                "steps over time",
+                "step with its input",
+                "a step",
+                "  the step",
+            ],
+            false => ["samples", "inference", "an inference", "  each step"],
         };
         writeln!(f, "{images} {samples} on {architecture}, {kernels} kernels")?;
         let (accuracy, error) = (self.accuracy, self.error);
@@ -123,14 +128,7 @@ impl fmt::Display for DeviceReport {
         let spreads = [
             (inference, self.inference),
             ("  setting the input", self.set_up),
-            (
-                if self.over_time {
-                    "  the step"
-                } else {
-                    "  each step"
-                },
-                self.step,
-            ),
+            (step, self.step),
         ];
         Spread::write(f, &format!("cycles ({})", self.clock), &spreads)?;
         if let Some(milliseconds) = self.milliseconds {

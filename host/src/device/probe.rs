@@ -290,6 +290,7 @@ mod tests {
             "{error}"
         );
     }
+
     #[test]
     fn a_probe_in_the_network_says_why_it_cannot_be_reached() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();

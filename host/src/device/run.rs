@@ -660,6 +660,8 @@ pub(super) struct Emulator<'i> {
     image: &'i Image<'i>,
     arena: Vec<u32>,
     fan_out: FanOut,
+    /// Weights that all places of the inputs reach.
+    driven: u64,
     /// The potentials of each ensemble after the last step that was asked for.
     potentials: Vec<Vec<i32>>,
 }
@@ -668,10 +670,13 @@ impl<'i> Emulator<'i> {
     pub(super) fn new(image: &'i Image<'i>) -> Result<Self, EngineError> {
         let mut arena = vec![0; image.arena_bytes() / 4];
         HostEngine::new(image, &mut arena)?;
+        let fan_out = FanOut::of(image);
+        let reaches = fan_out.inputs.iter().flatten();
         Ok(Self {
             image,
             arena,
-            fan_out: FanOut::of(image),
+            driven: reaches.map(|reach| u64::from(reach.weights)).sum(),
+            fan_out,
             potentials: Vec::new(),
         })
     }
@@ -682,7 +687,7 @@ impl<'i> Emulator<'i> {
             counts: vec![Count::default(); self.image.description().ensembles.len()],
             ..Expected::default()
         };
-        expected.operations = self.driven();
+        expected.operations = self.driven;
         let (image, fan_out) = (self.image, &self.fan_out);
         let Ok(mut engine) = HostEngine::new(image, &mut self.arena) else {
             return Ok(expected);
@@ -703,12 +708,6 @@ impl<'i> Emulator<'i> {
         Ok(expected)
     }
 
-    /// Weights that all places of the inputs reach.
-    fn driven(&self) -> u64 {
-        let reaches = self.fan_out.inputs.iter().flatten();
-        reaches.map(|reach| u64::from(reach.weights)).sum()
-    }
-
     /// The next step of an engine on an input, which is to be a device's.
     pub(super) fn advance(
         &self,
@@ -721,7 +720,7 @@ impl<'i> Emulator<'i> {
         engine.step_probed(&mut record);
         let mut expected = Expected {
             counts: vec![Count::default(); network.ensembles.len()],
-            operations: self.driven(),
+            operations: self.driven,
             ..Expected::default()
         };
         expected.add(&record, engine, self.image, &self.fan_out);
