@@ -43,7 +43,7 @@
 
 /* Bytes of a state. A library that was built for larger networks refuses it. */
 #define TINYSPIKE_STATE_BYTES \
-    (320U + (16U * sizeof(void *)) + (64U * TINYSPIKE_ENSEMBLES) + (68U * TINYSPIKE_CONNECTIONS))
+    (328U + (16U * sizeof(void *)) + (64U * TINYSPIKE_ENSEMBLES) + (68U * TINYSPIKE_CONNECTIONS))
 
 /* State of a network, in memory of yours. What is in it is the library's. */
 typedef struct ts_state {

@@ -1,7 +1,7 @@
 //! The calls of C. `include/tinyspike.h` is made of their comments, which speak to C.
 
 use core::ffi::{c_char, c_void};
-use core::ptr;
+use core::{ptr, slice};
 
 use tinyspike_firmware::{Engine, Image, Native, Probe};
 use tinyspike_shared::image::Header;
@@ -90,11 +90,11 @@ type Work<'w> = &'w mut dyn FnMut(&mut CEngine<'_>, &mut Watcher) -> Result<(), 
 unsafe fn with_buffer(state: *mut State, buffer: Piece, work: Work<'_>) -> Result<(), Status> {
     // SAFETY: the caller's promise.
     unsafe { opened(state)? };
-    // SAFETY: the fields of an open state have been written. What is shared with `work` is the image, which stays; other calls on this
-    // state see its mark, and end.
+    // SAFETY: the fields of an open state have been written, and `ts_open` has checked the arena. What is shared with `work` is the
+    // image, which stays; other calls on this state see its mark, and end.
     unsafe {
         buffer.apart(Piece::of((*state).arena, (*state).words))?;
-        let words = memory::write((*state).arena, (*state).words)?;
+        let words = slice::from_raw_parts_mut((*state).arena, (*state).words);
         let image = (*state).image.assume_init_ref();
         let mut engine = CEngine::resume(image, words, (*state).paused)?;
         let mut watcher = Watcher {
@@ -156,9 +156,9 @@ pub unsafe extern "C" fn ts_arena_bytes(
 ) -> Status {
     status((|| {
         let bytes = memory::one_mut(bytes)?;
-        let image = memory::one(image.cast::<u8>())?;
         // SAFETY: the caller's promise.
-        let header = Header::read(unsafe { memory::read(image, image_bytes)? })?;
+        let image = unsafe { memory::some(image.cast::<u8>(), image_bytes)? };
+        let header = Header::read(image)?;
         // SAFETY: the pointer is aligned and not NULL, and the caller says that it can be written.
         unsafe { bytes.write(header.arena_bytes as usize) };
         Ok(())
@@ -199,18 +199,17 @@ pub unsafe extern "C" fn ts_open(
         // SAFETY: the pointer is aligned and not NULL, and the caller says that the memory is there.
         unsafe { (&raw mut (*state).mark).write(0) };
         let words = arena_bytes / size_of::<u32>();
-        let image = memory::one(image.cast::<u8>())?;
-        let arena = memory::one_mut(arena)?;
         let (own, lent) = (Piece::of(state, 1), Piece::of(arena, words));
-        Piece::of(image, image_bytes).apart(own)?;
-        Piece::of(image, image_bytes).apart(lent)?;
+        let whole = Piece::of(image.cast::<u8>(), image_bytes);
+        whole.apart(own)?;
+        whole.apart(lent)?;
         own.apart(lent)?;
         // SAFETY: the memory is the state's, and nothing refers to it. The caller says that image and arena are there, and the
         // arena is its own.
         unsafe {
-            let bytes = memory::read(image, image_bytes)?;
+            let bytes = memory::some(image.cast::<u8>(), image_bytes)?;
+            let words = memory::some_mut(arena, words)?;
             let image = Image::parse_into(&mut (*state).image, bytes)?;
-            let words = memory::write(arena, words)?;
             let engine = CEngine::new(image, words)?;
             (&raw mut (*state).words).write(engine.state().len());
             (&raw mut (*state).paused).write(engine.pause());
@@ -301,7 +300,7 @@ pub unsafe extern "C" fn ts_set_input(
         let buffer = Piece::of(values, count);
         // SAFETY: the caller's promise; the arena is elsewhere.
         unsafe {
-            let values = memory::read(memory::one(values)?, count)?;
+            let values = memory::some(values, count)?;
             with_buffer(
                 state,
                 buffer,
@@ -329,12 +328,8 @@ pub unsafe extern "C" fn ts_set_inputs(
         // SAFETY: the caller's promise.
         let arena = unsafe { arena(state)? };
         // SAFETY: the caller's promise.
-        let (pointers, counts) = unsafe {
-            (
-                memory::read(memory::one(values)?, inputs)?,
-                memory::read(memory::one(counts)?, inputs)?,
-            )
-        };
+        let (pointers, counts) =
+            unsafe { (memory::some(values, inputs)?, memory::some(counts, inputs)?) };
         let mut slices: [&[u8]; MOST] = [&[]; MOST];
         let Some(slices) = slices.get_mut(..inputs) else {
             return Err(Status::InputIndex);
@@ -342,7 +337,7 @@ pub unsafe extern "C" fn ts_set_inputs(
         for (slice, (&pointer, &count)) in slices.iter_mut().zip(pointers.iter().zip(counts)) {
             arena.apart(Piece::of(pointer, count))?;
             // SAFETY: the caller's promise; the arena is elsewhere.
-            *slice = unsafe { memory::read(memory::one(pointer)?, count)? };
+            *slice = unsafe { memory::some(pointer, count)? };
         }
         // SAFETY: the caller's promise.
         unsafe { with(state, &mut |engine, _| Ok(engine.set_inputs(slices)?)) }
@@ -500,7 +495,7 @@ unsafe fn fill<T>(
             if output.sums().len() != count {
                 return Err(Status::BufferLength);
             }
-            how(&output, memory::write(values, count)?);
+            how(&output, memory::some_mut(values, count)?);
             Ok(())
         })
     }
@@ -738,7 +733,7 @@ pub unsafe extern "C" fn ts_save(state: *const State, buffer: *mut u32, words: u
         unsafe {
             look(state, &mut |engine, _| {
                 let own = engine.state();
-                match memory::write(buffer, words)? {
+                match memory::some_mut(buffer, words)? {
                     [checksum, hash, saved @ ..] if saved.len() == own.len() => {
                         saved.copy_from_slice(own);
                         *checksum = image.header().checksum;
@@ -771,7 +766,7 @@ pub unsafe extern "C" fn ts_restore(state: *mut State, buffer: *const u32, words
             return Err(Status::NoStream);
         }
         // SAFETY: the caller's promise; the arena is elsewhere.
-        let saved = unsafe { memory::read(buffer, words)? };
+        let saved = unsafe { memory::some(buffer, words)? };
         let [checksum, hash, saved @ ..] = saved else {
             return Err(Status::BufferLength);
         };
@@ -876,8 +871,8 @@ unsafe fn quantize<T>(
     unsafe {
         how(
             &input,
-            memory::read(values, count)?,
-            memory::write(bytes, count)?,
+            memory::some(values, count)?,
+            memory::some_mut(bytes, count)?,
         )
     }
 }

@@ -195,6 +195,7 @@ pub struct Paused {
     taken: u16,
     driven: bool,
     exact: bool,
+    keeps_currents: bool,
 }
 
 impl<'a, K, const E: usize, const C: usize> Engine<'a, K, E, C>
@@ -208,6 +209,7 @@ where
             taken: self.taken,
             driven: self.driven,
             exact: self.exact,
+            keeps_currents: self.keeps_currents,
         }
     }
 
@@ -225,6 +227,7 @@ where
             taken,
             driven,
             exact,
+            keeps_currents,
         } = paused;
         Ok(Self {
             image,
@@ -232,7 +235,7 @@ where
             taken,
             driven,
             exact: EXACT && exact,
-            keeps_currents: keeps_currents(image),
+            keeps_currents,
             kernels: PhantomData,
         })
     }
