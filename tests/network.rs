@@ -241,11 +241,11 @@ pub fn endless_networks() -> impl Strategy<Value = integers::Network> {
 
 /// Networks of current-based neurons of all kinds, without end, with connections that lead back to earlier
 /// ensembles or to their own source.
-pub fn temporal_networks() -> impl Strategy<Value = integers::Network> {
-    (layered(false), any::<u64>()).prop_map(|(network, seed)| temporal(network, seed))
+pub fn current_based_networks() -> impl Strategy<Value = integers::Network> {
+    (layered(false), any::<u64>()).prop_map(|(network, seed)| current_based(network, seed))
 }
 
-fn temporal(mut network: integers::Network, seed: u64) -> integers::Network {
+fn current_based(mut network: integers::Network, seed: u64) -> integers::Network {
     let mut random = Random(seed | 1);
     network.steps = Steps::Endless;
     let count = network.ensembles.len();

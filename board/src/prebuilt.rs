@@ -39,7 +39,7 @@ pub fn memory() -> Memory {
 pub struct Variant {
     /// The compiler's target.
     pub target: &'static str,
-    /// True with the parts that few images need: `dense` and `temporal`.
+    /// True with the parts that few images need: `dense` and `current-based`.
     pub whole: bool,
     /// True if it runs only images that a key has signed.
     pub signed: bool,
@@ -79,7 +79,7 @@ impl Variant {
     #[must_use]
     pub fn features(self) -> &'static [&'static str] {
         match self.whole {
-            true => &["defmt", "dense", "temporal"],
+            true => &["defmt", "dense", "current-based"],
             false => &["defmt"],
         }
     }
@@ -158,7 +158,7 @@ mod tests {
         for (features, rooms, whole) in [
             (&["defmt"][..], 1, false),
             (&["defmt", "dense"], 1, true),
-            (&["defmt", "temporal"], 1, true),
+            (&["defmt", "current-based"], 1, true),
             (&["defmt"], 8, true),
         ] {
             for key in [None, Some(&[1; 32])] {

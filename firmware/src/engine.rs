@@ -1,9 +1,9 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
 mod counts;
+mod current_based;
 mod exact;
 mod pool;
-mod temporal;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -25,7 +25,7 @@ const INPUT_MATRICES: bool = Part::InputMatrices.is_built();
 const SOURCE_MAPS: bool = Part::SourceMaps.is_built();
 const STEPS: bool = Part::Steps.is_built();
 const MAX_POOLING: bool = Part::MaxPooling.is_built();
-const TEMPORAL: bool = Part::Temporal.is_built();
+const CURRENT_BASED: bool = Part::CurrentBased.is_built();
 const WIDE: bool = Part::Wide.is_built();
 const DENSE: bool = Part::Dense.is_built();
 
@@ -336,8 +336,8 @@ where
             words.fill(0);
             return;
         }
-        if TEMPORAL && let Some(kind) = e.temporal() {
-            return temporal::rest(image, e, kind, words);
+        if CURRENT_BASED && let Some(kind) = e.current_based() {
+            return current_based::rest(image, e, kind, words);
         }
         if EXACT && self.exact && !e.is_direct() {
             exact::rest(image, e, words);
@@ -447,7 +447,7 @@ where
         }
         let own = |c: &&Connection| matches!(c.pre, Pre::Input(i) if usize::from(i) == input);
         let mut connections = network.connections.iter().filter(own);
-        if !TEMPORAL || !connections.all(|c| temporal_target(image, c.post).is_some()) {
+        if !CURRENT_BASED || !connections.all(|c| current_based_target(image, c.post).is_some()) {
             return Err(InputError::Held { input });
         }
         let event = Event {
@@ -464,7 +464,7 @@ where
     fn feed(&mut self, c: &Connection, events: &[Event]) {
         let image = self.image;
         if let (Some((e, _)), Some((area, ..))) =
-            (temporal_target(image, c.post), target(image, c.post))
+            (current_based_target(image, c.post), target(image, c.post))
         {
             let words = self.arena.get_mut(state(area)).unwrap_or(&mut []);
             let words = words.get_mut(..e.neurons as usize).unwrap_or(&mut []);
@@ -498,8 +498,12 @@ where
         let ensembles = image.description().ensembles.iter();
         ensembles.zip(&image.layout().ensembles).all(|(e, area)| {
             let state = self.arena.get(state(area)).unwrap_or(&[]);
-            let kind = if TEMPORAL { e.temporal() } else { None };
-            kind.is_some_and(|kind| temporal::is_idle(image, e, kind, state))
+            let kind = if CURRENT_BASED {
+                e.current_based()
+            } else {
+                None
+            };
+            kind.is_some_and(|kind| current_based::is_idle(image, e, kind, state))
         })
     }
 
@@ -512,7 +516,7 @@ where
             let Some((area, ..)) = target(image, c.post) else {
                 continue;
             };
-            if TEMPORAL && temporal_target(image, c.post).is_some() {
+            if CURRENT_BASED && current_based_target(image, c.post).is_some() {
                 // What inputs bring is gone after a step.
             } else if STEPS && area.has_current() {
                 self.clear(current(area));
@@ -527,7 +531,7 @@ where
     /// Adds the current that one connection brings from an input.
     fn drive(&mut self, c: &Connection, values: &[u8], zero_point: u8) {
         let image = self.image;
-        if TEMPORAL && temporal_target(image, c.post).is_some() {
+        if CURRENT_BASED && current_based_target(image, c.post).is_some() {
             in_buffers(nonzero(values, zero_point), |events| self.feed(c, events));
             return;
         }
@@ -637,8 +641,8 @@ where
                 let earlier = network.connections.get(..earlier).unwrap_or(&[]);
                 self.rest_targets(index, earlier, outgoing.connections);
             }
-            if TEMPORAL && let Some(kind) = e.temporal() {
-                temporal::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
+            if CURRENT_BASED && let Some(kind) = e.current_based() {
+                current_based::fire::<K, E, C>(e, kind, area, self.arena, &outgoing, probe);
                 probe.done(Layer::Ensemble(usize::from(index)));
                 continue;
             }
@@ -769,7 +773,7 @@ where
                 .unwrap_or_default()
                 .get(neuron)
                 .map(|v| v.value()),
-            Width::I32 if TEMPORAL && let Some(kind) = e.temporal() => {
+            Width::I32 if CURRENT_BASED && let Some(kind) = e.current_based() => {
                 let at = kind.potentials(e.neurons as usize).checked_add(neuron)?;
                 words.get(at).map(|v| *v as i32)
             }
@@ -851,7 +855,7 @@ fn rest<K: Kernels<P>, P: Potential>(
 }
 
 /// The current-based neurons that a connection leads to.
-fn temporal_target<'a, const E: usize, const C: usize>(
+fn current_based_target<'a, const E: usize, const C: usize>(
     image: &'a Image<'_, E, C>,
     post: Post,
 ) -> Option<(&'a Ensemble, CubaLif)> {
@@ -859,7 +863,7 @@ fn temporal_target<'a, const E: usize, const C: usize>(
         return None;
     };
     let e = image.description().ensembles.get(usize::from(e))?;
-    Some((e, e.temporal()?))
+    Some((e, e.current_based()?))
 }
 
 /// Area and width of a target, and the bits by which kernels divide an input's currents over a convolution.
@@ -962,8 +966,8 @@ impl<const E: usize, const C: usize> Outgoing<'_, E, C> {
             if DENSE && (matches!(c.pre, Pre::Counts(_)) || self.sums(c).is_some()) {
                 continue;
             }
-            if TEMPORAL
-                && let Some((e, kind)) = temporal_target(self.image, c.post)
+            if CURRENT_BASED
+                && let Some((e, kind)) = current_based_target(self.image, c.post)
                 && let Some((area, ..)) = target(self.image, c.post)
             {
                 let words = later.range(state(area));

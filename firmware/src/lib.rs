@@ -3,7 +3,7 @@
 //! It allocates nothing, uses no floats, and cannot panic: [`Image::parse`] has checked all that it
 //! relies on, and the caller lends it one arena for all its state.
 //!
-//! Its [parts] are features, on by default except `dense` and `temporal`: firmware for one network can be built
+//! Its [parts] are features, on by default except `dense` and `current-based`: firmware for one network can be built
 //! without what that does not need, and refuses networks that do.
 //!
 //! ```

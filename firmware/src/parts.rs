@@ -33,7 +33,7 @@ pub enum Part {
     /// Max pooling. [`Image::parse`] refuses it if it is missing.
     MaxPooling,
     /// Current-based neurons. [`Image::parse`] refuses them if it is missing.
-    Temporal,
+    CurrentBased,
     /// Layers that are computed densely, from all bytes of an input or all counts of an ensemble.
     Dense,
     /// The portable kernels, for all that those of the processor's family leave to them. With a family that leaves
@@ -51,7 +51,7 @@ impl Part {
         Self::Steps,
         Self::Wide,
         Self::MaxPooling,
-        Self::Temporal,
+        Self::CurrentBased,
         Self::Dense,
         Self::Portable,
     ];
@@ -67,7 +67,7 @@ impl Part {
             Self::Steps => "steps",
             Self::Wide => "wide",
             Self::MaxPooling => "max-pooling",
-            Self::Temporal => "temporal",
+            Self::CurrentBased => "current-based",
             Self::Dense => "dense",
             Self::Portable => "portable",
         }
@@ -84,7 +84,7 @@ impl Part {
             Self::Steps => cfg!(feature = "steps"),
             Self::Wide => cfg!(feature = "wide"),
             Self::MaxPooling => cfg!(feature = "max-pooling"),
-            Self::Temporal => cfg!(feature = "temporal"),
+            Self::CurrentBased => cfg!(feature = "current-based"),
             Self::Dense => cfg!(feature = "dense"),
             Self::Portable => cfg!(feature = "portable") || NATIVE.leaves.is_none(),
         }
@@ -101,7 +101,7 @@ impl fmt::Display for Part {
             Self::Steps => "inferences of more than one step",
             Self::Wide => "ensembles of 32 bits",
             Self::MaxPooling => "max pooling",
-            Self::Temporal => "current-based neurons",
+            Self::CurrentBased => "current-based neurons",
             Self::Dense => "dense layers",
             Self::Portable => "kernels for shapes and layouts that have none in assembly",
         })
@@ -144,7 +144,7 @@ impl Parts {
             let left = !e.pools() && family.leaves.is_some_and(|leaves| (leaves.ensemble)(e));
             parts = parts
                 .and(Part::MaxPooling, e.pools())
-                .and(Part::Temporal, e.temporal().is_some())
+                .and(Part::CurrentBased, e.current_based().is_some())
                 .and(Part::Wide, e.width == Width::I32)
                 .and(Part::Portable, left);
         }
@@ -193,7 +193,7 @@ impl Parts {
     pub const fn without(self, part: Part) -> Self {
         let rest = Self(self.0 & !(1 << part as u16));
         match part {
-            Part::Exact => rest.without(Part::Temporal),
+            Part::Exact => rest.without(Part::CurrentBased),
             _ => rest,
         }
     }

@@ -595,7 +595,7 @@ impl Generator {
 
     fn image(mut self) -> Vec<u8> {
         let exact = self.chance(35);
-        let temporal = exact && self.chance(45);
+        let current_based = exact && self.chance(45);
         let shapes = |g: &mut Self, count| (0..count).map(|_| g.shape()).collect::<Vec<Shape>>();
         let inputs = if self.chance(80) { 1 } else { self.range(1, 4) };
         let ensembles = self.range(0, 5);
@@ -613,7 +613,7 @@ impl Generator {
         let labels = b"x\n".repeat(inputs + ensembles + outputs);
         let mut network = Network {
             labels: &labels,
-            steps: self.pick(if temporal {
+            steps: self.pick(if current_based {
                 &[0]
             } else if exact {
                 &[0, 1, 2, 5]
@@ -653,7 +653,7 @@ impl Generator {
         }
         for &shape in &parts.ensembles {
             let exact = exact && self.chance(80);
-            let ensemble = match temporal && exact {
+            let ensemble = match current_based && exact {
                 true => self.current_based(shape),
                 false => self.ensemble(shape, exact),
             };

@@ -18,8 +18,8 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike_board::firmware::Board;
 use tinyspike_shared::inputs;
 use tinyspike_tests::network::{
-    self, endless_networks, exact_networks, mixed_networks, networks, pooled_networks,
-    temporal_networks,
+    self, current_based_networks, endless_networks, exact_networks, mixed_networks, networks,
+    pooled_networks,
 };
 use zip::ZipArchive;
 
@@ -116,7 +116,7 @@ pub(crate) fn images() -> Result<Vec<Vec<u8>>, SeedError> {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => endless_networks(),
-        1 => temporal_networks(),
+        1 => current_based_networks(),
         1 => pooled_networks(),
     ];
     while images.len() < 64 {

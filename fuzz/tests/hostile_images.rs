@@ -50,7 +50,7 @@ fn shifts_values(image: &[u8]) -> bool {
         return false;
     };
     let network = image.description();
-    let kinds = || network.ensembles.iter().filter_map(|e| e.temporal());
+    let kinds = || network.ensembles.iter().filter_map(|e| e.current_based());
     let inboxes = network.ensembles.iter().map(|e| e.inbox);
     let mut inboxes = inboxes.chain(network.outputs.iter().map(|o| o.inbox));
     kinds().any(|kind| kind.firing == Firing::Never)

@@ -69,6 +69,8 @@ pub enum Advice {
     UsableChips,
     /// List the boards that are known.
     ListBoards,
+    /// Count the instructions on an emulated board.
+    BenchEmulated,
     /// Write a file of this kind, such as `hex`.
     FileKind(String),
     /// Choose one of these serial lines, which there are.

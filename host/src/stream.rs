@@ -22,9 +22,9 @@ use crate::tensor::Tensor;
 
 /// Tells whether an image has neurons that keep their state from step to step, and takes an input for each.
 #[must_use]
-pub fn is_temporal(image: &Image<'_>) -> bool {
+pub fn is_current_based(image: &Image<'_>) -> bool {
     let ensembles = &image.description().ensembles;
-    ensembles.iter().any(|e| e.temporal().is_some())
+    ensembles.iter().any(|e| e.current_based().is_some())
 }
 
 /// Recordings as one input after another, each a step; `None` if their steps are no inputs of the image.
@@ -50,7 +50,7 @@ pub fn readout(image: &Image<'_>) -> Readout {
             let e = network
                 .ensembles
                 .get(usize::from(e))
-                .and_then(|e| e.temporal());
+                .and_then(|e| e.current_based());
             e.is_some_and(|kind| kind.firing != Firing::Never)
         }
         Pre::Input(_) | Pre::Counts(_) => false,
@@ -353,7 +353,7 @@ fn collect(image: &Image<'_>, tapes: &[Tape], items: usize, steps: usize, began:
     });
     let ensembles = (network.ensembles.iter().enumerate()).map(|(at, e)| {
         let never = e
-            .temporal()
+            .current_based()
             .is_some_and(|kind| kind.firing == Firing::Never);
         let size = e.neurons as usize;
         let recorded = tapes.first().is_some_and(|tape| tape.record);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tinyspike::device::Board;
-use tinyspike::device::estimate::estimate;
+use tinyspike::device::estimate::of_run;
 use tinyspike::device::run::{RunOptions, check, run};
 use tinyspike::device::serial::Stream;
 use tinyspike::device::session::{Patience, Session};
@@ -104,7 +104,7 @@ fn a_uf2_starts_and_runs_an_inference() {
     let report = run(&mut session, &loaded.image(), &data, &options, &mut |_| ()).unwrap();
     let (image, all) = (loaded.image(), 0..data.len());
     let emulated = emulate::run(&image, &data, all, &EmulateOptions::default(), &|_| ()).unwrap();
-    let estimate = estimate(Board::find("pico").unwrap(), &image, &emulated).unwrap();
+    let estimate = of_run(Board::find("pico").unwrap(), &image, &emulated).unwrap();
     let (cycles, instructions) = (report.ticks.mean, estimate.instructions);
     println!(
         "{cycles:.0} cycles, {instructions:.0} instructions predicted: {:?}",

@@ -44,6 +44,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::Bisect => "run(..., bisect=True) finds the neuron where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips, `tinyspike boards` the boards; chip_description= adds a chip".into(),
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
+        Advice::BenchEmulated => "`Image.bench` counts its instructions on emulated boards".into(),
         Advice::ListBoards => "`tinyspike boards` lists the boards; on= takes the name of any chip, too".into(),
         Advice::FileKind(file) => format!("`tinyspike export IMAGE --board NAME --{file} FILE` writes one"),
         Advice::SerialPorts(ports) => format!("serial lines that there are: {}", ports.join(", ")),

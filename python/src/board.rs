@@ -15,7 +15,6 @@ use tinyspike::device::{
     Origin, Plan, PlanOptions, Selector, TalkOptions, application, estimate as predict,
     flash as write, talk,
 };
-use tinyspike::emulate::{self, EmulateOptions};
 use tinyspike::sign::PublicKey;
 use tinyspike::stream;
 use tinyspike_board::firmware::Board;
@@ -164,7 +163,7 @@ pub(crate) fn run<'py>(
     let given = all_given(&data);
     let (report, outputs, count, said) = work(py, progress, move |monitor| {
         let image = bytes.image();
-        let over_time = stream::is_temporal(&image);
+        let over_time = stream::is_current_based(&image);
         let (set, said) = if over_time {
             recordings(&image, &given)?
         } else {
@@ -256,7 +255,7 @@ pub(crate) fn bench<'py>(
             return Err(Fault::new(CLASS, format!("{message}; {advice}")));
         };
         let image = bytes.image();
-        let set = if stream::is_temporal(&image) {
+        let set = if stream::is_current_based(&image) {
             let (recordings, _) = recordings(&image, &given)?;
             let steps = stream::as_steps(&image, &recordings);
             let wrong = "the recordings are no steps of the image's input";
@@ -291,21 +290,9 @@ pub(crate) fn estimate<'py>(
     work(py, None, move |monitor| {
         let board = Known::find(&board).map_err(|e| Fault::advised(CLASS, &e))?;
         let image = bytes.image();
-        if stream::is_temporal(&image) {
-            let message = "there is no estimate for networks over time yet";
-            let advice = "`Image.bench` counts their instructions on emulated boards";
-            return Err(Fault::new(CLASS, format!("{message}; {advice}")));
-        }
+        predict::check(board, &image).map_err(|e| Fault::advised(CLASS, &e))?;
         let (set, _) = of_image(&image, &given)?;
-        let done = |n| monitor.tick(n);
-        let run = emulate::run(
-            &image,
-            &set,
-            0..set.len(),
-            &EmulateOptions::default(),
-            &done,
-        )?;
-        let estimate = predict::estimate(board, &image, &run);
+        let estimate = predict::estimate(board, &image, &set, &|n| monitor.tick(n));
         let estimate = estimate.map_err(|e| Fault::advised(CLASS, &e))?;
         Ok((json(&estimate)?, estimate.to_string()))
     })

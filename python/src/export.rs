@@ -38,7 +38,7 @@ pub(crate) fn export_c(
         let sample = if given.is_empty() {
             Sample::made_up(&image)
         } else {
-            let set = if stream::is_temporal(&image) {
+            let set = if stream::is_current_based(&image) {
                 recordings(&image, &given)?.0
             } else {
                 of_image(&image, &given)?.0

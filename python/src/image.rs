@@ -343,7 +343,7 @@ fn description(bytes: &ImageBuf) -> Value {
     let arena = image.arena_bytes();
     json!({
         "steps": network.steps,
-        "temporal": stream::is_temporal(&image),
+        "over_time": stream::is_current_based(&image),
         "model_version": image.header().model_version,
         "checksum": format!("{:08x}", image.header().checksum),
         "signer": signer(bytes).map(|key| key.to_string()),

@@ -195,7 +195,7 @@ def test_networks_over_time_are_the_tools(name: str, tmp_path: Path, tool: Any) 
 
     tool("convert", model, "-o", made, "--calibration", data, *choose)
     image = network.deploy(x, y)
-    assert image.temporal and image.to_bytes() == made.read_bytes()
+    assert image.over_time and image.to_bytes() == made.read_bytes()
 
     done = tool("emulate", made, "--data", data, "-o", npz, "--json")
     own = image.emulate(x, y, record=True)

@@ -133,14 +133,14 @@ class Image:
         return int(self._description["steps"])
 
     @property
-    def temporal(self) -> bool:
+    def over_time(self) -> bool:
         """True if its neurons keep their state from step to step, and its data has an axis of time.
 
         >>> import tinyspike
-        >>> tinyspike.demo.image().temporal
+        >>> tinyspike.demo.image().over_time
         False
         """
-        return bool(self._description["temporal"])
+        return bool(self._description["over_time"])
 
     @property
     def flash_bytes(self) -> int:
@@ -222,7 +222,7 @@ class Image:
         >>> tinyspike.demo.image().emulate(x, y).accuracy
         0.99
         """
-        if self.temporal:
+        if self.over_time:
             return self.stream(
                 x,
                 labels,
@@ -482,8 +482,9 @@ class Image:
     def __repr__(self) -> str:
         ensembles = self._description["ensembles"]
         neurons = sum(ensemble["neurons"] for ensemble in ensembles)
+        steps = {0: "a step for each sample of a stream", 1: "1 step"}.get(self.steps, f"{self.steps} steps")
         return (
-            f"<Image of {neurons} neurons in {len(ensembles)} ensembles, {self.steps} steps, "
+            f"<Image of {neurons} neurons in {len(ensembles)} ensembles, {steps}, "
             f"{self.flash_bytes} bytes of flash, {self.ram_bytes} bytes of RAM>"
         )
 

@@ -20,8 +20,8 @@ use tinyspike_tests::boards::{self, block, decode_log, run_on_host};
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::{self, project};
 use tinyspike_tests::network::{
-    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
-    pooled_exact_networks, pooled_networks, spiking, temporal_networks,
+    current_based_networks, dense_networks, endless_networks, exact_networks, inputs,
+    mixed_networks, networks, pooled_exact_networks, pooled_networks, spiking,
 };
 
 /// A run on a board; if there can be none, the message says what to do.
@@ -57,7 +57,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         1 => exact_networks(),
         2 => mixed_networks(),
         1 => endless_networks(),
-        2 => temporal_networks(),
+        2 => current_based_networks(),
         1 => pooled_networks(),
         1 => pooled_exact_networks(),
     ]

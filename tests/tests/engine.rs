@@ -22,8 +22,8 @@ use tinyspike_tests::counts::Counts;
 use tinyspike_tests::deployment;
 use tinyspike_tests::mnist::project;
 use tinyspike_tests::network::{
-    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
-    pooled_exact_networks, pooled_networks, temporal_networks,
+    current_based_networks, dense_networks, endless_networks, exact_networks, inputs,
+    mixed_networks, networks, pooled_exact_networks, pooled_networks,
 };
 use tinyspike_tests::reference::Reference;
 
@@ -54,7 +54,7 @@ proptest! {
 
     #[test]
     fn current_based_networks_equal_the_reference(
-        network in temporal_networks(),
+        network in current_based_networks(),
         seeds in prop::collection::vec(any::<u64>(), 1..12),
     ) {
         follow::<Portable>(&network, &seeds)?;
@@ -228,7 +228,10 @@ fn current_based_networks_have_every_kind() {
     let mut runner = TestRunner::deterministic();
     let mut found = [0; 3];
     for _ in 0..2000 {
-        let network = temporal_networks().new_tree(&mut runner).unwrap().current();
+        let network = current_based_networks()
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
         for e in &network.ensembles {
             let Neuron::CubaLif(kind) = e.neuron else {
                 continue;
@@ -463,12 +466,12 @@ fn stream(kind: impl Strategy<Value = integers::Network>, networks: usize, steps
 #[test]
 fn streams_equal_the_reference() {
     stream(endless_networks(), 6, 400);
-    stream(temporal_networks(), 12, 400);
+    stream(current_based_networks(), 12, 400);
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask soak"]
 fn long_streams_equal_the_reference() {
     stream(endless_networks(), 40, 30_000);
-    stream(temporal_networks(), 40, 30_000);
+    stream(current_based_networks(), 40, 30_000);
 }

@@ -14,8 +14,8 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights;
 use tinyspike_tests::network::{
-    dense_networks, endless_networks, exact_networks, inputs, mixed_networks, networks,
-    pooled_exact_networks, pooled_networks, temporal_networks,
+    current_based_networks, dense_networks, endless_networks, exact_networks, inputs,
+    mixed_networks, networks, pooled_exact_networks, pooled_networks,
 };
 
 /// Networks of all kinds.
@@ -25,7 +25,7 @@ fn all_networks() -> impl Strategy<Value = integers::Network> {
         exact_networks(),
         mixed_networks(),
         endless_networks(),
-        temporal_networks(),
+        current_based_networks(),
         pooled_networks(),
         pooled_exact_networks(),
         dense_networks()

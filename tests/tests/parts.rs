@@ -19,8 +19,8 @@ use tinyspike_firmware::parts::{Part, Parts};
 use tinyspike_tests::boards::{block, run_on_host};
 use tinyspike_tests::mnist;
 use tinyspike_tests::network::{
-    dense_networks, exact_networks, inputs, mixed_networks, networks, pooled_networks,
-    temporal_networks,
+    current_based_networks, dense_networks, exact_networks, inputs, mixed_networks, networks,
+    pooled_networks,
 };
 
 const BOARD: Board = Board::Mps2An386;
@@ -76,7 +76,7 @@ fn without_a_part_all_else_runs() {
         1 => exact_networks(),
         1 => mixed_networks(),
         1 => pooled_networks(),
-        3 => temporal_networks(),
+        3 => current_based_networks(),
         2 => dense_networks(),
     ];
     let networks: Vec<_> = (0..48)

@@ -21,7 +21,7 @@ fn movable(target: &str, key: Option<&[u8; 32]>) -> (Vec<u8>, Memory) {
     let parts = App {
         memory: &memory,
         target,
-        features: &["defmt", "dense", "temporal"],
+        features: &["defmt", "dense", "current-based"],
         key,
         rooms: 1,
     };
@@ -66,7 +66,7 @@ fn moves_as_the_linker_links(machine: Machine, signed: bool) {
         let linked = app(&App {
             memory: &to,
             target,
-            features: &["defmt", "dense", "temporal"],
+            features: &["defmt", "dense", "current-based"],
             key,
             rooms: 1,
         });

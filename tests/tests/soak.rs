@@ -18,7 +18,9 @@ use tinyspike_firmware::kernels::families;
 use tinyspike_firmware::soak::{Digest, Soak, run};
 use tinyspike_tests::boards::block;
 use tinyspike_tests::mnist;
-use tinyspike_tests::network::{endless_networks, mixed_networks, networks, temporal_networks};
+use tinyspike_tests::network::{
+    current_based_networks, endless_networks, mixed_networks, networks,
+};
 
 /// The image of `mnist_small` with this many steps to an inference, for a Cortex-M4.
 fn trained(steps: u16) -> Vec<u8> {
@@ -41,7 +43,7 @@ fn random(count: usize) -> Vec<Vec<u8>> {
 
 /// Images of so many random networks without end, all with neurons.
 fn streams(count: usize) -> Vec<Vec<u8>> {
-    let all = prop_oneof![endless_networks(), temporal_networks()];
+    let all = prop_oneof![endless_networks(), current_based_networks()];
     let spiking = all.prop_filter("neurons", |n| !n.ensembles.is_empty());
     drawn(&spiking, count)
 }

@@ -28,7 +28,7 @@ where
         let layout = image.layout();
         let mut exact = false;
         for (e, area) in network.ensembles.iter().zip(&layout.ensembles) {
-            if e.is_direct() || e.pools() || e.temporal().is_some() {
+            if e.is_direct() || e.pools() || e.current_based().is_some() {
                 continue;
             }
             exact = true;

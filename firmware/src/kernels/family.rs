@@ -101,7 +101,7 @@ impl<'a> Shape<'a> {
         };
         let by_event = match connection.post {
             Post::Ensemble(e) => {
-                (network.ensembles.get(usize::from(e))).is_some_and(|e| e.temporal().is_some())
+                (network.ensembles.get(usize::from(e))).is_some_and(|e| e.current_based().is_some())
             }
             Post::Output(_) => false,
         };

@@ -4,6 +4,16 @@
 //! bit what [`Portable`] returns. Sums never overflow: the host has proven the bounds of every
 //! potential, so the order of additions does not matter.
 
+#[cfg(any(
+    tinyspike_kernels = "dsp",
+    tinyspike_kernels = "rv32",
+    tinyspike_kernels = "swar"
+))]
+#[expect(
+    unsafe_code,
+    reason = "kernels in assembly, each call with its argument"
+)]
+mod current_based;
 #[cfg_attr(
     tinyspike_kernels = "dsp",
     expect(
@@ -41,16 +51,6 @@ mod rv32;
 )]
 mod swar;
 mod targets;
-#[cfg(any(
-    tinyspike_kernels = "dsp",
-    tinyspike_kernels = "rv32",
-    tinyspike_kernels = "swar"
-))]
-#[expect(
-    unsafe_code,
-    reason = "kernels in assembly, each call with its argument"
-)]
-mod temporal;
 mod words;
 
 use core::ops::Range;

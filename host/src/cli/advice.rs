@@ -48,6 +48,7 @@ pub(crate) fn hint(advice: &Advice) -> String {
         Advice::Bisect => "`tinyspike run --bisect` finds where they part".into(),
         Advice::ListChips => "`tinyspike chips SEARCH` lists the chips; --chip-description FILE.yaml adds one".into(),
         Advice::UsableChips => "`tinyspike chips SEARCH` shows which chips can be used".into(),
+        Advice::BenchEmulated => "`tinyspike bench --on emulated:mps2-an386` counts its instructions".into(),
         Advice::ListBoards => "`tinyspike boards` lists the boards; --chip NAME takes any chip".into(),
         Advice::FileKind(file) => format!("write one with --{file} FILE"),
         Advice::SerialPorts(ports) if ports.is_empty() => {

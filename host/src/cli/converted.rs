@@ -160,15 +160,24 @@ fn show_boards(image: &Image<'_>) {
     }
 }
 
+/// The length of an inference, in words.
+pub(crate) fn steps(steps: u16) -> String {
+    match steps {
+        0 => "a step for each sample of a stream".into(),
+        1 => "1 step".into(),
+        steps => format!("{steps} steps"),
+    }
+}
+
 /// An image's costs in a line.
 pub(crate) fn summary(image: &Image<'_>) -> String {
     let network = image.description();
     let neurons: u64 = network.ensembles.iter().map(|e| u64::from(e.neurons)).sum();
     format!(
-        "{} neurons in {} ensembles, {} steps, {} bytes of flash, {} bytes of RAM",
+        "{} neurons in {} ensembles, {}, {} bytes of flash, {} bytes of RAM",
         neurons,
         network.ensembles.len(),
-        network.steps,
+        steps(network.steps),
         image.bytes().len(),
         image.arena_bytes(),
     )

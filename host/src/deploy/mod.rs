@@ -1,7 +1,7 @@
 //! Network → Deployment: the line from a network to an image, on one page.
 
+mod current_based;
 mod error;
-mod temporal;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -478,10 +478,10 @@ fn exact(
     settings: &QuantizeOptions,
     options: &DeployOptions<'_>,
 ) -> Result<Made, DeployError> {
-    if temporal::is_temporal(&graph) {
-        graph = temporal::with_small_outputs(graph);
+    if current_based::is_current_based(&graph) {
+        graph = current_based::with_small_outputs(graph);
         let (integers, calibration) =
-            temporal::quantized(network, &graph, settings, options.data, options.progress)?;
+            current_based::quantized(network, &graph, settings, options.data, options.progress)?;
         return Ok(Made {
             integers,
             graph,

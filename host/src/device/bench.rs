@@ -172,7 +172,7 @@ pub fn measure<L: Link>(
     let encoder = Encoder::new(image, data).map_err(RunError::from)?;
     let mut emulator = Emulator::new(image).map_err(RunError::from)?;
     let mut arena = vec![0; image.arena_bytes() / 4];
-    let over_time = stream::is_temporal(image);
+    let over_time = stream::is_current_based(image);
     let engine = over_time.then(|| HostEngine::new(image, &mut arena));
     let mut engine = engine.transpose().map_err(RunError::from)?;
     let (mut whole, mut set_up, mut steps) = (Vec::new(), Vec::new(), Vec::new());

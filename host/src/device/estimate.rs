@@ -15,9 +15,11 @@ use tinyspike_firmware::kernels::families;
 
 use super::boards::{Board, Current, Place};
 use crate::advice::{Advice, Advised};
-use crate::assemble::Image;
+use crate::assemble::{Image, suits};
 use crate::cost;
-use crate::emulate::Run;
+use crate::data::DataSet;
+use crate::emulate::{self, EmulateError, EmulateOptions, Run};
+use crate::stream::is_current_based;
 
 /// Largest part by which predictions are off.
 const PREDICTED: f64 = 0.15;
@@ -41,11 +43,21 @@ pub enum EstimateError {
         /// Its core.
         core: &'static str,
     },
+    /// A network whose neurons keep their state from step to step.
+    #[error("there is no estimate for networks over time yet")]
+    OverTime,
+    /// The run on this machine.
+    #[error(transparent)]
+    Emulate(#[from] EmulateError),
 }
 
 impl Advised for EstimateError {
     fn advice(&self) -> Vec<Advice> {
-        vec![Advice::ListBoards]
+        match self {
+            Self::NoModel { .. } => vec![Advice::ListBoards],
+            Self::OverTime => vec![Advice::BenchEmulated],
+            Self::Emulate(error) => error.advice(),
+        }
     }
 }
 
@@ -94,6 +106,8 @@ pub struct Estimate {
     pub current: Option<Current>,
     /// Milliseconds at the clock that the application runs at, which is that after a reset.
     pub application_milliseconds: Option<Range>,
+    /// The kernel family that the image should be laid out for, if it is laid out for another.
+    pub better_target: Option<&'static str>,
 }
 
 /// Mean cycles of the engine's instructions on a core of Armv6-M without wait states; `None` for cores whose cycles are
@@ -112,23 +126,51 @@ const CYCLES_M0_PLUS: f64 = 1.68;
 /// A Cortex-M0 takes a cycle more for a branch that is taken: an assumption for each tenth instruction.
 const CYCLES_M0: f64 = CYCLES_M0_PLUS + 0.1;
 
-/// Estimates an inference on a board from a run of the image on this machine.
+/// Checks that there is an estimate for an image on a board.
 ///
 /// # Errors
-/// [`EstimateError::NoModel`], if the core's time is not known.
-pub fn estimate(
-    board: &'static Board,
-    image: &Image<'_>,
-    run: &Run,
-) -> Result<Estimate, EstimateError> {
-    let family = board.family();
+/// [`EstimateError`], if the core's time is not known, or the network runs over time.
+pub fn check(board: &'static Board, image: &Image<'_>) -> Result<(), EstimateError> {
     // Nobody knows the cycles of its instructions.
-    if [&families::PORTABLE, &families::RV32].contains(&family) {
+    if [&families::PORTABLE, &families::RV32].contains(&board.family()) {
         return Err(EstimateError::NoModel {
             board: board.title,
             core: board.core,
         });
     }
+    match is_current_based(image) {
+        true => Err(EstimateError::OverTime),
+        false => Ok(()),
+    }
+}
+
+/// Runs an image over all samples on this machine, and estimates an inference on a board from that. `done` is called with the
+/// number of samples that are through.
+///
+/// # Errors
+/// [`EstimateError`], if the core's time is not known, the network runs over time, or the data does not fit it.
+pub fn estimate(
+    board: &'static Board,
+    image: &Image<'_>,
+    data: &DataSet,
+    done: &(dyn Fn(u64) + Sync),
+) -> Result<Estimate, EstimateError> {
+    check(board, image)?;
+    let run = emulate::run(image, data, 0..data.len(), &EmulateOptions::default(), done)?;
+    of_run(board, image, &run)
+}
+
+/// Estimates an inference on a board from a run of the image on this machine.
+///
+/// # Errors
+/// As [`check`].
+pub fn of_run(
+    board: &'static Board,
+    image: &Image<'_>,
+    run: &Run,
+) -> Result<Estimate, EstimateError> {
+    check(board, image)?;
+    let family = board.family();
     let instructions = cost::instructions(family, image, run);
     let without_waits = match per_instruction(board.core) {
         Some(each) => instructions * each,
@@ -170,6 +212,7 @@ pub fn estimate(
         microjoules: board.current.map(energy),
         current: board.current,
         application_milliseconds: board.clock.reset_mhz.map(|[slow, fast]| at(fast, slow)),
+        better_target: (!suits(image, family)).then_some(family.name),
     })
 }
 
@@ -211,8 +254,15 @@ impl fmt::Display for Estimate {
                 f,
                 "\nenergy        {least:.1} to {most:.1} uJ at {} V\n              {}",
                 current.volts, current.source
+            )?,
+            _ => write!(f, "\nenergy        no source for its current was found")?,
+        }
+        match self.better_target {
+            Some(target) => write!(
+                f,
+                "\nslow          the weights are laid out for other kernels; deploy for the target {target}"
             ),
-            _ => write!(f, "\nenergy        no source for its current was found"),
+            None => Ok(()),
         }
     }
 }

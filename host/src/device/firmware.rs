@@ -220,7 +220,7 @@ pub fn application(
     let memory = layout.memory();
     let mut features = vec!["defmt"];
     features.extend(layout.dense.then_some("dense"));
-    features.extend(layout.temporal.then_some("temporal"));
+    features.extend(layout.current_based.then_some("current-based"));
     let app = boards::App {
         memory: &memory,
         target,

@@ -426,7 +426,7 @@ pub fn firmware_bytes(target: &str, signed: bool) -> u32 {
 pub const DENSE_BYTES: u32 = 9 << 10;
 
 /// Bytes of flash that current-based neurons take of the application besides.
-pub const TEMPORAL_BYTES: u32 = 9 << 10;
+pub const CURRENT_BASED_BYTES: u32 = 9 << 10;
 
 /// Bytes of RAM that the application takes on a core of a compiler's target before it has a network: variables, stack, and what
 /// it reads the image on. Builds of `cargo xtask firmware` assert the variables.
@@ -537,7 +537,7 @@ pub struct Layout {
     /// Bytes of the RAM that are the stack of a firmware that is built for it.
     pub stack: u32,
     /// `true` if such a firmware runs current-based neurons.
-    pub temporal: bool,
+    pub current_based: bool,
     /// `true` if it computes layers densely.
     pub dense: bool,
     /// Times the usual room for ensembles and connections that such a firmware has ([`Limits::times`]).
@@ -549,10 +549,10 @@ impl Layout {
     #[must_use]
     pub fn optional_bytes(&self) -> u32 {
         // Prebuilt firmware with one of them has all.
-        let all = held::any() && (self.dense || self.temporal);
+        let all = held::any() && (self.dense || self.current_based);
         let parts = [
             (all || self.dense, DENSE_BYTES),
-            (all || self.temporal, TEMPORAL_BYTES),
+            (all || self.current_based, CURRENT_BASED_BYTES),
         ];
         parts
             .into_iter()
@@ -645,7 +645,7 @@ impl Layout {
             slots,
             ram: map.ram,
             stack: Limits::MAINLINE.plain_stack,
-            temporal: false,
+            current_based: false,
             dense: false,
             rooms: 1,
         })

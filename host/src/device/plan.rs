@@ -24,7 +24,7 @@ use crate::advice::{Advice, Advised};
 use crate::assemble::suits;
 use crate::image::{Image, ImageBuf};
 use crate::sign::{PublicKey, trailer_of};
-use crate::stream::is_temporal;
+use crate::stream::is_current_based;
 
 /// Options of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -324,7 +324,7 @@ impl Plan {
                 chip: chip.name().to_owned(),
                 room,
                 needed: unsigned,
-                what: match layout.temporal {
+                what: match layout.current_based {
                     true => "networks that were trained with spikes",
                     false => "layers that are computed densely",
                 },
@@ -640,7 +640,7 @@ impl Layout {
             .unwrap_or(Limits::MOST_ROOMS);
         Self {
             stack: usual.times(rooms).stack(network),
-            temporal: is_temporal(image),
+            current_based: is_current_based(image),
             dense: Parts::needed(image, chip.processor().family()).has(Part::Dense),
             rooms,
             ..self

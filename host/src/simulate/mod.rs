@@ -7,6 +7,7 @@
 //! threads. Input nodes are all that takes data; constant nodes, such as biases, never do.
 
 mod accuracy;
+mod current_based;
 mod events;
 mod filter;
 mod kernel;
@@ -16,7 +17,6 @@ mod plan;
 mod random;
 mod run;
 mod seeds;
-mod temporal;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::current_based::{Cell, CurrentBased};
 use super::events::Events;
 use super::limits::Limits;
 use super::random::RandomState;
-use super::temporal::{Cell, Temporal};
 use crate::network::{NeuronType, PerNeuron};
 
 /// Neurons that are looked at together for spikes.
@@ -19,14 +19,14 @@ pub(super) enum Neurons {
     /// Each with its own parameters; all of one type.
     Each(Vec<NeuronType>),
     /// Current-based neurons in steps.
-    Temporal(Arc<Temporal>),
+    CurrentBased(Arc<CurrentBased>),
 }
 
 impl Neurons {
     /// `n` neurons.
     pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, n: usize) -> Self {
-        if let Some(temporal) = Temporal::new(neuron_type, n) {
-            return Self::Temporal(Arc::new(temporal));
+        if let Some(current_based) = CurrentBased::new(neuron_type, n) {
+            return Self::CurrentBased(Arc::new(current_based));
         }
         match neuron_type.uniform() {
             Some(same) => Self::Same(same),
@@ -38,14 +38,14 @@ impl Neurons {
         match self {
             Self::Same(same) => Some(same),
             Self::Each(each) => each.first(),
-            Self::Temporal(_) => None,
+            Self::CurrentBased(_) => None,
         }
     }
 
     /// Tells whether the output is a function of the present current alone.
     pub(super) fn is_rate(&self) -> bool {
         match self {
-            Self::Temporal(_) => false,
+            Self::CurrentBased(_) => false,
             _ => self.first().is_none_or(NeuronType::is_rate),
         }
     }
@@ -53,7 +53,7 @@ impl Neurons {
     /// Tells whether the output is spikes.
     pub(super) fn spikes(&self) -> bool {
         match self {
-            Self::Temporal(temporal) => temporal.spikes(),
+            Self::CurrentBased(current_based) => current_based.spikes(),
             _ => self.first().is_some_and(NeuronType::spikes),
         }
     }
@@ -61,7 +61,7 @@ impl Neurons {
     /// Tells whether neurons have a voltage.
     pub(super) fn have_voltage(&self) -> bool {
         match self {
-            Self::Temporal(_) => true,
+            Self::CurrentBased(_) => true,
             _ => self.first().is_some_and(NeuronType::integrates),
         }
     }
@@ -82,14 +82,14 @@ impl Neurons {
                     rates(one, std::slice::from_mut(j));
                 }
             }
-            Self::Temporal(_) => {}
+            Self::CurrentBased(_) => {}
         }
     }
 
     /// One step: from the currents `j`, which are used up, to what comes out.
     pub(super) fn step(&self, state: &mut Population, j: &mut [f32], dt: f32, out: &mut Events) {
         match self {
-            Self::Temporal(temporal) => temporal.step(&mut state.cells, j, out),
+            Self::CurrentBased(current_based) => current_based.step(&mut state.cells, j, out),
             Self::Same(same) => {
                 step(same, state, j, dt, out);
             }
@@ -416,7 +416,7 @@ fn step(
                 }
             }
         }
-        // They are `Neurons::Temporal`.
+        // They are `Neurons::CurrentBased`.
         NeuronType::CubaLif { .. } => out.list.clear(),
         NeuronType::RectifiedLinear { .. }
         | NeuronType::LeakyRelu { .. }

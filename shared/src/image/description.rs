@@ -289,9 +289,9 @@ impl Ensemble {
 
     /// Its neurons, if they are current-based and events reach them directly, each once.
     #[must_use]
-    pub const fn temporal(&self) -> Option<CubaLif> {
+    pub const fn current_based(&self) -> Option<CubaLif> {
         match self.neuron {
-            Neuron::CubaLif(kind) if cfg!(feature = "temporal") => Some(kind),
+            Neuron::CubaLif(kind) if cfg!(feature = "current-based") => Some(kind),
             _ => None,
         }
     }

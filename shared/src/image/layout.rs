@@ -195,11 +195,15 @@ impl Place<'_> {
         };
         let state = match e.neuron {
             Neuron::Pool(pool) if e.pools() => pool.words(e.neurons)?,
-            Neuron::CubaLif(kind) if e.temporal().is_some() => kind.words(e.neurons)?,
+            Neuron::CubaLif(kind) if e.current_based().is_some() => kind.words(e.neurons)?,
             _ => words.checked_mul(e.neuron.words())?,
         };
         // What comes into current-based neurons is theirs at once.
-        let words = if e.temporal().is_some() { 0 } else { words };
+        let words = if e.current_based().is_some() {
+            0
+        } else {
+            words
+        };
         self.area(words, state, post, !e.is_direct())
     }
 

@@ -146,7 +146,7 @@ fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {
             }
             pool.validate(e.neurons, e.channels, constants)
         }
-        Neuron::CubaLif(kind) if e.temporal().is_some() => {
+        Neuron::CubaLif(kind) if e.current_based().is_some() => {
             if e.initial != Initial::Zero || steps > 0 {
                 return Err(Fault::Neuron);
             }
@@ -206,16 +206,16 @@ fn connection(
                 Neuron::Pool(pool) if e.pools() => Some(pool.places),
                 _ => None,
             };
-            let temporal = e.temporal();
-            let direct = e.is_direct() || e.pools() || temporal.is_some();
-            (size, direct, e.inbox, places, temporal)
+            let current_based = e.current_based();
+            let direct = e.is_direct() || e.pools() || current_based.is_some();
+            (size, direct, e.inbox, places, current_based)
         }),
         Post::Output(o) => network.outputs.get(usize::from(o)).map(|o| {
             let size = (o.size, o.size, Width::I32);
             (size, o.sums_up(), o.inbox, None, None)
         }),
     };
-    let (Some(inputs), Some(((outputs, channels, width), direct, inbox, places, temporal))) =
+    let (Some(inputs), Some(((outputs, channels, width), direct, inbox, places, current_based))) =
         (inputs, target)
     else {
         return Err(Fault::Index);
@@ -223,10 +223,10 @@ fn connection(
     if let Some(pre) = c.pre.ensemble() {
         // What shows the step before may take up events of any ensemble.
         let delayed = inbox.is_some_and(|inbox| inbox.synapse.is_delayed());
-        if let Some(kind) = temporal {
+        if let Some(kind) = current_based {
             // Only current-based neurons send their events anywhere, and to themselves if all have been updated.
             let source = network.ensembles.get(usize::from(pre));
-            let anywhere = source.is_some_and(|e| e.temporal().is_some());
+            let anywhere = source.is_some_and(|e| e.current_based().is_some());
             let forward = matches!(c.post, Post::Ensemble(post) if pre < post);
             let own = matches!(c.post, Post::Ensemble(post) if pre == post);
             if !forward && !anywhere || own && !kind.recurrent() {

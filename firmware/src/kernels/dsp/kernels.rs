@@ -6,7 +6,7 @@ use tinyspike_shared::Event;
 use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
-use super::super::{Events, Kernels, Population, Potential, Values, portable, temporal};
+use super::super::{Events, Kernels, Population, Potential, Values, current_based, portable};
 #[cfg(feature = "dense")]
 use super::tiles;
 use super::{dense, input, neurons, scatter};
@@ -26,8 +26,8 @@ global_asm!(
     include_str!("counts.s"),
     #[cfg(feature = "dense")]
     include_str!("tiles.s"),
-    #[cfg(feature = "temporal")]
-    include_str!("temporal.s"),
+    #[cfg(feature = "current-based")]
+    include_str!("current_based.s"),
     options(raw)
 );
 
@@ -113,7 +113,7 @@ impl<P: Potential> Kernels<P> for Dsp {
         }
     }
 
-    const UPDATES: bool = cfg!(feature = "temporal");
+    const UPDATES: bool = cfg!(feature = "current-based");
 
     fn update(
         kind: CubaLif,
@@ -122,7 +122,7 @@ impl<P: Potential> Kernels<P> for Dsp {
         from: usize,
         events: &mut Events,
     ) -> usize {
-        temporal::update(kind, neurons, bias, from, events)
+        current_based::update(kind, neurons, bias, from, events)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

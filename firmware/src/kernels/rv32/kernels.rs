@@ -7,10 +7,10 @@ use tinyspike_shared::image::{Convolution, CubaLif, Neurons};
 use tinyspike_shared::weights::Weights;
 
 use super::super::swar::{Neuron, Swar, Taker};
-use super::super::{Events, Kernels, Population, portable, temporal};
+use super::super::{Events, Kernels, Population, current_based, portable};
 use super::scatter;
 
-// SAFETY: each function is called only through a declaration of this module, of `swar` or of `temporal`, with what its
+// SAFETY: each function is called only through a declaration of this module, of `swar` or of `current_based`, with what its
 // comments ask for.
 global_asm!(
     // The assembler is not told which extensions the target has.
@@ -23,8 +23,8 @@ global_asm!(
     include_str!("input.s"),
     include_str!("neurons.s"),
     include_str!("scatter.s"),
-    #[cfg(feature = "temporal")]
-    include_str!("temporal.s"),
+    #[cfg(feature = "current-based")]
+    include_str!("current_based.s"),
     ".option pop",
     options(raw)
 );
@@ -74,7 +74,7 @@ impl<P: Taker + Neuron> Kernels<P> for Rv32 {
         Swar::settle(population);
     }
 
-    const UPDATES: bool = cfg!(feature = "temporal");
+    const UPDATES: bool = cfg!(feature = "current-based");
 
     fn update(
         kind: CubaLif,
@@ -83,7 +83,7 @@ impl<P: Taker + Neuron> Kernels<P> for Rv32 {
         from: usize,
         events: &mut Events,
     ) -> usize {
-        temporal::update(kind, neurons, bias, from, events)
+        current_based::update(kind, neurons, bias, from, events)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

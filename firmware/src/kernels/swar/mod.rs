@@ -33,8 +33,8 @@ core::arch::global_asm!(
     include_str!("input.s"),
     include_str!("neurons.s"),
     include_str!("scatter.s"),
-    #[cfg(feature = "temporal")]
-    include_str!("temporal.s"),
+    #[cfg(feature = "current-based")]
+    include_str!("current_based.s"),
     options(raw)
 );
 
@@ -103,7 +103,7 @@ impl<P: Taker + Neuron> Kernels<P> for Swar {
     }
 
     #[cfg(tinyspike_kernels = "swar")]
-    const UPDATES: bool = cfg!(feature = "temporal");
+    const UPDATES: bool = cfg!(feature = "current-based");
 
     #[cfg(tinyspike_kernels = "swar")]
     fn update(
@@ -113,7 +113,7 @@ impl<P: Taker + Neuron> Kernels<P> for Swar {
         from: usize,
         events: &mut Events,
     ) -> usize {
-        super::temporal::update(kind, neurons, bias, from, events)
+        super::current_based::update(kind, neurons, bias, from, events)
     }
 
     fn repeat(potentials: &mut [P], channels: usize) {

@@ -8,9 +8,8 @@ use crate::assemble::Image;
 use crate::bench::{BenchError, BenchOptions, bench, code, programs};
 use crate::data::DataSet;
 use crate::device::bench::{DeviceBenchError, DeviceBenchOptions, DeviceReport, Power, measure};
-use crate::device::estimate::{Estimate, estimate};
+use crate::device::estimate::{self, Estimate, EstimateError};
 use crate::device::{Board, talk};
-use crate::emulate::{self, EmulateOptions};
 use crate::judge::Figures;
 use crate::stream;
 use tinyspike_board::firmware::Board as Emulated;
@@ -27,7 +26,7 @@ pub(crate) fn run(args: &Bench, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(board) = args.board {
         return print(args, &estimated(args, board, &image)?, out);
     }
-    let data = if stream::is_temporal(&image) {
+    let data = if stream::is_current_based(&image) {
         let flags = RecordingFlags::default();
         let limit = Some(args.limit);
         let recordings = inputs::recordings(&args.data, &image, &args.bytes, &flags, limit)?;
@@ -81,21 +80,16 @@ impl several::Row for DeviceReport {
 
 /// The cost on a board, from a run on this machine.
 fn estimated(args: &Bench, board: &'static Board, image: &Image<'_>) -> Result<Estimate, Failure> {
-    if stream::is_temporal(image) {
-        return Err(Failure::new(format!(
-            "{}: there is no estimate for networks over time yet",
-            args.image.display()
-        ))
-        .hint("`tinyspike bench --on emulated:mps2-an386` counts its instructions"));
-    }
+    let failed = |e: EstimateError| {
+        let path = args.image.display();
+        Failure::advised(format!("{path}: {e}"), &e.advice())
+    };
+    estimate::check(board, image).map_err(failed)?;
     let data = inputs::of_image(&args.data, image, &args.bytes, Some(args.limit))?;
-    let options = EmulateOptions::default();
-    let run = emulate::run(image, &data, 0..data.len(), &options, &|_| ());
-    let run = run.map_err(|e| {
+    estimate::estimate(board, image, &data, &|_| ()).map_err(|e| {
         let (image, data) = (args.image.display(), args.data.join(", "));
         Failure::advised(format!("{image} on {data}: {e}"), &e.advice())
-    })?;
-    estimate(board, image, &run).map_err(Failure::of)
+    })
 }
 
 fn print(

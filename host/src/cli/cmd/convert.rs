@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
         Trained::Layers(layers) => layers,
         Trained::Graph(reading) => {
             source::show_remarks(reading);
-            return super::temporal::convert(args, &trained, files, &mut *out);
+            return super::over_time::convert(args, &trained, files, &mut *out);
         }
     };
     warnings::show(&layers.conversion.warnings, true);

@@ -27,8 +27,8 @@ pub(crate) fn run(args: &Emulate, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    if crate::stream::is_temporal(&image) {
-        return super::temporal::emulate(args, &image, output, &mut *out);
+    if crate::stream::is_current_based(&image) {
+        return super::over_time::emulate(args, &image, output, &mut *out);
     }
     args.streams.refuse(&args.image)?;
     let set = inputs::of_image(&args.data, &image, &args.bytes, args.limit)?;

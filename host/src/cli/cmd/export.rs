@@ -8,7 +8,7 @@ use crate::advice::Advised as _;
 use crate::assemble::Image;
 use crate::device::Format;
 use crate::export::{self, ExportError, Kind, Project, Sample};
-use crate::stream::is_temporal;
+use crate::stream::is_current_based;
 use crate::text::{escaped, shown};
 
 use super::flash::Wanted;
@@ -155,7 +155,7 @@ fn sample(args: &Export, image: &Image<'_>) -> Result<Sample, Failure> {
     if args.data.is_empty() {
         return Ok(Sample::made_up(image));
     }
-    let set = if is_temporal(image) {
+    let set = if is_current_based(image) {
         inputs::recordings(&args.data, image, &args.bytes, &args.recordings(), Some(1))?
     } else {
         inputs::of_image(&args.data, image, &args.bytes, Some(1))?

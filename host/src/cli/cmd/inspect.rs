@@ -19,6 +19,7 @@ use tinyspike_shared::signature::KeyId;
 use tinyspike_shared::weights::Layout;
 
 use crate::cli::args::Inspect;
+use crate::cli::converted::steps;
 use crate::cli::diagnostics::Failure;
 use crate::cli::files;
 use crate::cli::source;
@@ -297,10 +298,10 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     };
     writeln!(
         out,
-        "image, format version {VERSION}, model version {}, {signature}, checksum {:08x}: {} steps, {} bytes of flash, {} bytes of RAM\n",
+        "image, format version {VERSION}, model version {}, {signature}, checksum {:08x}: {}, {} bytes of flash, {} bytes of RAM\n",
         header.model_version,
         header.checksum,
-        network.steps,
+        steps(network.steps),
         image.bytes().len(),
         image.arena_bytes()
     )?;

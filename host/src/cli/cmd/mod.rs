@@ -13,12 +13,12 @@ mod inspect;
 mod keygen;
 mod monitor;
 mod nir;
+mod over_time;
 mod probes;
 mod record;
 mod run;
 mod sign;
 mod simulate;
-mod temporal;
 mod verify;
 mod verify_image;
 

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Run, out: &mut dyn Write) -> Result<(), Failure> {
         Some(output) => output.messages(out),
         None => Box::new(out),
     };
-    let over_time = stream::is_temporal(&image);
+    let over_time = stream::is_current_based(&image);
     let set = if over_time {
         let flags = &args.streams.recordings;
         inputs::recordings(&args.data, &image, &args.bytes, flags, args.limit)?

@@ -166,7 +166,7 @@ impl Neuron {
         }
         match self {
             Self::Pool(_) if cfg!(feature = "max-pooling") => pool::CONSTANTS,
-            Self::CubaLif(kind) if cfg!(feature = "temporal") => kind.constants(channels),
+            Self::CubaLif(kind) if cfg!(feature = "current-based") => kind.constants(channels),
             _ if cfg!(feature = "exact") => of_kind!(self, kind => constants(kind)),
             _ => 0,
         }
@@ -180,8 +180,8 @@ impl Neuron {
             return Self::Pool(Pool { places });
         }
         if kind == Self::CUBA_LIF {
-            reader.built(cfg!(feature = "temporal"));
-            return if cfg!(feature = "temporal") {
+            reader.built(cfg!(feature = "current-based"));
+            return if cfg!(feature = "current-based") {
                 Self::CubaLif(CubaLif::read(reader))
             } else {
                 Self::IntegrateAndFire

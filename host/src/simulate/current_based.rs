@@ -42,7 +42,7 @@ impl Cell {
 
 /// A population of current-based neurons.
 #[derive(Clone, Debug)]
-pub(super) struct Temporal {
+pub(super) struct CurrentBased {
     rule: Rule,
     neurons: Vec<Parameters>,
 }
@@ -60,7 +60,7 @@ struct Parameters {
     floor: f64,
 }
 
-impl Temporal {
+impl CurrentBased {
     /// `None` for other types.
     pub(super) fn new(neuron_type: &NeuronType<PerNeuron>, n: usize) -> Option<Self> {
         let NeuronType::CubaLif {

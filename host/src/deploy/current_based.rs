@@ -28,7 +28,7 @@ const COMPARED: usize = 128;
 const LOOKED_AT: usize = 256;
 
 /// Tells whether a graph has current-based neurons.
-pub(super) fn is_temporal(graph: &Graph) -> bool {
+pub(super) fn is_current_based(graph: &Graph) -> bool {
     graph.populations.iter().any(cuba_lif::is_current_based)
 }
 
