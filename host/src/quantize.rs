@@ -425,10 +425,14 @@ impl<'a> Quantizer<'a> {
         fan_in: &[FanIn<'_>],
     ) -> Result<(Output, Weights), QuantizeError> {
         let bias: Vec<f64> = output.bias.iter().map(|b| f64::from(*b)).collect();
+        let size = bias.len();
+        let period = period(fan_in, size);
         let adjust = |units: &mut [f64]| {
             keep_digits(units);
-            for (unit, b) in units.iter_mut().zip(&bias) {
-                *unit = unit.max(b.abs() / f64::from(BIAS_MAX));
+            for (class, unit) in units.iter_mut().enumerate() {
+                let biases = bias.iter().skip(class).step_by(period);
+                let largest = biases.fold(0.0, |m: f64, b| m.max(b.abs()));
+                *unit = unit.max(largest / f64::from(BIAS_MAX));
             }
         };
         let post = Post {
@@ -437,7 +441,7 @@ impl<'a> Quantizer<'a> {
             sources: &self.sources,
             filter,
             bias: &bias,
-            period: output.bias.len(),
+            period,
             weight_bits: self.options.weight_bits,
             steps: self.options.steps,
         };
@@ -446,7 +450,7 @@ impl<'a> Quantizer<'a> {
             multiplier,
             shift,
             scale,
-        } = Scaling::of(&fit.units, fit.bounds.largest);
+        } = Scaling::of(&fit.units, size, fit.bounds.largest);
         let output = Output {
             label: output.label.clone(),
             bias: fit.bias.iter().map(|b| *b as i32).collect(),
@@ -478,7 +482,8 @@ impl<'a> Quantizer<'a> {
             });
         }
         let bits = self.options.bits(layer);
-        let mut wider = wider(fan_in, output.bias.len(), bits);
+        let size = output.bias.len();
+        let mut wider = wider(fan_in, period(fan_in, size), bits);
         let sums = loop {
             let sums = self.sums(bits, wider, output, fan_in, rounding);
             if sums.bound <= i64::from(i32::MAX) {
@@ -500,7 +505,7 @@ impl<'a> Quantizer<'a> {
             multiplier,
             shift,
             scale,
-        } = Scaling::of(&units, bound);
+        } = Scaling::of(&units, size, bound);
         Ok((
             Output {
                 label: output.label.clone(),
@@ -525,15 +530,17 @@ impl<'a> Quantizer<'a> {
         rounding: &Rounding,
     ) -> Sums {
         let size = output.bias.len();
+        // The places of a convolution share the units of its channels.
+        let period = period(fan_in, size);
         let scale = |f: &FanIn<'_>| if is_input(f) { 1.0 } else { by_spikes(wider) };
-        let mut units = units_within(fan_in, size, f64::from(largest(bits)), scale);
+        let mut units = units_within(fan_in, period, f64::from(largest(bits)), scale);
         keep_digits(&mut units);
-        let mut drives = vec![Drive::default(); size];
+        let mut drives = vec![Drive::default(); period];
         let mut weights = Vec::with_capacity(fan_in.len());
         for f in fan_in {
             let limit = largest(if is_input(f) { bits } else { bits + wider });
             let q = rounded(f, &units, 1.0, limit, rounding.offsets(f.index));
-            let drive = f.drive(&q, self.sources.range(f.link.pre), size);
+            let drive = f.drive(&q, self.sources.range(f.link.pre), period);
             for (total, d) in drives.iter_mut().zip(drive) {
                 total.up += d.up;
                 total.down += d.down;
@@ -542,7 +549,8 @@ impl<'a> Quantizer<'a> {
         }
         let mut bound = 0i64;
         let mut bias = Vec::with_capacity(size);
-        for ((b, unit), drive) in output.bias.iter().zip(&units).zip(&drives) {
+        let channels = units.iter().zip(&drives).cycle();
+        for (b, (unit, drive)) in output.bias.iter().zip(channels) {
             let b = whole(f64::from(*b) / unit);
             bound = bound.max((drive.up.max(drive.down) + b.abs()) * i64::from(self.options.steps));
             bias.push(b);
@@ -660,15 +668,14 @@ struct Scaling {
 }
 
 impl Scaling {
-    /// Makes a scaling for channels with these units whose sums do not exceed `bound`.
-    fn of(units: &[f64], bound: i64) -> Self {
+    /// Makes a scaling for so many values, whose channels have these units and whose sums do not exceed `bound`.
+    fn of(units: &[f64], size: usize, bound: i64) -> Self {
         let largest = largest_unit(units);
         // As many fractional bits as the bound leaves room for.
         let room = 31 - 64 + (bound.max(1) as u64).leading_zeros() as i32;
         let fraction = room.clamp(0, MULTIPLIER_BITS);
         Self {
-            multiplier: units
-                .iter()
+            multiplier: (units.iter().cycle().take(size))
                 .map(|u| (u / largest * f64::exp2(f64::from(MULTIPLIER_BITS))).round() as i32)
                 .collect(),
             shift: (MULTIPLIER_BITS - fraction) as u8,
