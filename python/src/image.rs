@@ -204,6 +204,10 @@ impl Image {
         for (name, of) in states {
             let all = PyDict::new(py);
             for (at, ensemble) in network.ensembles.iter().enumerate().filter(|_| record) {
+                // Pools have none.
+                if name == "potentials" && ensemble.pools() {
+                    continue;
+                }
                 let records = trials.iter().filter_map(|trial| trial.record.as_ref());
                 let values = records.filter_map(|record| of(record).get(at)).flatten();
                 let shape = [count, ensemble.neurons as usize];

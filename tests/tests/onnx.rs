@@ -116,6 +116,50 @@ fn networks_of_exporters_compute_what_onnxruntime_does() {
     check_all("networks.npz", 22);
 }
 
+#[test]
+fn activations_of_several_operators_are_recognized() {
+    check_all("activations.npz", 48);
+}
+
+/// What stands for one activation deploys as that, within 5 % of the outputs' deviation.
+#[test]
+fn activations_of_several_operators_deploy() {
+    let cases = cases("activations.npz");
+    for name in [
+        "silu_script13",
+        "hardswish_last_dynamo18",
+        "gelu_dynamo18",
+        "mish_script17",
+    ] {
+        let model = onnx::load_bytes(name, &cases[name].model, None)
+            .unwrap()
+            .model;
+        let kinds: Vec<&str> = model.layers.iter().map(|l| l.class_name.as_str()).collect();
+        assert_eq!(
+            kinds
+                .iter()
+                .filter(|k| ["Sigmoid", "Erf", "Mul"].contains(k))
+                .count(),
+            0,
+            "{name}: {kinds:?}"
+        );
+        let network = model.convert(&ConvertOptions::default()).unwrap().network;
+        let mut state = 1u32;
+        let values = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from((state >> 16) as u16) / 16_384.0 - 2.0
+        });
+        let samples = data::Samples::F32(values.take(200 * 12).collect());
+        let data = data::DataSet::new(vec![2, 6], samples, None).unwrap();
+        let options = DeployOptions::plain().with_data(&data);
+        let deployment = network.deploy(&options).unwrap();
+        assert!(
+            deployment.image.image().description().ensembles.len() > 1,
+            "{name}"
+        );
+    }
+}
+
 /// The bundled networks through tf2onnx and PyTorch give the classes that they give through Keras.
 #[test]
 fn bundled_networks_are_as_through_keras() {

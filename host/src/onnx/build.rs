@@ -145,10 +145,44 @@ impl Build {
         Some((source, dims))
     }
 
+    /// The places of layers without those that no output depends on; inputs stay.
+    fn prune(&mut self, outputs: &mut [(String, Live)]) {
+        let mut used: Vec<bool> = (0..self.layers.len())
+            .map(|at| self.inputs.iter().any(|input| input.layer == at))
+            .collect();
+        let mut open: Vec<usize> = outputs.iter().map(|(_, live)| live.tensor.layer).collect();
+        while let Some(at) = open.pop() {
+            let calls = self.layers.get(at).map_or(&[][..], |layer| &layer.calls);
+            open.extend(
+                calls
+                    .iter()
+                    .flat_map(|c| &c.inputs)
+                    .map(|t| t.layer)
+                    .filter(|&t| !used[t]),
+            );
+            used[at] = true;
+        }
+        let mut places = Vec::with_capacity(used.len());
+        let mut next = 0;
+        for used in &used {
+            places.push(next);
+            next += usize::from(*used);
+        }
+        let mut kept = used.iter();
+        self.layers.retain(|_| kept.next() == Some(&true));
+        let tensors = self.layers.iter_mut().flat_map(|layer| &mut layer.calls);
+        let tensors = tensors.flat_map(|call| &mut call.inputs);
+        let ends = outputs.iter_mut().map(|(_, live)| &mut live.tensor);
+        for tensor in tensors.chain(&mut self.inputs).chain(ends) {
+            tensor.layer = places[tensor.layer];
+        }
+    }
+
     /// The model with these outputs, whose layers are named after them.
-    pub(super) fn finish(mut self, name: String, outputs: &[(String, Live)]) -> Model {
+    pub(super) fn finish(mut self, name: String, mut outputs: Vec<(String, Live)>) -> Model {
+        self.prune(&mut outputs);
         let mut named = BTreeSet::new();
-        for (output, live) in outputs {
+        for (output, live) in &outputs {
             let free = !self.inputs.contains(&live.tensor) && named.insert(live.tensor);
             if free && self.names.insert(output.clone()) {
                 self.layers[live.tensor.layer].name.clone_from(output);

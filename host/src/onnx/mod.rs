@@ -10,6 +10,7 @@ mod call;
 mod constant;
 mod error;
 mod file;
+mod fuse;
 mod node;
 mod ops;
 mod proto;

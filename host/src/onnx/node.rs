@@ -21,7 +21,7 @@ const FLOATS: i32 = 6;
 const INTS: i32 = 7;
 
 /// A node, whose attributes are marked as read when they are asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Its name; if it has none, operator and place.
     pub(super) name: String,
@@ -77,6 +77,19 @@ impl Node {
             attributes,
             read: RefCell::default(),
         })
+    }
+
+    /// Another operator of ONNX without attributes, in this place.
+    pub(super) fn replaced(&self, op: &str, input: &str) -> Self {
+        Self {
+            name: self.name.clone(),
+            op: op.to_owned(),
+            domain: String::new(),
+            inputs: vec![input.to_owned()],
+            outputs: self.outputs.clone(),
+            attributes: BTreeMap::new(),
+            read: RefCell::default(),
+        }
     }
 
     /// The problem of this node.

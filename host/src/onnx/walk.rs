@@ -7,7 +7,7 @@ use super::call::{Call, Value};
 use super::constant::{Constant, Elements, elements};
 use super::error::Problem;
 use super::node::Node;
-use super::{ops, proto};
+use super::{fuse, ops, proto};
 use crate::keras::model::Model;
 
 /// The most nodes, initializers, inputs and outputs of a graph.
@@ -81,7 +81,16 @@ pub(super) fn walk(
     let mut problems: Vec<(Problem, &Node)> = Vec::new();
     let mut folded = 0usize;
     for (at, node) in nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
-        let taken = taken(node, at, &known, &makers, &nodes)?;
+        let value = |tensor: &str| known.get(tensor)?.as_ref().ok().cloned();
+        let fused = fuse::fused(
+            node,
+            &fuse::Seen {
+                nodes: &nodes,
+                makers: &makers,
+                value: &value,
+            },
+        );
+        let taken = taken(&fused, at, &known, &makers, &nodes)?;
         let next = match &node.outputs[..] {
             [only] if !outputs.contains(only) => match takers.get(only.as_str()).map(Vec::as_slice)
             {
@@ -92,14 +101,14 @@ pub(super) fn walk(
         };
         let made = taken.and_then(|inputs| {
             let mut call = Call {
-                node,
+                node: &fused,
                 opset,
                 batch,
                 next,
                 inputs,
                 build: &mut build,
             };
-            let made = ops::run(&mut call).and_then(|made| match node.unread() {
+            let made = ops::run(&mut call).and_then(|made| match fused.unread() {
                 Some(name) if node.domain.is_empty() => {
                     Err(format!("its attribute {name} is not known here"))
                 }
@@ -180,7 +189,7 @@ fn finish(
     match first {
         Some(at) if made.is_empty() => Err(problems.swap_remove(at).0),
         _ => Ok(Import {
-            model: build.finish(graph.name.clone(), &made),
+            model: build.finish(graph.name.clone(), made),
             remarks,
         }),
     }

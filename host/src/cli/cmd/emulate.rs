@@ -118,6 +118,10 @@ fn arrays(image: &Image<'_>, trials: &[Trial]) -> Vec<NamedArray> {
     let states: [(&str, State); 2] = [("spikes", |r| &r.spikes), ("potentials", |r| &r.potentials)];
     for (what, of) in states {
         for (at, ensemble) in network.ensembles.iter().enumerate() {
+            // Pools have none.
+            if what == "potentials" && ensemble.pools() {
+                continue;
+            }
             let records = trials.iter().filter_map(|trial| trial.record.as_ref());
             let values = records.filter_map(|record| of(record).get(at)).flatten();
             let name = format!("{what}/{}", network.ensemble_label(at));

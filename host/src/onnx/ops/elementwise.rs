@@ -428,6 +428,46 @@ pub(super) fn elu(call: &mut Call<'_>) -> Result<Value, String> {
     Ok(call.layer("", Elu { alpha }, Vec::new(), &[&live])?.into())
 }
 
+/// `Selu`, with the numbers that Keras has, too.
+pub(super) fn selu(call: &mut Call<'_>) -> Result<Value, String> {
+    let (alpha, gamma) = (
+        call.node.float("alpha", SELU[0])?,
+        call.node.float("gamma", SELU[1])?,
+    );
+    if [alpha, gamma]
+        .iter()
+        .zip(SELU)
+        .any(|(own, usual)| (own - usual).abs() > 1e-4)
+    {
+        let [usual_alpha, usual_gamma] = SELU;
+        return Err(format!(
+            "its alpha {alpha} and gamma {gamma} are not the usual {usual_alpha} and {usual_gamma}; use Elu and Mul"
+        ));
+    }
+    activation(call, Activation::Selu)
+}
+
+/// Alpha and gamma of `Selu`.
+const SELU: [f32; 2] = [1.673_263_2, 1.050_701];
+
+/// `Celu`, which is `Elu` if its alpha is 1.
+pub(super) fn celu(call: &mut Call<'_>) -> Result<Value, String> {
+    match call.node.float("alpha", 1.0)? {
+        1.0 => elu(call),
+        alpha => Err(format!(
+            "its alpha is {alpha}, and 1 alone has a layer; use Elu"
+        )),
+    }
+}
+
+/// `Swish`: x times the sigmoid of x.
+pub(super) fn swish(call: &mut Call<'_>) -> Result<Value, String> {
+    match call.node.float("alpha", 1.0)? {
+        1.0 => activation(call, Activation::Swish),
+        alpha => Err(format!("its alpha is {alpha}, and 1 alone has a layer")),
+    }
+}
+
 /// `HardSigmoid`: clip(alpha x + beta, 0, 1).
 pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Result<Value, String> {
     let (alpha, beta) = (
