@@ -118,10 +118,34 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// The same for outputs before a function that is left out: values are compared behind it.
+    /// The same for outputs before a function that is left out: values are compared behind it. Those behind a softmax in groups,
+    /// which an image does not state, are not compared.
     #[must_use]
-    pub fn behind(self, head: Option<Head>) -> Self {
+    pub fn behind(mut self, head: Option<Head>) -> Self {
+        if head == Some(Head::Softmaxes)
+            && let Wanted::Values(values) = &mut self.wanted
+        {
+            values.clear();
+        }
         Self { head, ..self }
+    }
+
+    /// The outputs of a sample behind the function that is left out. Targets that are all negative are logarithms of
+    /// probabilities.
+    fn shown(&self, outputs: impl Iterator<Item = f64>, wanted: &[f64]) -> Vec<f64> {
+        let outputs: Vec<f64> = outputs.collect();
+        let Some(head) = self.head else {
+            return outputs;
+        };
+        if head != Head::Softmax {
+            return outputs.into_iter().map(|output| head.of(output)).collect();
+        }
+        let mut shares = head.probabilities(&outputs).unwrap_or(outputs);
+        if wanted.iter().all(|wanted| *wanted <= 0.0) {
+            let logarithm = |share: &mut f64| *share = share.max(f64::MIN_POSITIVE).ln();
+            shares.iter_mut().for_each(logarithm);
+        }
+        shares
     }
 
     /// `true` if targets are the class of the largest output.
@@ -163,10 +187,12 @@ impl<'a> Judge<'a> {
                 }
             }
             Wanted::Values(values) => {
+                let Some(wanted) = values.get(from..from + self.outputs) else {
+                    return;
+                };
                 tally.targets.resize(self.outputs, [0.0; 2]);
-                let wanted = values.iter().skip(from).take(self.outputs);
+                let outputs = self.shown(outputs, wanted).into_iter();
                 for ((output, wanted), sums) in outputs.zip(wanted).zip(&mut tally.targets) {
-                    let output = self.head.map_or(output, |head| head.of(output));
                     tally.compared += 1;
                     tally.squares += (output - wanted) * (output - wanted);
                     *sums = [sums[0] + wanted, sums[1] + wanted * wanted];

@@ -211,7 +211,8 @@ impl Head {
     #[must_use]
     pub fn omission(self) -> &'static str {
         match self {
-            Self::Softmax | Self::Softmaxes => "it does not change the ranking",
+            Self::Softmax => "it does not change the ranking",
+            Self::Softmaxes => "it does not change the ranking within each of its groups",
             Self::Sigmoid | Self::HardSigmoid | Self::SteepHardSigmoid => {
                 "an output above 0 stands for one above 0.5"
             }

@@ -10,9 +10,11 @@ use tinyspike::convert::{ConvertOptions, convert};
 use tinyspike::data::{self, DataSet};
 use tinyspike::device::run::RunReport;
 use tinyspike::emulate::{self, EmulateOptions};
+use tinyspike::forward::forward;
 use tinyspike::import;
 use tinyspike::pipeline::samples;
 use tinyspike::quantize::QuantizeOptions;
+use tinyspike::tensor::Tensor;
 use tinyspike_board::firmware::family;
 use tinyspike_tests::bench::Bench;
 use tinyspike_tests::deployment;
@@ -81,6 +83,71 @@ fn an_autoencoder_reconstructs_on_a_board() {
         error.rms_error, error.r2
     );
     assert!(error.r2.unwrap() > 0.8, "{error:?}");
+}
+
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn an_autoencoder_that_ends_in_a_convolution_reconstructs_on_a_board() {
+    let test = set("tests/fixtures/data/autoencoder_test.npz").take(40);
+    let calibration = set("tests/fixtures/data/autoencoder.npz");
+    let report = on_board("autoencoder_conv.keras", &calibration, &test, 63);
+    let error = report.error.unwrap();
+    println!(
+        "autoencoder of convolutions: RMS error {:.4}, R2 {:?}",
+        error.rms_error, error.r2
+    );
+    assert!(error.r2.unwrap() > 0.97, "{error:?}");
+}
+
+/// Each place of an output that is a convolution is as near to the model as the first: with biases and without, with one weight
+/// scale for all steps.
+#[test]
+fn places_of_outputs_are_alike() {
+    let model = import::load(&path("tests/fixtures/keras/places.keras")).unwrap();
+    let network = convert(&model, &ConvertOptions::default()).unwrap().network;
+    let mut state = 9u32;
+    let values = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f32::from((state >> 16) as u16) / 16_384.0 - 2.0
+    });
+    let values: Vec<f32> = values.take(300 * 18).collect();
+    let data = DataSet::new(vec![9, 2], data::Samples::F32(values.clone()), None).unwrap();
+    let settings = QuantizeOptions {
+        max_count: 63,
+        ..QuantizeOptions::default()
+    };
+    let samples = samples(&data, data.len());
+    let built = deployment::plain(&network, Some(&samples), &settings).unwrap();
+    let image = built.image.image();
+    let options = EmulateOptions {
+        record: true,
+        ..EmulateOptions::default()
+    };
+    let run = emulate::run(&image, &data, 0..data.len(), &options, &|_| ()).unwrap();
+    let x = Tensor::new(vec![300, 9, 2], values).unwrap();
+    let expected = forward(&model, &[x]).unwrap();
+    for (at, expected) in expected.iter().enumerate() {
+        let size = expected.len() / 300;
+        for place in 0..size {
+            let (mut error, mut sum, mut squares) = (0.0, 0.0, 0.0);
+            for (sample, trial) in run.trials.iter().enumerate() {
+                let own = &trial.record.as_ref().unwrap().outputs[at];
+                let found = emulate::in_units(&image, at, trial.steps(), own)
+                    .nth(place)
+                    .unwrap();
+                let wanted = f64::from(expected.data()[sample * size + place]);
+                error += (found - wanted).powi(2);
+                sum += wanted;
+                squares += wanted * wanted;
+            }
+            let variance = squares - sum * sum / 300.0;
+            assert!(
+                error < 0.01 * variance,
+                "output {at}, place {place}: {}",
+                error / variance
+            );
+        }
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::cli::args::Convert;
 use crate::cli::diagnostics::{Failure, note, warn};
 use crate::cli::inputs::input_files;
 use crate::cli::outputs::Output;
-use crate::text::shown;
+use crate::text::{escaped, shown};
 
 /// Output of `--json`.
 #[derive(Serialize)]
@@ -99,11 +99,21 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
     }
     if let Some(comparison) = comparison {
         writeln!(out, "{comparison}")?;
-        writeln!(
-            out,
-            "next: tinyspike emulate {} --data FILE",
-            shown(&args.output)
-        )?;
+        let network = deployment.image.image().description().clone();
+        let data = match network.inputs.len() {
+            1 => " --data FILE".to_owned(),
+            inputs => (0..inputs)
+                .map(|at| format!(" --data {}=FILE", escaped(network.input_label(at))))
+                .collect(),
+        };
+        writeln!(out, "next: tinyspike emulate {}{data}", shown(&args.output))?;
+        if network.outputs.len() > 1 {
+            note(format_args!(
+                "the figures are those of the first of {} outputs, {:?}; `emulate -o FILE.npz` writes all",
+                network.outputs.len(),
+                network.output_label(0)
+            ));
+        }
     }
     Ok(())
 }

@@ -18,15 +18,40 @@ pub(super) fn is_table(start: &[u8]) -> bool {
 
 fn number(cell: &str) -> Option<f32> {
     let cell = cell.trim().trim_start_matches('\u{feff}');
-    let value: f64 = cell.parse().ok()?;
+    // Cells that commas do not separate may have them in numbers.
+    let value: f64 = (cell.parse().ok()).or_else(|| decimal_comma(cell)?.parse().ok())?;
     Some(value as f32)
+}
+
+/// A number with a comma before its decimals, as one with a point.
+fn decimal_comma(cell: &str) -> Option<String> {
+    let (whole, decimals) = cell.split_once(',')?;
+    let digits = decimals.starts_with(|c: char| c.is_ascii_digit());
+    (digits && !whole.contains('.') && !decimals.contains(['.', ',']))
+        .then(|| format!("{whole}.{decimals}"))
+}
+
+/// Reason why a cell is no value, and the remedy.
+fn fault(cell: &str, is_target: bool) -> String {
+    let shown: String = cell.chars().take(40).collect();
+    match number(cell) {
+        _ if cell.is_empty() => "it is empty; write a number, or leave the line out".to_owned(),
+        None if is_target => {
+            format!("{shown:?} is no number; write classes as whole numbers from 0 on")
+        }
+        None => format!("{shown:?} is no number; write it as 0.5 or 5e-1, without a unit"),
+        Some(_) => format!(
+            "{shown:?} is no finite number as float32; write another, or leave the line out"
+        ),
+    }
 }
 
 /// The samples of a table, and the targets if a column is called so.
 pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), DataError> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let line = text.split(|b| *b == b'\n').next().unwrap_or_default();
-    let delimiter = [b',', b';', b'\t'].into_iter().find(|d| line.contains(d));
+    // Commas may stand in numbers between the others.
+    let delimiter = [b';', b'\t', b','].into_iter().find(|d| line.contains(d));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter.unwrap_or(b','))
@@ -51,11 +76,13 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Array, Option<Array>), 
             let value = number(cell).filter(|value| value.is_finite());
             let value = value.ok_or_else(|| {
                 let line = record.position().map_or(at as u64 + 1, csv::Position::line);
-                let shown: String = cell.chars().take(40).collect();
                 let name = names.get(column).map(|name| format!(" ({name})"));
                 let name = name.unwrap_or_default();
-                let what = format!("line {line}, column {}{name}", column + 1);
-                damaged(file, &what, format!("{shown:?} is no finite number"))
+                DataError::Cell {
+                    file: file.to_owned(),
+                    place: format!("line {line}, column {}{name}", column + 1),
+                    reason: fault(cell.trim(), Some(column) == target),
+                }
             })?;
             if Some(column) == target {
                 y.push(value);
@@ -102,6 +129,8 @@ mod tests {
             "1,2.5,-3\n4,5,6e-1\n",
             "\u{feff}1;2.5;-3\r\n4;5;6e-1\r\n",
             "a\tb\tc\n1\t2.5\t-3\n4\t5\t0.6",
+            "a;b;c\n1;2,5;-3\n4;5;0,6",
+            "1;2,5;-3,0\n4;5;6e-1",
         ] {
             assert!(is_table(text.trim_start_matches('\u{feff}').as_bytes()));
             let (x, y) = parse("t.csv", text.as_bytes()).unwrap();
@@ -129,6 +158,8 @@ mod tests {
         );
         assert!(refused("1,2\n3\n").contains("fields"));
         assert!(refused("1,nan\n2,3\n4,inf\n").contains("no finite number"));
+        assert!(refused("a,b\n1,\n").contains("column 2 (b): it is empty"));
+        assert!(refused("a,label\n1,cat\n").contains("whole numbers from 0 on"));
         assert!(!is_table(b"\x00\x01,2"));
         assert!(!is_table(b"hello"));
     }

@@ -66,6 +66,16 @@ pub enum DataError {
         /// The fault.
         reason: String,
     },
+    /// A cell of a table that is no number.
+    #[error("{file}: {place}: {reason}")]
+    Cell {
+        /// The file.
+        file: String,
+        /// Line and column.
+        place: String,
+        /// The fault, and the remedy.
+        reason: String,
+    },
     /// An element type that is not read.
     #[error(
         "{file}: array {array} has dtype {dtype}; convert it to uint8 or float32 (labels: to an integer type)"

@@ -83,6 +83,10 @@ pub(super) fn targets_of(
         (Some(classes), _) => Targets::Classes {
             classes,
             columns: (size > 1 && hard()).then_some(size),
+            rows: match &y.values {
+                Values::Float(v) if size > 1 && !hard() => v.clone(),
+                _ => Vec::new(),
+            },
         },
         (None, values) => Targets::Values {
             size,

@@ -21,6 +21,8 @@ pub enum Targets {
         classes: Vec<u32>,
         /// The length of the rows that named them by their one place that is 1, if such rows did.
         columns: Option<usize>,
+        /// The rows of probabilities that named them by their largest, if such rows did; else empty.
+        rows: Vec<f32>,
     },
     /// Values for each sample: those of a regression, or a 0 or 1 for each of several labels.
     Values {
@@ -274,7 +276,15 @@ impl DataSet {
     #[must_use]
     pub fn measured(mut self) -> Self {
         self.targets = self.targets.map(|targets| match targets {
-            Targets::Classes { classes, columns } => {
+            Targets::Classes { classes, rows, .. } if !rows.is_empty() => Targets::Values {
+                size: rows.len() / classes.len().max(1),
+                values: rows,
+                bytes: false,
+                labels: false,
+            },
+            Targets::Classes {
+                classes, columns, ..
+            } => {
                 let classes = classes.into_iter();
                 let values = match columns {
                     Some(columns) => classes
@@ -323,9 +333,16 @@ impl DataSet {
         }
         match (&mut self.targets, other.targets) {
             (
-                Some(Targets::Classes { classes: own, .. }),
-                Some(Targets::Classes { classes, .. }),
-            ) => own.extend(classes),
+                Some(Targets::Classes {
+                    classes: own,
+                    rows: own_rows,
+                    ..
+                }),
+                Some(Targets::Classes { classes, rows, .. }),
+            ) => {
+                own.extend(classes);
+                own_rows.extend(rows);
+            }
             (Some(Targets::Values { values: own, .. }), Some(Targets::Values { values, .. })) => {
                 own.extend(values);
             }
@@ -343,7 +360,10 @@ impl DataSet {
             Samples::F32(v) => v.truncate(values),
         }
         match &mut self.targets {
-            Some(Targets::Classes { classes, .. }) => classes.truncate(n),
+            Some(Targets::Classes { classes, rows, .. }) => {
+                rows.truncate(n * (rows.len() / classes.len().max(1)));
+                classes.truncate(n);
+            }
             Some(Targets::Values { size, values, .. }) => values.truncate(n * *size),
             None => {}
         }
@@ -355,8 +375,11 @@ impl Targets {
     /// Classes that no rows named.
     #[must_use]
     pub fn classes(classes: Vec<u32>) -> Self {
-        let columns = None;
-        Self::Classes { classes, columns }
+        Self::Classes {
+            classes,
+            columns: None,
+            rows: Vec::new(),
+        }
     }
 
     /// Number of values of a row of them; 1 of classes that no rows named.
@@ -392,9 +415,11 @@ impl Targets {
             Self::Classes {
                 ref classes,
                 columns,
+                ref rows,
             } => Self::Classes {
                 classes: gather(classes, indices, 1)?,
                 columns,
+                rows: gather(rows, indices, rows.len() / classes.len().max(1))?,
             },
             Self::Values {
                 size,

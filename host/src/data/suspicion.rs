@@ -444,6 +444,9 @@ const UNUSED: f64 = 0.1;
 /// any change of units leaves.
 const LITTLE: f64 = 0.05;
 
+/// End of a range that bytes from 0 to 1 did not calibrate.
+const BEYOND: f64 = 1.5;
+
 /// Fewer samples say little.
 pub(crate) const FEW: usize = 8;
 
@@ -528,7 +531,10 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
             let largest = |[a, b]: [f64; 2]| a.abs().max(b.abs());
             largest(ends.map(f64::from)) / largest(*range)
         });
-        if data.len() * steps >= FEW && used.fold(0.0, f64::max) < LITTLE {
+        // Bytes that stand for 0 to 1 were none where ranges go beyond.
+        let most = (ranges.iter().flatten()).fold(0.0, |m: f64, end| m.max(end.abs()));
+        let others = data.has_plain_bytes() && most > BEYOND;
+        if data.len() * steps >= FEW && (others || used.fold(0.0, f64::max) < LITTLE) {
             let none = [f32::INFINITY, f32::NEG_INFINITY];
             let both = |[a, b]: [f32; 2], [c, d]: [f32; 2]| [a.min(c), b.max(d)];
             found.push(Suspicion::Small {
@@ -628,6 +634,7 @@ mod tests {
             let rows = Targets::Classes {
                 classes: vec![1, 0],
                 columns: Some(columns),
+                rows: Vec::new(),
             };
             let sign = Suspicion::Targets {
                 values: columns,

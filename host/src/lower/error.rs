@@ -153,6 +153,10 @@ pub(super) const COMPOSITION: &str =
 pub(super) const PLACES: &str = "interpolation=\"nearest\" or Conv2DTranspose takes the place of a bilinear \
      UpSampling2D or Resizing there; elsewhere an activation (such as relu) between the two layers helps";
 
+/// Advice on convolutions over three axes.
+pub(super) const VOLUMES: &str = "convolve two of the axes, with what lies along the third as channels; or end the network before \
+     it and compute the rest on the host";
+
 /// Advice on average pooling whose windows hang over the border.
 pub(super) const WINDOWS: &str = "padding=\"valid\", behind a ZeroPadding layer if the shape is to stay, makes all windows \
      alike; the network is to be trained again then";

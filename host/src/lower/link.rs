@@ -1,6 +1,7 @@
 //! Path → link: the synapses of a link in the forms that images have.
 
-use super::path::{MAX_COMPOSED, Middle, Path, Weights, matrix_after, sum};
+use super::error::{COMPOSITION, PLACES, VOLUMES, WINDOWS};
+use super::path::{MAX_COMPOSED, Middle, Path, VOLUME, Weights, matrix_after, sum};
 use super::wiring::Wiring;
 use crate::graph::{Convolution, Dense, LinearMap, Link, SourceMap, Window};
 use crate::tensor::Tensor;
@@ -11,6 +12,16 @@ pub(super) const MIXTURE: &str = "an order or a mixture of places that no convol
 /// Averages that no weights share.
 pub(super) const UNEVEN: &str =
     "an average over windows of different sizes, as padding=\"same\" leaves at the border,";
+
+/// Advice on what an image cannot hold.
+pub(super) fn advice(what: &str) -> &'static str {
+    match what {
+        MIXTURE => PLACES,
+        UNEVEN => WINDOWS,
+        VOLUME => VOLUMES,
+        _ => COMPOSITION,
+    }
+}
 
 /// Turns a path into a map of the source and weights. `source` is the source's shape, `target` the target's,
 /// both channels last; `Err` says what an image cannot hold.

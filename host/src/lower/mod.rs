@@ -33,7 +33,7 @@ use crate::network::{Ensemble, Network, NodeId, NodeKind, Post, Pre};
 use crate::simulate::{InitialVoltage, SimulateError, initial_voltages};
 use crate::tensor::Tensor;
 use device::{device_order, planes};
-use error::{COMPOSITION, PLACES, WINDOWS, unsupported};
+use error::unsupported;
 use resolve::{Refused, Resolved, Resolver, Term};
 use wiring::Wiring;
 
@@ -297,11 +297,7 @@ impl Work {
     /// Adds the links that bring all terms to a target.
     fn link(&mut self, resolved: &Resolved, to: &Arrival<'_>) -> Result<(), Refused> {
         let refused = |what: String| {
-            let advice = match what.as_str() {
-                link::MIXTURE => PLACES,
-                link::UNEVEN => WINDOWS,
-                _ => COMPOSITION,
-            };
+            let advice = link::advice(&what);
             unsupported(to.label, what, advice)
         };
         let mut links = Vec::with_capacity(resolved.terms.len());

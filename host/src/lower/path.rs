@@ -368,6 +368,9 @@ fn product(outer: &Tensor, inner: &Tensor) -> Option<Tensor> {
     Tensor::new(vec![rows, columns], data)
 }
 
+/// Convolution that no image holds.
+pub(super) const VOLUME: &str = "a convolution over three axes";
+
 impl Convolution {
     /// Tells whether both see and reach the same places, through kernels of one shape.
     pub(super) fn alike(&self, other: &Self) -> bool {
@@ -381,7 +384,7 @@ impl Convolution {
     pub(super) fn of(c: &network::Convolution) -> Result<Self, String> {
         let rank = c.strides.len();
         if rank == 0 || rank > 2 {
-            return Err(format!("a convolution over {rank} axes"));
+            return Err(VOLUME.to_owned());
         }
         let split = |shape: &[usize]| -> Option<[usize; 3]> {
             let (places, channels) = ops::split_channels(shape, c.channels_last)?;

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use super::device::device_order;
-use super::error::{COMPOSITION, LowerError, unsupported};
+use super::error::{LowerError, unsupported};
+use super::link;
 use super::path::Path;
 use super::tensor_nodes::{ensemble_head, head, is_identity};
 use super::wiring::Wiring;
@@ -216,8 +217,10 @@ impl<'a> Resolver<'a> {
         if !gains.is_identity() {
             for term in &mut currents.terms {
                 let scaled = term.path.then(&gains);
-                term.path =
-                    scaled.map_err(|what| unsupported(&ensemble.label, what, COMPOSITION))?;
+                term.path = scaled.map_err(|what| {
+                    let advice = link::advice(&what);
+                    unsupported(&ensemble.label, what, advice)
+                })?;
             }
         }
         Ok(Rc::new(currents))
@@ -362,7 +365,10 @@ impl<'a> Resolver<'a> {
                 (&ensemble.label, ensemble.n_neurons)
             }
         };
-        let refused = |what| unsupported(label, what, COMPOSITION);
+        let refused = |what: String| {
+            let advice = link::advice(&what);
+            unsupported(label, what, advice)
+        };
         let mut sum = Resolved {
             terms: Vec::new(),
             bias: vec![0.0; size],

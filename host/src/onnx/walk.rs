@@ -179,6 +179,15 @@ fn finish(
                 if !ops::answers(&node.op) {
                     return Err(problems.swap_remove(at).0);
                 }
+                let scores = node.inputs.first().and_then(|input| known.get(input));
+                if let (Some(Ok(Value::Live(live))), [_]) = (scores, outputs) {
+                    made.push((output.clone(), live.clone()));
+                    remarks.push(format!(
+                        "the output \"{output}\" shows the scores of which {} \"{}\" would give an answer",
+                        node.op, node.name
+                    ));
+                    continue;
+                }
                 remarks.push(format!("the output \"{output}\" is left out: {problem}"));
             }
             None => {

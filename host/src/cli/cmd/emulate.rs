@@ -10,7 +10,6 @@ use crate::assemble::Image;
 use crate::data::{MAX_BYTES, NamedArray, NamedValues, suspicion, write_npz};
 use crate::emulate::{self, EmulateOptions, Record, Report, Trial, in_units};
 use crate::judge::Figures;
-use crate::network::Head;
 use crate::text::escaped;
 
 use crate::cli::args::Emulate;
@@ -159,10 +158,9 @@ pub(crate) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     let (accuracy, error) = (report.accuracy, report.error);
     write!(out, "{}", Figures { accuracy, error })?;
     if let Some(head) = report.left_out {
-        let behind = match head {
-            _ if error.is_none() => "",
-            Head::Softmax | Head::Softmaxes => ", and y was compared with them",
-            _ => ", and y was compared behind it",
+        let behind = match error {
+            None => "",
+            Some(_) => ", and y was compared behind it",
         };
         writeln!(
             out,

@@ -62,7 +62,7 @@ impl LayerKind for Relu {
         let threshold = self.threshold;
         // Without a threshold, a maximum is the difference of two rectifiers.
         if let Some(maximum) = self.max_value
-            && (options.nengo_dl_compat || threshold != 0.0 || maximum <= 0.0)
+            && (options.nengo_dl_compat || maximum <= 0.0)
         {
             arguments.require("max_value", &float(maximum), "None");
         }

@@ -199,6 +199,13 @@ fn dense(
 
 /// `Gemm`: alpha A B + beta C, of which A is the network's.
 pub(super) fn gemm(call: &mut Call<'_>) -> Result<Value, String> {
+    if let (Value::Constant(_), Some(Value::Live(_))) = (call.value(0)?, call.optional(1)) {
+        return Err(
+            "it multiplies a constant by the network's tensor, whose batch stands first; write it as MatMul, or with the tensor \
+             as its first input"
+                .to_owned(),
+        );
+    }
     let live = call.live(0)?;
     let node = call.node;
     if node.flag("transA", false)? {
