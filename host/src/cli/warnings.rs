@@ -32,7 +32,10 @@ fn words(warnings: &[Warning], deploys: bool) -> Vec<String> {
             Warning::Fallback { layer, reason } => (layer, native(reason)),
             Warning::ActivationFallback { .. } if deploys => continue,
             Warning::ActivationFallback { layer, activation } => {
-                (layer, format!("the activation {activation} has no neurons"))
+                let activation = activation.to_string();
+                let name = activation.trim_start_matches("<function ");
+                let name = name.trim_end_matches('>');
+                (layer, format!("the activation {name} has no neurons"))
             }
             other => {
                 others.push(other.to_string());
@@ -93,7 +96,7 @@ mod tests {
             "\"a\", \"b\": LSTM has no native form; they run as a TensorNode, on the host only"
         );
         assert!(
-            found[1].contains("softmax") && found[1].contains("\"dense\": "),
+            found[1].contains("activation softmax has") && found[1].contains("\"dense\": "),
             "{found:?}"
         );
         assert_eq!(found.len(), 2);
