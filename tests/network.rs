@@ -771,6 +771,7 @@ impl Builder {
                 zero_point,
                 max,
                 channels: Vec::new(),
+                coder: None,
             }],
             ensembles: Vec::new(),
             outputs: Vec::new(),

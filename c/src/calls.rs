@@ -279,7 +279,8 @@ pub unsafe extern "C" fn ts_set_spikes(
     })())
 }
 
-/// Sets the input of a network that has one: a byte for each place. It stays until it is set again; in a stream of current-based neurons
+/// Sets the input of a network that has one: a byte for each place, or the bytes of samples of which the network makes events, see
+/// the model's header. It stays until it is set again; in a stream of current-based neurons
 /// it lasts for one step.
 ///
 /// Errors: TS_STATUS_INPUT_INDEX (several inputs: ts_set_inputs), TS_STATUS_INPUT_LENGTH, TS_STATUS_INPUT_RANGE, TS_STATUS_OVERLAP.
@@ -789,7 +790,8 @@ pub unsafe extern "C" fn ts_restore(state: *mut State, buffer: *const u32, words
 /// Quantizes values in the network's units to the bytes of an input: `count` of each, one for each place. They are rounded to nearest,
 /// ties away from zero, and cut to what the input takes; NaN becomes 0. No float instruction is used.
 ///
-/// Errors: TS_STATUS_INPUT_INDEX, TS_STATUS_INPUT_LENGTH, TS_STATUS_OVERLAP.
+/// Errors: TS_STATUS_INPUT_INDEX, also for an input that makes events of samples and takes them as they are; TS_STATUS_INPUT_LENGTH,
+/// TS_STATUS_OVERLAP.
 ///
 /// It blocks for a division of 64 bits a value.
 ///

@@ -6,7 +6,7 @@ pub const ENSEMBLES: usize = limit(option_env!("TINYSPIKE_ENSEMBLES"), 16);
 pub const CONNECTIONS: usize = limit(option_env!("TINYSPIKE_CONNECTIONS"), 24);
 
 /// Bytes of a state, pointers and the parts of a network aside.
-pub const TINYSPIKE_STATE_BASE: usize = 328;
+pub const TINYSPIKE_STATE_BASE: usize = 352;
 /// Pointers in a state.
 pub const TINYSPIKE_STATE_POINTERS: usize = 16;
 /// Bytes of a state for each ensemble.

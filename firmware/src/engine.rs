@@ -1,5 +1,6 @@
 //! The step loop: which kernel runs on which part of the arena, and in which order.
 
+mod coder;
 mod counts;
 mod current_based;
 mod exact;
@@ -11,7 +12,8 @@ use core::ops::Range;
 
 use tinyspike_shared::Event;
 use tinyspike_shared::image::{
-    Area, Connection, CubaLif, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform, Width,
+    Area, Coder, Connection, CubaLif, Ensemble, Image, NOWHERE, Post, Pre, SourceMap, Transform,
+    Width,
 };
 use tinyspike_shared::weights::Weights;
 
@@ -359,7 +361,7 @@ where
     }
 
     /// Sets all inputs, in the image's order, and computes the current that they bring. They stay
-    /// until they are set again.
+    /// until they are set again. Bytes of an input with a [`Coder`] are its samples, and become events here.
     ///
     /// # Errors
     /// [`InputError`] if the number of inputs or a length is not the network's, or a byte is above the
@@ -385,6 +387,7 @@ where
                 found: inputs.len(),
             });
         }
+        let coded = CURRENT_BASED && network.coder != Coder::None;
         for (index, (given, input)) in inputs.iter().zip(&network.inputs).enumerate() {
             if given.len() != input.size as usize {
                 return Err(InputError::Length {
@@ -393,7 +396,7 @@ where
                     found: given.len(),
                 });
             }
-            if let Some(found) = above(given, input.max) {
+            if !coded && let Some(found) = above(given, input.max) {
                 return Err(InputError::Range {
                     input: index,
                     max: input.max,
@@ -404,6 +407,12 @@ where
         }
         if self.driven {
             self.clear_inputs();
+        }
+        if coded {
+            coder::code(self, inputs, self.driven);
+            probe.done(Layer::Input(0));
+            self.driven = true;
+            return Ok(());
         }
         self.driven = true;
         for c in &network.connections {

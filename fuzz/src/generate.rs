@@ -5,7 +5,7 @@
 
 use tinyspike_shared::fixed::Scale;
 use tinyspike_shared::image::{
-    Channel, Charge, Connection, Convolution, CubaLif, Dense, Description, Ensemble, Firing,
+    Channel, Charge, Coder, Connection, Convolution, CubaLif, Dense, Description, Ensemble, Firing,
     HEADER_LEN, Header, Inbox, Initial, Input, LEAK_PIECES, LeftOut, Lif, MAX_EVENT_SHIFT,
     MAX_SPIKES, NOWHERE, Neuron, Output, Post, Pre, Readout, Rectified, Reset, Section, SourceMap,
     Synapse, Traits, Transform, Width, Window,
@@ -671,10 +671,16 @@ impl Generator {
         for connection in made {
             assert!(network.connections.push(connection).is_ok());
         }
+        if current_based && inputs == 1 && self.chance(60) {
+            network.coder = self.coder(&mut network.inputs[0]);
+        }
         if self.chance(25) {
             self.falsify(&mut network);
         }
-        let description = postcard::to_stdvec(&network).unwrap_or_default();
+        let mut description = postcard::to_stdvec(&network).unwrap_or_default();
+        if network.coder != Coder::None {
+            description.extend(postcard::to_stdvec(&network.coder).unwrap_or_default());
+        }
         let mut bytes = vec![0; DATA.max(HEADER_LEN + description.len())];
         bytes[HEADER_LEN..][..description.len()].copy_from_slice(&description);
         bytes.extend(self.data);
@@ -687,6 +693,25 @@ impl Generator {
         };
         bytes[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         seal(&bytes)
+    }
+
+    /// A coder before an input, most often one that fits.
+    fn coder(&mut self, input: &mut Input) -> Coder {
+        if self.chance(80) {
+            (input.zero_point, input.channels) = (0, Section::default());
+        }
+        let number = self.pick(&[1, 1, 3, 255, 0]);
+        if self.chance(40) {
+            let full = self.pick(&[255, 255, 100, 1, 0]);
+            return Coder::Rate { full };
+        }
+        let thresholds = (0..input.size / 2)
+            .flat_map(|_| (self.numbers.draw() as u16 | 1).to_le_bytes())
+            .collect::<Vec<u8>>();
+        Coder::Delta {
+            thresholds: self.section(&thresholds, false),
+            most: number,
+        }
     }
 
     /// Lets a field of the description say something else.

@@ -8,6 +8,7 @@ use tinyspike_shared::image::{
 };
 use tinyspike_shared::weights::Layout;
 
+use crate::coder::Coder;
 use crate::graph::{self, Source, Target};
 use crate::integers::{self, Connection, Inbox, Initial, Seen};
 
@@ -134,7 +135,11 @@ pub fn assemble(network: &integers::Network) -> Result<ImageBuf, AssembleError> 
         };
         let labels = labels(network);
         let description = describe(network, &labels, &mut data)?;
-        let encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
+        let mut encoded = postcard::to_stdvec(&description).map_err(|_| AssembleError::Overflow)?;
+        if description.coder != image::Coder::None {
+            let coder = postcard::to_stdvec(&description.coder);
+            encoded.extend(coder.map_err(|_| AssembleError::Overflow)?);
+        }
         let end = HEADER_LEN + encoded.len();
         if aligned(end) <= data.start {
             let arena_bytes =
@@ -256,13 +261,14 @@ fn describe<'a>(
         ensembles: heapless::Vec::new(),
         outputs: heapless::Vec::new(),
         connections: heapless::Vec::new(),
+        coder: image::Coder::None,
     };
     for input in &network.inputs {
         let input = image::Input {
             size: input.size as u32,
             zero_point: input.zero_point,
             max: input.max,
-            scale: scale(input.scale),
+            scale: scale((input.coder.as_ref()).map_or(input.scale, Coder::unit)),
             channels: match input.channels.as_slice() {
                 [] => image::Section::default(),
                 channels => {
@@ -278,6 +284,21 @@ fn describe<'a>(
             },
         };
         push(&mut description.inputs, input)?;
+    }
+    if let [input] = network.inputs.as_slice() {
+        description.coder = match &input.coder {
+            None => image::Coder::None,
+            Some(Coder::Rate { .. }) => image::Coder::Rate { full: Coder::FULL },
+            Some(Coder::Delta {
+                thresholds, most, ..
+            }) => {
+                let bytes: Vec<u8> = thresholds.iter().flat_map(|t| t.to_le_bytes()).collect();
+                image::Coder::Delta {
+                    thresholds: data.push(&bytes)?,
+                    most: *most,
+                }
+            }
+        };
     }
     for e in &network.ensembles {
         let ensemble = image::Ensemble {

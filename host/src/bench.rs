@@ -971,6 +971,7 @@ mod tests {
                 zero_point: 0,
                 max: 255,
                 channels: Vec::new(),
+                coder: None,
             }],
             ensembles: vec![Ensemble {
                 label: "hidden".into(),

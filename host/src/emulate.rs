@@ -8,13 +8,14 @@ use serde::Serialize;
 use tinyspike_firmware::trace::split;
 use tinyspike_firmware::{Engine, Event, InputError, Native, Probe};
 use tinyspike_shared::image::{
-    Connection, Convolution, Input, NOWHERE, Pre, Readout, SourceMap, Transform,
+    Coder, Connection, Convolution, Input, NOWHERE, Pre, Readout, SourceMap, Transform,
 };
 use tinyspike_shared::weights::Row;
 
 use crate::advice::{Advice, Advised};
 use crate::assemble::{Image, MAX_CONNECTIONS, MAX_ENSEMBLES, scale_value};
 use crate::calibrate;
+use crate::coder;
 use crate::data::{DataSet, Sample, Samples};
 use crate::inputs::{fits, reordered};
 use crate::integers::{self, Channel};
@@ -218,9 +219,23 @@ struct Encoding {
     byte_scale: f32,
     /// Code of each byte of a sample if all channels are alike.
     table: [u8; 256],
+    coder: Coder,
 }
 
 impl Encoding {
+    /// Appends samples of 16 bits.
+    fn samples(&self, values: Sample<'_>, bytes: &mut Vec<u8>) {
+        let unit = self.channels.first().map_or(1.0, |channel| channel.scale);
+        let mut push = |value: f32| bytes.extend(coder::sample(value, unit).to_le_bytes());
+        match values {
+            Sample::U8(values) => {
+                let values = values.iter().map(|&byte| f32::from(byte) * self.byte_scale);
+                values.for_each(push);
+            }
+            Sample::F32(values) => values.iter().copied().for_each(&mut push),
+        }
+    }
+
     fn byte(&self, place: usize, value: f32) -> u8 {
         self.channels[place % self.channels.len()].byte(value, self.max)
     }
@@ -253,14 +268,19 @@ impl Encoder {
         size: usize,
     ) -> Result<Self, EmulateError> {
         let network = image.description();
+        let coder = network.coder;
         let inputs = network.inputs.iter().map(|input| {
             let mut encoding = Encoding {
                 size: input.size as usize,
                 channels: channels(image, input),
                 byte_scale: data.byte_scale(),
                 zero_point: input.zero_point,
-                max: input.max,
+                max: match coder {
+                    Coder::Rate { .. } => u8::MAX,
+                    _ => input.max,
+                },
                 table: [0; 256],
+                coder,
             };
             encoding.table =
                 std::array::from_fn(|value| encoding.byte(0, value as f32 * data.byte_scale()));
@@ -278,8 +298,12 @@ impl Encoder {
         bytes.clear();
         let mut start = 0;
         for input in &self.inputs {
-            let part = start..start + input.size;
+            let part = start..start + input.coder.values(input.size);
             start = part.end;
+            if let Coder::Delta { .. } = input.coder {
+                input.samples(sample.part(part), bytes);
+                continue;
+            }
             match sample {
                 Sample::U8(values) => {
                     let values = values.get(part).unwrap_or_default();
@@ -728,11 +752,29 @@ fn run_encoded(
     Ok(all)
 }
 
-/// Number of values of all inputs of an image together.
+/// Number of values of all inputs of an image together; of those with a coder, in a sample.
 #[must_use]
 pub fn input_size(image: &Image<'_>) -> usize {
-    let inputs = image.description().inputs.iter();
-    inputs.map(|input| input.size as usize).sum()
+    let network = image.description();
+    let inputs = network.inputs.iter();
+    let values = inputs.map(|input| network.coder.values(input.size as usize));
+    values.sum()
+}
+
+/// The coder that an image states.
+#[must_use]
+pub fn coder_of(image: &Image<'_>) -> Option<coder::Coder> {
+    let network = image.description();
+    let unit = scale_value(network.inputs.first()?.scale);
+    match network.coder {
+        Coder::None => None,
+        Coder::Delta { thresholds, most } => Some(coder::Coder::Delta {
+            thresholds: image.table(thresholds).to_vec(),
+            most,
+            unit,
+        }),
+        Coder::Rate { .. } => Some(coder::Coder::Rate { unit }),
+    }
 }
 
 /// The judge of an image's first output on a data set, if it has targets that fit.

@@ -5,6 +5,7 @@
 use tinyspike_firmware::kernels::family::Family;
 use tinyspike_shared::image::{self, LeftOut, Neuron, Readout, Synapse, Transform, Width};
 
+use crate::coder::Coder;
 use crate::graph::{self, Source};
 use crate::network::Head;
 
@@ -58,6 +59,8 @@ pub struct Input {
     pub zero_point: u8,
     pub max: u8,
     pub channels: Vec<Channel>,
+    /// Coder that makes the events; then bytes are its samples', and `scale` is that of an event.
+    pub coder: Option<Coder>,
 }
 
 /// The encoding of a channel of an input: value = `scale` (byte - `zero_point`). The zero point may be no byte.

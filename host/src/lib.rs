@@ -61,6 +61,7 @@ pub mod calibrate;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clip;
+pub mod coder;
 pub mod compare;
 #[doc(hidden)]
 pub mod compensate;

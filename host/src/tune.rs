@@ -76,6 +76,9 @@ const CERTAINTY: f64 = 1.281_55;
 /// Share of changed classes that counts as lost if nobody knows which is right: a float network that is torn between two
 /// classes is about as often wrong as right.
 const LOST: f64 = 0.5;
+/// Sentence on networks with several outputs.
+pub const OTHERS: &str = "tuning judges the first output alone, and others may lose much; an image that is not tuned keeps them";
+
 /// Standard deviation of the drop that margins predict, as a share of it.
 const MARGINS_ERROR: f64 = 0.25;
 /// A screening's expected drop that is below this share of the bound is low enough.

@@ -643,6 +643,38 @@ fn the_demo_goes_on_to_a_board() {
     );
 }
 
+/// A device makes the events of samples that the emulator makes: `run` compares each step, through the application.
+#[test]
+#[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]
+fn events_are_made_on_boards() {
+    let folder = TempDir::new().unwrap();
+    let model = project("tests/fixtures/nir/snntorch_watch_rleaky.nir");
+    let data = project("tests/fixtures/nir/watch_samples.npz");
+    let data = path(&data);
+    for (board, target, coder) in [
+        ("microbit", "cortex-m0", "delta:0.1"),
+        ("mps2-an386", "cortex-m4", "delta:0.1,0.1,0.1,0.3,0.3,0.3:3"),
+    ] {
+        let image = folder.path().join(format!("{board}.tsp"));
+        let image = path(&image);
+        let convert = ["convert", path(&model), "-o", image, "--calibration", data];
+        let flags = [
+            "--semantics",
+            "snntorch",
+            "--target",
+            target,
+            "--coder",
+            coder,
+        ];
+        let (printed, _) = succeeds(&[&convert[..], &flags].concat());
+        assert!(printed.contains("as an image"), "{printed}");
+        let on = format!("emulated:{board}");
+        let run = ["run", image, "--data", data, "--limit", "2", "--on", &on];
+        let (printed, _) = succeeds(&run);
+        assert!(printed.contains("stack"), "{printed}");
+    }
+}
+
 /// Over time, what a chip takes is that of steps with their inputs.
 #[test]
 #[ignore = "needs QEMU and a compiler for the boards: cargo xtask test"]

@@ -13,6 +13,7 @@ use tinyspike::assemble::Image as Parsed;
 use tinyspike::data::DataSet;
 use tinyspike::data::suspicion::{self, Suspicion};
 use tinyspike::emulate::{self, EmulateOptions, Record, Trial, in_units, input_size};
+use tinyspike::network::Head;
 use tinyspike::sign::{PrivateKey, PublicKey, signer};
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike_shared::image::{Post, Pre};
@@ -178,7 +179,14 @@ impl Image {
         let image = self.bytes.image();
         let network = image.description();
         let count = trials.len();
-        let classes: Vec<i64> = trials.iter().map(|t| t.class() as i64).collect();
+        // One output behind a sigmoid has two classes.
+        let sides = network.outputs.first().is_some_and(|o| o.size == 1)
+            && emulate::left_out(&image).is_some_and(Head::is_sigmoid);
+        let class = |trial: &Trial| match (sides, trial.outputs.as_slice()) {
+            (true, [output]) => i64::from(*output > 0),
+            _ => trial.class() as i64,
+        };
+        let classes: Vec<i64> = trials.iter().map(class).collect();
         let steps: Vec<i64> = trials.iter().map(|t| t.steps() as i64).collect();
         result.set_item("classes", array(py, &[count], classes)?)?;
         result.set_item("steps", array(py, &[count], steps)?)?;

@@ -7,13 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::Serialize;
 
+use tinyspike::coder::{self, CoderError};
 use tinyspike::data::{DataSet, suspicion};
 use tinyspike::deploy::{CALIBRATED, COMPARED, DeployOptions, TUNED};
 use tinyspike::inputs::Inputs;
 use tinyspike::inspect::listing;
 use tinyspike::keras::Verification;
 use tinyspike::network::{NodeKind, Pre};
-use tinyspike::tune::{Candidate, Elsewhere, Point};
+use tinyspike::tune::{Candidate, Elsewhere, OTHERS, Point};
 use tinyspike::{Mode, Network as Floats, Trained, simulation};
 
 use crate::data::{Data, Given, all_given};
@@ -341,13 +342,17 @@ pub(crate) fn samples(
 ) -> Result<(Option<DataSet>, Vec<String>), Fault> {
     let (sets, notes) = sets(trained, given);
     let network = trained.network();
+    let coded = options.coder()?.is_some();
     for (at, set) in sets.iter().enumerate() {
-        if !trained.over_time(set, at) {
+        if !coded && !trained.over_time(set, at) {
             Inputs::check(network, at, set.shape())?;
         }
     }
     if let (Trained::Graph(_), [set]) = (trained, sets.as_slice()) {
         let few = set.evenly(CALIBRATED);
+        if options.coder()?.is_some() {
+            return Ok((Some(few), notes));
+        }
         Inputs::new(
             network,
             std::slice::from_ref(&few),
@@ -381,8 +386,24 @@ fn deploy(
     run: Option<Py<PyAny>>,
     monitor: &Monitor,
 ) -> Result<(Image, Made), Fault> {
-    let (set, mut notes) = samples(trained, given, options)?;
+    let (mut set, mut notes) = samples(trained, given, options)?;
     let network = trained.network();
+    let mut coder = None;
+    if let Some(own) = options.coder()? {
+        let fault = |reason: &str| Fault::new("OptionError", reason).at("option", Some("coder"));
+        if matches!(trained, Trained::Layers(_)) {
+            return Err(fault(&CoderError::Network.to_string()));
+        }
+        let Some(raw) = &set else {
+            return Err(fault(
+                "coder= needs calibration samples, which tell the units that it counts in",
+            ));
+        };
+        let (made, coded) = coder::prepare(network, &own, raw, options.shown())
+            .map_err(|e| fault(&e.to_string()))?;
+        notes.push(format!("the device makes events: {made}"));
+        (coder, set) = (Some(made), Some(coded));
+    }
     let mut warnings = Vec::new();
     let mode = match trained {
         Trained::Graph(_) if options.is_tuned() => {
@@ -404,6 +425,7 @@ fn deploy(
         deepen: options.steps.is_none() && options.max_count.is_none(),
         budgets: options.budgets(),
         model_version: options.model_version,
+        coder,
         progress: &|n| monitor.tick(n),
         elsewhere: elsewhere.as_ref().map(|there| there as _),
         ..DeployOptions::new(&mode)
@@ -443,6 +465,9 @@ fn deploy(
         notes.push(format!(
             "{depth} layers of neurons in a row: more spikes in a step, which rounds less (max_count=15 is as for others)"
         ));
+    }
+    if deployment.tuning.is_some() && deployment.graph.outputs.len() > 1 {
+        warnings.push(OTHERS.to_owned());
     }
     if let (Some(few), true) = (&few, layers) {
         let signs = deployment.suspicions(few);

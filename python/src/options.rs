@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
+use tinyspike::coder::CoderOptions;
 use tinyspike::convert::{ConvertOptions, ScaleFiringRates};
 use tinyspike::names;
 use tinyspike::quantize::{QuantizeOptions, WEIGHT_BITS};
@@ -153,6 +154,7 @@ pub(crate) struct Deploy {
     max_flash: Option<u64>,
     pub(crate) model_version: u32,
     target: String,
+    coder: Option<String>,
 }
 
 /// Steps for which samples without an axis of time are shown to networks that keep their state.
@@ -193,6 +195,19 @@ impl Deploy {
             dt,
             ..exact
         }))
+    }
+
+    /// The coder that makes events of samples on the device.
+    pub(crate) fn coder(&self) -> Result<Option<CoderOptions>, Fault> {
+        let coder = self.coder.as_ref().map(|text| text.parse::<CoderOptions>());
+        coder
+            .transpose()
+            .map_err(|e| refused("coder", e.to_string()))
+    }
+
+    /// Steps for which samples without an axis of time are shown.
+    pub(crate) fn shown(&self) -> usize {
+        self.steps.unwrap_or(STEPS).into()
     }
 
     fn quantize(&self, default: QuantizeOptions) -> Result<QuantizeOptions, Fault> {

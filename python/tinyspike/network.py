@@ -464,6 +464,7 @@ class Network:
         dt: float = 0.001,
         seed: int = 0,
         model_version: int = 0,
+        coder: Optional[str] = None,
         byte_scale: Optional[float] = None,
         values: bool = False,
         map: Optional[Callable[..., Iterable[Any]]] = None,
@@ -491,6 +492,9 @@ class Network:
         :param dt: seconds per step of an exact image.
         :param seed: seed of tuning, or of an exact image's voltages.
         :param model_version: the release of the model, below which devices can refuse to go back.
+        :param coder: what makes events of samples on the device, for a network that takes events over time:
+            ``"delta:0.1,0.3:2"`` for changes by the threshold of each channel (or of all), up to 2 in a step; ``"rate"``
+            in proportion to values. Calibration samples and all later ones are those before the coder.
         :param byte_scale: the value of one unit of a byte, as in :meth:`simulate`.
         :param values: take labels of 0 and 1 as values, which have errors.
         :param map: a function that runs tuning's candidates elsewhere: the ``map`` of an executor of concurrent.futures,
@@ -530,6 +534,7 @@ class Network:
             "max_flash": _options.count(max_flash, "max_flash"),
             "model_version": _options.whole(model_version, "model_version", 0),
             "target": _options.text(target, "target"),
+            "coder": None if coder is None else _options.text(coder, "coder"),
         }
         if map is not None and not callable(map):
             raise _options.refused("map", map, "function, such as the map of an executor")

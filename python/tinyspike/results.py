@@ -131,7 +131,8 @@ class Emulation(_Judged):
 
     :ivar outputs: values of each output in the network's units, float32 of shape (samples, size); of images that run
         over recordings (samples, steps, size). Without ``record``, the first output alone.
-    :ivar classes: the class of each sample after its last step, int64 of shape (samples,).
+    :ivar classes: the class of each sample after its last step, int64 of shape (samples,): the place of the largest value of the
+        first output, or of a single one behind a sigmoid 0 or 1.
     :ivar steps: steps that each sample took, int64 of shape (samples,).
     :ivar spikes: spikes of each neuron over all steps, int32 of shape (samples, neurons), or over recordings of shape
         (samples, steps, neurons); empty unless recorded.

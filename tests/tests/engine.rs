@@ -169,6 +169,7 @@ fn the_largest_layer_is_placed_first_if_that_is_less_memory() {
             zero_point: 0,
             max: 15,
             channels: Vec::new(),
+            coder: None,
         }],
         ensembles: SIZES[1..].iter().map(ensemble).collect(),
         outputs: vec![integers::Output {

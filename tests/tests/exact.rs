@@ -56,6 +56,7 @@ fn network() -> integers::Network {
             zero_point: 0,
             max: 255,
             channels: Vec::new(),
+            coder: None,
         }],
         ensembles: vec![
             Ensemble {

@@ -204,6 +204,7 @@ fn mapped() -> integers::Network {
             zero_point: 0,
             max: 255,
             channels: Vec::new(),
+            coder: None,
         }],
         ensembles: vec![ensemble("a", 64), ensemble("b", 4)],
         outputs: vec![Output {
@@ -799,6 +800,7 @@ fn counts_are_refused_where_nothing_keeps_them() {
                 zero_point: 0,
                 max: 255,
                 channels: Vec::new(),
+                coder: None,
             }],
             ensembles: vec![ensemble("first"), ensemble("second")],
             outputs: vec![integers::Output {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::DataSet;
+use crate::coder::{CoderError, CoderOptions};
 use crate::convert::{ActivationType, ConvertOptions, ScaleFiringRates};
 use crate::deploy::Mode;
 use crate::device::{Board as Known, FlashOptions, Format, LayoutOptions, Origin, Selector};
@@ -290,6 +291,11 @@ pub(crate) struct Convert {
     /// Seconds of a step in which recorded events are counted [default: 0.001].
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     pub(crate) bin: Option<f64>,
+    /// Make events of samples on the device, for a network that takes events: `delta:THRESHOLDS[:MOST]` for changes by the
+    /// threshold of each channel or of all, up to MOST in a step [default: 1], as `delta:0.1,0.3:2`; or `rate` in proportion to
+    /// values. The calibration data and all later data are samples then.
+    #[arg(long, value_name = "CODER", value_parser = coder, conflicts_with_all = ["tune", "bin"])]
+    pub(crate) coder: Option<CoderOptions>,
     /// Steps of an inference [default: 2, or as tuning finds; with --exact 50, where 0 makes a network without
     /// end].
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16))]
@@ -901,6 +907,11 @@ impl Flash {
             greet: !self.no_greeting,
         }
     }
+}
+
+/// A coder of samples.
+fn coder(text: &str) -> Result<CoderOptions, String> {
+    text.parse().map_err(|e: CoderError| e.to_string())
 }
 
 /// A board that one can buy, by its name.

@@ -122,11 +122,7 @@ pub(crate) fn recordings(
     limit: Option<u32>,
 ) -> Result<DataSet, Failure> {
     let path = assign("--data", files, &labels(image))?[0];
-    let size = image
-        .description()
-        .inputs
-        .first()
-        .map_or(0, |i| i.size as usize);
+    let size = emulate::input_size(image);
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let set = if let Some(events) = Recordings::open(path)? {
         let shape = flags.input_shape.as_ref();

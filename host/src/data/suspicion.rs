@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::set::{DataSet, Sample, Samples, Targets};
-use tinyspike_shared::image::{LeftOut, Neuron};
+use tinyspike_shared::image::{Coder, LeftOut, Neuron};
 
 use crate::assemble::Image;
 use crate::emulate::{Run, channels};
@@ -488,6 +488,12 @@ fn parts<'v, T: Copy>(
 pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     let network = image.description();
     let mut found = of_image_targets(data.targets(), image);
+    // A coder takes samples of any size.
+    if network.coder != Coder::None {
+        return found;
+    }
+    let mut ensembles = network.ensembles.iter();
+    let counts = ensembles.any(|e| e.current_based().is_some());
     let mut start = 0;
     let step: usize = network.inputs.iter().map(|i| i.size as usize).sum();
     let steps = data.sample_size() / step.max(1);
@@ -534,7 +540,9 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
         // Bytes that stand for 0 to 1 were none where ranges go beyond.
         let most = (ranges.iter().flatten()).fold(0.0, |m: f64, end| m.max(end.abs()));
         let others = data.has_plain_bytes() && most > BEYOND;
-        if data.len() * steps >= FEW && (others || used.fold(0.0, f64::max) < LITTLE) {
+        // Counts of events are few.
+        let little = !counts && used.fold(0.0, f64::max) < LITTLE;
+        if data.len() * steps >= FEW && (others && !counts || little) {
             let none = [f32::INFINITY, f32::NEG_INFINITY];
             let both = |[a, b]: [f32; 2], [c, d]: [f32; 2]| [a.min(c), b.max(d)];
             found.push(Suspicion::Small {

@@ -3,6 +3,7 @@
 use crate::advice::{Advice, Advised};
 use crate::assemble::AssembleError;
 use crate::calibrate::CalibrateError;
+use crate::coder::CoderError;
 use crate::compensate::CompensateError;
 use crate::lower::LowerError;
 use crate::quantize::QuantizeError;
@@ -31,6 +32,8 @@ pub enum DeployError {
     Assemble(#[from] AssembleError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    #[error("cannot put a coder before the network: {0}")]
+    Coder(#[from] CoderError),
     /// A search needs all samples in memory.
     #[error("cannot tune the network: there are no samples in memory to measure accuracies on")]
     NoData,
@@ -60,7 +63,7 @@ impl DeployError {
             Self::Compensate(_) => Stage::Compensate,
             Self::Quantize(_) => Stage::Quantize,
             Self::Tune(_) | Self::NoData => Stage::Tune,
-            Self::Assemble(_) => Stage::Assemble,
+            Self::Assemble(_) | Self::Coder(_) => Stage::Assemble,
             Self::Budget(_) => Stage::Budget,
         }
     }

@@ -13,6 +13,7 @@ use crate::calibrate::{
     calibrate_keeping, input_ranges,
 };
 use crate::clip::drop_unreached;
+use crate::coder::{Coder, CoderError};
 use crate::compensate::{CompensateError, Reference, compensate};
 use crate::cost::{self, Choice};
 use crate::data::DataSet;
@@ -79,6 +80,8 @@ pub struct DeployOptions<'a> {
     pub deepen: bool,
     /// The most that image and state may take.
     pub budgets: Budgets,
+    /// What makes events of samples on the device. `data` is what it [makes](crate::coder::Coder::coded).
+    pub coder: Option<Coder>,
     /// The release of the model, below which devices can refuse to go back.
     pub model_version: u32,
     /// Is told how many more samples are done (two or three times as many as there are), or candidates of a search.
@@ -101,6 +104,7 @@ impl<'a> DeployOptions<'a> {
             largest: Vec::new(),
             deepen: false,
             budgets: Budgets::default(),
+            coder: None,
             model_version: 0,
             progress: &|_| {},
             elsewhere: None,
@@ -249,8 +253,10 @@ impl Deployment {
     #[must_use]
     pub fn suspicions(&self, few: &DataSet) -> Vec<Suspicion> {
         let mut found = suspicion::of_image_targets(few.targets(), &self.image.image());
-        let inputs = suspicion::of_inputs(few, &self.graph, &self.integers);
-        found.extend(inputs);
+        // A search has chosen how coarse inputs are.
+        if self.tuning.is_none() {
+            found.extend(suspicion::of_inputs(few, &self.graph, &self.integers));
+        }
         found.extend(self.saturated(few));
         found.extend(self.alike(few));
         found
@@ -338,7 +344,7 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         Mode::Plain(_) | Mode::Tuned(_) => lower_apart(network)?,
     };
     let mut deep = None;
-    let made = match options.mode.as_ref() {
+    let mut made = match options.mode.as_ref() {
         Mode::Plain(settings) => {
             deep = Some(lowered.depth()).filter(|&depth| options.deepen && depth >= DEEP);
             let settings = match deep {
@@ -353,6 +359,9 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         Mode::Tuned(settings) => tuned(&lowered, settings, options)?,
         Mode::Exact(quantize) => exact(network, lowered, quantize, options)?,
     };
+    if let Some(coder) = &options.coder {
+        put_coder(&mut made, coder)?;
+    }
     let image = assemble(&made.integers)?.with_model_version(options.model_version);
     options.budgets.check(&image.image())?;
     let Made {
@@ -371,6 +380,25 @@ pub fn deploy(network: &Network, options: &DeployOptions<'_>) -> Result<Deployme
         tuning,
         deep,
     })
+}
+
+/// Puts a coder before the only input of a network over time.
+fn put_coder(made: &mut Made, coder: &Coder) -> Result<(), CoderError> {
+    let over_time = current_based::is_current_based(&made.graph);
+    let [input] = made.integers.inputs.as_mut_slice() else {
+        return Err(CoderError::Network);
+    };
+    if !over_time || input.zero_point != 0 || !input.channels.is_empty() || input.scale != 1.0 {
+        return Err(CoderError::Network);
+    }
+    if coder.most() > input.max {
+        return Err(CoderError::Most {
+            most: coder.most(),
+            max: input.max,
+        });
+    }
+    input.coder = Some(coder.clone());
+    Ok(())
 }
 
 /// The graph of an image for few steps, each population small enough for it.

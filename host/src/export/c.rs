@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tinyspike_board::library::CORES;
-use tinyspike_shared::image::{LeftOut, Readout};
+use tinyspike_shared::image::{Coder, LeftOut, Readout};
 
 use super::project::{Keep, Project};
 use super::{ExportError, Libraries, Model};
@@ -199,7 +199,26 @@ fn header(model: &Model<'_>) -> String {
     );
     for (at, input) in network.inputs.iter().enumerate() {
         let channels: Vec<_> = image.channels(input).collect();
+        let coder = network.coder;
         let units = match channels.as_slice() {
+            [one] if coder != Coder::None => {
+                let (what, from, to) = match coder {
+                    Coder::Delta { .. } => ("int16_t, little-endian", -32768.0, 32767.0),
+                    _ => ("uint8_t", 0.0, 255.0),
+                };
+                let scale = scale_value(one.scale);
+                format!(
+                    " samples of {what}, of which the device makes events; value = SCALE * sample, from LEAST to MOST. */\n\
+                     #define {upper}_INPUT_{at}_SAMPLES {}U\n\
+                     #define {upper}_INPUT_{at}_SCALE {}\n\
+                     #define {upper}_INPUT_{at}_LEAST {}\n\
+                     #define {upper}_INPUT_{at}_MOST {}\n",
+                    coder.values(input.size as usize),
+                    float(scale),
+                    float(scale * from),
+                    float(scale * to)
+                )
+            }
             [one] => {
                 let (scale, zero) = (scale_value(one.scale), f64::from(one.zero_point));
                 let range = [0.0, f64::from(input.max)].map(|byte| float(scale * (byte - zero)));
@@ -230,10 +249,14 @@ fn header(model: &Model<'_>) -> String {
                 )
             }
         };
+        let a_byte = match coder {
+            Coder::None => " a byte for each place;",
+            _ => "",
+        };
         let label = comment(network.input_label(at));
         let _ = writeln!(
             text,
-            "/* Input {at}, {label}: a byte for each place;{units}\
+            "/* Input {at}, {label}:{a_byte}{units}\
              #define {upper}_INPUT_{at}_SIZE {}U\n\
              #define {upper}_INPUT_{at}_MAX {}U\n\
              #define {upper}_INPUT_{at}_RESTING_BYTE {}U\n",

@@ -52,6 +52,7 @@ pub(crate) fn inputs(
             zero_point,
             max,
             channels: Vec::new(),
+            coder: None,
         };
         let channels = calibration.channels.get(at);
         let own = channels.and_then(|seen| own(graph, at, seen, &one));

@@ -3,8 +3,10 @@
 use heapless::{Vec, VecView};
 use serde::{Deserialize, Serialize};
 
+use super::coder::Coder;
 use super::inbox::Inbox;
 use super::neuron::{CubaLif, Initial, Neuron};
+use super::section::Section;
 use crate::fixed::Scale;
 use crate::transform::{Transform, volume};
 use crate::weights::Layout;
@@ -30,6 +32,9 @@ pub struct Description<'a, const E: usize, const C: usize> {
     pub outputs: Vec<Output, MAX_OUTPUTS>,
     /// The synapses.
     pub connections: Vec<Connection, C>,
+    /// The coder of the only input. In an image that has one it follows the rest.
+    #[serde(skip)]
+    pub coder: Coder,
 }
 
 impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
@@ -63,6 +68,7 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
             ensembles: self.ensembles.as_mut_view(),
             outputs: self.outputs.as_mut_view(),
             connections: self.connections.as_mut_view(),
+            coder: &mut self.coder,
         }
     }
 
@@ -75,6 +81,7 @@ impl<'a, const E: usize, const C: usize> Description<'a, E, C> {
             ensembles: &self.ensembles,
             outputs: &self.outputs,
             connections: &self.connections,
+            coder: self.coder,
         }
     }
 
@@ -105,6 +112,7 @@ pub(super) struct Room<'r, 'a> {
     pub(super) ensembles: &'r mut VecView<Ensemble>,
     pub(super) outputs: &'r mut VecView<Output>,
     pub(super) connections: &'r mut VecView<Connection>,
+    pub(super) coder: &'r mut Coder,
 }
 
 /// Contents of a [`Description`] of any capacity: code for it is there once.
@@ -116,6 +124,7 @@ pub(super) struct Network<'n> {
     pub(super) ensembles: &'n [Ensemble],
     pub(super) outputs: &'n [Output],
     pub(super) connections: &'n [Connection],
+    pub(super) coder: Coder,
 }
 
 impl Network<'_> {
@@ -124,25 +133,6 @@ impl Network<'_> {
         self.steps == 1
             && self.ensembles.iter().all(|e| e.is_direct() || e.pools())
             && self.outputs.iter().all(Output::sums_up)
-    }
-}
-
-/// A run of bytes in the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Section {
-    /// Bytes from the start of the image; a multiple of four.
-    pub offset: u32,
-    /// Length in bytes.
-    pub len: u32,
-}
-
-impl Section {
-    /// The section's bytes in `image`, if they are there.
-    #[must_use]
-    pub fn of(self, image: &[u8]) -> Option<&[u8]> {
-        let start = self.offset as usize;
-        image.get(start..start.checked_add(self.len as usize)?)
     }
 }
 

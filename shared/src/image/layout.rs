@@ -2,7 +2,7 @@
 //!
 //! The arena is a slice of 32-bit words. Each ensemble in turn has an area for the current of its inputs (if an
 //! input feeds it and the current is needed again) and one for the state of its neurons; then come the outputs'
-//! currents and sums, then all inboxes. An ensemble's area lies before those of all targets that its events
+//! currents and sums, then all inboxes, then what a coder keeps. An ensemble's area lies before those of all targets that its events
 //! reach directly, and before all inboxes, so that a slice can be split between them.
 //!
 //! A network of one step that is not exact reuses memory, unless its image states the size of an arena that does not.
@@ -51,6 +51,8 @@ pub struct Layout<const E: usize> {
     pub ensembles: Vec<Area, E>,
     /// Area of each output.
     pub outputs: Vec<Area, MAX_OUTPUTS>,
+    /// Start of the coder's state, in words; it ends with the arena.
+    pub coder: u32,
     /// `true` if areas that are not needed at the same time may overlap: an ensemble is brought to rest when its first
     /// source fires.
     pub reuses: bool,
@@ -120,10 +122,15 @@ impl<const E: usize> Layout<E> {
                 area.inbox = place.inbox(o.inbox, o.size)?;
             }
         }
+        self.coder = place.next;
+        if cfg!(feature = "current-based") {
+            let places = network.inputs.first().map_or(0, |input| input.size);
+            place.take(network.coder.words(places))?;
+        }
         place.next.checked_mul(4)
     }
 
-    /// Start of the inboxes of all parts, in words; they end with the arena.
+    /// Start of the inboxes of all parts, in words; the coder's state follows them.
     #[must_use]
     pub fn inboxes(&self) -> u32 {
         match (self.outputs.last(), self.ensembles.last()) {

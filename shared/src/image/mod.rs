@@ -10,6 +10,7 @@
 //! fails, every index and section is in range, connections lead forward or to a target with a delay, and every
 //! threshold is positive. The time that it takes grows linearly with the image.
 
+pub mod coder;
 pub(crate) mod description;
 mod error;
 mod header;
@@ -18,12 +19,14 @@ mod layout;
 pub mod neuron;
 mod read;
 mod reader;
+mod section;
 mod validate;
 
 pub use crate::transform::{Axis, Convolution, Dense, Span, Transform};
+pub use coder::Coder;
 pub use description::{
     Channel, Connection, Description, Ensemble, Input, LeftOut, MAX_INPUTS, MAX_OUTPUTS, NOWHERE,
-    Output, Post, Pre, Readout, Section, SourceMap, Width, Window,
+    Output, Post, Pre, Readout, SourceMap, Width, Window,
 };
 pub use error::{Fault, ImageError, VERSION};
 pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, checksum};
@@ -34,6 +37,7 @@ pub use neuron::{
     Charge, CubaLif, Drive, Firing, Initial, LEAK_BITS, LEAK_PIECES, Lif, MAX_EVENT_SHIFT,
     MAX_SPIKES, MAX_VOLTAGE_BITS, Neuron, Neurons, Pool, Rectified, Reset, STEP, Traits, Windows,
 };
+pub use section::Section;
 
 use core::mem::MaybeUninit;
 
@@ -191,9 +195,12 @@ impl<'a, const E: usize, const C: usize> Image<'a, E, C> {
         (0..count).map(move |_| own.next().unwrap_or(all))
     }
 
-    /// An input's way from values to bytes; `None` if there is no such input.
+    /// An input's way from values to bytes; `None` if there is no such input, or a coder takes its samples as they are.
     #[must_use]
     pub fn input(&self, index: usize) -> Option<Quantizer<'a>> {
+        if cfg!(feature = "current-based") && self.description.coder != Coder::None {
+            return None;
+        }
         let input = *self.description.inputs.get(index)?;
         Some(Quantizer::new(input, self.section(input.channels)))
     }

@@ -4,14 +4,16 @@
 
 use heapless::VecView;
 
+use super::coder::Coder;
 use super::description::{
-    Connection, Ensemble, Input, LeftOut, Output, Post, Pre, Readout, Room, Section, SourceMap,
-    Width, Window,
+    Connection, Ensemble, Input, LeftOut, Output, Post, Pre, Readout, Room, SourceMap, Width,
+    Window,
 };
 use super::error::ImageError;
 use super::inbox::Inbox;
 use super::neuron::{Initial, Neuron};
 use super::reader::Reader;
+use super::section::Section;
 use crate::transform::{Convolution, Dense, Transform};
 use crate::weights::Layout;
 
@@ -24,6 +26,15 @@ pub(super) fn read<'a>(bytes: &'a [u8], network: Room<'_, 'a>) -> Result<(), Ima
     list(&mut reader, network.ensembles, Reader::ensemble);
     list(&mut reader, network.outputs, Reader::output);
     list(&mut reader, network.connections, Reader::connection);
+    if !reader.is_empty() {
+        reader.built(cfg!(feature = "current-based"));
+        if cfg!(feature = "current-based") {
+            *network.coder = reader.coder();
+        }
+        if *network.coder == Coder::None {
+            reader.fail();
+        }
+    }
     reader.end()
 }
 
@@ -50,6 +61,17 @@ impl Reader<'_> {
         Section {
             offset: self.u32(),
             len: self.u32(),
+        }
+    }
+
+    fn coder(&mut self) -> Coder {
+        match self.variant(3) {
+            0 => Coder::None,
+            1 => Coder::Delta {
+                thresholds: self.section(),
+                most: self.u8(),
+            },
+            _ => Coder::Rate { full: self.u8() },
         }
     }
 
@@ -197,9 +219,29 @@ mod tests {
         read(bytes, network.room())
     }
 
+    /// The network as serde reads it, with its coder.
+    fn derived(bytes: &[u8]) -> Result<Network<'_>, postcard::Error> {
+        let (mut network, rest): (Network<'_>, _) = postcard::take_from_bytes(bytes)?;
+        if cfg!(feature = "current-based") && !rest.is_empty() {
+            network.coder = postcard::from_bytes(rest)?;
+        }
+        Ok(network)
+    }
+
+    /// The bytes of a network: its coder follows the rest.
+    fn written<'r>(network: &Network<'_>, room: &'r mut [u8]) -> &'r mut [u8] {
+        let mut len = postcard::to_slice(network, room).unwrap().len();
+        if network.coder != Coder::None {
+            len += postcard::to_slice(&network.coder, &mut room[len..])
+                .unwrap()
+                .len();
+        }
+        &mut room[..len]
+    }
+
     /// Checks that this reader gives the same network as serde's derived one, or neither gives any.
     fn agree(bytes: &[u8]) -> Result<(), TestCaseError> {
-        let derived: Result<Network<'_>, _> = postcard::from_bytes(bytes);
+        let derived = derived(bytes);
         let mut network = Network::default();
         match (read_into(bytes, &mut network), derived) {
             (Ok(()), Ok(derived)) => prop_assert_eq!(network, derived),
@@ -209,8 +251,8 @@ mod tests {
             (Err(_), Err(_)) => {}
             (Err(_), Ok(derived)) => {
                 let mut room = [0; 4096];
-                let written = postcard::to_slice(&derived, &mut room).map(|s| s.len());
-                prop_assert!(written.is_ok_and(|len| len < bytes.len()));
+                let written = written(&derived, &mut room);
+                prop_assert!(written.len() < bytes.len());
             }
             (Ok(()), Err(e)) => prop_assert!(false, "serde refuses: {e}"),
         }
@@ -344,6 +386,18 @@ mod tests {
             ),
         ]
     }
+    fn coders() -> impl Strategy<Value = Coder> {
+        let all = (0u8..3, sections(), any::<u8>());
+        all.prop_map(|(kind, thresholds, number)| match kind {
+            1 if cfg!(feature = "current-based") => Coder::Delta {
+                thresholds,
+                most: number,
+            },
+            2 if cfg!(feature = "current-based") => Coder::Rate { full: number },
+            _ => Coder::None,
+        })
+    }
+
     prop_compose! {
         fn connections()(
             pre in (0u8..3, any::<u8>()), post in any::<(bool, u8)>(), source in sources(),
@@ -367,7 +421,7 @@ mod tests {
         fn it_is_what_serde_reads(
             labels in "\\PC{0,20}", steps in any::<u16>(), inputs in vec(inputs(), 0..4),
             ensembles in vec(ensembles(), 0..3), outputs in vec(outputs(), 0..4),
-            connections in vec(connections(), 0..5),
+            connections in vec(connections(), 0..5), coder in coders(),
             changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
         ) {
             let network = Network {
@@ -377,9 +431,10 @@ mod tests {
                 ensembles: ensembles.into_iter().collect(),
                 outputs: outputs.into_iter().collect(),
                 connections: connections.into_iter().collect(),
+                coder,
             };
             let mut room = [0; 4096];
-            let bytes = postcard::to_slice(&network, &mut room).unwrap();
+            let bytes = written(&network, &mut room);
             let mut found = Network::default();
             prop_assert_eq!(read_into(bytes, &mut found), Ok(()));
             prop_assert_eq!(&found, &network);

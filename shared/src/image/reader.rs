@@ -26,6 +26,11 @@ impl<'a> Reader<'a> {
         self.mistake.is_none()
     }
 
+    /// Tells whether all bytes have been read.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Ends the reading, of which nothing may be left.
     pub(super) fn end(mut self) -> Result<(), ImageError> {
         if !self.rest.is_empty() {

@@ -1,13 +1,14 @@
 //! The checks that make a parsed description safe to run.
 
+use super::coder::Coder;
 use super::description::{
-    Channel, Connection, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, Section,
-    SourceMap, Width,
+    Channel, Connection, Ensemble, NOWHERE, Network, Output, Post, Pre, Readout, SourceMap, Width,
 };
 use super::error::{Fault, ImageError};
 use super::header::{ALIGN, HEADER_LEN, Header};
 use super::inbox::{Inbox, MAX_FRACTION};
 use super::neuron::{Initial, Neuron};
+use super::section::Section;
 use crate::transform::{Convolution, Transform, volume};
 
 /// An event names its source in 16 bits.
@@ -76,6 +77,9 @@ pub(super) fn validate(
             return Err(ImageError::Input { index });
         }
     }
+    if cfg!(feature = "current-based") && network.coder != Coder::None {
+        coder(network, &bytes)?;
+    }
     for (index, e) in (0u8..).zip(network.ensembles) {
         ensemble(e, network.steps, &bytes)
             .map_err(|fault| ImageError::Ensemble { index, fault })?;
@@ -91,6 +95,39 @@ pub(super) fn validate(
         last = c.pre;
     }
     Ok(())
+}
+
+/// Checks a coder: it is that of the only input. What it makes is no more than the bounds allow, and goes to current-based neurons.
+fn coder(network: &Network<'_>, bytes: &Bytes<'_>) -> Result<(), ImageError> {
+    let fault = ImageError::Input { index: 0 };
+    let [input] = network.inputs else {
+        return Err(fault);
+    };
+    let fits = match network.coder {
+        Coder::None => true,
+        Coder::Delta { thresholds, most } => {
+            let thresholds = bytes.section(thresholds, Some(input.size)).unwrap_or(&[]);
+            let mut thresholds = thresholds.as_chunks::<2>().0.iter();
+            most > 0
+                && input.size.is_multiple_of(2)
+                && thresholds.len() > 0
+                && thresholds.all(|threshold| *threshold != [0, 0])
+        }
+        Coder::Rate { full } => full > 0,
+    };
+    let mut own = (network.connections.iter()).filter(|c| c.pre == Pre::Input(0));
+    let fed = own.all(|c| match c.post {
+        Post::Ensemble(e) => {
+            (network.ensembles.get(usize::from(e))).is_some_and(|e| e.current_based().is_some())
+        }
+        Post::Output(_) => false,
+    });
+    let bounded = input.zero_point == 0 && network.coder.most(input.max) <= input.max;
+    if fits && fed && bounded && network.steps == 0 && input.channels.len == 0 {
+        Ok(())
+    } else {
+        Err(fault)
+    }
 }
 
 fn ensemble(e: &Ensemble, steps: u16, bytes: &Bytes<'_>) -> Result<(), Fault> {

@@ -116,6 +116,7 @@ fn network(first: Width, second: Width, count: u8) -> integers::Network {
             zero_point: 0,
             max: 255,
             channels: Vec::new(),
+            coder: None,
         }],
         ensembles: vec![
             ensemble("spiking", size * channels, channels, first, 255),

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 
 use crate::calibrate::{Blocks, CalibrateError, FileBlocks, Samples};
+use crate::coder::CoderError;
 use crate::compare::{Comparison, compare};
 use crate::data::suspicion::{Watch, of_calibration};
 use crate::data::{self, DataError, DataSet};
@@ -17,6 +18,7 @@ use crate::network::Network;
 use crate::quantize::WEIGHT_BITS;
 use crate::tensor::Tensor;
 use crate::trained::{Layers, Trained};
+use crate::tune::OTHERS;
 
 use crate::cli::args::Convert;
 use crate::cli::converted::{Files, failure, show};
@@ -44,10 +46,19 @@ pub(crate) fn run(args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
             return super::over_time::convert(args, &trained, files, &mut *out);
         }
     };
+    if args.coder.is_some() {
+        return Err(
+            Failure::new(format!("{}: {}", args.model.display(), CoderError::Network))
+                .hint("leave --coder out"),
+        );
+    }
     warnings::show(&layers.conversion.warnings, true);
     let (deployment, few) = deploy(args, &trained)?;
     if let Some(tuning) = deployment.tuning.as_ref().filter(|_| !args.json) {
         writeln!(out, "{tuning}")?;
+    }
+    if deployment.tuning.is_some() && deployment.graph.outputs.len() > 1 {
+        warn(OTHERS);
     }
     show_curves(&curves(trained.network()));
     show_omissions(&deployment.graph);

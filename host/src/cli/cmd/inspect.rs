@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::assemble::{Image, scale_value};
+use crate::emulate::coder_of;
 use crate::inspect::{Listing, listing};
 use crate::report::Way;
 use crate::sign::signer;
@@ -128,6 +129,9 @@ fn as_json(image: &Image<'_>, signed_by: Option<KeyId>) -> Value {
             "resting_byte": i.zero_point,
             "max_byte": i.max,
         });
+        if let Some(coder) = coder_of(image) {
+            input["coder"] = json!(coder.to_string());
+        }
         match channels.as_slice() {
             [one] => {
                 input["zero_point"] = one["zero_point"].clone();
@@ -312,6 +316,14 @@ fn image(path: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out)?;
     for (at, i) in network.inputs.iter().enumerate() {
         let label = escaped(network.input_label(at));
+        if let Some(coder) = coder_of(&image) {
+            writeln!(
+                out,
+                "input      {label:<20} {:>6} places, events of {coder}",
+                i.size
+            )?;
+            continue;
+        }
         writeln!(
             out,
             "input      {label:<20} {:>6} bytes up to {}, {}",

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use crate::advice::Advised as _;
 use crate::assemble::Image;
+use crate::coder;
 use crate::compare::Outcome;
 use crate::data::{self, DataSet, NamedValues, Recordings, suspicion};
 use crate::deploy::{CALIBRATED, DeployOptions, Mode};
@@ -89,7 +90,7 @@ pub(crate) fn convert(
     });
     let limit = args.calibration_samples.map_or(CALIBRATED, |n| n as usize);
     let names: Vec<&str> = network.inputs.iter().map(|(n, _)| n.as_str()).collect();
-    let samples = match args.calibration.as_slice() {
+    let mut samples = match args.calibration.as_slice() {
         [] => None,
         files => {
             let path = assign("--calibration", files, &names)?[0];
@@ -103,6 +104,22 @@ pub(crate) fn convert(
             Some((path, set.evenly(limit)))
         }
     };
+    let mut coder = None;
+    let raw = samples.as_ref().map(|(_, set)| set.clone());
+    if let Some(options) = &args.coder {
+        let Some((path, set)) = &mut samples else {
+            return Err(Failure::new(
+                "--coder needs samples, which tell the units that it counts in",
+            )
+            .hint("--calibration FILE gives some"));
+        };
+        let steps = args.steps.unwrap_or(STEPS).into();
+        let (made, coded) = coder::prepare(network, options, set, steps)
+            .map_err(|e| Failure::new(format!("{path}: {e}")))?;
+        note(format_args!("the device makes events: {made}"));
+        *set = coded;
+        coder = Some(made);
+    }
     if let Some((path, set)) = &samples {
         let over_time = trained.over_time(set, 0);
         Inputs::new(network, std::slice::from_ref(set), over_time)
@@ -115,6 +132,7 @@ pub(crate) fn convert(
         );
     }
     match &samples {
+        Some(_) if coder.is_some() => {}
         Some((path, set)) if trained.over_time(set, 0) && args.steps.is_some() => {
             return Err(Failure::new(format!(
                 "--steps says how long a sample without time is shown, and those of {path} have an axis of time"
@@ -136,6 +154,7 @@ pub(crate) fn convert(
         data: samples.as_ref().map(|(_, set)| set as _),
         budgets: args.budgets(),
         model_version: args.model_version,
+        coder,
         mode: Cow::Borrowed(&mode),
         ..DeployOptions::new(&mode)
     };
@@ -143,21 +162,24 @@ pub(crate) fn convert(
     bar.finish_and_clear();
     let deployment = deployment.map_err(|error| converted::failure(args, &error))?;
     files.write(&deployment)?;
-    let comparison = match &samples {
-        Some((_, set)) => {
+    let comparison = match (&samples, &raw) {
+        (Some((_, set)), Some(raw)) => {
             let steps = args.steps.unwrap_or(STEPS);
-            Some(compared(trained, &deployment.image.image(), set, steps)?)
+            let image = deployment.image.image();
+            Some(compared(trained, &image, set, raw, steps)?)
         }
-        None => None,
+        _ => None,
     };
     converted::show(args, &deployment, comparison.as_ref(), out)
 }
 
-/// Compares the network in floats and its image.
+/// Compares the network in floats on what comes into it, and its image on samples, which are the same unless a coder makes events
+/// of them.
 fn compared(
     trained: &Trained,
     image: &Image<'_>,
     set: &DataSet,
+    raw: &DataSet,
     steps: u16,
 ) -> Result<Comparison, Failure> {
     let network = trained.network();
@@ -176,7 +198,7 @@ fn compared(
         wanted.extend(output.into_iter().flat_map(|o| o.decisions(readout)));
     });
     let float = float.map_err(|e| Failure::new(e.to_string()))?;
-    let run = stream::run(image, set, 0..set.len(), steps, StreamOptions::default())?;
+    let run = stream::run(image, raw, 0..raw.len(), steps, StreamOptions::default())?;
     let output = run.probes.first();
     let found = output.into_iter().flat_map(|o| o.decisions(readout));
     let agree = found.zip(&wanted).filter(|(a, b)| a == *b).count();
