@@ -97,8 +97,12 @@ def test_candidates_in_other_processes_change_nothing() -> None:
     # Python forks by default on Linux, which threads do not survive.
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
         assert _search(processes.map).to_bytes() == here.to_bytes()
-    # The built-in function, and one that loses results.
-    assert _search(lambda function, items: [None for _ in items]).to_bytes() == here.to_bytes()
+    # Results in another order are the same.
+    assert _search(lambda function, items: [function(item) for item in reversed(items)]).to_bytes() == here.to_bytes()
+    for broken in [lambda f, items: [None for _ in items], lambda f, items: [], lambda f, items: None]:
+        with pytest.raises(tinyspike.OptionError, match="map: it ") as caught:
+            _search(broken)
+        assert caught.value.option == "map"
 
 
 @pytest.mark.slow

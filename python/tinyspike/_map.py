@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterable as _Iterable
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
 
 from tinyspike._arrays import data_of
 from tinyspike._native import Network as NativeNetwork
 from tinyspike._native import Task
+from tinyspike.errors import OptionError
 
 
 class Source(Protocol):
@@ -39,16 +41,35 @@ def runner(
     run = partial(_run, key, payload)
 
     def outcomes(candidates: List[bytes]) -> List[Optional[bytes]]:
-        results = list(map(run, candidates))
-        # A client of dask.distributed returns futures.
-        results = [result.result() if hasattr(result, "result") else result for result in results]
-        # Those of a map that goes wrong run in the search itself.
-        return [result if isinstance(result, bytes) else None for result in results]
+        results = map(run, candidates)
+        if not isinstance(results, _Iterable):
+            raise _fault(f"it returned {results!r} instead of results")
+        # Each comes with the candidate that it is of, as a map may give them in any order.
+        found: Dict[str, Optional[bytes]] = {}
+        for result in results:
+            # A client of dask.distributed returns futures.
+            result = result.result() if hasattr(result, "result") else result
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise _fault(f"it gave {result!r}, which is none of the function's results")
+            found[result[0]] = result[1]
+        names = [_name(candidate) for candidate in candidates]
+        missing = sum(name not in found for name in names)
+        if missing:
+            raise _fault(f"it gave no results for {missing} of {len(names)} candidates")
+        return [found[name] for name in names]
 
     return outcomes
 
 
-def _run(key: str, payload: bytes, candidate: bytes) -> Optional[bytes]:
+def _fault(reason: str) -> OptionError:
+    return OptionError(f"map: {reason}", option="map", advice=["map= takes the map of an executor or of a pool"])
+
+
+def _name(candidate: bytes) -> str:
+    return hashlib.sha256(candidate).hexdigest()
+
+
+def _run(key: str, payload: bytes, candidate: bytes) -> Tuple[str, Optional[bytes]]:
     task = _PREPARED.get(key)
     if task is None:
         network, samples, options = pickle.loads(payload)
@@ -57,4 +78,4 @@ def _run(key: str, payload: bytes, candidate: bytes) -> Optional[bytes]:
         while len(_PREPARED) > _KEPT:
             _PREPARED.popitem(last=False)
     _PREPARED.move_to_end(key)
-    return task.run(candidate)
+    return _name(candidate), task.run(candidate)

@@ -151,7 +151,7 @@ def potentials(
     of_neurons = label in result.potentials
     found = result.potentials.get(label, result.outputs.get(label))
     if found is None or found.ndim != 3:
-        there = [name for name in (*result.potentials, *result.outputs)]
+        there = [name for name, values in {**result.outputs, **result.potentials}.items() if values.ndim == 3]
         raise DataError(f"{label!r} has no values over time; there are those of {', '.join(map(repr, there)) or 'none'}")
     values = _of_sample(found, sample)
     if neurons is None:

@@ -186,7 +186,7 @@ impl fmt::Display for ImageError {
             Self::Labels => f.write_str("the labels do not match the network"),
             Self::Arena => f.write_str("the stated arena size is not what the network needs"),
             Self::NotBuilt => f.write_str(
-                "the network has neurons, filters or outputs that this build was made without; build the firmware with the features `exact`, `max-pooling` and `current_based`",
+                "the network has neurons, filters or outputs that this build was made without; build the firmware with the features `exact`, `max-pooling` and `current-based`",
             ),
         }
     }
