@@ -956,7 +956,7 @@ fn what_does_not_deploy_is_named() {
     let y = head(&mut b, c);
     let text = refusal(b, &[y]);
     assert!(
-        text.contains("conv3d_1.0") && text.contains("over 3 axes"),
+        text.contains("conv3d_1.0") && text.contains("over three axes"),
         "{text}"
     );
 }
