@@ -459,7 +459,6 @@ fn hostile_and_foreign_files_are_refused_by_name() {
         ),
         (small("LayerNormalization"), "train with BatchNormalization"),
         (small("Erf"), "(Erf): it has no layer"),
-        (small("ArgMax"), "export its scores"),
         (
             behind_x(&[node("Relu", &["x"], &["y"], &[integers("axes", &[1])])]),
             "its attribute axes is not known here",
@@ -549,6 +548,25 @@ fn hostile_and_foreign_files_are_refused_by_name() {
             "{error}\nnot: {reason}"
         );
     }
+}
+
+/// Scores stay if the network ends in their largest.
+#[test]
+fn scores_stay_before_an_answer() {
+    let bytes = behind_x(&[
+        node("Relu", &["x"], &["h"], &[]),
+        node("ArgMax", &["h"], &["y"], &[]),
+    ]);
+    let import = onnx::load_bytes("net.onnx", &bytes, None).unwrap();
+    assert!(
+        import
+            .remarks
+            .iter()
+            .any(|r| r.contains("shows the scores")),
+        "{:?}",
+        import.remarks
+    );
+    assert_eq!(import.model.outputs.len(), 1);
 }
 
 #[test]
