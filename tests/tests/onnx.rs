@@ -121,7 +121,7 @@ fn activations_of_several_operators_are_recognized() {
     check_all("activations.npz", 48);
 }
 
-/// What stands for one activation deploys as that, within 5 % of the outputs' deviation.
+/// Operators that stand for one activation deploy as that, within 5 % of the outputs' deviation.
 #[test]
 fn activations_of_several_operators_deploy() {
     let cases = cases("activations.npz");
