@@ -47,7 +47,7 @@ fn image(network: &Network, options: &DeployOptions<'_>) -> ImageBuf {
     network.deploy(options).unwrap().image
 }
 
-/// What a run shows: outputs, spikes and potentials.
+/// Records of a run: outputs, spikes and potentials.
 fn shown(run: &Run) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
     let probes = run.probes.iter().map(|p| p.values.data().to_vec());
     let ensembles = run

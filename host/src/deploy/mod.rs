@@ -80,7 +80,7 @@ pub struct DeployOptions<'a> {
     pub deepen: bool,
     /// The most that image and state may take.
     pub budgets: Budgets,
-    /// What makes events of samples on the device. `data` is what it [makes](crate::coder::Coder::coded).
+    /// Coder that makes events of samples on the device. `data` is [its events](crate::coder::Coder::coded).
     pub coder: Option<Coder>,
     /// The release of the model, below which devices can refuse to go back.
     pub model_version: u32,
