@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use tinyspike_shared::image::coder::{change, share};
 
-use crate::data::{DataSet, Sample, Samples};
+use crate::data::{DataSet, Samples};
 use crate::inputs::Inputs;
 use crate::network::Network;
 
@@ -127,15 +127,6 @@ impl FromStr for CoderOptions {
 }
 
 impl CoderOptions {
-    /// Values of a sample that become so many places.
-    #[must_use]
-    pub const fn values(&self, places: usize) -> usize {
-        match self {
-            Self::Delta { .. } => places / 2,
-            Self::Rate => places,
-        }
-    }
-
     /// The coder with units that fit some data, for an input of so many places. Whole numbers of 16 bits stay as they are; other
     /// units are powers of two, in which the largest value may double.
     ///
@@ -144,12 +135,12 @@ impl CoderOptions {
     pub fn fit(&self, data: &DataSet, places: usize) -> Result<Coder, CoderError> {
         let mut largest = 0.0f64;
         let mut whole = true;
-        for value in (0..data.len()).flat_map(|at| values(data, at)) {
+        for value in data.to_floats() {
             let value = f64::from(value);
             whole &= value.fract() == 0.0;
             largest = largest.max(value.abs());
         }
-        let thresholds = match self {
+        let (thresholds, most) = match self {
             Self::Rate => {
                 // An image holds a float's digits.
                 let unit = match largest > 0.0 {
@@ -158,7 +149,7 @@ impl CoderOptions {
                 };
                 return Ok(Coder::Rate { unit: unit.into() });
             }
-            Self::Delta { thresholds, .. } => thresholds,
+            Self::Delta { thresholds, most } => (thresholds, *most),
         };
         let channels = places / 2;
         let each: Vec<f64> = match thresholds.as_slice() {
@@ -187,15 +178,12 @@ impl CoderOptions {
                 units: smallest / unit,
             });
         }
-        let Self::Delta { most, .. } = self else {
-            return Ok(Coder::Rate { unit });
-        };
         Ok(Coder::Delta {
             thresholds: each
                 .iter()
                 .map(|t| (t / unit).round().max(1.0) as u16)
                 .collect(),
-            most: *most,
+            most,
             unit,
         })
     }
@@ -257,6 +245,14 @@ impl Coder {
         }
     }
 
+    /// Places that a value of a sample has.
+    const fn places_of_value(&self) -> usize {
+        match self {
+            Self::Delta { .. } => 2,
+            Self::Rate { .. } => 1,
+        }
+    }
+
     /// Sum of bytes that makes an event of a rate.
     pub(crate) const FULL: u8 = FULL;
 
@@ -272,37 +268,32 @@ impl Coder {
         steps: usize,
     ) -> Result<DataSet, CoderError> {
         let expected: usize = shape.iter().product();
-        let per_step = match self {
-            Self::Delta { .. } => expected / 2,
-            Self::Rate { .. } => expected,
-        };
+        let each = self.places_of_value();
         let is_static = matches!(self, Self::Rate { .. }) && data.sample_size() == expected;
-        let last = data.shape().iter().skip(1).product::<usize>();
-        let fits = is_static
-            || last == per_step
-                && expected.is_multiple_of(2 - usize::from(matches!(self, Self::Rate { .. })));
-        if !fits {
-            return Err(CoderError::Places {
-                values: last,
-                places: last * expected.checked_div(per_step).unwrap_or(1),
-                expected,
-            });
+        let values = match is_static {
+            true => expected,
+            false => data.shape().iter().skip(1).product::<usize>(),
+        };
+        let places = values * each;
+        let refused = || CoderError::Places {
+            values,
+            places,
+            expected,
+        };
+        if places != expected || expected == 0 {
+            return Err(refused());
         }
         let steps = match is_static {
             true => steps,
-            false => data.sample_size().checked_div(per_step).unwrap_or(0),
+            false => data.sample_size() / values,
         };
         let mut counts = Vec::with_capacity(data.len() * steps * expected);
-        for at in 0..data.len() {
-            self.code(&values(data, at), per_step, steps, &mut counts);
+        for sample in data.to_floats().chunks_exact(data.sample_size()) {
+            self.code(sample, values, steps, &mut counts);
         }
         let shape = [&[steps], shape].concat();
         let set = DataSet::new(shape, Samples::U8(counts), None);
-        let set = set.ok_or(CoderError::Places {
-            values: last,
-            places: 0,
-            expected,
-        })?;
+        let set = set.ok_or_else(refused)?;
         Ok(set
             .with_byte_scale(1.0)
             .with_targets(data.targets().cloned()))
@@ -341,20 +332,6 @@ impl Coder {
                 }
             }
         }
-    }
-}
-
-/// The values of a sample.
-fn values(data: &DataSet, at: usize) -> Vec<f32> {
-    match data.sample(at) {
-        Some(Sample::U8(bytes)) => {
-            let values = bytes
-                .iter()
-                .map(|&byte| f32::from(byte) * data.byte_scale());
-            values.collect()
-        }
-        Some(Sample::F32(values)) => values.to_vec(),
-        None => Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use tinyspike::quantize::QuantizeOptions;
 use tinyspike::simulate::Run;
 use tinyspike::stream::{self, StreamOptions};
 use tinyspike::{DeployOptions, ImageBuf, Mode, Network};
+use tinyspike_tests::model::Builder;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,18 +25,16 @@ fn network(name: &str, semantics: &str) -> Network {
 }
 
 /// Recordings of channels that walk at random, in steps of very different sizes.
-fn walks(samples: usize, steps: usize, channels: usize, seed: u32) -> DataSet {
-    let mut state = seed;
-    let mut next = move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f32::from((state >> 16) as u16) / 32_768.0 - 1.0
-    };
+fn walks(samples: usize, steps: usize, channels: usize, seed: usize) -> DataSet {
+    let mut random = Builder::new();
+    // Another part of the same numbers for each seed.
+    random.numbers(1000 * seed, 1.0);
     let mut values = Vec::new();
     for _ in 0..samples {
-        let mut at: Vec<f32> = (0..channels).map(|_| 3.0 * next()).collect();
+        let mut at = random.numbers(channels, 3.0);
         for _ in 0..steps {
             for v in &mut at {
-                *v = (*v + next().powi(5)).clamp(-4.0, 4.0);
+                *v = (*v + random.number().powi(5)).clamp(-4.0, 4.0);
             }
             values.extend(&at);
         }

@@ -11,6 +11,7 @@ use tinyspike::onnx;
 use tinyspike::tensor::Tensor;
 use tinyspike::{DataSet, DeployOptions, EmulateOptions, Model};
 use tinyspike_tests::mnist::project;
+use tinyspike_tests::model::Builder;
 
 /// Relative to an output's largest magnitude: float32 sums in another order.
 const CLOSE: f32 = 2e-6;
@@ -144,12 +145,7 @@ fn activations_of_several_operators_deploy() {
             "{name}: {kinds:?}"
         );
         let network = model.convert(&ConvertOptions::default()).unwrap().network;
-        let mut state = 1u32;
-        let values = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            f32::from((state >> 16) as u16) / 16_384.0 - 2.0
-        });
-        let samples = data::Samples::F32(values.take(200 * 12).collect());
+        let samples = data::Samples::F32(Builder::new().numbers(200 * 12, 2.0));
         let data = data::DataSet::new(vec![2, 6], samples, None).unwrap();
         let options = DeployOptions::plain().with_data(&data);
         let deployment = network.deploy(&options).unwrap();

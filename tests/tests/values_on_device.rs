@@ -18,6 +18,7 @@ use tinyspike::tensor::Tensor;
 use tinyspike_board::firmware::family;
 use tinyspike_tests::bench::Bench;
 use tinyspike_tests::deployment;
+use tinyspike_tests::model::Builder;
 
 const MACHINE: Machine = Machine::Mps2An386;
 
@@ -105,12 +106,7 @@ fn an_autoencoder_that_ends_in_a_convolution_reconstructs_on_a_board() {
 fn places_of_outputs_are_alike() {
     let model = import::load(&path("tests/fixtures/keras/places.keras")).unwrap();
     let network = convert(&model, &ConvertOptions::default()).unwrap().network;
-    let mut state = 9u32;
-    let values = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f32::from((state >> 16) as u16) / 16_384.0 - 2.0
-    });
-    let values: Vec<f32> = values.take(300 * 18).collect();
+    let values = Builder::new().numbers(300 * 18, 2.0);
     let data = DataSet::new(vec![9, 2], data::Samples::F32(values.clone()), None).unwrap();
     let settings = QuantizeOptions {
         max_count: 63,

@@ -99,7 +99,8 @@ pub(crate) fn show<C: Serialize + fmt::Display>(
     }
     if let Some(comparison) = comparison {
         writeln!(out, "{comparison}")?;
-        let network = deployment.image.image().description().clone();
+        let image = deployment.image.image();
+        let network = image.description();
         let data = match network.inputs.len() {
             1 => " --data FILE".to_owned(),
             inputs => (0..inputs)

@@ -15,6 +15,7 @@ use crate::emulate::{Run, channels};
 use crate::graph::{Graph, LinearMap, Source, SourceMap};
 use crate::integers;
 use crate::simulation::Simulation;
+use crate::stream::is_current_based;
 
 /// A sign that data is not what a network was made for.
 #[derive(Clone, Debug, PartialEq)]
@@ -492,8 +493,7 @@ pub fn of_image(data: &DataSet, image: &Image<'_>) -> Vec<Suspicion> {
     if network.coder != Coder::None {
         return found;
     }
-    let mut ensembles = network.ensembles.iter();
-    let counts = ensembles.any(|e| e.current_based().is_some());
+    let counts = is_current_based(image);
     let mut start = 0;
     let step: usize = network.inputs.iter().map(|i| i.size as usize).sum();
     let steps = data.sample_size() / step.max(1);

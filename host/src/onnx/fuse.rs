@@ -96,25 +96,26 @@ fn near(a: f32, b: f32) -> bool {
     (a - b).abs() <= 1e-4 * b.abs()
 }
 
+/// The tensor that a node multiplies by a gate of the same tensor, which `gate` finds.
+fn gated<'g>(node: &'g Node, gate: impl Fn(&'g str) -> Option<&'g str>) -> Option<&'g str> {
+    let mut pairs = pairs(node).filter(|_| node.op == "Mul");
+    pairs.find(|(x, by)| gate(by) == Some(*x)).map(|(x, _)| x)
+}
+
+/// The only input of a node.
+fn input(node: &Node) -> Option<&str> {
+    node.inputs.first().map(String::as_str)
+}
+
 /// x · sigmoid(x).
 fn silu<'g>(node: &'g Node, seen: &Seen<'g>) -> Activation<'g> {
-    if node.op != "Mul" {
-        return None;
-    }
-    let (x, _) = pairs(node).find(|(x, gate)| {
-        let gate = seen.of(gate, "Sigmoid");
-        gate.is_some_and(|gate| gate.inputs.first().is_some_and(|input| input == x))
-    })?;
+    let x = gated(node, |gate| input(seen.of(gate, "Sigmoid")?))?;
     Some(("Swish", x))
 }
 
 /// x · relu6(x + 3) / 6, where the sixth is taken last, or of the gate; and x · hard_sigmoid(x) with a slope of a sixth.
 fn hard_silu<'g>(node: &'g Node, seen: &Seen<'g>) -> Activation<'g> {
     let sixth = 1.0 / 6.0;
-    let gated = |product: &'g Node, gate: &dyn Fn(&'g str) -> Option<&'g str>| {
-        let mut pairs = pairs(product).filter(|_| product.op == "Mul");
-        pairs.find(|(x, by)| gate(by) == Some(*x)).map(|(x, _)| x)
-    };
     let clipped = |tensor: &'g str| {
         let clip = seen.of(tensor, "Clip")?;
         let bound = |at: usize, name: &'static str| match clip.inputs.get(at) {
@@ -123,20 +124,20 @@ fn hard_silu<'g>(node: &'g Node, seen: &Seen<'g>) -> Activation<'g> {
         };
         let bounds =
             bound(1, "min") == Some(0.0) && bound(2, "max").is_some_and(|most| near(most, 6.0));
-        seen.plus(clip.inputs.first().filter(|_| bounds)?, 3.0)
+        seen.plus(input(clip).filter(|_| bounds)?, 3.0)
     };
     let hard_sigmoid = |tensor: &'g str| {
         let gate = seen.of(tensor, "HardSigmoid")?;
         let slope = gate.float("alpha", 0.2).ok().filter(|&a| near(a, sixth));
         let middle = gate.float("beta", 0.5).ok().filter(|&b| near(b, 0.5));
         slope.and(middle)?;
-        gate.inputs.first().map(String::as_str)
+        input(gate)
     };
     let of_gate =
         |tensor: &'g str| hard_sigmoid(tensor).or_else(|| clipped(seen.part(tensor, sixth)?));
-    let x = gated(node, &of_gate).or_else(|| {
+    let x = gated(node, of_gate).or_else(|| {
         let product = seen.of(seen.times(node, sixth)?, "Mul")?;
-        gated(product, &clipped)
+        gated(product, clipped)
     })?;
     Some(("HardSwish", x))
 }
@@ -147,13 +148,9 @@ fn gelu<'g>(node: &'g Node, seen: &Seen<'g>) -> Activation<'g> {
     // The tensor x of a gate 1 + erf(x / √2).
     let gate = |tensor: &'g str| {
         let erf = seen.of(seen.plus(tensor, 1.0)?, "Erf")?;
-        seen.part(erf.inputs.first()?, std::f32::consts::FRAC_1_SQRT_2)
+        seen.part(input(erf)?, std::f32::consts::FRAC_1_SQRT_2)
     };
-    let gated = |product: &'g Node| {
-        let mut pairs = pairs(product).filter(|_| product.op == "Mul");
-        pairs.find(|(x, by)| gate(by) == Some(*x)).map(|(x, _)| x)
-    };
-    let last = || gated(seen.of(seen.times(node, half)?, "Mul")?);
+    let last = || gated(seen.of(seen.times(node, half)?, "Mul")?, gate);
     let of_a_factor = || {
         let mut pairs = pairs(node).filter(|_| node.op == "Mul");
         pairs.find_map(|(a, b)| {
@@ -189,13 +186,9 @@ const LARGE: f32 = 17.0;
 
 /// x · tanh(softplus(x)).
 fn mish<'g>(node: &'g Node, seen: &Seen<'g>) -> Activation<'g> {
-    if node.op != "Mul" {
-        return None;
-    }
-    let (x, _) = pairs(node).find(|(x, gate)| {
-        let softplus =
-            (seen.of(gate, "Tanh")).and_then(|tanh| seen.of(tanh.inputs.first()?, "Softplus"));
-        softplus.is_some_and(|s| s.inputs.first().is_some_and(|input| input == x))
+    let x = gated(node, |gate| {
+        let softplus = seen.of(input(seen.of(gate, "Tanh")?)?, "Softplus")?;
+        input(softplus)
     })?;
     Some(("Mish", x))
 }
